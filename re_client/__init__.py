@@ -1,0 +1,1 @@
+"""`rectl`: the command line, and the Python client under it."""

@@ -1,0 +1,172 @@
+"""The error tree: families by who must act. Must not know how an error is shown or transported.
+
+An error's docstring is its default message. `reason` is a stable word for machines (headers, problem
+types, log searches); the text is for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a document: where (JSON pointer, RFC 6901), what, and in a YAML file which line."""
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+class ReleaseEngineError(Exception):
+    """Something went wrong in the release engine."""
+
+    #: stable, kebab-case
+    reason = "error"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
+
+
+# -- the caller must change the request ------------------------------------------------------------
+
+
+class CallerError(ReleaseEngineError):
+    """The request cannot be carried out as it is."""
+
+    reason = "bad-request"
+
+
+class BadDocument(CallerError):
+    """The document is not what it should be."""
+
+    reason = "bad-document"
+
+    def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message or (problems[0].message if problems else ""))
+        self.problems = tuple(problems)
+
+
+class BadMessage(BadDocument):
+    """The message is not in the format of its queue."""
+
+    reason = "bad-message"
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message, (Problem(path, message),))
+        self.path = path
+
+
+class UnknownGroup(CallerError):
+    """No playbook belongs to this group."""
+
+    reason = "unknown-group"
+
+
+class UnknownPlaybook(CallerError):
+    """The group has no such playbook."""
+
+    reason = "unknown-playbook"
+
+
+class NotFound(CallerError):
+    """There is no such thing here."""
+
+    reason = "not-found"
+
+
+class BadDynamic(BadDocument):
+    """The playbook needs dynamic values that the request does not supply."""
+
+    reason = "bad-dynamic"
+
+
+class Refused(CallerError):
+    """A rule forbids this."""
+
+    reason = "refused"
+
+
+class Conflict(CallerError):
+    """The state of things does not allow this."""
+
+    reason = "conflict"
+
+
+class PreconditionFailed(CallerError):
+    """Somebody changed it since you read it; read it again."""
+
+    reason = "precondition-failed"
+
+
+class KeyReused(CallerError):
+    """This Idempotency-Key was used before, for another request."""
+
+    reason = "key-reused"
+
+
+class NotAuthenticated(CallerError):
+    """A valid token is needed."""
+
+    reason = "not-authenticated"
+
+
+class NotAllowed(CallerError):
+    """This token does not reach that group."""
+
+    reason = "not-allowed"
+
+
+# -- whoever runs the engine must act --------------------------------------------------------------
+
+
+class OperatorError(ReleaseEngineError):
+    """The engine cannot run like this."""
+
+    reason = "operator"
+
+
+class BadSettings(OperatorError):
+    """A setting is wrong."""
+
+    reason = "bad-settings"
+
+
+class StoreRefused(OperatorError):
+    """The store cannot be used as it is; nothing in it was changed."""
+
+    reason = "store-refused"
+
+
+class DataDirLocked(OperatorError):
+    """Another engine uses this data directory."""
+
+    reason = "data-dir-locked"
+
+
+# -- nobody must act: wait and try again -----------------------------------------------------------
+
+
+class TransientError(ReleaseEngineError):
+    """Not now; try again."""
+
+    reason = "try-again"
+
+
+class Expired(TransientError):
+    """The request waited longer than its caller; nothing was started."""
+
+    reason = "expired"
+
+
+class StoreUnavailable(TransientError):
+    """The store does not answer."""
+
+    reason = "store-unavailable"
+
+
+class BusUnavailable(TransientError):
+    """The bus does not answer."""
+
+    reason = "bus-unavailable"

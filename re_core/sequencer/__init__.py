@@ -1,0 +1,1 @@
+"""The shell around the machine: take, advance, append, publish, acknowledge."""

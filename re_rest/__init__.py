@@ -1,0 +1,1 @@
+"""HTTP in: the Flask front end."""

@@ -1,0 +1,1 @@
+"""Steps out: the worker SDK, built-in steps, notifiers."""

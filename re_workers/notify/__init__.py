@@ -1,0 +1,1 @@
+"""Notifiers, one transport per file."""

@@ -1,0 +1,1 @@
+"""Built-in steps, one command per file."""
