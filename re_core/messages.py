@@ -1,0 +1,288 @@
+"""What travels the bus: messages, and strict parsers of their bodies. Pure; must not know queues or schemas.
+
+The formats are those of the contract, sections 2 to 6. These parsers do on the hot path what the JSON Schemas
+do for people (docs/wire-format.md); a test holds the two together. Every parser raises BadMessage, with a JSON
+pointer, for anything that is not in the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from re_core import strict_json
+from re_core.errors import BadMessage
+
+#: phases that a notification can speak of
+PHASES = ("started", "completed", "failed")
+
+#: characters of a notification's slug
+MAX_SLUG = 80
+
+#: header of a step message and of every reply to it: `<deployment>/<step>/<attempt>`
+ATTEMPT = "re-attempt"
+#: header of a reply: the worker's token for this attempt, new for every delivery
+TOKEN = "re-token"
+#: header of a reply: who speaks
+WORKER = "re-worker"
+#: header of a message on a reply or control queue that is not a reply: what happened
+EVENT = "re-event"
+#: headers of a refusal: a stable word, and a text
+REASON, DETAIL = "re-reason", "re-detail"
+#: headers of job.create: who asks, for which key
+USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
+#: header of a step message: `1` where the step begins only by grant, and seconds that it may take
+GRANT, TIMEOUT = "re-grant", "re-timeout"
+#: header of an output message: number of the step
+STEP = "re-step"
+
+#: queues of the contract, section 1
+JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat", "re.dead"
+#: number of reply queues
+REPLY_QUEUES = 16
+
+#: routing key -> queue, for the queues whose names differ from their key
+BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Message(NamedTuple):
+    """One message. `id` is stable over every repetition; receivers drop an id that they have seen."""
+
+    #: routing key on the topic exchange; for a direct message the queue's name
+    key: str
+    body: bytes
+    id: str
+    #: the deployment's id on everything that belongs to one
+    correlation_id: str = ""
+    reply_to: str = ""
+    headers: Mapping[str, str] = _NO_HEADERS
+    #: who sends
+    app_id: str = ""
+    #: through the default exchange, straight to the queue named `key`
+    direct: bool = False
+    #: milliseconds after which nobody wants it any more; None keeps it for ever
+    expires: int | None = None
+
+
+class DeploymentRequest(NamedTuple):
+    """Contract section 2."""
+
+    group: str
+    playbook_id: str
+    dynamic: Mapping[str, Any]
+    user: str = ""
+    source: str = ""
+
+
+class StepMessage(NamedTuple):
+    """Contract section 3. `parameters` holds `command`, `subcommand`, `hosts` (where there are any) and the step's own."""
+
+    parameters: Mapping[str, Any]
+    group: str
+    dynamic: Mapping[str, Any]
+    notify: Mapping[str, Any]
+
+
+class Reply(NamedTuple):
+    """Contract section 4. `body` is the whole document, as an EXPECTATION compares it."""
+
+    status: str
+    data: Any
+    message: str | None
+    body: Mapping[str, Any]
+
+
+class Notification(NamedTuple):
+    """Contract section 5."""
+
+    slug: str
+    message: str
+    phase: str
+    target: tuple[str, ...]
+
+
+class Heartbeat(NamedTuple):
+    """Ours, contract section 4."""
+
+    worker: str
+    slots: int
+    offers: Mapping[str, Mapping[str, Any]]
+    running: tuple[str, ...]
+
+
+class AttemptId(NamedTuple):
+    """Which try of which step: `<deployment>/<step>/<attempt>`."""
+
+    deployment: str
+    step: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.deployment}/{self.step}/{self.attempt}"
+
+
+def parse_attempt(text: str) -> AttemptId:
+    """The attempt that a header names. Raises BadMessage."""
+    parts = text.rsplit("/", 2)
+    if (
+        len(parts) == 3
+        and parts[1].isascii()
+        and parts[1].isdigit()
+        and parts[2].isascii()
+        and parts[2].isdigit()
+    ):
+        return AttemptId(parts[0], int(parts[1]), int(parts[2]))
+    raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
+
+
+def reply_queue(deployment: str) -> str:
+    """The reply queue of a deployment: the same one for its whole life, spread evenly over all of them."""
+    total = 0
+    for character in deployment.encode():
+        total = (total * 31 + character) & 0xFFFFFFFF
+    return f"re.reply.{total % REPLY_QUEUES}"
+
+
+def reply_queues() -> tuple[str, ...]:
+    """All of them."""
+    return tuple(f"re.reply.{number}" for number in range(REPLY_QUEUES))
+
+
+def parse_deployment_request(body: bytes) -> DeploymentRequest:
+    """Section 2. `source_ip` and `user_id` are a 2014 re-rest's."""
+    document = _document(body)
+    _known(document, ("group", "playbook_id", "dynamic", "source_ip", "user_id"))
+    return DeploymentRequest(
+        group=_string(document, "group"),
+        playbook_id=_string(document, "playbook_id"),
+        dynamic=_object(document, "dynamic") if "dynamic" in document else {},
+        user=_string(document, "user_id") if "user_id" in document else "",
+        source=_string(document, "source_ip") if "source_ip" in document else "",
+    )
+
+
+def parse_step(body: bytes) -> StepMessage:
+    """Section 3: all four keys always."""
+    document = _document(body)
+    parameters = _object(document, "parameters")
+    for name in ("command", "subcommand"):
+        if not isinstance(parameters.get(name), str):
+            raise BadMessage(f"expected a string, found {_found(parameters, name)}", f"/parameters/{name}")
+    hosts = parameters.get("hosts", [])
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise BadMessage(
+            f"expected a list of strings, found {_found(parameters, 'hosts')}", "/parameters/hosts"
+        )
+    return StepMessage(
+        parameters, _string(document, "group"), _object(document, "dynamic"), _object(document, "notify")
+    )
+
+
+def parse_reply(body: bytes) -> Reply:
+    """Section 4."""
+    document = _document(body)
+    status = _string(document, "status")
+    if status not in PHASES:
+        raise BadMessage(f"expected started, completed or failed, found {status[:40]!r}", "/status")
+    message = document.get("message")
+    if message is not None and not isinstance(message, str):
+        raise BadMessage(f"expected a string, found {_found(document, 'message')}", "/message")
+    return Reply(status, document.get("data"), message, document)
+
+
+def parse_notification(body: bytes) -> Notification:
+    """Section 5."""
+    return notification_from(_document(body))
+
+
+def notification_from(document: Mapping[str, Any]) -> Notification:
+    """Section 5, of a document that is already parsed: a body, or the parameters of a step such as email:Send."""
+    slug, message, phase = (_string(document, name) for name in ("slug", "message", "phase"))
+    if len(slug) > MAX_SLUG:
+        raise BadMessage(f"expected at most {MAX_SLUG} characters, found {len(slug)}", "/slug")
+    if phase not in PHASES:
+        raise BadMessage(f"expected started, completed or failed, found {phase[:40]!r}", "/phase")
+    target = document.get("target")
+    if not isinstance(target, list) or not all(isinstance(one, str) for one in target):
+        raise BadMessage(f"expected a list of strings, found {_found(document, 'target')}", "/target")
+    return Notification(slug, message, phase, tuple(target))
+
+
+def parse_output(body: bytes) -> str:
+    """Section 6: the text, one or many lines."""
+    return _string(_document(body), "message")
+
+
+def parse_heartbeat(body: bytes) -> Heartbeat:
+    """Ours."""
+    document = _document(body)
+    slots = document.get("slots")
+    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+        raise BadMessage(f"expected a whole number above 0, found {_found(document, 'slots')}", "/slots")
+    offers = _object(document, "offers")
+    for name, offer in offers.items():
+        if not isinstance(offer, dict):
+            raise BadMessage(f"expected an object, found {_found(offers, name)}", f"/offers/{name}")
+    running = document.get("running")
+    if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
+        raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
+    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running))
+
+
+def parse_event(body: bytes) -> dict[str, Any]:
+    """The body of a message with the header `re-event`: an object."""
+    return _document(body)
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """The bytes of a body."""
+    return strict_json.dumps(document).encode()
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = strict_json.loads(body)
+    if not isinstance(document, dict):
+        raise BadMessage(f"expected an object, found {_kind(document)}")
+    return document
+
+
+def _known(document: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    for name in document:
+        if name not in names:
+            raise BadMessage(f"unknown key {name[:80]!r}; known are {', '.join(names)}", _pointer(name))
+
+
+def _string(document: Mapping[str, Any], name: str) -> str:
+    value = document.get(name)
+    if not isinstance(value, str):
+        raise BadMessage(f"expected a string, found {_found(document, name)}", f"/{name}")
+    return value
+
+
+def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise BadMessage(f"expected an object, found {_found(document, name)}", f"/{name}")
+    return value
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _found(document: Mapping[str, Any], name: str) -> str:
+    return _kind(document[name]) if name in document else "nothing"
+
+
+def _kind(value: Any) -> str:
+    kinds = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
+    return kinds.get(type(value), "null")

@@ -1,0 +1,336 @@
+"""The ports: what the core needs of the outside. The docstrings are the contract; tests/contract holds adapters to it.
+
+Must not know any technology. Errors: a store raises StoreUnavailable (wait) or StoreRefused (somebody must act),
+a bus BusUnavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from re_core.messages import Message
+from re_core.model import (
+    DeadLetter,
+    DeploymentStatus,
+    OutputChunk,
+    OutputLine,
+    StoredPlaybook,
+    Token,
+    View,
+    WorkerRecord,
+)
+from re_core.records import Entry
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch. May jump; nothing may break if it does."""
+        ...
+
+
+# -- the bus ---------------------------------------------------------------------------------------
+
+
+class Published(Enum):
+    """What became of one published message."""
+
+    #: the bus has taken responsibility: it survives what the bus promises to survive
+    TAKEN = "taken"
+    #: no queue is bound to its key: nobody has it
+    UNROUTABLE = "unroutable"
+
+
+class Delivery(NamedTuple):
+    """A message in somebody's hands, until acked, rejected or requeued."""
+
+    message: Message
+    queue: str
+    #: it may have been delivered before; False guarantees that it was not
+    redelivered: bool
+    #: the adapter's handle; means nothing to anybody else
+    tag: int
+
+
+class Subscription(Protocol):
+    """A consumer of one or more queues. Deliveries of one queue come in the order of their publishing, redelivered ones first.
+
+    One subscription may be used by one thread at a time. What is neither acked nor rejected when it is closed,
+    or its process dies, is delivered again, to whoever consumes the queue then.
+    """
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        """Up to `limit` deliveries; waits up to `timeout` seconds for the first, then takes what is there."""
+        ...
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """They are done and never come again."""
+        ...
+
+    def reject(self, delivery: Delivery, reason: str, detail: str = "") -> None:
+        """It cannot be used: its bytes, properties and the reason are on the dead-letter queue before it is acked."""
+        ...
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """Somebody shall have them again, marked redelivered, at the head of their queues."""
+        ...
+
+    def close(self) -> None:
+        """Stop consuming; wakes a waiting `take`, which then returns nothing. Twice is the same as once."""
+        ...
+
+
+class Bus(Protocol):
+    """One topic exchange, durable queues, a default exchange (contract, section 1)."""
+
+    def declare(self, queue: str) -> None:
+        """Make sure that the queue exists, bound to its key. Every component declares what it consumes."""
+        ...
+
+    def publish(self, messages: Sequence[Message]) -> list[Published]:
+        """Returns, one outcome per message in order, when the bus has taken responsibility for all that it could route."""
+        ...
+
+    def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription:
+        """Declare and consume. At most `prefetch` deliveries are unsettled at any time; subscribers of one queue share it."""
+        ...
+
+    def request(self, message: Message, timeout: float) -> Message | None:
+        """Publish, and wait up to `timeout` seconds for the first answer to its `reply_to`, which the bus fills in. None: no answer came.
+
+        Raises BusUnavailable where nobody can take it.
+        """
+        ...
+
+    def mail(self, messages: Sequence[Message]) -> list[Message]:
+        """Those of `messages` that this bus wants committed together with the journal entry that caused them.
+
+        A bus that keeps some queues in the store names them here; the caller passes them to Journal.append and
+        publishes them afterwards all the same: publishing a message that is kept already does not keep it twice.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close all subscriptions."""
+        ...
+
+
+class Mailbox(Protocol):
+    """The durable half of a bus that has no broker: queues kept in a store."""
+
+    def keep(self, messages: Sequence[tuple[str, Message]]) -> None:
+        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept again."""
+        ...
+
+    def kept(self, queue: str) -> list[Message]:
+        """What is kept and not settled, in order."""
+        ...
+
+    def settle(self, queue: str, ids: Sequence[str]) -> None:
+        """They are done. The ids are remembered for a while, so that a repetition is recognised; the bodies are not."""
+        ...
+
+
+# -- the store -------------------------------------------------------------------------------------
+
+
+class Appended(Enum):
+    """What became of one entry."""
+
+    #: it is in the journal, by this insert or by an earlier one of the same writer whose answer was lost
+    STORED = "stored"
+    #: another core's entry has that number; the caller's state is stale
+    LOST = "lost"
+
+
+class Page(NamedTuple):
+    """Some rows, newest first, and where to go on; None at the end."""
+
+    rows: list[View]
+    next: str | None
+
+
+class ViewFilter(NamedTuple):
+    """Which deployments to list; None and empty mean all."""
+
+    groups: tuple[str, ...] | None = None
+    playbook_id: str = ""
+    statuses: tuple[DeploymentStatus, ...] = ()
+    user: str = ""
+    #: milliseconds since the epoch; only those created at or after it
+    since: int = 0
+
+
+class Claim(NamedTuple):
+    """Which deployment an idempotency key stands for, and the digest of the body that it came with."""
+
+    key: str
+    deployment: str
+    digest: str
+
+
+class Journal(Protocol):
+    """Append-only entries. What was answered STORED survives the death of the process and of the machine."""
+
+    def append(
+        self, entries: Sequence[Entry], views: Sequence[View] = (), mail: Sequence[tuple[str, Message]] = ()
+    ) -> list[Appended]:
+        """Insert the entries, each whole or not at all, and say of each whether it is there; one fsync for all.
+
+        A lost entry disturbs no other. View rows of new deployments are there before their entry is; on a
+        transactional store all `views` and `mail` (for its Mailbox) come with the entries or not at all, and
+        those of a lost entry are the caller's to leave out by appending again.
+        """
+        ...
+
+    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+        """The entries with a number above `after`, in order; empty for an unknown deployment."""
+        ...
+
+
+class Views(Protocol):
+    """The list of deployments, behind the journal or beside it."""
+
+    def write_views(self, views: Sequence[View]) -> None:
+        """Replace rows; an older summary (lower `entry`) never replaces a newer one."""
+        ...
+
+    def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
+        """Newest first. Raises BadDocument for a cursor that is not one."""
+        ...
+
+    def active(self) -> list[str]:
+        """Ids of the deployments that have not ended, oldest first."""
+        ...
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """Ids of deployments whose `due` is not after `now`, longest due first."""
+        ...
+
+
+class Requests(Protocol):
+    """Idempotency keys."""
+
+    def claim(self, claim: Claim) -> Claim:
+        """Insert it unless its key is there; the one that stands now, one's own or the winner's."""
+        ...
+
+
+class Playbooks(Protocol):
+    """Playbooks with all their revisions."""
+
+    def playbook(self, id: str, revision: int | None = None) -> StoredPlaybook | None:
+        """The newest revision, or that one; None where there is none (a deleted playbook keeps its old revisions)."""
+        ...
+
+    def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
+        """Newest revisions of all that are not deleted, newest playbook first."""
+        ...
+
+    def revisions(self, id: str) -> list[StoredPlaybook]:
+        """All revisions, newest first."""
+        ...
+
+    def save_playbook(self, playbook: StoredPlaybook) -> bool:
+        """Store a revision; False where that revision is there already (somebody was faster)."""
+        ...
+
+    def delete_playbook(self, id: str, revision: int) -> bool:
+        """Delete it if `revision` is still the newest; False where it is not."""
+        ...
+
+
+class Output(Protocol):
+    """What steps printed."""
+
+    def add_output(self, chunks: Sequence[OutputChunk]) -> None:
+        """Store chunks, in one commit; one whose id is there already is left as it is."""
+        ...
+
+    def has_output(self, id: str) -> bool:
+        """Whether the chunk with this id is stored."""
+        ...
+
+    def last_line(self, deployment: str) -> int:
+        """Number of the last stored line; 0 where there is none."""
+        ...
+
+    def output(
+        self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None
+    ) -> list[OutputLine]:
+        """Lines with a number above `after`, in order."""
+        ...
+
+
+class Registry(Protocol):
+    """Which workers live."""
+
+    def register(self, worker: WorkerRecord) -> None:
+        """Replace what is known of it."""
+        ...
+
+    def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
+        """Those seen at or after that time."""
+        ...
+
+    def forget_workers(self, seen_before: int) -> None:
+        """Drop those not seen since."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Messages that nobody could use."""
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep it; an id that is there is left as it is."""
+        ...
+
+    def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
+        """Newest first, ids below `before`."""
+        ...
+
+    def dead_letter(self, id: str) -> DeadLetter | None:
+        """One, whole."""
+        ...
+
+    def drop_dead_letter(self, id: str) -> bool:
+        """False where it is not there."""
+        ...
+
+
+class Tokens(Protocol):
+    """Who may come in."""
+
+    def add_token(self, token: Token) -> None:
+        """Store it; replaces one with the same digest."""
+        ...
+
+    def token(self, digest: str) -> Token | None:
+        """The token with this digest."""
+        ...
+
+    def tokens(self) -> list[Token]:
+        """All, oldest first."""
+        ...
+
+    def revoke_token(self, digest: str) -> bool:
+        """False where it is not there."""
+        ...
+
+
+class Store(Journal, Views, Requests, Playbooks, Output, Registry, DeadLetters, Tokens, Protocol):
+    """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
+
+    #: whether views and mail are committed in the transaction of the append
+    transactional: bool
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable where it does not answer."""
+        ...
+
+    def close(self) -> None:
+        """Twice is the same as once."""
+        ...

@@ -1,0 +1,250 @@
+"""The journal's records and entries, with their stored form. Pure; must not know what a record leads to.
+
+An entry is one document: all records of one advance of one deployment, so that no history can get a hole
+(docs/decisions/0001). Its id, `<deployment>:<entry, six digits>`, decides between two writers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from re_core.errors import StoreRefused
+
+#: format of an entry; a core refuses newer ones, so that a rolling upgrade is safe
+FORMAT = 1
+
+#: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
+MAX_DATA = 256 * 1024
+
+
+class Accepted(NamedTuple):
+    """The deployment exists. Freezes everything that it needs."""
+
+    #: group, id, name and revision of the playbook
+    group: str
+    playbook_id: str
+    playbook: str
+    revision: int
+    user: str
+    source: str
+    #: digest of the request, so that another request under the same id is refused
+    digest: str
+    dynamic: Mapping[str, Any]
+    #: stored form of the plan (re_core.plan)
+    plan: Mapping[str, Any]
+
+
+class Dispatched(NamedTuple):
+    """The step was sent to its queue, or is about to be."""
+
+    step: int
+    attempt: int
+
+
+class Started(NamedTuple):
+    """A worker claimed the attempt. For a step that may not be repeated this record is its grant."""
+
+    step: int
+    attempt: int
+    worker: str = ""
+    token: str = ""
+    #: queue on which that worker hears cancel
+    control: str = ""
+
+
+class Completed(NamedTuple):
+    """The worker says that the attempt succeeded."""
+
+    step: int
+    attempt: int
+    data: Any = None
+    message: str | None = None
+    cut: bool = False
+
+
+class Failed(NamedTuple):
+    """The worker says that the attempt failed, or a check's reply was not the expected one."""
+
+    step: int
+    attempt: int
+    data: Any = None
+    message: str | None = None
+    cut: bool = False
+
+
+class TimedOut(NamedTuple):
+    """The attempt did not end, or was not begun, in its time."""
+
+    step: int
+    attempt: int
+    message: str
+
+
+class Lost(NamedTuple):
+    """The attempt may have begun, and who began it is gone."""
+
+    step: int
+    attempt: int
+    message: str
+
+
+class Fenced(NamedTuple):
+    """From here on no claim of this attempt is granted, and its words change nothing."""
+
+    step: int
+    attempt: int
+    message: str = ""
+
+
+class Withdrawn(NamedTuple):
+    """The step was not begun, and will not be, because the deployment was cancelled."""
+
+    step: int
+
+
+class Late(NamedTuple):
+    """Words of an attempt that no longer counts, kept for people."""
+
+    step: int
+    attempt: int
+    said: str
+    data: Any = None
+    cut: bool = False
+
+
+class Halted(NamedTuple):
+    """Nothing more of the playbook is dispatched; what runs is awaited."""
+
+    reason: str
+
+
+class CancelRequested(NamedTuple):
+    """Somebody wants it to end."""
+
+    user: str
+    reason: str
+
+
+class Skipped(NamedTuple):
+    """These steps were never begun: ranges of numbers, first and last."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+class Ended(NamedTuple):
+    """Nothing changes from here on."""
+
+    status: str
+    reason: str
+
+
+Record = (
+    Accepted
+    | Dispatched
+    | Started
+    | Completed
+    | Failed
+    | TimedOut
+    | Lost
+    | Fenced
+    | Withdrawn
+    | Late
+    | Halted
+    | CancelRequested
+    | Skipped
+    | Ended
+)
+
+#: stored name -> record type
+KINDS: Mapping[str, type[Any]] = {
+    "accepted": Accepted,
+    "dispatched": Dispatched,
+    "started": Started,
+    "completed": Completed,
+    "failed": Failed,
+    "timed_out": TimedOut,
+    "lost": Lost,
+    "fenced": Fenced,
+    "withdrawn": Withdrawn,
+    "late": Late,
+    "halted": Halted,
+    "cancel_requested": CancelRequested,
+    "skipped": Skipped,
+    "ended": Ended,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+class Entry(NamedTuple):
+    """One document of the journal."""
+
+    deployment: str
+    #: from 1, no gaps
+    number: int
+    at: int
+    #: which core wrote it, and in which go: tells one's own insert from a rival's
+    writer: str
+    records: tuple[Record, ...]
+
+    @property
+    def id(self) -> str:
+        return entry_id(self.deployment, self.number)
+
+
+def entry_id(deployment: str, number: int) -> str:
+    """The unique key of an entry."""
+    return f"{deployment}:{number:06d}"
+
+
+def kind_of(record: Record) -> str:
+    """The stored name of the record's type."""
+    return _NAMES[type(record)]
+
+
+def record_to_document(record: Record) -> dict[str, Any]:
+    """The stored form: `kind` and the fields that differ from their default."""
+    document: dict[str, Any] = {"kind": _NAMES[type(record)]}
+    defaults = record._field_defaults
+    for name, value in zip(record._fields, record, strict=True):
+        if name not in defaults or value != defaults[name]:
+            document[name] = value
+    return document
+
+
+def record_from_document(document: Mapping[str, Any]) -> Record:
+    """The record. Raises StoreRefused for a kind or a field that this version does not know."""
+    fields = dict(document)
+    try:
+        kind = KINDS[fields.pop("kind")]
+    except KeyError:
+        raise StoreRefused(f"the journal has a record of unknown kind: {str(document)[:200]}") from None
+    if kind is Skipped:
+        fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])
+    try:
+        record: Record = kind(**fields)
+    except TypeError as error:
+        raise StoreRefused(f"the journal has a record that this version cannot read: {error}") from None
+    return record
+
+
+def entry_to_document(entry: Entry) -> dict[str, Any]:
+    """The stored form, without its id."""
+    return {
+        "v": FORMAT,
+        "at": entry.at,
+        "writer": entry.writer,
+        "records": [record_to_document(record) for record in entry.records],
+    }
+
+
+def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
+    """The entry. Raises StoreRefused where a newer engine wrote it."""
+    version = document.get("v")
+    if version != FORMAT:
+        raise StoreRefused(
+            f"journal entry {entry_id(deployment, number)} has format {version!r}, this engine reads {FORMAT}; "
+            "upgrade this engine"
+        )
+    records = tuple(record_from_document(record) for record in document["records"])
+    return Entry(deployment, number, document["at"], document["writer"], records)
