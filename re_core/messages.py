@@ -126,13 +126,7 @@ class AttemptId(NamedTuple):
 def parse_attempt(text: str) -> AttemptId:
     """The attempt that a header names. Raises BadMessage."""
     parts = text.rsplit("/", 2)
-    if (
-        len(parts) == 3
-        and parts[1].isascii()
-        and parts[1].isdigit()
-        and parts[2].isascii()
-        and parts[2].isdigit()
-    ):
+    if len(parts) == 3 and parts[1].isascii() and parts[1].isdigit() and parts[2].isascii() and parts[2].isdigit():
         return AttemptId(parts[0], int(parts[1]), int(parts[2]))
     raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
 
@@ -172,9 +166,7 @@ def parse_step(body: bytes) -> StepMessage:
             raise BadMessage(f"expected a string, found {_found(parameters, name)}", f"/parameters/{name}")
     hosts = parameters.get("hosts", [])
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
-        raise BadMessage(
-            f"expected a list of strings, found {_found(parameters, 'hosts')}", "/parameters/hosts"
-        )
+        raise BadMessage(f"expected a list of strings, found {_found(parameters, 'hosts')}", "/parameters/hosts")
     return StepMessage(
         parameters, _string(document, "group"), _object(document, "dynamic"), _object(document, "notify")
     )

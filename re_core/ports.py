@@ -105,8 +105,8 @@ class Bus(Protocol):
         """
         ...
 
-    def mail(self, messages: Sequence[Message]) -> list[Message]:
-        """Those of `messages` that this bus wants committed together with the journal entry that caused them.
+    def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
+        """(queue, message) of those that this bus wants committed with the journal entry that caused them.
 
         A bus that keeps some queues in the store names them here; the caller passes them to Journal.append and
         publishes them afterwards all the same: publishing a message that is kept already does not keep it twice.
@@ -172,17 +172,28 @@ class Claim(NamedTuple):
     digest: str
 
 
+class Append(NamedTuple):
+    """One entry, and what shall be committed with it."""
+
+    entry: Entry
+    #: the deployment's new row of the list; None where it need not be written now
+    view: View | None = None
+    #: (queue, message): what the bus keeps in the store
+    mail: tuple[tuple[str, Message], ...] = ()
+
+
 class Journal(Protocol):
     """Append-only entries. What was answered STORED survives the death of the process and of the machine."""
 
-    def append(
-        self, entries: Sequence[Entry], views: Sequence[View] = (), mail: Sequence[tuple[str, Message]] = ()
-    ) -> list[Appended]:
+    #: whether views and mail are committed in the transaction of the append
+    transactional: bool
+
+    def append(self, batch: Sequence[Append]) -> list[Appended]:
         """Insert the entries, each whole or not at all, and say of each whether it is there; one fsync for all.
 
-        A lost entry disturbs no other. View rows of new deployments are there before their entry is; on a
-        transactional store all `views` and `mail` (for its Mailbox) come with the entries or not at all, and
-        those of a lost entry are the caller's to leave out by appending again.
+        A lost entry disturbs no other, and its view and mail are not written. The view row of a new deployment
+        (entry 1) is there before its entry is. A transactional store commits all of it together; another may
+        ignore mail, and writes the views of later entries only when `write_views` brings them.
         """
         ...
 
@@ -258,9 +269,7 @@ class Output(Protocol):
         """Number of the last stored line; 0 where there is none."""
         ...
 
-    def output(
-        self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None
-    ) -> list[OutputLine]:
+    def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
         """Lines with a number above `after`, in order."""
         ...
 
@@ -323,9 +332,6 @@ class Tokens(Protocol):
 
 class Store(Journal, Views, Requests, Playbooks, Output, Registry, DeadLetters, Tokens, Protocol):
     """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
-
-    #: whether views and mail are committed in the transaction of the append
-    transactional: bool
 
     def ping(self) -> None:
         """Raises StoreUnavailable where it does not answer."""
