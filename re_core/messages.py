@@ -29,6 +29,8 @@ WORKER = "re-worker"
 EVENT = "re-event"
 #: headers of a refusal: a stable word, and a text
 REASON, DETAIL = "re-reason", "re-detail"
+#: header of a refusal: JSON list of {path, message}, where the reason has parts
+PROBLEMS = "re-problems"
 #: headers of job.create: who asks, for which key
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take

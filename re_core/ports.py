@@ -95,7 +95,10 @@ class Bus(Protocol):
         ...
 
     def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription:
-        """Declare and consume. At most `prefetch` deliveries are unsettled at any time; subscribers of one queue share it."""
+        """Declare and consume. At most `prefetch` deliveries *of each queue* are unsettled at any time.
+
+        Subscribers of one queue share it: each message goes to one of them.
+        """
         ...
 
     def request(self, message: Message, timeout: float) -> Message | None:
