@@ -1,0 +1,82 @@
+"""The stored form of a plan, and the way back. Pure; must not know how a plan is made or carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from re_core.model import Notices, Plan, PlannedStep, StepKind, StepSpec, Unit
+
+#: the tree of a plan: a step's number, or {"serial": [...]}, or {"parallel": [...]}
+Tree = int | dict[str, Any]
+
+
+def plan_to_document(
+    steps: Sequence[PlannedStep], main: Tree, actions: Tree, patience: float, notify: Notices
+) -> dict[str, Any]:
+    """JSON-able; specifications and hosts that many steps share are written once."""
+    specs: dict[int, int] = {}
+    hosts: dict[str, int] = {}
+    written: list[dict[str, Any]] = []
+    rows = []
+    for step in steps:
+        if id(step.spec) not in specs:
+            specs[id(step.spec)] = len(written)
+            written.append(step.spec._asdict())
+        host = None if step.host is None else hosts.setdefault(step.host, len(hosts))
+        rows.append([specs[id(step.spec)], host, step.sequence])
+    return {
+        "specs": written,
+        "hosts": list(hosts),
+        "steps": rows,
+        "main": main,
+        "actions": actions,
+        "patience": patience,
+        "notify": notify,
+    }
+
+
+def plan_from_document(document: Mapping[str, Any]) -> Plan:
+    """The plan that `plan_to_document` wrote."""
+    specs = [_spec(one) for one in document["specs"]]
+    hosts = document["hosts"]
+    steps = tuple(
+        PlannedStep(specs[spec], None if host is None else hosts[host], sequence)
+        for spec, host, sequence in document["steps"]
+    )
+    units: list[Unit] = []
+    places: list[tuple[int, int]] = [(-1, -1)] * len(steps)
+    main = _grow(document["main"], -1, 0, units, places)
+    actions = _grow(document["actions"], -1, 0, units, places)
+    first_action = next((n for n, step in enumerate(steps) if step.spec.kind is StepKind.ACTION), len(steps))
+    return Plan(
+        steps, tuple(units), tuple(places), main, actions, first_action, document["patience"], _notices(document)
+    )
+
+
+def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list[tuple[int, int]]) -> int:
+    """Add the unit and all below it; returns its number. The depth is that of plan.py: five at most."""
+    number = len(units)
+    parallel = "parallel" in tree
+    children = tree["parallel" if parallel else "serial"]
+    units.append(Unit(parallel, (), parent, position))
+    numbers: list[int] = []
+    for place, child in enumerate(children):
+        if isinstance(child, int):
+            places[child] = (number, place)
+            numbers.append(child)
+        else:
+            numbers.append(~_grow(child, number, place, units, places))
+    units[number] = Unit(parallel, tuple(numbers), parent, position)
+    return number
+
+
+def _spec(document: Mapping[str, Any]) -> StepSpec:
+    return StepSpec(**{**document, "kind": StepKind(document["kind"]), "notify": _notices(document)})
+
+
+def _notices(document: Mapping[str, Any]) -> Notices:
+    return {
+        phase: {transport: tuple(targets) for transport, targets in transports.items()}
+        for phase, transports in document["notify"].items()
+    }

@@ -1,0 +1,297 @@
+"""The state of a deployment: the fold of its journal. Pure; must not know what may happen next (that is the machine).
+
+`State.apply` is the only thing that ever changes a state, so that what a core holds in memory is what any other
+core reads from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from re_core import records as r
+from re_core.errors import StoreRefused
+from re_core.model import ENDED, DeploymentStatus, Plan, StepStatus, View
+from re_core.plan_form import plan_from_document
+
+
+class StepState:
+    """What is known of one step. A step that is not in `State.steps` is pending."""
+
+    __slots__ = (
+        "attempt",
+        "begun",
+        "control",
+        "data",
+        "dispatched_at",
+        "ended_at",
+        "message",
+        "started_at",
+        "status",
+        "token",
+        "worker",
+    )
+
+    def __init__(self) -> None:
+        self.status = StepStatus.PENDING
+        #: number of the current attempt, from 1
+        self.attempt = 0
+        #: attempts that have begun, as far as anybody knows
+        self.begun = 0
+        #: who claimed the current attempt, with which token, and where it hears cancel
+        self.worker = ""
+        self.token = ""
+        self.control = ""
+        self.dispatched_at: int | None = None
+        self.started_at: int | None = None
+        self.ended_at: int | None = None
+        self.data: Any = None
+        self.message: str | None = None
+
+
+class State:
+    """One deployment."""
+
+    __slots__ = (
+        "accepted",
+        "cancel",
+        "cancelled_at",
+        "created",
+        "deployment",
+        "ended",
+        "entry",
+        "halted",
+        "late",
+        "open",
+        "pending_children",
+        "plan",
+        "reason",
+        "started",
+        "status",
+        "steps",
+    )
+
+    def __init__(self, deployment: str, accepted: r.Accepted, at: int, plan: Plan | None = None) -> None:
+        self.deployment = deployment
+        self.accepted = accepted
+        #: may be handed in where it was just compiled; else read from the record
+        self.plan = plan or plan_from_document(accepted.plan)
+        #: number of the last journal entry in this fold
+        self.entry = 0
+        self.status = DeploymentStatus.ACCEPTED
+        self.reason = ""
+        self.created = at
+        self.started: int | None = None
+        self.ended: int | None = None
+        self.steps: dict[int, StepState] = {}
+        #: numbers of the steps that wait for a worker's word
+        self.open: set[int] = set()
+        #: why nothing more of the playbook is dispatched; None while it goes on
+        self.halted: str | None = None
+        self.cancel: r.CancelRequested | None = None
+        self.cancelled_at: int | None = None
+        #: words of attempts that no longer count, so that a repetition is recognised
+        self.late: set[tuple[int, int, str]] = set()
+        #: parallel unit -> children that are not done
+        self.pending_children: dict[int, int] = {}
+
+    def apply(self, record: r.Record, at: int) -> None:
+        """Fold one record in. Raises StoreRefused for a record that no machine would have written."""
+        _APPLY[type(record)](self, record, at)
+
+    def step(self, number: int) -> StepState:
+        """The step, pending if nothing was heard of it."""
+        return self.steps.get(number) or StepState()
+
+    def followers(self, step: int) -> Iterable[int]:
+        """The steps whose turn has come because `step` is done; empty while others must end first, or at a root's end."""
+        unit, place = self.plan.places[step]
+        while unit >= 0:
+            here = self.plan.units[unit]
+            if here.parallel:
+                if self.pending_children.get(unit, len(here.children)) > 0:
+                    return ()
+            elif place + 1 < len(here.children):
+                child = here.children[place + 1]
+                return (child,) if child >= 0 else self.plan.first(~child)
+            unit, place = here.parent, here.position
+        return ()
+
+    def never_begun(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of the playbook's steps whose turn never came: first and last."""
+        ranges: list[tuple[int, int]] = []
+        for number in range(self.plan.first_action):
+            if number in self.steps:
+                continue
+            if ranges and ranges[-1][1] == number - 1:
+                ranges[-1] = (ranges[-1][0], number)
+            else:
+                ranges.append((number, number))
+        return tuple(ranges)
+
+    def count_done(self) -> int:
+        """Steps that completed."""
+        return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())
+
+    # -- one method per record ---------------------------------------------------------------------
+
+    def _dispatched(self, record: r.Dispatched, at: int) -> None:
+        step = self.steps.get(record.step)
+        if step is None:
+            step = self.steps[record.step] = StepState()
+        step.status = StepStatus.DISPATCHED
+        step.attempt = record.attempt
+        step.worker = step.token = step.control = ""
+        step.dispatched_at, step.started_at, step.ended_at = at, None, None
+        step.message = step.data = None
+        self.open.add(record.step)
+
+    def _started(self, record: r.Started, at: int) -> None:
+        step = self.steps[record.step]
+        step.status = StepStatus.STARTED
+        step.begun += 1
+        step.worker, step.token, step.control = record.worker, record.token, record.control
+        step.started_at = at
+        self._run(at)
+
+    def _completed(self, record: r.Completed, at: int) -> None:
+        self._outcome(record, at, StepStatus.COMPLETED)
+        self._done(record.step)
+
+    def _failed(self, record: r.Failed, at: int) -> None:
+        stopped = self.cancel is not None and record.step < self.plan.first_action
+        self._outcome(record, at, StepStatus.CANCELLED if stopped else StepStatus.FAILED)
+
+    def _outcome(self, record: r.Completed | r.Failed, at: int, status: StepStatus) -> None:
+        step = self.steps[record.step]
+        if step.status is StepStatus.DISPATCHED:
+            step.begun += 1
+        self._close(record.step, status, at)
+        step.data, step.message = record.data, record.message
+        self._run(at)
+
+    def _timed_out(self, record: r.TimedOut, at: int) -> None:
+        self._close(record.step, StepStatus.TIMED_OUT, at)
+        self.steps[record.step].message = record.message
+
+    def _lost(self, record: r.Lost, at: int) -> None:
+        self._close(record.step, StepStatus.LOST, at)
+        self.steps[record.step].message = record.message
+
+    def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
+        self._close(record.step, StepStatus.CANCELLED, at)
+
+    def _noted(self, record: r.Fenced, at: int) -> None:
+        """A fence is for people and for other cores: the attempt number that follows it does the work."""
+
+    def _late(self, record: r.Late, at: int) -> None:
+        self.late.add((record.step, record.attempt, record.said))
+
+    def _halted(self, record: r.Halted, at: int) -> None:
+        self.halted = record.reason
+
+    def _cancel_requested(self, record: r.CancelRequested, at: int) -> None:
+        self.cancel, self.cancelled_at = record, at
+        self.status = DeploymentStatus.CANCELLING
+
+    def _skipped(self, record: r.Skipped, at: int) -> None:
+        for first, last in record.ranges:
+            for number in range(first, last + 1):
+                step = self.steps[number] = StepState()
+                step.status = StepStatus.SKIPPED
+
+    def _ended(self, record: r.Ended, at: int) -> None:
+        self.status, self.reason, self.ended = DeploymentStatus(record.status), record.reason, at
+
+    def _again(self, record: r.Accepted, at: int) -> None:
+        raise StoreRefused(f"the journal of {self.deployment} has a second `accepted` record")
+
+    # -- shared ------------------------------------------------------------------------------------
+
+    def _run(self, at: int) -> None:
+        if self.status is DeploymentStatus.ACCEPTED:
+            self.status, self.started = DeploymentStatus.RUNNING, at
+
+    def _close(self, number: int, status: StepStatus, at: int) -> None:
+        step = self.steps[number]
+        step.status, step.ended_at = status, at
+        self.open.discard(number)
+
+    def _done(self, number: int) -> None:
+        """Count the parallel units that this step's end brings nearer to theirs."""
+        unit, place = self.plan.places[number]
+        while unit >= 0:
+            here = self.plan.units[unit]
+            if here.parallel:
+                left = self.pending_children.get(unit, len(here.children)) - 1
+                self.pending_children[unit] = left
+                if left:
+                    return
+            elif place + 1 < len(here.children):
+                return
+            unit, place = here.parent, here.position
+
+
+_APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
+    r.Accepted: State._again,
+    r.Dispatched: State._dispatched,
+    r.Started: State._started,
+    r.Completed: State._completed,
+    r.Failed: State._failed,
+    r.TimedOut: State._timed_out,
+    r.Lost: State._lost,
+    r.Fenced: State._noted,
+    r.Withdrawn: State._withdrawn,
+    r.Late: State._late,
+    r.Halted: State._halted,
+    r.CancelRequested: State._cancel_requested,
+    r.Skipped: State._skipped,
+    r.Ended: State._ended,
+}
+
+
+def fold(entries: Iterable[r.Entry]) -> State:
+    """The state after these entries, all of one deployment, from the first on. Raises StoreRefused for a hole."""
+    state: State | None = None
+    for entry in entries:
+        records = entry.records
+        if state is None:
+            accepted = records[0]
+            if not isinstance(accepted, r.Accepted):
+                raise StoreRefused(f"the journal of {entry.deployment} does not begin with `accepted`")
+            state, records = State(entry.deployment, accepted, entry.at), records[1:]
+        if entry.number != state.entry + 1:
+            raise StoreRefused(f"the journal of {entry.deployment} has no entry {state.entry + 1}")
+        for record in records:
+            state.apply(record, entry.at)
+        state.entry = entry.number
+    if state is None:
+        raise StoreRefused("a journal without entries")
+    return state
+
+
+def view_of(state: State, due: int | None) -> View:
+    """The row of the list."""
+    current = min(state.open, default=None)
+    if current is None:
+        current = next((n for n, step in sorted(state.steps.items()) if step.status in _TELLING), None)
+    return View(
+        id=state.deployment,
+        group=state.accepted.group,
+        playbook_id=state.accepted.playbook_id,
+        playbook=state.accepted.playbook,
+        user=state.accepted.user,
+        status=state.status,
+        created=state.created,
+        ended=state.ended,
+        done=state.count_done(),
+        total=len(state.plan.steps),
+        step="" if current is None else state.plan.steps[current].spec.name,
+        reason=state.reason,
+        due=None if state.status in ENDED else due,
+        entry=state.entry,
+    )
+
+
+#: what a list shows of a deployment that has ended: the step that did not go well
+_TELLING = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
