@@ -1,0 +1,65 @@
+# Every target sets up what it needs by itself: a clone, make and Python 3.11 or newer are enough.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+# Changes when the requirements do.
+METADATA := setup.cfg pyproject.toml tools/venv
+# One pytest process per core, four at most. Servers are tiny or shared, so each process may have its own.
+WORKERS := $(shell nproc 2>/dev/null || echo 2)
+PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal --quiet
+# Extra words for pytest: make test ARGS="-k journal"
+ARGS ?=
+# Percent of re_core's branches that the tests must take.
+COVERAGE := 95
+
+.PHONY: help demo test check bench dev lint format types layers unit clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/run.stamp ## start the engine in one process and watch the example deployment
+	@$(PYTHON) -m re_up.demo
+
+test: .venv/dev.stamp ## run the whole test suite, with the real services it can install or find
+	@$(PYTEST) $(ARGS)
+
+check: lint layers types ## lint, format, layers, types, then all tests with branch coverage of re_core
+	@$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(ARGS)
+
+bench: .venv/run.stamp ## measure the engine beside the bare limits of this machine
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+dev: .venv/dev.stamp ## set up .venv with everything for developers
+
+unit: .venv/dev.stamp ## run the unit tests: seconds, no service
+	@$(PYTHON) -m pytest --quiet tests/unit $(ARGS)
+
+lint: .venv/dev.stamp ## look for mistakes and for lines that `make format` would change
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --check --quiet . || { echo "make format would change files" >&2; exit 1; }
+
+format: .venv/dev.stamp ## order imports and lay out the code
+	@$(PYTHON) -m ruff check --quiet --select I --fix .
+	@$(PYTHON) -m ruff format --quiet .
+
+types: .venv/dev.stamp ## check types, strictly
+	@$(PYTHON) -m mypy --no-error-summary
+
+layers: .venv/dev.stamp ## check that imports point down
+	@out=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$out" >&2; exit 1; }
+
+clean: ## remove what the other targets made
+	@rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache .demo *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/run.stamp: $(METADATA)
+	@tools/venv run
+	@touch $@
+
+.venv/dev.stamp: $(METADATA)
+	@tools/venv dev
+	@touch .venv/run.stamp $@

@@ -1,0 +1,83 @@
+"""What every test gets: an environment and a home of its own, and a look at the threads that it leaves behind.
+
+Must not know what is tested: fixtures of one part of the engine live beside that part's tests.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["tests.services.plugin"]
+
+#: Seconds a thread that a test started may take to end once the test has.
+THREAD_TIMEOUT = 5.0
+#: Where programs look for a user's files, and what they are called under a home.
+HOMES = {
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_RUNTIME_DIR": ".run",
+    "XDG_STATE_HOME": ".local/state",
+}
+
+
+def pytest_configure() -> None:
+    # How long an example takes says more about the machine than about the code: no deadline, no health check of speed.
+    slow_is_fine = [hypothesis.HealthCheck.too_slow]
+    ci = os.environ.get("CI") == "true"
+    hypothesis.settings.register_profile(
+        "engine", deadline=None, suppress_health_check=slow_is_fine, derandomize=ci, print_blob=True
+    )
+    hypothesis.settings.load_profile("engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow rounds out unless the command line asks for that mark."""
+    if "slow" in config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
+def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
+    for name in os.environ:
+        if name.startswith("RE_") and not name.startswith("RE_TEST_"):
+            patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    for variable, place in HOMES.items():
+        patch.setenv(variable, str(home / place))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fixtures that outlive a test see neither the settings nor the files of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch, tmp_path_factory.mktemp("home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _isolated_test(
+    _isolated_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test sees what another one left at home or in the environment."""
+    _isolate(monkeypatch, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays(_isolated_run: None) -> Iterator[None]:
+    """A thread that would keep the process from ending fails the test that left it behind."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if thread.daemon:
+            continue
+        thread.join(THREAD_TIMEOUT)
+        assert not thread.is_alive(), f"the test left {thread.name} running"
