@@ -1,1 +1,10 @@
-"""Steps out: the worker SDK, built-in steps, notifiers."""
+"""Steps out: the worker SDK, built-in steps, notifiers.
+
+What an author needs is here by name; the rest of the package is the engine's own.
+"""
+
+from re_workers.context import Context
+from re_workers.outcomes import Cancelled, Failed
+from re_workers.sdk import Worker, step
+
+__all__ = ["Cancelled", "Context", "Failed", "Worker", "step"]

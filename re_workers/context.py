@@ -1,0 +1,122 @@
+"""What a step knows of itself while it runs, and what it can say. Must not know the bus.
+
+A context belongs to one attempt; its methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from re_workers.outcomes import Cancelled
+from re_workers.outgoing import Outgoing
+
+#: what a notification speaks of
+Phase = Literal["started", "completed", "failed"]
+
+
+class Call(NamedTuple):
+    """Which attempt of which step this is, and what came with it."""
+
+    #: `<deployment>/<step>/<attempt>`; empty where the core is of 2014 and names none
+    attempt_id: str
+    deployment: str
+    #: number of the step in the deployment, from 0
+    step: int
+    #: from 1
+    attempt: int
+    command: str
+    subcommand: str
+    group: str
+    hosts: tuple[str, ...]
+    #: every dynamic value of the deployment, whether or not this step names it
+    dynamic: Mapping[str, Any]
+    #: seconds that the step may take; None where nobody said
+    timeout: float | None
+
+
+class Context:
+    """Handed to a step as its first argument."""
+
+    def __init__(self, call: Call, outgoing: Outgoing) -> None:
+        self.call = call
+        self._outgoing = outgoing
+        self._until = None if call.timeout is None else time.monotonic() + call.timeout
+        #: set when the step shall stop
+        self.cancelled = threading.Event()
+        #: why it shall
+        self.cancel_reason = "cancelled"
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's id."""
+        return self.call.deployment
+
+    @property
+    def step(self) -> int:
+        """Number of the step in the deployment, from 0."""
+        return self.call.step
+
+    @property
+    def attempt(self) -> int:
+        """From 1; more than 1 where an earlier attempt failed or was lost."""
+        return self.call.attempt
+
+    @property
+    def attempt_id(self) -> str:
+        """`<deployment>/<step>/<attempt>`: the same however often this attempt is delivered."""
+        return self.call.attempt_id
+
+    @property
+    def subcommand(self) -> str:
+        """The word behind the colon."""
+        return self.call.subcommand
+
+    @property
+    def group(self) -> str:
+        """Whose playbook it is."""
+        return self.call.group
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where to act; empty for a check or an action."""
+        return self.call.hosts
+
+    @property
+    def dynamic(self) -> Mapping[str, Any]:
+        """Every dynamic value of the deployment."""
+        return self.call.dynamic
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the step's timeout, 0 when it is over; None where it has none."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def output(self, text: str) -> None:
+        """Lines for the deployment's log, sent while the step runs. A line is cut after 16 KiB."""
+        self._outgoing.output(text)
+
+    def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: Phase) -> None:
+        """Tell somebody something, beside what the playbook's `notify` says anyway.
+
+        `slug` has at most 80 characters. Raises BadMessage where a notifier would refuse it.
+        """
+        self._outgoing.notify(transport, list(targets), slug, message, phase)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, at most until somebody cancels the step: then Cancelled is raised."""
+        if self.cancelled.wait(seconds):
+            raise Cancelled(self.cancel_reason)
+
+    def check(self) -> None:
+        """Raise Cancelled if somebody cancelled the step."""
+        if self.cancelled.is_set():
+            raise Cancelled(self.cancel_reason)
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """For the loop: the step shall stop."""
+        if not self.cancelled.is_set():
+            self.cancel_reason = reason
+            self.cancelled.set()

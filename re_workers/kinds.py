@@ -1,0 +1,167 @@
+"""The types that a step's parameters may have: what JSON fits them, and how to say so. Pure.
+
+Must not know steps or methods. Each kind also writes itself down as JSON Schema, and both agree on every value.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from re_core import strict_json
+
+_FOUND = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+
+
+class Mismatch(Exception):
+    """A value is not of its kind."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        #: JSON pointer below the parameter; empty for the parameter itself
+        self.path = path
+        self.message = message
+
+
+class Kind(NamedTuple):
+    """What a value may be."""
+
+    #: JSON Schema
+    schema: Mapping[str, Any]
+    #: for people: "a whole number"
+    words: str
+    #: (value, path) -> the value as the step gets it; raises Mismatch
+    read: Callable[[Any, str], Any]
+
+
+def found(value: Any) -> str:
+    """What a value is, for people."""
+    return _FOUND.get(type(value), "null")
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The kind that an annotation stands for. Raises TypeError for one that JSON cannot fit."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None and annotation in _PLAIN:
+        return _PLAIN[annotation]
+    if origin is Annotated:
+        return _described(kind_of(arguments[0]), arguments[1:])
+    if origin is Literal:
+        return _literal(arguments)
+    if origin in (Union, types.UnionType):
+        return _union([kind_of(one) for one in arguments])
+    if origin in (list, Sequence) and len(arguments) == 1:
+        return _list(kind_of(arguments[0]))
+    if origin in (dict, Mapping) and len(arguments) == 2 and arguments[0] is str:
+        return _dict(kind_of(arguments[1]))
+    name = getattr(annotation, "__name__", None) or str(annotation)
+    raise TypeError(
+        f"{name} is no type for a parameter; use str, int, float, bool, list[...], dict[str, ...], "
+        "Literal[...], Optional[...] or Any"
+    )
+
+
+def _exactly(kind: type, words: str, schema: str) -> Kind:
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not kind:
+            raise Mismatch(path, f"expected {words}, found {found(value)}")
+        return value
+
+    return Kind({"type": schema}, words, read)
+
+
+def _whole(value: Any, path: str) -> Any:
+    if type(value) is float and value.is_integer():
+        return int(value)  # JSON does not tell 3.0 from 3
+    if type(value) is not int:
+        what = f"{value}" if type(value) is float else found(value)
+        raise Mismatch(path, f"expected a whole number, found {what}")
+    return value
+
+
+def _number(value: Any, path: str) -> Any:
+    if type(value) not in (int, float):
+        raise Mismatch(path, f"expected a number, found {found(value)}")
+    return value
+
+
+def _anything(value: Any, path: str) -> Any:
+    return value
+
+
+def _described(kind: Kind, notes: tuple[Any, ...]) -> Kind:
+    texts = [note for note in notes if isinstance(note, str)]
+    return kind._replace(schema={**kind.schema, "description": texts[0]}) if texts else kind
+
+
+def _literal(choices: tuple[Any, ...]) -> Kind:
+    words = "one of " + ", ".join(strict_json.dumps(choice) for choice in choices)
+    allowed = {(type(choice), choice) for choice in choices}
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if isinstance(value, (list, dict)) or (type(value), value) not in allowed:
+            shown = value[:40] if isinstance(value, str) else value
+            scalar = not isinstance(value, (list, dict))
+            raise Mismatch(path, f"expected {words}, found {strict_json.dumps(shown) if scalar else found(value)}")
+        return value
+
+    return Kind({"enum": list(choices)}, words, read)
+
+
+def _union(kinds: list[Kind]) -> Kind:
+    words = " or ".join(kind.words for kind in kinds)
+
+    def read(value: Any, path: str) -> Any:
+        deeper: Mismatch | None = None
+        for kind in kinds:
+            try:
+                return kind.read(value, path)
+            except Mismatch as mismatch:
+                if mismatch.path != path:
+                    deeper = mismatch
+        raise deeper or Mismatch(path, f"expected {words}, found {found(value)}")
+
+    return Kind({"anyOf": [kind.schema for kind in kinds]}, words, read)
+
+
+def _list(item: Kind) -> Kind:
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not list:
+            raise Mismatch(path, f"expected a list, found {found(value)}")
+        return [item.read(one, f"{path}/{number}") for number, one in enumerate(value)]
+
+    return Kind({"type": "array", "items": item.schema}, "a list", read)
+
+
+def _dict(item: Kind) -> Kind:
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            raise Mismatch(path, f"expected an object, found {found(value)}")
+        return {name: item.read(one, f"{path}/{_escaped(name)}") for name, one in value.items()}
+
+    return Kind({"type": "object", "additionalProperties": item.schema}, "an object", read)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+_ANY = Kind({}, "anything", _anything)
+_NULL = _exactly(type(None), "null", "null")
+_LIST = _exactly(list, "a list", "array")
+_OBJECT = _exactly(dict, "an object", "object")
+_PLAIN: Mapping[Any, Kind] = {
+    str: _exactly(str, "a string", "string"),
+    bool: _exactly(bool, "true or false", "boolean"),
+    int: Kind({"type": "integer"}, "a whole number", _whole),
+    float: Kind({"type": "number"}, "a number", _number),
+    list: _LIST,
+    dict: _OBJECT,
+    type(None): _NULL,
+    None: _NULL,
+    Any: _ANY,
+    object: _ANY,
+}

@@ -1,0 +1,85 @@
+"""How a step can end, for those who write steps and for those who report it. Must not know the bus.
+
+A step ends well by returning, and badly by raising. What it returns is the reply's `data`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from re_core import strict_json
+from re_core.errors import BadMessage, ReleaseEngineError
+
+#: bytes of a reply: what a message may have, less room for its other keys
+MAX_REPLY = strict_json.MAX_BYTES - 1024
+
+#: characters of a reply's message; what is longer belongs into the output
+MAX_TEXT = 16 * 1024
+
+_COMPLETED = b'{"status":"completed"}'
+
+#: the body of the first reply
+STARTED = b'{"status":"started"}'
+
+
+class Failed(ReleaseEngineError):
+    """The step did not do what it should."""
+
+    reason = "failed"
+
+    def __init__(self, message: str = "", data: Any = None) -> None:
+        super().__init__(message)
+        #: any JSON; None sends none
+        self.data = data
+
+
+class Cancelled(ReleaseEngineError):
+    """cancelled"""
+
+    reason = "cancelled"
+
+
+class Outcome(NamedTuple):
+    """How a step ended."""
+
+    #: `completed` or `failed`
+    status: str
+    data: Any = None
+    message: str | None = None
+
+
+def encode(outcome: Outcome) -> bytes:
+    """The body of the last reply; never raises: data that cannot travel makes it a failure that says so."""
+    if outcome.data is None and outcome.message is None and outcome.status == "completed":
+        return _COMPLETED
+    document: dict[str, Any] = {"status": outcome.status}
+    if outcome.data is not None:
+        document["data"] = outcome.data
+    if outcome.message is not None:
+        document["message"] = _cut(outcome.message)
+    try:
+        body = strict_json.dumps(document).encode()
+        if outcome.data is not None:
+            return _sized(outcome, body)
+        return body
+    except (TypeError, ValueError, RecursionError, BadMessage) as error:
+        why = "it contains itself or is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        told = f"{outcome.message}; " if outcome.message else ""
+        return encode(Outcome("failed", None, _printable(f"{told}the step's data is not JSON: {why}")))
+
+
+def _sized(outcome: Outcome, body: bytes) -> bytes:
+    if len(body) <= MAX_REPLY:
+        strict_json.loads(body)  # what Python writes, such as keys that collide as text, is not always what may be read
+        return body
+    told = f"{outcome.message}; " if outcome.message else ""
+    return encode(Outcome(outcome.status, None, f"{told}the step's data was left out: it has {len(body)} bytes"))
+
+
+def _cut(text: str) -> str:
+    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + " … (cut)"
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

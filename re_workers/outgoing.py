@@ -1,0 +1,119 @@
+"""What one running step says beside its replies: output lines and notifications, kept until the loop sends them.
+
+Must not know when they are sent. Any thread may write; one drains.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from re_core.messages import OUTPUT, STEP, Message, encode, notification_from
+
+#: bytes of one line; what is longer is cut, so that a binary on stdout cannot fill the store
+MAX_LINE = 16 * 1024
+
+#: what stands where a line was cut
+CUT = " … (cut)"
+
+#: characters of lines that travel in one message
+MAX_CHUNK = 64 * 1024
+
+#: characters that wait to be sent before whoever prints is made to wait
+MAX_WAITING = 1024 * 1024
+
+#: seconds that a printing step waits at most for room, so that a bus that is away does not hang it for ever
+PATIENCE = 30.0
+
+
+class Origin(NamedTuple):
+    """Who speaks."""
+
+    deployment: str
+    step: int
+    #: start of every message's id: attempt and token
+    prefix: str
+
+
+def cut(line: str) -> str:
+    """The line, cut where it is too long, and such that UTF-8 can carry it."""
+    clean = line.encode("utf-8", "replace")
+    if len(clean) <= MAX_LINE:
+        return clean.decode()
+    return clean[:MAX_LINE].decode("utf-8", "ignore") + CUT
+
+
+class Outgoing:
+    """A step's words in the order in which it said them."""
+
+    def __init__(self, origin: Origin, wake: Callable[[], None] | None = None) -> None:
+        """`wake` is called when there is something after there was nothing; without it nobody is made to wait."""
+        self._origin = origin
+        self._wake = wake
+        self._said: list[str | Message] = []
+        self._size = 0
+        self._number = 0
+        self._room = threading.Condition()
+
+    def output(self, text: str) -> None:
+        """Lines for the deployment's log."""
+        self._say([cut(line) for line in text.splitlines() or [""]])
+
+    def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
+        """A notification. Raises BadMessage where a notifier would refuse it."""
+        document = {"slug": slug, "message": message, "phase": phase, "target": targets}
+        notification_from(document)
+        with self._room:
+            self._number += 1
+            id = f"{self._origin.prefix}/notify/{self._number}"
+        self._say([Message(f"notify.{transport}", encode(document), id, self._origin.deployment, direct=True)])
+
+    def drain(self) -> list[Message]:
+        """What was said since the last time, as messages."""
+        if not self._said:
+            return []
+        with self._room:
+            said, self._said, self._size = self._said, [], 0
+            self._room.notify_all()
+        messages: list[Message] = []
+        lines: list[str] = []
+        size = 0
+        for one in said:
+            if isinstance(one, Message):
+                self._flush(lines, messages)
+                messages.append(one)
+                continue
+            if size + len(one) > MAX_CHUNK:
+                self._flush(lines, messages)
+                size = 0
+            lines.append(one)
+            size += len(one) + 1
+        self._flush(lines, messages)
+        return messages
+
+    def _say(self, said: list[str] | list[Message]) -> None:
+        with self._room:
+            if self._wake is not None:
+                self._room.wait_for(lambda: self._size < MAX_WAITING, PATIENCE)
+            first = not self._said
+            self._said.extend(said)
+            self._size += sum(len(one) if isinstance(one, str) else len(one.body) for one in said)
+        if first and self._wake is not None:
+            self._wake()
+
+    def _flush(self, lines: list[str], messages: list[Message]) -> None:
+        if not lines:
+            return
+        self._number += 1
+        messages.append(
+            Message(
+                OUTPUT,
+                encode({"message": "\n".join(lines)}),
+                f"{self._origin.prefix}/output/{self._number}",
+                self._origin.deployment,
+                headers={STEP: str(self._origin.step)},
+                direct=True,
+            )
+        )
+        lines.clear()

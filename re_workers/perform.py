@@ -1,0 +1,41 @@
+"""Runs one step and turns whatever it does into an outcome. Must not know the bus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from re_core.errors import ReleaseEngineError
+from re_workers.context import Context
+from re_workers.outcomes import Cancelled, Failed, Outcome
+from re_workers.sdk import Step, Worker
+
+_log = logging.getLogger(__name__)
+
+_DONE = Outcome("completed")
+
+
+def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, Any]) -> Outcome:
+    """Never raises: a step may be anybody's code, and its end must be told however it ended."""
+    try:
+        data = step.call(worker, ctx, **arguments)
+        return _DONE if data is None else Outcome("completed", data)
+    except Failed as failure:
+        return Outcome("failed", failure.data, str(failure))
+    except Cancelled as stop:
+        return Outcome("failed", None, str(stop))
+    except ReleaseEngineError as error:
+        return Outcome("failed", None, str(error))
+    except BaseException as error:  # SystemExit in a step must not end the worker of all others
+        return Outcome("failed", None, _unexpected(ctx, error))
+
+
+def _unexpected(ctx: Context, error: BaseException) -> str:
+    where = {"action": "step_error", "deployment_id": ctx.deployment, "step": ctx.step}
+    _log.exception("%s:%s raised %s", ctx.call.command, ctx.subcommand, type(error).__name__, extra=where)
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

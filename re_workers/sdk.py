@@ -1,0 +1,155 @@
+"""What a worker's author writes: a class per command, a method per step. Must not know the bus.
+
+    class Greet(Worker):
+        @step(idempotent=True)
+        def Hello(self, ctx: Context, name: str) -> None:
+            ctx.output(f"Hello {name}")
+
+makes the step `greet:Hello`. What is wrong with a worker is a TypeError when its class is made, not when it runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar, overload
+
+from re_workers.signature import Signature, hint, read_signature
+
+#: the name of a step that stands for every name
+ANY = "*"
+
+_MARK = "__release_engine_step__"
+_WORD = re.compile(r"\w+\Z")
+
+_Method = TypeVar("_Method", bound=Callable[..., object])
+
+
+class Options(NamedTuple):
+    """What the author says of a step, beside its signature; a playbook may say otherwise (contract, section 7)."""
+
+    #: empty: the method's name; `*` any name that no other step has
+    name: str = ""
+    #: a lost attempt may be repeated
+    idempotent: bool = False
+    #: how often a failed or lost attempt is repeated
+    retries: int = 0
+    #: seconds from the step's start; None leaves it to the engine's setting
+    timeout: float | None = None
+    #: over at once, so run without a thread of its own; one that waits for anything blocks all others of its command
+    quick: bool = False
+
+
+class Step(NamedTuple):
+    """One step that a worker offers."""
+
+    name: str
+    #: the method, to be called with the worker, the context and the arguments
+    call: Callable[..., object]
+    signature: Signature
+    #: first paragraph of the method's docstring
+    summary: str
+    options: Options
+
+    def offer(self) -> dict[str, Any]:
+        """What the heartbeat says of it."""
+        _, idempotent, retries, timeout, _ = self.options
+        return {
+            "parameters": self.signature.schema(),
+            "summary": self.summary,
+            "idempotent": idempotent,
+            "retries": retries,
+            "timeout": timeout,
+        }
+
+
+@overload
+def step(method: _Method) -> _Method: ...
+
+
+@overload
+def step(
+    *,
+    name: str = ...,
+    idempotent: bool = ...,
+    retries: int = ...,
+    timeout: float | None = ...,
+    quick: bool = ...,
+) -> Callable[[_Method], _Method]: ...
+
+
+def step(
+    method: Callable[..., object] | None = None,
+    *,
+    name: str = "",
+    idempotent: bool = False,
+    retries: int = 0,
+    timeout: float | None = None,
+    quick: bool = False,
+) -> object:
+    """Make a method a step; `Options` says what each means. With or without parentheses."""
+    if retries < 0 or (timeout is not None and timeout <= 0):
+        raise TypeError("retries counts from 0 up, and a timeout is a number of seconds above 0")
+    options = Options(name, idempotent, retries, timeout, quick)
+
+    def mark(marked: _Method) -> _Method:
+        setattr(marked, _MARK, options)
+        return marked
+
+    return mark if method is None else mark(method)
+
+
+class Worker:
+    """Carries out the steps of one command. Make a subclass; its methods marked with `step` are the steps.
+
+    One object serves all attempts, several at once, each on a thread of its own: what it keeps in itself needs a lock.
+    """
+
+    #: the word before the colon; the class's name in lower case unless given
+    command: ClassVar[str] = ""
+    #: attempts that it runs at once; None leaves it to the process
+    slots: ClassVar[int | None] = None
+    #: by name, of this class and its bases
+    steps: ClassVar[Mapping[str, Step]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.command = cls.__dict__.get("command") or cls.__name__.lower()
+        if not _WORD.match(cls.command):
+            raise TypeError(f"{cls.__name__}: the command {cls.command!r} is not one word")
+        steps = {}
+        for attribute, method in inspect.getmembers(cls, inspect.isfunction):
+            options = getattr(method, _MARK, None)
+            if isinstance(options, Options):
+                name = options.name or attribute
+                steps[name] = _step(cls.command, name, method, options)
+        cls.steps = steps
+
+    @classmethod
+    def find(cls, subcommand: str) -> Step | None:
+        """The step of this name, or the one for any name."""
+        return cls.steps.get(subcommand) or cls.steps.get(ANY)
+
+    @classmethod
+    def unknown(cls, subcommand: str) -> str:
+        """What to say where `find` finds nothing."""
+        return f"{cls.command} has no step {subcommand[:80]!r}{hint(subcommand, cls.steps)}"
+
+    @classmethod
+    def offers(cls) -> dict[str, dict[str, Any]]:
+        """`command:Subcommand` -> what the heartbeat says of it."""
+        return {f"{cls.command}:{name}": one.offer() for name, one in cls.steps.items()}
+
+    def close(self) -> None:
+        """Called once, when the process ends and no step runs any more."""
+
+
+def _step(command: str, name: str, method: Callable[..., object], options: Options) -> Step:
+    where = f"{command}:{name}"
+    if name != ANY and not _WORD.match(name):
+        raise TypeError(f"{where}: a step's name is one word, or {ANY}")
+    if inspect.iscoroutinefunction(method):
+        raise TypeError(f"{where}: a step is a plain function, not a coroutine")
+    summary = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
+    return Step(name, method, read_signature(method, where), summary, options)
