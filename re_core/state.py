@@ -160,6 +160,8 @@ class State:
 
     def _failed(self, record: r.Failed, at: int) -> None:
         stopped = self.cancel is not None and record.step < self.plan.first_action
+        if stopped:
+            self.late.add((record.step, record.attempt, "failed"))
         self._outcome(record, at, StepStatus.CANCELLED if stopped else StepStatus.FAILED)
 
     def _outcome(self, record: r.Completed | r.Failed, at: int, status: StepStatus) -> None:

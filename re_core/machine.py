@@ -1,0 +1,160 @@
+"""The machine: what each state does with each event. Pure; must not know stores, buses, clocks or messages.
+
+Theory
+======
+
+A deployment is driven by *events* (re_core.events): a worker's claim or outcome, a person's cancel, the passing of
+time. `advance` looks the event up and returns *records*, which go to the journal, and *effects*, which go to the
+world after the journal has them. There are two tables, and nothing else decides:
+
+* DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty.
+* STEP says what a step in a status does with a word about its current attempt. It is asked when the deployment's
+  table answers `_step`.
+
+A pair that is not in a table is a miss: it is refused and nothing changes. A word about an attempt that is not
+the current one is late: it is kept for people, once, and changes nothing.
+
+Rules that hold everywhere:
+
+1. A record is emitted through `State.apply`, so the state that `advance` leaves behind is, by construction, the
+   fold of the journal with the new records. A caller that cannot append them throws the state away.
+2. Everything that goes on at once hangs on the plan's tree. A step that completes lets its *followers* begin; there is
+   no cursor. A step that ends otherwise *halts* the playbook: nothing more of it is dispatched, what is open is
+   awaited, the rest is skipped, and the actions run, each whatever became of the one before.
+3. A step that may not be repeated is begun by grant: the claim's record is the grant. Its second claimant hears no-go.
+4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
+   the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
+5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the
+   actions run all the same.
+
+The diagram in docs/state-machine.md is generated from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from re_core import events as e
+from re_core import records as r
+from re_core import rules
+from re_core.model import DeploymentStatus, Plan, StepStatus
+from re_core.notices import deployment_notices
+from re_core.rules import Advance, Refusal
+from re_core.state import State, StepState
+
+
+class Verdict(Enum):
+    """What `advance` made of an event."""
+
+    #: records were emitted, or only the clock moved on
+    APPLIED = "applied"
+    #: it was applied before; the effects repeat what the state still awaits
+    REPEATED = "repeated"
+    #: this state does nothing with it; nothing changed
+    REFUSED = "refused"
+
+
+class Decision(NamedTuple):
+    """What `advance` decided. The state it was given is already the one after the records."""
+
+    verdict: Verdict
+    records: tuple[r.Record, ...]
+    effects: tuple[e.Effect, ...]
+    #: why it was refused
+    reason: str = ""
+
+
+def accept(
+    deployment: str, accepted: r.Accepted, now: int, plan: Plan | None = None
+) -> tuple[State, tuple[r.Record, ...], tuple[e.Effect, ...]]:
+    """A new deployment: its state, the records of its first entry, and what has to be done first."""
+    state = State(deployment, accepted, now, plan)
+    go = Advance(state, now)
+    for effect in deployment_notices(state):
+        go.do(effect)
+    rules.begin(go, list(state.plan.first(state.plan.main)))
+    return state, (accepted, *go.records), tuple(go.effects)
+
+
+def advance(state: State, event: e.Event, now: int) -> Decision:
+    """Decide, and leave the state as it is after the decision. `now` in milliseconds since the epoch."""
+    rule = DEPLOYMENT[state.status].get(type(event))
+    if rule is None:
+        return _refuse(state, event, f"the deployment is {state.status}")
+    go = Advance(state, now)
+    try:
+        rule(go, event)
+    except Refusal as refusal:
+        return _refuse(state, event, str(refusal))
+    verdict = Verdict.REPEATED if go.repeated else Verdict.APPLIED
+    return Decision(verdict, tuple(go.records), tuple(go.effects))
+
+
+def _step(go: Advance, event: Any) -> None:
+    """A word about one step: which attempt does it mean, and what does the step do with it?"""
+    step = go.state.steps.get(event.step)
+    if step is None or event.attempt > step.attempt:
+        raise Refusal(f"step {event.step} has no attempt {event.attempt}")
+    rule = STEP[step.status].get(type(event)) if event.attempt == step.attempt else rules.outdated
+    if rule is None:
+        raise Refusal(f"step {event.step} is {step.status}")
+    rule(go, step, event)
+
+
+def _refuse(state: State, event: e.Event, reason: str) -> Decision:
+    """Nothing changes, but who waits for an answer gets one: no-go for a claim, the reason for a request."""
+    effects: tuple[e.Effect, ...] = ()
+    if isinstance(event, e.ClaimMade) and event.control:
+        repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
+        if not repeatable:
+            effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
+    elif isinstance(event, e.CancelAsked) and event.reply_to:
+        effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason),)
+    return Decision(Verdict.REFUSED, (), effects, reason)
+
+
+# -- the tables ------------------------------------------------------------------------------------
+
+_LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
+    e.ClaimMade: _step,
+    e.OutcomeCame: _step,
+    e.ClaimDropped: _step,
+    e.NobodyOffers: _step,
+    e.CancelAsked: rules.cancel,
+    e.TimeCame: rules.time,
+    e.WorkersGone: rules.gone,
+}
+
+#: what a deployment does with an event
+DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any], None]]] = {
+    DeploymentStatus.ACCEPTED: _LIVE,
+    DeploymentStatus.RUNNING: _LIVE,
+    DeploymentStatus.CANCELLING: {**_LIVE, e.CancelAsked: rules.cancelled_already},
+    DeploymentStatus.COMPLETED: {},
+    DeploymentStatus.FAILED: {},
+    DeploymentStatus.CANCELLED: {},
+}
+
+#: what a step does with a word about its current attempt
+STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any], None]]] = {
+    StepStatus.PENDING: {},
+    StepStatus.DISPATCHED: {
+        e.ClaimMade: rules.claim,
+        e.OutcomeCame: rules.outcome,
+        e.ClaimDropped: rules.unclaimed,
+        e.NobodyOffers: rules.nobody,
+    },
+    StepStatus.STARTED: {
+        e.ClaimMade: rules.second_claim,
+        e.OutcomeCame: rules.outcome,
+        e.ClaimDropped: rules.dropped,
+    },
+    StepStatus.COMPLETED: {e.OutcomeCame: rules.same_outcome},
+    StepStatus.FAILED: {e.OutcomeCame: rules.same_outcome},
+    StepStatus.TIMED_OUT: {e.OutcomeCame: rules.outdated},
+    StepStatus.LOST: {e.OutcomeCame: rules.outdated},
+    StepStatus.SKIPPED: {},
+    StepStatus.CANCELLED: {e.OutcomeCame: rules.outdated},
+}

@@ -1,0 +1,62 @@
+"""The words of notifications, and why a deployment stopped. Pure; must not know when they are sent or to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from re_core.events import Notify
+from re_core.messages import MAX_SLUG
+from re_core.model import DeploymentStatus, PlannedStep, StepKind, StepStatus
+from re_core.state import State
+
+#: status of a step -> phase of the notification that tells of it
+_PHASES = {
+    StepStatus.STARTED: "started",
+    StepStatus.COMPLETED: "completed",
+    StepStatus.FAILED: "failed",
+    StepStatus.TIMED_OUT: "failed",
+    StepStatus.LOST: "failed",
+    StepStatus.CANCELLED: "failed",
+}
+
+
+def describe_step(planned: PlannedStep) -> str:
+    """How a person would name the step: `service:Restart on web01`, `check "tests pass" (noop:Check)`."""
+    spec = planned.spec
+    if spec.kind in (StepKind.CHECK, StepKind.ACTION):
+        return f"{spec.kind} {spec.label!r} ({spec.name})" if spec.label else f"{spec.kind} {spec.name}"
+    return f"{spec.name} on {planned.host}" if planned.host else spec.name
+
+
+def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Notify]:
+    """What a step's author wants told when it gets this status."""
+    planned = state.plan.steps[number]
+    phase = _PHASES[status]
+    for transport, target in planned.spec.notify.get(phase, {}).items():
+        step = state.steps[number]
+        about = f"{number}/{step.attempt}"
+        slug = f"{planned.spec.name} {status.replace('_', ' ')}: {state.accepted.playbook}"
+        text = (
+            f"{describe_step(planned)} {status.replace('_', ' ')} in deployment {state.deployment} "
+            f"of {state.accepted.group} / {state.accepted.playbook}."
+        )
+        if step.message:
+            text += f" {step.message}"
+        yield Notify(about, phase, transport, target, _short(slug), text)
+
+
+def deployment_notices(state: State) -> Iterator[Notify]:
+    """What the settings want told at the start and at the end of every deployment."""
+    ended = state.ended is not None
+    phase = "started" if not ended else "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
+    for transport, target in state.plan.notify.get(phase, {}).items():
+        word = state.status if ended else "started"
+        text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {word}"
+        if not ended and state.accepted.user:
+            text += f" by {state.accepted.user}"
+        text += f": {state.reason}" if ended and state.reason else "."
+        yield Notify("", phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SLUG else text[: MAX_SLUG - 1] + "…"
