@@ -1,0 +1,177 @@
+"""Log lines: one search by deployment_id finds the whole story. Must not know who logs, or what.
+
+The text form is the contract's, section 11, in UTC, with what is ours (action, step, worker) behind it; the JSON
+form holds the same names. Whoever logs passes what it knows of the record as `extra`. A record is always one line:
+what could forge a second one, or a field, is escaped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+#: fields of the contract's line, in its order; between them stands the level, behind them the message
+_BEFORE_LEVEL = ("source_ip",)
+_AFTER_LEVEL = ("playbook_id", "deployment_id", "user_id", "active_step", "deploy_phase")
+#: ours, behind the contract's, only where a record has them
+_OURS = ("action", "step", "worker")
+
+#: files of deployments that are open at one time
+MAX_OPEN = 64
+
+#: what may end a line or a field, or speak to a terminal: controls, quote, backslash, the line ends of Unicode
+_UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f"\\\\\u2028\u2029\ud800-\udfff]')
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+
+#: ids that can be file names as they are
+_PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+
+
+def setup(
+    component: str,
+    format: str = "text",
+    level: str = "info",
+    stream: TextIO | None = None,
+    deployment_log_dir: Path | None = None,
+) -> None:
+    """Send all records of this process to `stream` (standard error where None), and those of deployments to files too.
+
+    Calling it again replaces what the earlier call set up, so that a process may call it after a fork.
+    """
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if getattr(one, "release_engine", False)]:
+        root.removeHandler(handler)
+        handler.close()
+    formatter = JsonLines(component) if format == "json" else TextLines(component)
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream or sys.stderr)]
+    if deployment_log_dir is not None:
+        handlers.append(DeploymentFiles(deployment_log_dir))
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        handler.release_engine = True  # type: ignore[attr-defined]  # marks it for the next call
+        root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+class TextLines(logging.Formatter):
+    """`<date> <tz> - app_component="recore" - source_ip="" - … - message="…"`."""
+
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        return " - ".join(self._parts(record))
+
+    def _parts(self, record: logging.LogRecord) -> Iterator[str]:
+        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.created))
+        yield f"{now}.{int(record.msecs):03} UTC"
+        yield _field("app_component", self._component)
+        for name in _BEFORE_LEVEL:
+            yield _field(name, getattr(record, name, ""))
+        yield _field("log_level", record.levelname)
+        for name in _AFTER_LEVEL:
+            yield _field(name, getattr(record, name, ""))
+        yield _field("message", _message(self, record))
+        for name in _OURS:
+            if hasattr(record, name):
+                yield _field(name, getattr(record, name))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record; only the fields that it has."""
+
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        document: dict[str, int | float | str] = {
+            "time": f"{now}.{int(record.msecs):03}Z",
+            "app_component": self._component,
+            "log_level": record.levelname,
+            "logger": record.name,
+        }
+        for name in (*_BEFORE_LEVEL, *_AFTER_LEVEL, *_OURS):
+            value = getattr(record, name, None)
+            if value not in (None, ""):
+                document[name] = value if isinstance(value, int | float | str) else str(value)
+        document["message"] = _message(self, record)
+        return json.dumps(document)
+
+
+class DeploymentFiles(logging.Handler):
+    """Appends each record that has a deployment_id to `<directory>/<deployment_id>.log`."""
+
+    def __init__(self, directory: Path, max_open: int = MAX_OPEN) -> None:
+        super().__init__()
+        self._directory = directory
+        self._max_open = max_open
+        #: open files, the longest unused first
+        self._files: OrderedDict[str, TextIO] = OrderedDict()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        deployment = getattr(record, "deployment_id", "")
+        if not deployment:
+            return
+        try:
+            file = self._file(file_name(str(deployment)))
+            file.write(self.format(record) + "\n")
+            file.flush()
+        except Exception:  # as every handler: what cannot be logged must not stop who logs
+            self.handleError(record)
+
+    def close(self) -> None:
+        self.acquire()
+        try:
+            while self._files:
+                self._files.popitem()[1].close()
+        finally:
+            self.release()
+        super().close()
+
+    def _file(self, name: str) -> TextIO:
+        if name not in self._files:
+            while len(self._files) >= self._max_open:
+                self._files.popitem(last=False)[1].close()
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._files[name] = (self._directory / name).open("a", encoding="utf-8", errors="backslashreplace")
+        self._files.move_to_end(name)
+        return self._files[name]
+
+
+def file_name(deployment: str) -> str:
+    """The name of a deployment's file. Ids of other shapes than ours, which may hold anything, are named by their digest."""
+    if _PLAIN_NAME.fullmatch(deployment):
+        return f"{deployment}.log"
+    return f"x.{hashlib.sha256(deployment.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.log"
+
+
+def escaped(text: str) -> str:
+    """`text` on one line, without anything that could end a quoted field."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    return _SHORT.get(character) or (f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}")
+
+
+def _field(name: str, value: Any) -> str:
+    return f'{name}="{escaped("" if value is None else str(value))}"'
+
+
+def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    message = record.getMessage()
+    if record.exc_info:
+        message += "\n" + formatter.formatException(record.exc_info)
+    return message

@@ -1,0 +1,196 @@
+"""Settings: where a value comes from, which ones are refused, and what people are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from re_core import settings
+from re_core.errors import BadSettings
+
+
+def _file(directory: Path, text: str) -> dict[str, str]:
+    """An environment whose settings file holds `text`."""
+    path = directory / "re.yaml"
+    path.write_text(text)
+    return {"RE_CONFIG": str(path), "RE_DATA_DIR": str(directory)}
+
+
+def _refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(BadSettings) as caught:
+        settings.load(environ)
+    return str(caught.value)
+
+
+def test_nothing_set_means_the_documented_defaults() -> None:
+    found = settings.load({})
+    assert (found.bus_url, found.exchange, found.http, found.http_threads) == ("embedded:", "re", "127.0.0.1:8080", 64)
+    assert (found.request_timeout, found.step_timeout, found.worker_patience) == (10, 3600, 3600)
+    assert found.data_dir.name == "release-engine"
+    assert set(found.origins) == set()
+
+
+def test_the_store_and_the_workers_live_in_the_data_directory() -> None:
+    found = settings.load({"RE_DATA_DIR": "/srv/re"})
+    assert found.store_url == "sqlite:////srv/re/release-engine.db"
+    assert found.workers_dir == Path("/srv/re/workers")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    environ = _file(tmp_path, "exchange: from-file\nstep_timeout: 60\n")
+    found = settings.load({**environ, "RE_EXCHANGE": "from-env"})
+    assert (found.exchange, found.step_timeout) == ("from-env", 60)
+    assert found.origins["exchange"] == "environment RE_EXCHANGE"
+    assert found.origins["step_timeout"] == f"{tmp_path}/re.yaml:2"
+
+
+def test_a_relative_path_in_the_file_starts_beside_the_file(tmp_path: Path) -> None:
+    found = settings.load(_file(tmp_path, "workers_dir: mine\ndeployment_log_dir: logs\n"))
+    assert (found.workers_dir, found.deployment_log_dir) == (tmp_path / "mine", tmp_path / "logs")
+
+
+def test_sections_and_lists_are_taken_as_they_are(tmp_path: Path) -> None:
+    found = settings.load(_file(tmp_path, "redact: ['key=\\S+']\nlegacy_workers: [worker.old]\nemail: {host: mail}\n"))
+    assert [pattern.pattern for pattern in found.redact] == [r"key=\S+"]
+    assert found.legacy_workers == ("worker.old",)
+    assert found.email == {"host": "mail"}
+
+
+def test_the_four_of_the_contract_keep_their_spelling(tmp_path: Path) -> None:
+    text = """
+PRE_DEPLOY_CHECK:
+  - {NAME: calm, COMMAND: nagios, SUBCOMMAND: Calm, PARAMETERS: {}, EXPECTATION: {status: completed}}
+POST_DEPLOY_ACTION:
+  - {NAME: tell, COMMAND: noop, SUBCOMMAND: Do, PARAMETERS: {}}
+TRIGGERS:
+  - {DESCRIPTION: pause, WHEN: {NEXT_COMMAND: bigip}, COMMAND: sleep, SUBCOMMAND: Seconds, PARAMETERS: {seconds: 1}}
+"""
+    found = settings.load(_file(tmp_path, text))
+    assert [check["NAME"] for check in found.pre_deploy_check] == ["calm"]
+    assert [action["NAME"] for action in found.post_deploy_action] == ["tell"]
+    assert [trigger["DESCRIPTION"] for trigger in found.triggers] == ["pause"]
+
+
+def test_a_wrong_check_is_told_with_its_line_and_place(tmp_path: Path) -> None:
+    told = _refusal(_file(tmp_path, "exchange: re\nPRE_DEPLOY_CHECK:\n  - NAME: calm\n    COMMAND: 3\n"))
+    assert f"{tmp_path}/re.yaml:4: /PRE_DEPLOY_CHECK/0/COMMAND: " in told
+
+
+def test_no_checks_at_all_is_an_empty_list(tmp_path: Path) -> None:
+    assert settings.load(_file(tmp_path, "PRE_DEPLOY_CHECK: []\n")).pre_deploy_check == ()
+
+
+def test_an_unknown_variable_is_refused_with_a_suggestion() -> None:
+    assert _refusal({"RE_DATADIR": "/x"}) == "environment RE_DATADIR: no such setting; did you mean RE_DATA_DIR?"
+
+
+def test_an_unknown_key_is_refused_with_its_line_and_a_suggestion(tmp_path: Path) -> None:
+    told = _refusal(_file(tmp_path, "exchange: re\nstep_timeut: 3\ntriggers: []\n"))
+    assert told.splitlines() == [
+        f"{tmp_path}/re.yaml:2: no such setting: step_timeut; did you mean step_timeout?",
+        f"{tmp_path}/re.yaml:3: no such setting: triggers; did you mean TRIGGERS?",
+    ]
+
+
+def test_variables_of_the_tests_and_of_others_are_left_alone() -> None:
+    assert settings.load({"RE_TEST_AMQP_URL": "amqp://x", "REAL": "1", "HOME": "/"}).exchange == "re"
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    assert settings.load({"RE_EXCHANGE": "", "RE_CONFIG": "", "RE_NONSENSE": ""}).exchange == "re"
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    environ = _file(tmp_path, "http_threads: many\n")
+    told = _refusal({**environ, "RE_HTTP": "8080", "RE_LOG_LEVEL": "loud"})
+    assert [line.rpartition("/")[2].split(":")[0] for line in told.splitlines()] == [
+        "re.yaml",
+        "environment RE_HTTP",
+        "environment RE_LOG_LEVEL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("RE_HTTP", "localhost", "expected host:port, found 'localhost'"),
+        ("RE_HTTP", "::1:80", "expected host:port"),
+        ("RE_HTTP", "a:65536", "expected host:port"),
+        ("RE_HTTP", ":80", "expected host:port"),
+        ("RE_HTTP_THREADS", "0", "a whole number from 1 to 4096, found '0'"),
+        ("RE_HTTP_THREADS", "1.5", "a whole number"),
+        ("RE_STEP_TIMEOUT", "nan", "a number of seconds above 0, found 'nan'"),
+        ("RE_STEP_TIMEOUT", "-1", "above 0"),
+        ("RE_STEP_TIMEOUT", "1e999", "above 0"),
+        ("RE_STEP_TIMEOUT", "soon", "above 0"),
+        ("RE_BUS_URL", "redis://x", "a URL that begins with embedded: or amqp: or amqps:, found 'redis://x'"),
+        ("RE_STORE_URL", "file.db", "a URL that begins with sqlite:"),
+        ("RE_LOG_FORMAT", "xml", "one of text, json, found 'xml'"),
+        ("RE_REDACT", "a", "can only be set in the file that RE_CONFIG names"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(name: str, text: str, why: str) -> None:
+    told = _refusal({name: text})
+    assert told.startswith(f"environment {name}: ")
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("http_threads: true", "http_threads: expected a whole number from 1 to 4096, found a boolean"),
+        ("step_timeout: true", "step_timeout: expected a number of seconds above 0"),
+        ("exchange: 3", "exchange: expected a text, found a number"),
+        ("exchange:", "exchange: expected a text, found nothing"),
+        ("redact: ['(']", "redact: '(' is not a regular expression"),
+        ("redact: x", "redact: expected a list of texts, found a text"),
+        ("email: [a]", "email: expected a section, `name: value`, found a list"),
+        ("- a", "expected settings, `name: value`, found a list"),
+        ("a: 1\na: 2", "twice"),
+        ("a: [", ""),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_line(tmp_path: Path, text: str, why: str) -> None:
+    told = _refusal(_file(tmp_path, text + "\n"))
+    assert told.startswith(f"{tmp_path}/re.yaml:")
+    assert why in told
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    assert _refusal({"RE_CONFIG": str(path)}) == (
+        f"{path}: cannot be read: No such file or directory (RE_CONFIG names it)"
+    )
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    assert settings.load(_file(tmp_path, "# nothing yet\n")).exchange == "re"
+
+
+def test_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
+    environ = _file(
+        tmp_path, "email: {host: m, login: {user: u, password: hunter2}}\nirc: {servers: [{sasl_password: hunter2}]}\n"
+    )
+    environ |= {"RE_BUS_URL": "amqp://u:hun/t@er2@host/v", "RE_TOKEN": "hunter2"}
+    environ |= {"RE_STORE_URL": "mongodb://u:hunter2@host/re"}
+    shown = settings.load(environ).shown()
+    assert "hunter2" not in str(shown)
+    assert "t@er2" not in str(shown)
+    assert shown["store_url"] == ("mongodb://u:***@host/re", "environment RE_STORE_URL")
+    assert shown["email"][0] == {"host": "m", "login": {"user": "u", "password": "***"}}
+
+
+def test_what_is_shown_names_every_setting_as_the_file_does() -> None:
+    shown = settings.load({}).shown()
+    assert {"bus_url", "token", "redact", "TRIGGERS", "PRE_DEPLOY_CHECK"} <= set(shown)
+    assert shown["bus_url"] == ("embedded:", "default")
+    assert shown["token"] == ("", "default")
+
+
+def test_a_wrong_url_is_told_without_its_password() -> None:
+    assert "hunter2" not in _refusal({"RE_BUS_URL": "amqpx://u:hunter2@host"})
+
+
+def test_an_address_of_ipv6_is_taken_apart() -> None:
+    assert settings.load({"RE_HTTP": "[::1]:0"}).http_address == ("::1", 0)
