@@ -1,0 +1,100 @@
+"""The door of every transport: what a notice is, what delivering means, and how it can fail.
+
+Must not know queues, acknowledgements or retries (the notifier on the other side of this port does them), nor
+any transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from re_core.errors import CallerError, TransientError
+
+
+class Notice(Protocol):
+    """What is to be said and to whom; `re_core.messages.Notification` is one (spec §5)."""
+
+    @property
+    def slug(self) -> str:
+        """The headline: at most 80 characters, of any kind."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """The text: any length, any characters, any number of lines."""
+        ...
+
+    @property
+    def phase(self) -> str:
+        """One of `started`, `completed`, `failed`."""
+        ...
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """Whom to tell, in the transport's own terms: addresses, channels, nicks. Not checked yet."""
+        ...
+
+
+class Undeliverable(CallerError):
+    """The notice was refused for good; repeating it changes nothing."""
+
+    reason = "undeliverable"
+
+    def __init__(self, message: str = "", targets: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        #: who was not told; all others were
+        self.targets = targets
+
+
+class Unreachable(TransientError):
+    """The notice could not be delivered now; a later attempt may succeed."""
+
+    reason = "unreachable"
+
+    def __init__(self, message: str = "", targets: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        #: who was not told, and whom alone to tell next time; all others were told
+        self.targets = targets
+
+
+class Handler(Protocol):
+    """Carries notices out of the engine over one transport.
+
+    `deliver` is called by one thread at a time; `close` may come from any, any number of times.
+    """
+
+    @property
+    def transport(self) -> str:
+        """The word behind `notify.` in the queue's name."""
+        ...
+
+    def deliver(self, notice: Notice, notification_id: str) -> None:
+        """Return once the outside has taken responsibility for the notice, for every target.
+
+        `notification_id` is the same at every repetition of one notice; a transport that can, passes it on,
+        so that whoever receives it twice can tell. A target that fails never keeps the others from being told.
+
+        Raises Undeliverable when every failed target was refused for good, and Unreachable when at least one
+        may be reached later; both name all targets that failed, so that repeating with those loses nobody (a
+        target refused for good is then refused again, and is all that is left at the end). A connection that
+        breaks before the outside has answered is Unreachable, though the notice may have arrived.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and threads. A delivery under way ends, at the latest after its timeouts."""
+        ...
+
+
+def settle(refused: Mapping[str, str], missed: Mapping[str, str]) -> None:
+    """Raise what the outcome of one delivery calls for, or nothing when both are empty.
+
+    Both map a target to why it failed: `refused` for good, `missed` for now.
+    """
+    failed = {**refused, **missed}
+    if not failed:
+        return
+    text = "; ".join(f"{target!r}: {why}" for target, why in failed.items())
+    kind = Unreachable if missed else Undeliverable
+    raise kind(f"not delivered to {text}", tuple(failed))
