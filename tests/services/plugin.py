@@ -26,14 +26,14 @@ class Services:
     """What has been found out about the services in this run: each place is looked for once."""
 
     def __init__(self, cache: Path) -> None:
-        self._cache = cache
+        self.cache = cache
         self._found: dict[str, Place | Unavailable] = {}
 
     def place(self, recipe: Recipe) -> Place:
         """Where the service runs, prepared. Raises Unavailable, the same one every time."""
         if recipe.name not in self._found:
             try:
-                self._found[recipe.name] = choose(recipe, self._cache)
+                self._found[recipe.name] = choose(recipe, self.cache)
             except Unavailable as reason:
                 self._found[recipe.name] = reason
         found = self._found[recipe.name]
@@ -71,6 +71,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
+def tests_cache(pytestconfig: pytest.Config) -> Path:
+    """The directory for what is costly to build and kept between runs."""
+    return pytestconfig.stash[_SERVICES].cache
+
+
+@pytest.fixture(scope="session")
 def ngircd(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[irc.IrcServer]:
     """A real IRC server: `host`, `port` (plain), and where it is our own `tls_port` with its `ca_file`."""
     url = os.environ.get(irc.RECIPE.variable)
@@ -78,11 +84,14 @@ def ngircd(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
         yield irc.named(url)
         return
     with ExitStack() as stack:
+        server: irc.IrcServer | Unavailable
         try:
             place = pytestconfig.stash[_SERVICES].place(irc.RECIPE)
             server = stack.enter_context(irc.running(place, tmp_path_factory.mktemp("ngircd")))
         except Unavailable as reason:
-            _give_up(reason)
+            server = reason
+        if isinstance(server, Unavailable):
+            _give_up(server)
         yield server
 
 
