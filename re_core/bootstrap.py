@@ -1,0 +1,120 @@
+"""Builds the objects from the settings. The only importer of adapters; must not know HTTP or workers."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from re_core.errors import BadSettings
+from re_core.plan import Around
+from re_core.ports import Bus, Clock, Mailbox, Store
+from re_core.sequencer.acceptance import Acceptance
+from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
+from re_core.sequencer.loop import Sequencer
+from re_core.sequencer.offers import LiveOffers
+from re_core.sequencer.pump import Pump
+from re_core.sequencer.recorder import Recorder
+from re_core.sequencer.sweeper import Sweeper, recover
+from re_core.settings import Settings
+
+#: seconds that a consumer waits for a delivery before it looks whether it shall stop
+WAIT = 1.0
+
+#: seconds between two looks of the sweeper
+SWEEP = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name. Raises BadSettings, StoreRefused, StoreUnavailable."""
+    if settings.store_url.startswith("sqlite:///"):
+        from re_core.adapters.sqlite import SqliteStore
+
+        return SqliteStore(settings.store_url.removeprefix("sqlite:///"))
+    raise BadSettings(
+        f"RE_STORE_URL: this version keeps its data in sqlite:///<path>, not in {settings.store_url!r:.60}"
+    )
+
+
+def open_bus(settings: Settings, store: Store) -> Bus:
+    """The bus that the settings name; the embedded one keeps its durable queues in the store. Raises BadSettings."""
+    if settings.bus_url == "embedded:":
+        from re_core.adapters.bus_embedded import EmbeddedBus
+
+        return EmbeddedBus(store if isinstance(store, Mailbox) else None)
+    raise BadSettings(f"RE_BUS_URL: this version has the bus embedded:, not {settings.bus_url!r:.60}")
+
+
+def system_clock() -> Clock:
+    """The machine's clock."""
+    from re_core.adapters.clock_system import SystemClock
+
+    return SystemClock()
+
+
+def around(settings: Settings) -> Around:
+    """What the settings put around every deployment."""
+    return Around(
+        checks=settings.pre_deploy_check,
+        actions=settings.post_deploy_action,
+        triggers=settings.triggers,
+        notify=settings.phase_notification,
+        step_timeout=settings.step_timeout,
+        patience=settings.worker_patience,
+    )
+
+
+class Core:
+    """The core's consumers, each on its thread."""
+
+    def __init__(
+        self, settings: Settings, bus: Bus, store: Store, clock: Clock, on_fatal: Callable[[str], None]
+    ) -> None:
+        """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on."""
+        #: names this start of the core
+        self.identity = f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
+        self._bus, self._store = bus, store
+        acceptance = Acceptance(store, LiveOffers(store, clock), around(settings))
+        self._consumers = (
+            Sequencer(bus, store, clock, acceptance, self.identity),
+            Recorder(bus, store, clock, settings.redact),
+            Heartbeats(bus, store, clock),
+            Cemetery(bus, store),
+        )
+        names = ("sequencer", "recorder", "heartbeats", "cemetery")
+        self._pumps = [
+            Pump(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
+            for name, consumer in zip(names, self._consumers, strict=True)
+        ]
+        sweeper = Sweeper(bus, store, clock)
+        self._sweep = Pump("sweeper", lambda: (sweeper.turn(), self._sweep.pause(SWEEP)), on_fatal)
+
+    def recover(self) -> int:
+        """On the bus that is one process: go on with what the last one left. Before any worker starts."""
+        count = recover(self._bus, self._store, self.identity)
+        if count:
+            _log.info("going on with %d deployments", count, extra={"action": "recover"})
+        return count
+
+    def start(self) -> None:
+        """Begin to take turns."""
+        for pump in (*self._pumps, self._sweep):
+            pump.start()
+
+    def alive(self) -> bool:
+        """Whether all of it still works."""
+        return all(pump.alive for pump in (*self._pumps, self._sweep))
+
+    def stop(self, deadline: float) -> None:
+        """Finish the batches under way; what is left stays on the queues. Waits `deadline` seconds at most."""
+        for pump in (*self._pumps, self._sweep):
+            pump.tell_to_stop()
+        for consumer in self._consumers:
+            consumer.close()
+        end = time.monotonic() + deadline
+        for pump in (*self._pumps, self._sweep):
+            if not pump.join(max(0.0, end - time.monotonic())):
+                _log.warning("a consumer did not stop in time", extra={"action": "stop"})

@@ -1,0 +1,66 @@
+"""Dead letters on the bus: how a message that nobody could use is wrapped, and unwrapped. Pure; must not know who keeps them.
+
+The body stays byte for byte; what happened, and the properties that the wrapping needs for itself, travel in headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from re_core import messages as m
+from re_core.messages import Message
+from re_core.model import DeadLetter
+
+#: headers of a dead letter: the queue it was taken from, why, who rejected it, when (milliseconds)
+QUEUE, REASON, DETAIL, BY, AT = "re-dead-queue", "re-dead-reason", "re-dead-detail", "re-dead-by", "re-dead-at"
+#: headers of a dead letter: the original's message_id, reply_to and app_id
+ID, REPLY_TO, APP = "re-dead-id", "re-dead-reply-to", "re-dead-app-id"
+
+_OURS = frozenset({QUEUE, REASON, DETAIL, BY, AT, ID, REPLY_TO, APP})
+
+
+def dead_letter_message(message: Message, queue: str, reason: str, detail: str, by: str, at: int) -> Message:
+    """The message for the dead-letter queue."""
+    headers = {
+        **message.headers,
+        QUEUE: queue,
+        REASON: reason,
+        DETAIL: " ".join(detail.split())[:1000],
+        BY: by,
+        AT: str(at),
+        ID: message.id,
+        REPLY_TO: message.reply_to,
+        APP: message.app_id,
+    }
+    digest = hashlib.sha256(b"\0".join((queue.encode(), message.id.encode(), message.body))).hexdigest()
+    return Message(
+        key=m.DEAD,
+        body=message.body,
+        id=f"{at:013d}-{digest[:16]}",
+        correlation_id=message.correlation_id,
+        headers=headers,
+        app_id=by,
+        direct=True,
+    )
+
+
+def letter_of(message: Message) -> DeadLetter:
+    """The dead letter that such a message carries; one that some broker put there itself says only what it can."""
+    headers = message.headers
+    at = headers.get(AT, "")
+    return DeadLetter(
+        id=message.id,
+        queue=headers.get(QUEUE, ""),
+        reason=headers.get(REASON, "unknown"),
+        detail=headers.get(DETAIL, ""),
+        by=headers.get(BY, message.app_id),
+        at=int(at) if at.isascii() and at.isdigit() else 0,
+        body=message.body,
+        properties={
+            "message_id": headers.get(ID, ""),
+            "correlation_id": message.correlation_id,
+            "reply_to": headers.get(REPLY_TO, ""),
+            "app_id": headers.get(APP, ""),
+            "headers": {name: value for name, value in headers.items() if name not in _OURS},
+        },
+    )

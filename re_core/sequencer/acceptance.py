@@ -1,0 +1,115 @@
+"""Whether a deployment may begin, and with which plan. Must not know queues, or when the answer is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from re_core import messages as m
+from re_core.errors import BadDocument, BadDynamic, KeyReused, Refused, UnknownGroup, UnknownPlaybook
+from re_core.messages import DeploymentRequest, Message
+from re_core.model import Plan, StoredPlaybook
+from re_core.plan import Around, compile_document, missing_dynamic
+from re_core.plan_form import plan_from_document
+from re_core.ports import Claim, Playbooks, Requests
+from re_core.records import Accepted
+from re_core.sequencer.offers import LiveOffers
+from re_core.strict_json import dumps
+
+#: compiled plans that are kept
+_PLANS = 256
+
+
+class _Library(Playbooks, Requests, Protocol):
+    """The part of a store that acceptance needs."""
+
+
+class Admission(NamedTuple):
+    """A request that may become a deployment."""
+
+    deployment: str
+    accepted: Accepted
+    plan: Plan
+
+
+class Acceptance:
+    """Looks playbooks up and compiles them. One thread at a time."""
+
+    def __init__(self, library: _Library, offers: LiveOffers, around: Around) -> None:
+        self._library = library
+        self._offers = offers
+        self._around = around
+        self._plans: dict[tuple[str, int, int], tuple[Mapping[str, Any], Plan]] = {}
+
+    def admit(self, message: Message) -> Admission:
+        """The deployment that job.create asks for.
+
+        Raises BadMessage for a body that is not in the format, and UnknownGroup, UnknownPlaybook, BadDynamic,
+        KeyReused or Refused for one that cannot start.
+        """
+        request = m.parse_deployment_request(message.body)
+        digest = request_digest(request)
+        deployment = self._settle_id(message, digest)
+        playbook = self._playbook(request)
+        document, plan = self._plan(playbook)
+        missing = missing_dynamic(plan, request.dynamic)
+        if missing:
+            names = ", ".join(problem.path.removeprefix("/dynamic/") for problem in missing)
+            raise BadDynamic(f"values are missing: {names}", missing)
+        headers = message.headers
+        accepted = Accepted(
+            group=playbook.group,
+            playbook_id=playbook.id,
+            playbook=playbook.name,
+            revision=playbook.revision,
+            user=headers.get(m.USER) or request.user,
+            source=headers.get(m.SOURCE) or request.source,
+            digest=digest,
+            dynamic=request.dynamic,
+            plan=document,
+        )
+        return Admission(deployment, accepted, plan)
+
+    def _settle_id(self, message: Message, digest: str) -> str:
+        """The id of the deployment: the message's, the first one under the same key, or (2014) one derived."""
+        deployment = message.id or derived_id(message)
+        key = message.headers.get(m.KEY)
+        if not key:
+            return deployment
+        standing = self._library.claim(Claim(key, deployment, message.headers.get(m.KEY_DIGEST, digest)))
+        if standing.digest != message.headers.get(m.KEY_DIGEST, digest):
+            raise KeyReused()
+        return standing.deployment
+
+    def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
+        playbook = self._library.playbook(request.playbook_id)
+        if playbook is not None and playbook.group == request.group:
+            return playbook
+        if not self._library.playbooks(request.group):
+            raise UnknownGroup(f"no playbook belongs to the group {request.group[:100]!r}")
+        raise UnknownPlaybook(f"the group {request.group[:100]!r} has no playbook {request.playbook_id[:100]!r}")
+
+    def _plan(self, playbook: StoredPlaybook) -> tuple[Mapping[str, Any], Plan]:
+        offers = self._offers.read()
+        key = (playbook.id, playbook.revision, self._offers.version)
+        if key not in self._plans:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            try:
+                document = compile_document(playbook.document, self._around, offers)
+            except BadDocument as error:  # stored by an engine that had other rules
+                raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
+            self._plans[key] = (document, plan_from_document(document))
+        return self._plans[key]
+
+
+def request_digest(request: DeploymentRequest) -> str:
+    """Tells two requests apart: the same text for the same group, playbook and values."""
+    text = dumps([request.group, request.playbook_id, dict(sorted(request.dynamic.items()))])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def derived_id(message: Message) -> str:
+    """For a 2014 re-rest, which sends no id: its server-named `reply_to` is new for every request (contract, section 2)."""
+    return hashlib.sha256(message.body + b"\0" + message.reply_to.encode()).hexdigest()[:26]

@@ -1,0 +1,30 @@
+"""What one turn of the sequencer handles, and what has become of it so far. Must not know the store or the bus."""
+
+from __future__ import annotations
+
+from re_core.messages import Message
+from re_core.sequencer.creation import Creation
+from re_core.sequencer.work import Item, Work
+
+
+class Batch:
+    """One turn."""
+
+    __slots__ = ("answers", "creations", "done", "groups", "now", "rejected", "writer")
+
+    def __init__(self, now: int, writer: str) -> None:
+        self.now = now
+        #: token of everything that this turn appends
+        self.writer = writer
+        self.creations: list[Creation] = []
+        #: deployment -> its events, in the order of their coming
+        self.groups: dict[str, list[Item]] = {}
+        #: in the journal, with the messages that may go out now
+        self.done: list[tuple[Work, list[Message]]] = []
+        #: what is to be said besides
+        self.answers: list[Message] = []
+        #: tags of deliveries that are on the dead-letter queue already
+        self.rejected: set[int] = set()
+
+    def add(self, deployment: str, item: Item) -> None:
+        self.groups.setdefault(deployment, []).append(item)

@@ -1,0 +1,87 @@
+"""Small consumers that only write down: heartbeats into the registry, dead letters into the store. Must not know the machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from re_core import messages as m
+from re_core.dead import letter_of
+from re_core.errors import BadMessage, StoreUnavailable
+from re_core.messages import Message
+from re_core.model import WorkerRecord
+from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscription
+
+#: deliveries of one turn
+BATCH = 64
+
+#: milliseconds after which a silent worker leaves the registry
+FORGET = 24 * 3600 * 1000
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeats:
+    """Keeps the registry of workers. One thread."""
+
+    def __init__(self, bus: Bus, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._subscription = bus.subscribe((m.HEARTBEAT,), BATCH)
+
+    def turn(self, timeout: float) -> int:
+        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        return _each(self._subscription, timeout, self._register)
+
+    def close(self) -> None:
+        """Stop consuming."""
+        self._subscription.close()
+
+    def _register(self, message: Message) -> None:
+        said = m.parse_heartbeat(message.body)
+        now = self._clock.now()
+        self._registry.register(WorkerRecord(said.worker, said.slots, said.offers, said.running, now))
+        self._registry.forget_workers(now - FORGET)
+
+
+class Cemetery:
+    """Moves dead letters from the bus into the store, where people list and replay them. One thread."""
+
+    def __init__(self, bus: Bus, store: DeadLetters) -> None:
+        self._store = store
+        self._subscription = bus.subscribe((m.DEAD,), BATCH)
+
+    def turn(self, timeout: float) -> int:
+        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        return _each(self._subscription, timeout, self._bury)
+
+    def close(self) -> None:
+        """Stop consuming."""
+        self._subscription.close()
+
+    def _bury(self, message: Message) -> None:
+        letter = letter_of(message)
+        self._store.bury(letter)
+        _log.warning(
+            "dead letter %s from %s: %s: %s",
+            letter.id,
+            letter.queue,
+            letter.reason,
+            letter.detail,
+            extra={"action": "bury", "deployment_id": message.correlation_id},
+        )
+
+
+def _each(subscription: Subscription, timeout: float, write: Callable[[Message], None]) -> int:
+    deliveries: list[Delivery] = subscription.take(BATCH, timeout)
+    for place, delivery in enumerate(deliveries):
+        try:
+            write(delivery.message)
+        except BadMessage as error:
+            subscription.reject(delivery, error.reason, str(error))
+        except StoreUnavailable:
+            subscription.requeue(deliveries[place:])
+            raise
+        else:
+            subscription.ack([delivery])
+    return len(deliveries)

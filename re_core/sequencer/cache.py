@@ -1,0 +1,51 @@
+"""What a core remembers of deployments, so that the hot path reads nothing. Must not know what is done with them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from re_core.state import State
+
+#: deployments that a core remembers; the one unused for longest is forgotten and read again when needed
+CAPACITY = 4096
+
+
+class Known:
+    """One deployment in memory, and what its row of the list last said."""
+
+    __slots__ = ("state", "view_at", "view_due")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        #: when the row was last written; 0 where this core has not written it
+        self.view_at = 0
+        #: the `due` that the row then had; None where it is not known
+        self.view_due: int | None = None
+
+
+class Cache:
+    """Deployments by id. Whatever is here may be dropped at any time: the journal has it."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def get(self, deployment: str) -> Known | None:
+        known = self._known.get(deployment)
+        if known is not None:
+            self._known.move_to_end(deployment)
+        return known
+
+    def put(self, known: Known) -> None:
+        self._known[known.state.deployment] = known
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+    def drop(self, deployment: str) -> None:
+        self._known.pop(deployment, None)
+
+    def clear(self) -> None:
+        self._known.clear()
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -1,0 +1,64 @@
+"""job.create to a new deployment, or to the reason why not. Must not know the order of a batch."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from re_core import messages as m
+from re_core.errors import BadDocument, BadMessage, CallerError
+from re_core.messages import Message
+from re_core.ports import Delivery
+from re_core.sequencer.acceptance import Acceptance, Admission
+from re_core.sequencer.outgoing import creation_answer
+from re_core.strict_json import dumps
+
+_log = logging.getLogger(__name__)
+
+
+class Creation(NamedTuple):
+    """A request that may become a deployment: who asked, and what was admitted."""
+
+    message: Message
+    admission: Admission
+
+    def yes(self) -> list[Message]:
+        """What who asked hears, where anybody waits."""
+        if not self.message.reply_to:
+            return []
+        return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
+
+
+class Said(NamedTuple):
+    """The no: what who asked hears, and, where the message is a dead letter, why."""
+
+    messages: list[Message]
+    dead: str = ""
+
+
+def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Said]:
+    """The creation, or None and the refusal. Raises StoreUnavailable."""
+    message = delivery.message
+    try:
+        return Creation(message, acceptance.admit(message)), Said([])
+    except BadMessage as error:
+        text = f"{error.path}: {error}" if error.path else str(error)
+        return None, Said(refusal(message, error.reason, text, error), text)
+    except CallerError as error:
+        _log.info(
+            "a deployment was refused: %s",
+            error,
+            extra={"action": "refuse_deployment", "deployment_id": message.id, "user_id": message.headers.get(m.USER)},
+        )
+        return None, Said(refusal(message, error.reason, str(error), error))
+
+
+def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:
+    """The no, where anybody waits for it. Headers are text without line breaks."""
+    if not message.reply_to:
+        return []
+    headers = {m.REASON: reason, m.DETAIL: " ".join(detail.split())[:1000]}
+    if isinstance(error, BadDocument):
+        problems = [{"path": problem.path, "message": problem.message} for problem in error.problems[:50]]
+        headers[m.PROBLEMS] = dumps(problems)
+    return [creation_answer(message.reply_to, message.id, None, headers)]

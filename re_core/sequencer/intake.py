@@ -1,0 +1,102 @@
+"""From a delivery to an event of the machine. Must not know what the event leads to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from re_core import events as e
+from re_core import messages as m
+from re_core.errors import BadMessage
+from re_core.messages import Message
+from re_core.records import MAX_DATA
+from re_core.strict_json import dumps
+
+
+class Word(NamedTuple):
+    """One event, and the deployment that it is about."""
+
+    deployment: str
+    event: e.Event
+
+
+def read_word(message: Message) -> Word:
+    """What a message on a reply queue says. Raises BadMessage."""
+    name = message.headers.get(m.EVENT)
+    if name is None:
+        return _reply(message)
+    reader = _EVENTS.get(name)
+    if reader is None:
+        raise BadMessage(f"the header {m.EVENT} is {name[:40]!r}; known are {', '.join(sorted(_EVENTS))}")
+    return reader(message)
+
+
+def _reply(message: Message) -> Word:
+    reply = m.parse_reply(message.body)
+    attempt = _attempt(message)
+    headers = message.headers
+    token, worker = headers.get(m.TOKEN, ""), headers.get(m.WORKER, "")
+    if reply.status == "started":
+        return Word(attempt.deployment, e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to))
+    data, cut = reply.data, False
+    if len(message.body) > MAX_DATA and data is not None:
+        text = dumps(data)
+        if len(text) > MAX_DATA:
+            data, cut = text[:MAX_DATA], True
+    return Word(
+        attempt.deployment,
+        e.OutcomeCame(
+            attempt.step,
+            attempt.attempt,
+            reply.status == "completed",
+            data,
+            reply.message,
+            reply.body,
+            token,
+            worker,
+            cut,
+        ),
+    )
+
+
+def _attempt(message: Message) -> m.AttemptId:
+    text = message.headers.get(m.ATTEMPT)
+    if text is None:
+        raise BadMessage(f"a reply without the header {m.ATTEMPT}")
+    return m.parse_attempt(text)
+
+
+def _deployment(message: Message) -> str:
+    if not message.correlation_id:
+        raise BadMessage("no correlation_id: which deployment is it about?")
+    return message.correlation_id
+
+
+def _declined(message: Message) -> Word:
+    attempt = _attempt(message)
+    reason = m.parse_event(message.body).get("reason")
+    token = message.headers.get(m.TOKEN, "")
+    dropped = e.ClaimDropped(attempt.step, attempt.attempt, token, reason if isinstance(reason, str) else "")
+    return Word(attempt.deployment, dropped)
+
+
+def _cancel(message: Message) -> Word:
+    document = m.parse_event(message.body)
+    user, reason = document.get("user", ""), document.get("reason", "")
+    if not isinstance(user, str) or not isinstance(reason, str):
+        raise BadMessage("user and reason must be strings")
+    return Word(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
+
+
+def _due(message: Message) -> Word:
+    return Word(_deployment(message), e.TimeCame())
+
+
+def _gone(message: Message) -> Word:
+    document = m.parse_event(message.body)
+    before, worker = document.get("before"), document.get("worker")
+    if not isinstance(before, int) or not isinstance(worker, str | None):
+        raise BadMessage("before must be a number, worker a string")
+    return Word(_deployment(message), e.WorkersGone(before, worker))
+
+
+_EVENTS = {"declined": _declined, "cancel": _cancel, "due": _due, "gone": _gone}

@@ -1,0 +1,265 @@
+"""The sequencer: batches of deliveries through the machine into journal and bus. Must not know any technology.
+
+    take up to N deliveries → fold in what is not yet known → advance each → append all new records in ONE insert
+      → publish all effects → write the other views → acknowledge the deliveries
+
+Append before publish, publish before ack (design, The heart). A crash between any two of these repeats what comes
+after, and everything after carries ids that make a repetition harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from re_core import events as e
+from re_core import messages as m
+from re_core.dead import dead_letter_message
+from re_core.errors import BadMessage, BusUnavailable, StoreRefused, StoreUnavailable
+from re_core.messages import Message
+from re_core.model import ENDED
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, Published, Store
+from re_core.sequencer.acceptance import Acceptance
+from re_core.sequencer.batch import Batch
+from re_core.sequencer.cache import Cache, Known
+from re_core.sequencer.creation import admit
+from re_core.sequencer.intake import read_word
+from re_core.sequencer.outgoing import messages_of
+from re_core.sequencer.work import Item, Work, advance_all
+from re_core.state import State, fold
+
+#: deliveries of one batch
+BATCH = 256
+
+_log = logging.getLogger(__name__)
+
+
+class Sequencer:
+    """Carries deployments from event to event. One thread at a time; any number of sequencers share the work."""
+
+    def __init__(self, bus: Bus, store: Store, clock: Clock, acceptance: Acceptance, identity: str) -> None:
+        """`identity` tells this process from all others, and from its own earlier lives."""
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._acceptance = acceptance
+        self._identity = identity
+        self._batches = 0
+        self._cache = Cache()
+        #: events that came of publishing: dispatches that found no queue
+        self._own: list[tuple[str, Item]] = []
+        self._subscription = bus.subscribe((m.JOB_CREATE, *m.reply_queues()), BATCH * 4)
+
+    def turn(self, timeout: float) -> int:
+        """One batch; waits up to `timeout` seconds for it. Returns how many deliveries it settled.
+
+        Raises StoreUnavailable or BusUnavailable after it gave the deliveries back: nothing is lost, try again later.
+        """
+        own = self._own
+        deliveries = self._subscription.take(BATCH, 0 if own else timeout)
+        if not deliveries and not own:
+            return 0
+        self._batches += 1
+        batch = Batch(self._clock.now(), f"{self._identity}.{self._batches}")
+        try:
+            self._sort(batch, deliveries)
+            self._carry_out(batch)
+        except (StoreUnavailable, BusUnavailable):
+            self._cache.clear()  # what it holds may be ahead of the journal
+            self._own = own
+            self._subscription.requeue(_open(batch, deliveries))
+            raise
+        self._subscription.ack(_open(batch, deliveries))
+        return len(deliveries)
+
+    def close(self) -> None:
+        """Stop consuming; what was not settled goes to another core."""
+        self._subscription.close()
+
+    # -- take --------------------------------------------------------------------------------------
+
+    def _sort(self, batch: Batch, deliveries: Sequence[Delivery]) -> None:
+        for deployment, item in self._own:
+            batch.add(deployment, item)
+        self._own = []
+        for delivery in deliveries:
+            if delivery.queue == m.JOB_CREATE:
+                self._sort_creation(batch, delivery)
+                continue
+            try:
+                word = read_word(delivery.message)
+            except BadMessage as error:
+                self._reject(batch, delivery, error.reason, str(error))
+            else:
+                batch.add(word.deployment, Item(word.event, delivery))
+
+    def _sort_creation(self, batch: Batch, delivery: Delivery) -> None:
+        creation, said = admit(self._acceptance, delivery)
+        if creation is not None:
+            batch.creations.append(creation)
+            return
+        batch.answers.extend(said.messages)
+        if said.dead:
+            self._reject(batch, delivery, "bad-message", said.dead)
+
+    def _reject(self, batch: Batch, delivery: Delivery, reason: str, detail: str) -> None:
+        _log.warning(
+            "a message on %s cannot be used and is a dead letter now: %s: %s",
+            delivery.queue,
+            reason,
+            detail,
+            extra={"action": "reject_message", "deployment_id": delivery.message.correlation_id},
+        )
+        self._subscription.reject(delivery, reason, detail)
+        batch.rejected.add(delivery.tag)
+
+    # -- advance, append ---------------------------------------------------------------------------
+
+    def _carry_out(self, batch: Batch) -> None:
+        works = [Work.create(creation, batch.now) for creation in batch.creations]
+        for deployment, items in batch.groups.items():
+            work = self._advance(batch, deployment, items, fresh=False)
+            if work is not None:
+                works.append(work)
+        while works:
+            works = [again for work in self._append(batch, works) if (again := self._redo(batch, work)) is not None]
+        self._publish(batch)
+
+    def _advance(self, batch: Batch, deployment: str, items: list[Item], fresh: bool) -> Work | None:
+        """The work of one deployment; None where nobody knows it, and its deliveries are dead letters."""
+
+        def broken(item: Item, error: Exception) -> None:
+            _log.error("an event cannot be handled", exc_info=error, extra={"action": "event_error"})
+            if item.delivery is not None:
+                self._reject(batch, item.delivery, "error", f"{type(error).__name__}: {error}")
+
+        try:
+            work = advance_all(items, lambda again: self._load(deployment, fresh or again), batch.now, broken)
+            reason, detail = "unknown-deployment", f"no deployment has the id {deployment[:100]!r}"
+        except StoreRefused as error:
+            work, reason, detail = None, error.reason, str(error)
+        if work is None:
+            for item in items:
+                if item.delivery is not None and item.delivery.tag not in batch.rejected:
+                    self._reject(batch, item.delivery, reason, detail)
+        return work
+
+    def _load(self, deployment: str, fresh: bool) -> Work | None:
+        known = None if fresh else self._cache.get(deployment)
+        if known is not None:
+            return Work(known, fresh=False)
+        self._cache.drop(deployment)
+        entries = self._store.entries(deployment)
+        return Work(Known(fold(entries)), fresh=True) if entries else None
+
+    def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
+        """Append what is new, and note what may be published; returns the works whose append was lost."""
+        rows: list[Append] = []
+        written: list[Work] = []
+        for work in works:
+            entry = work.entry(batch.now, batch.writer)
+            view = work.view(batch.now)
+            messages = messages_of(work.known.state, work.effects)
+            batch.done.append((work, messages))
+            if entry is not None:
+                mail = tuple(self._bus.mail(messages)) if work.tells else ()
+                rows.append(Append(entry, view, mail))
+                written.append(work)
+            elif view is not None:
+                work.overdue = view
+        if not rows:
+            return []
+        outcomes = self._store.append(rows)
+        lost = [work for work, outcome in zip(written, outcomes, strict=True) if outcome is Appended.LOST]
+        if lost:
+            batch.done = [(work, messages) for work, messages in batch.done if work not in lost]
+        if not self._store.transactional:
+            self._defer_views(rows, written)
+        return lost
+
+    @staticmethod
+    def _defer_views(rows: list[Append], written: list[Work]) -> None:
+        for row, work in zip(rows, written, strict=True):
+            if row.entry.number > 1:
+                work.overdue = row.view
+
+    def _redo(self, batch: Batch, work: Work) -> Work | None:
+        """Another core was faster: judge again on what it wrote."""
+        deployment = work.known.state.deployment
+        self._cache.drop(deployment)
+        if work.creation is None:
+            return self._advance(batch, deployment, work.items, fresh=True)
+        entries = self._store.entries(deployment)
+        if not entries:
+            return Work.create(work.creation, batch.now)
+        return Work.answer_again(work.creation, fold(entries))
+
+    # -- publish -----------------------------------------------------------------------------------
+
+    def _publish(self, batch: Batch) -> None:
+        messages = [message for _, part in batch.done for message in part]
+        for work, _ in batch.done:
+            messages.extend(work.answers)
+        messages.extend(batch.answers)
+        if messages:
+            outcomes = self._bus.publish(messages)
+            if Published.UNROUTABLE in outcomes:
+                self._return(messages, outcomes)
+        overdue = [work.overdue for work, _ in batch.done if work.overdue is not None]
+        if overdue:
+            self._store.write_views(overdue)
+        for work, _ in batch.done:
+            self._keep(work)
+
+    def _keep(self, work: Work) -> None:
+        state = work.known.state
+        for reason in work.refusals:
+            _log.info(
+                "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
+            )
+        if work.records:
+            _log_changes(state, work)
+        if state.status in ENDED:
+            self._cache.drop(state.deployment)
+        else:
+            self._cache.put(work.known)
+
+    def _return(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
+        """What found no queue: a step that nobody offers is an event, a notification that nobody sends a dead letter."""
+        dead: list[Message] = []
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if outcome is not Published.UNROUTABLE:
+                continue
+            if message.key.startswith("worker."):
+                attempt = m.parse_attempt(message.id)
+                item = Item(e.NobodyOffers(attempt.step, attempt.attempt), None)
+                self._own.append((attempt.deployment, item))
+            elif message.key.startswith("notify."):
+                why = f"no notifier serves {message.key}"
+                dead.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
+        if dead:
+            self._bus.publish(dead)
+
+
+def _open(batch: Batch, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    if not batch.rejected:
+        return list(deliveries)
+    return [delivery for delivery in deliveries if delivery.tag not in batch.rejected]
+
+
+def _log_changes(state: State, work: Work) -> None:
+    if not (work.creation or state.status in ENDED):
+        return
+    text = "deployment ended: %s%s" if state.status in ENDED else "deployment begins: %s%s"
+    _log.info(
+        text,
+        state.status,
+        f": {state.reason}" if state.reason else "",
+        extra={
+            "action": "end_deployment" if state.status in ENDED else "accept_deployment",
+            "deployment_id": state.deployment,
+            "playbook_id": state.accepted.playbook_id,
+            "user_id": state.accepted.user,
+            "source_ip": state.accepted.source,
+        },
+    )

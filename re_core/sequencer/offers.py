@@ -1,0 +1,39 @@
+"""What live workers offer, as the core last read it from the registry. Must not know who wrote it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from re_core.ports import Clock, Registry
+
+#: milliseconds after which a worker that says nothing is not counted on
+SILENT = 30_000
+
+#: milliseconds for which the last reading serves
+FRESH = 1_000
+
+
+class LiveOffers:
+    """`command:Subcommand` -> what a worker says of it. One thread at a time."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._read_at: int | None = None
+        self._offers: dict[str, Mapping[str, Any]] = {}
+        #: changes whenever the offers do, so that what was derived from them can be kept until then
+        self.version = 0
+
+    def read(self) -> Mapping[str, Mapping[str, Any]]:
+        """All offers of live workers, at most FRESH old."""
+        now = self._clock.now()
+        if self._read_at is None or not 0 <= now - self._read_at < FRESH:
+            self._read_at = now
+            offers: dict[str, Mapping[str, Any]] = {}
+            for worker in self._registry.workers(seen_since=now - SILENT):
+                offers.update(worker.offers)
+            if offers != self._offers:
+                self._offers = offers
+                self.version += 1
+        return self._offers

@@ -1,0 +1,70 @@
+"""A thread that takes turns until it is told to stop. Must not know what a turn does."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from re_core.errors import ReleaseEngineError, TransientError
+
+#: seconds between two tries while the store or the bus is away: the first pause, and the longest
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Pump:
+    """Calls `turn` again and again on a thread of its own."""
+
+    def __init__(self, name: str, turn: Callable[[], object], on_fatal: Callable[[str], None]) -> None:
+        """`on_fatal` hears, from the thread, why it cannot go on: somebody must act."""
+        self._turn = turn
+        self._on_fatal = on_fatal
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes turns."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def tell_to_stop(self) -> None:
+        """No further turn begins; the one under way ends by itself."""
+        self._stop.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the last turn; False where it did not end in `timeout` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def pause(self, seconds: float) -> None:
+        """For a turn that has nothing to do: returns early when it is told to stop."""
+        self._stop.wait(seconds)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                self._turn()
+                pause = FIRST_PAUSE
+            except TransientError as error:
+                # jitter, so that many processes do not all come back at the same moment
+                wait = pause * random.uniform(0.5, 1.0)
+                _log.warning("%s; trying again in %.1f s", error, wait, extra={"action": "wait_and_retry"})
+                self._stop.wait(wait)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except ReleaseEngineError as error:
+                _log.critical("%s", error, extra={"action": "cannot_go_on"})
+                self._on_fatal(str(error))
+                return
+            except Exception as error:
+                # a bug: the deliveries of this turn come again after a restart, and must not spin the thread meanwhile
+                _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
+                self._on_fatal(f"{type(error).__name__}: {error}")
+                return

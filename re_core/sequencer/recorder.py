@@ -1,0 +1,97 @@
+"""The output recorder: lines in order, numbered, redacted. Must not know who printed them or who reads them.
+
+One recorder at a time consumes the queue (contract, section 6), so the numbers have no gaps and need no lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from re_core import messages as m
+from re_core.errors import BadMessage, StoreUnavailable
+from re_core.messages import Message
+from re_core.model import OutputChunk
+from re_core.ports import Bus, Clock, Delivery, Output
+
+#: deliveries of one turn
+BATCH = 256
+
+#: deployments whose last line number is remembered
+_REMEMBERED = 4096
+
+#: what stands where a secret stood
+REDACTED = "[redacted]"
+
+
+class Recorder:
+    """Takes output messages, stores lines. One thread."""
+
+    def __init__(self, bus: Bus, store: Output, clock: Clock, redact: Sequence[re.Pattern[str]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._redact = tuple(redact)
+        self._last: OrderedDict[str, int] = OrderedDict()
+        self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
+
+    def turn(self, timeout: float) -> int:
+        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        deliveries = self._subscription.take(BATCH, timeout)
+        if not deliveries:
+            return 0
+        chunks: list[OutputChunk] = []
+        rejected: set[int] = set()
+        try:
+            for delivery in deliveries:
+                try:
+                    chunks.extend(self._chunk(delivery, chunks))
+                except BadMessage as error:
+                    self._subscription.reject(delivery, error.reason, str(error))
+                    rejected.add(delivery.tag)
+            self._store.add_output(chunks)
+        except StoreUnavailable:
+            self._last.clear()
+            self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
+            raise
+        self._subscription.ack([one for one in deliveries if one.tag not in rejected])
+        return len(deliveries)
+
+    def close(self) -> None:
+        """Stop consuming."""
+        self._subscription.close()
+
+    def _chunk(self, delivery: Delivery, chunks: Sequence[OutputChunk]) -> list[OutputChunk]:
+        message = delivery.message
+        text = m.parse_output(message.body)
+        if not message.correlation_id:
+            raise BadMessage("no correlation_id: which deployment printed it?")
+        name = message.id or _derived(message)
+        if delivery.redelivered and (self._store.has_output(name) or any(chunk.id == name for chunk in chunks)):
+            return []
+        lines = tuple(self._clean(line) for line in text.removesuffix("\n").split("\n"))
+        first = self._number(message.correlation_id, len(lines))
+        step = message.headers.get(m.STEP, "")
+        number = int(step) if step.isascii() and step.isdigit() else None
+        return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), lines)]
+
+    def _clean(self, line: str) -> str:
+        line = line.rstrip("\r")
+        for pattern in self._redact:
+            line = pattern.sub(REDACTED, line)
+        return line
+
+    def _number(self, deployment: str, count: int) -> int:
+        last = self._last.pop(deployment, None)
+        if last is None:
+            last = self._store.last_line(deployment)
+        self._last[deployment] = last + count
+        while len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+        return last + 1
+
+
+def _derived(message: Message) -> str:
+    """A 2014 worker sends no id: two equal messages of one deployment are then two, unless the bus says redelivered."""
+    return hashlib.sha256(message.correlation_id.encode() + b"\0" + message.body).hexdigest()
