@@ -160,6 +160,17 @@ class Expired(TransientError):
     reason = "expired"
 
 
+class NoAnswer(TransientError):
+    """The engine did not answer in time; look for what was asked before asking again."""
+
+    reason = "no-answer"
+
+    def __init__(self, message: str = "", id: str = "") -> None:
+        super().__init__(message)
+        #: of what was asked for, so that the caller can look
+        self.id = id
+
+
 class StoreUnavailable(TransientError):
     """The store does not answer."""
 

@@ -1,0 +1,86 @@
+"""Messages that nobody could use: look at them, send them again, drop them. Must not know who made them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from re_core import ports
+from re_core.errors import Conflict, NotFound
+from re_core.messages import Message
+from re_core.model import DeadLetter
+from re_core.ports import Published
+from re_core.usecases.ids import plausible
+from re_core.usecases.times import rfc3339
+
+
+def get(letters: ports.DeadLetters, id: str) -> DeadLetter:
+    """Raises NotFound."""
+    found = letters.dead_letter(id) if plausible(id) else None
+    if found is None:
+        raise NotFound(f"there is no dead letter {id[:60]!r}")
+    return found
+
+
+def drop(letters: ports.DeadLetters, id: str) -> None:
+    """Raises NotFound."""
+    if not plausible(id) or not letters.drop_dead_letter(id):
+        raise NotFound(f"there is no dead letter {id[:60]!r}")
+
+
+def replay(letters: ports.DeadLetters, bus: ports.Bus, id: str) -> DeadLetter:
+    """Put it back on its queue, then drop it. Raises NotFound, Conflict where that queue is gone, BusUnavailable."""
+    letter = get(letters, id)
+    if bus.publish([_again(letter)]) != [Published.TAKEN]:
+        raise Conflict(f"there is no queue {letter.queue!r} now; start whoever consumes it")
+    letters.drop_dead_letter(id)
+    return letter
+
+
+def letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """One row of the list."""
+    return {
+        "id": letter.id,
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "by": letter.by,
+        "at": rfc3339(letter.at),
+        "size": len(letter.body),
+    }
+
+
+def whole_document(letter: DeadLetter) -> dict[str, Any]:
+    """All of it: the bytes as base64, and as text where they are text."""
+    try:
+        text: str | None = letter.body.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {
+        **letter_document(letter),
+        "properties": dict(letter.properties),
+        "text": text,
+        "body": base64.b64encode(letter.body).decode(),
+    }
+
+
+def _again(letter: DeadLetter) -> Message:
+    """The message as it was, but for its id: receivers drop an id that they have seen, and they have seen that one."""
+    properties = letter.properties
+    headers = properties.get("headers")
+    return Message(
+        key=letter.queue,
+        body=letter.body,
+        id=f"{letter.id}-again",
+        correlation_id=_text(properties, "correlation_id"),
+        reply_to=_text(properties, "reply_to"),
+        headers={str(name): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {},
+        app_id=_text(properties, "app_id"),
+        direct=True,
+    )
+
+
+def _text(properties: Mapping[str, Any], name: str) -> str:
+    value = properties.get(name)
+    return value if isinstance(value, str) else ""

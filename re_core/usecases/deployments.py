@@ -1,0 +1,114 @@
+"""Ask the engine for a deployment, or for the end of one, and understand its answer. Must not know how it decides."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from re_core import errors, messages, strict_json
+from re_core.errors import Conflict, NoAnswer, Problem, ReleaseEngineError
+from re_core.messages import DeploymentRequest, Message
+from re_core.ports import Bus
+from re_core.usecases.ids import new_id
+from re_core.usecases.keys import body_digest, key_digest
+
+#: part of every idempotency key of this use case, whichever front end it came through
+ROUTE = "deployments"
+#: who we are on the bus
+APP_ID = "rest"
+
+#: `re-reason` of a refusal -> the error that says the same
+REFUSALS: dict[str, type[ReleaseEngineError]] = {
+    kind.reason: kind
+    for kind in (
+        errors.UnknownGroup,
+        errors.UnknownPlaybook,
+        errors.BadDynamic,
+        errors.BadDocument,
+        errors.BadMessage,
+        errors.Refused,
+        errors.KeyReused,
+        errors.Expired,
+        errors.StoreUnavailable,
+        errors.BusUnavailable,
+    )
+}
+
+
+class Asker(NamedTuple):
+    """Who wants something."""
+
+    user: str
+    #: the address that it came from
+    source: str
+    #: its Idempotency-Key; empty where there is none
+    key: str = ""
+
+
+def create(bus: Bus, request: DeploymentRequest, asker: Asker, timeout: float) -> str:
+    """The id of a deployment that from here on survives a crash; `timeout` in seconds.
+
+    Raises the error that a refusal names (REFUSALS), NoAnswer with the minted id, BusUnavailable.
+    """
+    body = {"group": request.group, "playbook_id": request.playbook_id, "dynamic": request.dynamic}
+    headers = {messages.USER: asker.user, messages.SOURCE: asker.source}
+    if asker.key:
+        headers[messages.KEY] = key_digest(asker.user, ROUTE, asker.key)
+        headers[messages.KEY_DIGEST] = body_digest(body)
+    id = new_id()
+    # it expires when we stop waiting: nothing starts behind a caller's back (contract, section 2)
+    message = Message(
+        "job.create",
+        messages.encode(body),
+        id,
+        correlation_id=id,
+        headers=headers,
+        app_id=APP_ID,
+        expires=round(timeout * 1000),
+    )
+    answer = bus.request(message, timeout)
+    if answer is None:
+        raise NoAnswer(f"the engine did not answer within {timeout:g} s; if it took the request, its id is {id}", id)
+    created = _answered(answer).get("id")
+    if not isinstance(created, str):
+        raise _refusal(answer)
+    return created
+
+
+def cancel(bus: Bus, id: str, user: str, reason: str, timeout: float) -> None:
+    """Ask a deployment to end; `timeout` in seconds. Raises Conflict where it cannot, NoAnswer, BusUnavailable."""
+    message = Message(
+        messages.reply_queue(id),
+        messages.encode({"user": user, "reason": reason}),
+        new_id(),
+        correlation_id=id,
+        headers={messages.EVENT: "cancel"},
+        app_id=APP_ID,
+        direct=True,
+        expires=round(timeout * 1000),
+    )
+    answer = bus.request(message, timeout)
+    if answer is None:
+        raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may cancel {id} still", id)
+    document = _answered(answer)
+    if document.get("accepted") is not True:
+        raise Conflict(str(document.get("reason") or answer.headers.get(messages.DETAIL, "")))
+
+
+def _answered(answer: Message) -> dict[str, Any]:
+    document = strict_json.loads(answer.body)
+    return document if isinstance(document, dict) else {}
+
+
+def _refusal(answer: Message) -> ReleaseEngineError:
+    kind = REFUSALS.get(answer.headers.get(messages.REASON, ""), errors.Refused)
+    detail = answer.headers.get(messages.DETAIL, "")
+    if kind is errors.BadMessage:
+        return errors.BadMessage(detail)
+    if issubclass(kind, errors.BadDocument):
+        return kind(detail, _problems(answer.headers.get(messages.PROBLEMS, "")))
+    return kind(detail)
+
+
+def _problems(text: str) -> list[Problem]:
+    listed = strict_json.loads(text) if text else []
+    return [Problem(str(one.get("path", "")), str(one.get("message", ""))) for one in listed if isinstance(one, dict)]

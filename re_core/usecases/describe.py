@@ -1,0 +1,109 @@
+"""A deployment as a document for people and programs. Must not know addresses: links are the front end's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from re_core.model import OutputLine, Plan, PlannedStep, StepStatus, View
+from re_core.state import State, StepState
+from re_core.usecases.times import rfc3339, seconds_between
+
+
+def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
+    """Everything about one deployment; `now` in milliseconds ends the duration of one that runs."""
+    accepted = state.accepted
+    steps = [_step(number, step, state.steps.get(number)) for number, step in enumerate(state.plan.steps)]
+    completed = sum(step["status"] == StepStatus.COMPLETED for step in steps)
+    return {
+        "id": id,
+        "status": state.status,
+        "group": accepted.group,
+        "playbook_id": accepted.playbook_id,
+        "playbook": accepted.playbook,
+        "revision": accepted.revision,
+        "user": accepted.user,
+        "source": accepted.source,
+        "created": rfc3339(state.created),
+        "started": rfc3339(state.started),
+        "ended": rfc3339(state.ended),
+        "duration": seconds_between(state.created, now if state.ended is None else state.ended),
+        "reason": state.reason,
+        "steps": steps,
+        "counts": {"completed": completed, "total": len(steps)},
+    }
+
+
+def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:
+    """A step that has not been run: where it stands, and what it would be told."""
+    return {
+        **_place(number, step),
+        "parameters": step.spec.parameters,
+        "timeout": step.spec.timeout,
+        "idempotent": step.spec.idempotent,
+        "retries": step.spec.retries,
+    }
+
+
+def view_document(view: View) -> dict[str, Any]:
+    """One row of the list."""
+    return {
+        "id": view.id,
+        "status": view.status,
+        "group": view.group,
+        "playbook_id": view.playbook_id,
+        "playbook": view.playbook,
+        "user": view.user,
+        "created": rfc3339(view.created),
+        "ended": rfc3339(view.ended),
+        "done": view.done,
+        "total": view.total,
+        "step": view.step,
+        "reason": view.reason,
+    }
+
+
+def line_document(line: OutputLine, plan: Plan) -> dict[str, Any]:
+    """One line of output, with the host that its step ran on."""
+    known = line.step is not None and 0 <= line.step < len(plan.steps)
+    host = plan.steps[line.step].host if line.step is not None and known else None
+    return {"number": line.number, "step": line.step, "host": host, "at": rfc3339(line.at), "text": line.text}
+
+
+def _place(number: int, step: PlannedStep) -> dict[str, Any]:
+    return {
+        "number": number,
+        "name": step.spec.name,
+        "kind": step.spec.kind,
+        "host": step.host,
+        "sequence": step.sequence,
+        "label": step.spec.label,
+    }
+
+
+def _step(number: int, step: PlannedStep, state: StepState | None) -> dict[str, Any]:
+    document = _place(number, step)
+    if state is None:
+        return {**document, **_NOT_YET}
+    return {
+        **document,
+        "status": state.status,
+        "attempt": state.attempt,
+        "worker": state.worker or None,
+        "dispatched": rfc3339(state.dispatched_at),
+        "started": rfc3339(state.started_at),
+        "ended": rfc3339(state.ended_at),
+        "message": state.message,
+        "data": state.data,
+    }
+
+
+_NOT_YET = {
+    "status": StepStatus.PENDING,
+    "attempt": 0,
+    "worker": None,
+    "dispatched": None,
+    "started": None,
+    "ended": None,
+    "message": None,
+    "data": None,
+}

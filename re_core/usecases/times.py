@@ -1,0 +1,30 @@
+"""Times as people and HTTP see them: RFC 3339 in UTC. Must not know what happened then."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from re_core.errors import CallerError
+
+
+def rfc3339(at: int | None) -> str | None:
+    """Milliseconds since the epoch as `2026-01-31T12:00:00.000Z`; None stays None."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds since the epoch; a time without an offset is UTC. Raises CallerError."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0, round(moment.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise CallerError(f"expected a time such as 2026-01-31T12:00:00Z, found {text[:60]!r}") from None
+
+
+def seconds_between(start: int | None, end: int) -> float | None:
+    """Seconds with three digits; None where it has not begun. A clock that was set back counts as no time."""
+    return None if start is None else max(0, end - start) / 1000

@@ -1,0 +1,38 @@
+"""Which workers live, and what they offer. Must not know how they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from re_core import ports
+from re_core.model import WorkerRecord
+from re_core.usecases.times import rfc3339
+
+#: milliseconds of silence after which a worker is taken for gone
+SILENCE = 30_000
+
+
+def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
+    """Those that have spoken lately."""
+    return registry.workers(clock.now() - SILENCE)
+
+
+def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
+    """`command:Subcommand` -> what is offered; of two workers that differ, who spoke last is believed."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for worker in sorted(workers, key=lambda one: (one.seen, one.id)):
+        found.update(worker.offers)
+    return found
+
+
+def worker_document(worker: WorkerRecord, whole: bool) -> dict[str, Any]:
+    """For people; which deployments it works for is only in the whole document."""
+    return {
+        "id": worker.id,
+        "slots": worker.slots,
+        "busy": len(worker.running),
+        "offers": worker.offers,
+        "running": list(worker.running) if whole else [],
+        "seen": rfc3339(worker.seen),
+    }

@@ -1,0 +1,135 @@
+"""What a request asks: its body, its query, its conditions. Must not know what will be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import request
+
+from re_core import strict_json
+from re_core.errors import CallerError
+from re_core.strict_json import MAX_BYTES
+from re_core.usecases.access import require_group
+from re_core.usecases.deployments import Asker
+from re_core.usecases.keys import check_key
+from re_core.usecases.playbooks import Condition
+from re_rest.bodies import Field, check
+from re_rest.errors import too_large, unsupported
+from re_rest.services import caller
+
+#: rows of a list where nobody says how many, and at most
+ROWS, MOST_ROWS = 50, 1000
+
+#: numbers above it are no numbers of ours, and some stores cannot take them
+LARGEST = 2**53
+
+_JSON = frozenset({"application/json"})
+_YAML = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+
+
+def refuse_large() -> None:
+    """Raises 413 before anything of a large body is read."""
+    if (request.content_length or 0) > MAX_BYTES:
+        raise too_large(MAX_BYTES)
+
+
+def json_body() -> bytes:
+    """The bytes of a body that says that it is JSON, or says nothing. Raises 415, 413."""
+    kind = request.mimetype
+    if kind and kind not in _JSON and not kind.endswith("+json"):
+        raise unsupported(kind, "application/json")
+    return request.get_data()
+
+
+def json_document(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The body, with these keys. Raises BadDocument."""
+    return check(strict_json.loads(json_body()), fields)
+
+
+def optional_document(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """As json_document; no body at all is an empty object."""
+    data = json_body()
+    return check(strict_json.loads(data), fields) if data.strip() else {}
+
+
+def form_in() -> str:
+    """`json` or `yaml`: what `?format=` says the body is, else what its type says. Raises CallerError, 415."""
+    said = request.args.get("format")
+    if said is not None:
+        return _form(said)
+    kind = request.mimetype
+    if kind in _YAML:
+        return "yaml"
+    if not kind or kind in _JSON:
+        return "json"
+    raise unsupported(kind, "application/json or application/yaml")
+
+
+def form_out() -> str:
+    """`json` or `yaml`: what `?format=` or else Accept wants. Raises CallerError."""
+    said = request.args.get("format")
+    if said is not None:
+        return _form(said)
+    best = request.accept_mimetypes.best_match(["application/json", *sorted(_YAML)], "application/json")
+    return "yaml" if best in _YAML else "json"
+
+
+def wants_text() -> bool:
+    """Whether plain text is wanted rather than JSON."""
+    said = request.args.get("format")
+    if said is not None:
+        if said not in ("text", "json"):
+            raise CallerError(f"format: expected text or json, found {said[:40]!r}")
+        return said == "text"
+    return request.accept_mimetypes.best_match(["application/json", "text/plain"], "") == "text/plain"
+
+
+def whole_number(name: str, default: int, low: int, high: int) -> int:
+    """A number of the query. Raises CallerError."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
+        raise CallerError(f"{name}: expected a whole number from {low} to {high}, found {text[:40]!r}")
+    return int(text)
+
+
+def limit() -> int:
+    """How many rows are wanted. Raises CallerError."""
+    return whole_number("limit", ROWS, 1, MOST_ROWS)
+
+
+def groups_wanted() -> Sequence[str] | None:
+    """The groups to list: the one of the query, else all that the caller reaches (None: every one). Raises NotAllowed."""
+    group = request.args.get("group")
+    if group is None:
+        return caller().groups
+    require_group(caller(), group)
+    return (group,)
+
+
+def asker() -> Asker:
+    """Who asks, from where, with which Idempotency-Key. Raises CallerError."""
+    key = check_key(request.headers.get("Idempotency-Key", ""))
+    return Asker(caller().user, request.remote_addr or "", key)
+
+
+def condition() -> Condition | None:
+    """Which etags `If-Match` accepts; None where the request has no such header."""
+    if "If-Match" not in request.headers:
+        return None
+    wanted = request.if_match
+    return lambda etag: etag.strip('"') in wanted
+
+
+def unchanged(etag: str) -> bool:
+    """Whether `If-None-Match` says that the caller has this one already."""
+    wanted = request.if_none_match
+    return wanted.contains_weak(etag.strip('"'))
+
+
+def _form(said: str) -> str:
+    if said not in ("json", "yaml"):
+        raise CallerError(f"format: expected json or yaml, found {said[:40]!r}")
+    return said

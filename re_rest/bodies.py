@@ -1,0 +1,86 @@
+"""The small bodies that only HTTP knows: what keys they have, and of which kind. Must not know what they are for.
+
+What travels the bus as well has a JSON Schema (re_schemas); these are said once more in the OpenAPI document,
+and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from re_core.errors import BadDocument, Problem
+
+#: characters of a name or a reason that somebody gives
+MAX_TEXT = 1000
+
+
+class Field(NamedTuple):
+    """One key of a body."""
+
+    #: for people
+    words: str
+    fits: Callable[[Any], bool]
+    required: bool = False
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _name(value: Any) -> bool:
+    return _text(value) and value.strip() != "" and value.isprintable()
+
+
+def _transport(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 40 and value.isascii() and value.replace("_", "a").isalnum()
+
+
+def _groups(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(_name(one) for one in value))
+
+
+def _object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+#: body of a cancel
+CANCEL = {"reason": Field(f"a string of at most {MAX_TEXT} characters", _text)}
+#: body of a plan
+PLAN = {"dynamic": Field("an object", _object)}
+#: body of a new token
+TOKEN = {
+    "user": Field("a name", _name, required=True),
+    "groups": Field("null for all groups, or a list of names", _groups),
+    "admin": Field("true or false", lambda value: isinstance(value, bool)),
+}
+#: body of a notification; its parser knows the rest
+NOTIFICATION = {
+    "transport": Field("the name of a transport: letters, digits and _", _transport, required=True),
+    **{name: Field("", _anything, required=True) for name in ("slug", "message", "phase", "target")},
+}
+
+
+def check(document: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """The document, if it has what it must and nothing else. Raises BadDocument with every problem."""
+    if not isinstance(document, dict):
+        raise BadDocument("expected an object", (Problem("", "expected an object"),))
+    problems = [
+        Problem(f"/{name}", f"expected {field.words}, found {document[name]!r:.60}")
+        for name, field in fields.items()
+        if name in document and not field.fits(document[name])
+    ]
+    for name, field in fields.items():
+        if field.required and name not in document:
+            problems.append(Problem(f"/{name}", "expected a value, found nothing"))
+    for name in document:
+        if name not in fields:
+            pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+            problems.append(Problem(pointer[:200], f"unknown key; known are {', '.join(fields)}"))
+    if problems:
+        raise BadDocument("", problems)
+    return document

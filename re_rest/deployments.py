@@ -1,0 +1,136 @@
+"""Deployments: start, list, look at, cancel. Must not know how any of it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from re_core import messages, schema, strict_json
+from re_core.errors import BadDocument, BadMessage, CallerError
+from re_core.messages import DeploymentRequest
+from re_core.model import DeploymentStatus
+from re_core.ports import ViewFilter
+from re_core.state import State
+from re_core.usecases import deployments, describe, history
+from re_core.usecases.access import require_group
+from re_core.usecases.times import parse_time
+from re_rest import asking, bodies
+from re_rest.answering import json_answer, page_answer
+from re_rest.services import caller, services
+
+blueprint = Blueprint("deployments", __name__, url_prefix="/api/v1/deployments")
+
+#: lines of output in one JSON answer, where nobody says how many, and at most
+LINES, MOST_LINES = 1000, 10_000
+
+
+@blueprint.post("")
+def create() -> Response:
+    """The strict parser on the way in; the schema only words what it refuses."""
+    wanted = _request()
+    require_group(caller(), wanted.group)
+    here = services()
+    id = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout)
+    known = links(id)
+    return json_answer({"id": id, "status": "accepted", "links": known}, 201, {"Location": known["self"]})
+
+
+@blueprint.get("")
+def listed() -> Response:
+    page = history.listed(services().store, _filter(), asking.limit(), request.args.get("cursor", ""))
+    return page_answer([describe.view_document(row) for row in page.rows], page.next)
+
+
+@blueprint.get("/<id>")
+def one(id: str) -> Response:
+    return json_answer(document(visible(id), id, services().clock.now()))
+
+
+@blueprint.get("/<id>/journal")
+def journal(id: str) -> Response:
+    visible(id)
+    first = asking.whole_number("cursor", 0, 0, asking.LARGEST)
+    size = asking.whole_number("limit", asking.MOST_ROWS, 1, asking.MOST_ROWS)
+    entries = services().store.entries(id, first)
+    more = str(entries[size - 1].number) if len(entries) > size else None
+    return page_answer(history.journal_documents(entries[:size]), more)
+
+
+@blueprint.get("/<id>/output")
+def output(id: str) -> Response:
+    plan = visible(id).plan
+    wanted = _wanted()
+    if asking.wants_text():
+        found = history.lines(services().store, id, wanted)
+        return Response((f"{line.text}\n".encode() for line in found), content_type="text/plain; charset=utf-8")
+    size = wanted.limit or LINES
+    lines = list(history.lines(services().store, id, wanted._replace(limit=size)))
+    more = lines[-1].number if len(lines) == size else None
+    return json_answer({"lines": [describe.line_document(line, plan) for line in lines], "next": more})
+
+
+@blueprint.post("/<id>/cancel")
+def cancel(id: str) -> Response:
+    visible(id)
+    reason = str(asking.optional_document(bodies.CANCEL).get("reason", ""))
+    here = services()
+    deployments.cancel(here.bus, id, caller().user, reason, here.request_timeout)
+    return json_answer({"id": id, "links": links(id)}, 202)
+
+
+def visible(id: str) -> State:
+    """The deployment, if the caller may see it. Raises NotFound, NotAllowed."""
+    state = history.find(services().store, id)
+    require_group(caller(), state.accepted.group)
+    return state
+
+
+def links(id: str) -> dict[str, str]:
+    """Where to go on."""
+    here = f"/api/v1/deployments/{id}"
+    more = {name: f"{here}/{name}" for name in ("journal", "output", "events", "cancel")}
+    return {"self": here, **more}
+
+
+def document(state: State, id: str, now: int) -> dict[str, Any]:
+    """The deployment with its links."""
+    return {**describe.deployment_document(state, id, now), "links": links(id)}
+
+
+def _request() -> DeploymentRequest:
+    data = asking.json_body()
+    try:
+        return messages.parse_deployment_request(data)
+    except BadMessage:
+        problems = schema.problems("deployment", strict_json.loads(data))
+        if not problems:
+            raise
+        raise BadDocument("", problems) from None
+
+
+def _filter() -> ViewFilter:
+    groups = asking.groups_wanted()
+    since = request.args.get("since")
+    return ViewFilter(
+        None if groups is None else tuple(groups),
+        request.args.get("playbook_id", ""),
+        _statuses(),
+        request.args.get("user", ""),
+        0 if since is None else parse_time(since),
+    )
+
+
+def _statuses() -> tuple[DeploymentStatus, ...]:
+    said = [word for text in request.args.getlist("status") for word in text.split(",") if word]
+    try:
+        return tuple(DeploymentStatus(word) for word in said)
+    except ValueError:
+        raise CallerError(f"status: expected some of {', '.join(DeploymentStatus)}, found {said!r:.80}") from None
+
+
+def _wanted() -> history.Wanted:
+    limit = asking.whole_number("limit", 0, 1, MOST_LINES) or None
+    step = asking.whole_number("step", asking.LARGEST, 0, asking.LARGEST)
+    after = asking.whole_number("after", 0, 0, asking.LARGEST)
+    return history.Wanted(after, limit, None if step == asking.LARGEST else step)

@@ -1,0 +1,135 @@
+"""Errors as answers: one table from error to status, one shape for version 1, another for version 0.
+
+Must not know views. Version 1 speaks RFC 9457 (`application/problem+json`).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+from re_core import errors, strict_json
+from re_core.errors import BadDocument, NoAnswer, ReleaseEngineError
+from re_core.usecases.checking import problem_document
+
+_LOG = logging.getLogger(__name__)
+
+#: error -> status; the nearest base class counts
+STATUS: dict[type[Exception], int] = {
+    errors.CallerError: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.UnknownGroup: 404,
+    errors.UnknownPlaybook: 404,
+    errors.Conflict: 409,
+    errors.Refused: 409,
+    errors.PreconditionFailed: 412,
+    errors.BadDocument: 422,
+    errors.KeyReused: 422,
+    errors.TransientError: 503,
+    errors.NoAnswer: 504,
+    errors.ReleaseEngineError: 500,
+}
+
+#: seconds after which to try again, for a 503
+RETRY_AFTER = "2"
+
+#: where the routes begin whose errors keep the shape of 2014
+V0 = "/api/v0/"
+
+
+def install(app: Flask) -> None:
+    """Answer every error of this application, its own and the framework's."""
+    app.register_error_handler(ReleaseEngineError, answer_ours)
+    app.register_error_handler(HTTPException, answer_http)
+    app.register_error_handler(Exception, answer_unexpected)
+
+
+def status_of(error: ReleaseEngineError) -> int:
+    """The status of the nearest class in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def answer_ours(error: ReleaseEngineError) -> Response:
+    """An error of the engine."""
+    status = status_of(error)
+    if status == 500:
+        _LOG.error("%s", error, exc_info=error, extra={"action": "request_failed"})
+    more: dict[str, Any] = {}
+    if isinstance(error, BadDocument) and error.problems:
+        more["errors"] = [problem_document(problem) for problem in error.problems]
+    if isinstance(error, NoAnswer) and error.id:
+        more["id"] = error.id
+    title = " ".join((type(error).__doc__ or "").split()).rstrip(".")
+    response = _answer(status, error.reason, title, str(error), more)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER
+    if status == 401:
+        v0 = ', Basic realm="release-engine"' if request.path.startswith(V0) else ""
+        response.headers["WWW-Authenticate"] = f'Bearer realm="release-engine"{v0}'
+    return response
+
+
+def answer_http(error: HTTPException) -> Response:
+    """An error that the framework found: no such route, wrong method, too large."""
+    status = error.code or 500
+    if status < 400:  # a redirect to the address with the slash
+        redirect = error.get_response()
+        return Response(status=redirect.status_code, headers=[("Location", redirect.headers["Location"])])
+    response = _answer(status, error.name.lower().replace(" ", "-"), error.name, error.description or "", {})
+    valid = getattr(error, "valid_methods", None)
+    if valid:
+        response.headers["Allow"] = ", ".join(sorted(valid))
+    return response
+
+
+def answer_unexpected(error: Exception) -> Response:
+    """A mistake of ours: told to the log, not to the caller."""
+    number = _request_id()
+    _LOG.error("request %s: %s", number, error, exc_info=error, extra={"action": "request_failed"})
+    return _answer(
+        500, "error", "Something went wrong", f"the log says what, beside the request id {number}", {}, number
+    )
+
+
+def too_large(limit: int) -> RequestEntityTooLarge:
+    """The body is refused before it is read."""
+    return RequestEntityTooLarge(f"a body has at most {limit} bytes")
+
+
+def unsupported(kind: str, wanted: str) -> UnsupportedMediaType:
+    """The body is of a kind that the route does not read."""
+    return UnsupportedMediaType(f"expected {wanted}, found {kind[:80]!r}")
+
+
+def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, Any], number: str = "") -> Response:
+    number = number or _request_id()
+    if request.path.startswith(V0):
+        return _respond(status, _v0_document(status, detail, more), "application/json", number)
+    document = {"type": f"urn:release-engine:{reason}", "title": title, "status": status, "detail": detail}
+    return _respond(status, {**document, "request_id": number, **more}, "application/problem+json", number)
+
+
+def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
+    """Contract, section 9. What has no shape there is an `error` with a message."""
+    if status in (400, 422):
+        told = "; ".join(f"{one['path']}: {one['message']}" for one in more.get("errors", ()))
+        return {"status": "bad request", "message": told or detail}
+    if status == 404:
+        return {"status": "not found"}
+    known = {"id": more["id"]} if "id" in more else {}
+    return {"status": "error", "message": detail, **known}
+
+
+def _respond(status: int, document: dict[str, Any], kind: str, number: str) -> Response:
+    body = strict_json.dumps(document).encode("utf-8", "replace")
+    return Response(body, status, {"X-Request-Id": number}, content_type=kind)
+
+
+def _request_id() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,24 @@
+"""Alive, and ready. Must not know what the parts are: it says what it is told of them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from re_rest.answering import json_answer
+from re_rest.services import services
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def alive() -> Response:
+    return json_answer({"status": "alive"})
+
+
+@blueprint.get("/readyz")
+def ready() -> Response:
+    parts = services().ready()
+    checks = {name: why or "ok" for name, why in parts.items()}
+    if any(parts.values()):
+        return json_answer({"status": "not ready", "checks": checks}, 503, {"Retry-After": "2"})
+    return json_answer({"status": "ready", "checks": checks})

@@ -1,0 +1,124 @@
+"""Playbooks: store, read, replace, delete, check, preview. Must not know where they are kept."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from re_core.errors import NotFound
+from re_core.model import StoredPlaybook
+from re_core.usecases import checking, keys, playbooks
+from re_core.usecases.access import require_group
+from re_core.usecases.checking import Checked, problem_document
+from re_core.usecases.ids import new_id
+from re_core.usecases.playbooks import playbook_document
+from re_rest import asking, bodies
+from re_rest.answering import json_answer, page_answer, yaml_answer
+from re_rest.services import caller, services
+
+blueprint = Blueprint("playbooks", __name__, url_prefix="/api/v1/playbooks")
+
+
+@blueprint.get("")
+def listed() -> Response:
+    page = playbooks.listed(
+        services().store,
+        asking.groups_wanted(),
+        request.args.get("name"),
+        asking.limit(),
+        request.args.get("cursor", ""),
+    )
+    return page_answer([playbook_document(row) for row in page.rows], page.next)
+
+
+@blueprint.post("")
+def create() -> Response:
+    checked = checking.require(_checked())
+    require_group(caller(), checked.document["group"])
+    here, who = services(), asking.asker()
+    id, _ = keys.claim(here.store, who.user, "playbooks", who.key, checked.document, new_id())
+    made = playbooks.create(here.store, here.clock, id, checked.document, who.user)
+    return _stored(made, checked, 201)
+
+
+@blueprint.get("/<id>")
+def one(id: str) -> Response:
+    found = visible(id)
+    headers = {"ETag": found.etag, "Vary": "Accept"}
+    if asking.unchanged(found.etag):
+        return Response(status=304, headers=headers)
+    if asking.form_out() == "yaml":
+        return yaml_answer(found.document, headers)
+    return json_answer({**playbook_document(found), "document": found.document}, 200, headers)
+
+
+@blueprint.put("/<id>")
+def replace(id: str) -> Response:
+    found = visible(id)
+    checked = checking.require(_checked())
+    require_group(caller(), checked.document["group"])
+    here = services()
+    made = playbooks.replace(here.store, here.clock, found, checked.document, caller().user, asking.condition())
+    return _stored(made, checked, 200)
+
+
+@blueprint.delete("/<id>")
+def delete(id: str) -> Response:
+    playbooks.delete(services().store, visible(id), asking.condition())
+    return Response(status=204)
+
+
+@blueprint.get("/<id>/revisions")
+def revisions(id: str) -> Response:
+    rows = [row for row in playbooks.revisions(services().store, id) if caller().reaches(row.group)]
+    if not rows:
+        raise NotFound(f"there is no playbook {id[:60]!r} in your groups")
+    return page_answer([playbook_document(row) for row in rows], None)
+
+
+@blueprint.get("/<id>/revisions/<int:revision>")
+def revision(id: str, revision: int) -> Response:
+    found = visible(id, min(revision, asking.LARGEST))
+    if asking.form_out() == "yaml":
+        return yaml_answer(found.document, {"Vary": "Accept"})
+    return json_answer({**playbook_document(found), "document": found.document}, 200, {"Vary": "Accept"})
+
+
+@blueprint.post("/validate")
+def validate() -> Response:
+    checked = _checked()
+    return json_answer(
+        {
+            "valid": not checked.errors,
+            "errors": [problem_document(problem) for problem in checked.errors],
+            "warnings": [problem_document(problem) for problem in checked.warnings],
+        }
+    )
+
+
+@blueprint.post("/<id>/plan")
+def plan(id: str) -> Response:
+    wanted = asking.whole_number("revision", 0, 1, asking.LARGEST) or None
+    found = visible(id, wanted)
+    here = services()
+    supplied = asking.optional_document(bodies.PLAN).get("dynamic", {})
+    offers = checking.offers_now(here.store, here.clock)
+    return json_answer(checking.preview(found.document, supplied, offers, here.around))
+
+
+def visible(id: str, revision: int | None = None) -> StoredPlaybook:
+    """The playbook, if the caller may see it. Raises NotFound, NotAllowed."""
+    found = playbooks.get(services().store, id, revision)
+    require_group(caller(), found.group)
+    return found
+
+
+def _checked() -> Checked:
+    here = services()
+    form = asking.form_in()
+    return checking.read(request.get_data(), form, checking.offers_now(here.store, here.clock), here.around)
+
+
+def _stored(made: StoredPlaybook, checked: Checked, status: int) -> Response:
+    document = {**playbook_document(made), "document": made.document}
+    document["warnings"] = [problem_document(problem) for problem in checked.warnings]
+    return json_answer(document, status, {"Location": f"/api/v1/playbooks/{made.id}", "ETag": made.etag})

@@ -1,0 +1,109 @@
+"""Every route, one line each, as the OpenAPI document shows it. Must not know how a route is served.
+
+A test holds this table to the routes that the application really has.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: part of the name of a success whose body is not JSON
+TEXTUAL = "text/"
+
+
+class Route(NamedTuple):
+    """One operation. `answers`: status -> component (or a media type, or nothing); `fails`: statuses of a problem."""
+
+    method: str
+    path: str
+    summary: str
+    answers: dict[int, str]
+    fails: tuple[int, ...]
+    parameters: tuple[str, ...] = ()
+    #: component of the body; a leading ? where it may be missing
+    body: str = ""
+
+
+_V1 = "/api/v1"
+_ONE = f"{_V1}/deployments/{{id}}"
+_BOOK = f"{_V1}/playbooks/{{id}}"
+_LIST = ("limit", "cursor")
+_SEEN = (400, 401, 403, 404, 503)
+_READ = (400, 401, 403, 503)
+_SENT = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+
+V1 = (
+    Route("post", f"{_V1}/deployments", "Start a deployment", {201: "Created"}, (*_SENT, 504), ("key",), "deployment"),
+    Route(
+        "get",
+        f"{_V1}/deployments",
+        "Deployments, newest first",
+        {200: "Deployments"},
+        _READ,
+        (*_LIST, "group", "playbook_id", "status", "user", "since"),
+    ),
+    Route("get", _ONE, "A deployment as it is now", {200: "Deployment"}, _SEEN),
+    Route("get", f"{_ONE}/journal", "Everything that happened, in order", {200: "Journal"}, _SEEN, _LIST),
+    Route(
+        "get", f"{_ONE}/output", "What its steps printed", {200: "Output"}, _SEEN, ("after", "limit", "step", "text")
+    ),
+    Route(
+        "get",
+        f"{_ONE}/events",
+        "States and output as they happen: events `state`, `output`, `end`",
+        {200: "text/event-stream"},
+        _SEEN,
+        ("resume",),
+    ),
+    Route("post", f"{_ONE}/cancel", "Ask it to end", {202: "Cancelling"}, (*_SENT, 504), (), "?CancelRequest"),
+    Route("get", f"{_V1}/playbooks", "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_LIST, "group", "name")),
+    Route("post", f"{_V1}/playbooks", "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"),
+    Route("post", f"{_V1}/playbooks/validate", "Check a playbook", {200: "Verdict"}, _SENT, ("form",), "Object"),
+    Route("get", _BOOK, "A playbook", {200: "Playbook", 304: ""}, _SEEN, ("form", "if-none-match")),
+    Route("put", _BOOK, "Replace a playbook", {200: "Playbook"}, (*_SENT, 412), ("form", "if-match"), "playbook"),
+    Route("delete", _BOOK, "Delete a playbook", {204: ""}, (*_SEEN, 409, 412), ("if-match",)),
+    Route("get", f"{_BOOK}/revisions", "Its revisions, newest first", {200: "Playbooks"}, _SEEN),
+    Route("get", f"{_BOOK}/revisions/{{revision}}", "An old revision", {200: "Playbook"}, _SEEN, ("form",)),
+    Route("post", f"{_BOOK}/plan", "What would run", {200: "Plan"}, _SENT, ("revision",), "?PlanRequest"),
+    Route("get", f"{_V1}/groups", "Who owns playbooks", {200: "Groups"}, _READ),
+    Route("get", f"{_V1}/workers", "Which workers live, and what they offer", {200: "Workers"}, _READ),
+    Route("get", f"{_V1}/deadletters", "Messages that nobody could use", {200: "DeadLetters"}, _READ, _LIST),
+    Route("get", f"{_V1}/deadletters/{{id}}", "One of them, whole", {200: "DeadLetter"}, _SEEN),
+    Route("delete", f"{_V1}/deadletters/{{id}}", "Drop it", {204: ""}, _SEEN),
+    Route("post", f"{_V1}/deadletters/{{id}}/replay", "Put it back on its queue", {202: "Replayed"}, (*_SEEN, 409)),
+    Route("post", f"{_V1}/notifications", "Say something", {202: "Sent"}, _SENT, ("key",), "NotificationRequest"),
+    Route("get", f"{_V1}/tokens", "Who may come in", {200: "Tokens"}, _READ),
+    Route("post", f"{_V1}/tokens", "Make a token", {201: "NewToken"}, _SENT, ("key",), "TokenRequest"),
+    Route("delete", f"{_V1}/tokens/{{id}}", "Revoke a token", {204: ""}, _SEEN),
+)
+
+OPEN = (
+    Route("get", f"{_V1}/schemas", "Names of the JSON Schemas", {200: "Names"}, ()),
+    Route("get", f"{_V1}/schemas/{{name}}", "A JSON Schema", {200: "Object"}, (404,)),
+    Route("get", "/healthz", "Whether the process is alive", {200: "Alive"}, ()),
+    Route("get", "/readyz", "Whether everything can be reached, and what not", {200: "Ready", 503: "Ready"}, ()),
+    Route("get", "/openapi.json", "This document", {200: "Object"}, ()),
+    Route("get", "/docs", "This document for people", {200: "text/html"}, ()),
+)
+
+_V0 = "/api/v0"
+_V0_ONE = f"{_V0}/{{group}}/playbook/{{id}}/"
+_V0_FAILS = (400, 401, 403, 404, 413, 503)
+
+V0 = (
+    Route("get", f"{_V0}/groups/", "Groups", {200: "V0Groups"}, (401, 503)),
+    Route("get", f"{_V0}/playbooks/", "Playbooks", {200: "V0Playbooks"}, (400, 401, 503), ("form",)),
+    Route("get", f"{_V0}/{{group}}/playbook/", "A group's", {200: "V0Playbooks"}, (400, 401, 403, 404, 503), ("form",)),
+    Route("put", f"{_V0}/{{group}}/playbook/", "Store", {201: "V0Created"}, _V0_FAILS, ("form",), "playbook"),
+    Route("get", _V0_ONE, "One", {200: "V0Playbook"}, (400, 401, 403, 404, 503), ("form",)),
+    Route("post", _V0_ONE, "Replace", {200: "V0Replaced"}, (*_V0_FAILS, 409), ("form",), "playbook"),
+    Route("delete", _V0_ONE, "Delete", {410: "V0Gone"}, (400, 401, 403, 404, 409, 503)),
+    Route("put", f"{_V0_ONE}deployment/", "Deploy", {201: "V0Created"}, (*_V0_FAILS, 409, 504), ("form",), "?Object"),
+    Route(
+        "get",
+        f"{_V0}/deployment/status/{{id}}/",
+        "How it stands",
+        {200: "V0Status", 202: "V0Status", 400: "V0Status", 404: "V0Status"},
+        (401, 403, 503),
+    ),
+)

@@ -1,0 +1,23 @@
+"""The JSON Schemas of what travels, for anybody. Must not know what they are for."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from re_core import schema
+from re_core.errors import NotFound
+from re_rest.answering import json_answer, page_answer
+
+blueprint = Blueprint("schemas", __name__, url_prefix="/api/v1/schemas")
+
+
+@blueprint.get("")
+def names() -> Response:
+    return page_answer(sorted(schema.names()), None)
+
+
+@blueprint.get("/<name>")
+def one(name: str) -> Response:
+    if name not in schema.names():
+        raise NotFound(f"there is no schema {name[:60]!r}; there are {', '.join(sorted(schema.names()))}")
+    return json_answer(schema.document(name))

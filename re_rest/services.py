@@ -1,0 +1,41 @@
+"""What the front end is handed, and how a view reaches it. Must not know who built it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app, g
+
+from re_core.model import Token
+from re_core.plan import Around
+from re_core.ports import Bus, Clock, Store
+
+#: where the application keeps what is ours
+EXTENSION = "release_engine"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything outside of HTTP that the front end uses."""
+
+    bus: Bus
+    store: Store
+    clock: Clock
+    #: what the settings put around every deployment
+    around: Around
+    #: name of a part -> empty where it can be reached, else why not
+    ready: Callable[[], Mapping[str, str]]
+    #: seconds that a POST waits for the engine
+    request_timeout: float = 10.0
+
+
+def services() -> Services:
+    """Those of the application that answers this request."""
+    return cast(Services, current_app.extensions[EXTENSION])
+
+
+def caller() -> Token:
+    """Whose request this is; the gate has put it there."""
+    return cast(Token, g.token)

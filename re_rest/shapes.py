@@ -1,0 +1,204 @@
+"""The documents that HTTP answers with, and the bodies that only HTTP knows, as JSON Schema. Must not know routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from re_core.messages import PHASES
+from re_core.model import DeploymentStatus, StepKind, StepStatus
+from re_rest.bodies import MAX_TEXT
+
+#: one JSON Schema
+Shape = dict[str, Any]
+
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "integer"}
+FLAG: Shape = {"type": "boolean"}
+TIME: Shape = {"type": "string", "format": "date-time"}
+ANY: Shape = {}
+OBJECT: Shape = {"type": "object"}
+
+
+def maybe(shape: Shape) -> Shape:
+    """That, or null."""
+    return {"anyOf": [shape, {"type": "null"}]}
+
+
+def many(shape: Shape) -> Shape:
+    """A list of those."""
+    return {"type": "array", "items": shape}
+
+
+def ref(name: str) -> Shape:
+    """A component by name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def closed(optional: Shape | None = None, /, **required: Shape) -> Shape:
+    """An object with exactly these keys; those of `optional` may be missing."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+        "additionalProperties": False,
+    }
+
+
+def page(shape: Shape) -> Shape:
+    """A page of a list."""
+    return closed(items=many(shape), next=maybe(TEXT))
+
+
+_PLACE = {
+    "number": NUMBER,
+    "name": TEXT,
+    "kind": {"enum": [*StepKind]},
+    "host": maybe(TEXT),
+    "sequence": maybe(NUMBER),
+    "label": TEXT,
+}
+_PLAYBOOK = {
+    "id": TEXT,
+    "group": TEXT,
+    "name": TEXT,
+    "revision": NUMBER,
+    "created": TIME,
+    "updated": TIME,
+    "user": TEXT,
+}
+_LETTER = {"id": TEXT, "queue": TEXT, "reason": TEXT, "detail": TEXT, "by": TEXT, "at": TIME, "size": NUMBER}
+_TOKEN = {"id": TEXT, "user": TEXT, "groups": maybe(many(TEXT)), "admin": FLAG, "created": TIME}
+_LINKS = closed(self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT)
+
+#: components of version 1
+V1: dict[str, Shape] = {
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457. `errors` has a part for everything that is wrong with a body; `id` is the id "
+        "that was minted for a deployment whose fate is not known.",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": TEXT,
+            "status": NUMBER,
+            "detail": TEXT,
+            "request_id": TEXT,
+            "errors": many(ref("Fault")),
+            "id": TEXT,
+        },
+    },
+    "Fault": closed({"line": NUMBER, "column": maybe(NUMBER)}, path=TEXT, message=TEXT),
+    "Links": _LINKS,
+    "Created": closed(id=TEXT, status={"const": "accepted"}, links=_LINKS),
+    "Cancelling": closed(id=TEXT, links=_LINKS),
+    "DeploymentStatus": {"enum": [*DeploymentStatus]},
+    "Step": closed(
+        **_PLACE,
+        status={"enum": [*StepStatus]},
+        attempt=NUMBER,
+        worker=maybe(TEXT),
+        dispatched=maybe(TIME),
+        started=maybe(TIME),
+        ended=maybe(TIME),
+        message=maybe(TEXT),
+        data=ANY,
+    ),
+    "Deployment": closed(
+        id=TEXT,
+        status=ref("DeploymentStatus"),
+        group=TEXT,
+        playbook_id=TEXT,
+        playbook=TEXT,
+        revision=NUMBER,
+        user=TEXT,
+        source=TEXT,
+        created=TIME,
+        started=maybe(TIME),
+        ended=maybe(TIME),
+        duration=maybe({"type": "number"}),
+        reason=TEXT,
+        steps=many(ref("Step")),
+        counts=closed(completed=NUMBER, total=NUMBER),
+        links=_LINKS,
+    ),
+    "DeploymentRow": closed(
+        id=TEXT,
+        status=ref("DeploymentStatus"),
+        group=TEXT,
+        playbook_id=TEXT,
+        playbook=TEXT,
+        user=TEXT,
+        created=TIME,
+        ended=maybe(TIME),
+        done=NUMBER,
+        total=NUMBER,
+        step=TEXT,
+        reason=TEXT,
+    ),
+    "Deployments": page(ref("DeploymentRow")),
+    "Journal": page(closed(number=NUMBER, v=NUMBER, at=TIME, writer=TEXT, records=many(OBJECT))),
+    "Line": closed(number=NUMBER, step=maybe(NUMBER), host=maybe(TEXT), at=TIME, text=TEXT),
+    "Output": closed(lines=many(ref("Line")), next=maybe(NUMBER)),
+    "PlaybookRow": closed(**_PLAYBOOK),
+    "Playbook": closed({"warnings": many(ref("Fault"))}, **_PLAYBOOK, document=OBJECT),
+    "Playbooks": page(ref("PlaybookRow")),
+    "Verdict": closed(valid=FLAG, errors=many(ref("Fault")), warnings=many(ref("Fault"))),
+    "Plan": closed(
+        steps=many(closed(**_PLACE, parameters=OBJECT, timeout={"type": "number"}, idempotent=FLAG, retries=NUMBER)),
+        dynamic=closed(required=many(TEXT), missing=many(TEXT)),
+        warnings=many(ref("Fault")),
+    ),
+    "Groups": page(closed(name=TEXT, count=NUMBER)),
+    "Workers": page(closed(id=TEXT, slots=NUMBER, busy=NUMBER, offers=OBJECT, running=many(TEXT), seen=TIME)),
+    "DeadLetters": page(closed(**_LETTER)),
+    "DeadLetter": closed(**_LETTER, properties=OBJECT, text=maybe(TEXT), body=TEXT),
+    "Replayed": closed(id=TEXT, queue=TEXT),
+    "Sent": closed(id=TEXT),
+    "Tokens": page(closed(**_TOKEN)),
+    "NewToken": closed(**_TOKEN, token=TEXT),
+    "Names": page(TEXT),
+    "Alive": closed(status={"const": "alive"}),
+    "Ready": closed(status={"enum": ["ready", "not ready"]}, checks={"type": "object", "additionalProperties": TEXT}),
+    "Object": OBJECT,
+}
+
+_SHORT_TEXT = {"type": "string", "maxLength": MAX_TEXT}
+_NAME = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": "^[A-Za-z0-9._ -]*[A-Za-z0-9]$"}
+
+#: components: what is sent
+SENT: dict[str, Shape] = {
+    "CancelRequest": closed({"reason": _SHORT_TEXT}),
+    "PlanRequest": closed({"dynamic": OBJECT}),
+    "TokenRequest": closed({"groups": maybe(many(_NAME)), "admin": FLAG}, user=_NAME),
+    "NotificationRequest": closed(
+        transport={"type": "string", "pattern": "^[A-Za-z0-9_]{1,40}$"},
+        slug={"type": "string", "maxLength": 80},
+        message=TEXT,
+        phase={"enum": [*PHASES]},
+        target=many(TEXT),
+    ),
+}
+
+#: components of version 0 (contract, section 9)
+V0: dict[str, Shape] = {
+    "V0Error": {"type": "object", "required": ["status"], "properties": {"status": TEXT, "message": TEXT, "id": TEXT}},
+    "V0Groups": closed(status={"const": "ok"}, items=many(closed(name=TEXT, count=NUMBER))),
+    "V0Playbooks": closed(status={"const": "ok"}, items=many(OBJECT)),
+    "V0Playbook": closed(status={"const": "ok"}, item=OBJECT),
+    "V0Created": closed(status={"const": "created"}, id=TEXT),
+    "V0Replaced": closed(status={"const": "ok"}, id=TEXT),
+    "V0Gone": closed(status={"const": "gone"}),
+    "V0Status": {
+        "type": "object",
+        "required": ["status"],
+        "properties": {
+            "status": {"enum": ["completed", "in progress", "failed", "not found", "bad request"]},
+            "created": TEXT,
+            "deployment": TEXT,
+            "duration": NUMBER,
+            "ended": TEXT,
+            "active_step": TEXT,
+            "failed_step": TEXT,
+        },
+    },
+}

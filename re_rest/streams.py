@@ -1,0 +1,194 @@
+"""Watching deployments: the store is read once per tick for all who watch one. Must not know HTTP.
+
+There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a tick is due reads for
+all; so a deployment that nobody watches costs nothing, and a viewer that is slow to take its events holds nothing up.
+A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store;
+states are whole documents, so that only the newest matters.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from re_core import ports, strict_json
+from re_core.model import ENDED, OutputLine
+from re_core.records import Entry
+from re_core.state import State
+from re_core.usecases import history
+
+#: seconds between two readings of one deployment
+TICK = 0.2
+
+#: readings take at most this share of the time, however long one takes
+LOAD = 0.2
+
+#: lines that are kept for viewers who are nearly up to date
+RECENT = 2000
+
+#: readings without news after the end, before the output is believed to be complete
+QUIET_READINGS = 2
+
+#: milliseconds after the end when nothing more is expected of the output at all
+SETTLED = 5_000
+
+
+class Position(NamedTuple):
+    """How far a viewer is: the journal entry whose state it has seen, and the last line of output."""
+
+    entry: int = 0
+    line: int = 0
+
+    def lacks(self, at: Position) -> bool:
+        """Whether a viewer here has not seen all that there is at `at`."""
+        return at.entry > self.entry or at.line > self.line
+
+    def joined(self, at: Position) -> Position:
+        """The farther of both, in entries and in lines."""
+        return Position(max(self.entry, at.entry), max(self.line, at.line))
+
+
+class Moment(NamedTuple):
+    """What a follower knows at one moment."""
+
+    at: Position
+    #: the deployment as JSON, written once for all viewers
+    document: str
+    state: State
+    #: nothing more will come
+    over: bool
+
+
+class Follower:
+    """One deployment, read for all its viewers. Thread-safe."""
+
+    def __init__(
+        self, store: ports.Store, clock: ports.Clock, id: str, document: Callable[[State, str, int], dict[str, Any]]
+    ) -> None:
+        self._store, self._clock, self._id, self._document = store, clock, id, document
+        self._changed = threading.Condition()
+        self._reading = False
+        self._next = 0.0
+        self._quiet = 0
+        self._lines: deque[OutputLine] = deque(maxlen=RECENT)
+        self._moment: Moment | None = None
+        self.viewers = 0
+        self.closed = False
+
+    def wait(self, seen: Position, timeout: float) -> Moment | None:
+        """What is known, as soon as it is more than `seen`; after `timeout` seconds, or closed, None."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not self.closed:
+                moment, now = self._moment, time.monotonic()
+                if moment is not None and (moment.over or seen.lacks(moment.at)):
+                    return moment
+                if now >= deadline:
+                    return None
+                if now >= self._next and not self._reading:
+                    self._read()
+                else:
+                    due = deadline if self._reading else min(deadline, self._next)
+                    self._changed.wait(due - now)
+        return None
+
+    def lines(self, after: int, upto: int) -> Iterator[OutputLine]:
+        """The lines above `after`, up to and with `upto`."""
+        while after < upto:
+            with self._changed:
+                known = bool(self._lines) and self._lines[0].number <= after + 1
+                page = [line for line in self._lines if after < line.number <= upto] if known else []
+            page = page or [line for line in self._store.output(self._id, after) if line.number <= upto]
+            if not page:
+                return
+            yield from page
+            after = page[-1].number
+
+    def close(self) -> None:
+        """Let everybody go."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        """With the lock held on entry and on return, and let go while the store is asked."""
+        self._reading, before, begun = True, self._moment, time.monotonic()
+        self._changed.release()
+        try:
+            moment, lines = self._ask(before)
+        finally:
+            self._changed.acquire()
+            now = time.monotonic()
+            self._reading, self._next = False, now + max(TICK, (now - begun) / LOAD)
+            self._changed.notify_all()
+        self._lines.extend(lines)
+        self._moment = moment
+
+    def _ask(self, before: Moment | None) -> tuple[Moment, list[OutputLine]]:
+        now = self._clock.now()
+        if before is None:
+            state, line = history.find(self._store, self._id), max(0, self._store.last_line(self._id) - RECENT)
+            entries: list[Entry] = []
+        else:
+            state, line = before.state, before.at.line
+            entries = self._store.entries(self._id, state.entry)
+            history.advance(state, entries)
+        lines = self._store.output(self._id, line, RECENT)
+        at = Position(state.entry, lines[-1].number if lines else line)
+        if before is not None and not entries:
+            document = before.document
+        else:
+            document = strict_json.dumps(self._document(state, self._id, now))
+        self._quiet = self._quiet + 1 if before is not None and at == before.at else 0
+        over = self._is_over(state, now) and len(lines) < RECENT
+        return Moment(at, document, state, over), lines
+
+    def _is_over(self, state: State, now: int) -> bool:
+        """The output is recorded beside the journal, so its last lines may come a little after the end."""
+        if state.status not in ENDED or state.ended is None:
+            return False
+        return self._quiet >= QUIET_READINGS or now - state.ended > SETTLED
+
+
+class Streams:
+    """The followers of all deployments that somebody watches."""
+
+    def __init__(
+        self, store: ports.Store, clock: ports.Clock, document: Callable[[State, str, int], dict[str, Any]]
+    ) -> None:
+        self._store, self._clock, self._document = store, clock, document
+        self._lock = threading.Lock()
+        self._followers: dict[str, Follower] = {}
+        self._closed = False
+
+    @contextmanager
+    def watch(self, id: str) -> Iterator[Follower]:
+        """The deployment's follower; with its last viewer it is gone."""
+        with self._lock:
+            follower = self._followers.setdefault(id, Follower(self._store, self._clock, id, self._document))
+            follower.viewers += 1
+            follower.closed = follower.closed or self._closed
+        try:
+            yield follower
+        finally:
+            with self._lock:
+                follower.viewers -= 1
+                if not follower.viewers:
+                    self._followers.pop(id, None)
+
+    def watched(self) -> int:
+        """How many deployments are watched."""
+        with self._lock:
+            return len(self._followers)
+
+    def close(self) -> None:
+        """End every stream, those that come later too."""
+        with self._lock:
+            self._closed = True
+            followers = list(self._followers.values())
+        for follower in followers:
+            follower.close()

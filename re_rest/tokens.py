@@ -1,0 +1,45 @@
+"""Tokens: made, listed and revoked by those who may. Must not know how they are kept."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+
+from re_core.errors import Conflict
+from re_core.usecases import access, keys
+from re_core.usecases.ids import new_id
+from re_rest import asking, auth, bodies
+from re_rest.answering import json_answer, page_answer
+from re_rest.services import caller, services
+
+blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1/tokens")
+
+
+@blueprint.before_request
+def allowed() -> None:
+    access.require_admin(caller())
+
+
+@blueprint.get("")
+def listed() -> Response:
+    return page_answer([access.token_document(token) for token in services().store.tokens()], None)
+
+
+@blueprint.post("")
+def create() -> Response:
+    document = asking.json_document(bodies.TOKEN)
+    here, who = services(), asking.asker()
+    _, new = keys.claim(here.store, who.user, "tokens", who.key, document, new_id())
+    if not new:
+        raise Conflict(
+            "this request has made a token already, and a secret is shown only once; revoke it, make another"
+        )
+    minted = access.mint(here.store, here.clock, document["user"], document.get("groups"), document.get("admin", False))
+    known = access.token_document(minted.token)
+    return json_answer({**known, "token": minted.secret}, 201, {"Location": f"/api/v1/tokens/{known['id']}"})
+
+
+@blueprint.delete("/<id>")
+def revoke(id: str) -> Response:
+    access.revoke(services().store, id)
+    current_app.extensions[auth.EXTENSION].forget()
+    return Response(status=204)

@@ -1,0 +1,173 @@
+"""Version 0, exactly as 2014 clients know it (contract, section 9). Must not grow."""
+
+from __future__ import annotations
+
+from typing import Any
+from wsgiref.handlers import format_date_time
+
+from flask import Blueprint, Response, request
+
+from re_core import documents
+from re_core.errors import BadDocument, CallerError, UnknownGroup, UnknownPlaybook
+from re_core.messages import DeploymentRequest
+from re_core.model import DeploymentStatus, StepStatus, StoredPlaybook
+from re_core.state import State
+from re_core.usecases import checking, deployments, history, playbooks
+from re_core.usecases.access import require_group
+from re_core.usecases.checking import Checked
+from re_core.usecases.ids import new_id, plausible
+from re_rest import asking
+from re_rest.answering import json_answer, yaml_answer
+from re_rest.services import caller, services
+
+blueprint = Blueprint("v0", __name__, url_prefix="/api/v0")
+
+#: steps that a failed deployment can name
+_BAD = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
+
+
+@blueprint.get("/groups/")
+def groups() -> Response:
+    return json_answer({"status": "ok", "items": playbooks.count_by_group(services().store, caller().groups)})
+
+
+@blueprint.get("/playbooks/")
+def all_playbooks() -> Response:
+    return _listed(caller().groups)
+
+
+@blueprint.get("/<group>/playbook/")
+def of_group(group: str) -> Response:
+    require_group(caller(), group)
+    return _listed((group,))
+
+
+@blueprint.put("/<group>/playbook/")
+def create(group: str) -> Response:
+    require_group(caller(), group)
+    here = services()
+    made = playbooks.create(here.store, here.clock, new_id(), _document(group), caller().user)
+    return json_answer({"status": "created", "id": made.id}, 201)
+
+
+@blueprint.get("/<group>/playbook/<id>/")
+def one(group: str, id: str) -> Response:
+    return _formed({"status": "ok", "item": _item(_find(group, id))})
+
+
+@blueprint.post("/<group>/playbook/<id>/")
+def replace(group: str, id: str) -> Response:
+    found = _find(group, id)
+    here = services()
+    playbooks.replace(here.store, here.clock, found, _document(group), caller().user, None)
+    return json_answer({"status": "ok", "id": found.id})
+
+
+@blueprint.delete("/<group>/playbook/<id>/")
+def delete(group: str, id: str) -> Response:
+    playbooks.delete(services().store, _find(group, id), None)
+    return json_answer({"status": "gone"}, 410)
+
+
+@blueprint.put("/<group>/playbook/<id>/deployment/")
+def deploy(group: str, id: str) -> Response:
+    require_group(caller(), group)
+    _require_plausible(id)
+    here = services()
+    try:
+        wanted = DeploymentRequest(group, id, _dynamic())
+        made = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout)
+    except (UnknownGroup, UnknownPlaybook):
+        return json_answer({"status": "error", "message": "group not found"}, 404)
+    return json_answer({"status": "created", "id": made}, 201)
+
+
+@blueprint.get("/deployment/status/<id>/")
+def status(id: str) -> Response:
+    _require_plausible(id)
+    state = history.find(services().store, id)
+    require_group(caller(), state.accepted.group)
+    now = services().clock.now()
+    document: dict[str, Any] = {
+        "deployment": id,
+        "created": format_date_time(state.created / 1000),
+        "duration": max(0, (state.ended or now) - state.created) // 1000,
+    }
+    if state.ended is None:
+        return json_answer({**document, "status": "in progress", "active_step": _active(state)}, 202)
+    document["ended"] = format_date_time(state.ended / 1000)
+    if state.status is DeploymentStatus.COMPLETED:
+        return json_answer({**document, "status": "completed"})
+    return json_answer({**document, "status": "failed", "failed_step": _first(state, _BAD)}, 400)
+
+
+def _active(state: State) -> str:
+    """What runs; before the first step the first one, between two the next one."""
+    if state.open:
+        return state.plan.steps[min(state.open)].spec.name
+    waiting = (step for number, step in enumerate(state.plan.steps) if number not in state.steps)
+    return next((step.spec.name for step in waiting), "")
+
+
+def _first(state: State, statuses: frozenset[StepStatus]) -> str:
+    found = (number for number, step in sorted(state.steps.items()) if step.status in statuses)
+    return next((state.plan.steps[number].spec.name for number in found), "")
+
+
+def _find(group: str, id: str) -> StoredPlaybook:
+    """The group's playbook. Raises NotAllowed, CallerError, NotFound."""
+    require_group(caller(), group)
+    _require_plausible(id)
+    found = playbooks.get(services().store, id)
+    if found.group != group:
+        raise UnknownPlaybook
+    return found
+
+
+def _require_plausible(id: str) -> None:
+    if not plausible(id):
+        raise CallerError("Bad id")
+
+
+def _listed(groups: Any) -> Response:
+    _form()
+    rows = playbooks.listed(services().store, groups, None).rows
+    return json_answer({"status": "ok", "items": [_item(row) for row in rows]})
+
+
+def _item(row: StoredPlaybook) -> dict[str, Any]:
+    return {**row.document, "id": row.id}
+
+
+def _formed(document: dict[str, Any]) -> Response:
+    return yaml_answer(document, kind="text/yaml") if _form() == "yaml" else json_answer(document)
+
+
+def _form() -> str:
+    form = request.args.get("format", "json").lower()
+    if form not in ("json", "yaml"):
+        raise CallerError(f"format: expected json or yaml, found {form[:40]!r}")
+    return form
+
+
+def _document(group: str) -> Any:
+    """The playbook of the body; the group of the address wins. Raises BadDocument with every error."""
+    parsed = documents.parse(request.get_data(), _form())
+    value = parsed.value
+    if isinstance(value, dict):
+        # clients of 2014 send back what they got, id and all
+        value = {**{key: one for key, one in value.items() if key != "id"}, "group": group}
+    here = services()
+    offers = checking.offers_now(here.store, here.clock)
+    checked: Checked = checking.require(checking.check(value, parsed.position, offers, here.around))
+    return checked.document
+
+
+def _dynamic() -> dict[str, Any]:
+    data = request.get_data()
+    value = documents.parse(data, _form()).value if data.strip() else {}
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadDocument("expected an object with the dynamic values")
+    return value
