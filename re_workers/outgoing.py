@@ -69,6 +69,11 @@ class Outgoing:
             id = f"{self._origin.prefix}/notify/{self._number}"
         self._say([Message(f"notify.{transport}", encode(document), id, self._origin.deployment, direct=True)])
 
+    @property
+    def waiting(self) -> bool:
+        """Something was said and not drained."""
+        return bool(self._said)
+
     def drain(self) -> list[Message]:
         """What was said since the last time, as messages."""
         if not self._said:

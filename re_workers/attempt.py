@@ -1,0 +1,136 @@
+"""One delivered step in a worker's hands: what it asks for, and the replies to it. Must not know queues or threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from re_core.errors import BadDocument, BadMessage
+from re_core.messages import (
+    ATTEMPT,
+    EVENT,
+    GRANT,
+    TIMEOUT,
+    TOKEN,
+    WORKER,
+    AttemptId,
+    Message,
+    encode,
+    parse_attempt,
+    parse_step,
+)
+from re_core.ports import Delivery
+from re_workers.context import Call, Context
+from re_workers.outcomes import STARTED, Outcome
+from re_workers.outcomes import encode as encode_outcome
+from re_workers.outgoing import Origin, Outgoing
+from re_workers.sdk import Step, Worker
+
+#: who the messages say they are from
+APP = "re-worker"
+
+
+class Attempt:
+    """A step message, read; `token` tells this delivery from every other of the same attempt."""
+
+    def __init__(self, delivery: Delivery, token: str, worker_id: str) -> None:
+        """Raises BadMessage."""
+        message = delivery.message
+        id = message.headers.get(ATTEMPT, "")
+        self.delivery = delivery
+        self.token = token
+        self.call, self.parameters = _read(message, id)
+        #: the attempt's id; for a message of 2014, which has none, the token
+        self.key = id or token
+        #: it begins only when the core says so
+        self.granted = message.headers.get(GRANT) == "1"
+        #: milliseconds since the epoch at which something must have happened: first a grant, then the end
+        self.limit: float = float("inf")
+        self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
+
+    def prepare(self, worker: Worker) -> str:
+        """Find the step and check the parameters; why it cannot run, or nothing."""
+        step = worker.find(self.call.subcommand)
+        if step is None:
+            return worker.unknown(self.call.subcommand)
+        dynamic = self.call.dynamic
+        supplied = {name: dynamic[name] for name in self.parameters.get("dynamic", ()) if name in dynamic}
+        try:
+            self.arguments = step.signature.bind(self.parameters, supplied)
+        except BadDocument as error:
+            return f"{self.call.command}:{self.call.subcommand}: {error}"
+        self.step: Step = step
+        return ""
+
+    def begin(self, wake: Callable[[], None] | None) -> None:
+        """From now on it runs: its time counts, and it can speak."""
+        self.outgoing = Outgoing(Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}"), wake)
+        self.context = Context(self.call, self.outgoing)
+
+    def started(self, control: str) -> list[Message]:
+        """The first reply, and where its answer is awaited; nothing where nobody wants replies."""
+        return self._reply("started", STARTED, control, self._headers)
+
+    def outcome(self, outcome: Outcome, control: str) -> list[Message]:
+        """The last reply."""
+        return self._reply("outcome", encode_outcome(outcome), control, self._headers)
+
+    def declined(self, reason: str, control: str) -> list[Message]:
+        """This delivery will not begin."""
+        return self._reply("declined", encode({"reason": reason}), control, {**self._headers, EVENT: "declined"})
+
+    def _reply(self, what: str, body: bytes, control: str, headers: Mapping[str, str]) -> list[Message]:
+        reply_to = self.delivery.message.reply_to
+        if not reply_to:
+            return []
+        id = f"{self.key}/{what}/{self.token}"
+        return [Message(reply_to, body, id, self.call.deployment, control, headers, APP, True)]
+
+
+def unreadable(message: Message, token: str, worker_id: str, control: str, detail: str) -> list[Message]:
+    """The reply to a step message that cannot be read; nothing where it does not say who wants to know."""
+    id = message.headers.get(ATTEMPT, "")
+    try:
+        parse_attempt(id)
+    except BadMessage:
+        return []
+    if not message.reply_to:
+        return []
+    body = encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
+    headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id}
+    deployment = message.correlation_id
+    return [Message(message.reply_to, body, f"{id}/outcome/{token}", deployment, control, headers, APP, True)]
+
+
+def _read(message: Message, id: str) -> tuple[Call, Mapping[str, Any]]:
+    step = parse_step(message.body)
+    attempt = parse_attempt(id) if id else AttemptId(message.correlation_id, 0, 1)
+    parameters = step.parameters
+    named = parameters.get("dynamic", [])
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise BadMessage("expected a list of names", "/parameters/dynamic")
+    call = Call(
+        id,
+        message.correlation_id or attempt.deployment,
+        attempt.step,
+        attempt.attempt,
+        parameters["command"],
+        parameters["subcommand"],
+        step.group,
+        tuple(parameters.get("hosts", ())),
+        step.dynamic,
+        _seconds(message.headers.get(TIMEOUT)),
+    )
+    return call, parameters
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise BadMessage(f"the header {TIMEOUT} is {text[:40]!r}, not a number of seconds above 0")
+    return seconds

@@ -1,0 +1,108 @@
+"""Turns a consumer on its own thread until it is told to stop, and through its stopping. Must not know what turns.
+
+Whatever a turn raises is waited out: the bus may be away, and one mistake must not end a command for good.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import Protocol
+
+from re_core.errors import ReleaseEngineError
+
+_log = logging.getLogger(__name__)
+
+#: seconds that a turn waits where nothing happens
+IDLE = 5.0
+
+#: seconds between two tries where the bus is away: at first, and at most
+BACKOFF, MAX_BACKOFF = 0.1, 5.0
+
+#: seconds between two looks at a stopping consumer
+LOOK = 0.2
+
+#: seconds in which steps that were told to stop must have done so
+LAST_WORDS = 10.0
+
+
+class Turning(Protocol):
+    """What a loop turns."""
+
+    def turn(self, timeout: float) -> int:
+        """Wait up to `timeout` seconds for something to do, and do it."""
+        ...
+
+    def wake(self) -> None:
+        """Make a turn that waits return; from any thread."""
+        ...
+
+    def drain(self) -> None:
+        """Begin nothing more."""
+        ...
+
+    def abandon(self, reason: str) -> None:
+        """Tell all that runs to stop."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing is unsaid."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the bus."""
+        ...
+
+
+class Loop:
+    """One consumer and its thread."""
+
+    def __init__(self, name: str, turning: Turning) -> None:
+        self._turning = turning
+        self._stop = threading.Event()
+        self._deadline = 0.0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to turn."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Take nothing more, give what runs that long to end; returns at once."""
+        self._deadline = time.monotonic() + seconds
+        self._stop.set()
+        self._turning.wake()
+
+    def join(self) -> None:
+        """Wait until it has stopped."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()) + LAST_WORDS + MAX_BACKOFF)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            failures = 0 if self._turn(IDLE) else failures + 1
+            if failures:
+                self._stop.wait(min(MAX_BACKOFF, BACKOFF * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
+        self._turning.drain()
+        self._until(self._deadline)
+        self._turning.abandon("the worker is stopping")
+        self._until(time.monotonic() + LAST_WORDS)
+        self._turning.close()
+
+    def _until(self, deadline: float) -> None:
+        while not self._turning.idle and time.monotonic() < deadline:
+            if not self._turn(LOOK):
+                time.sleep(LOOK)
+
+    def _turn(self, timeout: float) -> bool:
+        try:
+            self._turning.turn(timeout)
+            return True
+        except ReleaseEngineError as error:
+            _log.warning("%s waits: %s", self._thread.name, error, extra={"action": "bus_away"})
+        except Exception:
+            _log.exception("%s failed", self._thread.name, extra={"action": "loop_error"})
+        return False

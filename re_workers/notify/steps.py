@@ -1,0 +1,85 @@
+"""Notifiers as steps of a playbook (`email:Send`), and the lock that lets a step and a queue share one transport.
+
+Must not know any transport.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from re_core.messages import notification_from
+from re_workers.context import Context, Phase
+from re_workers.notify.handler import Handler, Notice, Undeliverable, Unreachable
+from re_workers.outcomes import Failed
+from re_workers.sdk import ANY, Worker, step
+
+#: seconds for which a step tries to reach a transport that is away
+PATIENCE = 60.0
+
+#: seconds between two tries, at first and at most
+BACKOFF, MAX_BACKOFF = 1.0, 15.0
+
+
+class Shared:
+    """A handler for several threads: one delivers at a time."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._lock = threading.Lock()
+
+    @property
+    def transport(self) -> str:
+        """The inner handler's."""
+        return self._handler.transport
+
+    def deliver(self, notice: Notice, notification_id: str) -> None:
+        """As the inner handler's, when it is free."""
+        with self._lock:
+            self._handler.deliver(notice, notification_id)
+
+    def close(self) -> None:
+        """As the inner handler's."""
+        self._handler.close()
+
+
+class Announce(Worker):
+    """Tells somebody something, as a step."""
+
+    def __init__(self, handler: Handler) -> None:
+        """`handler` must allow several threads."""
+        self._handler = handler
+
+    @step(name=ANY)
+    def send(self, ctx: Context, slug: str, message: str, phase: Phase, target: list[str]) -> None:
+        """Tells every target; fails where one of them could not be told."""
+        notification = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
+        until = time.monotonic() + PATIENCE
+        pause = BACKOFF
+        while True:
+            try:
+                self._handler.deliver(notification, ctx.attempt_id)
+            except Undeliverable as error:
+                raise Failed(str(error)) from None
+            except Unreachable as error:
+                if time.monotonic() >= until:
+                    raise Failed(str(error)) from None
+                ctx.output(f"{error}; trying again")
+                notification = notification._replace(target=error.targets or notification.target)
+                ctx.wait(pause * random.uniform(0.5, 1))
+                pause = min(MAX_BACKOFF, pause * 2)
+            else:
+                return
+
+
+class Email(Announce):
+    """Mail, as a step."""
+
+
+class Irc(Announce):
+    """Words on IRC, as a step."""
+
+
+class Console(Announce):
+    """Words on the engine's own terminal, as a step."""

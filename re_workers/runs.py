@@ -1,0 +1,123 @@
+"""The steps that a worker is running: begins them, hears of their ends, stops them. Must not know the bus.
+
+Quick steps run at once, on the caller's thread; all others where `spawn` puts them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from re_core.messages import Message
+from re_core.ports import Clock
+from re_workers.attempt import Attempt
+from re_workers.outcomes import Outcome
+from re_workers.perform import perform
+from re_workers.sdk import Worker
+
+#: seconds after a step's timeout at which the worker stops it by itself, where no core has done so before
+TIMEOUT_GRACE = 5
+
+#: milliseconds between two publishings of what running steps print
+OUTPUT_INTERVAL = 200
+
+#: runs the work, now or beside the caller
+Spawn = Callable[[Callable[[], None]], None]
+
+
+def on_thread(work: Callable[[], None]) -> None:
+    """Run it beside the loop. A daemon: a step that never returns must not keep the process from ending."""
+    threading.Thread(target=work, name="step", daemon=True).start()
+
+
+def inline(work: Callable[[], None]) -> None:
+    """Run it now, for a simulation that wants no threads."""
+    work()
+
+
+class Runs:
+    """Attempts between their beginning and the telling of their outcome. One thread calls; only `ids` is for others."""
+
+    def __init__(self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None]) -> None:
+        """`wake` is called on a step's thread when it said something or ended."""
+        self._worker, self._clock, self._spawn, self._wake = worker, clock, spawn, wake
+        self._running: dict[str, Attempt] = {}
+        self._ended: deque[tuple[Attempt, Outcome]] = deque()
+        #: running ones whose end is told to nobody, so that they are repeated elsewhere
+        self._abandoned: set[str] = set()
+        self._spoke = 0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def ids(self) -> list[str]:
+        """The attempts that have begun and whose end was not told yet."""
+        return list(self._running)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Run it. It shows up in `ended`, now or later."""
+        self._running[attempt.key] = attempt
+        if attempt.step.options.quick:
+            attempt.begin(None)
+            self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
+            return
+        attempt.begin(self._wake)
+        if attempt.call.timeout is not None:
+            attempt.limit = self._clock.now() + (attempt.call.timeout + TIMEOUT_GRACE) * 1000
+        try:
+            self._spawn(lambda: self._run(attempt))
+        except RuntimeError as error:  # no more threads
+            self._ended.append((attempt, Outcome("failed", None, f"the step could not be begun: {error}")))
+
+    def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
+        """Those that ended since the last time and shall be told."""
+        while self._ended:
+            attempt, outcome = self._ended.popleft()
+            del self._running[attempt.key]
+            if attempt.key in self._abandoned and outcome.status != "completed":
+                self._abandoned.discard(attempt.key)
+            else:
+                yield attempt, outcome
+
+    def spoken(self) -> list[Message]:
+        """What the running ones said, if it is time to send it."""
+        now = self._clock.now()
+        if not self._running or 0 <= now - self._spoke < OUTPUT_INTERVAL:
+            return []
+        messages = [message for attempt in self._running.values() for message in attempt.outgoing.drain()]
+        if messages:
+            self._spoke = now
+        return messages
+
+    def pause(self) -> float | None:
+        """Seconds until there is something to send; None where nobody said anything."""
+        if any(attempt.outgoing.waiting for attempt in self._running.values()):
+            passed = self._clock.now() - self._spoke
+            return (OUTPUT_INTERVAL - passed) / 1000 if 0 <= passed < OUTPUT_INTERVAL else 0.0
+        return None
+
+    def cancel(self, key: str, reason: str = "cancelled") -> None:
+        """Tell it to stop, if it runs."""
+        attempt = self._running.get(key)
+        if attempt is not None:
+            attempt.context.cancel(reason)
+
+    def cancel_late(self) -> None:
+        """Tell those to stop whose time is over."""
+        now = self._clock.now()
+        for attempt in self._running.values():
+            if now >= attempt.limit:
+                attempt.context.cancel(f"timed out after {attempt.call.timeout:g} s")
+
+    def abandon(self, reason: str) -> None:
+        """Tell all to stop. What may be repeated is not told, so that its delivery goes to somebody else."""
+        for attempt in self._running.values():
+            if not attempt.granted and not attempt.context.cancelled.is_set():
+                self._abandoned.add(attempt.key)
+            attempt.context.cancel(reason)
+
+    def _run(self, attempt: Attempt) -> None:
+        outcome = perform(self._worker, attempt.step, attempt.context, attempt.arguments)
+        self._ended.append((attempt, outcome))
+        self._wake()

@@ -1,0 +1,75 @@
+"""`command:Run`: a command line on this machine, once for each of the step's hosts. Must not know the bus.
+
+The line is a string for `/bin/sh -c`, as people type it: pipes, `&&` and variables work, and nothing that comes
+from outside is pasted into it (dynamic values reach the program through `env` or not at all). For now every host's
+run happens here, with `RE_HOST` naming the host; going there is a matter for later.
+
+Every program runs in a session of its own, so that it can be ended with all its children, and carries who
+started it in its environment (orphans.py).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections import deque
+from typing import ClassVar
+
+from re_workers.context import Context
+from re_workers.outcomes import Failed
+from re_workers.sdk import Worker, step
+from re_workers.steps.orphans import ATTEMPT, ENGINE
+from re_workers.steps.program import Program
+
+#: lines of output that a failure repeats
+LAST_LINES = 5
+
+#: which host this run is for
+HOST = "RE_HOST"
+
+
+class Command(Worker):
+    """Runs command lines."""
+
+    slots: ClassVar[int | None] = 16
+
+    def __init__(self, engine: str = "") -> None:
+        """`engine` names this installation; a later start finds by it what an earlier one left running."""
+        self._engine = engine
+
+    @step
+    def Run(
+        self,
+        ctx: Context,
+        cmd: str,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+        shell: str = "/bin/sh",
+    ) -> None:
+        """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
+        if "\0" in cmd:
+            raise Failed("a command line cannot contain NUL")
+        for host in ctx.hosts or (None,):
+            mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
+            self._run(ctx, [shell, "-c", cmd], cwd, {**os.environ, **(env or {}), **mine})
+
+    def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:
+        try:
+            program = Program(argv, cwd, env)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise Failed(f"could not start {argv[0]}: {error}") from None
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        try:
+            for lines in program.lines(ctx.cancelled):
+                last.extend(lines)
+                ctx.output("\n".join(lines))
+        finally:
+            program.end()
+        ctx.check()
+        if program.code != 0:
+            raise Failed(_told(program.code, last), data={"code": program.code, "output": list(last)})
+
+
+def _told(code: int, last: deque[str]) -> str:
+    why = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
+    return f"{why}: {last[-1]}" if last else why
