@@ -71,7 +71,7 @@ class Core:
     """The core's consumers, each on its thread."""
 
     def __init__(
-        self, settings: Settings, bus: Bus, store: Store, clock: Clock, on_fatal: Callable[[str], None]
+        self, settings: Settings, bus: Bus, store: Store, clock: Clock, on_fatal: Callable[[Exception], None]
     ) -> None:
         """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on."""
         #: names this start of the core

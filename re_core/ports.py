@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from re_core.messages import Message
 from re_core.model import (
@@ -121,6 +121,7 @@ class Bus(Protocol):
         ...
 
 
+@runtime_checkable
 class Mailbox(Protocol):
     """The durable half of a bus that has no broker: queues kept in a store."""
 

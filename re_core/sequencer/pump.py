@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 class Pump:
     """Calls `turn` again and again on a thread of its own."""
 
-    def __init__(self, name: str, turn: Callable[[], object], on_fatal: Callable[[str], None]) -> None:
+    def __init__(self, name: str, turn: Callable[[], object], on_fatal: Callable[[Exception], None]) -> None:
         """`on_fatal` hears, from the thread, why it cannot go on: somebody must act."""
         self._turn = turn
         self._on_fatal = on_fatal
@@ -61,10 +61,10 @@ class Pump:
                 pause = min(pause * 2, LONGEST_PAUSE)
             except ReleaseEngineError as error:
                 _log.critical("%s", error, extra={"action": "cannot_go_on"})
-                self._on_fatal(str(error))
+                self._on_fatal(error)
                 return
             except Exception as error:
                 # a bug: the deliveries of this turn come again after a restart, and must not spin the thread meanwhile
                 _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
-                self._on_fatal(f"{type(error).__name__}: {error}")
+                self._on_fatal(error)
                 return
