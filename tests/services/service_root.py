@@ -83,7 +83,7 @@ class ServiceRoot:
 
     def _build(self) -> None:
         if not shutil.which("debootstrap"):
-            _run(["apt-get", "update", "-qq"])
+            _refresh_lists()
             _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
         unfinished = self._tree.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -122,11 +122,16 @@ def _mirror() -> str:
     mirrors = _debian_archives()
     if not mirrors:
         # apt knows the label of an archive only once it has fetched its lists.
-        _run(["apt-get", "update", "-qq"])
+        _refresh_lists()
         mirrors = _debian_archives()
     if not mirrors:
         raise Unavailable(f"the apt configuration names no Debian archive; name one in {MIRROR_VARIABLE}")
     return mirrors[0]
+
+
+def _refresh_lists() -> None:
+    # One broken source of the machine must not hide the others: what is asked for next shows whether it matters.
+    subprocess.run(["apt-get", "update", "-qq"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _debian_archives() -> list[str]:
