@@ -122,11 +122,15 @@ class Bus(Protocol):
 
 
 @runtime_checkable
+@runtime_checkable
 class Mailbox(Protocol):
     """The durable half of a bus that has no broker: queues kept in a store."""
 
-    def keep(self, messages: Sequence[tuple[str, Message]]) -> None:
-        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept again."""
+    def keep(self, messages: Sequence[tuple[str, Message]]) -> list[bool]:
+        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept again.
+
+        Of each: True where it is kept now, by this call or an earlier one, False where it was settled already.
+        """
         ...
 
     def kept(self, queue: str) -> list[Message]:

@@ -1,0 +1,25 @@
+"""Which queue hears which key of the exchange, and which queues outlive the process. Must not know any broker.
+
+Contract, section 1: no binding has a wildcard, so a key is looked up and never matched.
+"""
+
+from __future__ import annotations
+
+from re_core.messages import BINDINGS, DEAD, OUTPUT
+
+#: queues that bear the name of their key
+_OWN_NAME = ("worker.", "notify.")
+
+_KEYS = {queue: key for key, queue in BINDINGS.items()}
+
+
+def key_of(queue: str) -> str | None:
+    """The key that the queue is bound to; None for one that only the default exchange reaches."""
+    if queue in _KEYS:
+        return _KEYS[queue]
+    return queue if queue == OUTPUT or queue.startswith(_OWN_NAME) else None
+
+
+def outlives(queue: str) -> bool:
+    """Whether what lies in this queue exists nowhere else: the journal rebuilds steps and replies, but not these."""
+    return queue in (OUTPUT, DEAD) or queue.startswith("notify.")
