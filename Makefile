@@ -9,7 +9,7 @@ PYTHON := .venv/bin/python
 METADATA := setup.cfg pyproject.toml tools/venv
 # One pytest process per core, four at most. Servers are tiny or shared, so each process may have its own.
 WORKERS := $(shell nproc 2>/dev/null || echo 2)
-PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal --quiet
+PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 # Extra words for pytest: make test ARGS="-k journal"
 ARGS ?=
 # Percent of re_core's branches that the tests must take.
@@ -39,7 +39,7 @@ unit: .venv/dev.stamp ## run the unit tests: seconds, no service
 
 lint: .venv/dev.stamp ## look for mistakes and for lines that `make format` would change
 	@$(PYTHON) -m ruff check --quiet .
-	@$(PYTHON) -m ruff format --check --quiet . || { echo "make format would change files" >&2; exit 1; }
+	@out=$$($(PYTHON) -m ruff format --check . 2>&1) || { echo "$$out"; echo "make format does it" >&2; exit 1; }
 
 format: .venv/dev.stamp ## order imports and lay out the code
 	@$(PYTHON) -m ruff check --quiet --select I --fix .
