@@ -18,8 +18,8 @@ MASK = "***"
 
 #: names of keys, anywhere in a section, whose values are secret
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
-#: user:password@ of a URL
-_USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)[^/\s]*@", re.IGNORECASE)
+#: user:password@ of a URL; up to the last @, for a password may hold any character
+_USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGNORECASE)
 
 
 def text(value: Any, _: Path) -> str:

@@ -23,6 +23,8 @@ PREFIX = "RE_"
 CONFIG = "RE_CONFIG"
 #: variables that only the tests read
 TESTS = "RE_TEST_"
+#: variables that the engine sets for the programs of `command:Run`, one of which may well be `rectl`
+OF_STEPS = ("RE_ENGINE", "RE_ATTEMPT", "RE_HOST")
 
 _Read = Callable[[Any, Path], Any]
 
@@ -64,7 +66,7 @@ class Settings:
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
     #: queues of workers that declare nothing themselves
     legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)
-    #: files with workers of one's own; <data dir>/workers where not set
+    #: files with workers of one's own; <data dir>/workers, which need not be there, where not set
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: text or json
     log_format: str = _setting("text", kinds.one_of("text", "json"))
@@ -149,7 +151,7 @@ def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
     scalars = [name for name, field in known.items() if field.metadata["scalar"]]
     for name, text in sorted(environ.items()):
         # an empty variable is one that is not set: `RE_TOKEN= rectl …` must work
-        if not name.startswith(PREFIX) or name.startswith(TESTS) or name == CONFIG or not text:
+        if not name.startswith(PREFIX) or name.startswith(TESTS) or name in (CONFIG, *OF_STEPS) or not text:
             continue
         field = known.get(name)
         if field is None:

@@ -1,0 +1,221 @@
+"""The Python client: one method per route of the API, version 1. Must not know the command line.
+
+    client = Client("http://127.0.0.1:8080", token)
+    started = client.deploy("inception", "1234", {"cart": "bitmath"})
+    for event in client.events(started["id"]): ...
+
+Every method raises ClientError (re_client.errors): NotReachable, NotAuthorized, NotFound, Unavailable, ApiError.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, cast
+from urllib.parse import quote
+
+from re_client import events, shapes
+from re_client.errors import ClientError
+from re_client.transport import Transport
+
+#: rows of one page of a list
+PAGE = 100
+#: lines of one page of output
+LINES = 1000
+#: times that a request which is safe to repeat is sent
+TRIES = 3
+#: seconds between them at most
+LONGEST_PAUSE = 5.0
+
+#: content types of playbooks
+YAML, JSON = "application/yaml", "application/json"
+
+
+class Client:
+    """One engine, as one token sees it."""
+
+    def __init__(self, url: str, token: str = "", pause: Callable[[float], None] = time.sleep) -> None:
+        self._transport = Transport(url, token)
+        self._pause = pause
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the engine is."""
+        return self._transport.url
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    # -- playbooks ---------------------------------------------------------------------------------
+
+    def playbooks(self, group: str | None = None) -> list[shapes.PlaybookRow]:
+        """Newest revisions of all playbooks that the token reaches."""
+        found = self._pages("/api/v1/playbooks", _given(group=group))
+        return [cast(shapes.PlaybookRow, row) for row in found]
+
+    def playbook(self, id: str, revision: int | None = None) -> shapes.Playbook:
+        """One playbook, newest revision or that one."""
+        return cast(shapes.Playbook, self._get(_playbook(id, revision)))
+
+    def playbook_text(self, id: str, revision: int | None = None) -> str:
+        """Its document as YAML."""
+        return self._transport.send("GET", _playbook(id, revision), headers={"accept": YAML}).text
+
+    def create_playbook(self, source: bytes, form: str = YAML, key: str = "") -> shapes.Playbook:
+        """Store a new playbook. The key makes a repetition safe; one is made where none is given."""
+        headers = {"content-type": form, "idempotency-key": key or _key()}
+        return cast(shapes.Playbook, self._repeatable("POST", "/api/v1/playbooks", content=source, headers=headers))
+
+    def update_playbook(self, id: str, source: bytes, revision: int, form: str = YAML) -> shapes.Playbook:
+        """Store its next revision; ApiError (412) where `revision` is not the newest any more."""
+        headers = {"content-type": form, "if-match": f'"{revision}"'}
+        return cast(shapes.Playbook, self._transport.json("PUT", _playbook(id), content=source, headers=headers))
+
+    def delete_playbook(self, id: str, revision: int | None = None) -> None:
+        """Delete it; with a revision only where that is the newest."""
+        headers = {"if-match": f'"{revision}"'} if revision else {}
+        self._transport.send("DELETE", _playbook(id), headers=headers)
+
+    def validate(self, source: bytes, form: str = YAML) -> shapes.Validation:
+        """All that is wrong with a playbook, at once; nothing is stored."""
+        headers = {"content-type": form}
+        found = self._repeatable("POST", "/api/v1/playbooks/validate", content=source, headers=headers)
+        return cast(shapes.Validation, found)
+
+    def plan(self, id: str, dynamic: Mapping[str, Any]) -> shapes.Plan:
+        """What a deployment with these values would run; nothing is run."""
+        body = {"dynamic": dict(dynamic)}
+        return cast(shapes.Plan, self._repeatable("POST", f"{_playbook(id)}/plan", json=body))
+
+    # -- deployments -------------------------------------------------------------------------------
+
+    def deploy(self, group: str, playbook_id: str, dynamic: Mapping[str, Any], key: str = "") -> shapes.Started:
+        """Start a deployment, once: it is sent again under the same key while the answer stays away."""
+        body: dict[str, Any] = {"group": group, "playbook_id": playbook_id}
+        if dynamic:
+            body["dynamic"] = dict(dynamic)
+        headers = {"idempotency-key": key or _key()}
+        return cast(shapes.Started, self._repeatable("POST", "/api/v1/deployments", json=body, headers=headers))
+
+    def deployments(self, limit: int | None = 20, **filters: str | Sequence[str] | None) -> list[shapes.DeploymentRow]:
+        """The newest, at most `limit` (None: all). Filters: group, playbook_id, status, user, since."""
+        found = self._pages("/api/v1/deployments", _given(**filters), limit)
+        return [cast(shapes.DeploymentRow, row) for row in found]
+
+    def deployment(self, id: str) -> shapes.Deployment:
+        """One, whole."""
+        return cast(shapes.Deployment, self._get(_deployment(id)))
+
+    def output(self, id: str, after: int = 0, step: int | None = None) -> Iterator[shapes.Line]:
+        """The lines that it has printed so far, with a number above `after`."""
+        following: int | None = after
+        while following is not None:
+            params = _given(after=following, limit=LINES, step=step)
+            page = self._get(f"{_deployment(id)}/output", params)
+            yield from page["lines"]
+            following = page.get("next")
+
+    def events(self, id: str, last: str = "") -> Iterator[shapes.Event]:
+        """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again."""
+        return events.follow(self._transport, f"{_deployment(id)}/events", last, self._pause)
+
+    def cancel(self, id: str, reason: str = "") -> Any:
+        """Ask for its end; ApiError (409) where it has ended."""
+        return self._transport.json("POST", f"{_deployment(id)}/cancel", json=_given(reason=reason or None))
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    def dead_letters(self, limit: int | None = 100) -> list[shapes.DeadLetter]:
+        """The newest messages that nobody could use."""
+        return [cast(shapes.DeadLetter, row) for row in self._pages("/api/v1/deadletters", {}, limit)]
+
+    def dead_letter(self, id: str) -> shapes.DeadLetter:
+        """One, whole."""
+        return cast(shapes.DeadLetter, self._get(_dead_letter(id)))
+
+    def replay_dead_letter(self, id: str) -> None:
+        """Send it to its queue again."""
+        self._transport.send("POST", f"{_dead_letter(id)}/replay")
+
+    def drop_dead_letter(self, id: str) -> None:
+        """Forget it."""
+        self._transport.send("DELETE", _dead_letter(id))
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups that own playbooks."""
+        return self._pages("/api/v1/groups", {})
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Workers that live, and the steps that they offer."""
+        return self._pages("/api/v1/workers", {})
+
+    def create_token(self, user: str, groups: Sequence[str] | None, admin: bool = False) -> shapes.NewToken:
+        """A token for `user` that reaches these groups (None: all). The answer is the only place where its secret stands."""
+        body = {"user": user, "groups": None if groups is None else list(groups), "admin": admin}
+        return cast(shapes.NewToken, self._transport.json("POST", "/api/v1/tokens", json=body))
+
+    def tokens(self) -> list[shapes.TokenRow]:
+        """All tokens, without their secrets."""
+        return [cast(shapes.TokenRow, row) for row in self._pages("/api/v1/tokens", {})]
+
+    def revoke_token(self, id: str) -> None:
+        """It opens nothing any more."""
+        self._transport.send("DELETE", f"/api/v1/tokens/{quote(id, safe='')}")
+
+    # -- how ---------------------------------------------------------------------------------------
+
+    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        return self._transport.json("GET", path, params=params or {})
+
+    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        cursor: str | None = ""
+        while cursor is not None and (limit is None or len(rows) < limit):
+            wanted = PAGE if limit is None else min(PAGE, limit - len(rows))
+            page = self._get(path, {**params, "limit": wanted, **_given(cursor=cursor or None)})
+            rows += page["items"]
+            cursor = page.get("next")
+        return rows if limit is None else rows[:limit]
+
+    def _repeatable(self, method: str, path: str, **request: Any) -> Any:
+        """Send what is safe to repeat, and repeat it while the engine is away for a moment."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self._transport.json(method, path, **request)
+            except ClientError as error:
+                if not error.transient or not left:
+                    raise
+                self._pause(min(getattr(error, "retry_after", 0.0) or 0.5, LONGEST_PAUSE))
+        raise AssertionError("the last try returned or raised")
+
+
+def _playbook(id: str, revision: int | None = None) -> str:
+    path = f"/api/v1/playbooks/{quote(id, safe='')}"
+    return path if revision is None else f"{path}/revisions/{revision}"
+
+
+def _deployment(id: str) -> str:
+    return f"/api/v1/deployments/{quote(id, safe='')}"
+
+
+def _dead_letter(id: str) -> str:
+    return f"/api/v1/deadletters/{quote(id, safe='')}"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, ())}
+
+
+def _key() -> str:
+    return str(uuid.uuid4())

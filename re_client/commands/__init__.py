@@ -1,0 +1,64 @@
+"""The commands of `rectl`, one file per group; this table is all that is imported before one is chosen.
+
+A package that is not part of the client adds its own through the entry point group `re_client.commands`, as `up` does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import cast
+
+import click
+
+#: entry points that are commands
+ENTRY_POINTS = "re_client.commands"
+
+#: command -> module and attribute
+COMMANDS = {
+    "cancel": "re_client.commands.cancel:cancel",
+    "completion": "re_client.commands.completion:completion",
+    "config": "re_client.commands.config:config",
+    "deadletters": "re_client.commands.deadletters:deadletters",
+    "deploy": "re_client.commands.deploy:deploy",
+    "deployments": "re_client.commands.deployments:deployments",
+    "groups": "re_client.commands.registry:groups",
+    "logs": "re_client.commands.logs:logs",
+    "playbook": "re_client.commands.playbook:playbook",
+    "status": "re_client.commands.deployments:status",
+    "token": "re_client.commands.token:token",
+    "watch": "re_client.commands.watch:watch",
+    "worker": "re_client.commands.worker:worker",
+    "workers": "re_client.commands.registry:workers",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return sorted({*COMMANDS, *entry_points(group=ENTRY_POINTS).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; None where there is no such."""
+        if cmd_name in COMMANDS:
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            return cast(click.Command, getattr(import_module(module), name))
+        for entry in entry_points(group=ENTRY_POINTS, name=cmd_name):
+            try:
+                return cast(click.Command, entry.load())
+            except ImportError as error:
+                return _broken(cmd_name, f"{entry.value} cannot be loaded: {error}")
+        return None
+
+
+def _broken(name: str, why: str) -> click.Command:
+    """In place of a command whose package is broken: the others, and the help, must go on working."""
+
+    def refuse(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(why)
+
+    settings = {"ignore_unknown_options": True}
+    everything = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    return click.Command(name, callback=refuse, params=[everything], help=f"({why})", context_settings=settings)

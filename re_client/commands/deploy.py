@@ -1,0 +1,56 @@
+"""`rectl deploy`."""
+
+from __future__ import annotations
+
+import click
+
+from re_client import resolve, values, watching
+from re_client.errors import DONE, BadInput
+from re_client.session import Session, json_option, pass_session
+
+
+@click.command(short_help="Start a deployment of a playbook.")
+@click.argument("playbook", metavar="GROUP/NAME")
+@values.dynamic_options
+@click.option("--watch", is_flag=True, help="Show it until it ends.")
+@click.option("--wait", is_flag=True, help="Say nothing until it ends.")
+@click.option("--key", default="", metavar="TEXT", help="Idempotency key: the same key starts one deployment, ever.")
+@json_option
+@pass_session
+def deploy(
+    session: Session,
+    playbook: str,
+    texts: tuple[str, ...],
+    documents: tuple[str, ...],
+    file: str | None,
+    watch: bool,
+    wait: bool,
+    key: str,
+    as_json: bool,
+) -> int:
+    """Start a deployment of a playbook, named as GROUP/NAME or by its id.
+
+    With --watch or --wait the exit code tells how it ended. Ctrl-C ends the watching, never the deployment.
+
+    \b
+    rectl deploy inception/"Simple playbook" --set cart=bitmath --watch
+    """
+    if watch and wait:
+        raise click.UsageError("--watch and --wait exclude each other")
+    dynamic = values.dynamic(texts, documents, file)
+    if len(key) > 255:
+        raise BadInput("--key: at most 255 characters")
+    found = resolve.playbook(session.client, playbook)
+    started = session.client.deploy(found["group"], found["id"], dynamic, key)
+    if watch or wait:
+        if not as_json:
+            session.terminal.note(f"deployment {started['id']}")
+        way = watching.Way.WATCH if watch else watching.Way.WAIT
+        return watching.follow(session.client, started["id"], session.terminal, way, as_json)
+    if as_json:
+        session.terminal.json(started)
+    else:
+        # the id alone, for scripts: ID=$(rectl deploy …)
+        session.terminal.line(started["id"])
+        session.terminal.note(f"{started['status']}; watch it with: rectl watch {started['id']}")
+    return DONE

@@ -1,0 +1,89 @@
+"""`rectl deployments` and `rectl status`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from re_client import resolve, screen, watching
+from re_client.errors import DONE, NOT_COMPLETED, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import DeploymentRow, StateEvent
+from re_client.text import day, duration, moment, since
+from re_client.view import Watched
+from re_core.model import DeploymentStatus
+
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@click.command()
+@click.option("--group", metavar="GROUP", help="Of this group.")
+@click.option("--playbook", metavar="GROUP/NAME", help="Of this playbook.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(list(DeploymentStatus)), help="In this state.")
+@click.option("--user", metavar="USER", help="Asked for by them.")
+@click.option("--since", "start", metavar="WHEN", help="Created since then: 30m, 12h, 7d, or an RFC 3339 time.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest ones.")
+@json_option
+@pass_session
+def deployments(
+    session: Session,
+    group: str | None,
+    playbook: str | None,
+    statuses: tuple[str, ...],
+    user: str | None,
+    start: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List deployments, newest first."""
+    created = _when(start, watching.now()) if start else None
+    playbook_id = resolve.playbook(session.client, playbook)["id"] if playbook else None
+    found = session.client.deployments(
+        limit, group=group, playbook_id=playbook_id, status=statuses, user=user, since=created
+    )
+    if as_json:
+        session.terminal.json(found)
+        return
+    rows = [_cells(row, watching.now()) for row in found]
+    session.terminal.table(
+        ("id", "status", "playbook", "user", "created", "time", "steps", ""), rows, "No deployments."
+    )
+
+
+@click.command(short_help="Show one deployment with its steps.")
+@click.argument("id")
+@json_option
+@pass_session
+def status(session: Session, id: str, as_json: bool) -> int:
+    """Show one deployment with all its steps; exit code 1 where it failed or was cancelled."""
+    found = resolve.deployment(session.client, id)
+    watched = Watched()
+    watched.feed(StateEvent(found))
+    if as_json:
+        session.terminal.json(found)
+    else:
+        now, unicode = watching.now(), session.terminal.unicode
+        session.terminal.rows(screen.whole(watched, now, unicode))
+        if watched.ended:
+            session.terminal.rows([[], *screen.summary(watched, now, unicode)])
+    return NOT_COMPLETED if watched.ended and not watched.completed else DONE
+
+
+def _cells(row: DeploymentRow, now: datetime) -> tuple[str, ...]:
+    words = screen.look(row["status"], screen.DEPLOYMENTS).words
+    took = duration(since(row["created"], row["ended"], now))
+    name, done = f"{row['group']}/{row['playbook']}", f"{row['done']}/{row['total']}"
+    why = row["reason"] or ("" if row["ended"] else row["step"])
+    return (row["id"], words, name, row["user"], day(row["created"]), took, done, why)
+
+
+def _when(told: str, now: datetime) -> str:
+    """An RFC 3339 time, from one or from `12h`."""
+    ago = _AGO.fullmatch(told)
+    found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else moment(told)
+    if found is None:
+        raise BadInput(f"--since {told!r}: expected 30m, 12h, 7d or a time such as 2026-11-22T16:00:00Z")
+    return found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

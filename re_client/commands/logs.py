@@ -1,0 +1,62 @@
+"""`rectl logs`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import chain
+
+import click
+
+from re_client import resolve
+from re_client.errors import DONE, INTERRUPTED
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import Line, OutputEvent
+from re_client.text import day, safe
+
+
+@click.command(short_help="Print what a deployment's steps printed.")
+@click.argument("id")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the deployment ends.")
+@click.option("--step", type=click.IntRange(0), help="Of this step only, by its number.")
+@click.option("--after", default=0, type=click.IntRange(0), help="Lines with a number above this one.")
+@click.option("--times", is_flag=True, help="With the time and the step of every line.")
+@json_option
+@pass_session
+def logs(session: Session, id: str, follow: bool, step: int | None, after: int, times: bool, as_json: bool) -> int:
+    """Print what a deployment's steps printed. With --json: one object per line."""
+    found = resolve.deployment(session.client, id)["id"]
+
+    def tell(line: Line) -> None:
+        if as_json:
+            session.terminal.line(json.dumps(line))
+        else:
+            session.terminal.line((_prefix(line) if times else "") + safe(line["text"]))
+
+    last = after
+    for line in session.client.output(found, after, step):
+        tell(line)
+        last = line["number"]
+    try:
+        if follow:
+            _follow(session, found, step, last, tell)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return DONE
+
+
+def _prefix(line: Line) -> str:
+    return f"{day(line['at'])} {'' if line['step'] is None else line['step']:>4} {safe(line['host'])} | "
+
+
+def _follow(session: Session, id: str, step: int | None, last: int, tell: Callable[[Line], None]) -> None:
+    """No line twice, none left out: where the stream begins later than what was read, the rest is read again."""
+    events = (event for event in session.client.events(id) if isinstance(event, OutputEvent))
+    for event in chain(events, [None]):
+        if event is not None and event.line["number"] <= last:
+            continue
+        follows = event is not None and event.line["number"] == last + 1
+        for line in [event.line] if event is not None and follows else session.client.output(id, last):
+            last = line["number"]
+            if step is None or line["step"] == step:
+                tell(line)

@@ -1,0 +1,111 @@
+"""`rectl playbook list|show|delete|plan`; what takes files is in `playbook_files`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from re_client import resolve, values
+from re_client.commands.playbook_files import apply, validate
+from re_client.errors import BAD_INPUT, DONE
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import Plan
+from re_client.text import day, safe
+
+
+@click.group()
+def playbook() -> None:
+    """Store, show and check playbooks."""
+
+
+playbook.add_command(apply)
+playbook.add_command(validate)
+
+
+@playbook.command("list")
+@click.option("--group", metavar="GROUP", help="Of this group.")
+@json_option
+@pass_session
+def list_(session: Session, group: str | None, as_json: bool) -> None:
+    """List playbooks, newest first."""
+    found = session.client.playbooks(group)
+    if as_json:
+        session.terminal.json(found)
+        return
+    rows = [
+        (row["id"], f"{row['group']}/{row['name']}", row["revision"], day(row["updated"]), row["user"]) for row in found
+    ]
+    head = ("id", "playbook", "revision", "updated", "by")
+    session.terminal.table(head, rows, "No playbooks. Store one with: rectl playbook apply FILE")
+
+
+@playbook.command(short_help="Print a playbook as YAML.")
+@click.argument("playbook", metavar="GROUP/NAME")
+@click.option("--revision", type=click.IntRange(1), help="An older revision.")
+@json_option
+@pass_session
+def show(session: Session, playbook: str, revision: int | None, as_json: bool) -> None:
+    """Print a playbook as YAML; with --json all that is known of it."""
+    id = resolve.playbook(session.client, playbook)["id"]
+    if as_json:
+        session.terminal.json(session.client.playbook(id, revision))
+        return
+    for line in session.client.playbook_text(id, revision).splitlines():
+        session.terminal.line(safe(line))
+
+
+@playbook.command()
+@click.argument("playbook", metavar="GROUP/NAME")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def delete(session: Session, playbook: str, yes: bool) -> None:
+    """Delete a playbook; deployments of it go on."""
+    found = resolve.playbook(session.client, playbook)
+    label = safe(f"{found['group']}/{found['name']}")
+    session.confirm(f"Delete {label} ({found['id']}, revision {found['revision']})?", yes)
+    session.client.delete_playbook(found["id"], found["revision"])
+    session.terminal.note(f"{label} is deleted")
+
+
+@playbook.command(short_help="Show what exactly would run.")
+@click.argument("playbook", metavar="GROUP/NAME")
+@values.dynamic_options
+@json_option
+@pass_session
+def plan(
+    session: Session, playbook: str, texts: tuple[str, ...], documents: tuple[str, ...], file: str | None, as_json: bool
+) -> int:
+    """Show what exactly a deployment would run, in order, without running it.
+
+    Exit code 2 where dynamic values are missing.
+    """
+    dynamic = values.dynamic(texts, documents, file)
+    found = session.client.plan(resolve.playbook(session.client, playbook)["id"], dynamic)
+    missing = found["dynamic"]["missing"]
+    if as_json:
+        session.terminal.json(found)
+    else:
+        _show_plan(session, found)
+        if missing:
+            session.terminal.error("dynamic values are missing: " + ", ".join(f"--set {name}=…" for name in missing))
+    return BAD_INPUT if missing else DONE
+
+
+def _show_plan(session: Session, plan: Plan) -> None:
+    rows = [
+        (
+            step["number"],
+            step["kind"],
+            step["name"],
+            step["host"] or "-",
+            f"{step['timeout']:g} s",
+            "yes" if step["idempotent"] or step["retries"] else "no",
+            step["label"] or (json.dumps(step["parameters"]) if step["parameters"] else ""),
+        )
+        for step in plan["steps"]
+    ]
+    session.terminal.table(("no", "kind", "step", "host", "timeout", "repeats", "with"), rows, "No steps.")
+    for warning in plan["warnings"]:
+        text = warning["message"] if isinstance(warning, dict) else warning
+        session.terminal.note(f"warning: {safe(text)}")

@@ -1,0 +1,104 @@
+"""`rectl playbook apply|validate`: the commands that take files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from re_client import shapes, values
+from re_client.api import JSON, YAML, Client
+from re_client.errors import BAD_INPUT, DONE, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.text import safe
+
+_TYPES = {"json": JSON, "yaml": YAML}
+
+
+@click.command(short_help="Store playbooks from files.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--id", metavar="ID", help="The playbook to replace, where group and name do not say which.")
+@json_option
+@pass_session
+def apply(session: Session, files: tuple[str, ...], id: str | None, as_json: bool) -> int:
+    """Store playbooks from files: a new group and name is created, a known one gets its next revision.
+
+    All files are checked first, and none is stored where one is wrong. What is stored already is left as it is.
+    """
+    if id and len(files) > 1:
+        raise click.UsageError("--id takes one file")
+    sources = [values.read(name) for name in files]
+    if not _check(session, sources):
+        return BAD_INPUT
+    results = []
+    for source in sources:
+        done, stored = _store(session.client, source, id)
+        results.append({"file": source.name, "done": done, **stored})
+        if not as_json:
+            label = safe(f"{stored['group']}/{stored['name']}")
+            session.terminal.line(f"{label} {done}: {stored['id']}, revision {stored['revision']}")
+    if as_json:
+        session.terminal.json([{key: one[key] for key in one if key != "document"} for one in results])
+    return DONE
+
+
+@click.command(short_help="Check playbooks, storing nothing.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@json_option
+@pass_session
+def validate(session: Session, files: tuple[str, ...], as_json: bool) -> int:
+    """Check playbooks against the engine's steps; all that is wrong at once, nothing is stored."""
+    sources = [values.read(name) for name in files]
+    if as_json:
+        found = {source.name: session.client.validate(source.data, _TYPES[source.form]) for source in sources}
+        session.terminal.json(found)
+        return DONE if all(one["valid"] for one in found.values()) else BAD_INPUT
+    if not _check(session, sources):
+        return BAD_INPUT
+    for source in sources:
+        session.terminal.line(f"{source.name}: valid")
+    return DONE
+
+
+def _check(session: Session, sources: Sequence[values.Source]) -> bool:
+    """Whether all are valid; errors and warnings go to standard error, as `file:line:column: …`."""
+    valid = True
+    for source in sources:
+        found = session.client.validate(source.data, _TYPES[source.form])
+        valid = valid and found["valid"]
+        for word, findings in (("", found["errors"]), ("warning: ", found["warnings"])):
+            for finding in findings:
+                session.terminal.note(f"{_place(source, finding)}: {word}{safe(_text(finding))}")
+    return valid
+
+
+def _place(source: values.Source, finding: shapes.Finding) -> str:
+    numbers = [finding.get("line"), finding.get("column")]
+    return ":".join([source.name, *(str(number) for number in numbers if number is not None)])
+
+
+def _text(finding: shapes.Finding) -> str:
+    return ": ".join(part for part in (finding.get("path", ""), finding["message"]) if part)
+
+
+def _store(client: Client, source: values.Source, id: str | None) -> tuple[str, shapes.Playbook]:
+    document = values.parsed(source)
+    type = _TYPES[source.form]
+    known = _known(client, source, document.get("group"), document.get("name"), id)
+    if known is None:
+        return "created", client.create_playbook(source.data, type)
+    stored = client.playbook(known)
+    if stored["document"] == document:
+        return "unchanged", stored
+    return "updated", client.update_playbook(known, source.data, stored["revision"], type)
+
+
+def _known(client: Client, source: values.Source, group: object, name: object, id: str | None) -> str | None:
+    """The id of the playbook that this file replaces."""
+    if id:
+        return id
+    found = [row for row in client.playbooks(str(group)) if row["group"] == group and row["name"] == name]
+    if len(found) > 1:
+        ids = "\n".join(f"  {row['id']}  revision {row['revision']}, {row['updated']}" for row in found)
+        raise BadInput(f"{source.name}: {len(found)} playbooks are named {group}/{name}; say which with --id:\n{ids}")
+    return found[0]["id"] if found else None

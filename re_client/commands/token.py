@@ -1,0 +1,60 @@
+"""`rectl token …`: who may come in."""
+
+from __future__ import annotations
+
+import click
+
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import TokenRow
+from re_client.text import day
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke tokens; for administrators."""
+
+
+@token.command()
+@click.option("--user", required=True, metavar="USER", help="Who it is for.")
+@click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
+@click.option("--all-groups", is_flag=True, help="It reaches every group.")
+@click.option("--admin", is_flag=True, help="It may make and revoke tokens.")
+@json_option
+@pass_session
+def create(session: Session, user: str, groups: tuple[str, ...], all_groups: bool, admin: bool, as_json: bool) -> None:
+    """Make a token. It is shown once and never again."""
+    if bool(groups) == all_groups:
+        raise click.UsageError("say which groups it reaches: --group GROUP (as often as needed), or --all-groups")
+    made = session.client.create_token(user, None if all_groups else groups, admin)
+    if as_json:
+        session.terminal.json(made)
+        return
+    session.terminal.line(made["token"])
+    session.terminal.note(f"token {made['id']} of {user}; keep it, it is not shown again")
+
+
+@token.command("list")
+@json_option
+@pass_session
+def list_(session: Session, as_json: bool) -> None:
+    """List tokens, without their secrets."""
+    found = session.client.tokens()
+    if as_json:
+        session.terminal.json(found)
+        return
+    rows = [(one["id"], one["user"], _reach(one), "yes" if one["admin"] else "", day(one["created"])) for one in found]
+    session.terminal.table(("id", "user", "groups", "admin", "created"), rows, "No tokens.")
+
+
+@token.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@pass_session
+def revoke(session: Session, ids: tuple[str, ...]) -> None:
+    """Make tokens worthless."""
+    for id in ids:
+        session.client.revoke_token(id)
+        session.terminal.note(f"{id} is revoked")
+
+
+def _reach(row: TokenRow) -> str:
+    return "all" if row["groups"] is None else ", ".join(row["groups"])

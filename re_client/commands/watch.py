@@ -1,0 +1,21 @@
+"""`rectl watch`."""
+
+from __future__ import annotations
+
+import click
+
+from re_client import resolve, watching
+from re_client.session import Session, json_option, pass_session
+
+
+@click.command(short_help="Show a deployment until it ends.")
+@click.argument("id")
+@json_option
+@pass_session
+def watch(session: Session, id: str, as_json: bool) -> int:
+    """Show a deployment until it ends; the exit code tells how. Ctrl-C ends the watching, not the deployment.
+
+    In a pipe: one line per change. With --json: one object per event.
+    """
+    found = resolve.deployment(session.client, id)["id"]
+    return watching.follow(session.client, found, session.terminal, as_json=as_json)

@@ -1,0 +1,44 @@
+"""`rectl worker …`: for authors of workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from re_client.errors import BadInput
+from re_client.scaffold import worker_files
+from re_client.session import Session, json_option, pass_session
+
+
+@click.group()
+def worker() -> None:
+    """Begin a worker of your own."""
+
+
+@worker.command()
+@click.argument("name")
+@click.option("--dir", "directory", metavar="DIR", help="Where to; the setting workers_dir where not given.")
+@json_option
+@pass_session
+def new(session: Session, name: str, directory: str | None, as_json: bool) -> None:
+    """Write a worker NAME with two steps and a test, ready to run and to change."""
+    files = worker_files(name)
+    base = Path(directory) if directory else session.settings.workers_dir
+    taken = [base / path for path in files if (base / path).exists()]
+    if taken:
+        raise BadInput(f"{taken[0]} is there already; nothing was written")
+    try:
+        for path, text in files.items():
+            (base / path).parent.mkdir(parents=True, exist_ok=True)
+            (base / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{error.filename}: {error.strerror}") from None
+    written = [str(base / path) for path in files]
+    if as_json:
+        session.terminal.json({"command": name, "files": written})
+        return
+    for path in written:
+        session.terminal.line(path)
+    where = "" if base == session.settings.workers_dir else f" with workers_dir: {base.absolute()} in its settings"
+    session.terminal.note(f"Test it with `pytest {written[-1]}`; `rectl up`{where} loads it at its next start.")

@@ -1,0 +1,70 @@
+"""What a watched deployment tells where there is no terminal: a line per change. Pure; must not know where lines go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from re_client import screen, text
+from re_client.shapes import Line, Step
+from re_client.view import Change, DeploymentChange, Lost, Printed, StepChange
+from re_core.model import ENDED, StepStatus
+
+#: steps in a row that were never begun, from which on one line tells of all of them
+MANY = 3
+#: statuses that come to many steps at once
+_NEVER_BEGUN = (StepStatus.SKIPPED, StepStatus.CANCELLED)
+
+
+def lines(changes: Sequence[Change]) -> Iterator[str]:
+    """A line per change; the deployment's end is left to the summary."""
+    for never_begun, group in groupby(changes, _never_begun):
+        some = list(group)
+        if never_begun and len(some) >= MANY:
+            yield _many([change.step for change in some if isinstance(change, StepChange)])
+        else:
+            yield from (line for line in map(_line, some) if line)
+
+
+def output(line: Line) -> str:
+    """`12:00:01 step 3 | text`."""
+    who = "output" if line["step"] is None else f"step {line['step']}"
+    return f"{text.clock(line['at'])} {who} | {text.safe(line['text'])}"
+
+
+def _line(change: Change) -> str:
+    if isinstance(change, Printed):
+        return output(change.line)
+    if isinstance(change, Lost):
+        return f"connection lost, trying again: {text.safe(change.why)}"
+    if isinstance(change, DeploymentChange):
+        document = change.document
+        if document["status"] in ENDED:
+            return ""
+        name = text.safe(f"{document['id']} of {document['group']}/{document['playbook']}")
+        at = document["created"] if document["status"] == "accepted" else document["started"] or document["created"]
+        return f"{text.clock(at)} deployment {name}: {screen.look(document['status'], screen.DEPLOYMENTS).words}"
+    return _step(change.step)
+
+
+def _step(step: Step) -> str:
+    words = screen.look(step["status"], screen.STEPS).words
+    moment = text.moment(step["ended"])
+    took = (
+        f" in {text.duration(text.since(step['started'], step['ended'], moment))}" if moment and step["started"] else ""
+    )
+    tried = f" (attempt {step['attempt']})" if step["attempt"] > 1 else ""
+    said = f": {text.safe(step['message'])}" if step["message"] else ""
+    at = text.clock(step["ended"] or step["started"] or step["dispatched"])
+    return f"{at} {screen.place(step)}: {words}{took}{tried}{said}".strip()
+
+
+def _many(steps: Sequence[Step]) -> str:
+    words = screen.look(steps[0]["status"], screen.STEPS).words
+    return f"{text.clock(steps[0]['ended'])} steps {steps[0]['number']} to {steps[-1]['number']}: {words}".strip()
+
+
+def _never_begun(change: Change) -> str:
+    if not isinstance(change, StepChange) or change.step["started"]:
+        return ""
+    return change.step["status"] if change.step["status"] in _NEVER_BEGUN else ""

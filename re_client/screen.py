@@ -1,0 +1,213 @@
+"""A deployment as rows of styled text, for a terminal of some size. Pure; must not know how rows reach a terminal.
+
+A row is a list of (text, style); a style is words such as `bold red`. Text that came from outside is made safe here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from re_client import text
+from re_client.shapes import Deployment, Step
+from re_client.view import Watched
+from re_core.model import DeploymentStatus, StepStatus
+
+Row = list[tuple[str, str]]
+
+#: rows of the running steps' output, all of them together, at most this part of the screen
+OUTPUT_PART = 3
+#: running steps whose output is shown
+OUTPUT_STEPS = 4
+#: lines of the step that failed, in the summary
+FAILED_LINES = 10
+#: rows around the steps: two of head, one empty, two of what is left out, one of counts
+FRAME = 6
+
+
+class Look(NamedTuple):
+    """How a status is shown: a glyph, the same in ASCII, words, a style."""
+
+    glyph: str
+    ascii: str
+    words: str
+    style: str
+
+
+STEPS = {
+    StepStatus.PENDING: Look("·", ".", "pending", "dim"),
+    StepStatus.DISPATCHED: Look("○", "o", "waiting", "cyan"),
+    StepStatus.STARTED: Look("▶", ">", "running", "bold cyan"),
+    StepStatus.COMPLETED: Look("✓", "+", "completed", "green"),
+    StepStatus.FAILED: Look("✗", "x", "failed", "bold red"),
+    StepStatus.TIMED_OUT: Look("✗", "x", "timed out", "bold red"),
+    StepStatus.LOST: Look("?", "?", "lost", "bold red"),
+    StepStatus.SKIPPED: Look("-", "-", "skipped", "dim"),
+    StepStatus.CANCELLED: Look("■", "#", "cancelled", "yellow"),
+}
+DEPLOYMENTS = {
+    DeploymentStatus.ACCEPTED: Look("○", "o", "accepted", "cyan"),
+    DeploymentStatus.RUNNING: Look("▶", ">", "running", "bold cyan"),
+    DeploymentStatus.CANCELLING: Look("■", "#", "cancelling", "yellow"),
+    DeploymentStatus.COMPLETED: Look("✓", "+", "completed", "bold green"),
+    DeploymentStatus.FAILED: Look("✗", "x", "failed", "bold red"),
+    DeploymentStatus.CANCELLED: Look("■", "#", "cancelled", "bold yellow"),
+}
+
+
+def look(status: str, table: dict[StepStatus, Look] | dict[DeploymentStatus, Look]) -> Look:
+    """The look of a status; one that a newer engine sends is shown by its name."""
+    for known, found in table.items():
+        if known == status:
+            return found
+    return Look("•", "*", text.safe(status), "")
+
+
+def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool = True) -> list[Row]:
+    """The whole screen of somebody who watches: no more rows than that, none wider than that."""
+    document = watched.document
+    if document is None:
+        return [[("waiting for the engine", "dim")]]
+    tails = _tails(watched, rows // OUTPUT_PART)
+    room = rows - FRAME - sum(len(lines) for lines in tails.values()) - bool(watched.gap)
+    window = watched.window(room)
+    found = [*head(document, now, unicode), []]
+    if window.before:
+        found.append([(f"    {window.before} steps before", "dim")])
+    widths = _widths(window.steps)
+    for step in window.steps:
+        found.append(step_row(step, now, widths, unicode))
+        found += [[("      | ", "dim"), (line, "")] for line in tails.get(step["number"], ())]
+    if window.behind:
+        found.append([(f"    {window.behind} steps behind", "dim")])
+    found.append(_counts(watched))
+    if watched.gap:
+        found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])
+    return [_cut(row, columns) for row in found[:rows]]
+
+
+def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
+    """Head, all steps, counts: for a page that may scroll."""
+    if watched.document is None:
+        return []
+    widths = _widths(watched.steps)
+    steps = [step_row(step, now, widths, unicode) for step in watched.steps]
+    return [*head(watched.document, now, unicode), [], *steps, _counts(watched)]
+
+
+def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]:
+    """Which deployment, who asked, since when."""
+    shown = look(document["status"], DEPLOYMENTS)
+    took = text.duration(text.since(document["created"], document["ended"], now))
+    name = text.safe(f"{document['group']}/{document['playbook']}")
+    facts = [
+        text.safe(document["id"]),
+        f"by {text.safe(document['user'])}" if document["user"] else "",
+        f"revision {document['revision']}",
+        f"since {text.day(document['created'])}",
+    ]
+    return [
+        [
+            (f"{shown.glyph if unicode else shown.ascii} ", shown.style),
+            (name, "bold"),
+            (f"  {shown.words} ", shown.style),
+            (took, ""),
+        ],
+        [("  " + ", ".join(fact for fact in facts if fact), "dim")],
+    ]
+
+
+def step_row(step: Step, now: datetime, widths: tuple[int, int], unicode: bool = True) -> Row:
+    """One step: state, name, host, time, and what it said of itself."""
+    shown = look(step["status"], STEPS)
+    took = text.duration(text.since(step["started"] or step["dispatched"], step["ended"], now))
+    notes = [took, f"attempt {step['attempt']}" if step["attempt"] > 1 else "", text.safe(step["message"])]
+    row = [
+        (f"  {shown.glyph if unicode else shown.ascii} {shown.words:<9}  ", shown.style),
+        (_padded(_name(step), widths[0]) + "  ", ""),
+        (_padded(text.safe(step["host"]), widths[1]) + ("  " if widths[1] else ""), "dim"),
+        ("  ".join(note for note in notes if note), ""),
+    ]
+    return [(part, style) for part, style in row if part]
+
+
+def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
+    """How it ended, and where it did not complete: why, which step, its last lines."""
+    document = watched.document
+    if document is None:
+        return []
+    shown = look(document["status"], DEPLOYMENTS)
+    took = text.duration(text.since(document["created"], document["ended"], now))
+    counts = document["counts"]
+    found: list[Row] = [
+        [
+            (f"{shown.glyph if unicode else shown.ascii} {shown.words}", shown.style),
+            (
+                f" {'in' if watched.completed else 'after'} {took}, {counts['completed']} of {counts['total']} steps completed",
+                "",
+            ),
+        ]
+    ]
+    if document["reason"] and not watched.completed:
+        found.append([("  why: ", "dim"), (text.safe(document["reason"]), "")])
+    step = watched.stopped_by
+    if step is not None and not watched.completed:
+        found.append([("  where: ", "dim"), (place(step), ""), (_said(step), "")])
+        found += [
+            [("      | ", "dim"), (text.safe(line["text"]), "")] for line in watched.lines(step["number"], FAILED_LINES)
+        ]
+    return found
+
+
+def place(step: Step) -> str:
+    """`step 3 service:Restart on foo.example.com`."""
+    return f"step {step['number']} {_name(step)}" + (f" on {text.safe(step['host'])}" if step["host"] else "")
+
+
+def _name(step: Step) -> str:
+    label = f" ({text.safe(step['label'])})" if step["label"] else ""
+    return text.safe(step["name"]) + label
+
+
+def _said(step: Step) -> str:
+    return f": {look(step['status'], STEPS).words}" + (f", {text.safe(step['message'])}" if step["message"] else "")
+
+
+def _counts(watched: Watched) -> Row:
+    row: Row = [("  ", "")]
+    for number, (status, count) in enumerate(watched.counts().items()):
+        shown = look(status, STEPS)
+        row += [(", " if number else "", "dim"), (f"{count} {shown.words}", shown.style)]
+    return row
+
+
+def _tails(watched: Watched, room: int) -> dict[int, list[str]]:
+    """Last lines of the steps that run, as many as there is room for."""
+    printing = [step for step in watched.going if watched.lines(step["number"], 1)][:OUTPUT_STEPS]
+    each = max(room // len(printing), 1) if printing and room > 0 else 0
+    return {
+        step["number"]: [text.safe(one["text"]) for one in watched.lines(step["number"], each)] for step in printing
+    }
+
+
+def _widths(steps: Sequence[Step]) -> tuple[int, int]:
+    return (
+        max((text.width(_name(step)) for step in steps), default=0),
+        max((text.width(text.safe(step["host"])) for step in steps), default=0),
+    )
+
+
+def _padded(cell: str, columns: int) -> str:
+    return cell + " " * (columns - text.width(cell))
+
+
+def _cut(row: Row, columns: int) -> Row:
+    kept: Row = []
+    for part, style in row:
+        if columns <= 0:
+            break
+        fits = text.fitted(part, columns)
+        kept.append((fits, style))
+        columns -= text.width(fits)
+    return kept

@@ -1,0 +1,208 @@
+"""The documents that the API answers with, as the client reads them. Must not know how they travel.
+
+Times are RFC 3339 strings in UTC, durations seconds; None where it has not happened yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypedDict
+
+
+class Step(TypedDict):
+    """One step of one deployment. `number` counts from 0 in playbook order."""
+
+    number: int
+    name: str
+    kind: str
+    host: str | None
+    sequence: int | None
+    label: str
+    status: str
+    attempt: int
+    worker: str | None
+    dispatched: str | None
+    started: str | None
+    ended: str | None
+    message: str | None
+    data: Any
+
+
+class Counts(TypedDict):
+    """How many steps completed, of how many."""
+
+    completed: int
+    total: int
+
+
+class Deployment(TypedDict):
+    """One deployment, whole, from its journal."""
+
+    id: str
+    status: str
+    group: str
+    playbook_id: str
+    playbook: str
+    revision: int
+    user: str
+    source: str
+    created: str
+    started: str | None
+    ended: str | None
+    duration: float | None
+    reason: str
+    steps: list[Step]
+    counts: Counts
+    links: dict[str, str]
+
+
+class DeploymentRow(TypedDict):
+    """One row of the list of deployments."""
+
+    id: str
+    status: str
+    group: str
+    playbook_id: str
+    playbook: str
+    user: str
+    created: str
+    ended: str | None
+    done: int
+    total: int
+    step: str
+    reason: str
+
+
+class Started(TypedDict):
+    """The answer to a POST of a deployment."""
+
+    id: str
+    status: str
+    links: dict[str, str]
+
+
+class Line(TypedDict):
+    """One line of output; numbered from 1 per deployment."""
+
+    number: int
+    step: int | None
+    host: str | None
+    at: str
+    text: str
+
+
+class PlaybookRow(TypedDict):
+    """One playbook of the list: its newest revision."""
+
+    id: str
+    group: str
+    name: str
+    revision: int
+    created: str
+    updated: str
+    user: str
+
+
+class Playbook(PlaybookRow):
+    """One revision of a playbook, with its document."""
+
+    document: dict[str, Any]
+
+
+class Finding(TypedDict):
+    """One thing that is wrong, or doubtful, in a document."""
+
+    path: str
+    message: str
+    line: int | None
+    column: int | None
+
+
+class Validation(TypedDict):
+    """What the engine thinks of a playbook."""
+
+    valid: bool
+    errors: list[Finding]
+    warnings: list[Finding]
+
+
+class PlannedStep(TypedDict):
+    """One step that would run."""
+
+    number: int
+    name: str
+    kind: str
+    host: str | None
+    sequence: int | None
+    label: str
+    parameters: dict[str, Any]
+    timeout: float
+    idempotent: bool
+    retries: int
+
+
+class DynamicNames(TypedDict):
+    """Names of the dynamic values that a playbook needs, and those that the request lacks."""
+
+    required: list[str]
+    missing: list[str]
+
+
+class Plan(TypedDict):
+    """What exactly would run, in order."""
+
+    steps: list[PlannedStep]
+    dynamic: DynamicNames
+    warnings: list[Any]
+
+
+class DeadLetter(TypedDict, total=False):
+    """A message that nobody could use; the list leaves the body out."""
+
+    id: str
+    queue: str
+    reason: str
+    detail: str
+    by: str
+    at: str
+    body: str
+    properties: dict[str, Any]
+
+
+class TokenRow(TypedDict):
+    """A token, without its secret. `groups` is None where it reaches all."""
+
+    id: str
+    user: str
+    groups: list[str] | None
+    admin: bool
+    created: str
+
+
+class NewToken(TokenRow):
+    """A token that was just made: the only time that its secret is shown."""
+
+    token: str
+
+
+# -- what a watched deployment tells ---------------------------------------------------------------
+
+
+class StateEvent(NamedTuple):
+    """The deployment changed; this is all of it as it is now."""
+
+    document: Deployment
+
+
+class OutputEvent(NamedTuple):
+    """A step printed a line."""
+
+    line: Line
+
+
+class GapEvent(NamedTuple):
+    """The connection is lost; it is being tried again. Nothing is lost."""
+
+    why: str
+
+
+Event = StateEvent | OutputEvent | GapEvent

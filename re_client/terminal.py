@@ -1,0 +1,78 @@
+"""Where `rectl` writes: data on standard output, everything else on standard error. Must not know what it says.
+
+Colour, glyphs and motion depend on what is at the other end; NO_COLOR and TERM=dumb are obeyed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+import click
+
+from re_client import text
+from re_client.screen import Row
+
+
+class Terminal:
+    """Both streams of one command."""
+
+    def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
+        self.out, self.err = out, err
+        #: somebody looks at it
+        self.is_tty = out.isatty()
+        #: may move the cursor
+        self.moves = self.is_tty and environ.get("TERM", "") not in ("", "dumb")
+        #: may colour; https://no-color.org: any value but an empty one forbids it
+        self.colors = self.moves and not environ.get("NO_COLOR")
+        #: can show more than ASCII
+        self.unicode = (getattr(out, "encoding", "") or "").lower().replace("-", "").startswith("utf")
+        for stream in (out, err):
+            if isinstance(stream, io.TextIOWrapper):
+                # a name that this terminal's encoding lacks must not end the command
+                stream.reconfigure(errors="replace")
+
+    def line(self, line: str = "") -> None:
+        """A line of data, at once: whoever reads the pipe shall not wait for more."""
+        click.echo(line, self.out, color=self.colors)
+        self.out.flush()
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Styled rows."""
+        for row in rows:
+            self.line("".join(_styled(part, style) if self.colors else part for part, style in row).rstrip())
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], none: str) -> None:
+        """A table; what `none` says, on standard error, where it has no rows."""
+        if not rows:
+            return self.note(none)
+        first, *others = text.table([name.upper() for name in head], rows)
+        self.line(_styled(first, "bold") if self.colors else first)
+        for line in others:
+            self.line(line)
+        return None
+
+    def json(self, document: Any) -> None:
+        """One JSON document: indented for a person, on one line for a program."""
+        self.line(json.dumps(document, indent=2 if self.is_tty else None))
+
+    def note(self, message: str) -> None:
+        """Something that is not data."""
+        click.echo(message, self.err)
+
+    def error(self, message: str) -> None:
+        """What went wrong; the lines of it are kept, nothing else in it reaches the terminal."""
+        first, *others = message.splitlines() or [""]
+        click.echo(f"rectl: {text.safe(first)}", self.err)
+        for line in others:
+            click.echo(text.safe(line), self.err)
+
+
+def _styled(part: str, style: str) -> str:
+    if not style or not part:
+        return part
+    words = style.split()
+    color = next((word for word in words if word not in ("bold", "dim")), None)
+    return click.style(part, fg=color, bold="bold" in words or None, dim="dim" in words or None)

@@ -1,0 +1,110 @@
+"""What a terminal is shown: harmless text, times, durations, columns. Pure; must not know what is told with them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+#: what a terminal obeys: CSI … letter, OSC/DCS/PM/APC … terminator, other two-character escapes
+_ESCAPES = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"
+    "|(?:\x1b[P\\]X^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x1b\\\\|\x07|\x9c|$)"
+    "|\x1b[ -/]*[0-~]",
+    re.DOTALL,
+)
+#: controls left over, and characters that turn the direction of what follows
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+#: shown in a control's place
+_PLACEHOLDER = "\ufffd"
+
+
+def safe(text: object) -> str:
+    """One line that a terminal only shows: no escape sequences, no controls, no tricks with direction.
+
+    Of a line that a program overwrote (a progress bar) what stood last is kept.
+    """
+    line = _ESCAPES.sub("", "" if text is None else str(text)).rstrip("\r\n").rpartition("\r")[2]
+    return _CONTROLS.sub(_PLACEHOLDER, line.expandtabs(4))
+
+
+def duration(seconds: float | None) -> str:
+    """`0.3 s`, `12 s`, `3 m 05 s`, `2 h 04 m`, `3 d 04 h`; nothing for None."""
+    if seconds is None:
+        return ""
+    seconds = max(seconds, 0.0)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    minutes = whole // 60
+    return (
+        f"{minutes // 60} h {minutes % 60:02} m" if minutes < 1440 else f"{minutes // 1440} d {minutes // 60 % 24:02} h"
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that an RFC 3339 text names; None for None and for what is none."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def since(start: str | None, end: str | None, now: datetime) -> float | None:
+    """Seconds from start to end, or to `now` where it has not ended."""
+    began = moment(start)
+    return None if began is None else max(((moment(end) or now) - began).total_seconds(), 0.0)
+
+
+def clock(text: str | None) -> str:
+    """The time of day, here, of an RFC 3339 text."""
+    found = moment(text)
+    return found.astimezone().strftime("%H:%M:%S") if found else ""
+
+
+def day(text: str | None) -> str:
+    """Date and time of day, here."""
+    found = moment(text)
+    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
+
+
+def width(text: str) -> int:
+    """Columns that it takes on a terminal."""
+    return sum(_columns(character) for character in text)
+
+
+def fitted(text: str, columns: int) -> str:
+    """`text`, its end cut off where it is wider than that."""
+    if width(text) <= columns:
+        return text
+    kept, room = [], max(columns - 1, 0)
+    for character in text:
+        room -= _columns(character)
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines of left-aligned columns, two spaces apart, the last one as long as it is."""
+    cells = [list(head), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
+    return [
+        "  ".join(cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

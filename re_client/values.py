@@ -1,0 +1,91 @@
+"""Dynamic values and documents from a command line: --set, --set-json, --dynamic, files. Must not know who wants them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from re_client.errors import BadInput, told
+from re_core import strict_json
+from re_core.errors import BadDocument
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Source(NamedTuple):
+    """A file that somebody named; `-` is standard input."""
+
+    name: str
+    data: bytes
+
+    @property
+    def form(self) -> str:
+        """`json` for a file that is named so, else `yaml`, of which JSON is a part."""
+        return "json" if self.name.endswith(".json") else "yaml"
+
+
+def dynamic_options(command: _Command) -> _Command:
+    """--set, --set-json and --dynamic, as `texts`, `documents` and `file`."""
+    for option in (
+        click.option(
+            "--dynamic", "file", metavar="FILE", help="YAML or JSON file with dynamic values; - is standard input."
+        ),
+        click.option(
+            "--set-json", "documents", metavar="NAME=JSON", multiple=True, help="A dynamic value that is JSON."
+        ),
+        click.option("--set", "texts", metavar="NAME=TEXT", multiple=True, help="A dynamic value that is a text."),
+    ):
+        command = option(command)
+    return command
+
+
+def dynamic(texts: Sequence[str], documents: Sequence[str], file: str | None) -> dict[str, Any]:
+    """All values; what the command line sets wins over the file. Raises BadInput."""
+    values = _from_file(file) if file else {}
+    named: dict[str, Any] = {}
+    for option, items in (("--set", texts), ("--set-json", documents)):
+        for item in items:
+            name, equals, value = item.partition("=")
+            if not (name and equals):
+                raise BadInput(f"{option} {item!r}: expected NAME=VALUE")
+            if name in named:
+                raise BadInput(f"{option} {item!r}: {name} is set twice")
+            named[name] = value if option == "--set" else _json(item, value)
+    return {**values, **named}
+
+
+def read(name: str) -> Source:
+    """The bytes of a file. Raises BadInput."""
+    try:
+        return Source(name, sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}") from None
+
+
+def parsed(source: Source) -> dict[str, Any]:
+    """The object in it. Raises BadInput, with file, line and column."""
+    # imported late: most commands read no file
+    from re_core import documents
+
+    try:
+        value = documents.parse(source.data, source.form).value
+    except BadDocument as error:
+        raise BadInput("\n".join(f"{source.name}:{told(problem)}" for problem in error.problems)) from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{source.name}: expected an object, `name: value`")
+    return value
+
+
+def _from_file(name: str) -> dict[str, Any]:
+    return parsed(read(name))
+
+
+def _json(item: str, text: str) -> Any:
+    try:
+        return strict_json.loads(text)
+    except BadDocument as error:
+        raise BadInput(f"--set-json {item!r}: {error}; a text needs quotes, or --set") from None

@@ -1,0 +1,150 @@
+"""What somebody who watches a deployment knows of it: fed by its events, asked by whoever draws. Pure; must not know how.
+
+It survives what a stream can do: lines that come twice, states that jump, a deployment of ten thousand steps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, StateEvent, Step
+from re_core.model import ENDED, DeploymentStatus, StepStatus
+
+#: lines that are kept of every step
+KEPT = 20
+
+#: statuses in which a step is being worked on
+_GOING = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
+#: statuses that stop a deployment
+_STOPPED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
+
+
+class StepChange(NamedTuple):
+    """A step has another status, or is tried again."""
+
+    step: Step
+
+
+class DeploymentChange(NamedTuple):
+    """The deployment has another status."""
+
+    document: Deployment
+
+
+class Printed(NamedTuple):
+    """A step printed a line that was not told before."""
+
+    line: Line
+
+
+class Lost(NamedTuple):
+    """The connection went away; it is being made again."""
+
+    why: str
+
+
+Change = StepChange | DeploymentChange | Printed | Lost
+
+
+class Window(NamedTuple):
+    """The steps to show where there is no room for all, and how many are left out before and behind."""
+
+    before: int
+    steps: tuple[Step, ...]
+    behind: int
+
+
+class Watched:
+    """One deployment, as far as the events told."""
+
+    def __init__(self) -> None:
+        #: the last state; None before the first
+        self.document: Deployment | None = None
+        #: why there is no connection; empty while there is one
+        self.gap = ""
+        self._known: dict[int, tuple[str, int]] = {}
+        self._lines: dict[int | None, deque[Line]] = {}
+        self._last_line = 0
+
+    def feed(self, event: Event) -> list[Change]:
+        """Take an event in; what is new by it, in playbook order."""
+        if isinstance(event, GapEvent):
+            was, self.gap = self.gap, event.why
+            return [] if was else [Lost(event.why)]
+        self.gap = ""
+        return self._output(event) if isinstance(event, OutputEvent) else self._state(event)
+
+    @property
+    def ended(self) -> bool:
+        """Nothing changes any more."""
+        return self.document is not None and self.document["status"] in ENDED
+
+    @property
+    def completed(self) -> bool:
+        """It ended, and well."""
+        return self.document is not None and self.document["status"] == DeploymentStatus.COMPLETED
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, in playbook order."""
+        return self.document["steps"] if self.document else []
+
+    @property
+    def going(self) -> list[Step]:
+        """Steps that are being worked on."""
+        return [step for step in self.steps if step["status"] in _GOING]
+
+    @property
+    def stopped_by(self) -> Step | None:
+        """The first step that did not complete, where that is why the deployment failed."""
+        return next((step for step in self.steps if step["status"] in _STOPPED), None)
+
+    def counts(self) -> dict[str, int]:
+        """Status -> how many steps have it, in the order of a step's life."""
+        found = Counter(step["status"] for step in self.steps)
+        return {status: found[status] for status in StepStatus if found[status]}
+
+    def lines(self, step: int | None, most: int = KEPT) -> list[Line]:
+        """The last lines that a step printed."""
+        kept = self._lines.get(step, ())
+        return list(kept)[-most:] if most else []
+
+    def window(self, room: int) -> Window:
+        """At most `room` steps: those around what is going on, or around what stopped it, or the last ones."""
+        steps = self.steps
+        room = max(room, 1)
+        if len(steps) <= room:
+            return Window(0, tuple(steps), 0)
+        first = min(max(self._focus() - room // 3, 0), len(steps) - room)
+        return Window(first, tuple(steps[first : first + room]), len(steps) - first - room)
+
+    def _focus(self) -> int:
+        """Where to look: the place of a step in the list."""
+        interesting = _STOPPED if self.ended else _GOING
+        places: Iterable[int] = (place for place, step in enumerate(self.steps) if step["status"] in interesting)
+        waiting = (place for place, step in enumerate(self.steps) if step["status"] == StepStatus.PENDING)
+        return next(iter(places), next(waiting, len(self.steps)))
+
+    def _output(self, event: OutputEvent) -> list[Change]:
+        line = event.line
+        if line["number"] <= self._last_line:
+            return []
+        self._last_line = line["number"]
+        self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
+        return [Printed(line)]
+
+    def _state(self, event: StateEvent) -> list[Change]:
+        document, before = event.document, self.document
+        self.document = document
+        changes: list[Change] = []
+        for step in document["steps"]:
+            now = (step["status"], step["attempt"])
+            if now != self._known.get(step["number"], (StepStatus.PENDING, now[1])):
+                changes.append(StepChange(step))
+            self._known[step["number"]] = now
+        if before is None or before["status"] != document["status"]:
+            # an end is told after the steps that made it, everything else before what follows from it
+            changes.insert(len(changes) if self.ended else 0, DeploymentChange(document))
+        return changes

@@ -1,0 +1,102 @@
+"""Following one deployment to its end: live, line by line, as JSON, or in silence. Must not know which command asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from re_client import plain, screen
+from re_client.api import Client
+from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED
+from re_client.shapes import Event, GapEvent, StateEvent
+from re_client.terminal import Terminal
+from re_client.view import Watched
+
+
+class Way(Enum):
+    """How much is told on the way."""
+
+    #: everything: a live view on a terminal, lines elsewhere
+    WATCH = "watch"
+    #: nothing before the end
+    WAIT = "wait"
+
+
+def follow(client: Client, id: str, terminal: Terminal, way: Way = Way.WATCH, as_json: bool = False) -> int:
+    """Until it ends; the exit code: 0 completed, 1 not, 130 interrupted, which leaves the deployment alone."""
+    watched = Watched()
+    try:
+        with _telling(watched, terminal, way, as_json) as tell:
+            for event in client.events(id):
+                tell(event)
+    except KeyboardInterrupt:
+        if watched.ended:
+            return _end(watched, terminal, way, as_json)
+        terminal.note(
+            f"\nNo longer watching; the deployment goes on.\n  watch it again:  rectl watch {id}\n  cancel it:       rectl cancel {id}"
+        )
+        return INTERRUPTED
+    if not watched.ended:
+        # the stream's end is not the last word: the journal is
+        watched.feed(StateEvent(client.deployment(id)))
+    return _end(watched, terminal, way, as_json)
+
+
+@contextmanager
+def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> Iterator[Callable[[Event], None]]:
+    def lines(event: Event) -> None:
+        for line in plain.lines(watched.feed(event)):
+            terminal.line(line)
+
+    def objects(event: Event) -> None:
+        watched.feed(event)
+        terminal.line(_compact(event))
+
+    def nothing(event: Event) -> None:
+        watched.feed(event)
+
+    if way is Way.WAIT:
+        yield nothing
+    elif as_json:
+        yield objects
+    elif not terminal.moves:
+        yield lines
+    else:
+        from re_client.live import LiveView
+
+        with LiveView(watched, terminal.out, now, terminal.colors, terminal.unicode) as view:
+
+            def redraw(event: Event) -> None:
+                with view.lock:
+                    watched.feed(event)
+
+            yield redraw
+
+
+def now() -> datetime:
+    """The time here. The engine's may differ a little; what is computed from both is never shown below zero."""
+    return datetime.now(UTC)
+
+
+def _end(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> int:
+    if as_json and way is Way.WAIT:
+        terminal.json(watched.document)
+    elif not as_json:
+        terminal.rows(screen.summary(watched, now(), terminal.unicode))
+    return DONE if watched.completed else NOT_COMPLETED
+
+
+def _compact(event: Event) -> str:
+    import json
+
+    document: dict[str, Any]
+    if isinstance(event, StateEvent):
+        document = {"event": "state", "deployment": event.document}
+    elif isinstance(event, GapEvent):
+        document = {"event": "gap", "why": event.why}
+    else:
+        document = {"event": "output", "line": event.line}
+    return json.dumps(document)
