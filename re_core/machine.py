@@ -95,7 +95,7 @@ def advance(state: State, event: e.Event, now: int) -> Decision:
 def _step(go: Advance, event: Any) -> None:
     """A word about one step: which attempt does it mean, and what does the step do with it?"""
     step = go.state.steps.get(event.step)
-    if step is None or event.attempt > step.attempt:
+    if step is None or not 1 <= event.attempt <= step.attempt:
         raise Refusal(f"step {event.step} has no attempt {event.attempt}")
     rule = STEP[step.status].get(type(event)) if event.attempt == step.attempt else rules.outdated
     if rule is None:
@@ -104,12 +104,17 @@ def _step(go: Advance, event: Any) -> None:
 
 
 def _refuse(state: State, event: e.Event, reason: str) -> Decision:
-    """Nothing changes, but who waits for an answer gets one: no-go for a claim, the reason for a request."""
+    """Nothing changes, but who waits for an answer gets one: no-go for a claim, the reason for a request.
+
+    Who has begun what nobody awaits any more (a copy, of a step that may be repeated) is told to stop.
+    """
     effects: tuple[e.Effect, ...] = ()
     if isinstance(event, e.ClaimMade) and event.control:
         repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
         if not repeatable:
             effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
+        elif event.step not in state.open or state.steps[event.step].attempt != event.attempt:
+            effects = (e.Stop(event.control, event.step, event.attempt),)
     elif isinstance(event, e.CancelAsked) and event.reply_to:
         effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason),)
     return Decision(Verdict.REFUSED, (), effects, reason)
@@ -143,7 +148,7 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
     StepStatus.DISPATCHED: {
         e.ClaimMade: rules.claim,
         e.OutcomeCame: rules.outcome,
-        e.ClaimDropped: rules.unclaimed,
+        e.ClaimDropped: rules.dropped,
         e.NobodyOffers: rules.nobody,
     },
     StepStatus.STARTED: {
@@ -151,10 +156,10 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
         e.OutcomeCame: rules.outcome,
         e.ClaimDropped: rules.dropped,
     },
-    StepStatus.COMPLETED: {e.OutcomeCame: rules.same_outcome},
-    StepStatus.FAILED: {e.OutcomeCame: rules.same_outcome},
+    StepStatus.COMPLETED: {e.OutcomeCame: rules.repeat},
+    StepStatus.FAILED: {e.OutcomeCame: rules.repeat},
     StepStatus.TIMED_OUT: {e.OutcomeCame: rules.outdated},
     StepStatus.LOST: {e.OutcomeCame: rules.outdated},
-    StepStatus.SKIPPED: {},
-    StepStatus.CANCELLED: {e.OutcomeCame: rules.outdated},
+    StepStatus.SKIPPED: {e.OutcomeCame: rules.outdated, e.ClaimDropped: rules.repeat},
+    StepStatus.CANCELLED: {e.OutcomeCame: rules.outdated, e.ClaimDropped: rules.repeat},
 }

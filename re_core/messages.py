@@ -7,14 +7,21 @@ pointer, for anything that is not in the format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeGuard
 
 from re_core import strict_json
 from re_core.errors import BadMessage
 
 #: phases that a notification can speak of
 PHASES = ("started", "completed", "failed")
+
+#: seconds that a step may be given: a year
+MAX_TIMEOUT = 31_536_000
+
+#: repetitions that a step may be given
+MAX_RETRIES = 100
 
 #: characters of a notification's slug
 MAX_SLUG = 80
@@ -45,6 +52,12 @@ REPLY_QUEUES = 16
 
 #: routing key -> queue, for the queues whose names differ from their key
 BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}
+
+#: deployment, step and attempt; bounded, so that nobody's digits are work for us
+_ATTEMPT = re.compile(r"(?s)(.+)/([0-9]{1,9})/([0-9]{1,9})")
+
+#: what a worker may offer
+_OFFER = re.compile(r"[A-Za-z0-9_]+:([A-Za-z0-9_]+|\*)")
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -127,10 +140,10 @@ class AttemptId(NamedTuple):
 
 def parse_attempt(text: str) -> AttemptId:
     """The attempt that a header names. Raises BadMessage."""
-    parts = text.rsplit("/", 2)
-    if len(parts) == 3 and parts[1].isascii() and parts[1].isdigit() and parts[2].isascii() and parts[2].isdigit():
-        return AttemptId(parts[0], int(parts[1]), int(parts[2]))
-    raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
+    found = _ATTEMPT.fullmatch(text)
+    if found is None:
+        raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
+    return AttemptId(found[1], int(found[2]), int(found[3]))
 
 
 def reply_queue(deployment: str) -> str:
@@ -213,16 +226,22 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
     """Ours."""
     document = _document(body)
     slots = document.get("slots")
-    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+    if not _is_whole(slots) or slots < 1:
         raise BadMessage(f"expected a whole number above 0, found {_found(document, 'slots')}", "/slots")
     offers = _object(document, "offers")
     for name, offer in offers.items():
-        if not isinstance(offer, dict):
-            raise BadMessage(f"expected an object, found {_found(offers, name)}", f"/offers/{name}")
+        _check_offer(name, offer, f"/offers{_pointer(name)}")
     running = document.get("running")
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
-    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running))
+    return Heartbeat(_string(document, "worker"), int(slots), offers, tuple(running))
+
+
+def check_limits(document: Mapping[str, Any], at: str = "") -> None:
+    """Check `timeout`, `idempotent` and `retries`, wherever they stand. Raises BadMessage, with a pointer below `at`."""
+    for name, fits, expected in _LIMITS:
+        if name in document and not fits(document[name]):
+            raise BadMessage(f"expected {expected}, found {document[name]!r:.40}", f"{at}/{name}")
 
 
 def parse_event(body: bytes) -> dict[str, Any]:
@@ -240,6 +259,42 @@ def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadMessage(f"expected an object, found {_kind(document)}")
     return document
+
+
+def _check_offer(name: str, offer: Any, at: str) -> None:
+    if not _OFFER.fullmatch(name):
+        raise BadMessage(f"expected command:Subcommand or command:*, found {name[:80]!r}", at)
+    if not isinstance(offer, dict):
+        raise BadMessage(f"expected an object, found {_kind(offer)}", at)
+    if "parameters" in offer and not isinstance(offer["parameters"], dict):
+        raise BadMessage(f"expected an object, found {_found(offer, 'parameters')}", f"{at}/parameters")
+    if "summary" in offer and not isinstance(offer["summary"], str):
+        raise BadMessage(f"expected a string, found {_found(offer, 'summary')}", f"{at}/summary")
+    check_limits({name: value for name, value in offer.items() if value is not None or name != "timeout"}, at)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> TypeGuard[int | float]:
+    """As JSON Schema has it: 2.0 is whole."""
+    return _is_number(value) and (isinstance(value, int) or value.is_integer())
+
+
+_LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "timeout",
+        lambda value: _is_number(value) and 0 < value <= MAX_TIMEOUT,
+        f"seconds above 0, at most {MAX_TIMEOUT}",
+    ),
+    ("idempotent", lambda value: isinstance(value, bool), "true or false"),
+    (
+        "retries",
+        lambda value: _is_whole(value) and 0 <= value <= MAX_RETRIES,
+        f"a whole number from 0 to {MAX_RETRIES}",
+    ),
+)
 
 
 def _known(document: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -271,12 +326,14 @@ def _found(document: Mapping[str, Any], name: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    kinds = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "an object",
-    }
-    return kinds.get(type(value), "null")
+    return _KINDS.get(type(value), "null")
+
+
+_KINDS: Mapping[type, str] = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}

@@ -11,17 +11,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, BadMessage, Problem
+from re_core.messages import check_limits
 from re_core.model import Notices, Plan, PlannedStep, StepKind, StepSpec
 from re_core.plan_form import Tree, plan_from_document, plan_to_document
 
 #: steps of one deployment, after expansion
 MAX_STEPS = 10_000
+TOO_MANY = f"more than {MAX_STEPS} steps after expansion; split the playbook"
 
 #: `command:Subcommand` or `command:*` -> {parameters, idempotent, retries, timeout}, as live workers offer them
 Offers = Mapping[str, Mapping[str, Any]]
 
-_STEP_NAME = re.compile(r"\w+:\w+")
+_STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
 _BESIDE = frozenset({"timeout", "idempotent", "retries"})
 
 
@@ -48,7 +50,7 @@ class _Draft:
         first = len(self.steps)
         self.steps.extend(PlannedStep(spec, host, sequence) for spec in specs)
         if len(self.steps) > MAX_STEPS:
-            raise BadDocument(f"more than {MAX_STEPS} steps after expansion; split the playbook", ())
+            raise BadDocument(TOO_MANY)
         return {"serial": list(range(first, len(self.steps)))}
 
 
@@ -86,7 +88,10 @@ def missing_dynamic(plan: Plan, supplied: Mapping[str, Any]) -> list[Problem]:
     """One problem for each value that a step wants and the caller did not supply: all of them at once."""
     wanted = {name: f"{step.spec.name}" for step in reversed(plan.steps) for name in _wants(step.spec)}
     return [
-        Problem(f"/dynamic/{name}", f"the step {wanted[name]} needs a value for {name!r}")
+        Problem(
+            f"/dynamic/{name.replace('~', '~0').replace('/', '~1')}",
+            f"the step {wanted[name]} needs a value for {name!r}",
+        )
         for name in required_dynamic(plan)
         if name not in supplied
     ]
@@ -123,8 +128,13 @@ def _sequence(
         problems.append(Problem(at, "expected a sequence: an object with hosts and steps"))
         return
     hosts = _list(sequence, "hosts", f"{at}/hosts", problems)
-    preflight = [_spec(one, StepKind.PREFLIGHT, around, offers, f"{at}/preflight/{n}", problems)
-                 for n, one in enumerate(sequence.get("preflight", ()))]  # fmt: skip
+    for place, host in enumerate(hosts):
+        if not isinstance(host, str) or not host:
+            problems.append(Problem(f"{at}/hosts/{place}", f"expected a host's name, found {host!r:.40}"))
+    before = _list(sequence, "preflight", f"{at}/preflight", problems) if sequence.get("preflight", []) != [] else []
+    preflight = [
+        _spec(one, StepKind.PREFLIGHT, around, offers, f"{at}/preflight/{n}", problems) for n, one in enumerate(before)
+    ]
     entries = _list(sequence, "steps", f"{at}/steps", problems)
     steps = [_spec(one, StepKind.STEP, around, offers, f"{at}/steps/{n}", problems) for n, one in enumerate(entries)]
     if problems:
@@ -148,6 +158,8 @@ def _with_triggers(steps: list[StepSpec], around: Around, offers: Offers) -> lis
             ):
                 grown.append(inserted)
             grown.append(step)
+            if len(grown) > MAX_STEPS:  # triggers that match each other's steps double them every time
+                raise BadDocument(TOO_MANY)
         steps = grown
     return steps
 
@@ -168,6 +180,11 @@ def _configured(one: Mapping[str, Any], kind: StepKind, label: str, around: Arou
 def _spec(entry: Any, kind: StepKind, around: Around, offers: Offers, at: str, problems: list[Problem]) -> StepSpec:
     try:
         name, arguments, beside = _split(entry)
+        check_limits(beside, at)
+        _check_notify(arguments.get("notify"), f"{at}/{name}/notify")
+    except BadMessage as error:
+        problems.extend(error.problems)
+        name, arguments, beside = "", {}, {}
     except BadDocument as error:
         problems.append(Problem(at, str(error)))
         name, arguments, beside = "", {}, {}
@@ -186,7 +203,7 @@ def _split(entry: Any) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
         keys = [key for key in entry if key not in _BESIDE]
         if len(keys) != 1:
             raise BadDocument(f"expected one step, found the keys {', '.join(map(repr, keys)) or 'none'}")
-        name, arguments = keys[0], entry[keys[0]] or {}
+        name, arguments = str(keys[0]), {} if entry[keys[0]] is None else entry[keys[0]]
     else:
         raise BadDocument("expected command:Subcommand, or an object with that one key")
     if not _STEP_NAME.fullmatch(name):
@@ -194,6 +211,20 @@ def _split(entry: Any) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
     if not isinstance(arguments, Mapping):
         raise BadDocument(f"the arguments of {name} must be an object")
     return name, arguments, beside
+
+
+def _check_notify(notify: Any, at: str) -> None:
+    """Raises BadMessage unless it is phases, each with transports, each with a list of targets, or nothing."""
+    for phase, transports in _members(notify, at):
+        for transport, targets in _members(transports, f"{at}/{phase}"):
+            if not isinstance(targets, list | tuple) or not all(isinstance(target, str) for target in targets):
+                raise BadMessage("expected a list of targets", f"{at}/{phase}/{transport}")
+
+
+def _members(value: Any, at: str) -> Iterable[tuple[str, Any]]:
+    if value is not None and not isinstance(value, Mapping):
+        raise BadMessage(f"expected an object, found {value!r:.40}", at)
+    return (value or {}).items()
 
 
 def _build(
@@ -206,15 +237,15 @@ def _build(
         name=name,
         kind=kind,
         parameters=arguments,
-        notify={phase: {way: tuple(to) for way, to in ways.items()} for phase, ways in notify.items()},
+        notify={phase: {way: tuple(to) for way, to in (ways or {}).items()} for phase, ways in notify.items()},
         timeout=beside.get("timeout", offer.get("timeout") or around.step_timeout),
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
-        retries=beside.get("retries", offer.get("retries", 0)),
+        retries=int(beside.get("retries", offer.get("retries", 0))),
     )
 
 
-def _list(document: Mapping[str, Any], name: str, at: str, problems: list[Problem]) -> list[Any]:
-    value = document.get(name)
+def _list(document: Any, name: str, at: str, problems: list[Problem]) -> list[Any]:
+    value = document.get(name) if isinstance(document, Mapping) else None
     if isinstance(value, list) and value:
         return value
     problems.append(Problem(at, f"expected a list of at least one, found {value!r:.40}"))

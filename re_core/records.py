@@ -98,7 +98,7 @@ class Fenced(NamedTuple):
 
 
 class Withdrawn(NamedTuple):
-    """The step was not begun, and will not be, because the deployment was cancelled."""
+    """The step was dispatched and not begun, and will not be, because the deployment was cancelled or stops."""
 
     step: int
 
@@ -214,16 +214,16 @@ def record_to_document(record: Record) -> dict[str, Any]:
 
 def record_from_document(document: Mapping[str, Any]) -> Record:
     """The record. Raises StoreRefused for a kind or a field that this version does not know."""
-    fields = dict(document)
     try:
+        fields = dict(document)
         kind = KINDS[fields.pop("kind")]
-    except KeyError:
+    except (KeyError, TypeError, ValueError):
         raise StoreRefused(f"the journal has a record of unknown kind: {str(document)[:200]}") from None
-    if kind is Skipped:
-        fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])
     try:
+        if kind is Skipped:
+            fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])
         record: Record = kind(**fields)
-    except TypeError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StoreRefused(f"the journal has a record that this version cannot read: {error}") from None
     return record
 
@@ -239,12 +239,15 @@ def entry_to_document(entry: Entry) -> dict[str, Any]:
 
 
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
-    """The entry. Raises StoreRefused where a newer engine wrote it."""
+    """The entry. Raises StoreRefused where a newer engine wrote it, or where it is damaged."""
     version = document.get("v")
     if version != FORMAT:
         raise StoreRefused(
             f"journal entry {entry_id(deployment, number)} has format {version!r}, this engine reads {FORMAT}; "
             "upgrade this engine"
         )
-    records = tuple(record_from_document(record) for record in document["records"])
-    return Entry(deployment, number, document["at"], document["writer"], records)
+    try:
+        records = tuple(record_from_document(record) for record in document["records"])
+        return Entry(deployment, number, document["at"], document["writer"], records)
+    except (KeyError, TypeError):
+        raise StoreRefused(f"journal entry {entry_id(deployment, number)} is damaged") from None

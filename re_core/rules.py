@@ -12,9 +12,10 @@ from typing import Any
 from re_core import events as e
 from re_core import records as r
 from re_core.deadlines import GRACE, REPEAT, deadline_of, told_to_stop
-from re_core.model import DeploymentStatus, StepKind, StepStatus
+from re_core.model import DeploymentStatus, StepKind, StepSpec, StepStatus
 from re_core.notices import deployment_notices, describe_step, step_notices
 from re_core.state import State, StepState
+from re_core.strict_json import dumps, equal
 
 #: attempts in all of a step that is idempotent and says nothing of retries
 IDEMPOTENT_ATTEMPTS = 3
@@ -50,8 +51,11 @@ def awaited(state: State) -> Iterator[e.Effect]:
         step = state.steps[number]
         if step.status is StepStatus.DISPATCHED:
             yield e.Dispatch(number, step.attempt)
-        elif not state.plan.steps[number].spec.repeatable and step.control:
-            yield e.Grant(step.control, number, step.attempt, step.token, go=True)
+        elif step.control:
+            if not state.plan.steps[number].spec.repeatable:
+                yield e.Grant(step.control, number, step.attempt, step.token, go=True)
+            if told_to_stop(state, number):
+                yield e.Stop(step.control, number, step.attempt)
 
 
 # -- claims, outcomes ------------------------------------------------------------------------------
@@ -79,11 +83,7 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
     spec = go.state.plan.steps[event.step].spec
     if step.token and event.token and event.token != step.token and not spec.repeatable:
         raise Refusal(f"step {event.step} was claimed by another worker")
-    completed, message = event.completed, event.message
-    if spec.kind is StepKind.CHECK and spec.expectation is not None:
-        completed = event.body == spec.expectation
-        if not completed:
-            message = f"expected the reply {spec.expectation!r:.200}, got {event.body!r:.200}"
+    completed, message = _judge(spec, event)
     if completed:
         go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut))
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
@@ -93,43 +93,50 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
         _after_failure(go, event.step, step.begun - 1 < spec.retries)
 
 
-def same_outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
+def _judge(spec: StepSpec, event: e.OutcomeCame) -> tuple[bool, str | None]:
+    """Whether the attempt succeeded, and what is said of it: a check's whole reply must equal what is expected."""
+    if spec.kind is not StepKind.CHECK or spec.expectation is None:
+        return event.completed, event.message
+    if equal(event.body, spec.expectation):
+        return True, event.message
+    return False, f"expected the reply {dumps(spec.expectation):.200}, got {dumps(event.body):.200}"
+
+
+def repeat(go: Advance, step: StepState, event: Any) -> None:
+    """It was applied before: what the state still awaits is asked for again."""
     go.repeated = True
     go.effects.extend(awaited(go.state))
 
 
 def dropped(go: Advance, step: StepState, event: e.ClaimDropped) -> None:
-    """Granted, but not begun: the attempt is fenced and the step dispatched again; it counts as never begun."""
-    if event.token != step.token:
+    """A worker will not begin it: fence the attempt, whose claim may still be under way, and dispatch the step again."""
+    if step.status is StepStatus.STARTED and event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
-    step_number = event.step
-    if go.state.cancel is not None and step_number < go.state.plan.first_action:
-        go.emit(r.Fenced(step_number, event.attempt, event.reason))
-        go.emit(r.Withdrawn(step_number))
+    why = event.reason or "the worker declined it"
+    if _stops(go.state, event.step):
+        _withdraw(go, event.step, why)
         _settle(go)
-        return
-    _again(go, step_number, event.reason or "the worker declined it")
-
-
-def unclaimed(go: Advance, step: StepState, event: e.ClaimDropped) -> None:
-    """Declined without a claim that anybody recorded: the dispatch still stands, and is repeated."""
-    go.repeated = True
-    go.do(e.Dispatch(event.step, event.attempt))
+    else:
+        _again(go, event.step, why)
 
 
 def nobody(go: Advance, step: StepState, event: e.NobodyOffers) -> None:
     name = go.state.plan.steps[event.step].spec.name
     go.emit(r.Failed(event.step, event.attempt, message=f"no worker offers {name}"))
-    _after_failure(go, event.step, repeat=False)
+    _after_failure(go, event.step, may_repeat=False)
 
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
     """Words of a fenced, lost or timed out attempt: kept for people, once."""
-    if isinstance(event, e.ClaimMade | e.ClaimDropped | e.NobodyOffers):
+    if isinstance(event, e.ClaimMade | e.NobodyOffers):
         raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
-    said = "completed" if event.completed else "failed"
+    if isinstance(event, e.ClaimDropped):
+        repeat(go, step, event)
+        return
+    completed, _ = _judge(go.state.plan.steps[event.step].spec, event)
+    said = "completed" if completed else "failed"
     if (event.step, event.attempt, said) in go.state.late:
-        go.repeated = True
+        repeat(go, step, event)
         return
     go.emit(r.Late(event.step, event.attempt, said, event.data, event.cut))
 
@@ -144,17 +151,17 @@ def cancel(go: Advance, event: e.CancelAsked) -> None:
         if number >= go.state.plan.first_action:
             continue
         step = go.state.steps[number]
-        if step.status is StepStatus.STARTED:
+        if step.status is StepStatus.DISPATCHED:
+            _withdraw(go, number, "cancelled before it began")
+        elif step.control:
             go.do(e.Stop(step.control, number, step.attempt))
-        else:
-            go.emit(r.Fenced(number, step.attempt, "cancelled before it began"))
-            go.emit(r.Withdrawn(number))
     _settle(go)
 
 
 def cancelled_already(go: Advance, event: e.CancelAsked) -> None:
     go.repeated = True
     _answer(go, event)
+    go.effects.extend(awaited(go.state))
 
 
 def _answer(go: Advance, event: e.CancelAsked) -> None:
@@ -178,7 +185,7 @@ def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
     if waited >= patience * 1000:
         go.emit(r.Fenced(number, step.attempt, "no worker began it"))
         go.emit(r.TimedOut(number, step.attempt, f"no worker began it within {patience:g} s"))
-        _after_failure(go, number, repeat=False)
+        _after_failure(go, number, may_repeat=False)
     elif waited >= REPEAT:
         go.do(e.Dispatch(number, step.attempt))
 
@@ -189,7 +196,7 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
         go.do(e.Stop(step.control, number, step.attempt))
     if told_to_stop(go.state, number) and go.now < (step.started_at or 0) + spec.timeout * 1000:
         go.emit(r.Lost(number, step.attempt, f"it did not stop within {GRACE // 1000} s of the cancel"))
-        _after_failure(go, number, repeat=False)
+        _after_failure(go, number, may_repeat=False)
     else:
         go.emit(r.TimedOut(number, step.attempt, f"it did not end within its timeout of {spec.timeout:g} s"))
         _after_failure(go, number, step.begun - 1 < spec.retries)
@@ -212,9 +219,9 @@ def _lose(go: Advance, number: int, step: StepState) -> None:
     spec = go.state.plan.steps[number].spec
     who = f"worker {step.worker}" if step.worker else "its worker"
     text = f"{who} was lost while the step ran; nobody knows whether it happened"
-    repeat = step.begun - 1 < spec.retries or (spec.idempotent and step.begun < IDEMPOTENT_ATTEMPTS)
+    may_repeat = step.begun - 1 < spec.retries or (spec.idempotent and step.begun < IDEMPOTENT_ATTEMPTS)
     go.emit(r.Lost(number, step.attempt, text))
-    _after_failure(go, number, repeat)
+    _after_failure(go, number, may_repeat)
 
 
 # -- what follows ----------------------------------------------------------------------------------
@@ -231,29 +238,33 @@ def begin(go: Advance, steps: list[int]) -> None:
 
 def _go_on(go: Advance, done: int) -> None:
     """A step is done for good: its followers begin, unless the playbook is halted (actions follow each other always)."""
-    state = go.state
-    if state.halted is not None or state.cancel is not None:
-        followers = list(state.followers(done)) if done >= state.plan.first_action else []
-    else:
-        followers = list(state.followers(done))
-    begin(go, followers)
+    begin(go, [] if _stops(go.state, done) else list(go.state.followers(done)))
 
 
-def _after_failure(go: Advance, number: int, repeat: bool) -> None:
+def _stops(state: State, number: int) -> bool:
+    """Whether the playbook goes no further, and this step is one of its steps: actions run always."""
+    return number < state.plan.first_action and (state.halted is not None or state.cancel is not None)
+
+
+def _after_failure(go: Advance, number: int, may_repeat: bool) -> None:
     """Repeat the step where its author allows it; else it is final."""
     state = go.state
-    action = number >= state.plan.first_action
-    stopped = state.halted is not None or state.cancel is not None
-    if repeat and (action or not stopped):
+    stops = _stops(state, number)
+    if may_repeat and not stops:
         _again(go, number, state.steps[number].message or "the attempt failed")
         return
     go.effects.extend(step_notices(state, number, state.steps[number].status))
-    if not action and not stopped:
+    if number < state.plan.first_action and not stops:
         status = state.steps[number].status.replace("_", " ")
         message = state.steps[number].message
         reason = f"{describe_step(state.plan.steps[number])} {status}"
         go.emit(r.Halted(f"{reason}: {message}" if message else reason))
     _go_on(go, number)
+
+
+def _withdraw(go: Advance, number: int, why: str) -> None:
+    go.emit(r.Fenced(number, go.state.steps[number].attempt, why))
+    go.emit(r.Withdrawn(number))
 
 
 def _again(go: Advance, number: int, why: str) -> None:

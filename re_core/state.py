@@ -90,14 +90,17 @@ class State:
         self.halted: str | None = None
         self.cancel: r.CancelRequested | None = None
         self.cancelled_at: int | None = None
-        #: words of attempts that no longer count, so that a repetition is recognised
+        #: words of attempts that failed or no longer count, so that a repetition is recognised
         self.late: set[tuple[int, int, str]] = set()
         #: parallel unit -> children that are not done
         self.pending_children: dict[int, int] = {}
 
     def apply(self, record: r.Record, at: int) -> None:
-        """Fold one record in. Raises StoreRefused for a record that no machine would have written."""
-        _APPLY[type(record)](self, record, at)
+        """Fold one record in. Raises StoreRefused for a record that speaks of a step that was never dispatched."""
+        try:
+            _APPLY[type(record)](self, record, at)
+        except (KeyError, IndexError):
+            raise StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}") from None
 
     def step(self, number: int) -> StepState:
         """The step, pending if nothing was heard of it."""
@@ -160,8 +163,7 @@ class State:
 
     def _failed(self, record: r.Failed, at: int) -> None:
         stopped = self.cancel is not None and record.step < self.plan.first_action
-        if stopped:
-            self.late.add((record.step, record.attempt, "failed"))
+        self.late.add((record.step, record.attempt, "failed"))
         self._outcome(record, at, StepStatus.CANCELLED if stopped else StepStatus.FAILED)
 
     def _outcome(self, record: r.Completed | r.Failed, at: int, status: StepStatus) -> None:
@@ -181,7 +183,7 @@ class State:
         self.steps[record.step].message = record.message
 
     def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
-        self._close(record.step, StepStatus.CANCELLED, at)
+        self._close(record.step, StepStatus.SKIPPED if self.cancel is None else StepStatus.CANCELLED, at)
 
     def _noted(self, record: r.Fenced, at: int) -> None:
         """A fence is for people and for other cores: the attempt number that follows it does the work."""
@@ -258,7 +260,7 @@ def fold(entries: Iterable[r.Entry]) -> State:
     for entry in entries:
         records = entry.records
         if state is None:
-            accepted = records[0]
+            accepted = records[0] if records else None
             if not isinstance(accepted, r.Accepted):
                 raise StoreRefused(f"the journal of {entry.deployment} does not begin with `accepted`")
             state, records = State(entry.deployment, accepted, entry.at), records[1:]

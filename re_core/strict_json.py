@@ -7,6 +7,7 @@ takes NaN and Infinity besides. Two readers that disagree on one message are a h
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from re_core.errors import BadMessage
@@ -16,6 +17,9 @@ MAX_DEPTH = 64
 
 #: bytes of one message or request body
 MAX_BYTES = 1024 * 1024
+
+#: digits, sign included, that every finite number of JSON's usual readers may have
+_SAFE_DIGITS = 300
 
 
 def _constant(name: str) -> NoReturn:
@@ -29,26 +33,36 @@ def _number(text: str) -> float:
     return value
 
 
+def _integer(text: str) -> int:
+    if len(text) > _SAFE_DIGITS:
+        _number(text)  # what is no finite number for others is none here
+    return int(text)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadMessage(f"the key {twice!r} is there twice")
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise BadMessage(f"the key {twice[:80]!r} is there twice")
     return document
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_number, parse_int=_integer
+)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
 
 
 def loads(data: bytes | str) -> Any:
     """The document in `data` (UTF-8). Raises BadMessage for anything that two readers could read differently."""
-    if len(data) > MAX_BYTES:
-        raise BadMessage(f"{len(data)} bytes are more than the {MAX_BYTES} that a message may have")
     try:
+        size = len(data if isinstance(data, bytes) else data.encode("utf-8"))
+        if size > MAX_BYTES:
+            raise BadMessage(f"{size} bytes are more than the {MAX_BYTES} that a message may have")
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         document = _DECODER.decode(text)
+    except UnicodeEncodeError:
+        raise BadMessage("a lone surrogate is not a character") from None
     except UnicodeDecodeError as error:
         raise BadMessage(f"not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -70,14 +84,21 @@ def dumps(document: Any) -> str:
 
 
 def _check_depth(value: Any, depth: int) -> None:
-    if depth > MAX_DEPTH:
+    if not isinstance(value, dict | list):
+        return
+    if depth == MAX_DEPTH:
         raise BadMessage(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        for item in value.values():
-            _check_depth(item, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_depth(item, depth + 1)
+    for item in value.values() if isinstance(value, dict) else value:
+        _check_depth(item, depth + 1)
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Whether two documents are the same JSON. Python's `==` is not enough: it holds 1 and true for one value."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(equal(left[name], right[name]) for name in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 def _check_surrogates(document: Any) -> None:
