@@ -89,8 +89,8 @@ class Core:
             Pump(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
             for name, consumer in zip(names, self._consumers, strict=True)
         ]
-        sweeper = Sweeper(bus, store, clock)
-        self._sweep = Pump("sweeper", lambda: (sweeper.turn(), self._sweep.pause(SWEEP)), on_fatal)
+        self._sweeper = Sweeper(bus, store, clock)
+        self._sweep = Pump("sweeper", self._look, on_fatal)
 
     def recover(self) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts."""
@@ -103,6 +103,10 @@ class Core:
         """Begin to take turns."""
         for pump in (*self._pumps, self._sweep):
             pump.start()
+
+    def _look(self) -> None:
+        self._sweeper.turn()
+        self._sweep.pause(SWEEP)
 
     def alive(self) -> bool:
         """Whether all of it still works."""

@@ -1,0 +1,81 @@
+"""`rectl up`: the engine in one process. Must not know what the engine is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from re_core import logs
+from re_core.errors import OperatorError, ReleaseEngineError
+from re_core.settings import Settings, load
+
+#: how the engine ends when it cannot begin: the user must change something (interfaces: exit codes)
+BAD = 2
+
+
+@click.command()
+@click.option("--http", metavar="HOST:PORT", help="Where the API listens; port 0 picks a free one.  [RE_HTTP]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.  [RE_DATA_DIR]")
+@click.option("--quiet", "-q", is_flag=True, help="Do not say how to go on once it is ready.")
+def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
+    """Run the whole engine in one process.
+
+    API and pages, core, the built-in workers and notifiers, with a bus in memory and everything that must not be
+    lost in SQLite under the data directory. Ctrl-C, or TERM, stops it; what was running is gone on with at the next start.
+    """
+    environ = dict(os.environ)
+    if http is not None:
+        environ["RE_HTTP"] = http
+    if data_dir is not None:
+        environ["RE_DATA_DIR"] = str(data_dir)
+    try:
+        settings = load(environ)
+        _serve(settings, quiet)
+    except OperatorError as error:
+        click.echo(f"rectl up: {error}", err=True)
+        sys.exit(BAD)
+    except ReleaseEngineError as error:
+        click.echo(f"rectl up: {error}", err=True)
+        sys.exit(1)
+
+
+def _serve(settings: Settings, quiet: bool) -> None:
+    from re_core import bootstrap
+    from re_up.lock import DirectoryLock
+    from re_up.server import Server
+
+    directory = settings.data_dir
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperatorError(
+            f"the data directory {directory} cannot be made: {error.strerror}; set RE_DATA_DIR"
+        ) from error
+    lock = DirectoryLock(directory, "lock")
+    lock.acquire(f"the engine with process id {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S %z')}")
+    (directory / "url").unlink(missing_ok=True)
+    logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
+    # a store that cannot be used is said here, before there is a worker to die of it
+    bootstrap.open_store(settings).close()
+    began = time.monotonic()
+    Server(settings, lambda url: _ready(settings, url, began, quiet)).run()
+
+
+def _ready(settings: Settings, url: str, began: float, quiet: bool) -> None:
+    from re_up.tokens import write_private
+
+    write_private(settings.data_dir / "url", url + "\n")
+    if quiet:
+        return
+    lines = (
+        f"Release Engine is ready at {url} after {time.monotonic() - began:.1f} s.",
+        f"  data    {settings.data_dir}",
+        f"  API     {url}/docs",
+        "  next    rectl playbook apply FILE, then rectl deploy GROUP/NAME --watch (in another terminal)",
+        "  stop    Ctrl-C",
+    )
+    click.echo("\n".join(lines), err=True)

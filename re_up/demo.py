@@ -1,0 +1,71 @@
+"""`make demo`: the engine, the example playbook and one deployment of it, live, in a directory of its own.
+
+Runs the shipped commands as a user would. Must not know anything that they do not show.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+#: seconds until the engine must have said where it is
+READY = 20.0
+
+#: seconds that the engine gets to stop
+STOP = 15.0
+
+PLAYBOOK = Path(__file__).parent.parent / "examples" / "playbook.yaml"
+
+
+def main() -> int:
+    """Exit code of the deployment: 0 if it completed."""
+    with tempfile.TemporaryDirectory(prefix="release-engine-demo-") as name:
+        directory = Path(name)
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("RE_")}
+        environ |= {"RE_DATA_DIR": name, "RE_HTTP": "127.0.0.1:0", "RE_LOG_LEVEL": "warning"}
+        environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+        engine = subprocess.Popen(["rectl", "up", "--quiet"], env=environ)
+        try:
+            url = _await_url(engine, directory / "url")
+            return _deploy(environ, url)
+        finally:
+            engine.send_signal(signal.SIGTERM)
+            engine.wait(STOP)
+
+
+def _await_url(engine: subprocess.Popen[bytes], path: Path) -> str:
+    began = time.monotonic()
+    while time.monotonic() - began < READY:
+        if path.exists():
+            url = path.read_text().strip()
+            _say(f"The engine is ready at {url} after {time.monotonic() - began:.1f} s.")
+            return url
+        if engine.poll() is not None:
+            sys.exit(f"the engine ended with code {engine.returncode}")
+        time.sleep(0.02)
+    sys.exit(f"the engine was not ready within {READY:g} s")
+
+
+def _deploy(environ: dict[str, str], url: str) -> int:
+    if _run(environ, "playbook", "apply", str(PLAYBOOK)):
+        return 1
+    values = ("--set", "version=1.4.2", "--set", f"url={url}/healthz")
+    return _run(environ, "deploy", "demo/release", *values, "--watch")
+
+
+def _run(environ: dict[str, str], *words: str) -> int:
+    _say("$ rectl " + " ".join(words))
+    return subprocess.run(["rectl", *words], env=environ, check=False).returncode
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Core, workers and notifiers in one process. Must not know HTTP servers or the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+
+from re_core import bootstrap
+from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
+from re_core.settings import Settings
+from re_rest.services import Services
+from re_up.lock import DirectoryLock
+from re_up.parts import handlers, workers
+from re_up.tokens import ensure_token
+from re_workers.host import WorkerHost
+from re_workers.steps.orphans import end_orphans
+
+#: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
+PREDECESSOR = 40.0
+
+#: seconds in which the engine's own workers must have registered
+REGISTRATION = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Everything but HTTP. Made in the process that uses it: threads and connections do not survive a fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the store and take over what an earlier process left. Raises OperatorError, StoreUnavailable."""
+        self._settings = settings
+        self._lock = DirectoryLock(settings.data_dir, "engine.lock")
+        self._lock.acquire(f"the engine with process id {os.getpid()}", PREDECESSOR)
+        identity = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
+        # before their steps are called lost: what a killed engine started must not go on behind the new one's back
+        ended = end_orphans(identity)
+        if ended:
+            _log.warning("ended %d processes that a killed engine had left", ended, extra={"action": "end_orphans"})
+        self.clock = bootstrap.system_clock()
+        self.store = bootstrap.open_store(settings)
+        self.bus = bootstrap.open_bus(settings, self.store)
+        self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal)
+        transports = handlers(settings)
+        self._host = WorkerHost(self.bus, self.clock, workers(settings, identity, transports), transports)
+
+    def start(self) -> None:
+        """Begin; returns when deployments can be accepted. Raises StoreUnavailable."""
+        ensure_token(self._settings.data_dir / "token", self.store, self.clock)
+        self.core.recover()
+        self.core.start()
+        self._host.start()
+        self._await_registration()
+
+    def stop(self, deadline: float) -> None:
+        """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
+        end = time.monotonic() + deadline
+        self._host.stop(deadline * 0.8)
+        self.core.stop(max(0.5, end - time.monotonic()))
+        self.bus.close()
+        self.store.close()
+        self._lock.release()
+
+    def services(self) -> Services:
+        """What the front end needs."""
+        return Services(
+            bus=self.bus,
+            store=self.store,
+            clock=self.clock,
+            around=bootstrap.around(self._settings),
+            ready=self.ready,
+            request_timeout=self._settings.request_timeout,
+        )
+
+    def ready(self) -> Mapping[str, str]:
+        """Part -> why it cannot be used; empty where it can."""
+        store = ""
+        try:
+            self.store.ping()
+        except ReleaseEngineError as error:
+            store = str(error)
+        return {"bus": "", "store": store, "core": "" if self.core.alive() else "a part of the core has stopped"}
+
+    def _await_registration(self) -> None:
+        """Playbooks are checked against what registered workers offer, so the first request must find them."""
+        end = time.monotonic() + REGISTRATION
+        while not any(worker.id == self._host.identity for worker in self.store.workers()):
+            if time.monotonic() > end:
+                raise StoreUnavailable("the engine's own workers could not be registered")
+            time.sleep(0.01)
+
+    def _fatal(self, error: Exception) -> None:
+        """A consumer cannot go on. Where somebody must act the whole server ends; else a fresh process takes over."""
+        if isinstance(error, OperatorError):
+            os.kill(os.getppid(), signal.SIGTERM)
+        else:
+            os._exit(1)
