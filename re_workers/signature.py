@@ -86,8 +86,8 @@ def hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     lower = {one.lower(): one for one in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=LIKENESS)
     if close:
-        return f"; did you mean {lower[close[0]]!r}?"
-    return f"; there {'are' if len(known) > 1 else 'is'} {', '.join(known)}" if known else "; there are none"
+        return f" (did you mean {lower[close[0]]!r}?)"
+    return f" (there {'are' if len(known) > 1 else 'is'} {', '.join(known)})" if known else " (there are none)"
 
 
 def read_signature(method: Callable[..., Any], where: str) -> Signature:

@@ -1,0 +1,160 @@
+"""Command lines with real programs: what they print, how they end, and that all of them end with a cancel."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from re_core.messages import parse_output
+from re_workers.context import Call, Context
+from re_workers.outcomes import Outcome
+from re_workers.outgoing import Origin, Outgoing
+from re_workers.perform import perform
+from re_workers.steps.command import Command
+from re_workers.steps.orphans import ATTEMPT, ENGINE
+from re_workers.testing import Result, run
+from tests.integration.workers.waiting import until
+
+
+def _run(cmd: str, **parameters: object) -> Result:
+    return run(Command("engine-of-test"), "command:Run", {"cmd": cmd, **parameters})
+
+
+def test_the_line_is_the_shells() -> None:
+    result = _run('for i in 1 2 3; do echo $i; done | tac && echo "a b"')
+    assert (result.status, result.output, result.message) == ("completed", ["3", "2", "1", "a b"], None)
+
+
+def test_both_streams_are_one_in_their_order() -> None:
+    assert _run("echo a; echo b >&2; echo c; printf d").output == ["a", "b", "c", "d"]
+
+
+def test_an_exit_code_fails_the_step_with_the_last_words() -> None:
+    result = _run("for i in 1 2 3 4 5 6 7; do echo $i; done; exit 3")
+    assert (result.status, result.message) == ("failed", "exit code 3: 7")
+    assert result.data == {"code": 3, "output": ["3", "4", "5", "6", "7"]}
+
+
+def test_a_program_that_was_killed_is_named_so() -> None:
+    assert _run("kill -9 $$").message == "killed by signal 9"
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    assert _run(r"printf '\377\000x\n'").output == ["\ufffd\0x"]
+
+
+def test_directory_and_environment_are_the_steps(tmp_path: Path) -> None:
+    result = _run('pwd; echo "$WORD"; echo "$RE_ENGINE $RE_ATTEMPT"', cwd=str(tmp_path), env={"WORD": "a b"})
+    assert result.output == [str(tmp_path), "a b", "engine-of-test test/0/1"]
+
+
+def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:
+    command = {"cmd": 'echo "on $RE_HOST"; test "$RE_HOST" != b'}
+    result = run(Command(), "command:Run", command, hosts=["a", "b", "c"])
+    assert (result.status, result.output) == ("failed", ["on a", "on b"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"cmd": "true", "cwd": "/no/such/place"}, "could not start /bin/sh: "),
+        ({"cmd": "true", "shell": "/no/such/shell"}, "could not start /no/such/shell: "),
+        ({"cmd": "a\0b"}, "a command line cannot contain NUL"),
+        ({"cmd": "true", "env": {"A": "a\0b"}}, "could not start /bin/sh: "),
+        ({"cmd": "no-such-program-anywhere"}, "exit code 127: "),
+    ],
+)
+def test_what_cannot_be_started_fails_with_the_reason(parameters: dict[str, object], message: str) -> None:
+    result = run(Command(), "command:Run", parameters)
+    assert result.status == "failed"
+    assert result.message is not None
+    assert result.message.startswith(message)
+
+
+def test_a_child_left_behind_on_purpose_neither_hangs_the_step_nor_is_ended(tmp_path: Path) -> None:
+    result = _run(f"sleep 300 & echo $! > {tmp_path}/pid; echo done")
+    left = psutil.Process(int((tmp_path / "pid").read_text()))
+    try:
+        assert (result.status, result.output) == ("completed", ["done"])
+        assert left.is_running()
+    finally:
+        left.kill()
+
+
+class Running:
+    """A command on a thread of its own, as the loop runs it."""
+
+    def __init__(self, cmd: str) -> None:
+        self.outgoing = Outgoing(Origin("D", 0, "D/0/1/T"), lambda: None)
+        call = Call("D/0/1", "D", 0, 1, "command", "Run", "g", (), {}, None)
+        self.context = Context(call, self.outgoing)
+        self.outcome: Outcome | None = None
+        self.printed = ""
+        self._thread = threading.Thread(target=self._perform, args=(cmd,))
+        self._thread.start()
+
+    def _perform(self, cmd: str) -> None:
+        worker = Command("engine-of-test")
+        self.outcome = perform(worker, worker.steps["Run"], self.context, {"cmd": cmd})
+
+    def wait_for(self, text: str) -> None:
+        """Until it has printed that."""
+
+        def has_printed() -> bool:
+            self.printed += "".join(parse_output(message.body) for message in self.outgoing.drain())
+            return text in self.printed
+
+        until(has_printed)
+
+    def cancel(self) -> Outcome | None:
+        """Cancel it, and how it ended."""
+        self.context.cancel()
+        self._thread.join(30)
+        return self.outcome
+
+
+def _marked() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            continue
+        if (environment.get(ENGINE), environment.get(ATTEMPT)) == ("engine-of-test", "D/0/1"):
+            found.append(process)
+    return found
+
+
+def test_lines_come_while_the_program_runs() -> None:
+    running = Running("echo first; sleep 300")
+    running.wait_for("first")
+    assert running.outcome is None
+    assert running.cancel() == Outcome("failed", None, "cancelled")
+
+
+CHILDREN: list[tuple[str, str]] = [
+    ("one program", "echo up; exec sleep 300"),
+    ("a pipe of several", "sh -c 'sleep 300 | sleep 300' & echo up; wait"),
+    ("a child in a session of its own", "setsid sleep 300 & sleep 0.2; echo up; wait"),
+    ("a child whose parent is gone", "(setsid sh -c 'sleep 300 & sleep 300' &) ; sleep 0.2; echo up; sleep 300"),
+    ("one that hides its marks", "env -i sleep 300 & echo up; wait"),
+]
+
+
+@pytest.mark.parametrize("cmd", [cmd for _, cmd in CHILDREN], ids=[name for name, _ in CHILDREN])
+def test_a_cancel_ends_all_of_it(cmd: str) -> None:
+    running = Running(cmd)
+    running.wait_for("up")
+    assert running.cancel() == Outcome("failed", None, "cancelled")
+    until(lambda: not _marked())
+
+
+def test_one_that_does_not_want_to_end_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("re_workers.steps.orphans.GRACE", 0.3)
+    running = Running("trap '' TERM; echo up; while :; do sleep 1; done")
+    running.wait_for("up")
+    assert running.cancel() == Outcome("failed", None, "cancelled")
+    until(lambda: not _marked())

@@ -1,0 +1,89 @@
+"""What steps print: cut into messages, in order, with ids that never change."""
+
+from __future__ import annotations
+
+import threading
+
+from re_core.messages import parse_notification, parse_output
+from re_workers.outgoing import CUT, MAX_CHUNK, MAX_LINE, MAX_WAITING, Origin, Outgoing
+
+ORIGIN = Origin("D", 4, "D/4/1/T")
+
+
+def test_lines_travel_together_in_one_message() -> None:
+    outgoing = Outgoing(ORIGIN)
+    outgoing.output("one")
+    outgoing.output("two\nthree")
+    outgoing.output("")
+    [message] = outgoing.drain()
+    assert parse_output(message.body) == "one\ntwo\nthree\n"
+    assert (message.key, message.direct, message.correlation_id) == ("output", True, "D")
+    assert (message.id, message.headers) == ("D/4/1/T/output/1", {"re-step": "4"})
+    assert outgoing.drain() == []
+
+
+def test_words_and_notifications_keep_their_order() -> None:
+    outgoing = Outgoing(ORIGIN)
+    outgoing.output("before")
+    outgoing.notify("irc", ["#a"], "slug", "text", "started")
+    outgoing.output("after")
+    before, notice, after = outgoing.drain()
+    assert (parse_output(before.body), parse_output(after.body)) == ("before", "after")
+    assert parse_notification(notice.body).target == ("#a",)
+    assert notice.key == "notify.irc"
+    assert len({before.id, notice.id, after.id}) == 3
+
+
+def test_much_output_is_many_messages_and_no_line_is_lost() -> None:
+    outgoing = Outgoing(ORIGIN)
+    lines = [f"{number} " + "x" * 1000 for number in range(500)]
+    for line in lines:
+        outgoing.output(line)
+    messages = outgoing.drain()
+    assert max(len(message.body) for message in messages) < MAX_CHUNK + 2 * MAX_LINE
+    assert [line for message in messages for line in parse_output(message.body).split("\n")] == lines
+    assert len({message.id for message in messages}) == len(messages)
+
+
+def test_a_long_line_is_cut_and_says_so() -> None:
+    outgoing = Outgoing(ORIGIN)
+    outgoing.output("ä" * MAX_LINE)
+    [message] = outgoing.drain()
+    assert parse_output(message.body) == "ä" * (MAX_LINE // 2) + CUT
+
+
+def test_half_a_character_is_replaced() -> None:
+    outgoing = Outgoing(ORIGIN)
+    outgoing.output("a\ud83db")
+    assert parse_output(outgoing.drain()[0].body) == "a?b"
+
+
+def test_the_loop_is_woken_once_for_all_that_waits() -> None:
+    woken: list[int] = []
+    outgoing = Outgoing(ORIGIN, lambda: woken.append(1))
+    outgoing.output("a")
+    outgoing.output("b")
+    assert woken == [1]
+    outgoing.drain()
+    outgoing.output("c")
+    assert woken == [1, 1]
+
+
+def test_who_prints_faster_than_it_can_be_sent_waits_for_room() -> None:
+    outgoing = Outgoing(ORIGIN, lambda: None)
+    lines = 2 * MAX_WAITING // MAX_LINE
+
+    def print_much() -> None:
+        for _ in range(lines):
+            outgoing.output("x" * MAX_LINE)
+
+    printer = threading.Thread(target=print_much)
+    printer.start()
+    drained, most = 0, 0
+    while printer.is_alive() or outgoing.waiting:
+        sizes = [len(message.body) for message in outgoing.drain()]
+        most = max(most, sum(sizes))
+        drained += sum(sizes)
+    printer.join()
+    assert drained >= lines * MAX_LINE
+    assert most <= MAX_WAITING + 2 * MAX_LINE
