@@ -12,6 +12,10 @@ INTERVAL = 2.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 
+#: of a token: less than that is missing by rounding only, and a wait for it might be too short to move a clock
+_ROUNDING = 1e-6
+
+
 class Pace:
     """A token bucket: `burst` lines at once, one more every `interval` seconds."""
 
@@ -23,7 +27,8 @@ class Pace:
 
     def wait(self, now: float) -> float:
         """Seconds until the next line may be sent; 0 when it may now."""
-        return max(0.0, (1.0 - self._filled(now)) * self._interval)
+        missing = 1.0 - self._filled(now)
+        return missing * self._interval if missing > _ROUNDING else 0.0
 
     def spend(self, now: float) -> None:
         """One line was sent."""
