@@ -1,0 +1,168 @@
+"""What people send against the JSON Schemas: all that is wrong with a document, at once. Must not know what it is for.
+
+jsonschema is the reference here and too slow for the bus; there the parsers of `messages` do the same by hand.
+Nothing is ever fetched: the registry of references is empty. An integer is an `int` and never `2.0`, so that
+what passed needs no conversion; everything else is JSON Schema 2020-12.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import re_schemas
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+from referencing import Registry
+
+from re_core import schema_words as words
+from re_core.errors import BadDocument, Problem
+from re_core.plan import MAX_STEPS
+from re_core.published_schema import tame
+
+#: problems of one document that are told
+MAX_PROBLEMS = 100
+#: broken rules of one document that are looked at; a document with more is hopeless
+_MAX_ERRORS = 2000
+
+#: keys among a step's arguments that are the engine's own
+RESERVED = frozenset({"notify", "dynamic", "hosts", "command", "subcommand"})
+
+#: JSON pointer -> (line, column), both from 1; None where it is not known
+Position = Callable[[str], tuple[int, int] | None]
+
+#: Unicode categories that a reader cannot see or a newer Unicode may redefine
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+#: those that end a line or are no text at all; joiners stay allowed in text, some scripts need them
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: embeddings, overrides and isolates: they show text in another order than it is in
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_FORMATS = FormatChecker(formats=())
+
+
+def problems(name: str, document: Any) -> list[Problem]:
+    """What is wrong with a document of a schema of re_schemas, sorted by path; empty: nothing.
+
+    One problem per path, at most MAX_PROBLEMS. Raises KeyError for a name that is not in re_schemas.names().
+    """
+    if name == "playbook" and (steps := _expanded(document)) > MAX_STEPS:
+        # told before the steps are looked at: a tenth of a millisecond for each of a million is too long
+        return [Problem("/execution", f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}")]
+    return explained(_validator(name).iter_errors(document))
+
+
+def check(name: str, document: Any, positions: Position | None = None) -> None:
+    """Raises BadDocument with all problems, each with its line and column where `positions` knows them."""
+    wrong = problems(name, document)
+    if wrong:
+        placed = [_placed(problem, positions) for problem in wrong]
+        raise BadDocument(f"{placed[0].path}: {placed[0].message}".removeprefix(": "), placed)
+
+
+def explained(errors: Iterable[ValidationError], at: str = "") -> list[Problem]:
+    """jsonschema's errors in words, below the pointer `at`: sorted, one per path, at most MAX_PROBLEMS."""
+    first: dict[tuple[str | int, ...], str] = {}
+    for error in islice(errors, _MAX_ERRORS):
+        for path, message in words.explain(error):
+            first.setdefault(path, message)
+    # indexes as numbers, so that item 10 follows item 9
+    order = sorted(first, key=lambda path: [(isinstance(part, str), str(part).zfill(9)) for part in path])
+    return [Problem(at + words.pointer(path), first[path]) for path in order[:MAX_PROBLEMS]]
+
+
+def parameters_problems(schema: Mapping[str, Any], parameters: Mapping[str, Any], at: str) -> list[Problem]:
+    """A step's arguments against the schema that its worker published; `at` is the JSON pointer of the arguments.
+
+    The engine's own keys (RESERVED) are not the worker's business, and a parameter that `dynamic` names comes
+    with the deployment request. The schema is data from the bus: what could hang or fetch is left out of it
+    (published_schema.tame), and one that is no schema finds nothing; the worker itself still checks.
+    """
+    wanted = parameters.get("dynamic")
+    dynamic = {name for name in wanted if isinstance(name, str)} if isinstance(wanted, list) else set()
+    tamed = tame(schema)
+    tamed["required"] = [name for name in tamed.get("required", ()) if name not in dynamic]
+    own = {key: value for key, value in parameters.items() if key not in RESERVED}
+    return explained(_validator_of(tamed).iter_errors(own), at)
+
+
+def _placed(problem: Problem, positions: Position | None) -> Problem:
+    place = positions(problem.path) if positions is not None else None
+    return problem._replace(line=place[0], column=place[1]) if place else problem
+
+
+@functools.cache
+def _validator(name: str) -> Validator:
+    return _validator_of(re_schemas.load(name))
+
+
+def _validator_of(schema: Mapping[str, Any]) -> Validator:
+    # an empty registry: a reference to another document raises instead of being fetched
+    registry: Registry[Any] = Registry()
+    strict: Validator = _STRICT(dict(schema), registry=registry, format_checker=_FORMATS)
+    return strict
+
+
+def _expanded(document: object) -> int:
+    """Steps of a playbook once every host has its own, whatever else may be wrong with it."""
+    execution = document.get("execution") if isinstance(document, dict) else None
+    return sum(map(_expanded_sequence, execution)) if isinstance(execution, list) else 0
+
+
+def _expanded_sequence(sequence: object) -> int:
+    lists = sequence if isinstance(sequence, dict) else {}
+    hosts, preflight, steps = (
+        len(value) if isinstance(value := lists.get(key), list) else 0 for key in ("hosts", "preflight", "steps")
+    )
+    return max(hosts, 1) * max(preflight + steps, 1)
+
+
+def _is_integer(checker: object, instance: object) -> bool:
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+_STRICT: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
+@_FORMATS.checks("re-group", raises=ValueError)
+def _group(value: object) -> bool:
+    """A group is a segment of URLs and a unit of authorization: two that differ must look different."""
+    if not isinstance(value, str):
+        return True
+    if value in (".", "..") or "/" in value:
+        raise ValueError('expected a group that is not "." or ".." and has no "/"')
+    if any(unicodedata.category(one) in _INVISIBLE for one in value):
+        raise ValueError("expected a group without control or invisible characters")
+    if value != value.strip():
+        raise ValueError("expected a group without blanks at its ends")
+    if not unicodedata.is_normalized("NFC", value):
+        raise ValueError("expected a group in Unicode's composed form (NFC)")
+    return True
+
+
+@_FORMATS.checks("re-name", raises=ValueError)
+def _name(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    if any(unicodedata.category(one) in _BREAKING or one in _BIDI for one in value):
+        raise ValueError("expected a name on one line, without control characters or ones that turn text around")
+    if value != value.strip():
+        raise ValueError("expected a name without blanks at its ends")
+    return True
+
+
+@_FORMATS.checks("re-host", raises=ValueError)
+def _host(value: object) -> bool:
+    if isinstance(value, str) and (
+        any(unicodedata.category(one) in _INVISIBLE for one in value) or re.search(r"\s", value)
+    ):
+        raise ValueError("expected a host without blanks, control or invisible characters")
+    return True
