@@ -1,0 +1,54 @@
+"""What SQLite's errors mean for whoever must act. Must not know any table.
+
+The codes are those of sqlite.org/rescode.html; the low byte is the primary one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from re_core.errors import ReleaseEngineError, StoreRefused, StoreUnavailable
+
+#: primary code -> text; waiting, or making room, helps
+_PASSING = {
+    sqlite3.SQLITE_BUSY: "another process has locked it; end that process, or wait until it is done",
+    sqlite3.SQLITE_LOCKED: "another connection has locked it; try again",
+    sqlite3.SQLITE_FULL: "disk full; make room where the file lies, and go on",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; look at the system's log",
+    sqlite3.SQLITE_NOMEM: "no memory left",
+    sqlite3.SQLITE_PROTOCOL: "another process has locked it; try again",
+}
+
+#: primary code -> text; nothing changes until somebody acts
+_LASTING = {
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and put its last backup in its place",
+    sqlite3.SQLITE_NOTADB: "the file is damaged or no SQLite database; move it away and put its last backup in its place",
+    sqlite3.SQLITE_READONLY: "it is read-only; give this user the right to write to the file and to its directory",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; see that its directory exists and that this user may write there",
+    sqlite3.SQLITE_PERM: "this user may not; see to the rights of the file and its directory",
+    sqlite3.SQLITE_AUTH: "this user may not; see to the rights of the file and its directory",
+}
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """Raises StoreUnavailable or StoreRefused for whatever SQLite raises in the block."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise meaning(path, error) from error
+
+
+def meaning(path: str, error: sqlite3.Error) -> ReleaseEngineError:
+    """The error to raise for this one: what, where, what to do."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    if primary in _PASSING:
+        return StoreUnavailable(f"store {path}: {_PASSING[primary]} ({error})")
+    if primary in _LASTING:
+        return StoreRefused(f"store {path}: {_LASTING[primary]} ({error})")
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return StoreUnavailable(f"store {path}: it was closed")
+    return StoreRefused(f"store {path}: it is not as this version needs it ({error})")

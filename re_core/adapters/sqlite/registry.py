@@ -1,0 +1,37 @@
+"""Which workers live. Must not know how they say so."""
+
+from __future__ import annotations
+
+import json
+
+from re_core import strict_json
+from re_core.adapters.sqlite.database import Database, whole
+from re_core.model import WorkerRecord
+
+
+class RegistryPart:
+    """See ports.Registry."""
+
+    _database: Database
+
+    def register(self, worker: WorkerRecord) -> None:
+        """See ports.Registry."""
+        offers, running = strict_json.dumps(worker.offers), strict_json.dumps(worker.running)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen) VALUES (?, ?, ?, ?, ?)",
+                (worker.id, worker.slots, offers, running, worker.seen),
+            )
+
+    def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
+        """See ports.Registry."""
+        query = "SELECT id, slots, offers, running, seen FROM workers WHERE seen >= ? ORDER BY id"
+        return [
+            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen)
+            for id, slots, offers, running, seen in self._database.rows(query, (whole(seen_since),))
+        ]
+
+    def forget_workers(self, seen_before: int) -> None:
+        """See ports.Registry."""
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM workers WHERE seen < ?", (whole(seen_before),))

@@ -1,0 +1,53 @@
+"""The store as one object, made of one part per concern. Must not know any table."""
+
+from __future__ import annotations
+
+import os
+
+from re_core.adapters.clock_system import SystemClock
+from re_core.adapters.sqlite.database import Database
+from re_core.adapters.sqlite.dead_letters import DeadLettersPart
+from re_core.adapters.sqlite.journal import JournalPart
+from re_core.adapters.sqlite.mailbox import MailboxPart
+from re_core.adapters.sqlite.output import OutputPart
+from re_core.adapters.sqlite.playbooks import PlaybooksPart
+from re_core.adapters.sqlite.registry import RegistryPart
+from re_core.adapters.sqlite.requests import RequestsPart
+from re_core.adapters.sqlite.tokens import TokensPart
+from re_core.adapters.sqlite.views import ViewsPart
+from re_core.ports import Clock
+
+#: seconds that a write waits for another process's lock
+_WAIT = 5.0
+
+
+class SqliteStore(
+    JournalPart,
+    ViewsPart,
+    RequestsPart,
+    PlaybooksPart,
+    OutputPart,
+    RegistryPart,
+    DeadLettersPart,
+    TokensPart,
+    MailboxPart,
+):
+    """See ports.Store and ports.Mailbox. Thread-safe. Not fork-safe: open it in the process that uses it."""
+
+    def __init__(self, path: str | os.PathLike[str], clock: Clock | None = None, wait: float = _WAIT) -> None:
+        """Open the file, or create it (mode 0600); its directory must be there.
+
+        Raises StoreRefused for a file that is damaged, read-only, of a newer version or another program's, and leaves
+        it as it was; StoreUnavailable for one that is locked longer than `wait` seconds, or on a full disk.
+        """
+        self._database = Database(os.fspath(path), wait)
+        self._clock = clock or SystemClock()
+        self._looked = 0
+
+    def ping(self) -> None:
+        """See ports.Store."""
+        self._database.row("SELECT 1 FROM journal LIMIT 1")
+
+    def close(self) -> None:
+        """See ports.Store."""
+        self._database.close()

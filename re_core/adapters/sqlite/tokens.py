@@ -1,0 +1,47 @@
+"""Who may come in. Must not know the secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from re_core import strict_json
+from re_core.adapters.sqlite.database import Database
+from re_core.model import Token
+
+_SELECT = "SELECT digest, user, groups, admin, created FROM tokens"
+
+
+class TokensPart:
+    """See ports.Tokens."""
+
+    _database: Database
+
+    def add_token(self, token: Token) -> None:
+        """See ports.Tokens."""
+        groups = None if token.groups is None else strict_json.dumps(token.groups)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO tokens (digest, user, groups, admin, created) VALUES (?, ?, ?, ?, ?)",
+                (token.digest, token.user, groups, token.admin, token.created),
+            )
+
+    def token(self, digest: str) -> Token | None:
+        """See ports.Tokens."""
+        row = self._database.row(f"{_SELECT} WHERE digest = ?", (digest,))
+        return None if row is None else _token(row)
+
+    def tokens(self) -> list[Token]:
+        """See ports.Tokens."""
+        return [_token(row) for row in self._database.rows(f"{_SELECT} ORDER BY created, digest")]
+
+    def revoke_token(self, digest: str) -> bool:
+        """See ports.Tokens."""
+        with self._database.writing() as connection:
+            return connection.execute("DELETE FROM tokens WHERE digest = ?", (digest,)).rowcount == 1
+
+
+def _token(row: Sequence[Any]) -> Token:
+    digest, user, groups, admin, created = row
+    return Token(digest, user, None if groups is None else tuple(json.loads(groups)), bool(admin), created)

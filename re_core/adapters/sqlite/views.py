@@ -1,0 +1,124 @@
+"""The list of deployments. Must not know the journal."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from re_core.adapters.sqlite.database import Database, insert, whole
+from re_core.errors import BadDocument, Problem
+from re_core.model import DeploymentStatus, View
+from re_core.ports import Page, ViewFilter
+
+_COLUMNS = ", ".join(f'"{name}"' for name in View._fields)
+_INTO = f"INSERT INTO views ({_COLUMNS})"
+
+#: what changes in a deployment's life; only the indexes that name one of these are touched by an update
+_CHANGING = ("status", "ended", "done", "total", "step", "reason", "due", "entry")
+_REPLACE = (
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
+    "WHERE excluded.entry >= views.entry"
+)
+
+
+class ViewsPart:
+    """See ports.Views."""
+
+    _database: Database
+
+    def write_views(self, views: Sequence[View]) -> None:
+        """See ports.Views."""
+        with self._database.writing() as connection:
+            upsert_views(connection, views)
+
+    def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
+        """See ports.Views."""
+        conditions, parameters = _conditions(wanted)
+        if cursor:
+            conditions.append("(created, id) < (?, ?)")
+            parameters += _read_cursor(cursor)
+        found: list[View] = []
+        for column, value in _drivers(wanted):
+            where = " AND ".join([f'"{column}" = ?', *conditions] if column else conditions) or "1"
+            query = f"SELECT {_COLUMNS} FROM views WHERE {where} ORDER BY created DESC, id DESC LIMIT ?"
+            values = [value, *parameters] if column else parameters
+            found += map(_view, self._database.rows(query, (*values, whole(limit + 1))))
+        found.sort(key=lambda view: (view.created, view.id), reverse=True)
+        rows = found[:limit]
+        return Page(rows, _cursor(rows[-1]) if rows and len(found) > limit else None)
+
+    def active(self) -> list[str]:
+        """See ports.Views."""
+        rows = self._database.rows("SELECT id FROM views WHERE ended IS NULL ORDER BY created, id")
+        return [id for (id,) in rows]
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """See ports.Views."""
+        query = "SELECT id FROM views WHERE due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?"
+        return [id for (id,) in self._database.rows(query, (whole(now), whole(limit)))]
+
+
+def upsert_views(connection: sqlite3.Connection, views: Sequence[View]) -> None:
+    """Insert or replace, within the caller's transaction."""
+    if views:
+        insert(connection, _INTO, views, _REPLACE)
+
+
+def _drivers(wanted: ViewFilter) -> Iterator[tuple[str, str]]:
+    """The (column, value) pairs to ask for one after the other, each by an index that gives the newest first.
+
+    One query for all of them (IN) would sort every row that matches before it gave the first.
+    """
+    if wanted.playbook_id:
+        yield "playbook_id", wanted.playbook_id
+    elif wanted.groups is not None:
+        yield from (("group", group) for group in dict.fromkeys(wanted.groups))
+    elif wanted.statuses:
+        yield from (("status", status) for status in dict.fromkeys(wanted.statuses))
+    elif wanted.user:
+        yield "user", wanted.user
+    else:
+        yield "", ""
+
+
+def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    if wanted.playbook_id and wanted.groups is not None:
+        conditions.append(f'"group" IN ({",".join("?" * len(wanted.groups))})')
+        parameters += wanted.groups
+    if wanted.statuses and (wanted.playbook_id or wanted.groups is not None):
+        conditions.append(f"status IN ({','.join('?' * len(wanted.statuses))})")
+        parameters += wanted.statuses
+    if wanted.user:
+        conditions.append("user = ?")
+        parameters.append(wanted.user)
+    if wanted.since:
+        conditions.append("created >= ?")
+        parameters.append(whole(wanted.since))
+    return conditions, parameters
+
+
+def _cursor(view: View) -> str:
+    return base64.urlsafe_b64encode(json.dumps([view.created, view.id]).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        text = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        created, id = json.loads(text)
+        id.encode()
+        if type(created) is int and type(id) is str and whole(created) == created:
+            return created, id
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
+        pass
+    raise BadDocument("", (Problem("/cursor", "this is no cursor; take the one that the last page called next"),))
+
+
+def _view(row: Sequence[Any]) -> View:
+    view = View._make(row)
+    return view._replace(status=DeploymentStatus(view.status))
