@@ -14,7 +14,7 @@ Tree = int | dict[str, Any]
 def plan_to_document(
     steps: Sequence[PlannedStep], main: Tree, actions: Tree, patience: float, notify: Notices
 ) -> dict[str, Any]:
-    """JSON-able; specifications and hosts that many steps share are written once."""
+    """Equal to what comes back when it was JSON on the way; specifications and hosts that many steps share are written once."""
     specs: dict[int, int] = {}
     hosts: dict[str, int] = {}
     written: list[dict[str, Any]] = []
@@ -22,7 +22,7 @@ def plan_to_document(
     for step in steps:
         if id(step.spec) not in specs:
             specs[id(step.spec)] = len(written)
-            written.append(step.spec._asdict())
+            written.append({**step.spec._asdict(), "kind": step.spec.kind.value, "notify": _lists(step.spec.notify)})
         host = None if step.host is None else hosts.setdefault(step.host, len(hosts))
         rows.append([specs[id(step.spec)], host, step.sequence])
     return {
@@ -32,7 +32,7 @@ def plan_to_document(
         "main": main,
         "actions": actions,
         "patience": patience,
-        "notify": notify,
+        "notify": _lists(notify),
     }
 
 
@@ -73,6 +73,13 @@ def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list
 
 def _spec(document: Mapping[str, Any]) -> StepSpec:
     return StepSpec(**{**document, "kind": StepKind(document["kind"]), "notify": _notices(document)})
+
+
+def _lists(notify: Notices) -> dict[str, dict[str, list[str]]]:
+    return {
+        phase: {transport: list(targets) for transport, targets in transports.items()}
+        for phase, transports in notify.items()
+    }
 
 
 def _notices(document: Mapping[str, Any]) -> Notices:

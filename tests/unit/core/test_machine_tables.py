@@ -1,0 +1,148 @@
+"""Every pair of a status and an event: it is in the table, or it is refused and nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+
+from re_core import events as e
+from re_core.machine import DEPLOYMENT, STEP, Verdict
+from re_core.model import ENDED, DeploymentStatus, StepStatus
+from re_core.plan import Around
+from tests.factories import Run, action, check, simple, slots_of
+
+EVENTS: tuple[type[Any], ...] = get_args(e.Event)
+#: events that speak of one attempt of one step
+WORDS = (e.ClaimMade, e.OutcomeCame, e.ClaimDropped, e.NobodyOffers)
+
+
+def _ended(how: str) -> Run:
+    run = Run(simple("noop:A"))
+    if how == "completed":
+        run.complete(0)
+    else:
+        run.fail(0)
+    return run
+
+
+def _cancelled() -> Run:
+    run = Run(simple("noop:A"))
+    run.cancel()
+    return run
+
+
+def _running(run: Run) -> Run:
+    run.claim(0)
+    return run
+
+
+def _cancelling() -> Run:
+    run = _running(Run(simple("noop:A", "noop:B")))
+    run.cancel()
+    return run
+
+
+DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
+    DeploymentStatus.ACCEPTED: lambda: Run(simple("noop:A", "noop:B")),
+    DeploymentStatus.RUNNING: lambda: _running(Run(simple("noop:A", "noop:B"))),
+    DeploymentStatus.CANCELLING: _cancelling,
+    DeploymentStatus.COMPLETED: lambda: _ended("completed"),
+    DeploymentStatus.FAILED: lambda: _ended("failed"),
+    DeploymentStatus.CANCELLED: _cancelled,
+}
+
+
+def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
+    """An event that fits a deployment whose first step was claimed with the token `t`, or not at all."""
+    events: dict[type[Any], e.Event] = {
+        e.ClaimMade: e.ClaimMade(step, attempt, "w", "t", "control.w"),
+        e.OutcomeCame: e.OutcomeCame(step, attempt, True),
+        e.ClaimDropped: e.ClaimDropped(step, attempt, "t"),
+        e.NobodyOffers: e.NobodyOffers(step, attempt),
+        e.CancelAsked: e.CancelAsked("ann", "", "answers", "r1"),
+        e.TimeCame: e.TimeCame(),
+        e.WorkersGone: e.WorkersGone(2**53),
+    }
+    return events[kind]
+
+
+def test_the_tables_speak_of_every_status() -> None:
+    assert set(DEPLOYMENT) == set(DeploymentStatus)
+    assert set(STEP) == set(StepStatus)
+
+
+def test_the_tables_speak_of_no_event_that_does_not_exist() -> None:
+    assert {kind for row in DEPLOYMENT.values() for kind in row} == set(EVENTS)
+    assert {kind for row in STEP.values() for kind in row} == set(WORDS)
+
+
+@pytest.mark.parametrize("status", sorted(ENDED))
+def test_nothing_changes_what_has_ended(status: DeploymentStatus) -> None:
+    assert DEPLOYMENT[status] == {}
+
+
+@pytest.mark.parametrize("status", list(DeploymentStatus))
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_a_deployment_takes_an_event_of_its_row_and_refuses_any_other(
+    status: DeploymentStatus, kind: type[Any]
+) -> None:
+    run = DEPLOYMENTS[status]()
+    assert run.state.status is status
+    before = slots_of(run.folded())
+    decision = run.send(_make(kind))
+    if kind in DEPLOYMENT[status] and not (kind is e.NobodyOffers and status is not DeploymentStatus.ACCEPTED):
+        assert decision.verdict is not Verdict.REFUSED
+    else:
+        assert decision.verdict is Verdict.REFUSED
+        assert decision.reason
+        assert not decision.records
+        assert slots_of(run.state) == before
+
+
+def _step_in(status: StepStatus) -> tuple[Run, int]:
+    """A deployment that goes on, and one of its steps in this status."""
+    around = Around(checks=[check()], actions=[action()])
+    run = Run(simple("noop:A", "noop:B", hosts=("a", "b"), preflight=("noop:P",)), around)
+    if status is StepStatus.PENDING:
+        return run, 3
+    if status is StepStatus.SKIPPED:
+        run.fail(0)
+        return run, 1
+    run.do(0)
+    reach: dict[StepStatus, Callable[[], object]] = {
+        StepStatus.DISPATCHED: lambda: None,
+        StepStatus.STARTED: lambda: run.claim(1),
+        StepStatus.COMPLETED: lambda: run.complete(1),
+        StepStatus.FAILED: lambda: run.fail(1),
+        StepStatus.TIMED_OUT: lambda: (run.claim(1), run.claim(2), run.wait(1800), run.wait(1800)),
+        StepStatus.LOST: lambda: (run.claim(1), run.gone()),
+        StepStatus.CANCELLED: run.cancel,
+    }
+    reach[status]()
+    return run, 1
+
+
+@pytest.mark.parametrize("status", list(StepStatus))
+@pytest.mark.parametrize("kind", WORDS, ids=lambda kind: kind.__name__)
+def test_a_step_takes_a_word_of_its_row_and_refuses_any_other(status: StepStatus, kind: type[Any]) -> None:
+    run, step = _step_in(status)
+    assert run.state.step(step).status is status
+    assert run.state.status not in ENDED
+    before = slots_of(run.folded())
+    attempt = max(1, run.attempt(step))
+    decision = run.send(_make(kind, step, attempt))
+    if kind in STEP[status] and run.attempt(step):
+        assert decision.verdict is not Verdict.REFUSED
+    else:
+        assert decision.verdict is Verdict.REFUSED
+        assert decision.reason
+        assert slots_of(run.state) == before
+
+
+@pytest.mark.parametrize("kind", WORDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("step", "attempt"), [(0, 2), (0, 0), (1, 1), (99, 1)])
+def test_a_word_about_an_attempt_that_never_was_is_refused(kind: type[Any], step: int, attempt: int) -> None:
+    run = Run(simple("noop:A", "noop:B"))
+    assert run.send(_make(kind, step, attempt)).verdict is Verdict.REFUSED

@@ -1,0 +1,103 @@
+"""Who is told what: a step's `notify` per phase, and PHASE_NOTIFICATION for the deployment as a whole."""
+
+from __future__ import annotations
+
+from re_core import events as e
+from re_core.plan import Around
+from tests.factories import Run, action, simple
+
+ALL = {phase: {"irc": ["#team"]} for phase in ("started", "completed", "failed")}
+GLOBAL = Around(notify={phase: {"email": ("a@example.com",)} for phase in ("started", "completed", "failed")})
+
+
+def _notices(run: Run) -> list[e.Notify]:
+    return [effect for effect in run.effects if isinstance(effect, e.Notify)]
+
+
+def test_a_step_tells_of_its_start_and_of_its_end() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}}))
+    run.do(0)
+    assert run.told() == [("started", "irc"), ("completed", "irc")]
+    first = _notices(run)[0]
+    assert first.target == ("#team",)
+    assert first.message == "noop:A on web01 started in deployment d1 of inception / Simple playbook."
+    assert first.about == "0/1"
+
+
+def test_a_failure_is_told_with_its_reason() -> None:
+    run = Run(simple({"noop:A": {"notify": {"failed": {"irc": ["#team"], "console": ["x"]}}}}))
+    run.claim(0)
+    run.fail(0, "disk full")
+    assert run.told() == [("failed", "irc"), ("failed", "console")]
+    assert _notices(run)[0].message.endswith(". disk full")
+
+
+def test_a_step_that_is_repeated_tells_of_its_first_start_and_of_its_last_failure_only() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}, "retries": 2}))
+    for _ in range(3):
+        run.claim(0)
+        run.fail(0)
+    assert run.told() == [("started", "irc"), ("failed", "irc")]
+
+
+def test_a_step_that_timed_out_or_was_lost_or_stopped_tells_of_a_failure() -> None:
+    for end in ("time", "loss", "cancel"):
+        run = Run(simple({"noop:A": {"notify": {"failed": {"irc": ["#team"]}}}}))
+        run.claim(0)
+        if end == "time":
+            run.wait(3600)
+        elif end == "loss":
+            run.gone()
+        else:
+            run.cancel()
+            run.fail(0)
+        assert run.told() == [("failed", "irc")], end
+
+
+def test_a_copy_of_a_word_tells_nobody_anything() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}}, "noop:B"))
+    run.claim(0), run.claim(0)
+    run.complete(0), run.complete(0)
+    assert run.told() == [("started", "irc"), ("completed", "irc")]
+
+
+def test_the_settings_are_told_of_the_start_and_the_end_of_the_deployment() -> None:
+    run = Run(simple("noop:A"), GLOBAL)
+    assert run.told() == [("started", "email")]
+    assert _notices(run)[0].message == "Deployment d1 of inception / Simple playbook started by pat."
+    run.do(0)
+    assert run.told() == [("started", "email"), ("completed", "email")]
+    assert _notices(run)[-1].message == "Deployment d1 of inception / Simple playbook completed."
+
+
+def test_the_end_of_a_failed_or_cancelled_deployment_is_told_as_failed_with_its_reason() -> None:
+    failed = Run(simple("noop:A"), GLOBAL)
+    failed.fail(0, "disk full")
+    assert failed.told()[-1] == ("failed", "email")
+    assert _notices(failed)[-1].message.endswith("failed: noop:A on web01 failed: disk full")
+    cancelled = Run(simple("noop:A"), GLOBAL)
+    cancelled.cancel()
+    assert cancelled.told()[-1] == ("failed", "email")
+    assert _notices(cancelled)[-1].message.endswith("cancelled: cancelled by ann")
+
+
+def test_a_slug_is_never_longer_than_80_characters() -> None:
+    run = Run(simple({f"{'x' * 90}:A": {"notify": ALL}}))
+    run.claim(0)
+    [notice] = _notices(run)
+    assert len(notice.slug) == 80
+    assert notice.slug.endswith("…")
+
+
+def test_an_action_is_told_by_its_name() -> None:
+    run = Run(simple("noop:A"), Around(actions=[action(notify={"completed": {"irc": ["#team"]}})]))
+    run.do(0, 1)
+    assert _notices(run)[-1].message.startswith("action 'do Tidy' (noop:Tidy) completed in deployment d1")
+
+
+def test_an_action_without_a_name_is_told_by_its_step() -> None:
+    nameless = {"COMMAND": "noop", "SUBCOMMAND": "Tidy"}
+    run = Run(simple("noop:A"), Around(actions=[nameless]))
+    run.do(0)
+    run.fail(1)
+    assert run.state.reason == "action noop:Tidy failed: no reason given"
