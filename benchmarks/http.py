@@ -1,0 +1,79 @@
+"""Deployments accepted per second over HTTP, durable when answered, beside a constant route of the same gunicorn."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import load
+from benchmarks.memory import pss
+
+#: seconds until a server must be ready
+READY = 20.0
+
+#: what is posted
+BODY = b'{"group": "bench", "playbook_id": "noop"}'
+
+PATH = "/api/v1/deployments"
+
+
+def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
+    """POSTs of a playbook with so many noop steps, and the same number to a constant route."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        _prepare(directory, steps)
+        with _server([sys.executable, "-m", "re_client", "up", "--quiet"], directory) as (url, process):
+            token = (directory / "token").read_text().strip()
+            request = load.post(PATH, BODY, token)
+            load.drive(url, request, connections, min(100, total))
+            figures = load.drive(url, request, connections, total)
+            figures["pss_mib"] = pss(process.pid)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _server([sys.executable, "-m", "benchmarks.bare", name], Path(name)) as (url, _),
+    ):
+        request = load.post(PATH, BODY)
+        load.drive(url, request, connections, min(100, total))
+        bare = load.drive(url, request, connections, total)
+    return {"connections": connections, "posts": total, "steps": steps, **figures, "bare": bare}
+
+
+def _prepare(directory: Path, steps: int) -> None:
+    from benchmarks.flow import store_playbook
+    from re_core.adapters.sqlite import SqliteStore
+
+    store = SqliteStore(str(directory / "release-engine.db"))
+    store_playbook(store, "noop", True, steps)
+    store.close()
+
+
+@contextmanager
+def _server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    environ = {
+        "RE_DATA_DIR": str(directory),
+        "RE_HTTP": "127.0.0.1:0",
+        "RE_LOG_LEVEL": "warning",
+        "PATH": "/usr/bin:/bin",
+    }
+    process = subprocess.Popen(command, env=environ)
+    try:
+        yield _await(directory / "url", process), process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _await(path: Path, process: subprocess.Popen[bytes]) -> str:
+    end = time.monotonic() + READY
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > end:
+            sys.exit(f"the server did not become ready (exit code {process.poll()})")
+        time.sleep(0.02)
+    return path.read_text().strip()
