@@ -44,10 +44,16 @@ class Context:
         self.call = call
         self._outgoing = outgoing
         self._until = None if call.timeout is None else time.monotonic() + call.timeout
-        #: set when the step shall stop
-        self.cancelled = threading.Event()
+        self._cancelled: threading.Event | None = None
         #: why it shall
         self.cancel_reason = "cancelled"
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set when the step shall stop. (Made when it is first looked at: a step that is over at once needs none.)"""
+        if self._cancelled is None:
+            self._cancelled = threading.Event()
+        return self._cancelled
 
     @property
     def deployment(self) -> str:

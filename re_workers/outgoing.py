@@ -53,8 +53,10 @@ class Outgoing:
         self._wake = wake
         self._said: list[str | Message] = []
         self._size = 0
-        self._number = 0
-        self._room = threading.Condition()
+        self._notices = 0
+        self._chunks = 0
+        self._lock = threading.Lock()
+        self._room = None if wake is None else threading.Condition(self._lock)
 
     def output(self, text: str) -> None:
         """Lines for the deployment's log."""
@@ -64,9 +66,9 @@ class Outgoing:
         """A notification. Raises BadMessage where a notifier would refuse it."""
         document = {"slug": slug, "message": message, "phase": phase, "target": targets}
         notification_from(document)
-        with self._room:
-            self._number += 1
-            id = f"{self._origin.prefix}/notify/{self._number}"
+        with self._lock:
+            self._notices += 1
+            id = f"{self._origin.prefix}/notify/{self._notices}"
         self._say([Message(f"notify.{transport}", encode(document), id, self._origin.deployment, direct=True)])
 
     @property
@@ -78,9 +80,10 @@ class Outgoing:
         """What was said since the last time, as messages."""
         if not self._said:
             return []
-        with self._room:
+        with self._lock:
             said, self._said, self._size = self._said, [], 0
-            self._room.notify_all()
+            if self._room is not None:
+                self._room.notify_all()
         messages: list[Message] = []
         lines: list[str] = []
         size = 0
@@ -98,8 +101,8 @@ class Outgoing:
         return messages
 
     def _say(self, said: list[str] | list[Message]) -> None:
-        with self._room:
-            if self._wake is not None:
+        with self._lock:
+            if self._room is not None:
                 self._room.wait_for(lambda: self._size < MAX_WAITING, PATIENCE)
             first = not self._said
             self._said.extend(said)
@@ -110,12 +113,12 @@ class Outgoing:
     def _flush(self, lines: list[str], messages: list[Message]) -> None:
         if not lines:
             return
-        self._number += 1
+        self._chunks += 1
         messages.append(
             Message(
                 OUTPUT,
                 encode({"message": "\n".join(lines)}),
-                f"{self._origin.prefix}/output/{self._number}",
+                f"{self._origin.prefix}/output/{self._chunks}",
                 self._origin.deployment,
                 headers={STEP: str(self._origin.step)},
                 direct=True,

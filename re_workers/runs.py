@@ -49,7 +49,7 @@ class Runs:
         self._spoke = 0
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._ended)
 
     def ids(self) -> list[str]:
         """The attempts that have begun and whose end was not told yet."""
@@ -57,12 +57,13 @@ class Runs:
 
     def begin(self, attempt: Attempt) -> None:
         """Run it. It shows up in `ended`, now or later."""
-        self._running[attempt.key] = attempt
         if attempt.step.options.quick:
             attempt.begin(None)
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
+        self._running[attempt.key] = attempt
         attempt.begin(self._wake)
+        attempt.context.cancelled.clear()  # it is there before two threads look at it
         if attempt.call.timeout is not None:
             attempt.limit = self._clock.now() + (attempt.call.timeout + TIMEOUT_GRACE) * 1000
         try:
@@ -74,7 +75,7 @@ class Runs:
         """Those that ended since the last time and shall be told."""
         while self._ended:
             attempt, outcome = self._ended.popleft()
-            del self._running[attempt.key]
+            self._running.pop(attempt.key, None)
             if attempt.key in self._abandoned and outcome.status != "completed":
                 self._abandoned.discard(attempt.key)
             else:

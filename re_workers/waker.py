@@ -15,9 +15,6 @@ _log = logging.getLogger(__name__)
 #: what the header `re-event` says
 WAKE = "wake"
 
-#: milliseconds after which nobody waits for the word any more
-LIFE = 60_000
-
 
 class Waker:
     """One loop's alarm clock. Between two rounds of the loop it rings once, however often somebody wakes."""
@@ -36,7 +33,7 @@ class Waker:
         self._rung = True
         id = f"{self._queue}/{next(self._numbers)}"
         try:
-            self._bus.publish([Message(self._queue, b"{}", id, headers={EVENT: WAKE}, direct=True, expires=LIFE)])
+            self._bus.publish([Message(self._queue, b"{}", id, headers={EVENT: WAKE}, direct=True)])
         except ReleaseEngineError:  # the loop's waiting ends by itself soon
             _log.debug("could not wake %s", self._queue, extra={"action": "wake_failed"})
 

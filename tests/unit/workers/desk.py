@@ -1,0 +1,113 @@
+"""A worker's consumer on the embedded bus, with the core's side in the test's own hands. Must not know what is tested."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from re_core import strict_json
+from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
+from re_workers.consumer import Consumer
+from re_workers.runs import Spawn, inline
+from re_workers.sdk import Worker
+
+REPLIES = "re.reply.0"
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.time = 1_000_000
+
+    def now(self) -> int:
+        return self.time
+
+
+class Desk:
+    """Sends steps as a core does, and reads what comes back."""
+
+    def __init__(self, worker: Worker, slots: int = 16, spawn: Spawn = inline) -> None:
+        self.bus = EmbeddedBus()
+        self.clock = Hand()
+        self.worker = worker
+        self.replies = self.bus.subscribe([REPLIES, "output", "notify.irc"], 10_000)
+        self.dead = self.bus.subscribe(["re.dead"], 1000)
+        self.consumer = Consumer(self.bus, self.clock, worker, "W", slots, spawn)
+        self._numbers = itertools.count()
+
+    def send(
+        self,
+        subcommand: str = "Run",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        attempt: str | None = None,
+        grant: bool = False,
+        timeout: str = "60",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """One step message; the attempt's id."""
+        id = attempt or f"D/{next(self._numbers)}/1"
+        command = self.worker.command
+        document = {
+            "parameters": {"command": command, "subcommand": subcommand, **(parameters or {})},
+            "group": "g",
+            "dynamic": {},
+            "notify": {},
+        }
+        mine = {ATTEMPT: id, TIMEOUT: timeout, **({GRANT: "1"} if grant else {})}
+        key = f"worker.{command}"
+        given = mine if headers is None else headers
+        self.bus.publish([Message(key, encode(document) if body is None else body, id, "D", REPLIES, given)])
+        return id
+
+    def answer(self, claim: Message, event: str, token: str | None = None) -> None:
+        """The core's word on a claim."""
+        mine = {EVENT: event, ATTEMPT: claim.headers[ATTEMPT], TOKEN: token or claim.headers[TOKEN]}
+        self.bus.publish([Message(claim.reply_to, b"{}", f"{event}/{next(self._numbers)}", headers=mine, direct=True)])
+
+    def cancel(self, attempt: str) -> None:
+        """The core's word to a running step."""
+        mine = {EVENT: "cancel", ATTEMPT: attempt}
+        key = self.consumer.control
+        self.bus.publish([Message(key, b"{}", f"cancel/{next(self._numbers)}", headers=mine, direct=True)])
+
+    def turn(self) -> int:
+        """One turn that waits for nothing."""
+        return self.consumer.turn(0)
+
+    def heard(self) -> list[Message]:
+        """What was sent to the core and to others since the last time."""
+        deliveries = self.replies.take(10_000, 0)
+        self.replies.ack(deliveries)
+        return [delivery.message for delivery in deliveries]
+
+    def words(self) -> list[str]:
+        """What was heard, in short: the status, what happened, or the output."""
+        return [_word(message) for message in self.heard()]
+
+    def buried(self) -> list[Message]:
+        """The dead letters since the last time."""
+        deliveries = self.dead.take(1000, 0)
+        self.dead.ack(deliveries)
+        return [delivery.message for delivery in deliveries]
+
+    def unsettled(self) -> int:
+        """How many step messages the worker still holds: what comes again when it is closed."""
+        self.consumer.close()
+        again = self.bus.subscribe([f"worker.{self.worker.command}"], 1000)
+        return len(again.take(1000, 0))
+
+
+def _word(message: Message) -> str:
+    document = strict_json.loads(message.body)
+    if EVENT in message.headers:
+        return message.headers[EVENT]
+    if message.key == "output":
+        return f"output: {document['message']}"
+    if message.key.startswith("notify."):
+        return f"notice: {document['slug']}"
+    return str(document["status"])
