@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import cast
 
+import re_schemas
 from flask import Flask, Response
 
-from re_core import schema, strict_json
+from re_core import strict_json
 from re_rest import (
     asking,
     auth,
@@ -51,18 +52,22 @@ def create_app(handed: Services) -> Flask:
     """The whole front end. Call `close_streams` before the server stops."""
     app = Flask("re_rest", static_url_path="/docs/static")
     app.config["MAX_CONTENT_LENGTH"] = strict_json.MAX_BYTES
-    gate = auth.Gate(handed.store)
-    app.extensions[services.EXTENSION] = handed
-    app.extensions[auth.EXTENSION] = gate
-    app.extensions[events.EXTENSION] = Streams(handed.store, handed.clock, deployments.document)
     app.extensions[docs.EXTENSION] = _openapi()
+    furnish(app, handed)
     errors.install(app)
     app.before_request(asking.refuse_large)
-    auth.install(app, gate)
+    app.before_request(auth.ask)
     app.after_request(_harden)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
+
+
+def furnish(app: Flask, handed: Services) -> None:
+    """Put an application onto these services, and onto no others."""
+    app.extensions[services.EXTENSION] = handed
+    app.extensions[auth.EXTENSION] = auth.Gate(handed.store)
+    app.extensions[events.EXTENSION] = Streams(handed.store, handed.clock, deployments.document)
 
 
 def close_streams(app: Flask) -> None:
@@ -77,5 +82,5 @@ def _harden(response: Response) -> Response:
 
 
 def _openapi() -> bytes:
-    known = {name: schema.document(name) for name in schema.names()}
+    known = {name: re_schemas.load(name) for name in re_schemas.names()}
     return strict_json.dumps(openapi.document(version("release-engine"), known)).encode()

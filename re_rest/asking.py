@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 
-from re_core import strict_json
+from re_core import documents, strict_json
 from re_core.errors import CallerError
 from re_core.strict_json import MAX_BYTES
 from re_core.usecases.access import require_group
@@ -53,11 +53,11 @@ def optional_document(fields: Mapping[str, Field]) -> dict[str, Any]:
     return check(strict_json.loads(data), fields) if data.strip() else {}
 
 
-def form_in() -> str:
+def form_in() -> documents.Form:
     """`json` or `yaml`: what `?format=` says the body is, else what its type says. Raises CallerError, 415."""
     said = request.args.get("format")
     if said is not None:
-        return _form(said)
+        return form(said)
     kind = request.mimetype
     if kind in _YAML:
         return "yaml"
@@ -66,11 +66,11 @@ def form_in() -> str:
     raise unsupported(kind, "application/json or application/yaml")
 
 
-def form_out() -> str:
+def form_out() -> documents.Form:
     """`json` or `yaml`: what `?format=` or else Accept wants. Raises CallerError."""
     said = request.args.get("format")
     if said is not None:
-        return _form(said)
+        return form(said)
     best = request.accept_mimetypes.best_match(["application/json", *sorted(_YAML)], "application/json")
     return "yaml" if best in _YAML else "json"
 
@@ -129,7 +129,8 @@ def unchanged(etag: str) -> bool:
     return wanted.contains_weak(etag.strip('"'))
 
 
-def _form(said: str) -> str:
-    if said not in ("json", "yaml"):
-        raise CallerError(f"format: expected json or yaml, found {said[:40]!r}")
-    return said
+def form(said: str) -> documents.Form:
+    """What `?format=` says. Raises CallerError."""
+    if said == "json" or said == "yaml":
+        return said
+    raise CallerError(f"format: expected json or yaml, found {said[:40]!r}")

@@ -10,8 +10,9 @@ import hmac
 import time
 from base64 import b64decode
 from collections.abc import Callable
+from typing import cast
 
-from flask import Flask, g, request
+from flask import current_app, g, request
 
 from re_core import ports
 from re_core.errors import NotAuthenticated
@@ -63,14 +64,15 @@ class Gate:
         self._known.clear()
 
 
-def install(app: Flask, gate: Gate) -> None:
-    """Ask everybody at the door."""
+def gate() -> Gate:
+    """That of the application that answers this request."""
+    return cast(Gate, current_app.extensions[EXTENSION])
 
-    def ask() -> None:
-        if request.endpoint not in OPEN:
-            g.token = gate.admit(presented())
 
-    app.before_request(ask)
+def ask() -> None:
+    """Ask everybody at the door. Raises NotAuthenticated."""
+    if request.endpoint not in OPEN:
+        g.token = gate().admit(presented())
 
 
 def presented() -> str:

@@ -110,6 +110,8 @@ def unsupported(kind: str, wanted: str) -> UnsupportedMediaType:
 def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, Any], number: str = "") -> Response:
     number = number or _request_id()
     if request.path.startswith(V0):
+        # version 0 knows one status for all that is wrong with a body
+        status = 400 if status == 422 else status
         return _respond(status, _v0_document(status, detail, more), "application/json", number)
     document = {"type": f"urn:release-engine:{reason}", "title": title, "status": status, "detail": detail}
     return _respond(status, {**document, "request_id": number, **more}, "application/problem+json", number)
@@ -117,7 +119,7 @@ def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, A
 
 def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
     """Contract, section 9. What has no shape there is an `error` with a message."""
-    if status in (400, 422):
+    if status == 400:
         told = "; ".join(f"{one['path']}: {one['message']}" for one in more.get("errors", ()))
         return {"status": "bad request", "message": told or detail}
     if status == 404:

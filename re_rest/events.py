@@ -5,7 +5,7 @@ Every event's id is `<entry>.<line>`, the viewer's whole position, so that `Last
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import cast
 
 from flask import Blueprint, Response, current_app, request
@@ -36,7 +36,7 @@ def watch(id: str) -> Response:
     return Response(stream(streams, id, begin), headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
 
 
-def stream(streams: Streams, id: str, seen: Position, ping: float = PING) -> Iterator[bytes]:
+def stream(streams: Streams, id: str, seen: Position, ping: float = PING) -> Generator[bytes, None, None]:
     """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping."""
     with streams.watch(id) as follower:
         while not follower.closed:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re_schemas
 from flask import Blueprint, Response
 
-from re_core import schema
 from re_core.errors import NotFound
 from re_rest.answering import json_answer, page_answer
 
@@ -13,11 +13,11 @@ blueprint = Blueprint("schemas", __name__, url_prefix="/api/v1/schemas")
 
 @blueprint.get("")
 def names() -> Response:
-    return page_answer(sorted(schema.names()), None)
+    return page_answer(sorted(re_schemas.names()), None)
 
 
 @blueprint.get("/<name>")
 def one(name: str) -> Response:
-    if name not in schema.names():
-        raise NotFound(f"there is no schema {name[:60]!r}; there are {', '.join(sorted(schema.names()))}")
-    return json_answer(schema.document(name))
+    if name not in re_schemas.names():
+        raise NotFound(f"there is no schema {name[:60]!r}; there are {', '.join(sorted(re_schemas.names()))}")
+    return json_answer(re_schemas.load(name))

@@ -139,10 +139,8 @@ class Follower:
             history.advance(state, entries)
         lines = self._store.output(self._id, line, RECENT)
         at = Position(state.entry, lines[-1].number if lines else line)
-        if before is not None and not entries:
-            document = before.document
-        else:
-            document = strict_json.dumps(self._document(state, self._id, now))
+        same = None if entries else before
+        document = same.document if same else strict_json.dumps(self._document(state, self._id, now))
         self._quiet = self._quiet + 1 if before is not None and at == before.at else 0
         over = self._is_over(state, now) and len(lines) < RECENT
         return Moment(at, document, state, over), lines

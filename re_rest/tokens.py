@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 
 from re_core.errors import Conflict
 from re_core.usecases import access, keys
@@ -41,5 +41,5 @@ def create() -> Response:
 @blueprint.delete("/<id>")
 def revoke(id: str) -> Response:
     access.revoke(services().store, id)
-    current_app.extensions[auth.EXTENSION].forget()
+    auth.gate().forget()
     return Response(status=204)

@@ -143,11 +143,8 @@ def _formed(document: dict[str, Any]) -> Response:
     return yaml_answer(document, kind="text/yaml") if _form() == "yaml" else json_answer(document)
 
 
-def _form() -> str:
-    form = request.args.get("format", "json").lower()
-    if form not in ("json", "yaml"):
-        raise CallerError(f"format: expected json or yaml, found {form[:40]!r}")
-    return form
+def _form() -> documents.Form:
+    return asking.form(request.args.get("format", "json").lower())
 
 
 def _document(group: str) -> Any:

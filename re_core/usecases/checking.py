@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from re_core import documents, plan, ports, schema
+from re_core import documents, plan, ports, schema, schema_words
 from re_core.errors import BadDocument, Problem
 from re_core.plan import Around, Offers
-from re_core.usecases import parameters, workers
+from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
 
 
@@ -20,7 +20,7 @@ class Checked(NamedTuple):
     warnings: tuple[Problem, ...] = ()
 
 
-def read(data: bytes, form: str, offers: Offers, around: Around) -> Checked:
+def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> Checked:
     """Parse and check; `form` is `json` or `yaml`. Never raises for what is in `data`."""
     try:
         parsed = documents.parse(data, form)
@@ -29,7 +29,7 @@ def read(data: bytes, form: str, offers: Offers, around: Around) -> Checked:
     return check(parsed.value, parsed.position, offers, around)
 
 
-def check(value: Any, position: documents.Position | None, offers: Offers, around: Around) -> Checked:
+def check(value: Any, position: schema.Position | None, offers: Offers, around: Around) -> Checked:
     """Check a document that is parsed already; `position` tells lines and columns of JSON pointers."""
     wrong = schema.problems("playbook", value)
     document = value if isinstance(value, dict) else {}
@@ -83,9 +83,19 @@ def _step_errors(document: Mapping[str, Any], offers: Offers) -> Iterator[Proble
         offer = plan.offer_of(name, offers)
         command = name.partition(":")[0]
         if offer is not None:
-            yield from parameters.problems(path, name, arguments, offer)
-        elif any(known.startswith(command + ":") for known in offers):
-            yield Problem(path, parameters.unknown_subcommand(name, offers))
+            at = path + schema_words.pointer([name])
+            found = schema.parameters_problems(offer.get("parameters") or {}, arguments, at)
+            # a step without arguments may be a bare string, and nothing is inside of that
+            yield from found if arguments else (problem._replace(path=path) for problem in found)
+        elif command in {known.partition(":")[0] for known in offers}:
+            yield Problem(path, _unknown_subcommand(name, offers))
+
+
+def _unknown_subcommand(name: str, offers: Offers) -> str:
+    command, _, subcommand = name.partition(":")
+    known = [offer.partition(":")[2] for offer in offers if offer.startswith(command + ":")]
+    hint = schema_words.suggestion(subcommand, known)
+    return f"the command {command!r} has no step {schema_words.quoted(subcommand)}; {hint}"
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
@@ -97,7 +107,7 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Prob
             yield Problem(path, f"no living worker has registered the command {command!r}")
 
 
-def _placed(problems: list[Problem], position: documents.Position | None) -> Iterator[Problem]:
+def _placed(problems: list[Problem], position: schema.Position | None) -> Iterator[Problem]:
     for problem in problems:
         found = position(problem.path) if position is not None and problem.line is None else None
         yield problem._replace(line=found[0], column=found[1]) if found else problem

@@ -15,4 +15,4 @@ def new_id() -> str:
 
 def plausible(text: str) -> bool:
     """Whether `text` can be an id; no store is asked for what cannot."""
-    return 0 < len(text) <= MAX_ID and text.isascii() and text.isprintable()
+    return 0 < len(text) <= MAX_ID and text.isascii() and text.isprintable() and " " not in text
