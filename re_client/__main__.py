@@ -11,6 +11,7 @@ import click
 from re_client.commands import LazyGroup
 from re_client.errors import BAD_INPUT, DONE, INTERRUPTED, NOT_REACHABLE, ClientError
 from re_client.session import Session
+from re_client.terminal import ReaderGone
 from re_core.errors import CallerError, OperatorError, ReleaseEngineError
 
 EXIT_CODES = """\b
@@ -51,9 +52,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     except (KeyboardInterrupt, click.Abort):
         session.terminal.note("")
         return INTERRUPTED
-    except BrokenPipeError:
+    except ReaderGone:
         _forget_output()
-        return DONE
+        return INTERRUPTED  # not 0: of a deployment that was watched nobody knows how it ended
     except ReleaseEngineError as error:
         session.terminal.error(str(error))
         return _exit_code(error)
@@ -68,7 +69,7 @@ def _exit_code(error: ReleaseEngineError) -> int:
 
 
 def _forget_output() -> None:
-    """Whoever read our output went away, as `head` does: that is no error, and nothing may be written any more."""
+    """Python flushes at its end, and would complain that nobody reads it."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
 

@@ -5,12 +5,10 @@ Must not know any command.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-
 from re_client import shapes
 from re_client.api import Client
 from re_client.errors import BadInput, NotFound
+from re_client.text import suggestion
 
 #: characters from which on the beginning of an id may stand for it
 SHORTEST = 4
@@ -47,12 +45,6 @@ def deployment(client: Client, id: str) -> shapes.Deployment:
         raise BadInput(f"{len(found)} deployments match {id!r}:\n" + "\n".join(f"  {one}" for one in found))
     advice = suggestion(id, ids)
     raise BadInput(f"there is no deployment {id!r}{advice}") if advice else missing
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing."""
-    near: Sequence[str] = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _label(row: shapes.PlaybookRow) -> str:

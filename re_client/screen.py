@@ -84,7 +84,7 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     found.append(_counts(watched))
     if watched.gap:
         found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])
-    return [_cut(row, columns) for row in found[:rows]]
+    return [_cut(row, columns, "…" if unicode else "~") for row in found[:rows]]
 
 
 def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
@@ -202,12 +202,12 @@ def _padded(cell: str, columns: int) -> str:
     return cell + " " * (columns - text.width(cell))
 
 
-def _cut(row: Row, columns: int) -> Row:
+def _cut(row: Row, columns: int, mark: str) -> Row:
     kept: Row = []
     for part, style in row:
         if columns <= 0:
             break
-        fits = text.fitted(part, columns)
+        fits = text.fitted(part, columns, mark)
         kept.append((fits, style))
         columns -= text.width(fits)
     return kept

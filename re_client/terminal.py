@@ -16,6 +16,10 @@ from re_client import text
 from re_client.screen import Row
 
 
+class ReaderGone(Exception):
+    """Whoever read standard output has closed it, as `head` does."""
+
+
 class Terminal:
     """Both streams of one command."""
 
@@ -36,8 +40,11 @@ class Terminal:
 
     def line(self, line: str = "") -> None:
         """A line of data, at once: whoever reads the pipe shall not wait for more."""
-        click.echo(line, self.out, color=self.colors)
-        self.out.flush()
+        try:
+            click.echo(line, self.out, color=self.colors)
+            self.out.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Styled rows."""

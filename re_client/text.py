@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -81,8 +82,8 @@ def width(text: str) -> int:
     return sum(_columns(character) for character in text)
 
 
-def fitted(text: str, columns: int) -> str:
-    """`text`, its end cut off where it is wider than that."""
+def fitted(text: str, columns: int, mark: str = "…") -> str:
+    """`text`, its end cut off where it is wider than that; `mark`, one column wide, says so."""
     if width(text) <= columns:
         return text
     kept, room = [], max(columns - 1, 0)
@@ -91,7 +92,7 @@ def fitted(text: str, columns: int) -> str:
         if room < 0:
             break
         kept.append(character)
-    return "".join(kept) + "…"
+    return "".join(kept) + mark
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -102,6 +103,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
         "  ".join(cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean A or B?`, or nothing."""
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _columns(character: str) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from re_client.errors import BadInput, told
 from re_core import strict_json
 from re_core.errors import BadDocument
+
+if TYPE_CHECKING:
+    from re_core.documents import Form
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -23,7 +26,7 @@ class Source(NamedTuple):
     data: bytes
 
     @property
-    def form(self) -> str:
+    def form(self) -> Form:
         """`json` for a file that is named so, else `yaml`, of which JSON is a part."""
         return "json" if self.name.endswith(".json") else "yaml"
 

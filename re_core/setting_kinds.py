@@ -140,7 +140,8 @@ def masked(value: Any, secret: bool = False) -> Any:
 
 def found(value: Any) -> str:
     """The value itself where it is short and simple, else its kind."""
-    return repr(value) if isinstance(value, int | float | str) and len(str(value)) < 40 else kind(value)
+    simple = isinstance(value, int | float | str) and not isinstance(value, bool)
+    return repr(value) if simple and len(str(value)) < 40 else kind(value)
 
 
 def kind(value: Any) -> str:

@@ -218,8 +218,9 @@ def _against_schema(name: str, value: Any, pointer: str, at: Callable[[str], str
 
 
 def _suggestion(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1) or difflib.get_close_matches(name.lower(), names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    by_lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
 
 def _default_data_dir() -> Path:

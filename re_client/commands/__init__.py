@@ -11,6 +11,8 @@ from typing import cast
 
 import click
 
+from re_client.text import suggestion
+
 #: entry points that are commands
 ENTRY_POINTS = "re_client.commands"
 
@@ -51,6 +53,15 @@ class LazyGroup(click.Group):
             except ImportError as error:
                 return _broken(cmd_name, f"{entry.value} cannot be loaded: {error}")
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As every group does; a name that is not there gets a suggestion."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise click.UsageError(f"there is no command {args[0]!r}{suggestion(args[0], known)}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def _broken(name: str, why: str) -> click.Command:

@@ -22,7 +22,13 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @click.command()
 @click.option("--group", metavar="GROUP", help="Of this group.")
 @click.option("--playbook", metavar="GROUP/NAME", help="Of this playbook.")
-@click.option("--status", "statuses", multiple=True, type=click.Choice(list(DeploymentStatus)), help="In this state.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([one.value for one in DeploymentStatus]),
+    help="In this state.",
+)
 @click.option("--user", metavar="USER", help="Asked for by them.")
 @click.option("--since", "start", metavar="WHEN", help="Created since then: 30m, 12h, 7d, or an RFC 3339 time.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest ones.")

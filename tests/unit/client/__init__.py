@@ -1,0 +1,1 @@
+"""The client and rectl, against a small HTTP server that speaks the API."""

@@ -1,0 +1,58 @@
+"""A watched deployment where nobody sits at a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from re_client import plain, text
+from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent
+from re_client.view import Watched
+from tests.unit.client.documents import deployment, line, step
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of day are shown as UTC has them, wherever the tests run."""
+    monkeypatch.setattr(text, "clock", lambda told: (told or "")[11:19])
+
+
+def _told(*events: Event) -> list[str]:
+    watched = Watched()
+    return [told for event in events for told in plain.lines(watched.feed(event))]
+
+
+def test_every_change_is_one_line() -> None:
+    assert _told(
+        StateEvent(deployment("accepted", step(1, "pending"))),
+        StateEvent(deployment("running", step(1, "dispatched"))),
+        StateEvent(deployment("running", step(1, "started"))),
+        OutputEvent(line(2, "half \x1b[1mdone", step=1)),
+        OutputEvent(line(3, "of nobody", step=None)),
+        GapEvent("gone"),
+        StateEvent(deployment("completed", step(1, "completed", attempt=2, message="fine"))),
+    ) == [
+        "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: accepted",
+        "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: running",
+        "12:00:01 step 1 noop:Do on foo.example.com: waiting",
+        "12:00:01 step 1 noop:Do on foo.example.com: running",
+        "12:00:02 step 1 | half done",
+        "12:00:03 output | of nobody",
+        "connection lost, trying again: gone",
+        "12:00:01 step 1 noop:Do on foo.example.com: completed in 0.5 s (attempt 2): fine",
+    ]
+
+
+def test_thousands_of_steps_that_never_began_are_one_line() -> None:
+    steps = [step(0, "failed", host=None), *(step(n, "skipped") for n in range(1, 9000))]
+    assert _told(StateEvent(deployment("failed", *steps))) == [
+        "12:00:00 step 0 noop:Do: failed in 0.5 s",
+        "steps 1 to 8999: skipped",
+    ]
+
+
+def test_one_or_two_that_never_began_are_named() -> None:
+    steps = [step(0, "failed"), step(1, "skipped"), step(2, "skipped")]
+    assert _told(StateEvent(deployment("failed", *steps)))[1:] == [
+        "step 1 noop:Do on foo.example.com: skipped",
+        "step 2 noop:Do on foo.example.com: skipped",
+    ]

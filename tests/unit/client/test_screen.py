@@ -1,0 +1,162 @@
+"""How a deployment looks on a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from re_client import live, screen, text
+from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent, Step
+from re_client.view import Watched
+from tests.unit.client.documents import deployment, line, step
+
+#: twelve seconds after the made-up deployments begin
+NOW = datetime(2026, 11, 22, 12, 0, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of day are shown as UTC has them, wherever the tests run."""
+    monkeypatch.setattr(text, "day", lambda told: (told or "")[:19].replace("T", " "))
+
+
+def _watched(*events: Event) -> Watched:
+    watched = Watched()
+    for event in events:
+        watched.feed(event)
+    return watched
+
+
+def _plain(rows: Sequence[screen.Row]) -> list[str]:
+    return ["".join(part for part, _ in row).rstrip() for row in rows]
+
+
+def _running(*steps: Step, **more: object) -> StateEvent:
+    return StateEvent(deployment("running", *steps, **more))
+
+
+def test_the_whole_screen_reads_like_this() -> None:
+    watched = _watched(
+        _running(
+            step(0, "completed", name="bigip:OutOfRotation"),
+            step(1, "started", name="command:Run", attempt=2),
+            step(2, "dispatched", host=None, label="look twice", kind="check"),
+            step(3, "pending", name="noop:Do", host="a-long-name.example.com"),
+        ),
+        OutputEvent(line(1, "building", step=1)),
+        OutputEvent(line(2, "still \x1b[31mbuilding", step=1)),
+    )
+    assert _plain(screen.live(watched, NOW, 100, 24)) == [
+        "▶ inception/Simple playbook  running 12 s",
+        "  01DEPLOYMENT, by ann, revision 3, since 2026-11-22 12:00:00",
+        "",
+        "  ✓ completed  bigip:OutOfRotation   foo.example.com          0.5 s",
+        "  ▶ running    command:Run           foo.example.com          11 s  attempt 2",
+        "      | building",
+        "      | still building",
+        "  ○ waiting    noop:Do (look twice)                           10 s",
+        "  · pending    noop:Do               a-long-name.example.com",
+        "  1 pending, 1 waiting, 1 running, 1 completed",
+    ]
+
+
+def test_a_terminal_without_unicode_gets_ascii() -> None:
+    watched = _watched(_running(*(step(n, status) for n, status in enumerate(screen.STEPS))))
+    shown = "\n".join(_plain(screen.live(watched, NOW, 100, 50, unicode=False)))
+    assert shown.isascii()
+
+
+def test_thousands_of_steps_fit_into_any_terminal() -> None:
+    steps = [step(n, "completed" if n < 5000 else "started" if n < 5003 else "pending") for n in range(9000)]
+    events = [OutputEvent(line(n, "x" * 300, step=5000 + n % 3)) for n in range(1, 60)]
+    watched = _watched(_running(*steps), *events, GapEvent("gone"))
+    for rows in (1, 2, 5, 8, 12, 24, 60):
+        for columns in (10, 40, 80, 200):
+            drawn = _plain(screen.live(watched, NOW, columns, rows))
+            assert len(drawn) <= rows
+            assert max(map(text.width, drawn)) <= columns
+
+
+def test_of_thousands_of_steps_the_rest_is_counted() -> None:
+    steps = [step(n, "completed" if n < 5000 else "started" if n < 5001 else "pending") for n in range(9000)]
+    drawn = _plain(screen.live(_watched(_running(*steps)), NOW, 80, 16))
+    assert "    4997 steps before" in drawn
+    assert "    3993 steps behind" in drawn
+    assert drawn[-1] == "  3999 pending, 1 running, 5000 completed"
+
+
+def test_before_the_first_event_it_says_that_it_waits() -> None:
+    assert _plain(screen.live(Watched(), NOW, 80, 24)) == ["waiting for the engine"]
+    assert screen.whole(Watched(), NOW) == []
+    assert screen.summary(Watched(), NOW) == []
+
+
+def test_a_lost_connection_shows() -> None:
+    drawn = _plain(screen.live(_watched(_running(step(0)), GapEvent("reset by peer")), NOW, 80, 24))
+    assert drawn[-1] == "connection lost, trying again: reset by peer"
+
+
+def test_the_summary_of_a_success_is_one_line() -> None:
+    watched = _watched(StateEvent(deployment("completed", step(0, "completed"), step(1, "completed"))))
+    assert _plain(screen.summary(watched, NOW)) == ["✓ completed in 30 s, 2 of 2 steps completed"]
+
+
+def test_the_summary_of_a_failure_says_why_where_and_what_was_printed_last() -> None:
+    steps = [step(0, "completed"), step(1, "failed", name="command:Run", message="exit code 3"), step(2, "skipped")]
+    watched = _watched(
+        StateEvent(deployment("failed", *steps, reason="step 1 failed")),
+        *(OutputEvent(line(n, f"line {n}", step=1)) for n in range(1, 13)),
+    )
+    assert _plain(screen.summary(watched, NOW)) == [
+        "✗ failed after 30 s, 1 of 3 steps completed",
+        "  why: step 1 failed",
+        "  where: step 1 command:Run on foo.example.com: failed, exit code 3",
+        *(f"      | line {n}" for n in range(3, 13)),
+    ]
+
+
+def test_a_status_of_a_newer_engine_is_shown_by_its_name() -> None:
+    drawn = _plain(screen.whole(_watched(StateEvent(deployment("waiting", step(0, "held\x07")))), NOW))
+    assert drawn[0].startswith("• inception/Simple playbook  waiting")
+    assert drawn[3].startswith("  • held\ufffd")
+
+
+def test_nothing_from_outside_reaches_the_terminal_as_it_is() -> None:
+    evil = "\x1b[2Jx\u202e\x07"
+    steps = [step(0, "failed", name=evil, host=evil, label=evil, message=evil), step(1, "started", name=evil)]
+    document = deployment("failed", *steps, reason=evil, playbook=evil, user=evil, group=evil, id=evil)
+    watched = _watched(
+        StateEvent(document), OutputEvent(line(1, evil)), OutputEvent(line(2, evil, step=1)), GapEvent(evil)
+    )
+    rows = [*screen.live(watched, NOW, 200, 50), *screen.whole(watched, NOW), *screen.summary(watched, NOW)]
+    shown = "".join(part for row in rows for part, _ in row)
+    assert not set(shown) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_rich_draws_the_rows_as_they_are_one_line_each() -> None:
+    watched = _watched(
+        _running(step(0, "started", name="noop:Do")), OutputEvent(line(1, "[red]no markup[/red] :smile: " + "x" * 99))
+    )
+    console = Console(width=60, record=True, file=io.StringIO(), force_terminal=True, color_system="standard")
+    live.draw(console, screen.live(watched, NOW, 60, 20))
+    drawn = console.export_text().splitlines()
+    assert drawn[4] == "      | [red]no markup[/red] :smile: xxxxxxxxxxxxxxxxxxxxxx…"
+    assert len(drawn) == 6
+
+
+def test_colour_is_of_the_state() -> None:
+    console = Console(width=60, record=True, file=io.StringIO(), force_terminal=True, color_system="standard")
+    live.draw(console, [screen.step_row(step(0, "failed"), NOW, (7, 15))])
+    assert "\x1b[1;31m  ✗ failed" in console.export_text(styles=True)
+
+
+def test_the_live_view_draws_what_it_watches_and_leaves_the_last_frame() -> None:
+    watched = _watched(_running(step(0, "started")))
+    out = io.StringIO()
+    with live.LiveView(watched, out, lambda: NOW) as view, view.lock:
+        watched.feed(StateEvent(deployment("completed", step(0, "completed"))))
+    assert "✓ completed  noop:Do" in out.getvalue()

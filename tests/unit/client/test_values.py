@@ -1,0 +1,59 @@
+"""Dynamic values of a command line, and the files that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from re_client import values
+from re_client.errors import BadInput
+
+
+def test_what_the_command_line_sets_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("cart: from-file\nhosts: [a]\nleft: 1\n")
+    found = values.dynamic(["cart=b=c", "empty="], ['hosts=["x", 2]'], str(file))
+    assert found == {"cart": "b=c", "empty": "", "hosts": ["x", 2], "left": 1}
+
+
+def test_json_is_read_from_a_file_that_is_named_so(tmp_path: Path) -> None:
+    file = tmp_path / "values.json"
+    file.write_text('{"cart": NaN}')
+    with pytest.raises(BadInput, match="NaN is not JSON"):
+        values.dynamic([], [], str(file))
+
+
+@pytest.mark.parametrize(
+    ("texts", "documents", "why"),
+    [
+        (["cart"], [], "--set 'cart': expected NAME=VALUE"),
+        (["=x"], [], "expected NAME=VALUE"),
+        (["a=1", "a=2"], [], "a is set twice"),
+        (["a=1"], ["a=2"], "a is set twice"),
+        ([], ["a={"], "--set-json 'a={': not JSON"),
+        ([], ["a=word"], "a text needs quotes, or --set"),
+        ([], ['a={"b":1,"b":2}'], "twice"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(texts: list[str], documents: list[str], why: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        values.dynamic(texts, documents, None)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("- a\n", "expected an object"), ("a: [\n", ":2:"), ("a: 1\na: 2\n", ":2:1: ")]
+)
+def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        values.dynamic([], [], str(file))
+    assert str(caught.value).startswith(f"{file}:")
+    assert why in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.yaml: No such file"):
+        values.read(str(tmp_path / "none.yaml"))
