@@ -1,0 +1,122 @@
+"""`rectl up` as a process of its own, to be used and killed by tests. Must not know what a test is about."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+from re_client.api import Client
+
+#: seconds until the engine must answer; a machine that runs many tests at once is slow
+READY = 60.0
+
+#: seconds that the engine gets to stop
+STOP = 30.0
+
+
+def wait_until(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, by looking again and again. Fails with `what` when it does not come."""
+    end = time.monotonic() + seconds
+    pause = 0.005
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+class EngineProcess:
+    """One data directory, and the engine that runs on it now."""
+
+    def __init__(self, directory: Path, settings: str = "") -> None:
+        """`settings` is the text of the settings file."""
+        self.directory = directory
+        self.log = directory / "engine.log"
+        config = directory / "settings.yaml"
+        config.write_text(settings)
+        self.environ = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(directory),
+            "RE_DATA_DIR": str(directory / "data"),
+            "RE_HTTP": "127.0.0.1:0",
+        }
+        if settings:
+            self.environ["RE_CONFIG"] = str(config)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        (self.data / "url").unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(["rectl", "up"], env=self.environ, stdout=log, stderr=log)
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until the engine of this moment answers."""
+        wait_until(f"{self.log} says ready", self._answers, READY)
+
+    def client(self) -> Client:
+        """A client with all rights."""
+        return Client((self.data / "url").read_text().strip(), (self.data / "token").read_text().strip())
+
+    def run(self, *words: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """`rectl` with these words, as a user on this machine."""
+        environ = {**self.environ, **(more or {})}
+        return subprocess.run(["rectl", *words], env=environ, capture_output=True, text=True, check=False, timeout=120)
+
+    def worker(self) -> psutil.Process | None:
+        """gunicorn's worker, which is the engine."""
+        assert self.process is not None
+        try:
+            return next(iter(psutil.Process(self.process.pid).children()), None)
+        except psutil.NoSuchProcess:
+            return None
+
+    def kill_master(self) -> None:
+        """kill -9 of the process that was started, and wait until all of it is gone."""
+        assert self.process is not None
+        worker = self.worker()
+        self.process.kill()
+        self.process.wait(STOP)
+        if worker is not None:
+            worker.wait(STOP)
+
+    def kill_everything(self) -> None:
+        """kill -9 of the process that was started and of the engine under it, at once, as when a machine dies."""
+        assert self.process is not None
+        worker = self.worker()
+        self.process.kill()
+        if worker is not None:
+            worker.kill()
+            worker.wait(STOP)
+        self.process.wait(STOP)
+
+    def kill_worker(self) -> None:
+        """kill -9 of the engine under the process that was started, which then starts another."""
+        worker = self.worker()
+        (self.data / "url").unlink(missing_ok=True)
+        if worker is not None:
+            worker.kill()
+
+    def stop(self) -> int:
+        """TERM; the exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the engine ended: {self.log.read_text()[-3000:]}"
+        return (self.data / "url").exists()
