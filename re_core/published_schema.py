@@ -53,7 +53,7 @@ class _Taming:
 
 def _is_type(value: object) -> bool:
     many = value if isinstance(value, list) else [value]
-    return bool(many) and all(isinstance(one, str) and one in _TYPES for one in many)
+    return bool(many) and _is_names(many) and _TYPES.issuperset(many)
 
 
 def _is_number(value: object) -> bool:
@@ -65,7 +65,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(one, str) for one in value) and len(set(value)) == len(value)
 
 
 #: keyword -> is its value one that jsonschema can use; a keyword with another value is left out

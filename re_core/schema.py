@@ -72,7 +72,7 @@ def explained(errors: Iterable[ValidationError], at: str = "") -> list[Problem]:
         for path, message in words.explain(error):
             first.setdefault(path, message)
     # indexes as numbers, so that item 10 follows item 9
-    order = sorted(first, key=lambda path: [(isinstance(part, str), str(part).zfill(9)) for part in path])
+    order = sorted(first, key=lambda path: [(0, one, "") if isinstance(one, int) else (1, 0, one) for one in path])
     return [Problem(at + words.pointer(path), first[path]) for path in order[:MAX_PROBLEMS]]
 
 
