@@ -10,6 +10,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -43,12 +44,29 @@ class SmtpLink:
         self._smtp: smtplib.SMTP | None = None
         self._used = 0.0
         self._closed = False
+        self._busy = threading.Lock()
 
     def send(self, recipients: Sequence[str], mail: bytes) -> Mapping[str, Answer]:
         """Hand over one mail; the answers for those whom it will not reach, none when the server took it for all.
 
         Raises OSError or UnicodeError when the connection fails; the mail may have been taken nevertheless.
         """
+        with self._busy:
+            return self._send(recipients, mail)
+
+    def close(self) -> None:
+        """Cut the connection, also under a `send` in another thread; nothing is sent any more."""
+        self._closed = True
+        smtp = self._smtp
+        if smtp and smtp.sock:
+            with contextlib.suppress(OSError):
+                # Of the plain socket: an SSLSocket's own shutdown() would forget its TLS under the thread that uses it.
+                socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
+        if self._busy.acquire(timeout=self._settings.timeout):
+            self._drop()
+            self._busy.release()
+
+    def _send(self, recipients: Sequence[str], mail: bytes) -> Mapping[str, Answer]:
         smtp = self._ready()
         options: tuple[str, ...] = ()
         if not all(map(str.isascii, recipients)):
@@ -67,24 +85,19 @@ class SmtpLink:
         self._used = self._clock()
         return _answers(refused)
 
-    def close(self) -> None:
-        """Cut the connection, also under a `send` in another thread; nothing is sent any more."""
-        self._closed = True
-        smtp = self._smtp
-        if smtp and smtp.sock:
-            with contextlib.suppress(OSError):
-                smtp.sock.shutdown(socket.SHUT_RDWR)
-            smtp.close()
-
     def _ready(self) -> smtplib.SMTP:
         if self._closed:
             raise ConnectionAbortedError("the mail handler is closed")
         if self._smtp and (self._clock() - self._used > self._settings.idle or not _lives(self._smtp)):
-            self._smtp.close()
-            self._smtp = None
+            self._drop()
         if self._smtp is None:
             self._smtp = self._open()
         return self._smtp
+
+    def _drop(self) -> None:
+        if self._smtp:
+            self._smtp.close()
+            self._smtp = None
 
     def _open(self) -> smtplib.SMTP:
         to = self._settings
