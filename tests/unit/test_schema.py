@@ -123,6 +123,16 @@ def test_a_group_has_no_invisible_character(category: str) -> None:
     assert message == f'expected a group without control or invisible characters, found "a\\u{ord(character):04x}b"'
 
 
+@pytest.mark.parametrize("name", ["Release the frobber 🚀", "می\u200cخواهم", "a/b: c"])
+def test_an_honest_name_is_stored(name: str) -> None:
+    assert told(name=name) == {}
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "turned \u202e round", " a", "a\u00a0", 5, "a" * 201])
+def test_a_name_is_one_line_that_reads_as_it_is(name: object) -> None:
+    assert list(told(name=name)) == ["/name"]
+
+
 @pytest.mark.parametrize(
     "host", ["a b", "a\tb", "a\u00a0b", "a\u200bb", "\ufeffa", "a\x00", "", "-a", "a" * 256, "a\n"]
 )
