@@ -1,0 +1,64 @@
+"""Which adapters the suites run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from re_core.ports import Bus, Store
+from tests.contract.places import BusPlace, EmbeddedPlace, SqlitePlace, StorePlace
+
+
+def _store_place(kind: str, directory: Path) -> StorePlace:
+    places = {"sqlite": SqlitePlace}
+    return places[kind](directory)
+
+
+def _bus_place(kind: str, directory: Path) -> BusPlace:
+    return EmbeddedPlace(SqlitePlace(directory) if kind == "embedded on sqlite" else None)
+
+
+@pytest.fixture(params=["sqlite"])
+def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
+    """Every store."""
+    place = _store_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def store(store_place: StorePlace) -> Store:
+    """An empty store."""
+    return store_place.open()
+
+
+@pytest.fixture(params=["embedded", "embedded on sqlite"])
+def bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
+    """Every bus."""
+    place = _bus_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def bus(bus_place: BusPlace) -> Bus:
+    """A bus with nothing on it."""
+    return bus_place.open()
+
+
+@pytest.fixture(params=["embedded on sqlite"])
+def lasting_bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
+    """Every bus that has somewhere to keep what must outlive a process."""
+    place = _bus_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def mailbox_place(tmp_path: Path) -> Iterator[SqlitePlace]:
+    """The store that is a mailbox too, with a clock that the test moves."""
+    place = SqlitePlace(tmp_path)
+    yield place
+    place.close()

@@ -1,0 +1,92 @@
+"""Where the adapters under test live. A new adapter is one more class here and one more name in conftest.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.sqlite import SqliteStore
+from re_core.ports import Bus, Mailbox, Store
+
+#: seconds to wait for what must come
+SOON = 10.0
+#: seconds to wait for what must not come
+NEVER = 0.05
+
+
+class FakeClock:
+    """Time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.milliseconds = 1_000_000
+
+    def now(self) -> int:
+        return self.milliseconds
+
+    def monotonic(self) -> float:
+        return self.milliseconds / 1000
+
+
+class StorePlace(Protocol):
+    """Opening it again finds what was stored; several may be open at once."""
+
+    def open(self) -> Store: ...
+
+    def close(self) -> None:
+        """Close all that were opened."""
+        ...
+
+
+class BusPlace(Protocol):
+    """Opening it again, after a close, finds what outlives a process. One bus at a time, by any number of threads."""
+
+    def open(self) -> Bus: ...
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let messages grow old."""
+        ...
+
+    def close(self) -> None:
+        """Close all that were opened."""
+        ...
+
+
+class SqlitePlace:
+    """A file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "contract.db"
+        self.clock = FakeClock()
+        self._opened: list[SqliteStore] = []
+
+    def open(self) -> SqliteStore:
+        self._opened.append(SqliteStore(self.path, self.clock))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for store in self._opened:
+            store.close()
+
+
+class EmbeddedPlace:
+    """A bus in this process, with or without a file behind it."""
+
+    def __init__(self, stores: SqlitePlace | None) -> None:
+        self._clock = stores.clock if stores else FakeClock()
+        self._stores = stores
+        self._opened: list[EmbeddedBus] = []
+
+    def open(self) -> EmbeddedBus:
+        mailbox: Mailbox | None = self._stores.open() if self._stores else None
+        self._opened.append(EmbeddedBus(mailbox, self._clock, self._clock.monotonic))
+        return self._opened[-1]
+
+    def pass_time(self, milliseconds: int) -> None:
+        self._clock.milliseconds += milliseconds
+
+    def close(self) -> None:
+        for bus in self._opened:
+            bus.close()
+        if self._stores:
+            self._stores.close()
