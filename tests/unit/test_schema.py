@@ -123,7 +123,7 @@ def test_a_group_has_no_invisible_character(category: str) -> None:
     assert message == f'expected a group without control or invisible characters, found "a\\u{ord(character):04x}b"'
 
 
-@pytest.mark.parametrize("name", ["Release the frobber 🚀", "می\u200cخواهم", "a/b: c"])
+@pytest.mark.parametrize("name", ["Release the frobber 🚀", "क्\u200dष", "a/b: c"])
 def test_an_honest_name_is_stored(name: str) -> None:
     assert told(name=name) == {}
 
