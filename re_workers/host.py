@@ -89,10 +89,13 @@ class WorkerHost:
         for handler in self._handlers:
             handler.close()
 
+    def running(self) -> list[str]:
+        """The attempts that have begun and not ended."""
+        return [attempt for consumer in self._consumers for attempt in consumer.running()]
+
     def heartbeat(self) -> None:
         """Tell the core who lives here, what it offers and what it runs."""
-        running = [attempt for consumer in self._consumers for attempt in consumer.running()]
-        body = encode({**self._about, "running": running})
+        body = encode({**self._about, "running": self.running()})
         id = f"{self.identity}/heartbeat/{next(self._beats)}"
         try:
             self._bus.publish([Message("heartbeat", body, id, app_id=APP, expires=HEARTBEAT_LIFE)])

@@ -21,6 +21,9 @@ IDLE = 5.0
 #: seconds between two tries where the bus is away: at first, and at most
 BACKOFF, MAX_BACKOFF = 0.1, 5.0
 
+#: seconds between two turns without work; a bus that was closed lets none of them wait
+BREATH = 0.02
+
 #: seconds between two looks at a stopping consumer
 LOOK = 0.2
 
@@ -83,9 +86,12 @@ class Loop:
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            failures = 0 if self._turn(IDLE) else failures + 1
+            handled = self._turn(IDLE)
+            failures = failures + 1 if handled is None else 0
             if failures:
                 self._stop.wait(min(MAX_BACKOFF, BACKOFF * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
+            elif not handled:
+                self._stop.wait(BREATH)
         self._turning.drain()
         self._until(self._deadline)
         self._turning.abandon("the worker is stopping")
@@ -95,14 +101,14 @@ class Loop:
     def _until(self, deadline: float) -> None:
         while not self._turning.idle and time.monotonic() < deadline:
             if not self._turn(LOOK):
-                time.sleep(LOOK)
+                time.sleep(BREATH)
 
-    def _turn(self, timeout: float) -> bool:
+    def _turn(self, timeout: float) -> int | None:
+        """What the turn says; None where it raised."""
         try:
-            self._turning.turn(timeout)
-            return True
+            return self._turning.turn(timeout)
         except ReleaseEngineError as error:
             _log.warning("%s waits: %s", self._thread.name, error, extra={"action": "bus_away"})
         except Exception:
             _log.exception("%s failed", self._thread.name, extra={"action": "loop_error"})
-        return False
+        return None
