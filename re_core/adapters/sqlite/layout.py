@@ -102,7 +102,7 @@ def examine(connection: sqlite3.Connection, path: str) -> int:
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Lead the file from this layout to the newest one, within the caller's transaction."""
+    """Lead the file from this layout to the newest one, within the caller's transaction; its number is written in any case."""
     for number in range(version, len(STEPS)):
         for statement in _statements(STEPS[number]):
             connection.execute(statement)

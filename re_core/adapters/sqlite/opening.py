@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from re_core.adapters.sqlite.failures import told
-from re_core.adapters.sqlite.layout import STEPS, examine, migrate
+from re_core.adapters.sqlite.layout import examine, migrate
 from re_core.errors import StoreRefused
 
 #: bytes up to which the whole file is checked at every start; larger ones would delay it (about 200 MB/s)
@@ -69,12 +69,11 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT}")
-    # Also where nothing is to do: a file that cannot be written says so now, not at the first deployment.
+    # Also where no step is left to do: a file that cannot be written says so now, not at the first deployment. BEGIN
+    # alone would not say it, SQLite begins a transaction that only reads there.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = examine(connection, path)
-        if version < len(STEPS):
-            migrate(connection, version)
+        migrate(connection, examine(connection, path))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
