@@ -12,7 +12,7 @@ from re_workers.notify.handler import Handler, Notice, Undeliverable
 from re_workers.notify.irc import IrcHandler
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from re_workers.notify.steps import Shared
-from re_workers.registry import built_in, installed, load_directory
+from re_workers.registry import built_in, installed, load_directory, together
 from re_workers.sdk import Worker
 
 
@@ -48,4 +48,4 @@ def workers(settings: Settings, identity: str, transports: Sequence[Handler]) ->
     found = [*built_in(identity, transports), *installed()]
     if settings.workers_dir.is_dir():
         found.extend(load_directory(settings.workers_dir))
-    return found
+    return together(found)
