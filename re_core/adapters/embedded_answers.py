@@ -22,9 +22,6 @@ class Answers:
         self._numbers = itertools.count(1)
         self._waiting: dict[str, SimpleQueue[Message | None]] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._waiting
-
     def expect(self) -> str:
         """A new name to reply to."""
         name = f"{PREFIX}{next(self._numbers)}"
