@@ -74,13 +74,13 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     window = watched.window(room)
     found = [*head(document, now, unicode), []]
     if window.before:
-        found.append([(f"    {window.before} steps before", "dim")])
+        found.append([(f"    {window.before} more before", "dim")])
     widths = _widths(window.steps)
     for step in window.steps:
         found.append(step_row(step, now, widths, unicode))
         found += [[("      | ", "dim"), (line, "")] for line in tails.get(step["number"], ())]
     if window.behind:
-        found.append([(f"    {window.behind} steps behind", "dim")])
+        found.append([(f"    {window.behind} more behind", "dim")])
     found.append(_counts(watched))
     if watched.gap:
         found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])

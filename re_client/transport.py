@@ -129,7 +129,7 @@ def _refuse(response: httpx2.Response) -> NoReturn:
     )
     errors = document.get("errors")
     raise kind(
-        f"{text}; {advice}" if advice else text,
+        f"{text.rstrip('.')}; {advice}" if advice else text,
         status,
         str(document.get("type", "")),
         [_read_problem(one) for one in errors if isinstance(one, dict)] if isinstance(errors, list) else [],

@@ -74,9 +74,10 @@ def test_nobody_there_exits_3(rectl: Rectl) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 503])
 def test_not_let_in_exits_3_and_says_what_to_do(engine: FakeEngine, rectl: Rectl, status: int) -> None:
-    engine.on("GET /api/v1/groups", problem(status, "no"))
+    engine.on("GET /api/v1/groups", problem(status, "No."))
     ran = rectl("groups")
     assert ran.code == 3
+    assert ran.err.startswith("rectl: No; " if status != 503 else "rectl: No.")
     assert ("token" in ran.err) == (status != 503)
 
 

@@ -84,8 +84,8 @@ def test_thousands_of_steps_fit_into_any_terminal() -> None:
 def test_of_thousands_of_steps_the_rest_is_counted() -> None:
     steps = [step(n, "completed" if n < 5000 else "started" if n < 5001 else "pending") for n in range(9000)]
     drawn = _plain(screen.live(_watched(_running(*steps)), NOW, 80, 16))
-    assert "    4997 steps before" in drawn
-    assert "    3993 steps behind" in drawn
+    assert "    4997 more before" in drawn
+    assert "    3993 more behind" in drawn
     assert drawn[-1] == "  3999 pending, 1 running, 5000 completed"
 
 
