@@ -24,6 +24,7 @@ ROWS, MOST_ROWS = 50, 1000
 #: numbers above it are no numbers of ours, and some stores cannot take them
 LARGEST = 2**53
 
+_FORMS: Mapping[str, documents.Form] = {"json": "json", "yaml": "yaml"}
 _JSON = frozenset({"application/json"})
 _YAML = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 
@@ -131,6 +132,6 @@ def unchanged(etag: str) -> bool:
 
 def form(said: str) -> documents.Form:
     """What `?format=` says. Raises CallerError."""
-    if said == "json" or said == "yaml":
-        return said
-    raise CallerError(f"format: expected json or yaml, found {said[:40]!r}")
+    if said not in _FORMS:
+        raise CallerError(f"format: expected json or yaml, found {said[:40]!r}")
+    return _FORMS[said]

@@ -1,0 +1,30 @@
+"""The front end before a real core with real workers, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from re_core import bootstrap
+from re_core.settings import load
+from re_rest.app import close_streams
+from tests.unit.rest.house import House
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house in which a core lives; the tests of one module share it."""
+    settings = load({"RE_DATA_DIR": str(tmp_path_factory.mktemp("engine"))})
+    store = bootstrap.open_store(settings)
+    house = House(store)
+    failures: list[Exception] = []
+    core = bootstrap.Core(settings, house.bus, store, house.clock, failures.append)
+    core.recover()
+    core.start()
+    yield house
+    close_streams(house.app)
+    core.stop(10)
+    house.bus.close()
+    store.close()
+    assert failures == []
