@@ -140,9 +140,10 @@ class IrcClient:
             extra={"action": "irc-disconnected"},
         )
         until = self._clock() + seconds
+        self._fail_all(error)
         while (left := until - self._clock()) > 0:
-            self._fail_all(error)
             self._bell.wait(None, left)
+            self._fail_all(error)
 
     def _fail_all(self, error: OSError) -> None:
         while self._jobs:

@@ -55,6 +55,7 @@ class IrcLink:
         self._joined: set[str] = set()
         self._heed: dict[str, Callable[[Line], None]] = {
             "PING": lambda said: self._write(line("PONG", split(said.text, _MAX_TOKEN)[0])),
+            "ERROR": self._on_error,
             "001": self._on_welcome,
             "NICK": self._on_nick,
             "JOIN": self._on_join,
@@ -152,6 +153,9 @@ class IrcLink:
             self._socket.sendall(raw)
         finally:
             self._socket.setblocking(False)
+
+    def _on_error(self, said: Line) -> None:
+        raise ConnectionResetError(f"the server ends the connection: {one_line(said.text)}")
 
     def _on_welcome(self, said: Line) -> None:
         self.nick = said.param(0) or self.nick

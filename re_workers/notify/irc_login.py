@@ -40,7 +40,7 @@ class Login:
             "AUTHENTICATE": self._answer_challenge,
             "903": self._accepted,
             **dict.fromkeys(("432", "433", "436", "437"), self._next_nick),
-            **dict.fromkeys(("464", "465", "902", "904", "905", "906", "908", "ERROR"), self._refuse),
+            **dict.fromkeys(("464", "465", "902", "904", "905", "906", "908"), self._refuse),
         }
 
     def begin(self) -> list[bytes]:

@@ -92,8 +92,7 @@ def test_a_long_password_is_sent_in_chunks_and_a_full_last_chunk_is_followed_by_
         ([b":s CAP * LS :sasl", b":s CAP * ACK :sasl", b"AUTHENTICATE Y2hhbGxlbmdl"], "challenge"),
         ([b":s 904 re :SASL authentication failed"], "904 SASL authentication failed"),
         ([b":s 908 re PLAIN :are available"], "908"),
-        ([b":s 464 re :Password incorrect"], "464 Password incorrect"),
-        ([b"ERROR :Closing \x1blink"], "ERROR Closing \\\\x1blink"),
+        ([b":s 464 re :Password \x1bincorrect"], r"464 Password \\x1bincorrect"),
     ],
 )
 def test_a_login_that_cannot_be_as_asked_is_refused(lines: list[bytes], why: str) -> None:
