@@ -31,6 +31,7 @@ MaxConnections = 0
 MaxConnectionsIP = 0
 MaxJoins = 0
 MaxNickLength = 30
+MaxPenaltyTime = 0
 
 [Options]
 DNS = no
