@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, request
+from gunicorn.workers.gthread import ThreadWorker
 
 from re_core.settings import load
 from re_up.server import Server
@@ -37,6 +38,8 @@ def commits(batches: Sequence[int], size: int) -> float:
 
 class ConstantServer(Server):
     """The engine's gunicorn with Flask answering a constant: no engine behind it."""
+
+    worker = ThreadWorker
 
     def load(self) -> Any:
         app = Flask("bare")

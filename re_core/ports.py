@@ -162,8 +162,9 @@ class Page(NamedTuple):
 
 
 class ViewFilter(NamedTuple):
-    """Which deployments to list; None and empty mean all."""
+    """Which deployments to list. Empty means all."""
 
+    #: None means all; an empty tuple is nobody's, and finds nothing
     groups: tuple[str, ...] | None = None
     playbook_id: str = ""
     statuses: tuple[DeploymentStatus, ...] = ()

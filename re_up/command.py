@@ -10,11 +10,8 @@ from pathlib import Path
 import click
 
 from re_core import logs
-from re_core.errors import OperatorError, ReleaseEngineError
+from re_core.errors import OperatorError
 from re_core.settings import Settings, load
-
-#: how the engine ends when it cannot begin: the user must change something (interfaces: exit codes)
-BAD = 2
 
 
 @click.command()
@@ -32,15 +29,7 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
         environ["RE_HTTP"] = http
     if data_dir is not None:
         environ["RE_DATA_DIR"] = str(data_dir)
-    try:
-        settings = load(environ)
-        _serve(settings, quiet)
-    except OperatorError as error:
-        click.echo(f"rectl up: {error}", err=True)
-        sys.exit(BAD)
-    except ReleaseEngineError as error:
-        click.echo(f"rectl up: {error}", err=True)
-        sys.exit(1)
+    _serve(load(environ), quiet)
 
 
 def _serve(settings: Settings, quiet: bool) -> None:

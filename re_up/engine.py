@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
 from re_core.settings import Settings
 from re_rest.services import Services
+from re_up.aftermath import Unfinished
 from re_up.lock import DirectoryLock
 from re_up.parts import handlers, workers
 from re_up.tokens import ensure_token
@@ -21,6 +23,10 @@ from re_workers.steps.orphans import end_orphans
 
 #: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
 PREDECESSOR = 40.0
+
+#: seconds that a thread may keep the interpreter while others wait for it: the core's batches and the requests
+#: share it, and at Python's 5 ms each hand-over costs either of them more than its work
+SWITCH = 0.001
 
 #: seconds in which the engine's own workers must have registered
 REGISTRATION = 10.0
@@ -37,12 +43,13 @@ class Engine:
         self._lock = DirectoryLock(settings.data_dir, "engine.lock")
         self._lock.acquire(f"the engine with process id {os.getpid()}", PREDECESSOR)
         identity = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
-        # before their steps are called lost: what a killed engine started must not go on behind the new one's back
-        ended = end_orphans(identity)
-        if ended:
-            _log.warning("ended %d processes that a killed engine had left", ended, extra={"action": "end_orphans"})
+        sys.setswitchinterval(SWITCH)
         self.clock = bootstrap.system_clock()
         self.store = bootstrap.open_store(settings)
+        # before their steps are called lost: what a killed engine started must not go on behind the new one's back
+        ended = end_orphans(identity, Unfinished(self.store))
+        if ended:
+            _log.warning("ended processes of a killed engine: %s", ended, extra={"action": "end_orphans"})
         self.bus = bootstrap.open_bus(settings, self.store)
         self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal)
         transports = handlers(settings)

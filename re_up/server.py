@@ -42,6 +42,9 @@ class StreamingWorker(ThreadWorker):
 class Server(BaseApplication):
     """gunicorn's master and its one worker."""
 
+    #: the kind of worker
+    worker: type[ThreadWorker] = StreamingWorker
+
     def __init__(self, settings: Settings, on_ready: Callable[[str], None]) -> None:
         """`on_ready` hears, in the worker, the URL under which the engine answers from now on."""
         self._settings = settings
@@ -55,7 +58,7 @@ class Server(BaseApplication):
         chosen: dict[str, Any] = {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": 1,
-            "worker_class": StreamingWorker,
+            "worker_class": self.worker,
             "threads": self._settings.http_threads,
             "timeout": 0,
             "graceful_timeout": REQUESTS,

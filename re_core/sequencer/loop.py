@@ -25,6 +25,7 @@ from re_core.sequencer.cache import Cache, Known
 from re_core.sequencer.creation import admit
 from re_core.sequencer.intake import read_word
 from re_core.sequencer.outgoing import messages_of
+from re_core.sequencer.rows import Rows
 from re_core.sequencer.work import Item, Work, advance_all
 from re_core.state import State, fold
 
@@ -46,6 +47,7 @@ class Sequencer:
         self._identity = identity
         self._batches = 0
         self._cache = Cache()
+        self._rows = Rows(store)
         #: events that came of publishing: dispatches that found no queue
         self._own: list[tuple[str, Item]] = []
         self._subscription = bus.subscribe((m.JOB_CREATE, *m.reply_queues()), BATCH * 4)
@@ -56,7 +58,8 @@ class Sequencer:
         Raises StoreUnavailable or BusUnavailable after it gave the deliveries back: nothing is lost, try again later.
         """
         own = self._own
-        deliveries = self._subscription.take(BATCH, 0 if own else timeout)
+        self._rows.write_overdue(self._clock.now())
+        deliveries = self._subscription.take(BATCH, 0 if own else self._rows.patience(timeout))
         if not deliveries and not own:
             return 0
         self._batches += 1
@@ -66,6 +69,7 @@ class Sequencer:
             self._carry_out(batch)
         except (StoreUnavailable, BusUnavailable):
             self._cache.clear()  # what it holds may be ahead of the journal
+            self._rows.forget()
             self._own = own
             self._subscription.requeue(_open(batch, deliveries))
             raise
@@ -209,10 +213,11 @@ class Sequencer:
         if overdue:
             self._store.write_views(overdue)
         for work, _ in batch.done:
-            self._keep(work)
+            self._keep(work, batch.now)
 
-    def _keep(self, work: Work) -> None:
+    def _keep(self, work: Work, now: int) -> None:
         state = work.known.state
+        self._rows.note(work.known, now, changed=bool(work.records))
         for reason in work.refusals:
             _log.info(
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}

@@ -1,0 +1,50 @@
+"""Rows of the list that are behind their deployment, written once a second for all. Must not know why they are behind."""
+
+from __future__ import annotations
+
+from re_core.deadlines import due_at
+from re_core.ports import Views
+from re_core.sequencer.cache import Known
+from re_core.state import view_of
+
+#: milliseconds that a row may be behind, so that a list is at most a second late (interfaces: REST)
+BEHIND = 800
+
+
+class Rows:
+    """Deployments whose row does not say what their journal says. One thread."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._behind: dict[str, Known] = {}
+        #: when the first of them fell behind
+        self._since = 0
+
+    def note(self, known: Known, now: int, changed: bool) -> None:
+        """The deployment was handled at `now`; its row was written then if `known.view_at` says so."""
+        deployment = known.state.deployment
+        if known.view_at == now:
+            self._behind.pop(deployment, None)
+        elif changed:
+            if not self._behind:
+                self._since = now
+            self._behind[deployment] = known
+
+    def patience(self, timeout: float) -> float:
+        """Seconds that may be waited for news, `timeout` at most."""
+        return min(timeout, BEHIND / 1000) if self._behind else timeout
+
+    def write_overdue(self, now: int) -> None:
+        """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
+        if not self._behind or 0 <= now - self._since < BEHIND:
+            return
+        rows = []
+        for known in self._behind.values():
+            known.view_at, known.view_due = now, due_at(known.state, now)
+            rows.append(view_of(known.state, known.view_due))
+        self._views.write_views(rows)
+        self._behind.clear()
+
+    def forget(self) -> None:
+        """What is in memory may be ahead of the journal: the rows are written when the events come again."""
+        self._behind.clear()
