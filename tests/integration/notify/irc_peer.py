@@ -49,6 +49,12 @@ class Peer:
         """Answer the PING that was heard last."""
         self.say(f":irc.test PONG irc.test {self._ping.removeprefix('PING ')}")
 
+    def take(self) -> list[str]:
+        """The lines before the next PING, which is answered: the server has taken them."""
+        lines = self.hear_until_ping()
+        self.pong()
+        return lines
+
     def say(self, *lines: str) -> None:
         """Say lines as they are."""
         self.socket.sendall("".join(f"{line}\r\n" for line in lines).encode())
@@ -83,6 +89,12 @@ class Door:
             connection = self._tls.wrap_socket(connection, server_side=True)
         peer = Peer(connection)
         self._peers.append(peer)
+        return peer
+
+    def let_in(self) -> Peer:
+        """The next client, logged in as `re`."""
+        peer = self.accept()
+        peer.let_in()
         return peer
 
     def close(self) -> None:
