@@ -1,0 +1,150 @@
+"""Writes what in docs/reference is made from the code: python tools/reference.py
+
+`rectl.md` is the help of every command; in `settings.md` and `rest.md` the tables between two marks. A test holds the
+files to what this makes. Must not know what any command or setting is for: their help and comments say it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from re_client.__main__ import cli
+from re_core import errors, settings
+from re_rest import routes
+from re_rest.errors import status_of
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+
+#: settings of which the page itself tells more
+TOLD_BELOW = ("email", "irc", "pre_deploy_check", "post_deploy_action", "phase_notification", "triggers")
+
+#: columns of the help
+COLUMNS = 100
+
+#: what stands in `settings.md` for a default that depends on the machine
+FILLED_IN = {
+    "data_dir": "the platform's user data directory, `release-engine` in it",
+    "store_url": "`sqlite:///<data_dir>/release-engine.db`",
+    "workers_dir": "`<data_dir>/workers`",
+}
+
+_COMMENT = re.compile(r"    #: (.*)\n    (\w+): ")
+
+
+def rectl() -> str:
+    """The page of all commands."""
+    head = (
+        "# rectl\n\n"
+        "The help of every command, as `--help` prints it. This page is made by `tools/reference.py`.\n\n"
+        "Data goes to standard output, everything else to standard error. There is no colour and no motion where the\n"
+        "output is not a terminal, where `NO_COLOR` is set or where `TERM` is `dumb`. "
+        "[Exit codes](exit-codes.md) are the same\nfor all commands.\n"
+    )
+    return head + "".join(_pages(cli, "rectl", None))
+
+
+def settings_table() -> str:
+    """A row per setting: in the environment, in the file, default, meaning."""
+    told = {name: text for text, name in _COMMENT.findall(inspect.getsource(settings.Settings))}
+    rows = ["| variable | in the file | default | what it is |", "| --- | --- | --- | --- |"]
+    for field in dataclasses.fields(settings.Settings):
+        if field.metadata:
+            rows.append(_setting(field, "see below" if field.name in TOLD_BELOW else _escaped(told[field.name])))
+    return "\n".join(rows)
+
+
+def routes_table() -> str:
+    """A row per route."""
+    rows = ["| route | | answers | problems |", "| --- | --- | --- | --- |"]
+    for route in (*routes.V1, *routes.OPEN, *routes.V0):
+        answers = ", ".join(str(status) for status in route.answers)
+        fails = ", ".join(str(status) for status in sorted(route.fails))
+        rows.append(f"| `{route.method.upper()} {route.path}` | {route.summary} | {answers} | {fails} |")
+    return "\n".join(rows)
+
+
+def problems_table() -> str:
+    """A row per kind of problem that has a class of its own."""
+    rows = ["| type | status | title |", "| --- | --- | --- |"]
+    for kind in dict.fromkeys(_kinds(errors.ReleaseEngineError)):
+        title = " ".join((kind.__doc__ or "").split()).rstrip(".")
+        rows.append(f"| `urn:release-engine:{kind.reason}` | {status_of(kind.__new__(kind))} | {title} |")
+    return "\n".join(rows)
+
+
+#: page and mark -> what stands there
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("settings.md", "settings"): settings_table,
+    ("rest.md", "routes"): routes_table,
+    ("rest.md", "problems"): problems_table,
+}
+
+
+def pages() -> dict[str, str]:
+    """Name of a page -> its text as it should be."""
+    found = {"rectl.md": rectl()}
+    for (page, mark), make in TABLES.items():
+        text = found.get(page) or (REFERENCE / page).read_text()
+        begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"
+        if begin not in text or end not in text:
+            raise SystemExit(f"{page} has no place for {mark}")
+        before, rest = text.split(begin)
+        found[page] = f"{before}{begin}{make()}\n{end}{rest.split(end)[1]}"
+    return found
+
+
+def _pages(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=COLUMNS, **command.context_settings
+    )
+    yield f"\n## {context.command_path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            found = command.get_command(context, sub)
+            if found is not None:
+                yield from _pages(found, sub, context)
+
+
+def _setting(field: dataclasses.Field[object], told: str) -> str:
+    name = field.name.upper() if field.metadata["schema"] else field.name
+    variable = f"`{settings.PREFIX}{field.name.upper()}`" if field.metadata["scalar"] else "only in the file"
+    default = FILLED_IN.get(field.name) or _default(field.default)
+    return f"| {variable} | `{name}` | {default} | {told} |"
+
+
+def _escaped(text: str) -> str:
+    """Outside of code, Markdown would take <…> for HTML."""
+    return re.sub(r"<data dir>(\S*?)(,|;| |$)", r"`<data_dir>\1`\2", text)
+
+
+def _default(value: object) -> str:
+    if value in ("", None, ()) or value is dataclasses.MISSING:
+        return "none"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _kinds(base: type[errors.ReleaseEngineError]) -> Iterator[type[errors.ReleaseEngineError]]:
+    """Those of the core: the client's own errors never leave the client."""
+    for kind in base.__subclasses__():
+        if kind.__module__ == base.__module__:
+            if "reason" in vars(kind):
+                yield kind
+            yield from _kinds(kind)
+
+
+def main() -> int:
+    """Write the pages."""
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
