@@ -101,10 +101,10 @@ class World:
         self._seen.discard((hand.worker, hand.step, hand.attempt))
         self.words.append(e.ClaimDropped(hand.step, hand.attempt, hand.token, "no grant came in time"))
 
-    def crash(self, place: int, now: int) -> None:
+    def crash(self, worker: str, now: int) -> None:
         """A worker dies with all that it had in hand; its steps come back to the queue."""
-        worker = self.worker(place)
-        self._lives[place] += 1
+        for place in range(len(self._lives)):
+            self._lives[place] += self.worker(place) == worker
         for hand in [hand for hand in self.hands if hand.worker == worker]:
             self.hands.remove(hand)
             self.dispatches.append(e.Dispatch(hand.step, hand.attempt))

@@ -63,8 +63,8 @@ def _below(plan: Plan, unit: int) -> Iterator[int]:
 def test_every_step_has_one_place_in_the_tree_and_knows_it(document: dict[str, Any], around: Around) -> None:
     plan = plan_from_document(compile_document(document, around, {}))
     assert [*_below(plan, plan.main), *_below(plan, plan.actions)] == list(range(len(plan.steps)))
-    for number, (unit, place) in enumerate(plan.places):
-        assert plan.units[unit].children[place] == number
+    for number, (above, place) in enumerate(plan.places):
+        assert plan.units[above].children[place] == number
     for number, unit in enumerate(plan.units):
         if unit.parent >= 0:
             assert plan.units[unit.parent].children[unit.position] == ~number
