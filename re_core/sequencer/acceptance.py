@@ -10,7 +10,7 @@ from re_core import messages as m
 from re_core.errors import BadDocument, BadDynamic, KeyReused, Refused, UnknownGroup, UnknownPlaybook
 from re_core.messages import DeploymentRequest, Message
 from re_core.model import Plan, StoredPlaybook
-from re_core.plan import Around, compile_document, missing_dynamic
+from re_core.plan import Around, compile_document, missing_dynamic, required_dynamic
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Playbooks, Requests
 from re_core.records import Accepted
@@ -33,6 +33,14 @@ class Admission(NamedTuple):
     plan: Plan
 
 
+class _Compiled(NamedTuple):
+    """What one revision of a playbook comes to: its plan, stored and in use, and the values that it needs."""
+
+    document: Mapping[str, Any]
+    plan: Plan
+    required: frozenset[str]
+
+
 class Acceptance:
     """Looks playbooks up and compiles them. One thread at a time."""
 
@@ -40,7 +48,7 @@ class Acceptance:
         self._library = library
         self._offers = offers
         self._around = around
-        self._plans: dict[tuple[str, int, int], tuple[Mapping[str, Any], Plan]] = {}
+        self._plans: dict[tuple[str, int, int], _Compiled] = {}
 
     def admit(self, message: Message) -> Admission:
         """The deployment that job.create asks for.
@@ -52,9 +60,9 @@ class Acceptance:
         digest = request_digest(request)
         deployment = self._settle_id(message, digest)
         playbook = self._playbook(request)
-        document, plan = self._plan(playbook)
-        missing = missing_dynamic(plan, request.dynamic)
-        if missing:
+        document, plan, required = self._plan(playbook)
+        if not required <= request.dynamic.keys():
+            missing = missing_dynamic(plan, request.dynamic)
             names = ", ".join(problem.path.removeprefix("/dynamic/") for problem in missing)
             raise BadDynamic(f"values are missing: {names}", missing)
         headers = message.headers
@@ -90,7 +98,7 @@ class Acceptance:
             raise UnknownGroup(f"no playbook belongs to the group {request.group[:100]!r}")
         raise UnknownPlaybook(f"the group {request.group[:100]!r} has no playbook {request.playbook_id[:100]!r}")
 
-    def _plan(self, playbook: StoredPlaybook) -> tuple[Mapping[str, Any], Plan]:
+    def _plan(self, playbook: StoredPlaybook) -> _Compiled:
         offers = self._offers.read()
         key = (playbook.id, playbook.revision, self._offers.version)
         if key not in self._plans:
@@ -100,7 +108,8 @@ class Acceptance:
                 document = compile_document(playbook.document, self._around, offers)
             except BadDocument as error:  # stored by an engine that had other rules
                 raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
-            self._plans[key] = (document, plan_from_document(document))
+            plan = plan_from_document(document)
+            self._plans[key] = _Compiled(document, plan, frozenset(required_dynamic(plan)))
         return self._plans[key]
 
 
