@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from re_core.errors import CallerError
 
+#: characters of the longest time; the reader of the library drops any number of digits after the sixth
+LONGEST = 40
+
 
 def rfc3339(at: int | None) -> str | None:
     """Milliseconds since the epoch as `2026-01-31T12:00:00.000Z`; None stays None."""
@@ -17,6 +20,8 @@ def rfc3339(at: int | None) -> str | None:
 def parse_time(text: str) -> int:
     """Milliseconds since the epoch; a time without an offset is UTC. Raises CallerError."""
     try:
+        if len(text) > LONGEST:
+            raise ValueError(text)
         moment = datetime.fromisoformat(text.strip())
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)

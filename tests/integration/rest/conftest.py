@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from re_core import bootstrap
+from re_core.adapters.sqlite import SqliteStore
 from re_core.settings import load
 from re_rest.app import close_streams
 from tests.unit.rest.house import House
@@ -17,6 +18,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house in which a core lives; the tests of one module share it."""
     settings = load({"RE_DATA_DIR": str(tmp_path_factory.mktemp("engine"))})
     store = bootstrap.open_store(settings)
+    assert isinstance(store, SqliteStore)
     house = House(store)
     failures: list[Exception] = []
     core = bootstrap.Core(settings, house.bus, store, house.clock, failures.append)

@@ -160,6 +160,7 @@ def test_a_slow_viewer_misses_no_line_even_beyond_what_is_kept(
     house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "RECENT", 10)
+    monkeypatch.setattr(streams, "TICK", 0.001)
     slow, quick = _watch(watched), _watch(watched)
     assert next(slow).name == "state"
     for first in range(1, 101, 5):
