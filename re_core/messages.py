@@ -243,7 +243,7 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
     running = document.get("running")
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
-    return Heartbeat(_string(document, "worker"), int(slots), offers, tuple(running))
+    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running))
 
 
 def check_limits(document: Mapping[str, Any], at: str = "") -> None:
@@ -286,9 +286,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_whole(value: Any) -> TypeGuard[int | float]:
-    """As JSON Schema has it: 2.0 is whole."""
-    return _is_number(value) and (isinstance(value, int) or value.is_integer())
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 _LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (

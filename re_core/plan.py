@@ -240,7 +240,7 @@ def _build(
         notify={phase: {way: tuple(to) for way, to in (ways or {}).items()} for phase, ways in notify.items()},
         timeout=beside.get("timeout", offer.get("timeout") or around.step_timeout),
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
-        retries=int(beside.get("retries", offer.get("retries", 0))),
+        retries=beside.get("retries", offer.get("retries", 0)),
     )
 
 
