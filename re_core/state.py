@@ -96,10 +96,10 @@ class State:
         self.pending_children: dict[int, int] = {}
 
     def apply(self, record: r.Record, at: int) -> None:
-        """Fold one record in. Raises StoreRefused for a record that speaks of a step that was never dispatched."""
+        """Fold one record in. Raises StoreRefused for a record that no machine would have written."""
         try:
             _APPLY[type(record)](self, record, at)
-        except (KeyError, IndexError):
+        except (KeyError, IndexError, ValueError):
             raise StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}") from None
 
     def step(self, number: int) -> StepState:
@@ -139,9 +139,7 @@ class State:
     # -- one method per record ---------------------------------------------------------------------
 
     def _dispatched(self, record: r.Dispatched, at: int) -> None:
-        step = self.steps.get(record.step)
-        if step is None:
-            step = self.steps[record.step] = StepState()
+        step = self.steps.get(record.step) or self._first_heard(record.step)
         step.status = StepStatus.DISPATCHED
         step.attempt = record.attempt
         step.worker = step.token = step.control = ""
@@ -201,8 +199,7 @@ class State:
     def _skipped(self, record: r.Skipped, at: int) -> None:
         for first, last in record.ranges:
             for number in range(first, last + 1):
-                step = self.steps[number] = StepState()
-                step.status = StepStatus.SKIPPED
+                self._first_heard(number).status = StepStatus.SKIPPED
 
     def _ended(self, record: r.Ended, at: int) -> None:
         self.status, self.reason, self.ended = DeploymentStatus(record.status), record.reason, at
@@ -215,6 +212,12 @@ class State:
     def _run(self, at: int) -> None:
         if self.status is DeploymentStatus.ACCEPTED:
             self.status, self.started = DeploymentStatus.RUNNING, at
+
+    def _first_heard(self, number: int) -> StepState:
+        if number >= len(self.plan.steps):
+            raise IndexError(number)
+        step = self.steps[number] = StepState()
+        return step
 
     def _close(self, number: int, status: StepStatus, at: int) -> None:
         step = self.steps[number]

@@ -1,0 +1,105 @@
+"""The stored form of records and entries: what comes back is what was written, or it is refused."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from re_core import records as r
+from re_core import strict_json
+from re_core.errors import StoreRefused
+from tests.unit.core.test_strict_json import documents
+
+_whole = st.integers(0, 10_000)
+_text = st.text(max_size=8)
+_maybe = st.none() | _text
+_attempt = {"step": _whole, "attempt": _whole}
+_outcome = {**_attempt, "data": documents, "message": _maybe, "cut": st.booleans()}
+_objects = st.dictionaries(_text, documents, max_size=2)
+_FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
+    r.Accepted: {
+        **dict.fromkeys(("group", "playbook_id", "playbook", "user", "source", "digest"), _text),
+        "revision": _whole,
+        "dynamic": _objects,
+        "plan": _objects,
+    },
+    r.Dispatched: _attempt,
+    r.Started: {**_attempt, "worker": _text, "token": _text, "control": _text},
+    r.Completed: _outcome,
+    r.Failed: _outcome,
+    r.TimedOut: {**_attempt, "message": _text},
+    r.Lost: {**_attempt, "message": _text},
+    r.Fenced: {**_attempt, "message": _text},
+    r.Withdrawn: {"step": _whole},
+    r.Late: {**_attempt, "said": _text, "data": documents, "cut": st.booleans()},
+    r.Halted: {"reason": _text},
+    r.CancelRequested: {"user": _text, "reason": _text},
+    r.Skipped: {"ranges": st.lists(st.tuples(_whole, _whole), max_size=3).map(tuple)},
+    r.Ended: {"status": _text, "reason": _text},
+}
+records = st.one_of([st.builds(kind, **fields) for kind, fields in _FIELDS.items()])
+
+
+def test_every_kind_of_record_has_a_stored_name() -> None:
+    assert set(r.KINDS.values()) == set(get_args(r.Record)) == set(_FIELDS)
+    assert {r.kind_of(kind(*kind._fields)) for kind in r.KINDS.values()} == set(r.KINDS)
+
+
+@given(st.lists(records, min_size=1, max_size=4))
+def test_an_entry_comes_back_from_json_as_it_was(some: list[r.Record]) -> None:
+    entry = r.Entry("d1", 7, 1_700_000_000_000, "core.1", tuple(some))
+    stored = strict_json.loads(strict_json.dumps(r.entry_to_document(entry)))
+    assert r.entry_from_document("d1", 7, stored) == entry
+    assert [type(record) for record in r.entry_from_document("d1", 7, stored).records] == list(map(type, some))
+
+
+def test_an_entry_s_id_sorts_like_its_number() -> None:
+    assert r.Entry("d1", 7, 0, "", ()).id == "d1:000007"
+    assert r.entry_id("d1", 9) < r.entry_id("d1", 10) < r.entry_id("d1", 123_456)
+
+
+def test_what_is_as_always_is_not_stored() -> None:
+    assert r.record_to_document(r.Completed(1, 2)) == {"kind": "completed", "step": 1, "attempt": 2}
+    assert r.record_to_document(r.Completed(1, 2, data=False))["data"] is False
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "exploded", "step": 1},
+        {"step": 1},
+        {"kind": []},
+        {"kind": "dispatched", "step": 1},
+        {"kind": "dispatched", "step": 1, "attempt": 1, "mood": "good"},
+        {"kind": "skipped"},
+        {"kind": "skipped", "ranges": [[1]]},
+        {"kind": "skipped", "ranges": 3},
+        ["kind"],
+        None,
+        "dispatched",
+    ],
+)
+def test_a_record_that_this_version_cannot_read_is_refused(document: Any) -> None:
+    with pytest.raises(StoreRefused):
+        r.record_from_document(document)
+    with pytest.raises(StoreRefused):
+        r.entry_from_document("d1", 1, {"v": 1, "at": 0, "writer": "", "records": [document]})
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({"v": 2}, "format 2, this engine reads 1; upgrade"),
+        ({}, "format None"),
+        ({"v": 1, "at": 0, "records": []}, "damaged"),
+        ({"v": 1, "writer": "", "records": []}, "damaged"),
+        ({"v": 1, "at": 0, "writer": ""}, "damaged"),
+        ({"v": 1, "at": 0, "writer": "", "records": 7}, "damaged"),
+    ],
+)
+def test_an_entry_of_a_newer_engine_or_a_damaged_one_is_refused(document: dict[str, Any], why: str) -> None:
+    with pytest.raises(StoreRefused, match=why):
+        r.entry_from_document("d1", 1, document)

@@ -1,0 +1,79 @@
+"""The fold of a journal, and the row of the list that sums it up."""
+
+from __future__ import annotations
+
+import pytest
+
+from re_core import records as r
+from re_core.errors import StoreRefused
+from re_core.model import DeploymentStatus, StepStatus
+from re_core.plan import Around, compile_document
+from re_core.records import Entry
+from re_core.state import fold, view_of
+from tests.factories import START, Run, accepted, action, simple
+
+FIRST = accepted(compile_document(simple("noop:A", "noop:B"), Around(), {}))
+
+
+def _entry(number: int, *records: r.Record) -> Entry:
+    return Entry("d1", number, START + number, "test", records)
+
+
+def test_a_journal_folds_to_a_state_that_knows_its_last_entry() -> None:
+    state = fold([_entry(1, FIRST, r.Dispatched(0, 1)), _entry(2, r.Started(0, 1, "w", "t", "c"))])
+    assert (state.entry, state.status, state.created, state.started) == (
+        2,
+        DeploymentStatus.RUNNING,
+        START + 1,
+        START + 2,
+    )
+    assert state.step(0).status is StepStatus.STARTED
+    assert state.step(1).status is StepStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ([], "without entries"),
+        ([_entry(1)], "does not begin with `accepted`"),
+        ([_entry(1, r.Dispatched(0, 1))], "does not begin with `accepted`"),
+        ([_entry(2, FIRST)], "has no entry 1"),
+        ([_entry(1, FIRST), _entry(3, r.Dispatched(0, 1))], "has no entry 2"),
+        ([_entry(1, FIRST), _entry(1, r.Dispatched(0, 1))], "has no entry 2"),
+        ([_entry(1, FIRST, FIRST)], "a second `accepted`"),
+        ([_entry(1, FIRST, r.Started(0, 1))], "out of place"),
+        ([_entry(1, FIRST, r.Completed(1, 1))], "out of place"),
+        ([_entry(1, FIRST, r.Dispatched(2, 1))], "out of place"),
+        ([_entry(1, FIRST, r.Skipped(((0, 2),)))], "out of place"),
+        ([_entry(1, FIRST, r.Ended("exploded", ""))], "out of place"),
+    ],
+)
+def test_a_journal_that_no_machine_would_have_written_is_refused(entries: list[Entry], why: str) -> None:
+    with pytest.raises(StoreRefused, match=why):
+        fold(entries)
+
+
+def test_the_row_of_the_list_shows_what_runs() -> None:
+    run = Run(simple("noop:A", "noop:B"))
+    run.do(0)
+    view = view_of(run.state, due=5)
+    assert (view.id, view.group, view.playbook, view.user) == ("d1", "inception", "Simple playbook", "pat")
+    assert (view.status, view.done, view.total, view.step, view.due) == ("running", 1, 2, "noop:B", 5)
+    assert (view.ended, view.reason, view.entry) == (None, "", run.state.entry)
+
+
+def test_the_row_of_a_failed_deployment_shows_the_step_that_failed_and_why() -> None:
+    run = Run(simple("noop:A", "noop:B"), Around(actions=[action()]))
+    run.do(0)
+    run.fail(1, "disk full")
+    run.do(2)
+    view = view_of(run.state, due=5)
+    assert (view.status, view.step, view.due, view.done) == ("failed", "noop:B", None, 2)
+    assert view.ended == run.now
+    assert "disk full" in view.reason
+
+
+def test_the_row_of_a_completed_deployment_shows_no_step() -> None:
+    run = Run(simple("noop:A"))
+    run.do(0)
+    assert view_of(run.state, None).step == ""
