@@ -19,8 +19,8 @@ class Batch:
         self.creations: list[Creation] = []
         #: deployment -> its events, in the order of their coming
         self.groups: dict[str, list[Item]] = {}
-        #: in the journal, with the messages that may go out now
-        self.done: list[tuple[Work, list[Message]]] = []
+        #: in the journal, as far as there was anything to append
+        self.done: list[Work] = []
         #: what is to be said besides
         self.answers: list[Message] = []
         #: tags of deliveries that are on the dead-letter queue already

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 
 from re_core import events as e
 from re_core import messages as m
-from re_core.dead import dead_letter_message
 from re_core.errors import BadMessage, BusUnavailable, StoreRefused, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import ENDED
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, Published, Store
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, Known
 from re_core.sequencer.creation import admit
 from re_core.sequencer.intake import read_word
+from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.outgoing import messages_of
 from re_core.sequencer.rows import Rows
 from re_core.sequencer.work import Item, Work, advance_all
@@ -48,6 +48,7 @@ class Sequencer:
         self._batches = 0
         self._cache = Cache()
         self._rows = Rows(store)
+        self._outbox = Outbox(bus, store, clock)
         #: events that came of publishing: dispatches that found no queue
         self._own: list[tuple[str, Item]] = []
         self._subscription = bus.subscribe((m.JOB_CREATE, *m.reply_queues()), BATCH * 4)
@@ -57,8 +58,10 @@ class Sequencer:
 
         Raises StoreUnavailable or BusUnavailable after it gave the deliveries back: nothing is lost, try again later.
         """
-        own = self._own
+        self._outbox.catch_up()
         self._rows.write_overdue(self._clock.now())
+        self._note_unoffered()
+        own = self._own
         deliveries = self._subscription.take(BATCH, 0 if own else self._rows.patience(timeout))
         if not deliveries and not own:
             return 0
@@ -67,13 +70,14 @@ class Sequencer:
         try:
             self._sort(batch, deliveries)
             self._carry_out(batch)
+            self._subscription.ack(_open(batch, deliveries))
         except (StoreUnavailable, BusUnavailable):
             self._cache.clear()  # what it holds may be ahead of the journal
             self._rows.forget()
             self._own = own
             self._subscription.requeue(_open(batch, deliveries))
             raise
-        self._subscription.ack(_open(batch, deliveries))
+        self._note_unoffered()
         return len(deliveries)
 
     def close(self) -> None:
@@ -160,26 +164,37 @@ class Sequencer:
         """Append what is new, and note what may be published; returns the works whose append was lost."""
         rows: list[Append] = []
         written: list[Work] = []
+        causing: list[list[Message]] = []
         for work in works:
             entry = work.entry(batch.now, batch.writer)
             view = work.view(batch.now)
             messages = messages_of(work.known.state, work.effects)
-            batch.done.append((work, messages))
-            if entry is not None:
-                mail = tuple(self._bus.mail(messages)) if work.tells else ()
-                rows.append(Append(entry, view, mail))
-                written.append(work)
-            elif view is not None:
+            if entry is None:
                 work.overdue = view
+                self._done(batch, work, messages)
+                continue
+            mail = tuple(self._bus.mail(messages)) if work.tells else ()
+            rows.append(Append(entry, view, mail))
+            written.append(work)
+            causing.append(messages)
         if not rows:
             return []
-        outcomes = self._store.append(rows)
-        lost = [work for work, outcome in zip(written, outcomes, strict=True) if outcome is Appended.LOST]
-        if lost:
-            batch.done = [(work, messages) for work, messages in batch.done if work not in lost]
+        lost: list[Work] = []
+        outcomes = self._outbox.append(rows, causing)
+        for work, messages, outcome in zip(written, causing, outcomes, strict=True):
+            if outcome is Appended.LOST:
+                lost.append(work)
+            else:
+                self._done(batch, work, messages)
         if not self._store.transactional:
             self._defer_views(rows, written)
         return lost
+
+    def _done(self, batch: Batch, work: Work, messages: list[Message]) -> None:
+        """What the work leads to may be published now."""
+        batch.done.append(work)
+        self._outbox.add(messages)
+        self._outbox.add(work.answers)
 
     @staticmethod
     def _defer_views(rows: list[Append], written: list[Work]) -> None:
@@ -201,18 +216,12 @@ class Sequencer:
     # -- publish -----------------------------------------------------------------------------------
 
     def _publish(self, batch: Batch) -> None:
-        messages = [message for _, part in batch.done for message in part]
-        for work, _ in batch.done:
-            messages.extend(work.answers)
-        messages.extend(batch.answers)
-        if messages:
-            outcomes = self._bus.publish(messages)
-            if Published.UNROUTABLE in outcomes:
-                self._return(messages, outcomes)
-        overdue = [work.overdue for work, _ in batch.done if work.overdue is not None]
+        self._outbox.add(batch.answers)
+        self._outbox.send()
+        overdue = [work.overdue for work in batch.done if work.overdue is not None]
         if overdue:
             self._store.write_views(overdue)
-        for work, _ in batch.done:
+        for work in batch.done:
             self._keep(work, batch.now)
 
     def _keep(self, work: Work, now: int) -> None:
@@ -229,21 +238,11 @@ class Sequencer:
         else:
             self._cache.put(work.known)
 
-    def _return(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
-        """What found no queue: a step that nobody offers is an event, a notification that nobody sends a dead letter."""
-        dead: list[Message] = []
-        for message, outcome in zip(messages, outcomes, strict=True):
-            if outcome is not Published.UNROUTABLE:
-                continue
-            if message.key.startswith("worker."):
-                attempt = m.parse_attempt(message.id)
-                item = Item(e.NobodyOffers(attempt.step, attempt.attempt), None)
-                self._own.append((attempt.deployment, item))
-            elif message.key.startswith("notify."):
-                why = f"no notifier serves {message.key}"
-                dead.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
-        if dead:
-            self._bus.publish(dead)
+    def _note_unoffered(self) -> None:
+        """A step that nobody offers is an event."""
+        for attempt in self._outbox.unoffered:
+            self._own.append((attempt.deployment, Item(e.NobodyOffers(attempt.step, attempt.attempt), None)))
+        self._outbox.unoffered.clear()
 
 
 def _open(batch: Batch, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -1,0 +1,78 @@
+"""Effects on their way out: into the journal first, then onto the bus. Must not know what an event leads to.
+
+What an error cuts off is finished before anything new begins. The events that caused it come again, but they repeat
+only what the state still awaits (design, The heart), and notifications and answers are not among that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from re_core import messages as m
+from re_core.dead import dead_letter_message
+from re_core.errors import StoreRefused
+from re_core.messages import Message
+from re_core.ports import Append, Appended, Bus, Clock, Journal, Published
+
+
+class Outbox:
+    """One sequencer's. One thread at a time."""
+
+    def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
+        self._bus = bus
+        self._journal = journal
+        self._clock = clock
+        #: may go out: what caused it is in the journal
+        self._ready: list[Message] = []
+        #: entries, and what each causes, while nobody knows whether they are in the journal
+        self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]]] = ((), ())
+        #: attempts whose dispatch found no queue, until somebody takes them
+        self.unoffered: list[m.AttemptId] = []
+
+    def append(self, rows: Sequence[Append], causing: Sequence[Sequence[Message]]) -> list[Appended]:
+        """Append the entries; `causing` names the messages that each of them causes. Raises StoreUnavailable."""
+        self._doubtful = (rows, causing)
+        outcomes = self._journal.append(rows)
+        self._doubtful = ((), ())
+        return outcomes
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """These may go out."""
+        self._ready.extend(messages)
+
+    def send(self) -> None:
+        """Publish what may go out. Raises BusUnavailable; it is all published again then."""
+        while self._ready:
+            outcomes = self._bus.publish(self._ready)
+            self._ready = self._returned(outcomes) if Published.UNROUTABLE in outcomes else []
+
+    def catch_up(self) -> None:
+        """Finish what an error cut off. Raises StoreUnavailable, BusUnavailable."""
+        rows, causing = self._doubtful
+        if rows:
+            stored = [part for row, part in zip(rows, causing, strict=True) if self._is_stored(row)]
+            self._doubtful = ((), ())
+            for part in stored:
+                self._ready.extend(part)
+        self.send()
+
+    def _is_stored(self, row: Append) -> bool:
+        """Looked for and not appended again: what was not stored is up to the events, which may have expired meanwhile."""
+        try:
+            entries = self._journal.entries(row.entry.deployment, row.entry.number - 1)
+        except StoreRefused:  # a newer core goes on with it
+            return False
+        return bool(entries) and entries[0].writer == row.entry.writer
+
+    def _returned(self, outcomes: Sequence[Published]) -> list[Message]:
+        """What found no queue: a step that nobody offers is news, a notification that nobody sends a dead letter."""
+        dead: list[Message] = []
+        for message, outcome in zip(self._ready, outcomes, strict=True):
+            if outcome is not Published.UNROUTABLE:
+                continue
+            if message.key.startswith("worker."):
+                self.unoffered.append(m.parse_attempt(message.id))
+            elif message.key.startswith("notify."):
+                why = f"no notifier serves {message.key}"
+                dead.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
+        return dead

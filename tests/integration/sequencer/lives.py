@@ -1,0 +1,145 @@
+"""Whole lives of a deployment, played on a house, and what the world saw of them. Must not know which call fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from re_core import strict_json
+from re_core.plan import Around
+from re_core.ports import ViewFilter
+from re_core.records import kind_of
+from re_core.sequencer.sweeper import recover
+from re_core.state import fold, view_of
+from tests.factories import action, check, sequence, slots_of
+from tests.unit.sequencer.faults import Death
+from tests.unit.sequencer.house import House
+
+#: what the settings put around every deployment: all that makes a message
+AROUND = Around(
+    checks=[check()],
+    actions=[action()],
+    notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")},
+)
+
+_TOLD = {"notify": {"started": {"console": ["dev"]}, "completed": {"console": ["dev"]}, "failed": {"console": ["dev"]}}}
+
+#: one step that may not be repeated on two hosts, one that may, and a preflight on both at once
+WELL = {
+    "group": "inception",
+    "name": "well",
+    "execution": [
+        sequence(
+            {"noop:Work": _TOLD},
+            {"noop:Again": {}, "idempotent": True},
+            hosts=("a", "b"),
+            preflight=("noop:Look",),
+        )
+    ],
+}
+#: nobody offers the second step, so the action runs, and that is one that nobody offers either
+BADLY = {"group": "inception", "name": "badly", "execution": [sequence("noop:Work", {"ghost:Do": _TOLD}, "noop:No")]}
+#: the step runs until it is told to stop
+STOPPED = {"group": "inception", "name": "stopped", "execution": [sequence({"noop:Hang": _TOLD}, "noop:No")]}
+#: the step fails once and again
+FAILS = {
+    "group": "inception",
+    "name": "fails",
+    "execution": [sequence({"noop:Fail": _TOLD, "retries": 1}, "noop:No")],
+}
+
+#: what the worker answers
+SCRIPT = {"Fail": {"status": "failed", "message": "broken"}, "Check": {"status": "completed"}}
+
+
+class Seen(NamedTuple):
+    """What the world saw of a deployment, without its id."""
+
+    status: str
+    reason: str
+    steps: tuple[str, ...]
+    #: attempt -> how often it was begun
+    begun: tuple[tuple[str, int], ...]
+    #: ids of notifications
+    told: tuple[str, ...]
+    #: kinds of the records
+    history: tuple[str, ...]
+
+
+def save_all(house: House) -> None:
+    for name, document in (("well", WELL), ("badly", BADLY), ("stopped", STOPPED), ("fails", FAILS)):
+        house.save(document, name)
+
+
+def begin(name: str) -> Callable[[House, str], None]:
+    """Somebody asks for a deployment of that playbook."""
+
+    def play(house: House, id: str) -> None:
+        house.ask(id, name, headers={"re-key": f"key {id}"})
+
+    return play
+
+
+def play(house: House, id: str, name: str) -> None:
+    """All of its life. Raises Death where a call does."""
+    begin(name)(house, id)
+    house.settle()
+    if name == "stopped":
+        house.cancel(id, user="ann")
+        house.settle()
+    house.finish([id])
+
+
+def play_on(house: House, id: str, name: str) -> None:
+    """All of its life, though the process may die once in it."""
+    try:
+        play(house, id, name)
+        return
+    except Death:
+        house.faults.heal()
+        house.boot()
+    recover(house.bus, house.store, f"after {id}")
+    if not house.store.entries(id):
+        begin(name)(house, id)  # nobody was told that it was accepted: who asked asks again
+    house.settle()
+    if name == "stopped" and house.state(id).ended is None:
+        house.cancel(id, user="ann")
+    house.finish([id])
+
+
+def seen(house: House, id: str) -> Seen:
+    """What the world saw."""
+    state = house.state(id)
+    return Seen(
+        status=state.status.value,
+        reason=state.reason,
+        steps=tuple(house.statuses(id)),
+        begun=tuple(sorted((attempt.removeprefix(id), n) for attempt, n in house.world.begun_times(id).items())),
+        told=tuple(sorted(one.removeprefix(id) for one in house.world.told if one.startswith(f"{id}/"))),
+        history=tuple(house.kinds(id)),
+    )
+
+
+def check_promises(house: House, id: str) -> None:
+    """What must hold whatever happened: the journal is whole, the row tells the truth, no begin was doubled."""
+    entries = house.store.entries(id)
+    state = fold(entries)  # raises where the journal has a hole
+    assert state.ended is not None, "it never ended"
+    (row,) = [row for row in house.store.views(ViewFilter(), 10_000).rows if row.id == id]
+    assert row == view_of(state, None), "the list does not say what the journal says"
+    begun = house.world.begun_times(id)
+    for number, planned in enumerate(state.plan.steps):
+        attempts = [f"{id}/{number}/{attempt}" for attempt in range(1, state.step(number).attempt + 1)]
+        assert all(begun[attempt] <= 1 for attempt in attempts), "one attempt was begun twice"
+        if not planned.spec.repeatable:
+            assert sum(begun[attempt] for attempt in attempts) <= 1, "a step that may not be repeated was begun twice"
+        if state.step(number).status == "completed":
+            assert sum(begun[attempt] for attempt in attempts) >= 1, "a step completed that nobody began"
+    kinds = [kind_of(record) for entry in entries for record in entry.records]
+    assert kinds.count("ended") == 1
+    assert slots_of(fold(house.store.entries(id))) == slots_of(state)
+
+
+def answered(house: House, id: str) -> list[Any]:
+    """Ids in the answers to this request since."""
+    return [strict_json.loads(one.body)["id"] for one in house.ear.hear() if one.id == f"{id}/answer"]
