@@ -25,6 +25,8 @@ CONFIG = "RE_CONFIG"
 TESTS = "RE_TEST_"
 #: variables that the engine sets for the programs of `command:Run`, one of which may well be `rectl`
 OF_STEPS = ("RE_ENGINE", "RE_ATTEMPT", "RE_HOST")
+#: begins those that carry a deployment's dynamic values
+OF_CALLERS = "RE_DYNAMIC_"
 
 _Read = Callable[[Any, Path], Any]
 
@@ -151,7 +153,8 @@ def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
     scalars = [name for name, field in known.items() if field.metadata["scalar"]]
     for name, text in sorted(environ.items()):
         # an empty variable is one that is not set: `RE_TOKEN= rectl …` must work
-        if not name.startswith(PREFIX) or name.startswith(TESTS) or name in (CONFIG, *OF_STEPS) or not text:
+        others = name.startswith((TESTS, OF_CALLERS)) or name in (CONFIG, *OF_STEPS)
+        if not name.startswith(PREFIX) or others or not text:
             continue
         field = known.get(name)
         if field is None:

@@ -1,8 +1,10 @@
 """`command:Run`: a command line on this machine, once for each of the step's hosts. Must not know the bus.
 
 The line is a string for `/bin/sh -c`, as people type it: pipes, `&&` and variables work, and nothing that comes
-from outside is pasted into it (dynamic values reach the program through `env` or not at all). For now every host's
-run happens here, with `RE_HOST` naming the host; going there is a matter for later.
+from outside is pasted into it. The deployment's dynamic values are variables of the program: `cart-id` is
+`RE_DYNAMIC_CART_ID`, in capitals and with `_` for whatever is neither A to Z, a digit nor `_` (of names that so become
+one, the last in order counts); strings as they are, all else as JSON. The prefix is why no caller can set PATH or
+LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter for later.
 
 Every program runs in a session of its own, so that it can be ended with all its children, and carries who
 started it in its environment (orphans.py).
@@ -11,10 +13,13 @@ started it in its environment (orphans.py).
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections import deque
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from re_core import strict_json
 from re_workers.context import Context
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
@@ -26,6 +31,9 @@ LAST_LINES = 5
 
 #: which host this run is for
 HOST = "RE_HOST"
+
+#: begins the name of a dynamic value's variable
+DYNAMIC = "RE_DYNAMIC_"
 
 
 class Command(Worker):
@@ -49,9 +57,10 @@ class Command(Worker):
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
         if "\0" in cmd:
             raise Failed("a command line cannot contain NUL")
+        given = {**os.environ, **_variables(ctx.dynamic), **(env or {})}
         for host in ctx.hosts or (None,):
             mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
-            self._run(ctx, [shell, "-c", cmd], cwd, {**os.environ, **(env or {}), **mine})
+            self._run(ctx, [shell, "-c", cmd], cwd, {**given, **mine})
 
     def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:
         try:
@@ -68,6 +77,14 @@ class Command(Worker):
         ctx.check()
         if program.code != 0:
             raise Failed(_told(program.code, last), data={"code": program.code, "output": list(last)})
+
+
+def _variables(dynamic: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that carry a deployment's dynamic values."""
+    return {
+        DYNAMIC + re.sub("[^A-Z0-9_]", "_", name.upper()): value if isinstance(value, str) else strict_json.dumps(value)
+        for name, value in sorted(dynamic.items())
+    }
 
 
 def _told(code: int, last: deque[str]) -> str:

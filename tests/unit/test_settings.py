@@ -98,7 +98,10 @@ def test_variables_of_the_tests_and_of_others_are_left_alone() -> None:
 
 
 def test_a_program_that_a_step_runs_may_be_rectl() -> None:
-    assert settings.load({"RE_HOST": "foo", "RE_ATTEMPT": "01D/0/1", "RE_ENGINE": "e"}).exchange == "re"
+    assert (
+        settings.load({"RE_HOST": "foo", "RE_ATTEMPT": "01D/0/1", "RE_ENGINE": "e", "RE_DYNAMIC_X": "1"}).exchange
+        == "re"
+    )
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:

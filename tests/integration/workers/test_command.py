@@ -51,6 +51,34 @@ def test_directory_and_environment_are_the_steps(tmp_path: Path) -> None:
     assert result.output == [str(tmp_path), "a b", "engine-of-test test/0/1"]
 
 
+def test_dynamic_values_are_variables() -> None:
+    values = {
+        "version": "1.4 $(id)",
+        "cart-id": 7,
+        "häufig": [True, None],
+        "PATH": "/evil",
+        "a.b": "dot",
+        "a_b": "line",
+    }
+    line = r"""printf '%s\n' "$RE_DYNAMIC_VERSION" "$RE_DYNAMIC_CART_ID" "$RE_DYNAMIC_H_UFIG" "$RE_DYNAMIC_A_B"; env"""
+    result = run(Command(), "command:Run", {"cmd": line, "dynamic": ["version"]}, dynamic=values)
+    assert result.output[:4] == ["1.4 $(id)", "7", "[true,null]", "line"]
+    assert "RE_DYNAMIC_PATH=/evil" in result.output
+    assert "PATH=/evil" not in result.output
+
+
+def test_what_the_playbook_sets_goes_before_what_the_caller_supplied() -> None:
+    parameters = {"cmd": 'echo "$RE_DYNAMIC_STAGE"', "env": {"RE_DYNAMIC_STAGE": "fixed"}}
+    assert run(Command(), "command:Run", parameters, dynamic={"stage": "theirs"}).output == ["fixed"]
+
+
+def test_a_dynamic_value_that_no_variable_can_hold_fails_the_step() -> None:
+    for value in ("a\0b", "x" * 200_000):
+        result = run(Command(), "command:Run", {"cmd": "true"}, dynamic={"v": value})
+        assert result.status == "failed"
+        assert "could not start /bin/sh" in (result.message or "")
+
+
 def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:
     command = {"cmd": 'echo "on $RE_HOST"; test "$RE_HOST" != b'}
     result = run(Command(), "command:Run", command, hosts=["a", "b", "c"])
