@@ -33,7 +33,6 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 
 def _serve(settings: Settings, quiet: bool) -> None:
-    from re_core import bootstrap
     from re_up.lock import DirectoryLock
     from re_up.server import Server
 
@@ -46,12 +45,28 @@ def _serve(settings: Settings, quiet: bool) -> None:
         ) from error
     lock = DirectoryLock(directory, "lock")
     lock.acquire(f"the engine with process id {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S %z')}")
-    (directory / "url").unlink(missing_ok=True)
+    url = directory / "url"
+    url.unlink(missing_ok=True)
     logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
-    # a store that cannot be used is said here, before there is a worker to die of it
-    bootstrap.open_store(settings).close()
+    _try(settings)
     began = time.monotonic()
-    Server(settings, lambda url: _ready(settings, url, began, quiet)).run()
+    try:
+        Server(settings, lambda where: _ready(settings, where, began, quiet)).run()
+    finally:
+        url.unlink(missing_ok=True)
+
+
+def _try(settings: Settings) -> None:
+    """What cannot be used is said here, before there is a worker to die of it. Raises OperatorError, StoreUnavailable."""
+    from re_core import bootstrap
+    from re_up.parts import handlers
+
+    handlers(settings)
+    store = bootstrap.open_store(settings)
+    try:
+        bootstrap.open_bus(settings, store).close()
+    finally:
+        store.close()
 
 
 def _ready(settings: Settings, url: str, began: float, quiet: bool) -> None:

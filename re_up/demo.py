@@ -17,7 +17,10 @@ from pathlib import Path
 READY = 20.0
 
 #: seconds that the engine gets to stop
-STOP = 15.0
+STOP = 35.0
+
+#: exit code after Ctrl-C
+INTERRUPTED = 130
 
 PLAYBOOK = Path(__file__).parent.parent / "examples" / "playbook.yaml"
 
@@ -34,8 +37,16 @@ def main() -> int:
             url = _await_url(engine, directory / "url")
             return _deploy(environ, url)
         finally:
-            engine.send_signal(signal.SIGTERM)
-            engine.wait(STOP)
+            _stop(engine)
+
+
+def _stop(engine: subprocess.Popen[bytes]) -> None:
+    engine.send_signal(signal.SIGTERM)
+    try:
+        engine.wait(STOP)
+    except subprocess.TimeoutExpired:
+        engine.kill()
+        engine.wait()
 
 
 def _await_url(engine: subprocess.Popen[bytes], path: Path) -> str:
@@ -68,4 +79,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -43,6 +43,8 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         """Open the store and take over what an earlier process left. Raises OperatorError, StoreUnavailable."""
+        #: it ends because somebody must act
+        self.refused = False
         self._settings = settings
         self._lock = DirectoryLock(settings.data_dir, "engine.lock")
         self._lock.acquire(f"the engine with process id {os.getpid()}", PREDECESSOR)
@@ -111,6 +113,7 @@ class Engine:
     def _fatal(self, error: Exception) -> None:
         """A consumer cannot go on. Where somebody must act the whole server ends; else a fresh process takes over."""
         if isinstance(error, OperatorError):
+            self.refused = True
             os.kill(os.getppid(), signal.SIGTERM)
         else:
             os._exit(1)

@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from re_core.errors import DataDirLocked
+from re_core.errors import DataDirLocked, OperatorError
 
 #: seconds that a second start waits for the first one to go
 WAIT = 5.0
@@ -28,8 +28,17 @@ class DirectoryLock:
         self._file: int | None = None
 
     def acquire(self, about: str, wait: float = WAIT) -> None:
-        """Take the lock. `about` says who has it, for whoever comes second. Raises DataDirLocked after `wait` seconds."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take the lock. `about` says who has it, for whoever comes second.
+
+        Raises DataDirLocked after `wait` seconds, and OperatorError where its file cannot be written.
+        """
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OperatorError(
+                f"the data directory {self._path.parent} cannot be used: {self._path.name} cannot be written "
+                f"({error.strerror}); give this user the right to write there, or set RE_DATA_DIR to another directory"
+            ) from error
         end = time.monotonic() + wait
         while True:
             try:

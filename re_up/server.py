@@ -6,37 +6,28 @@ restart by request count (either would kill running steps), no control socket. T
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
 from gunicorn.workers.gthread import ThreadWorker
 
+from re_core.errors import ReleaseEngineError
 from re_core.settings import Settings
-from re_rest.app import close_streams, create_app
+from re_rest.app import create_app
 from re_up.engine import Engine
+from re_up.processes import REFUSED, Master, StreamingWorker, leave
 
 #: seconds that requests under way get after TERM
 REQUESTS = 3
 
-#: seconds that steps under way get after the requests
+#: seconds that steps under way get after the requests, before they are told to end
 STEPS = 7.0
 
-_log = logging.getLogger(__name__)
-
-
-class StreamingWorker(ThreadWorker):
-    """gunicorn's threaded worker, which ends live streams when it is told to stop instead of waiting for them."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """TERM. The streams are closed by the main loop: a signal handler must take no lock."""
-        super().handle_exit(sig, frame)
-        if isinstance(self.wsgi, Flask):
-            self.method_queue.defer(lambda: close_streams(self.wsgi))
+#: seconds after which the master kills a worker that has not ended: requests, steps, and the time in which a program
+#: that was told to end is made to
+STOP = 30
 
 
 class Server(BaseApplication):
@@ -52,6 +43,10 @@ class Server(BaseApplication):
         self._engine: Engine | None = None
         super().__init__()
 
+    def run(self) -> None:
+        """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
+        Master(self).run()
+
     def load_config(self) -> None:
         """gunicorn's settings: ours, and nothing from its own files or variables."""
         host, port = self._settings.http_address
@@ -61,12 +56,13 @@ class Server(BaseApplication):
             "worker_class": self.worker,
             "threads": self._settings.http_threads,
             "timeout": 0,
-            "graceful_timeout": REQUESTS,
+            "graceful_timeout": STOP,
             "max_requests": 0,
             "keepalive": 30,
             "control_socket_disable": True,
             "proc_name": "release-engine",
             "loglevel": "warning",
+            "post_fork": _in_worker,
             "worker_exit": self._on_worker_exit,
             "post_worker_init": self._on_worker_ready,
             "limit_request_line": 8190,
@@ -76,9 +72,14 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         """In the worker: start the engine, and give back the application that speaks for it."""
-        self._engine = Engine(self._settings)
-        self._engine.start()
-        return create_app(self._engine.services())
+        try:
+            engine = Engine(self._settings)
+            engine.start()
+        except ReleaseEngineError as error:
+            # gunicorn prints this one without a traceback, and its master ends
+            raise AppImportError(f"rectl: {error}") from error
+        self._engine = engine
+        return create_app(engine.services())
 
     def _on_worker_ready(self, worker: Any) -> None:
         host, port = worker.sockets[0].getsockname()[:2]
@@ -89,6 +90,9 @@ class Server(BaseApplication):
     def _on_worker_exit(self, server: Any, worker: Any) -> None:
         if self._engine is not None:
             self._engine.stop(STEPS)
-            self._engine = None
-        left = [thread.name for thread in threading.enumerate() if not thread.daemon]
-        _log.debug("threads at the end: %s", ", ".join(left))
+            leave(REFUSED if self._engine.refused else 0)
+
+
+def _in_worker(server: Any, worker: Any) -> None:
+    """gunicorn gives both one number of seconds; the master's has to cover what the worker does after its requests."""
+    worker.cfg.set("graceful_timeout", REQUESTS)

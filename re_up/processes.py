@@ -1,0 +1,124 @@
+"""gunicorn's master and worker, held to one engine at a time. Must not know what the engine is made of.
+
+gunicorn's own answers to signals suit workers that there may be many of: HUP starts a second one beside the first, TTIN
+one more, USR2 a whole second master, INT and QUIT cut what runs. Here whatever means "end" ends it in order, and the
+rest does nothing. INT and HUP of a terminal reach the worker as well as the master; only the master's TERM counts there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from flask import Flask
+from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
+from gunicorn.workers.gthread import ThreadWorker
+
+from re_core.errors import OperatorError
+from re_rest.app import close_streams
+
+#: exit code where the engine cannot begin or go on: somebody must act
+CANNOT = 2
+
+#: exit code of a worker that cannot go on and must not be followed by another
+REFUSED: int = Arbiter.APP_LOAD_ERROR
+
+
+class StreamingWorker(ThreadWorker):
+    """gunicorn's threaded worker, which ends live streams when it stops instead of waiting for them."""
+
+    def init_signals(self) -> None:
+        """Nothing but TERM ends it. No-ops and not SIG_IGN, which the programs of steps would inherit."""
+        super().init_signals()
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+            signal.signal(number, _nothing)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """TERM. The streams are closed by the main loop: a signal handler must take no lock."""
+        super().handle_exit(sig, frame)
+        self.method_queue.defer(self._close_streams)
+
+    def is_parent_alive(self) -> bool:
+        """Whether the master lives; without it the worker stops as after TERM."""
+        alive: bool = super().is_parent_alive()
+        if not alive:
+            self._close_streams()
+        return alive
+
+    def _close_streams(self) -> None:
+        # TERM may come before there is an application
+        app = getattr(self, "wsgi", None)
+        if isinstance(app, Flask):
+            close_streams(app)
+
+
+class Master(Arbiter):
+    """gunicorn's master, which never has two workers, and ends in order whatever it is told to end by."""
+
+    #: the worker could not begin or go on
+    refused = False
+
+    def init_signals(self) -> None:
+        """Under nohup, HUP stays ignored."""
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        super().init_signals()
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def start(self) -> None:
+        """Bind. Raises OperatorError where the address cannot be had; gunicorn has said more on stderr."""
+        try:
+            super().start()
+        except SystemExit:
+            where = ", ".join(self.cfg.bind)
+            raise OperatorError(f"RE_HTTP: cannot listen on {where}; stop what does, or name another address") from None
+
+    def handle_int(self) -> None:
+        """Ctrl-C. A second one while it stops cuts that short."""
+        self.handle_term()
+
+    def handle_quit(self) -> None:
+        """As TERM."""
+        self.handle_term()
+
+    def handle_hup(self) -> None:
+        """The terminal is gone: as TERM. Settings are read at start only."""
+        self.handle_term()
+
+    def handle_ttin(self) -> None:
+        """Never two engines on one directory."""
+
+    def handle_ttou(self) -> None:
+        """Nor none."""
+
+    def handle_usr2(self) -> None:
+        """Nor two masters."""
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the worker; how it ends is no reason to stop stopping."""
+        try:
+            super().stop(graceful)
+        except HaltServer:
+            self.refused = True
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop and exit: 0 where it was told to, else CANNOT."""
+        try:
+            super().halt(reason, exit_status)
+        except SystemExit as end:
+            raise SystemExit(CANNOT if end.code or self.refused else 0) from None
+
+
+def leave(code: int) -> NoReturn:
+    """End this process now: threads that write to a viewer who reads nothing would hold the interpreter's end up."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """The answer to a signal that is not for this process."""
