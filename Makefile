@@ -15,7 +15,7 @@ ARGS ?=
 # Percent of re_core's branches that the tests must take.
 COVERAGE := 95
 
-.PHONY: help demo test check bench dev lint format types layers unit clean
+.PHONY: help demo test check bench dev lint format types layers unit docs-diagram clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ types: .venv/dev.stamp ## check types, strictly
 
 layers: .venv/dev.stamp ## check that imports point down
 	@out=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$out" >&2; exit 1; }
+
+docs-diagram: .venv/dev.stamp ## write docs/state-machine.md anew from the machine's tables
+	@PYTHONPATH=. $(PYTHON) tools/state_diagram.py
 
 clean: ## remove what the other targets made
 	@rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \

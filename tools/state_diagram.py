@@ -1,0 +1,172 @@
+"""Writes docs/state-machine.md: the machine's tables, and the transitions that come of them.
+
+The tables are read. The transitions are found by trying: every event is sent to every state that a few small
+deployments can reach. Must not know the rules: what it draws is what the machine does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from re_core import events as e
+from re_core import records as r
+from re_core.deadlines import due_at
+from re_core.machine import DEPLOYMENT, STEP, accept, advance
+from re_core.model import DeploymentStatus, StepStatus
+from re_core.plan import Around, compile_document
+from re_core.records import Entry
+from re_core.state import State, fold
+
+#: what it writes
+TARGET = Path(__file__).parent.parent / "docs" / "state-machine.md"
+
+#: events that a deployment is sent one after the other
+DEPTH = 6
+
+#: how the diagram calls an event
+WORDS: Mapping[type[Any], str] = {
+    e.ClaimMade: "claim",
+    e.OutcomeCame: "outcome",
+    e.ClaimDropped: "declined",
+    e.NobodyOffers: "nobody offers it",
+    e.CancelAsked: "cancel",
+    e.TimeCame: "time",
+    e.WorkersGone: "worker gone",
+}
+
+#: status before, status after -> why
+Changes = dict[tuple[str, str], set[str]]
+
+_ONE = {"execution": [{"hosts": ["a"], "steps": ["noop:A"]}]}
+_STEPS = {"execution": [{"hosts": ["a"], "steps": ["noop:A", "noop:B"]}]}
+_RETRIED = {"execution": [{"hosts": ["a"], "steps": [{"noop:A": {}, "retries": 1, "idempotent": True}]}]}
+_PREFLIGHT = {"execution": [{"hosts": ["a", "b"], "preflight": ["noop:P"], "steps": ["noop:A"]}]}
+#: patience as long as the first wait, so that the first look finds that it is over
+_PLAIN = Around(patience=30)
+_ACTION = Around(actions=[{"COMMAND": "noop", "SUBCOMMAND": "Tidy"}], patience=30)
+#: small deployments that, among them, can get everywhere
+DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
+    (_ONE, _PLAIN),
+    (_STEPS, _PLAIN),
+    (_RETRIED, _ACTION),
+    (_PREFLIGHT, _PLAIN),
+]
+
+_TEXT = """\
+# The state machine
+
+Generated from the tables in `re_core/machine.py` by `make docs-diagram`; a test fails when this page is out of date.
+The theory behind it is at the top of that file.
+
+## A deployment
+
+{deployment}
+
+What it does with an event (a blank: the event is refused and nothing changes; `_step` asks the table of steps):
+
+{deployment_table}
+
+## A step
+
+{step}
+
+What it does with a word about its current attempt (a word about an older one is kept for people, once):
+
+{step_table}
+"""
+
+
+def document() -> str:
+    """The page."""
+    deployment, step = explore()
+    columns = [kind for kind in WORDS if any(kind in row for row in STEP.values())]
+    return _TEXT.format(
+        deployment=_diagram(deployment, DeploymentStatus.ACCEPTED),
+        deployment_table=_table(DEPLOYMENT, list(WORDS)),
+        step=_diagram(step, StepStatus.PENDING),
+        step_table=_table(STEP, columns),
+    )
+
+
+def explore() -> tuple[Changes, Changes]:
+    """All changes of a deployment's status, and of a step's, that the small deployments can be brought to."""
+    deployment: Changes = {}
+    step: Changes = {}
+    for playbook, around in DEPLOYMENTS:
+        plan = compile_document(playbook, around, {})
+        accepted = r.Accepted("g", "p", "n", 1, "", "", "", {}, plan)
+        _, records, _ = accept("d", accepted, 0)
+        seen: set[str] = set()
+        todo = deque([[Entry("d", 1, 0, "", records)]])
+        while todo:
+            journal = todo.popleft()
+            for event in _events(fold(journal)):
+                state = fold(journal)
+                before = _statuses(state)
+                now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimeCame) else journal[-1].at
+                decision = advance(state, event, now)
+                _note(deployment, step, before, _statuses(state), event)
+                key = repr(sorted(_statuses(state).items())) + repr(sorted(state.late)) + str(state.halted is None)
+                if decision.records and key not in seen and len(journal) < DEPTH:
+                    seen.add(key)
+                    todo.append([*journal, Entry("d", len(journal) + 1, now, "", decision.records)])
+    return deployment, step
+
+
+def _events(state: State) -> Iterator[e.Event]:
+    for number in sorted(state.open):
+        attempt = state.steps[number].attempt
+        yield e.ClaimMade(number, attempt, "w", "t", "c")
+        yield e.OutcomeCame(number, attempt, completed=True)
+        yield e.OutcomeCame(number, attempt, completed=False)
+        yield e.ClaimDropped(number, attempt, "t")
+        yield e.NobodyOffers(number, attempt)
+    yield e.CancelAsked("u", "")
+    yield e.TimeCame()
+    yield e.WorkersGone(2**53)
+
+
+def _statuses(state: State) -> dict[int, str]:
+    """Of the steps by number; of the deployment under -1."""
+    statuses = {number: state.step(number).status.value for number in range(len(state.plan.steps))}
+    return {-1: state.status.value, **statuses}
+
+
+def _note(deployment: Changes, step: Changes, before: dict[int, str], after: dict[int, str], event: e.Event) -> None:
+    for number, status in after.items():
+        if status == before[number]:
+            continue
+        changes = deployment if number == -1 else step
+        why = _word(event)
+        if number != -1 and before[number] == StepStatus.PENDING:
+            why = "its turn" if status == StepStatus.DISPATCHED else "the deployment stops"
+        changes.setdefault((before[number], status), set()).add(why)
+
+
+def _word(event: e.Event) -> str:
+    if isinstance(event, e.OutcomeCame):
+        return "completed" if event.completed else "failed"
+    return WORDS[type(event)]
+
+
+def _diagram(changes: Changes, first: str) -> str:
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
+    for (before, after), why in sorted(changes.items()):
+        lines.append(f"    {before} --> {after}: {', '.join(sorted(why))}")
+    left = {before for before, _ in changes}
+    lines += [f"    {after} --> [*]" for after in sorted({after for _, after in changes} - left)]
+    return "\n".join([*lines, "```"])
+
+
+def _table(table: Mapping[Any, Mapping[type[Any], Callable[..., None]]], columns: list[type[Any]]) -> str:
+    rows = [["", *(WORDS[kind] for kind in columns)], ["---"] * (len(columns) + 1)]
+    for status, row in table.items():
+        rows.append([status.value, *(f"`{row[kind].__name__}`" if kind in row else "" for kind in columns)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document(), encoding="utf-8")
