@@ -10,7 +10,6 @@ from flask import Flask, Response
 
 from re_core import strict_json
 from re_rest import (
-    asking,
     auth,
     deadletters,
     deployments,
@@ -27,11 +26,9 @@ from re_rest import (
     tokens,
     v0,
 )
+from re_rest.answering import SAFE, Document
 from re_rest.services import Services
 from re_rest.streams import Streams
-
-#: what a browser may do with an answer that is no page: nothing
-POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 _BLUEPRINTS = (
     deployments.blueprint,
@@ -51,11 +48,11 @@ _BLUEPRINTS = (
 def create_app(handed: Services) -> Flask:
     """The whole front end. Call `close_streams` before the server stops."""
     app = Flask("re_rest", static_url_path="/docs/static")
+    # whoever declares more is refused before anything is read; whoever declares nothing, after so much
     app.config["MAX_CONTENT_LENGTH"] = strict_json.MAX_BYTES
     app.extensions[docs.EXTENSION] = _openapi()
     furnish(app, handed)
     errors.install(app)
-    app.before_request(asking.refuse_large)
     app.before_request(auth.ask)
     app.after_request(_harden)
     for blueprint in _BLUEPRINTS:
@@ -76,8 +73,9 @@ def close_streams(app: Flask) -> None:
 
 
 def _harden(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Content-Security-Policy", POLICY)
+    if not isinstance(response, Document):  # which says so already
+        for name, value in SAFE.items():
+            response.headers.setdefault(name, value)
     return response
 
 

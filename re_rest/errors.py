@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from re_core import errors, strict_json
 from re_core.errors import BadDocument, NoAnswer, ReleaseEngineError
@@ -81,7 +81,8 @@ def answer_http(error: HTTPException) -> Response:
     if status < 400:  # a redirect to the address with the slash
         redirect = error.get_response()
         return Response(status=redirect.status_code, headers=[("Location", redirect.headers["Location"])])
-    response = _answer(status, error.name.lower().replace(" ", "-"), error.name, error.description or "", {})
+    detail = f"a body has at most {strict_json.MAX_BYTES} bytes" if status == 413 else error.description or ""
+    response = _answer(status, error.name.lower().replace(" ", "-"), error.name, detail, {})
     valid = getattr(error, "valid_methods", None)
     if valid:
         response.headers["Allow"] = ", ".join(sorted(valid))
@@ -95,11 +96,6 @@ def answer_unexpected(error: Exception) -> Response:
     return _answer(
         500, "error", "Something went wrong", f"the log says what, beside the request id {number}", {}, number
     )
-
-
-def too_large(limit: int) -> RequestEntityTooLarge:
-    """The body is refused before it is read."""
-    return RequestEntityTooLarge(f"a body has at most {limit} bytes")
 
 
 def unsupported(kind: str, wanted: str) -> UnsupportedMediaType:
