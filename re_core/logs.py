@@ -59,6 +59,8 @@ def setup(
         handler.release_engine = True  # type: ignore[attr-defined]  # marks it for the next call
         root.addHandler(handler)
     root.setLevel(level.upper())
+    # the client of the HTTP step tells every request at INFO, without saying for which deployment; the step itself does
+    logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))
 
 
 class TextLines(logging.Formatter):

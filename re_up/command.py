@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import click
+import psutil
 
 from re_core import logs
 from re_core.errors import OperatorError
@@ -49,7 +51,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
     url.unlink(missing_ok=True)
     logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
     _try(settings)
-    began = time.monotonic()
+    began = psutil.Process().create_time()
     try:
         Server(settings, lambda where: _ready(settings, where, began, quiet)).run()
     finally:
@@ -75,11 +77,12 @@ def _ready(settings: Settings, url: str, began: float, quiet: bool) -> None:
     write_private(settings.data_dir / "url", url + "\n")
     if quiet:
         return
+    rectl = "rectl" if shutil.which("rectl") else str(Path(sys.argv[0]).absolute())
     lines = (
-        f"Release Engine is ready at {url} after {time.monotonic() - began:.1f} s.",
+        f"Release Engine is ready at {url} after {time.time() - began:.1f} s.",
         f"  data    {settings.data_dir}",
         f"  API     {url}/docs",
-        "  next    rectl playbook apply FILE, then rectl deploy GROUP/NAME --watch (in another terminal)",
+        f"  next    {rectl} playbook apply FILE, then {rectl} deploy GROUP/NAME --watch (in another terminal)",
         "  stop    Ctrl-C",
     )
     click.echo("\n".join(lines), err=True)

@@ -18,6 +18,7 @@ from re_core.errors import BadMessage, BusUnavailable, StoreRefused, StoreUnavai
 from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store
+from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, Known
@@ -27,7 +28,7 @@ from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.outgoing import messages_of
 from re_core.sequencer.rows import Rows
 from re_core.sequencer.work import Item, Work, advance_all
-from re_core.state import State, fold
+from re_core.state import fold
 
 #: deliveries of one batch
 BATCH = 256
@@ -232,7 +233,7 @@ class Sequencer:
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
             )
         if work.records:
-            _log_changes(state, work)
+            story.tell(state, work.records)
         if state.status in ENDED:
             self._cache.drop(state.deployment)
         else:
@@ -249,21 +250,3 @@ def _open(batch: Batch, deliveries: Sequence[Delivery]) -> list[Delivery]:
     if not batch.rejected:
         return list(deliveries)
     return [delivery for delivery in deliveries if delivery.tag not in batch.rejected]
-
-
-def _log_changes(state: State, work: Work) -> None:
-    if not (work.creation or state.status in ENDED):
-        return
-    text = "deployment ended: %s%s" if state.status in ENDED else "deployment begins: %s%s"
-    _log.info(
-        text,
-        state.status,
-        f": {state.reason}" if state.reason else "",
-        extra={
-            "action": "end_deployment" if state.status in ENDED else "accept_deployment",
-            "deployment_id": state.deployment,
-            "playbook_id": state.accepted.playbook_id,
-            "user_id": state.accepted.user,
-            "source_ip": state.accepted.source,
-        },
-    )
