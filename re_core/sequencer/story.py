@@ -38,7 +38,9 @@ def tell(state: State, records: Sequence[Record]) -> None:
     for record in records:
         notable = isinstance(record, _NOTABLE)
         if notable or detailed:
-            _log.log(logging.INFO if notable else logging.DEBUG, "%s", _words(state, record), extra=_known(state, record))
+            _log.log(
+                logging.INFO if notable else logging.DEBUG, "%s", _words(state, record), extra=_known(state, record)
+            )
 
 
 def _words(state: State, record: Record) -> str:

@@ -54,11 +54,13 @@ class EngineProcess:
     def data(self) -> Path:
         return self.directory / "data"
 
-    def start(self) -> None:
-        """Start, and wait until it answers."""
+    def start(self, *, own_group: bool = False) -> None:
+        """Start, and wait until it answers. `own_group`: as the leader of a process group, as a terminal does it."""
         (self.data / "url").unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(["rectl", "up"], env=self.environ, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                ["rectl", "up"], env=self.environ, stdout=log, stderr=log, process_group=0 if own_group else None
+            )
         self.await_ready()
 
     def await_ready(self) -> None:
@@ -115,6 +117,13 @@ class EngineProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP)
+
+    def end(self) -> None:
+        """TERM, and kill -9 where that does not end it: for the end of a test that may have failed."""
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill_everything()
 
     def _answers(self) -> bool:
         assert self.process is not None

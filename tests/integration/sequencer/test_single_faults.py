@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.integration.sequencer.lives import AROUND, SCRIPT, Seen, check_promises, play, play_on, save_all, seen
@@ -39,3 +41,29 @@ def test_a_call_that_fails_once_leaves_no_trace(home: House, name: str, after: b
         check_promises(home, id)
         assert seen(home, id)._replace(history=()) == calm._replace(history=()), f"call {number} of {calls}"
     assert home.left() == []
+
+
+@pytest.mark.parametrize("name", LIVES)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_process_that_dies_at_a_call_leaves_every_promise_kept(home: House, name: str, after: bool) -> None:
+    """It ends as without the death, or says which step nobody knows about; nobody is told twice of anything."""
+    calm, calls = _undisturbed(home, name)
+    ends: Counter[str] = Counter()
+    for number in range(1, calls + 1):
+        id = f"{name}{number}"
+        home.faults.fail(number, after, death=True)
+        play_on(home, id, name)
+        home.faults.heal()
+        check_promises(home, id, deaths=1)
+        after_all = seen(home, id)
+        if "lost" in after_all.steps:
+            ends["lost"] += 1
+            assert after_all.status in ("failed", calm.status) and after_all.status != "completed"
+            assert "/failed/console" in after_all.told
+        else:
+            ends["as ever"] += 1
+            assert (after_all.status, after_all.reason, after_all.steps) == (calm.status, calm.reason, calm.steps)
+            assert set(calm.told) <= set(after_all.told), f"call {number} of {calls}"
+    assert home.left() == []
+    assert ends["as ever"] > calls / 2
+    assert ends["lost"] or name == "fails", "no death came while a step ran"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -247,5 +248,11 @@ class Deployments(RuleBasedStateMachine):
             self._send(word)
 
 
+class ManyDeployments(Deployments):
+    """The same, for as long as it takes to meet what is rare."""
+
+
 TestDeployments = Deployments.TestCase
-TestDeployments.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestDeployments.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestManyDeployments = pytest.mark.slow(ManyDeployments.TestCase)
+TestManyDeployments.settings = settings(max_examples=1000, stateful_step_count=60, deadline=None)

@@ -60,6 +60,8 @@ class House:
     ) -> None:
         self.clock, self.world, self.faults = Clock(), World(), Faults()
         self.store = SqliteStore(directory / "house.db", self.clock)
+        # the processes of these tests die, their machine does not: nothing has to reach the disk
+        self.store._database._writer.execute("PRAGMA synchronous = OFF")
         self._around = around or Around()
         self._script, self._commands, self._transports = script or {}, commands, transports
         self._sequencers = sequencers
