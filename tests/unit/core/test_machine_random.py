@@ -255,4 +255,4 @@ class ManyDeployments(Deployments):
 TestDeployments = Deployments.TestCase
 TestDeployments.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestManyDeployments = pytest.mark.slow(ManyDeployments.TestCase)
-TestManyDeployments.settings = settings(max_examples=1000, stateful_step_count=60, deadline=None)
+TestManyDeployments.settings = settings(max_examples=600, stateful_step_count=60, deadline=None)
