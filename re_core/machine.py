@@ -21,7 +21,8 @@ Rules that hold everywhere:
 2. Everything that goes on at once hangs on the plan's tree. A step that completes lets its *followers* begin; there is
    no cursor. A step that ends otherwise *halts* the playbook: nothing more of it is dispatched, what is open is
    awaited, the rest is skipped, and the actions run, each whatever became of the one before.
-3. A step that may not be repeated is begun by grant: the claim's record is the grant. Its second claimant hears no-go.
+3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
+   claimant hears no-go.
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
 5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the

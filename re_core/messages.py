@@ -1,7 +1,7 @@
 """What travels the bus: messages, and strict parsers of their bodies. Pure; must not know queues or schemas.
 
 The formats are those of the contract, sections 2 to 6. These parsers do on the hot path what the JSON Schemas
-do for people (docs/wire-format.md); a test holds the two together. Every parser raises BadMessage, with a JSON
+do for people (docs/wire-format.md, docs/decisions/0006); a test holds the two together. Every parser raises BadMessage, with a JSON
 pointer, for anything that is not in the format.
 """
 

@@ -3,7 +3,7 @@
     take up to N deliveries → fold in what is not yet known → advance each → append all new records in ONE insert
       → publish all effects → write the other views → acknowledge the deliveries
 
-Append before publish, publish before ack (design, The heart). A crash between any two of these repeats what comes
+Append before publish, publish before ack (docs/decisions/0002). A crash between any two of these repeats what comes
 after, and everything after carries ids that make a repetition harmless.
 """
 
@@ -22,7 +22,7 @@ from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, Known
-from re_core.sequencer.creation import admit
+from re_core.sequencer.creation import Creation, Said, admit, unusable
 from re_core.sequencer.intake import read_word
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.outgoing import messages_of
@@ -106,10 +106,14 @@ class Sequencer:
         creation, said = admit(self._acceptance, delivery)
         if creation is not None:
             batch.creations.append(creation)
-            return
-        batch.answers.extend(said.messages)
+        else:
+            self._refuse(batch, delivery, said)
+
+    def _refuse(self, batch: Batch, delivery: Delivery, said: Said) -> None:
+        """Nothing in the journal has to come before a no."""
+        self._outbox.add(said.messages)
         if said.dead:
-            self._reject(batch, delivery, "bad-message", said.dead)
+            self._reject(batch, delivery, said.reason, said.dead)
 
     def _reject(self, batch: Batch, delivery: Delivery, reason: str, detail: str) -> None:
         _log.warning(
@@ -125,7 +129,9 @@ class Sequencer:
     # -- advance, append ---------------------------------------------------------------------------
 
     def _carry_out(self, batch: Batch) -> None:
-        works = [Work.create(creation, batch.now) for creation in batch.creations]
+        works = [
+            work for creation in batch.creations if (work := self._create(batch, creation, fresh=False)) is not None
+        ]
         for deployment, items in batch.groups.items():
             work = self._advance(batch, deployment, items, fresh=False)
             if work is not None:
@@ -152,6 +158,17 @@ class Sequencer:
                 if item.delivery is not None and item.delivery.tag not in batch.rejected:
                     self._reject(batch, item.delivery, reason, detail)
         return work
+
+    def _create(self, batch: Batch, creation: Creation, fresh: bool) -> Work | None:
+        """The work of a new deployment, or (`fresh`) of one that was there first; None where that cannot be."""
+        try:
+            entries = self._store.entries(creation.admission.deployment) if fresh else []
+            return Work.answer_again(creation, fold(entries)) if entries else Work.create(creation, batch.now)
+        except (StoreUnavailable, BusUnavailable):
+            raise
+        except Exception as error:  # one request must not take its batch with it
+            self._refuse(batch, creation.delivery, unusable(creation.message, error))
+            return None
 
     def _load(self, deployment: str, fresh: bool) -> Work | None:
         known = None if fresh else self._cache.get(deployment)
@@ -209,15 +226,11 @@ class Sequencer:
         self._cache.drop(deployment)
         if work.creation is None:
             return self._advance(batch, deployment, work.items, fresh=True)
-        entries = self._store.entries(deployment)
-        if not entries:
-            return Work.create(work.creation, batch.now)
-        return Work.answer_again(work.creation, fold(entries))
+        return self._create(batch, work.creation, fresh=True)
 
     # -- publish -----------------------------------------------------------------------------------
 
     def _publish(self, batch: Batch) -> None:
-        self._outbox.add(batch.answers)
         self._outbox.send()
         overdue = [work.overdue for work in batch.done if work.overdue is not None]
         if overdue:

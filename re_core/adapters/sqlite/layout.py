@@ -1,4 +1,4 @@
-"""The tables, and the steps from each layout to the next. Must not know what is done with them.
+"""The tables, and the steps from each layout to the next (docs/decisions/0007). Must not know what is done with them.
 
 The number of the layout is the file's `user_version`, so that it is read before any table is trusted, and changes in
 the transaction of its step. A journal row is text behind (deployment, number), in a rowid table: entries of a thousand
