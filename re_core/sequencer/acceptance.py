@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadDynamic, KeyReused, Refused, UnknownGroup, UnknownPlaybook
+from re_core.errors import BadDocument, BadDynamic, CallerError, KeyReused, Refused, UnknownGroup, UnknownPlaybook
 from re_core.messages import DeploymentRequest, Message
 from re_core.model import Plan, StoredPlaybook
 from re_core.plan import Around, compile_document, missing_dynamic, required_dynamic
 from re_core.plan_form import plan_from_document
-from re_core.ports import Claim, Playbooks, Requests
+from re_core.ports import Claim, Journal, Playbooks, Requests
 from re_core.records import Accepted
 from re_core.sequencer.offers import LiveOffers
 from re_core.strict_json import dumps
@@ -21,7 +21,7 @@ from re_core.strict_json import dumps
 _PLANS = 256
 
 
-class _Library(Playbooks, Requests, Protocol):
+class _Library(Journal, Playbooks, Requests, Protocol):
     """The part of a store that acceptance needs."""
 
 
@@ -59,11 +59,29 @@ class Acceptance:
         request = m.parse_deployment_request(message.body)
         digest = request_digest(request)
         deployment = self._settle_id(message, digest)
+        try:
+            return Admission(deployment, *self._check(message, request, digest))
+        except CallerError:
+            # what is wrong now may have been right when the deployment began: to who asks again, a no would be a lie
+            admission = self._begun(deployment, digest)
+            if admission is None:
+                raise
+            return admission
+
+    def _begun(self, deployment: str, digest: str) -> Admission | None:
+        """The deployment, where the same request has begun it."""
+        entries = self._library.entries(deployment)
+        accepted = entries[0].records[0] if entries else None
+        if not isinstance(accepted, Accepted) or accepted.digest != digest:
+            return None
+        return Admission(deployment, accepted, plan_from_document(accepted.plan))
+
+    def _check(self, message: Message, request: DeploymentRequest, digest: str) -> tuple[Accepted, Plan]:
         playbook = self._playbook(request)
         document, plan, required = self._plan(playbook)
         if not required <= request.dynamic.keys():
             missing = missing_dynamic(plan, request.dynamic)
-            names = ", ".join(problem.path.removeprefix("/dynamic/") for problem in missing)
+            names = ", ".join(name for name in required_dynamic(plan) if name not in request.dynamic)
             raise BadDynamic(f"values are missing: {names}", missing)
         headers = message.headers
         accepted = Accepted(
@@ -77,7 +95,7 @@ class Acceptance:
             dynamic=request.dynamic,
             plan=document,
         )
-        return Admission(deployment, accepted, plan)
+        return accepted, plan
 
     def _settle_id(self, message: Message, digest: str) -> str:
         """The id of the deployment: the message's, the first one under the same key, or (2014) one derived."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from re_core.messages import Message
 from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Item, Work
 
@@ -10,7 +9,7 @@ from re_core.sequencer.work import Item, Work
 class Batch:
     """One turn."""
 
-    __slots__ = ("answers", "creations", "done", "groups", "now", "rejected", "writer")
+    __slots__ = ("creations", "done", "groups", "now", "rejected", "writer")
 
     def __init__(self, now: int, writer: str) -> None:
         self.now = now
@@ -21,8 +20,6 @@ class Batch:
         self.groups: dict[str, list[Item]] = {}
         #: in the journal, as far as there was anything to append
         self.done: list[Work] = []
-        #: what is to be said besides
-        self.answers: list[Message] = []
         #: tags of deliveries that are on the dead-letter queue already
         self.rejected: set[int] = set()
 

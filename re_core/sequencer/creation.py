@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadMessage, CallerError
+from re_core.errors import BadDocument, BadMessage, CallerError, ReleaseEngineError
 from re_core.messages import Message
 from re_core.ports import Delivery
 from re_core.sequencer.acceptance import Acceptance, Admission
@@ -19,8 +19,12 @@ _log = logging.getLogger(__name__)
 class Creation(NamedTuple):
     """A request that may become a deployment: who asked, and what was admitted."""
 
-    message: Message
+    delivery: Delivery
     admission: Admission
+
+    @property
+    def message(self) -> Message:
+        return self.delivery.message
 
     def yes(self) -> list[Message]:
         """What who asked hears, where anybody waits."""
@@ -33,6 +37,7 @@ class Said(NamedTuple):
     """The no: what who asked hears, and, where the message is a dead letter, why."""
 
     messages: list[Message]
+    reason: str = ""
     dead: str = ""
 
 
@@ -40,10 +45,10 @@ def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, 
     """The creation, or None and the refusal. Raises StoreUnavailable."""
     message = delivery.message
     try:
-        return Creation(message, acceptance.admit(message)), Said([])
+        return Creation(delivery, acceptance.admit(message)), Said([])
     except BadMessage as error:
         text = f"{error.path}: {error}" if error.path else str(error)
-        return None, Said(refusal(message, error.reason, text, error), text)
+        return None, Said(refusal(message, error.reason, text, error), error.reason, text)
     except CallerError as error:
         _log.info(
             "a deployment was refused: %s",
@@ -51,6 +56,18 @@ def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, 
             extra={"action": "refuse_deployment", "deployment_id": message.id, "user_id": message.headers.get(m.USER)},
         )
         return None, Said(refusal(message, error.reason, str(error), error))
+    except ReleaseEngineError:
+        raise
+    except Exception as error:
+        return None, unusable(message, error)
+
+
+def unusable(message: Message, error: Exception) -> Said:
+    """What breaks the engine, or belongs to a newer one, takes only itself away: a dead letter, and a no."""
+    _log.error("a request cannot be handled", exc_info=error, extra={"action": "event_error"})
+    reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
+    detail = f"{type(error).__name__}: {error}"
+    return Said(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
 
 
 def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:

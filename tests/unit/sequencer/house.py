@@ -191,8 +191,9 @@ class House:
         return [state.step(number).status.value for number in range(len(state.plan.steps))]
 
     def answers(self) -> list[tuple[Any, str]]:
-        """Id and reason of the answers to job.create since."""
-        return [(strict_json.loads(one.body)["id"], one.headers.get(m.REASON, "")) for one in self.ear.hear()]
+        """Id and reason of the answers to job.create since, in no order: first those that say yes."""
+        told = [(strict_json.loads(one.body)["id"], one.headers.get(m.REASON, "")) for one in self.ear.hear()]
+        return sorted(told, key=lambda pair: (pair[0] is None, pair))
 
     def dead(self) -> list[Delivery]:
         """The dead letters since."""
