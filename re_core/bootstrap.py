@@ -17,6 +17,7 @@ from re_core.sequencer.offers import LiveOffers
 from re_core.sequencer.pump import Pump
 from re_core.sequencer.recorder import Recorder
 from re_core.sequencer.sweeper import Sweeper, recover
+from re_core.setting_kinds import masked
 from re_core.settings import Settings
 
 #: seconds that a consumer waits for a delivery before it looks whether it shall stop
@@ -35,7 +36,7 @@ def open_store(settings: Settings) -> Store:
 
         return SqliteStore(settings.store_url.removeprefix("sqlite:///"))
     raise BadSettings(
-        f"RE_STORE_URL: this version keeps its data in sqlite:///<path>, not in {settings.store_url!r:.60}"
+        f"RE_STORE_URL: this version keeps its data in sqlite:///<path>, not in {masked(settings.store_url, False)!r:.60}"
     )
 
 
@@ -45,7 +46,7 @@ def open_bus(settings: Settings, store: Store) -> Bus:
         from re_core.adapters.bus_embedded import EmbeddedBus
 
         return EmbeddedBus(store if isinstance(store, Mailbox) else None)
-    raise BadSettings(f"RE_BUS_URL: this version has the bus embedded:, not {settings.bus_url!r:.60}")
+    raise BadSettings(f"RE_BUS_URL: this version has the bus embedded:, not {masked(settings.bus_url, False)!r:.60}")
 
 
 def system_clock() -> Clock:

@@ -56,12 +56,17 @@ class EngineProcess:
 
     def start(self, *, own_group: bool = False) -> None:
         """Start, and wait until it answers. `own_group`: as the leader of a process group, as a terminal does it."""
+        self.spawn(own_group)
+        self.await_ready()
+
+    def spawn(self, own_group: bool = False) -> None:
+        """Start, and wait for nothing."""
         (self.data / "url").unlink(missing_ok=True)
+        group = 0 if own_group else None
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["rectl", "up"], env=self.environ, stdout=log, stderr=log, process_group=0 if own_group else None
+                ["rectl", "up"], env=self.environ, stdout=log, stderr=log, process_group=group
             )
-        self.await_ready()
 
     def await_ready(self) -> None:
         """Wait until the engine of this moment answers."""
