@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from re_core.adapters.sqlite import SqliteStore
 from ulid import ULID
 
 from re_core import messages as m
+from re_core.adapters.sqlite import SqliteStore
 from re_core.messages import Message
 from re_core.model import StoredPlaybook
 from re_core.ports import Append, Appended
