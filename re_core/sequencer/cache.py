@@ -13,7 +13,7 @@ CAPACITY = 4096
 class Known:
     """One deployment in memory, and what its row of the list last said."""
 
-    __slots__ = ("state", "view_at", "view_due")
+    __slots__ = ("state", "view_at", "view_due", "view_entry")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -21,6 +21,8 @@ class Known:
         self.view_at = 0
         #: the `due` that the row then had; None where it is not known
         self.view_due: int | None = None
+        #: number of the entry that it then summarised; 0 where it is not known
+        self.view_entry = 0
 
 
 class Cache:

@@ -11,6 +11,9 @@ from re_core.messages import Message
 from re_core.records import MAX_DATA
 from re_core.strict_json import dumps
 
+#: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
+_GROWTH = 4
+
 
 class Word(NamedTuple):
     """One event, and the deployment that it is about."""
@@ -38,10 +41,10 @@ def _reply(message: Message) -> Word:
     if reply.status == "started":
         return Word(attempt.deployment, e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to))
     data, cut = reply.data, False
-    if len(message.body) > MAX_DATA and data is not None:
-        text = dumps(data)
+    if data is not None and len(message.body) > MAX_DATA // _GROWTH:
+        text = dumps(data).encode()
         if len(text) > MAX_DATA:
-            data, cut = text[:MAX_DATA], True
+            data, cut = text[:MAX_DATA].decode(errors="ignore"), True
     return Word(
         attempt.deployment,
         e.OutcomeCame(

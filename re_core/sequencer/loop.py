@@ -74,7 +74,7 @@ class Sequencer:
             self._subscription.ack(_open(batch, deliveries))
         except (StoreUnavailable, BusUnavailable):
             self._cache.clear()  # what it holds may be ahead of the journal
-            self._rows.forget()
+            self._rows.forget(batch.groups)
             self._own = own
             self._subscription.requeue(_open(batch, deliveries))
             raise
@@ -240,7 +240,7 @@ class Sequencer:
 
     def _keep(self, work: Work, now: int) -> None:
         state = work.known.state
-        self._rows.note(work.known, now, changed=bool(work.records))
+        self._rows.note(work.known, now)
         for reason in work.refusals:
             _log.info(
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}

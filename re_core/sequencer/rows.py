@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from re_core.deadlines import due_at
 from re_core.ports import Views
 from re_core.sequencer.cache import Known
@@ -20,12 +22,12 @@ class Rows:
         #: when the first of them fell behind
         self._since = 0
 
-    def note(self, known: Known, now: int, changed: bool) -> None:
-        """The deployment was handled at `now`; its row was written then if `known.view_at` says so."""
+    def note(self, known: Known, now: int) -> None:
+        """The deployment was handled at `now`; what its row says nobody knows where this core has not written it."""
         deployment = known.state.deployment
-        if known.view_at == now:
+        if known.view_entry == known.state.entry:
             self._behind.pop(deployment, None)
-        elif changed:
+        else:
             if not self._behind:
                 self._since = now
             self._behind[deployment] = known
@@ -40,11 +42,12 @@ class Rows:
             return
         rows = []
         for known in self._behind.values():
-            known.view_at, known.view_due = now, due_at(known.state, now)
+            known.view_at, known.view_due, known.view_entry = now, due_at(known.state, now), known.state.entry
             rows.append(view_of(known.state, known.view_due))
         self._views.write_views(rows)
         self._behind.clear()
 
-    def forget(self) -> None:
-        """What is in memory may be ahead of the journal: the rows are written when the events come again."""
-        self._behind.clear()
+    def forget(self, deployments: Iterable[str]) -> None:
+        """What is in memory of these may be ahead of the journal: they are noted again when their events come again."""
+        for deployment in deployments:
+            self._behind.pop(deployment, None)

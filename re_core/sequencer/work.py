@@ -107,7 +107,7 @@ class Work:
         if not news and (not self.records or 0 <= now - known.view_at < VIEW_EVERY):
             return None
         due = None if ended else due_at(state, now)
-        known.view_at, known.view_due = now, due
+        known.view_at, known.view_due, known.view_entry = now, due, state.entry
         return view_of(state, due)
 
     def _sooner(self, now: int) -> bool:
