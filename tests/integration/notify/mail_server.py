@@ -33,14 +33,15 @@ class Mail(NamedTuple):
 
 
 class MailServer:
-    """Listens on a free port of 127.0.0.1 while its block lasts; `options` are those of aiosmtpd's SMTP.
+    """Listens on 127.0.0.1, `port` or a free one, while its block lasts; `options` are those of aiosmtpd's SMTP.
 
     `answers` holds what to say instead of yes, next first, by command (`MAIL`, `RCPT`, `DATA`, `NOOP`) and address:
     a reply, or None for a yes in between. After a reply that starts with `!` the connection ends; `!` alone cuts it
     without a word. DATA also knows `...`: no answer ever, and `silent` says when that has begun.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None, **options: Any) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0, **options: Any) -> None:
+        self.port = port
         self.mails: list[Mail] = []
         self.sessions = 0
         self.logins: list[tuple[str, str]] = []
@@ -54,7 +55,9 @@ class MailServer:
 
     def __enter__(self) -> MailServer:
         self._thread.start()
-        self._server = self._wait(lambda: self._loop.create_server(self._protocol, "127.0.0.1", 0, ssl=self._tls))
+        self._server = self._wait(
+            lambda: self._loop.create_server(self._protocol, "127.0.0.1", self.port, ssl=self._tls)
+        )
         self.host, self.port = self._server.sockets[0].getsockname()[:2]
         return self
 

@@ -1,0 +1,111 @@
+"""What steps print: shown while they run, in order, redacted, and never more than text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from re_client.api import Client
+from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, run_step, steps_book
+from tests.e2e.engine_process import EngineProcess
+
+SETTINGS = """
+redact:
+  - '(?<=password=)\\S+'
+  - 'AKIA[A-Z0-9]+'
+"""
+
+#: what a page or a terminal would take for more than text
+MARKUP = "<script>alert(1)</script> &amp; \x1b[31mred\x1b[0m \x07"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """One engine for all tests of this file."""
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"), SETTINGS)
+    try:
+        engine.start()
+        yield engine
+        assert engine.stop() == 0
+    finally:
+        engine.end()
+
+
+@pytest.fixture
+def client(engine: EngineProcess) -> Iterator[Client]:
+    with engine.client() as client:
+        yield client
+
+
+def read(engine: EngineProcess, id: str, accept: str) -> httpx2.Response:
+    """The output as this content type."""
+    url, token = ((engine.data / name).read_text().strip() for name in ("url", "token"))
+    headers = {"authorization": f"Bearer {token}", "accept": accept}
+    return httpx2.get(f"{url}/api/v1/deployments/{id}/output", headers=headers)
+
+
+def test_logs_follow_a_step_while_it_runs_and_end_with_it(
+    engine: EngineProcess, client: Client, tmp_path: Path
+) -> None:
+    step = f"echo first; while ! test -e {tmp_path}/go; do sleep 0.02; done; echo second"
+    id = begin(client, steps_book(run_step(step)))
+    following = subprocess.Popen(
+        ["rectl", "logs", "-f", id], env=engine.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert following.stdout is not None
+    assert following.stdout.readline() == "first\n"
+    assert client.deployment(id)["steps"][0]["status"] == "started"
+    (tmp_path / "go").touch()
+    rest, said = following.communicate(timeout=PATIENCE)
+    assert (following.returncode, rest, said) == (0, "second\n", "")
+
+
+def test_lines_keep_their_order_and_are_numbered_without_gaps(client: Client) -> None:
+    count = 'i=0; while test $i -lt 500; do i=$((i+1)); echo "$RE_HOST $i"; done'
+    id = begin(client, steps_book(run_step(count), run_step(count), hosts="a, b"))
+    ended(client, id)
+    await_line(client, id, "b 500")
+    lines = list(client.output(id))
+    by_step = {step: [line["text"] for line in lines if line["step"] == step] for step in range(4)}
+    for step, host in enumerate("aabb"):
+        assert by_step[step] == [f"{host} {number}" for number in range(1, 501)]
+    assert [line["number"] for line in lines] == list(range(1, 2001))
+
+
+def test_secrets_are_redacted_wherever_output_is_read(engine: EngineProcess, client: Client) -> None:
+    id = begin(client, steps_book(run_step("echo login password=$(printf hunt)er2 as AKIA123; echo done")))
+    ended(client, id)
+    await_line(client, id, "done")
+    assert printed(client, id)[0] == "login password=[redacted] as [redacted]"
+    for accept in ("application/json", "text/plain"):
+        assert "hunter2" not in read(engine, id, accept).text
+
+
+def test_markup_and_escapes_come_as_data(engine: EngineProcess, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(MARKUP + "\n")
+    id = begin(client, steps_book(run_step(f"cat {tmp_path}/text")))
+    ended(client, id)
+    await_line(client, id, MARKUP)
+    document = read(engine, id, "application/json")
+    assert document.headers["content-type"] == "application/json"
+    assert json.loads(document.text)["lines"][0]["text"] == MARKUP
+    text = read(engine, id, "text/plain")
+    assert text.headers["content-type"] == "text/plain; charset=utf-8"
+    assert text.headers["x-content-type-options"] == "nosniff"
+    assert text.text == MARKUP + "\n"
+
+
+def test_escapes_do_not_reach_the_terminal(engine: EngineProcess, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(MARKUP + "\n")
+    id = begin(client, steps_book(run_step(f"cat {tmp_path}/text")))
+    ended(client, id)
+    await_line(client, id, MARKUP)
+    shown = engine.run("logs", id)
+    assert shown.returncode == 0
+    assert "<script>alert(1)</script>" in shown.stdout
+    assert not {"\x1b", "\x07"} & set(shown.stdout)
