@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from re_core import messages as m
 from re_core.dead import letter_of
-from re_core.errors import BadMessage, StoreUnavailable
+from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import WorkerRecord
 from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscription
@@ -30,7 +30,7 @@ class Heartbeats:
         self._subscription = bus.subscribe((m.HEARTBEAT,), BATCH)
 
     def turn(self, timeout: float) -> int:
-        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         return _each(self._subscription, timeout, self._register)
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class Cemetery:
         self._subscription = bus.subscribe((m.DEAD,), BATCH)
 
     def turn(self, timeout: float) -> int:
-        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         return _each(self._subscription, timeout, self._bury)
 
     def close(self) -> None:
@@ -76,12 +76,17 @@ def _each(subscription: Subscription, timeout: float, write: Callable[[Message],
     deliveries: list[Delivery] = subscription.take(BATCH, timeout)
     for place, delivery in enumerate(deliveries):
         try:
-            write(delivery.message)
-        except BadMessage as error:
-            subscription.reject(delivery, error.reason, str(error))
-        except StoreUnavailable:
+            _settle(subscription, delivery, write)
+        except (StoreUnavailable, BusUnavailable):
             subscription.requeue(deliveries[place:])
             raise
-        else:
-            subscription.ack([delivery])
     return len(deliveries)
+
+
+def _settle(subscription: Subscription, delivery: Delivery, write: Callable[[Message], None]) -> None:
+    try:
+        write(delivery.message)
+    except BadMessage as error:
+        subscription.reject(delivery, error.reason, str(error))
+    else:
+        subscription.ack([delivery])

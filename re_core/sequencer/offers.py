@@ -29,11 +29,11 @@ class LiveOffers:
         """All offers of live workers, at most FRESH old."""
         now = self._clock.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
-            self._read_at = now
             offers: dict[str, Mapping[str, Any]] = {}
             for worker in self._registry.workers(seen_since=now - SILENT):
                 offers.update(worker.offers)
             if offers != self._offers:
                 self._offers = offers
                 self.version += 1
+            self._read_at = now  # and not before: a registry that was not read would pass for one without offers
         return self._offers

@@ -5,14 +5,12 @@ One recorder at a time consumes the queue (contract, section 6), so the numbers 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from re_core import messages as m
-from re_core.errors import BadMessage, StoreUnavailable
-from re_core.messages import Message
+from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
 
@@ -37,7 +35,7 @@ class Recorder:
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
 
     def turn(self, timeout: float) -> int:
-        """One batch. Raises StoreUnavailable after it gave the deliveries back."""
+        """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         deliveries = self._subscription.take(BATCH, timeout)
         if not deliveries:
             return 0
@@ -51,11 +49,11 @@ class Recorder:
                     self._subscription.reject(delivery, error.reason, str(error))
                     rejected.add(delivery.tag)
             self._store.add_output(chunks)
-        except StoreUnavailable:
+            self._subscription.ack([one for one in deliveries if one.tag not in rejected])
+        except (StoreUnavailable, BusUnavailable):
             self._last.clear()
             self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
             raise
-        self._subscription.ack([one for one in deliveries if one.tag not in rejected])
         return len(deliveries)
 
     def close(self) -> None:
@@ -67,14 +65,18 @@ class Recorder:
         text = m.parse_output(message.body)
         if not message.correlation_id:
             raise BadMessage("no correlation_id: which deployment printed it?")
-        name = message.id or _derived(message)
-        if delivery.redelivered and (self._store.has_output(name) or any(chunk.id == name for chunk in chunks)):
+        if delivery.redelivered and message.id and self._is_known(message.id, chunks):
             return []
         lines = tuple(self._clean(line) for line in text.removesuffix("\n").split("\n"))
         first = self._number(message.correlation_id, len(lines))
         step = message.headers.get(m.STEP, "")
         number = int(step) if step.isascii() and step.isdigit() else None
+        # a 2014 worker sends no id, and may print one line twice: only where the lines stand tells such messages apart
+        name = message.id or f"{message.correlation_id}/{first}"
         return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), lines)]
+
+    def _is_known(self, id: str, chunks: Sequence[OutputChunk]) -> bool:
+        return self._store.has_output(id) or any(chunk.id == id for chunk in chunks)
 
     def _clean(self, line: str) -> str:
         line = line.rstrip("\r")
@@ -90,8 +92,3 @@ class Recorder:
         while len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)
         return last + 1
-
-
-def _derived(message: Message) -> str:
-    """A 2014 worker sends no id: two equal messages of one deployment are then two, unless the bus says redelivered."""
-    return hashlib.sha256(message.correlation_id.encode() + b"\0" + message.body).hexdigest()

@@ -16,6 +16,8 @@ class Death(BaseException):
 
 #: calls that the core makes of each
 STORE = ("append", "entries", "write_views", "claim", "playbook", "playbooks", "workers")
+#: calls that the small consumers make of it
+WRITTEN_DOWN = ("register", "forget_workers", "bury", "add_output", "has_output", "last_line")
 BUS = ("publish",)
 SUBSCRIPTION = ("ack", "reject")
 
@@ -45,7 +47,7 @@ class Faults:
         self.before = self.after = _nothing
 
     def store(self, real: Store) -> Store:
-        return cast(Store, _Faulty(real, self, STORE))
+        return cast(Store, _Faulty(real, self, STORE + WRITTEN_DOWN))
 
     def bus(self, real: Bus) -> Bus:
         return cast(Bus, _FaultyBus(real, self, BUS))
@@ -56,7 +58,7 @@ def _nothing(name: str, call: int) -> None:
 
 
 def _error(name: str) -> Exception:
-    return StoreUnavailable() if name in STORE else BusUnavailable()
+    return BusUnavailable() if name in BUS + SUBSCRIPTION else StoreUnavailable()
 
 
 class _Faulty:
