@@ -98,11 +98,17 @@ def missing_dynamic(plan: Plan, supplied: Mapping[str, Any]) -> list[Problem]:
 
 
 def step_entries(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """(JSON pointer, step name, arguments) of every step that a valid playbook names, preflight included."""
-    for number, sequence in enumerate(document["execution"]):
+    """(JSON pointer, step name, arguments) of every step that a playbook names, preflight included.
+
+    What is no step is left out: of a playbook that is wrong elsewhere the steps can be looked at all the same.
+    """
+    for number, sequence in enumerate(_items(document, "execution")):
         for part in ("preflight", "steps"):
-            for place, entry in enumerate(sequence.get(part, ())):
-                name, arguments, _ = _split(entry)
+            for place, entry in enumerate(_items(sequence, part)):
+                try:
+                    name, arguments, _ = _split(entry)
+                except BadDocument:
+                    continue
                 yield f"/execution/{number}/{part}/{place}", name, arguments
 
 
@@ -242,6 +248,11 @@ def _build(
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
         retries=beside.get("retries", offer.get("retries", 0)),
     )
+
+
+def _items(document: Any, name: str) -> list[Any]:
+    value = document.get(name) if isinstance(document, Mapping) else None
+    return value if isinstance(value, list) else []
 
 
 def _list(document: Any, name: str, at: str, problems: list[Problem]) -> list[Any]:

@@ -138,7 +138,7 @@ def _group(value: object) -> bool:
     if not isinstance(value, str):
         return True
     if value in (".", "..") or "/" in value:
-        raise ValueError('expected a group that is not "." or ".." and has no "/"')
+        raise ValueError("expected a group that is not '.' or '..' and has no '/'")
     if any(unicodedata.category(one) in _INVISIBLE for one in value):
         raise ValueError("expected a group without control or invisible characters")
     if value != value.strip():

@@ -66,18 +66,23 @@ def found(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """In quotation marks, cut, and with every character visible."""
-    cut = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-    return "".join(one if one.isprintable() else _escaped(one) for one in f'"{cut}"')
+    """In quotation marks, cut, and with every character visible: as every message of the engine quotes."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """What to say after a name that nobody knows: the nearest, else all of them."""
+    near = likeness(name, known)
+    if near:
+        return near
+    return f"expected {_one_of(map(quoted, sorted(known)[:_LISTED]))}" if known else "none is expected here"
+
+
+def likeness(name: str, known: Collection[str]) -> str:
+    """`did you mean 'that'?` for the nearest name; nothing where none is near."""
     lower = {one.lower(): one for one in sorted(known)}
     near = difflib.get_close_matches(name[:SHOWN].lower(), lower, n=1)
-    if near:
-        return f"did you mean {quoted(lower[near[0]])}?"
-    return f"expected {_one_of(map(quoted, sorted(known)[:_LISTED]))}" if known else "none is expected here"
+    return f"did you mean {quoted(lower[near[0]])}?" if near else ""
 
 
 def kind(schema: object) -> str:
@@ -96,19 +101,21 @@ def kind(schema: object) -> str:
 def _words(error: ValidationError, instance: Any, schema: Mapping[str, Any]) -> str:
     rule = str(error.validator)
     limit: Any = error.validator_value
+    if "x-misplaced" in schema:
+        return f"the key {quoted(str(error.absolute_path[-1]))} does not belong here: {schema['x-misplaced']}"
     if rule == "format" and error.cause is not None:
         return f"{error.cause}, found {found(instance)}"
     if rule in _COUNTS:
         how, one, many = _COUNTS[rule]
         size = f" of {len(instance)}" if isinstance(instance, str) and instance else ""
         return f"expected {how} {limit} {one if limit == 1 else many}, found {found(instance)}{size}"
-    near = ""
-    if rule == "enum" and isinstance(instance, str):
-        words = [one for one in limit if isinstance(one, str)]
-        near = "".join(
-            f"; did you mean {quoted(one)}?" for one in difflib.get_close_matches(instance[:SHOWN], words, n=1)
-        )
-    return f"expected {_expected(rule, limit, schema)}, found {found(instance)}{near}"
+    told = f"expected {_expected(rule, limit, schema)}, found {found(instance)}"
+    near = likeness(instance, [one for one in limit if isinstance(one, str)]) if _is_word(rule, instance) else ""
+    return f"{told}; {near}" if near else told
+
+
+def _is_word(rule: str, instance: Any) -> bool:
+    return rule == "enum" and isinstance(instance, str)
 
 
 def _expected(rule: str, limit: Any, schema: Mapping[str, Any]) -> str:
@@ -183,11 +190,6 @@ def _one_of(words: Iterable[str]) -> str:
 def _bare(value: Any) -> str:
     """A word without its quotation marks, where it cannot be taken for anything else."""
     return value if isinstance(value, str) and value.isidentifier() else found(value)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 #: rules on sizes: how, of one, of many

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from re_core import documents, plan, ports, schema, schema_words
@@ -33,15 +34,15 @@ def check(value: Any, position: schema.Position | None, offers: Offers, around: 
     """Check a document that is parsed already; `position` tells lines and columns of JSON pointers."""
     wrong = schema.problems("playbook", value)
     document = value if isinstance(value, dict) else {}
-    if wrong:
-        return Checked(document, tuple(_placed(wrong, position)))
-    wrong = list(_step_errors(document, offers))
-    try:
-        plan.compile_document(document, around, offers)
-    except BadDocument as error:
-        wrong += error.problems or (Problem("", str(error)),)
-    warnings = list(_step_warnings(document, offers))
-    return Checked(document, tuple(_placed(wrong, position)), tuple(_placed(warnings, position)))
+    if any(problem.path == "/execution" for problem in wrong):
+        # too many steps, or no list of any: nothing to look at
+        return Checked(document, _placed(wrong, position))
+    of_plan = () if wrong else _plan_errors(document, offers, around)
+    return Checked(
+        document,
+        _placed([*wrong, *_step_errors(document, offers), *of_plan], position),
+        _placed(_step_warnings(document, offers), position),
+    )
 
 
 def require(checked: Checked) -> Checked:
@@ -62,10 +63,10 @@ def offers_now(registry: ports.Registry, clock: ports.Clock) -> Offers:
 def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: Around) -> dict[str, Any]:
     """What exactly would run, in order, without running it. Raises BadDocument."""
     compiled = plan.compile_plan(document, around, offers)
-    missing = [problem.path.removeprefix("/dynamic/") for problem in plan.missing_dynamic(compiled, supplied)]
+    required = plan.required_dynamic(compiled)
     return {
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
-        "dynamic": {"required": list(plan.required_dynamic(compiled)), "missing": missing},
+        "dynamic": {"required": list(required), "missing": [name for name in required if name not in supplied]},
         "warnings": [problem_document(problem) for problem in _step_warnings(document, offers)],
     }
 
@@ -76,6 +77,15 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     if problem.line is not None:
         document.update(line=problem.line, column=problem.column)
     return document
+
+
+def _plan_errors(document: Mapping[str, Any], offers: Offers, around: Around) -> Sequence[Problem]:
+    """What only shows when the settings' checks, triggers and actions are put in."""
+    try:
+        plan.compile_document(document, around, offers)
+    except BadDocument as error:
+        return error.problems or (Problem("", str(error)),)
+    return ()
 
 
 def _step_errors(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
@@ -95,7 +105,7 @@ def _unknown_subcommand(name: str, offers: Offers) -> str:
     command, _, subcommand = name.partition(":")
     known = [offer.partition(":")[2] for offer in offers if offer.startswith(command + ":")]
     hint = schema_words.suggestion(subcommand, known)
-    return f"the command {command!r} has no step {schema_words.quoted(subcommand)}; {hint}"
+    return f"there is no step {schema_words.quoted(name)}; {hint}"
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
@@ -104,10 +114,15 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Prob
     for path, name, _ in plan.step_entries(document):
         command = name.partition(":")[0]
         if command not in commands:
-            yield Problem(path, f"no living worker has registered the command {command!r}")
+            near = schema_words.likeness(command, commands)
+            told = f"no running worker offers the command {schema_words.quoted(command)}"
+            yield Problem(path, f"{told}; {near}" if near else told)
 
 
-def _placed(problems: list[Problem], position: schema.Position | None) -> Iterator[Problem]:
-    for problem in problems:
+def _placed(problems: Iterable[Problem], position: schema.Position | None) -> tuple[Problem, ...]:
+    """The first of them, in the order in which somebody who reads the document meets them."""
+    placed = []
+    for problem in islice(problems, schema.MAX_PROBLEMS):
         found = position(problem.path) if position is not None and problem.line is None else None
-        yield problem._replace(line=found[0], column=found[1]) if found else problem
+        placed.append(problem._replace(line=found[0], column=found[1]) if found else problem)
+    return tuple(sorted(placed, key=lambda one: (one.line or 0, one.column or 0)))

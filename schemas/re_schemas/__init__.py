@@ -1,7 +1,7 @@
 """What travels, as JSON Schemas (2020-12), one file per message, each with good and bad examples.
 
 Must not know anything of the engine: other programs may read these files too. Nothing is read at import. The
-schemas use annotations of ours: `x-expected`, `x-expected-type` and `x-rule` help to word an error, and the
+schemas use annotations of ours: `x-expected`, `x-expected-type`, `x-misplaced` and `x-rule` help to word an error, and the
 formats `re-group`, `re-name` and `re-host` ask for what a pattern cannot say portably; re_core.schema knows them.
 """
 

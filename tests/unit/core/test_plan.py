@@ -214,6 +214,12 @@ def test_step_entries_name_every_step_with_its_pointer() -> None:
     ]
 
 
+def test_step_entries_leave_out_what_is_no_step() -> None:
+    odd = {"execution": [5, {"steps": "noop:A"}, {"steps": [7, "noop", {"noop:A": 1}, {}, "noop:B"]}]}
+    assert [path for path, _, _ in p.step_entries(odd)] == ["/execution/2/steps/4"]
+    assert list(p.step_entries({"execution": {"steps": ["noop:A"]}})) == []
+
+
 # -- bad documents ---------------------------------------------------------------------------------
 
 

@@ -166,17 +166,55 @@ def test_steps_of_registered_workers_are_checked_against_what_these_publish(hous
         "/execution/0/steps/2/service:Restart/service",
         "/execution/0/steps/2/service:Restart/servise",
     ]
-    assert 'did you mean "Restart"' in said[0][1]
+    assert "did you mean 'Restart'" in said[0][1]
     assert "service" in said[1][1]
     assert "expected a string" in said[2][1]
-    assert 'did you mean "service"' in said[3][1]
+    assert "did you mean 'service'" in said[3][1]
 
 
-def test_a_command_that_nobody_has_registered_is_a_warning(house: House) -> None:
-    verdict = _check(house, "juicer:Promote")
+def test_what_is_wrong_with_the_form_hides_no_misspelt_step_or_parameter(house: House) -> None:
+    parameters = {"type": "object", "properties": {"service": {"type": "string"}}, "additionalProperties": False}
+    _register(house, {"service:Restart": {"parameters": parameters}})
+    text = """owner: ann
+group: ours
+execution:
+  - hosts: [a]
+    steps:
+      - service:Restrat
+      - service:Restart: {servise: httpd}
+        timeout: soon
+      - 7
+      - frob:Nicate
+  - 8
+  - hosts: [a]
+    steps: none
+"""
+
+    verdict = house.call("POST", f"{ROUTE}/validate", house.ours, data=text, content_type="application/yaml").json
+
+    assert [(fault["line"], fault["path"]) for fault in verdict["errors"]] == [
+        (1, "/name"),
+        (1, "/owner"),
+        (6, "/execution/0/steps/0"),
+        (7, "/execution/0/steps/1/service:Restart/servise"),
+        (8, "/execution/0/steps/1/timeout"),
+        (9, "/execution/0/steps/2"),
+        (11, "/execution/1"),
+        (13, "/execution/2/steps"),
+    ]
+    assert [fault["path"] for fault in verdict["warnings"]] == ["/execution/0/steps/3"]
+
+
+def test_a_command_that_nobody_has_registered_is_a_warning_that_knows_the_nearest(house: House) -> None:
+    _register(house, {"service:*": {}})
+
+    verdict = _check(house, "juicer:Promote", "servise:Restart")
 
     assert verdict["valid"] is True
-    assert verdict["warnings"][0]["path"] == "/execution/0/steps/0"
+    assert [(fault["path"], fault["message"]) for fault in verdict["warnings"]] == [
+        ("/execution/0/steps/0", "no running worker offers the command 'juicer'"),
+        ("/execution/0/steps/1", "no running worker offers the command 'servise'; did you mean 'service'?"),
+    ]
 
 
 def test_a_worker_that_has_gone_silent_offers_nothing(house: House) -> None:
@@ -206,5 +244,8 @@ def test_a_plan_shows_what_would_run_in_order_and_what_is_missing(house: House) 
         (3, "noop:B", "b"),
     ]
     assert plan["dynamic"] == {"required": ["cart", "tag"], "missing": ["tag"]}
+    house.playbook("odd", execution=[{"hosts": ["a"], "steps": [{"noop:B": {"dynamic": ["a/b", "~c"]}}]}])
+    odd = house.call("POST", f"{ROUTE}/odd/plan", house.ours).json
+    assert odd["dynamic"]["missing"] == ["a/b", "~c"]
     assert house.call("POST", f"{ROUTE}/book/plan").status_code == 200
     assert house.call("POST", f"{ROUTE}/book/plan", json={"dynamik": {}}).status_code == 422
