@@ -48,6 +48,8 @@ class EngineProcess:
         }
         if settings:
             self.environ["RE_CONFIG"] = str(config)
+        #: what starts it; whatever stands before `rectl` must become it, by exec
+        self.command = ["rectl", "up"]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,9 +66,7 @@ class EngineProcess:
         (self.data / "url").unlink(missing_ok=True)
         group = 0 if own_group else None
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                ["rectl", "up"], env=self.environ, stdout=log, stderr=log, process_group=group
-            )
+            self.process = subprocess.Popen(self.command, env=self.environ, stdout=log, stderr=log, process_group=group)
 
     def await_ready(self) -> None:
         """Wait until the engine of this moment answers."""

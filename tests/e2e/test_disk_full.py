@@ -24,25 +24,23 @@ POSTS = 200
 class SmallDisk(EngineProcess):
     """An engine whose data directory is a small disk of its own, which nobody else sees mounted."""
 
-    def spawn(self, own_group: bool = False) -> None:
-        """Start it in a mount namespace; the shell becomes the engine, so its process id stays the same."""
-        self.mounted.mkdir(exist_ok=True)
-        mount = f"mount -t tmpfs -o size={SIZE} none {self.mounted} && touch {self.mounted}/here && exec rectl up"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "-Urm", "sh", "-c", mount], env=self.environ, stdout=log, stderr=log
-            )
-
-    @property
-    def mounted(self) -> Path:
-        """Where the disk is, for the engine."""
-        return self.directory / "data"
+    def __init__(self, directory: Path, settings: str) -> None:
+        """The disk is mounted in a namespace of the engine's own; the shell becomes the engine."""
+        super().__init__(directory, settings)
+        self._mounted = directory / "data"
+        self._mounted.mkdir()
+        self.command = [
+            "unshare",
+            "-Urm",
+            "sh",
+            "-c",
+            f"mount -t tmpfs -o size={SIZE} none {self._mounted} && exec rectl up",
+        ]
 
     @property
     def data(self) -> Path:
-        """The same, seen from outside."""
-        assert self.process is not None
-        return Path(f"/proc/{self.process.pid}/root{self.mounted}")
+        """The directory as the engine sees it."""
+        return self._mounted if self.process is None else Path(f"/proc/{self.process.pid}/root{self._mounted}")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from re_client.errors import ClientError
 from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import PATIENCE, await_line, begin, ended, living, programs_of, run_step, statuses, steps_book
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
@@ -102,6 +104,53 @@ def test_other_ways_to_end_are_ends_and_never_a_second_engine(new_engine: MakeEn
     assert not any(living(one.pid) for one in began)
     assert "Booting" not in engine.log.read_text()
     assert not (engine.data / "url").exists()
+
+
+def test_a_second_ctrl_c_ends_at_once_and_what_ran_is_found_at_the_next_start(new_engine: MakeEngine) -> None:
+    engine = new_engine()
+    engine.start(own_group=True)
+    assert engine.process is not None
+    with engine.client() as client:
+        id = begin(client, steps_book(run_step("trap '' TERM; echo begun; while :; do sleep 1; done")))
+        await_line(client, id, "begun")
+    os.killpg(engine.process.pid, signal.SIGINT)
+    wait_until("no more connections are taken", lambda: not listens(engine), PATIENCE)
+    os.killpg(engine.process.pid, signal.SIGINT)
+    assert engine.process.wait(STOP) == 0
+    assert programs_of(id)
+    engine.start()
+    assert not programs_of(id)
+    with engine.client() as client:
+        assert statuses(ended(client, id)) == ["lost"]
+
+
+def test_under_nohup_a_hang_up_changes_nothing(new_engine: MakeEngine) -> None:
+    engine = new_engine()
+    engine.command = ["nohup", *engine.command]
+    engine.start(own_group=True)
+    assert engine.process is not None
+    before = processes(engine)
+    os.killpg(engine.process.pid, signal.SIGHUP)
+    with engine.client() as client:
+        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
+    assert processes(engine) == before
+    assert engine.stop() == 0
+
+
+def test_a_store_that_breaks_under_the_engine_ends_it_with_the_reason(new_engine: MakeEngine) -> None:
+    engine = new_engine()
+    engine.start()
+    assert engine.process is not None
+    with engine.client() as client:
+        playbook = client.create_playbook(steps_book("noop:Do").encode())["id"]
+        connection = sqlite3.connect(engine.data / "release-engine.db")
+        connection.execute("DROP TABLE journal")
+        connection.commit()
+        connection.close()
+        with pytest.raises(ClientError):
+            client.deploy("tests", playbook, {})
+    assert engine.process.wait(STOP) == 2
+    assert "no such table: journal" in engine.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTTIN, signal.SIGUSR2, signal.SIGTTOU], ids=["TTIN", "USR2", "TTOU"])
