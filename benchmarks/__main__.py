@@ -6,6 +6,7 @@ python -m benchmarks [flow] [http] [flat] [--quick]
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -29,7 +30,12 @@ def main() -> None:
     """Run what is named, or all of it."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")] or ["flow", "http", "flat"]
     quick = "--quick" in sys.argv
-    figures: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "at": time.time()}
+    figures: dict[str, Any] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "at": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
     console = Console(width=None if sys.stdout.isatty() else 120)
     if "flow" in words:
         figures["flow"] = _flow(quick)
@@ -86,11 +92,22 @@ def _flow_table(rows: list[dict[str, Any]]) -> Table:
 
 def _http_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="POST /api/v1/deployments, answered once durable, while the steps run beside it")
-    for name in ("noop steps each", "POST/s", "p50 ms", "p99 ms", "failed", "PSS MiB", "bare route/s", "ratio"):
+    for name in (
+        "noop steps each",
+        "ready, s",
+        "POST/s",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "PSS MiB",
+        "bare route/s",
+        "ratio",
+    ):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             str(row["steps"]),
+            f"{row['ready_s']:.1f}",
             f"{row['per_second']:.0f}",
             f"{row['p50_ms']:.1f}",
             f"{row['p99_ms']:.1f}",

@@ -32,8 +32,8 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as engine, tempfile.TemporaryDirectory() as constant:
         _prepare(Path(engine), steps)
         with (
-            _server([sys.executable, "-m", "re_client", "up", "--quiet"], Path(engine)) as (url, process),
-            _server([sys.executable, "-m", "benchmarks.bare", constant], Path(constant)) as (bare_url, _),
+            _server([sys.executable, "-m", "re_client", "up", "--quiet"], Path(engine)) as (url, process, ready),
+            _server([sys.executable, "-m", "benchmarks.bare", constant], Path(constant)) as (bare_url, _, _),
         ):
             token = (Path(engine) / "token").read_text().strip()
             request, bare_request = load.post(PATH, BODY, token), load.post(PATH, BODY)
@@ -46,6 +46,7 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
         "connections": connections,
         "posts": total,
         "steps": steps,
+        "ready_s": ready,
         **_middle(ours[1:]),
         "failed": sum(one["failed"] for one in ours),
         "pss_mib": memory,
@@ -68,16 +69,18 @@ def _prepare(directory: Path, steps: int) -> None:
 
 
 @contextmanager
-def _server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def _server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+    """Its URL, its process, and the seconds after which it was ready."""
     environ = {
         "RE_DATA_DIR": str(directory),
         "RE_HTTP": "127.0.0.1:0",
         "RE_LOG_LEVEL": "warning",
         "PATH": "/usr/bin:/bin",
     }
+    began = time.perf_counter()
     process = subprocess.Popen(command, env=environ)
     try:
-        yield _await(directory / "url", process), process
+        yield _await(directory / "url", process), process, time.perf_counter() - began
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
