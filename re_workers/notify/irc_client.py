@@ -114,7 +114,7 @@ class IrcClient:
 
     def _serve(self) -> None:
         link = IrcLink(self._settings, self._bell, self._pace(), self._clock, self._quiet)
-        _log.info("connected as %s", link.nick, extra={"action": "irc-connected"})
+        _log.info("connected as %s", link.nick, extra={"action": "irc_connected"})
         try:
             while True:
                 while self._jobs:
@@ -137,7 +137,7 @@ class IrcClient:
         _log.warning(
             "no connection to %s:%d: %s; next attempt in %.1f s",
             *(self._settings.host, self._settings.port, error, seconds),
-            extra={"action": "irc-disconnected"},
+            extra={"action": "irc_disconnected"},
         )
         until = self._clock() + seconds
         self._fail_all(error)
