@@ -30,8 +30,8 @@ SHOWN = 300
 
 #: what to do about it, for the statuses where a person can do something
 _ADVICE = {
-    401: "set RE_TOKEN to a valid token (`rectl token create` of somebody who may makes one)",
-    403: "ask for a token that reaches this group (`rectl token create --group …`)",
+    401: "set RE_TOKEN to one that is valid; whoever makes tokens has `rectl token create`",
+    403: "ask whoever makes tokens for another (`rectl token create`)",
 }
 
 

@@ -113,7 +113,7 @@ class NotAuthenticated(CallerError):
 
 
 class NotAllowed(CallerError):
-    """This token does not reach that group."""
+    """This token does not reach that far."""
 
     reason = "not-allowed"
 

@@ -31,7 +31,16 @@ EXTENSION = "release_engine_gate"
 
 #: endpoints that answer anybody
 OPEN = frozenset(
-    {"health.alive", "health.ready", "docs.openapi", "docs.page", "static", "schemas.names", "schemas.one"}
+    {
+        "health.alive",
+        "health.ready",
+        "docs.front",
+        "docs.openapi",
+        "docs.page",
+        "static",
+        "schemas.names",
+        "schemas.one",
+    }
 )
 
 
@@ -53,7 +62,7 @@ class Gate:
             # the digest was looked up, which tells nothing about another secret; compared again because a
             # store that folds case would otherwise let a near miss in
             if token is None or not hmac.compare_digest(token.digest, digest):
-                raise NotAuthenticated
+                raise NotAuthenticated("this token is not known here, or was revoked")
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             self._known[digest] = (token, now + BELIEVED)
@@ -86,4 +95,4 @@ def presented() -> str:
             return b64decode(value, validate=True).decode().partition(":")[2]
         except (binascii.Error, ValueError):
             raise NotAuthenticated("the Basic credentials cannot be read") from None
-    raise NotAuthenticated
+    raise NotAuthenticated("a token is needed: Authorization: Bearer …")

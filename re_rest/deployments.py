@@ -59,14 +59,17 @@ def journal(id: str) -> Response:
 
 @blueprint.get("/<id>/output")
 def output(id: str) -> Response:
-    plan = visible(id).plan
-    wanted = _wanted()
+    plan, store = visible(id).plan, services().store
+    wanted, count = _wanted(), asking.whole_number("tail", 0, 1, MOST_LINES)
+    if count and wanted.limit:
+        raise CallerError("tail and limit: expected one of both")
+    last = history.tail(store, id, wanted, count) if count else None
     if asking.wants_text():
-        found = history.lines(services().store, id, wanted)
+        found = history.lines(store, id, wanted) if last is None else last
         return Response((f"{line.text}\n".encode() for line in found), content_type="text/plain; charset=utf-8")
     size = wanted.limit or LINES
-    lines = list(history.lines(services().store, id, wanted._replace(limit=size)))
-    more = lines[-1].number if len(lines) == size else None
+    lines = list(history.lines(store, id, wanted._replace(limit=size))) if last is None else last
+    more = lines[-1].number if last is None and len(lines) == size else None
     return json_answer({"lines": [describe.line_document(line, plan) for line in lines], "next": more})
 
 

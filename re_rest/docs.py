@@ -39,7 +39,13 @@ def openapi() -> Response:
     return Response(cast(bytes, current_app.extensions[EXTENSION]), content_type="application/json")
 
 
-@blueprint.get("/docs")
+@blueprint.get("/")
+def front() -> Response:
+    """Whoever types the bare address into a browser has no token to send."""
+    return Response(status=302, headers={"Location": "/docs"})
+
+
+@blueprint.get("/docs", strict_slashes=False)
 def page() -> Response:
     headers = {"Content-Security-Policy": POLICY}
     return Response(_PAGE, headers=headers, content_type="text/html; charset=utf-8")

@@ -60,12 +60,18 @@ def stream(streams: Streams, id: str, seen: Position, ping: float = PING) -> Gen
 
 def _news(follower: Follower, moment: Moment, seen: Position) -> Iterator[tuple[Position, bytes]]:
     """What is new for a viewer at `seen`, each with the position after it."""
-    if moment.at.entry > seen.entry:
-        seen = seen._replace(entry=moment.at.entry)
-        yield seen, _frame(seen, "state", moment.document)
+    # who knows nothing yet is told first what all of it is about
+    pending = moment.at.entry > seen.entry
+    first = pending and not seen.entry
     for line in follower.lines(seen.line, moment.at.line):
+        if pending and (first or line.number > moment.before):
+            seen, pending = seen._replace(entry=moment.at.entry), False
+            yield seen, _frame(seen, "state", moment.document)
         seen = seen._replace(line=line.number)
         yield seen, _frame(seen, "output", strict_json.dumps(describe.line_document(line, moment.state.plan)))
+    if pending:
+        seen = seen._replace(entry=moment.at.entry)
+        yield seen, _frame(seen, "state", moment.document)
 
 
 def _frame(at: Position, event: str, data: str) -> bytes:

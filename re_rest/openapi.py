@@ -8,8 +8,11 @@ from typing import Any
 
 from re_rest import routes, shapes
 from re_rest.asking import LARGEST, MOST_ROWS
+from re_rest.deployments import MOST_LINES
 from re_rest.routes import Route
 from re_rest.shapes import NUMBER, TEXT, TIME, Shape
+
+_TOKEN = "`rectl up` leaves one in the file `token` of its data directory; `rectl token create` makes more."
 
 _DESCRIPTION = (
     "Self-hosted release automation: a playbook goes in, a deployment comes out. Version 1 is the one to use; "
@@ -32,7 +35,7 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
             "schemas": components,
             "parameters": {name: dict(one) for name, one in _PARAMETERS.items()},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer"},
+                "token": {"type": "http", "scheme": "bearer", "description": _TOKEN},
                 "basic": {"type": "http", "scheme": "basic", "description": "The token as the password."},
             },
         },
@@ -67,6 +70,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [_tag(route.path)],
         "responses": {str(status): _answer(what) for status, what in route.answers.items()},
     }
+    if route.told:
+        operation["description"] = route.told
     problem = "V0Error" if route in routes.V0 else "Problem"
     for status in sorted(set(route.fails) - set(route.answers)):
         operation["responses"][str(status)] = _failure(status, problem)
@@ -147,6 +152,9 @@ _PARAMETERS: Mapping[str, Shape] = {
         "explode": False,
     },
     "after": _query("after", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines with a number above it."),
+    "tail": _query(
+        "tail", {**NUMBER, "minimum": 1, "maximum": MOST_LINES}, "Only the last ones, so many; not with `limit`."
+    ),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),
     "text": _query(
         "format", {"enum": ["json", "text"]}, "As JSON, or as plain text (all of it, if no limit is given)."
@@ -170,7 +178,7 @@ _PARAMETERS: Mapping[str, Shape] = {
 _FAILURES: Mapping[int, str] = {
     400: "The request cannot be understood.",
     401: "A valid token is needed.",
-    403: "This token does not reach that group.",
+    403: "This token does not reach that far.",
     404: "There is no such thing.",
     409: "A rule, or the state of things, does not allow it.",
     412: "Somebody changed it since.",

@@ -22,6 +22,8 @@ class Route(NamedTuple):
     parameters: tuple[str, ...] = ()
     #: component of the body; a leading ? where it may be missing
     body: str = ""
+    #: what the summary does not say
+    told: str = ""
 
 
 _V1 = "/api/v1"
@@ -33,7 +35,16 @@ _READ = (400, 401, 403, 503)
 _SENT = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 
 V1 = (
-    Route("post", f"{_V1}/deployments", "Start a deployment", {201: "Created"}, (*_SENT, 504), ("key",), "deployment"),
+    Route(
+        "post",
+        f"{_V1}/deployments",
+        "Start a deployment",
+        {201: "Created"},
+        (*_SENT, 504),
+        ("key",),
+        "deployment",
+        "After the 201 it cannot be lost, and it goes on by itself.",
+    ),
     Route(
         "get",
         f"{_V1}/deployments",
@@ -43,36 +54,53 @@ V1 = (
         (*_LIST, "group", "playbook_id", "status", "user", "since"),
     ),
     Route("get", _ONE, "A deployment as it is now", {200: "Deployment"}, _SEEN),
-    Route("get", f"{_ONE}/journal", "Everything that happened, in order", {200: "Journal"}, _SEEN, _LIST),
+    Route("get", f"{_ONE}/journal", "Everything that happened to it, in order", {200: "Journal"}, _SEEN, _LIST),
     Route(
-        "get", f"{_ONE}/output", "What its steps printed", {200: "Output"}, _SEEN, ("after", "limit", "step", "text")
+        "get",
+        f"{_ONE}/output",
+        "What its steps printed",
+        {200: "Output"},
+        _SEEN,
+        ("after", "limit", "tail", "step", "text"),
     ),
     Route(
         "get",
         f"{_ONE}/events",
-        "States and output as they happen: events `state`, `output`, `end`",
+        "States and output as they happen",
         {200: "text/event-stream"},
         _SEEN,
         ("resume",),
+        "",
+        "Events `state` (the whole deployment), `output` (one line) and, at last, `end`.",
     ),
-    Route("post", f"{_ONE}/cancel", "Ask it to end", {202: "Cancelling"}, (*_SENT, 504), (), "?CancelRequest"),
+    Route("post", f"{_ONE}/cancel", "Cancel it", {202: "Cancelling"}, (*_SENT, 504), (), "?CancelRequest"),
     Route("get", f"{_V1}/playbooks", "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_LIST, "group", "name")),
     Route("post", f"{_V1}/playbooks", "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"),
-    Route("post", f"{_V1}/playbooks/validate", "Check a playbook", {200: "Verdict"}, _SENT, ("form",), "Object"),
+    Route(
+        "post",
+        f"{_V1}/playbooks/validate",
+        "Check a playbook, store nothing",
+        {200: "Verdict"},
+        _SENT,
+        ("form",),
+        "Object",
+    ),
     Route("get", _BOOK, "A playbook", {200: "Playbook", 304: ""}, _SEEN, ("form", "if-none-match")),
     Route("put", _BOOK, "Replace a playbook", {200: "Playbook"}, (*_SENT, 412), ("form", "if-match"), "playbook"),
     Route("delete", _BOOK, "Delete a playbook", {204: ""}, (*_SEEN, 409, 412), ("if-match",)),
     Route("get", f"{_BOOK}/revisions", "Its revisions, newest first", {200: "Playbooks"}, _SEEN),
     Route("get", f"{_BOOK}/revisions/{{revision}}", "An old revision", {200: "Playbook"}, _SEEN, ("form",)),
-    Route("post", f"{_BOOK}/plan", "What would run", {200: "Plan"}, _SENT, ("revision",), "?PlanRequest"),
-    Route("get", f"{_V1}/groups", "Who owns playbooks", {200: "Groups"}, _READ),
-    Route("get", f"{_V1}/workers", "Which workers live, and what they offer", {200: "Workers"}, _READ),
-    Route("get", f"{_V1}/deadletters", "Messages that nobody could use", {200: "DeadLetters"}, _READ, _LIST),
-    Route("get", f"{_V1}/deadletters/{{id}}", "One of them, whole", {200: "DeadLetter"}, _SEEN),
-    Route("delete", f"{_V1}/deadletters/{{id}}", "Drop it", {204: ""}, _SEEN),
-    Route("post", f"{_V1}/deadletters/{{id}}/replay", "Put it back on its queue", {202: "Replayed"}, (*_SEEN, 409)),
-    Route("post", f"{_V1}/notifications", "Say something", {202: "Sent"}, _SENT, ("key",), "NotificationRequest"),
-    Route("get", f"{_V1}/tokens", "Who may come in", {200: "Tokens"}, _READ),
+    Route("post", f"{_BOOK}/plan", "What would run, in order", {200: "Plan"}, _SENT, ("revision",), "?PlanRequest"),
+    Route("get", f"{_V1}/groups", "Groups that own playbooks", {200: "Groups"}, _READ),
+    Route("get", f"{_V1}/workers", "Workers that are running, and the steps that they offer", {200: "Workers"}, _READ),
+    Route(
+        "get", f"{_V1}/deadletters", "Dead letters: messages that nobody could use", {200: "DeadLetters"}, _READ, _LIST
+    ),
+    Route("get", f"{_V1}/deadletters/{{id}}", "A dead letter, whole", {200: "DeadLetter"}, _SEEN),
+    Route("delete", f"{_V1}/deadletters/{{id}}", "Drop a dead letter", {204: ""}, _SEEN),
+    Route("post", f"{_V1}/deadletters/{{id}}/replay", "Send it to its queue again", {202: "Replayed"}, (*_SEEN, 409)),
+    Route("post", f"{_V1}/notifications", "Send a notification", {202: "Sent"}, _SENT, ("key",), "NotificationRequest"),
+    Route("get", f"{_V1}/tokens", "Tokens, without their secrets", {200: "Tokens"}, _READ),
     Route("post", f"{_V1}/tokens", "Make a token", {201: "NewToken"}, _SENT, ("key",), "TokenRequest"),
     Route("delete", f"{_V1}/tokens/{{id}}", "Revoke a token", {204: ""}, _SEEN),
 )
@@ -84,6 +112,7 @@ OPEN = (
     Route("get", "/readyz", "Whether everything can be reached, and what not", {200: "Ready", 503: "Ready"}, ()),
     Route("get", "/openapi.json", "This document", {200: "Object"}, ()),
     Route("get", "/docs", "This document for people", {200: "text/html"}, ()),
+    Route("get", "/", "Redirects to /docs", {302: ""}, ()),
 )
 
 _V0 = "/api/v0"
@@ -93,16 +122,33 @@ _V0_FAILS = (400, 401, 403, 404, 413, 503)
 V0 = (
     Route("get", f"{_V0}/groups/", "Groups", {200: "V0Groups"}, (401, 503)),
     Route("get", f"{_V0}/playbooks/", "Playbooks", {200: "V0Playbooks"}, (400, 401, 503), ("form",)),
-    Route("get", f"{_V0}/{{group}}/playbook/", "A group's", {200: "V0Playbooks"}, (400, 401, 403, 404, 503), ("form",)),
-    Route("put", f"{_V0}/{{group}}/playbook/", "Store", {201: "V0Created"}, _V0_FAILS, ("form",), "playbook"),
-    Route("get", _V0_ONE, "One", {200: "V0Playbook"}, (400, 401, 403, 404, 503), ("form",)),
-    Route("post", _V0_ONE, "Replace", {200: "V0Replaced"}, (*_V0_FAILS, 409), ("form",), "playbook"),
-    Route("delete", _V0_ONE, "Delete", {410: "V0Gone"}, (400, 401, 403, 404, 409, 503)),
-    Route("put", f"{_V0_ONE}deployment/", "Deploy", {201: "V0Created"}, (*_V0_FAILS, 409, 504), ("form",), "?Object"),
+    Route(
+        "get",
+        f"{_V0}/{{group}}/playbook/",
+        "A group's playbooks",
+        {200: "V0Playbooks"},
+        (400, 401, 403, 404, 503),
+        ("form",),
+    ),
+    Route(
+        "put", f"{_V0}/{{group}}/playbook/", "Store a playbook", {201: "V0Created"}, _V0_FAILS, ("form",), "playbook"
+    ),
+    Route("get", _V0_ONE, "A playbook", {200: "V0Playbook"}, (400, 401, 403, 404, 503), ("form",)),
+    Route("post", _V0_ONE, "Replace a playbook", {200: "V0Replaced"}, (*_V0_FAILS, 409), ("form",), "playbook"),
+    Route("delete", _V0_ONE, "Delete a playbook", {410: "V0Gone"}, (400, 401, 403, 404, 409, 503)),
+    Route(
+        "put",
+        f"{_V0_ONE}deployment/",
+        "Start a deployment",
+        {201: "V0Created"},
+        (*_V0_FAILS, 409, 504),
+        ("form",),
+        "?Object",
+    ),
     Route(
         "get",
         f"{_V0}/deployment/status/{{id}}/",
-        "How it stands",
+        "How a deployment stands",
         {200: "V0Status", 202: "V0Status", 400: "V0Status", 404: "V0Status"},
         (401, 403, 503),
     ),

@@ -3,7 +3,8 @@
 There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a tick is due reads for
 all; so a deployment that nobody watches costs nothing, and a viewer that is slow to take its events holds nothing up.
 A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store;
-states are whole documents, so that only the newest matters.
+states are whole documents, so that only the newest matters. What a step printed is recorded beside the journal: a
+state that has just come waits a moment for the output before it, and `Moment.before` says how much goes first.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ TICK = 0.2
 
 #: readings take at most this share of the time, however long one takes
 LOAD = 0.2
+
+#: seconds that the output may be behind the journal: a few milliseconds where the machine is not busy
+BEHIND = 0.05
 
 #: lines that are kept for viewers who are nearly up to date
 RECENT = 2000
@@ -59,6 +63,8 @@ class Moment(NamedTuple):
     #: the deployment as JSON, written once for all viewers
     document: str
     state: State
+    #: the last line of a step that this state says has ended: to be told before the state
+    before: int
     #: nothing more will come
     over: bool
 
@@ -74,6 +80,7 @@ class Follower:
         self._reading = False
         self._next = 0.0
         self._quiet = 0
+        self._idle = 0.0
         self._lines: deque[OutputLine] = deque(maxlen=RECENT)
         self._moment: Moment | None = None
         self.viewers = 0
@@ -123,7 +130,7 @@ class Follower:
         finally:
             self._changed.acquire()
             now = time.monotonic()
-            self._reading, self._next = False, now + max(TICK, (now - begun) / LOAD)
+            self._reading, self._next = False, now + max(TICK, (now - begun - self._idle) / LOAD)
             self._changed.notify_all()
         self._lines.extend(lines)
         self._moment = moment
@@ -137,19 +144,31 @@ class Follower:
             state, line = before.state, before.at.line
             entries = self._store.entries(self._id, state.entry)
             history.advance(state, entries)
+        self._idle = BEHIND if entries else 0.0
+        if entries:
+            self._let_output_come()
         lines = self._store.output(self._id, line, RECENT)
         at = Position(state.entry, lines[-1].number if lines else line)
         same = None if entries else before
         document = same.document if same else strict_json.dumps(self._document(state, self._id, now))
         self._quiet = self._quiet + 1 if before is not None and at == before.at else 0
         over = self._is_over(state, now) and len(lines) < RECENT
-        return Moment(at, document, state, over), lines
+        told = [line.number for line in lines if _has_ended(state, line)]
+        return Moment(at, document, state, max([before.before if before else 0, *told[-1:]]), over), lines
+
+    def _let_output_come(self) -> None:
+        time.sleep(BEHIND)
 
     def _is_over(self, state: State, now: int) -> bool:
         """The output is recorded beside the journal, so its last lines may come a little after the end."""
         if state.status not in ENDED or state.ended is None:
             return False
         return self._quiet >= QUIET_READINGS or now - state.ended > SETTLED
+
+
+def _has_ended(state: State, line: OutputLine) -> bool:
+    step = None if line.step is None else state.steps.get(line.step)
+    return step is not None and step.ended_at is not None
 
 
 class Streams:

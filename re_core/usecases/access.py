@@ -71,12 +71,12 @@ def require_group(token: Token, group: str) -> None:
 
 
 def require_all_groups(token: Token) -> None:
-    """For what belongs to no group. Raises NotAllowed."""
+    """For dead letters, which belong to no group. Raises NotAllowed."""
     if token.groups is not None:
-        raise NotAllowed("this needs a token that reaches every group")
+        raise NotAllowed("dead letters belong to no group: they need a token that reaches all groups")
 
 
 def require_admin(token: Token) -> None:
     """Raises NotAllowed."""
     if not token.admin:
-        raise NotAllowed("this needs a token that may make tokens")
+        raise NotAllowed("this token may not make, list or revoke tokens")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -64,6 +65,17 @@ def lines(output: ports.Output, id: str, wanted: Wanted) -> Iterator[OutputLine]
             return
         after = page[-1].number
         left = None if left is None else left - size
+
+
+def tail(output: ports.Output, id: str, wanted: Wanted, count: int) -> list[OutputLine]:
+    """The last `count` of the lines wanted, looked for from the end of a long output on, farther and farther back."""
+    end, back = output.last_line(id), max(count, PAGE)
+    while True:
+        after = max(wanted.after, end - back)
+        found = deque(lines(output, id, wanted._replace(after=after)), maxlen=count)
+        if len(found) == count or after == wanted.after:
+            return list(found)
+        back *= 8
 
 
 def advance(state: State, entries: Sequence[Entry]) -> None:

@@ -36,6 +36,27 @@ def test_what_the_interfaces_page_lists_answers_anybody(house: House) -> None:
     assert {path: house.call("GET", path, None).status_code for path in PUBLIC} == dict.fromkeys(PUBLIC, 200)
 
 
+def test_the_bare_address_leads_a_browser_to_the_docs(house: House) -> None:
+    response = house.call("GET", "/", None)
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/docs")
+    assert house.call("GET", "/docs/", None).data == house.call("GET", "/docs", None).data
+
+
+def test_a_missing_token_is_told_from_a_wrong_one(house: House) -> None:
+    missing, wrong = house.call("GET", "/api/v1/groups", None), house.call("GET", "/api/v1/groups", "re_wrong")
+
+    assert missing.json["detail"] == "a token is needed: Authorization: Bearer …"
+    assert wrong.json["detail"] == "this token is not known here, or was revoked"
+
+
+def test_dead_letters_say_which_token_they_need(house: House) -> None:
+    response = house.call("GET", "/api/v1/deadletters", house.ours)
+
+    assert response.status_code == 403
+    assert response.json["detail"] == "dead letters belong to no group: they need a token that reaches all groups"
+
+
 def test_an_unknown_address_tells_a_stranger_nothing(house: House) -> None:
     assert house.call("GET", "/api/v1/nowhere", None).status_code == 401
     assert house.call("GET", "/api/v1/nowhere").status_code == 404

@@ -213,6 +213,26 @@ def test_output_is_paged_as_json_and_whole_as_text(house: House) -> None:
     assert house.call("GET", f"{ROUTE}/dep1/output?format=text&step=1").text == "c\n"
 
 
+def test_the_last_lines_are_found_however_far_back_they_are(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, "old", "older", step=1)
+    house.print("dep1", 3, *(f"line {number}" for number in range(3, 2500)), step=0)
+
+    def texts(query: str) -> list[str]:
+        return [line["text"] for line in house.call("GET", f"{ROUTE}/dep1/output?{query}").json["lines"]]
+
+    assert texts("tail=2") == ["line 2498", "line 2499"]
+    assert texts("tail=2&after=2498") == ["line 2499"]
+    assert texts("tail=1&step=1") == ["older"]
+    assert texts("tail=5&step=1") == ["old", "older"]
+    assert texts("tail=5&step=2") == []
+    assert len(texts("tail=2400")) == 2400
+    assert house.call("GET", f"{ROUTE}/dep1/output?tail=1&format=text").text == "line 2499\n"
+    assert house.call("GET", f"{ROUTE}/dep1/output?tail=1").json["next"] is None
+    assert house.call("GET", f"{ROUTE}/dep1/output?tail=1&limit=1").status_code == 400
+    assert house.call("GET", f"{ROUTE}/dep1/output?tail=0").status_code == 400
+
+
 def test_the_list_is_newest_first_filtered_and_paged(house: House) -> None:
     for number in range(5):
         house.deployment(f"dep{number}", at=T0 + number)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from re_core.errors import StoreUnavailable
-from re_core.records import Completed, Dispatched
+from re_core.records import Completed, Dispatched, Started
 from re_rest import deployments, events, streams
 from re_rest.app import close_streams
 from re_rest.streams import Position, Streams
@@ -111,7 +111,7 @@ def test_a_viewer_who_resumes_sees_what_happened_meanwhile(house: House) -> None
     response = house.call("GET", ROUTE, headers={"Last-Event-ID": "2.1"})
 
     told = [line for line in response.text.split("\n") if line.startswith("id:")]
-    assert told == ["id: 3.1", "id: 3.2", "id: 3.2"]
+    assert told == ["id: 2.2", "id: 3.2", "id: 3.2"]
 
 
 @pytest.mark.parametrize("last", ["x", "1", "1.2.3", "-1.0", "1.x", "9" * 30 + ".0", "\u0663.\u0661"])
@@ -217,6 +217,34 @@ def test_a_store_that_goes_away_ends_the_stream_and_the_viewer_resumes(
     entry, line = last.id.split(".")
 
     assert next(_watch(watched, Position(int(entry), int(line)))).data["text"] == "later"
+
+
+def test_what_a_step_printed_is_told_before_its_end(house: House, watched: Streams) -> None:
+    seen = _watch(watched)
+    assert next(seen).name == "state"
+    house.print("dep1", 1, "first", "second", step=0)
+    house.print("dep1", 3, "of the next one", step=1)
+    house.append("dep1", 3, Completed(0, 1), Dispatched(1, 1), Started(1, 1, "w1"))
+
+    told = [next(seen) for _ in range(4)]
+
+    assert [event.id for event in told] == ["2.1", "2.2", "3.2", "3.3"]
+    assert [event.name for event in told] == ["output", "output", "state", "output"]
+
+
+def test_a_state_waits_for_the_output_that_is_recorded_a_moment_later(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = _watch(watched)
+    assert next(seen).name == "state"
+
+    def late(follower: streams.Follower) -> None:
+        house.print("dep1", 1, "its last words", step=0)
+
+    monkeypatch.setattr(streams.Follower, "_let_output_come", late)
+    house.append("dep1", 3, Completed(0, 1))
+
+    assert [next(seen).name for _ in range(2)] == ["output", "state"]
 
 
 def test_the_end_waits_for_the_last_lines(house: House, watched: Streams) -> None:
