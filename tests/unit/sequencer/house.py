@@ -192,7 +192,8 @@ class House:
 
     def answers(self) -> list[tuple[Any, str]]:
         """Id and reason of the answers to job.create since, in no order: first those that say yes."""
-        told = [(strict_json.loads(one.body)["id"], one.headers.get(m.REASON, "")) for one in self.ear.hear()]
+        heard = [(strict_json.loads(one.body), one.headers.get(m.REASON, "")) for one in self.ear.hear()]
+        told = [(body["id"], reason) for body, reason in heard if "id" in body]  # answers to a cancel have none
         return sorted(told, key=lambda pair: (pair[0] is None, pair))
 
     def dead(self) -> list[Delivery]:
