@@ -48,6 +48,3 @@ class Cache:
 
     def clear(self) -> None:
         self._known.clear()
-
-    def __len__(self) -> int:
-        return len(self._known)

@@ -40,11 +40,10 @@ class Rows:
         """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
-        rows = []
-        for known in self._behind.values():
-            known.view_at, known.view_due, known.view_entry = now, due_at(known.state, now), known.state.entry
-            rows.append(view_of(known.state, known.view_due))
+        rows = [view_of(known.state, due_at(known.state, now)) for known in self._behind.values()]
         self._views.write_views(rows)
+        for known, row in zip(self._behind.values(), rows, strict=True):
+            known.view_at, known.view_due, known.view_entry = now, row.due, row.entry
         self._behind.clear()
 
     def forget(self, deployments: Iterable[str]) -> None:

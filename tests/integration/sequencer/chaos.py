@@ -42,8 +42,8 @@ class Chaos:
         self._drop_rate = self.random.choice((0, 0, 0.02))
         #: what was published lately, to come again
         self._published: list[Message] = []
-        #: after a restart its own events come first (sweeper.recover)
-        self._in_order = False
+        #: cores that have not yet seen to what a restart says, which comes first and in order (sweeper.recover)
+        self._recovering: set[Any] = set()
         house.world = World()
         house._sequencers = self.random.choice((1, 2))
         self._boot()
@@ -96,9 +96,8 @@ class Chaos:
         self.house.ask(id, self.asked[id], headers={"re-key": f"key {id}"})
 
     def _turn(self, core: Any) -> None:
-        core.turn(0)
-        if core is self.house.cores[-1]:
-            self._in_order = False
+        if core.turn(0) == 0:
+            self._recovering.discard(core)
 
     def _work(self) -> None:
         before = len(self.house.world.begun)
@@ -143,7 +142,7 @@ class Chaos:
         self._hear()
         self._boot()
         recover(self.house.bus, self.house.store, f"life {self.house._lives}")
-        self._in_order = True
+        self._recovering = set(self.house.cores)
 
     # -- faults ------------------------------------------------------------------------------------
 
@@ -168,7 +167,7 @@ class Chaos:
         real = subscription._real.take
 
         def take(limit: int, timeout: float) -> list[Delivery]:
-            if self._in_order:
+            if self._recovering:
                 return list(real(limit, timeout))
             taken = list(real(self.random.choice((1, 3, limit)), timeout))
             if self.random.random() < 0.3:
@@ -199,7 +198,7 @@ class Chaos:
         """Nothing bad happens any more; whoever had no answer asks again where a death may have taken the request."""
         house = self.house
         house.faults.heal()
-        self._in_order = True
+        self._recovering = set(house.cores)
         house.worker.may_end = lambda attempt: True
         house.settle()
         self._hear()

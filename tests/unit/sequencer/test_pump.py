@@ -105,3 +105,45 @@ def test_what_somebody_must_see_to_ends_it_and_is_told(error: Exception) -> None
     assert turns.died.wait(SOON)
     assert turns.pump.join(SOON)
     assert (turns.taken, turns.fatal) == (2, [error])
+
+
+def test_it_says_what_it_waits_for_until_a_turn_settles_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("re_core.sequencer.pump.time.monotonic", lambda: now[0])
+    steps: list[Exception | int] = [StoreUnavailable("the disk is full"), 0, 1]
+    seen: list[str] = []
+    over = threading.Event()
+
+    def turn() -> int:
+        seen.append(pump.trouble)
+        if not steps:
+            over.set()
+            pump.pause(SOON)
+            return 0
+        step = steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    pump = Pump("test", turn, lambda error: None)
+    pump.start()
+    assert over.wait(SOON)
+    pump.tell_to_stop()
+    assert pump.join(SOON)
+
+    # a turn that finds nothing to do proves nothing, one that settles something does
+    assert seen == ["", "the disk is full", "the disk is full", ""]
+
+
+def test_what_it_waits_for_is_believed_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("re_core.sequencer.pump.time.monotonic", lambda: now[0])
+    turns = _Turns(StoreUnavailable("the disk is full"))
+    turns.pump.start()
+    assert turns.over.wait(SOON)
+    turns.pump.tell_to_stop()
+    assert turns.pump.join(SOON)
+
+    assert turns.pump.trouble == "the disk is full"
+    now[0] += 60
+    assert turns.pump.trouble == ""
