@@ -113,6 +113,10 @@ class Core:
         """Whether all of it still works."""
         return all(pump.alive for pump in (*self._pumps, self._sweep))
 
+    def trouble(self) -> str:
+        """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
+        return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
+
     def stop(self, deadline: float) -> None:
         """Finish the batches under way; what is left stays on the queues. Waits `deadline` seconds at most."""
         for pump in (*self._pumps, self._sweep):

@@ -31,7 +31,7 @@ def create() -> Response:
     wanted = _request()
     require_group(caller(), wanted.group)
     here = services()
-    id = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout)
+    id = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout, here.trouble)
     known = links(id)
     return json_answer({"id": id, "status": "accepted", "links": known}, 201, {"Location": known["self"]})
 

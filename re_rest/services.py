@@ -29,6 +29,8 @@ class Services:
     ready: Callable[[], Mapping[str, str]]
     #: seconds that a POST waits for the engine
     request_timeout: float = 10.0
+    #: what keeps deployments from being accepted just now; empty where nothing does
+    trouble: Callable[[], str] = lambda: ""
 
 
 def services() -> Services:

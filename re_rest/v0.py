@@ -76,7 +76,7 @@ def deploy(group: str, id: str) -> Response:
     here = services()
     try:
         wanted = DeploymentRequest(group, id, _dynamic())
-        made = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout)
+        made = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout, here.trouble)
     except (UnknownGroup, UnknownPlaybook):
         return json_answer({"status": "error", "message": "group not found"}, 404)
     return json_answer({"status": "created", "id": made}, 201)

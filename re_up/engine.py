@@ -90,6 +90,7 @@ class Engine:
             clock=self.clock,
             around=bootstrap.around(self._settings),
             ready=self.ready,
+            trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
         )
 
@@ -100,7 +101,7 @@ class Engine:
             self.store.ping()
         except ReleaseEngineError as error:
             store = str(error)
-        return {"bus": "", "store": store, "core": "" if self.core.alive() else "a part of the core has stopped"}
+        return {"bus": "", "store": store, "core": self.core.trouble()}
 
     def _await_registration(self) -> None:
         """Playbooks are checked against what registered workers offer, so the first request must find them."""

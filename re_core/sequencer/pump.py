@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from re_core.errors import ReleaseEngineError, TransientError
 
 #: seconds between two tries while the store or the bus is away: the first pause, and the longest
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+#: seconds for which a failure is believed to last while nothing shows that it is over
+REMEMBERED = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +28,17 @@ class Pump:
         self._on_fatal = on_fatal
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        #: when a turn failed last, and what it waits for
+        self._failed: tuple[float, str] | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What it waits for; empty where the last turn went well, or none has failed for REMEMBERED seconds.
+
+        Forgotten after a while, because a turn that finds nothing to do proves nothing: somebody has to try again.
+        """
+        failed = self._failed
+        return failed[1] if failed and time.monotonic() - failed[0] < REMEMBERED else ""
 
     @property
     def alive(self) -> bool:
@@ -51,12 +66,14 @@ class Pump:
         pause = FIRST_PAUSE
         while not self._stop.is_set():
             try:
-                self._turn()
+                if self._turn():
+                    self._failed = None
                 pause = FIRST_PAUSE
             except TransientError as error:
                 # jitter, so that many processes do not all come back at the same moment
                 wait = pause * random.uniform(0.5, 1.0)
                 _log.warning("%s; trying again in %.1f s", error, wait, extra={"action": "wait_and_retry"})
+                self._failed = (time.monotonic(), str(error))
                 self._stop.wait(wait)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except ReleaseEngineError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from re_core import errors, messages, strict_json
-from re_core.errors import Conflict, NoAnswer, Problem, ReleaseEngineError
+from re_core.errors import Conflict, NoAnswer, Problem, ReleaseEngineError, StoreUnavailable
 from re_core.messages import DeploymentRequest, Message
 from re_core.ports import Bus
 from re_core.usecases.ids import new_id
@@ -44,11 +45,16 @@ class Asker(NamedTuple):
     key: str = ""
 
 
-def create(bus: Bus, request: DeploymentRequest, asker: Asker, timeout: float) -> str:
+def create(
+    bus: Bus, request: DeploymentRequest, asker: Asker, timeout: float, trouble: Callable[[], str] = lambda: ""
+) -> str:
     """The id of a deployment that from here on survives a crash; `timeout` in seconds.
 
-    Raises the error that a refusal names (REFUSALS), NoAnswer with the minted id, BusUnavailable.
+    `trouble` says what keeps the core from accepting any, where it knows. Raises the error that a refusal names
+    (REFUSALS), StoreUnavailable while there is trouble, NoAnswer with the minted id, BusUnavailable.
     """
+    if why := trouble():
+        raise StoreUnavailable(why)
     body = {"group": request.group, "playbook_id": request.playbook_id, "dynamic": request.dynamic}
     headers = {messages.USER: asker.user, messages.SOURCE: asker.source}
     if asker.key:
@@ -67,6 +73,8 @@ def create(bus: Bus, request: DeploymentRequest, asker: Asker, timeout: float) -
     )
     answer = bus.request(message, timeout)
     if answer is None:
+        if why := trouble():
+            raise StoreUnavailable(f"{why}; if the engine took the request before that, the deployment's id is {id}")
         raise NoAnswer(f"the engine did not answer within {timeout:g} s; if it took the request, its id is {id}", id)
     created = _answered(answer).get("id")
     if not isinstance(created, str):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_a_server_that_cannot_prove_its_name_gets_neither_login_nor_mail(
     trust: Trust, security: str, wrong: str
 ) -> None:
     context = trust.server("127.0.0.1" if wrong == "authority" else "other.example.com")
-    options = {"tls": context} if security == "tls" else {"tls_context": context}
+    options: dict[str, Any] = {"tls": context} if security == "tls" else {"tls_context": context}
     with MailServer(auth_require_tls=False, **options) as server:
         secure = replace(settings(server), security=security, user="user", password="right")
         secure = replace(secure, ca_file="" if wrong == "authority" else trust.ca_file)

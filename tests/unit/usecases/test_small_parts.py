@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.errors import BadDocument, CallerError, NoAnswer, Refused
+from re_core.errors import BadDocument, CallerError, NoAnswer, Refused, StoreUnavailable
 from re_core.messages import DeploymentRequest, Message, encode
 from re_core.plan import Around
 from re_core.usecases import checking, deployments, ids, keys, times
@@ -79,6 +79,25 @@ def test_an_answer_that_names_no_deployment_is_a_refusal(answered: bytes, monkey
 
     with pytest.raises(Refused):
         deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 1)
+
+
+def test_while_the_core_is_in_trouble_nothing_is_asked_of_it() -> None:
+    bus = EmbeddedBus(None)
+    bus.declare("re.job.create")
+
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 1, lambda: "the disk is full")
+
+    assert bus.subscribe(["re.job.create"], 1).take(1, 0) == []
+
+
+def test_no_answer_in_trouble_says_which_trouble_and_which_id() -> None:
+    bus = EmbeddedBus(None)
+    bus.declare("re.job.create")
+    troubles = iter(["", "the disk is full"])
+
+    with pytest.raises(StoreUnavailable, match=r"the disk is full; if the engine took .* id is 0"):
+        deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 0.01, lambda: next(troubles))
 
 
 def test_what_compiles_to_too_many_steps_is_told_like_any_other_error() -> None:
