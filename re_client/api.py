@@ -126,6 +126,10 @@ class Client:
             yield from page["lines"]
             following = page.get("next")
 
+    def tail(self, id: str, count: int, step: int | None = None) -> list[shapes.Line]:
+        """The last lines that it has printed so far, at most `count`."""
+        return cast(list[shapes.Line], self._get(f"{_deployment(id)}/output", _given(tail=count, step=step))["lines"])
+
     def events(self, id: str, last: str = "") -> Iterator[shapes.Event]:
         """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again."""
         return events.follow(self._transport, f"{_deployment(id)}/events", last, self._pause)

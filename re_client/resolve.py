@@ -8,7 +8,7 @@ from __future__ import annotations
 from re_client import shapes
 from re_client.api import Client
 from re_client.errors import BadInput, NotFound
-from re_client.text import suggestion
+from re_client.text import day, suggestion
 
 #: characters from which on the beginning of an id may stand for it
 SHORTEST = 4
@@ -25,7 +25,9 @@ def playbook(client: Client, name: str) -> shapes.PlaybookRow:
     if len(found) == 1:
         return found[0]
     if found:
-        ids = "\n".join(f"  {row['id']}  {_label(row)}, revision {row['revision']}, {row['updated']}" for row in found)
+        ids = "\n".join(
+            f"  {row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found
+        )
         raise BadInput(f"{len(found)} playbooks match {name!r}; name one by its id:\n{ids}")
     advice = suggestion(name, {_label(row) for row in rows}) or "; `rectl playbook list` shows those that there are"
     raise BadInput(f"there is no playbook {name!r}{advice}")

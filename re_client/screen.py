@@ -20,10 +20,16 @@ Row = list[tuple[str, str]]
 OUTPUT_PART = 3
 #: running steps whose output is shown
 OUTPUT_STEPS = 4
-#: lines of the step that failed, in the summary
-FAILED_LINES = 10
 #: rows around the steps: two of head, one empty, two of what is left out, one of counts
 FRAME = 6
+
+
+class Widths(NamedTuple):
+    """Columns that the cells of a list of steps take."""
+
+    number: int = 1
+    name: int = 0
+    host: int = 0
 
 
 class Look(NamedTuple):
@@ -76,9 +82,10 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     if window.before:
         found.append([(f"    {window.before} more before", "dim")])
     widths = _widths(window.steps)
+    told = _told_below(watched)
     for step in window.steps:
-        found.append(step_row(step, now, widths, unicode))
-        found += [[("      | ", "dim"), (line, "")] for line in tails.get(step["number"], ())]
+        found.append(step_row(step, now, widths, unicode, message=step["number"] != told))
+        found += [printed(line, widths) for line in tails.get(step["number"], ())]
     if window.behind:
         found.append([(f"    {window.behind} more behind", "dim")])
     found.append(_counts(watched))
@@ -91,8 +98,8 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
     """Head, all steps, counts: for a page that may scroll."""
     if watched.document is None:
         return []
-    widths = _widths(watched.steps)
-    steps = [step_row(step, now, widths, unicode) for step in watched.steps]
+    widths, told = _widths(watched.steps), _told_below(watched)
+    steps = [step_row(step, now, widths, unicode, message=step["number"] != told) for step in watched.steps]
     return [*head(watched.document, now, unicode), [], *steps, _counts(watched)]
 
 
@@ -118,46 +125,20 @@ def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]
     ]
 
 
-def step_row(step: Step, now: datetime, widths: tuple[int, int], unicode: bool = True) -> Row:
-    """One step: state, name, host, time, and what it said of itself."""
+def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, message: bool = True) -> Row:
+    """One step: number, state, name, host, time, and what it said of itself."""
     shown = look(step["status"], STEPS)
     took = text.duration(text.since(step["started"] or step["dispatched"], step["ended"], now))
-    notes = [took, f"attempt {step['attempt']}" if step["attempt"] > 1 else "", text.safe(step["message"])]
+    said = text.safe(step["message"]) if message else ""
+    notes = [took, f"attempt {step['attempt']}" if step["attempt"] > 1 else "", said]
     row = [
-        (f"  {shown.glyph if unicode else shown.ascii} {shown.words:<9}  ", shown.style),
-        (_padded(_name(step), widths[0]) + "  ", ""),
-        (_padded(text.safe(step["host"]), widths[1]) + ("  " if widths[1] else ""), "dim"),
+        (f"  {step['number']:>{widths.number}} ", "dim"),
+        (f"{shown.glyph if unicode else shown.ascii} {shown.words:<9}  ", shown.style),
+        (_padded(_name(step), widths.name) + "  ", ""),
+        (_padded(text.safe(step["host"]), widths.host) + ("  " if widths.host else ""), "dim"),
         ("  ".join(note for note in notes if note), ""),
     ]
     return [(part, style) for part, style in row if part]
-
-
-def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
-    """How it ended, and where it did not complete: why, which step, its last lines."""
-    document = watched.document
-    if document is None:
-        return []
-    shown = look(document["status"], DEPLOYMENTS)
-    took = text.duration(text.since(document["created"], document["ended"], now))
-    counts = document["counts"]
-    found: list[Row] = [
-        [
-            (f"{shown.glyph if unicode else shown.ascii} {shown.words}", shown.style),
-            (
-                f" {'in' if watched.completed else 'after'} {took}, {counts['completed']} of {counts['total']} steps completed",
-                "",
-            ),
-        ]
-    ]
-    if document["reason"] and not watched.completed:
-        found.append([("  why: ", "dim"), (text.safe(document["reason"]), "")])
-    step = watched.stopped_by
-    if step is not None and not watched.completed:
-        found.append([("  where: ", "dim"), (place(step), ""), (_said(step), "")])
-        found += [
-            [("      | ", "dim"), (text.safe(line["text"]), "")] for line in watched.lines(step["number"], FAILED_LINES)
-        ]
-    return found
 
 
 def place(step: Step) -> str:
@@ -165,13 +146,20 @@ def place(step: Step) -> str:
     return f"step {step['number']} {_name(step)}" + (f" on {text.safe(step['host'])}" if step["host"] else "")
 
 
+def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immutable
+    """A line of output, below the words of its step."""
+    return [(" " * (widths.number + 5) + "| ", "dim"), (line, "")]
+
+
 def _name(step: Step) -> str:
     label = f" ({text.safe(step['label'])})" if step["label"] else ""
     return text.safe(step["name"]) + label
 
 
-def _said(step: Step) -> str:
-    return f": {look(step['status'], STEPS).words}" + (f", {text.safe(step['message'])}" if step["message"] else "")
+def _told_below(watched: Watched) -> int | None:
+    """The step of which the end tells below the list: its row need not say it as well."""
+    step = watched.stopped_by if watched.ended and not watched.completed else None
+    return None if step is None else step["number"]
 
 
 def _counts(watched: Watched) -> Row:
@@ -191,8 +179,9 @@ def _tails(watched: Watched, room: int) -> dict[int, list[str]]:
     }
 
 
-def _widths(steps: Sequence[Step]) -> tuple[int, int]:
-    return (
+def _widths(steps: Sequence[Step]) -> Widths:
+    return Widths(
+        max((len(str(step["number"])) for step in steps), default=1),
         max((text.width(_name(step)) for step in steps), default=0),
         max((text.width(text.safe(step["host"])) for step in steps), default=0),
     )

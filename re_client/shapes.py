@@ -164,8 +164,12 @@ class DeadLetter(TypedDict, total=False):
     detail: str
     by: str
     at: str
-    body: str
+    size: int
     properties: dict[str, Any]
+    #: None where the bytes are no text
+    text: str | None
+    #: the bytes as base64
+    body: str
 
 
 class TokenRow(TypedDict):

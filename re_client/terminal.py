@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TextIO
 
 import click
@@ -24,7 +26,7 @@ class Terminal:
     """Both streams of one command."""
 
     def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
-        self.out, self.err = out, err
+        self.out, self.err, self._environ = out, err, environ
         #: somebody looks at it
         self.is_tty = out.isatty()
         #: may move the cursor
@@ -51,13 +53,39 @@ class Terminal:
         for row in rows:
             self.line("".join(_styled(part, style) if self.colors else part for part, style in row).rstrip())
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], none: str) -> None:
-        """A table; what `none` says, on standard error, where it has no rows."""
+    @cached_property
+    def columns(self) -> int | None:
+        """Columns of the terminal; None where nobody sits there."""
+        if not self.is_tty:
+            return None
+        said = self._environ.get("COLUMNS", "")
+        try:
+            return (
+                int(said) if said.isdigit() and int(said) else os.get_terminal_size(self.out.fileno()).columns or None
+            )
+        except OSError:
+            return None
+
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        none: str,
+        spare: Sequence[str] = (),
+        cut: bool = True,
+    ) -> None:
+        """A table; what `none` says, on standard error, where it has no rows.
+
+        On a terminal lines that do not fit are cut, unless `cut` forbids it, after the columns of `spare` are left out.
+        """
         if not rows:
             return self.note(none)
-        first, *others = text.table([name.upper() for name in head], rows)
-        self.line(_styled(first, "bold") if self.colors else first)
-        for line in others:
+        room = self.columns if cut else None
+        lines = text.table([name.upper() for name in head], rows, room, [name.upper() for name in spare])
+        if room is not None:
+            lines = [text.fitted(line, room, "…" if self.unicode else "~") for line in lines]
+        self.line(_styled(lines[0], "bold") if self.colors else lines[0])
+        for line in lines[1:]:
             self.line(line)
         return None
 

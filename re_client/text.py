@@ -19,6 +19,8 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+#: columns that the last column of a table should have, before another one is given up for it
+LAST_COLUMN = 24
 #: shown in a control's place
 _PLACEHOLDER = "\ufffd"
 
@@ -95,20 +97,47 @@ def fitted(text: str, columns: int, mark: str = "…") -> str:
     return "".join(kept) + mark
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lines of left-aligned columns, two spaces apart, the last one as long as it is."""
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], columns: int | None = None, spare: Sequence[str] = ()
+) -> list[str]:
+    """Lines of left-aligned columns, two spaces apart, the last one as long as it is.
+
+    Where the terminal has so many `columns` only, those of `spare` are left out until the last one has some room.
+    """
     cells = [list(head), *([safe(cell) for cell in row] for row in rows)]
-    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
+    for name in spare:
+        widths = _widths(cells)
+        if columns is not None and sum(widths[:-1]) + 2 * len(widths) + min(widths[-1], LAST_COLUMN) > columns:
+            place = cells[0].index(name)
+            cells = [row[:place] + row[place + 1 :] for row in cells]
+    widths = _widths(cells)
     return [
         "  ".join(cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
 
 
+def wrapped(words: Iterable[str], columns: int) -> list[str]:
+    """Words, commas between them, on lines of at most so many columns; a longer word has a line for itself."""
+    lines = [""]
+    for word in words:
+        begun = f"{lines[-1]}, {word}" if lines[-1] else word
+        if lines[-1] and width(begun) >= columns:
+            lines[-1] += ","
+            lines.append(word)
+        else:
+            lines[-1] = begun
+    return lines
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean A or B?`, or nothing."""
     near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(width(row[column]) for row in cells) for column in range(len(cells[0]))]
 
 
 def _columns(character: str) -> int:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from re_client import plain, screen
+from re_client import plain, verdict
 from re_client.api import Client
 from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED
 from re_client.shapes import Event, GapEvent, StateEvent
@@ -85,7 +85,7 @@ def _end(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> int:
     if as_json and way is Way.WAIT:
         terminal.json(watched.document)
     elif not as_json:
-        terminal.rows(screen.summary(watched, now(), terminal.unicode))
+        terminal.rows(verdict.summary(watched, now(), terminal.unicode))
     return DONE if watched.completed else NOT_COMPLETED
 
 

@@ -19,8 +19,8 @@ def config(session: Session, as_json: bool) -> None:
     if as_json:
         session.terminal.json({name: {"value": value, "origin": origin} for name, (value, origin) in shown.items()})
         return
-    rows = [(name, _cell(value), origin) for name, (value, origin) in shown.items()]
-    session.terminal.table(("name", "value", "origin"), rows, "")
+    rows = [(name, origin, _cell(value)) for name, (value, origin) in shown.items()]
+    session.terminal.table(("name", "origin", "value"), rows, "", cut=False)
 
 
 def _cell(value: Any) -> str:

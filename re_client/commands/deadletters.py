@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import click
 
 from re_client.session import Session, json_option, pass_session
+from re_client.shapes import DeadLetter
 from re_client.text import day, safe
 
 
@@ -24,7 +27,7 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
         session.terminal.json(found)
         return
     rows = [(one["id"], day(one.get("at")), one["queue"], one["reason"], one.get("detail", "")) for one in found]
-    session.terminal.table(("id", "at", "queue", "reason", "detail"), rows, "No dead letters.")
+    session.terminal.table(("id", "at", "queue", "reason", "detail"), rows, "No dead letters.", spare=("at",))
 
 
 @deadletters.command()
@@ -32,16 +35,33 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
 @json_option
 @pass_session
 def show(session: Session, id: str, as_json: bool) -> None:
-    """Show one, with its bytes."""
+    """Show one: where it came from, why it lies here, and what it says."""
     found = session.client.dead_letter(id)
     if as_json:
         session.terminal.json(found)
         return
-    for name, value in found.items():
-        first, *others = str(value).splitlines() or [""]
-        session.terminal.line(f"{name + ':':<12}{safe(first)}")
+    lines = list(_lines(found))
+    room = max(len(name) for name, _ in lines) + 2
+    for name, value in lines:
+        first, *others = value.splitlines() or [""]
+        session.terminal.line(f"{name + ':':<{room}}{safe(first)}")
         for line in others:
-            session.terminal.line(f"{'':<12}{safe(line)}")
+            session.terminal.line(f"{'':<{room}}{safe(line)}")
+
+
+def _lines(letter: DeadLetter) -> Iterator[tuple[str, str]]:
+    """Name and value of what there is to say. Bytes that are no text are shown as base64."""
+    for name in ("id", "queue", "reason", "detail", "by"):
+        yield name, str(letter.get(name, ""))
+    yield "at", day(letter.get("at"))
+    for name, value in letter.get("properties", {}).items():
+        if isinstance(value, Mapping):
+            yield from ((f"header {key}", str(one)) for key, one in value.items())
+        elif value not in ("", None):
+            yield name.replace("_", " "), str(value)
+    yield "size", f"{letter.get('size', 0)} bytes"
+    text = letter.get("text")
+    yield ("base64", letter.get("body", "")) if text is None else ("text", text)
 
 
 @deadletters.command()

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from re_client import resolve, screen, watching
+from re_client import resolve, screen, verdict, watching
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import DeploymentRow, StateEvent
+from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
 from re_client.text import day, duration, moment, since
 from re_client.view import Watched
 from re_core.model import DeploymentStatus
@@ -19,7 +19,7 @@ _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-@click.command()
+@click.command(short_help="List deployments, newest first.")
 @click.option("--group", metavar="GROUP", help="Of this group.")
 @click.option("--playbook", metavar="GROUP/NAME", help="Of this playbook.")
 @click.option(
@@ -44,7 +44,10 @@ def deployments(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List deployments, newest first."""
+    """List deployments, newest first.
+
+    On a narrow terminal columns are left out and texts are cut; a pipe and --json get all.
+    """
     created = _when(start, watching.now()) if start else None
     playbook_id = resolve.playbook(session.client, playbook)["id"] if playbook else None
     found = session.client.deployments(
@@ -55,7 +58,10 @@ def deployments(
         return
     rows = [_cells(row, watching.now()) for row in found]
     session.terminal.table(
-        ("id", "status", "playbook", "user", "created", "time", "steps", ""), rows, "No deployments."
+        ("id", "status", "playbook", "user", "created", "time", "steps", "detail"),
+        rows,
+        "No deployments.",
+        spare=("user", "created"),
     )
 
 
@@ -64,17 +70,21 @@ def deployments(
 @json_option
 @pass_session
 def status(session: Session, id: str, as_json: bool) -> int:
-    """Show one deployment with all its steps; exit code 1 where it failed or was cancelled."""
+    """Show one deployment with all its steps; exit code 1 where it failed or was cancelled.
+
+    Of a step that stopped it, the last lines that it printed are shown too.
+    """
     found = resolve.deployment(session.client, id)
     watched = Watched()
     watched.feed(StateEvent(found))
     if as_json:
         session.terminal.json(found)
     else:
-        now, unicode = watching.now(), session.terminal.unicode
-        session.terminal.rows(screen.whole(watched, now, unicode))
-        if watched.ended:
-            session.terminal.rows([[], *screen.summary(watched, now, unicode)])
+        session.terminal.rows(screen.whole(watched, watching.now(), session.terminal.unicode))
+        if watched.ended and not watched.completed and watched.stopped_by:
+            for line in session.client.tail(found["id"], verdict.FAILED_LINES, watched.stopped_by["number"]):
+                watched.feed(OutputEvent(line))
+        session.terminal.rows(verdict.why(watched))
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
 
 

@@ -18,12 +18,22 @@ from re_client.text import day, safe
 @click.command(short_help="Print what a deployment's steps printed.")
 @click.argument("id")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the deployment ends.")
-@click.option("--step", type=click.IntRange(0), help="Of this step only, by its number.")
+@click.option("--step", type=click.IntRange(0), help="Of this step only, by its number in `rectl status`.")
 @click.option("--after", default=0, type=click.IntRange(0), help="Lines with a number above this one.")
+@click.option("--tail", type=click.IntRange(1, 10_000), metavar="N", help="Only the last N of those that there are.")
 @click.option("--times", is_flag=True, help="With the time and the step of every line.")
 @json_option
 @pass_session
-def logs(session: Session, id: str, follow: bool, step: int | None, after: int, times: bool, as_json: bool) -> int:
+def logs(
+    session: Session,
+    id: str,
+    follow: bool,
+    step: int | None,
+    after: int,
+    tail: int | None,
+    times: bool,
+    as_json: bool,
+) -> int:
     """Print what a deployment's steps printed. With --json: one object per line."""
     found = resolve.deployment(session.client, id)["id"]
 
@@ -33,8 +43,11 @@ def logs(session: Session, id: str, follow: bool, step: int | None, after: int, 
         else:
             session.terminal.line((_prefix(line) if times else "") + safe(line["text"]))
 
+    if tail and after:
+        raise click.UsageError("--tail and --after exclude each other")
     last = after
-    for line in session.client.output(found, after, step):
+    known = session.client.tail(found, tail, step) if tail else session.client.output(found, after, step)
+    for line in known:
         tell(line)
         last = line["number"]
     try:

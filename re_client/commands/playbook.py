@@ -37,7 +37,7 @@ def list_(session: Session, group: str | None, as_json: bool) -> None:
         (row["id"], f"{row['group']}/{row['name']}", row["revision"], day(row["updated"]), row["user"]) for row in found
     ]
     head = ("id", "playbook", "revision", "updated", "by")
-    session.terminal.table(head, rows, "No playbooks. Store one with: rectl playbook apply FILE")
+    session.terminal.table(head, rows, "No playbooks. Store one with: rectl playbook apply FILE", spare=("by",))
 
 
 @playbook.command(short_help="Print a playbook as YAML.")
@@ -105,7 +105,8 @@ def _show_plan(session: Session, plan: Plan) -> None:
         )
         for step in plan["steps"]
     ]
-    session.terminal.table(("no", "kind", "step", "host", "timeout", "repeats", "with"), rows, "No steps.")
+    head = ("no", "kind", "step", "host", "timeout", "repeats", "with")
+    session.terminal.table(head, rows, "No steps.", spare=("repeats", "kind", "timeout"))
     for warning in plan["warnings"]:
         text = warning["message"] if isinstance(warning, dict) else warning
         session.terminal.note(f"warning: {safe(text)}")

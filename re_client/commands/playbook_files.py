@@ -10,7 +10,7 @@ from re_client import shapes, values
 from re_client.api import JSON, YAML, Client
 from re_client.errors import BAD_INPUT, DONE, BadInput
 from re_client.session import Session, json_option, pass_session
-from re_client.text import safe
+from re_client.text import day, safe
 
 _TYPES = {"json": JSON, "yaml": YAML}
 
@@ -99,6 +99,6 @@ def _known(client: Client, source: values.Source, group: object, name: object, i
         return id
     found = [row for row in client.playbooks(str(group)) if row["group"] == group and row["name"] == name]
     if len(found) > 1:
-        ids = "\n".join(f"  {row['id']}  revision {row['revision']}, {row['updated']}" for row in found)
+        ids = "\n".join(f"  {row['id']}  revision {row['revision']}, {day(row['updated'])}" for row in found)
         raise BadInput(f"{source.name}: {len(found)} playbooks are named {group}/{name}; say which with --id:\n{ids}")
     return found[0]["id"] if found else None

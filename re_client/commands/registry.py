@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from re_client.session import Session, json_option, pass_session
-from re_client.text import clock
+from re_client.text import clock, width, wrapped
+
+_HEAD = ("id", "busy", "seen", "offers")
 
 
-@click.command(short_help="List the workers that live.")
+@click.command(short_help="List the workers that are running.")
 @json_option
 @pass_session
 def workers(session: Session, as_json: bool) -> None:
-    """List the workers that live and the steps that they offer."""
+    """List the workers that are running, and the steps that they offer."""
     found = session.client.workers()
     if as_json:
         session.terminal.json(found)
         return
-    rows = [
-        (
-            one["id"],
-            f"{len(one.get('running', ()))}/{one.get('slots', '?')}",
-            clock(one.get("seen")),
-            ", ".join(sorted(one.get("offers", ()))),
-        )
-        for one in found
-    ]
-    session.terminal.table(("id", "busy", "seen", "offers"), rows, "No workers live.")
+    rows = [row for one in found for row in worker_rows(one, session.terminal.columns)]
+    session.terminal.table(_HEAD, rows, "No workers are running.", cut=False)
 
 
 @click.command()
@@ -39,3 +35,15 @@ def groups(session: Session, as_json: bool) -> None:
         session.terminal.json(found)
         return
     session.terminal.table(("group", "playbooks"), [(one["name"], one["count"]) for one in found], "No groups.")
+
+
+def worker_rows(worker: dict[str, Any], columns: int | None) -> list[tuple[str, ...]]:
+    """The worker's row, and on a terminal more of them below where its offers need more room."""
+    busy = f"{worker['busy']}/{worker['slots']}"
+    known = (worker["id"], busy, clock(worker["seen"]))
+    offers = sorted(worker["offers"])
+    if columns is None:
+        return [(*known, ", ".join(offers))]
+    taken = sum(max(width(cell), width(name)) + 2 for cell, name in zip(known, _HEAD, strict=False))
+    first, *others = wrapped(offers, max(columns - taken, 20))
+    return [(*known, first), *(("", "", "", line) for line in others)]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from re_client import commands, terminal
+from re_client.commands import deadletters, registry
 from tests.unit.client.conftest import Rectl
 from tests.unit.client.documents import AT, playbook
 from tests.unit.client.engine import Answer, FakeEngine, problem
@@ -141,6 +142,40 @@ def test_styled_rows_are_coloured_only_where_wanted() -> None:
         out = _Tty()
         terminal.Terminal(out, io.StringIO(), environ).rows([[("x", "bold red"), (" y", "")]])
         assert out.getvalue() == shown
+
+
+def _shown(columns: int, cut: bool = True, **environ: str) -> list[str]:
+    """A table on a terminal of so many columns."""
+    out = _Tty()
+    found = terminal.Terminal(out, io.StringIO(), {"COLUMNS": str(columns), **environ})
+    rows = [("id1", "ann", "it failed because of something that takes long to tell"), ("id2", "bob", "")]
+    found.table(("id", "user", "detail"), rows, "None.", spare=("user",), cut=cut)
+    return out.getvalue().splitlines()
+
+
+def test_a_table_keeps_to_a_line_of_the_terminal_each() -> None:
+    assert _shown(40) == ["ID   USER  DETAIL", "id1  ann   it failed because of somethi…", "id2  bob"]
+    assert _shown(30) == ["ID   DETAIL", "id1  it failed because of som…", "id2"]
+    assert _shown(30, cut=False)[1].endswith("long to tell")
+
+
+def test_a_pipe_gets_the_whole_table() -> None:
+    out = io.StringIO()
+    terminal.Terminal(out, io.StringIO(), {"COLUMNS": "10"}).table(("id", "detail"), [("id1", "x" * 50)], "None.")
+    assert out.getvalue().splitlines()[1] == "id1  " + "x" * 50
+
+
+def test_offers_of_a_worker_are_wrapped_within_their_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "clock", lambda told: "12:00:00")
+    offers: dict[str, object] = {"command:Run": {}, "httprequest:Get": {}, "noop:*": {}, "sleep:Seconds": {}}
+    worker = {"id": "w" * 26, "busy": 0, "slots": 4, "seen": "", "offers": offers}
+    assert registry.worker_rows(worker, 80) == [
+        ("w" * 26, "0/4", "12:00:00", "command:Run, httprequest:Get,"),
+        ("", "", "", "noop:*, sleep:Seconds"),
+    ]
+    assert [row[3] for row in registry.worker_rows(worker, None)] == [
+        "command:Run, httprequest:Get, noop:*, sleep:Seconds"
+    ]
 
 
 # -- playbooks -------------------------------------------------------------------------------------
@@ -276,7 +311,9 @@ def test_a_plan_is_shown_in_order_and_missing_values_exit_2(engine: FakeEngine, 
 # -- the rest --------------------------------------------------------------------------------------
 
 
-def test_dead_letters_are_listed_shown_replayed_and_dropped(engine: FakeEngine, rectl: Rectl) -> None:
+def test_dead_letters_are_listed_shown_replayed_and_dropped(
+    engine: FakeEngine, rectl: Rectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
     letter = {
         "id": "d1",
         "queue": "re.job.create",
@@ -284,13 +321,30 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(engine: FakeEngine, 
         "detail": "not JSON",
         "by": "core",
         "at": AT.format(1),
+        "size": 8,
     }
+    properties = {"message_id": "m1", "reply_to": "", "headers": {"re-step": "3"}}
+    whole = {**letter, "properties": properties, "text": "{\x1b[2J\nsecond", "body": "ewpzZWNvbmQ="}
     engine.on("GET /api/v1/deadletters", _list(letter))
-    engine.on("GET /api/v1/deadletters/d1", Answer({**letter, "body": "{\x1b[2J\nsecond"}))
+    engine.on("GET /api/v1/deadletters/d1", Answer(whole), Answer({**whole, "text": None}))
     engine.on("POST /api/v1/deadletters/d1/replay", Answer(None, 202))
     engine.on("DELETE /api/v1/deadletters/d1", Answer(None, 204))
     assert "bad-message  not JSON" in rectl("deadletters", "list").out
-    assert rectl("deadletters", "show", "d1").out.splitlines()[-2:] == ["body:       {", "            second"]
+    monkeypatch.setattr(deadletters, "day", lambda told: (told or "")[:10])
+    assert rectl("deadletters", "show", "d1").out.splitlines() == [
+        "id:             d1",
+        "queue:          re.job.create",
+        "reason:         bad-message",
+        "detail:         not JSON",
+        "by:             core",
+        "at:             2026-11-22",
+        "message id:     m1",
+        "header re-step: 3",
+        "size:           8 bytes",
+        "text:           {",
+        "                second",
+    ]
+    assert rectl("deadletters", "show", "d1").out.splitlines()[-1] == "base64:         ewpzZWNvbmQ="
     assert rectl("deadletters", "replay", "d1").err == "d1 is on its way again\n"
     assert rectl("deadletters", "drop", "d1", "--yes").err == "d1 is gone\n"
 
@@ -301,6 +355,7 @@ def test_workers_and_groups_are_listed(engine: FakeEngine, rectl: Rectl) -> None
         "slots": 4,
         "offers": {"noop:*": {}, "command:Run": {}},
         "running": ["a"],
+        "busy": 1,
         "seen": AT.format(1),
     }
     engine.on("GET /api/v1/workers", _list(worker))

@@ -102,13 +102,14 @@ def test_watch_in_a_pipe_is_one_line_per_change_and_a_summary(engine: FakeEngine
 
 
 def test_a_failure_exits_1_with_why_and_the_last_lines(engine: FakeEngine, rectl: Rectl) -> None:
-    _ends(engine, deployment("failed", step(0, "failed", message="exit code 3"), reason="step 0 failed"))
+    _ends(engine, deployment("failed", step(0, "failed", message="exit code 3"), reason="noop:Do failed: exit code 3"))
     ran = rectl("watch", ID)
     assert ran.code == 1
-    tail = ran.out.splitlines()[-3:]
-    assert tail[0].strip() == "why: step 0 failed"
-    assert tail[1].strip() == "where: step 0 noop:Do on foo.example.com: failed, exit code 3"
-    assert tail[2].strip() == "| hello"
+    assert [line.strip() for line in ran.out.splitlines()[-3:]] == [
+        "✗ failed after 30 s, 0 of 1 steps completed",
+        "why: step 0 noop:Do on foo.example.com failed: exit code 3",
+        "| hello",
+    ]
 
 
 def test_wait_says_nothing_before_the_end(engine: FakeEngine, rectl: Rectl) -> None:
@@ -173,6 +174,19 @@ def test_status_exits_1_only_where_it_ended_badly(engine: FakeEngine, rectl: Rec
     assert "noop:Do" in ran.out
 
 
+def test_status_shows_the_last_lines_of_the_step_that_failed(engine: FakeEngine, rectl: Rectl) -> None:
+    steps = [step(0, "completed"), step(1, "failed", message="exit code 3")]
+    engine.on(f"GET {ONE}", Answer(deployment("failed", *steps, reason="noop:Do failed: exit code 3")))
+    engine.on(f"GET {ONE}/output", Answer({"lines": [line(7, "all is lost", 1)], "next": None}))
+    ran = rectl("status", ID)
+    assert [told.strip() for told in ran.out.splitlines()[-3:]] == [
+        "1 completed, 1 failed",
+        "why: step 1 noop:Do on foo.example.com failed: exit code 3",
+        "| all is lost",
+    ]
+    assert engine.asked[-1].query == {"tail": ["10"], "step": ["1"]}
+
+
 def test_status_as_json_is_the_document(engine: FakeEngine, rectl: Rectl) -> None:
     document = deployment("running", step(0))
     engine.on(f"GET {ONE}", Answer(document))
@@ -213,7 +227,7 @@ def test_deployments_are_a_table_with_what_runs_or_why_it_stopped(engine: FakeEn
     ended = {"ended": "2026-11-22T12:00:05Z", "done": 3, "total": 3, "step": "noop:Do", "reason": "\x1bcbroken"}
     engine.on("GET /api/v1/deployments", _list(running, {**row, **ended, "status": "failed"}))
     head, first, second = rectl("deployments").out.splitlines()
-    assert head.split() == ["ID", "STATUS", "PLAYBOOK", "USER", "CREATED", "TIME", "STEPS"]
+    assert head.split() == ["ID", "STATUS", "PLAYBOOK", "USER", "CREATED", "TIME", "STEPS", "DETAIL"]
     assert first.split()[-2:] == ["1/3", "noop:Do"]
     assert second.split()[1:4] == ["failed", "g/n", "ann"]
     assert second.split()[-3:] == ["s", "3/3", "broken"]
@@ -277,6 +291,8 @@ def logged(engine: FakeEngine, rectl: Rectl) -> Callable[..., Ran]:
     lines = [line(1, "one"), line(2, "t\x1b[1mwo", step=1), line(3, "three"), line(4, "four", step=1), line(5, "five")]
 
     def output(asked: object) -> Answer:
+        if "tail" in engine.asked[-1].query:
+            return Answer({"lines": [lines[1]], "next": None})
         after = int(engine.asked[-1].query["after"][0])
         step = engine.asked[-1].query.get("step")
         known = lines[: 2 if len(engine.requests(f"GET {ONE}/output")) == 1 else 5]
@@ -302,6 +318,16 @@ def test_logs_that_follow_lose_nothing_and_repeat_nothing(logged: Callable[..., 
 
 def test_logs_of_one_step(logged: Callable[..., Ran]) -> None:
     assert logged("-f", "--step", "1").out == "two\nfour\n"
+
+
+def test_logs_of_the_last_lines(logged: Callable[..., Ran], engine: FakeEngine) -> None:
+    assert logged("--tail", "1").out == "two\n"
+    assert engine.asked[-1].query == {"tail": ["1"]}
+    assert logged("--tail", "1", "--after", "3").code == 2
+
+
+def test_logs_of_the_last_lines_go_on_after_them(logged: Callable[..., Ran]) -> None:
+    assert logged("-f", "--tail", "1").out == "two\nthree\nfour\nfive\n"
 
 
 def test_logs_as_json_keep_the_text_as_it_was(logged: Callable[..., Ran]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from re_client import live, screen, text
+from re_client import live, screen, text, verdict
 from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent, Step
 from re_client.view import Watched
 from tests.unit.client.documents import deployment, line, step
@@ -54,12 +54,12 @@ def test_the_whole_screen_reads_like_this() -> None:
         "▶ inception/Simple playbook  running 12 s",
         "  01DEPLOYMENT, by ann, revision 3, since 2026-11-22 12:00:00",
         "",
-        "  ✓ completed  bigip:OutOfRotation   foo.example.com          0.5 s",
-        "  ▶ running    command:Run           foo.example.com          11 s  attempt 2",
+        "  0 ✓ completed  bigip:OutOfRotation   foo.example.com          0.5 s",
+        "  1 ▶ running    command:Run           foo.example.com          11 s  attempt 2",
         "      | building",
         "      | still building",
-        "  ○ waiting    noop:Do (look twice)                           10 s",
-        "  · pending    noop:Do               a-long-name.example.com",
+        "  2 ○ waiting    noop:Do (look twice)                           10 s",
+        "  3 · pending    noop:Do               a-long-name.example.com",
         "  1 pending, 1 waiting, 1 running, 1 completed",
     ]
 
@@ -92,7 +92,7 @@ def test_of_thousands_of_steps_the_rest_is_counted() -> None:
 def test_before_the_first_event_it_says_that_it_waits() -> None:
     assert _plain(screen.live(Watched(), NOW, 80, 24)) == ["waiting for the engine"]
     assert screen.whole(Watched(), NOW) == []
-    assert screen.summary(Watched(), NOW) == []
+    assert verdict.summary(Watched(), NOW) == []
 
 
 def test_a_lost_connection_shows() -> None:
@@ -102,27 +102,52 @@ def test_a_lost_connection_shows() -> None:
 
 def test_the_summary_of_a_success_is_one_line() -> None:
     watched = _watched(StateEvent(deployment("completed", step(0, "completed"), step(1, "completed"))))
-    assert _plain(screen.summary(watched, NOW)) == ["✓ completed in 30 s, 2 of 2 steps completed"]
+    assert _plain(verdict.summary(watched, NOW)) == ["✓ completed in 30 s, 2 of 2 steps completed"]
 
 
 def test_the_summary_of_a_failure_says_why_where_and_what_was_printed_last() -> None:
     steps = [step(0, "completed"), step(1, "failed", name="command:Run", message="exit code 3"), step(2, "skipped")]
     watched = _watched(
-        StateEvent(deployment("failed", *steps, reason="step 1 failed")),
+        StateEvent(deployment("failed", *steps, reason="command:Run on foo.example.com failed: exit code 3")),
         *(OutputEvent(line(n, f"line {n}", step=1)) for n in range(1, 13)),
     )
-    assert _plain(screen.summary(watched, NOW)) == [
+    assert _plain(verdict.summary(watched, NOW)) == [
         "✗ failed after 30 s, 1 of 3 steps completed",
-        "  why: step 1 failed",
-        "  where: step 1 command:Run on foo.example.com: failed, exit code 3",
+        "  why: step 1 command:Run on foo.example.com failed: exit code 3",
         *(f"      | line {n}" for n in range(3, 13)),
     ]
+    assert "exit code 3" not in "\n".join(_plain(screen.whole(watched, NOW)))
+
+
+def test_a_reason_that_is_not_the_steps_own_is_told_beside_it() -> None:
+    steps = [step(0, "lost", name="command:Run", message="no heartbeat"), step(1, "failed", message="exit code 3")]
+    watched = _watched(StateEvent(deployment("cancelled", *steps, reason="cancelled by ann: enough")))
+    assert _plain(verdict.why(watched)) == [
+        "  why: cancelled by ann: enough",
+        "  where: step 0 command:Run on foo.example.com lost: no heartbeat",
+    ]
+    # the row of another step that failed still says why
+    assert "exit code 3" in "\n".join(_plain(screen.whole(watched, NOW)))
+
+
+def test_a_deployment_that_no_step_stopped_says_why_in_its_own_words() -> None:
+    cancelled = deployment("cancelled", step(0, "cancelled"), reason="cancelled by ann")
+    assert _plain(verdict.why(_watched(StateEvent(cancelled)))) == ["  why: cancelled by ann"]
+    assert verdict.why(_watched(StateEvent(deployment("cancelled", step(0, "cancelled"))))) == []
+
+
+def test_numbers_of_steps_stand_below_each_other_and_output_below_its_step() -> None:
+    steps = [step(9, "completed"), step(10, "started")]
+    drawn = _plain(screen.live(_watched(_running(*steps), OutputEvent(line(1, "hello", step=10))), NOW, 80, 24))
+    assert drawn[3].startswith("   9 ✓ completed")
+    assert drawn[4].startswith("  10 ▶ running")
+    assert drawn[5] == "       | hello"
 
 
 def test_a_status_of_a_newer_engine_is_shown_by_its_name() -> None:
     drawn = _plain(screen.whole(_watched(StateEvent(deployment("waiting", step(0, "held\x07")))), NOW))
     assert drawn[0].startswith("• inception/Simple playbook  waiting")
-    assert drawn[3].startswith("  • held\ufffd")
+    assert drawn[3].startswith("  0 • held\ufffd")
 
 
 def test_nothing_from_outside_reaches_the_terminal_as_it_is() -> None:
@@ -132,7 +157,7 @@ def test_nothing_from_outside_reaches_the_terminal_as_it_is() -> None:
     watched = _watched(
         StateEvent(document), OutputEvent(line(1, evil)), OutputEvent(line(2, evil, step=1)), GapEvent(evil)
     )
-    rows = [*screen.live(watched, NOW, 200, 50), *screen.whole(watched, NOW), *screen.summary(watched, NOW)]
+    rows = [*screen.live(watched, NOW, 200, 50), *screen.whole(watched, NOW), *verdict.summary(watched, NOW)]
     shown = "".join(part for row in rows for part, _ in row)
     assert not set(shown) & {"\x1b", "\x07", "\u202e"}
 
@@ -150,8 +175,8 @@ def test_rich_draws_the_rows_as_they_are_one_line_each() -> None:
 
 def test_colour_is_of_the_state() -> None:
     console = Console(width=60, record=True, file=io.StringIO(), force_terminal=True, color_system="standard")
-    live.draw(console, [screen.step_row(step(0, "failed"), NOW, (7, 15))])
-    assert "\x1b[1;31m  ✗ failed" in console.export_text(styles=True)
+    live.draw(console, [screen.step_row(step(0, "failed"), NOW, screen.Widths(1, 7, 15))])
+    assert "\x1b[1;31m✗ failed" in console.export_text(styles=True)
 
 
 def test_the_live_view_draws_what_it_watches_and_leaves_the_last_frame() -> None:
