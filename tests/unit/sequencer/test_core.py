@@ -44,7 +44,7 @@ def test_all_consumers_work_each_on_its_thread(house: House, settings: Settings)
     assert (core.recover(), core.alive()) == (0, False)
     core.start()
     try:
-        assert core.alive()
+        assert (core.alive(), core.trouble()) == (True, "")
         answer = house.bus.request(house.request("d1"), SOON)
         assert answer is not None and loads(answer.body) == {"id": "d1"}
         house.bus.publish([Message("output", b'{"message": "hello"}', "o1", "d1")])
@@ -55,7 +55,7 @@ def test_all_consumers_work_each_on_its_thread(house: House, settings: Settings)
         _await(lambda: house.store.dead_letters(1))
     finally:
         core.stop(SOON)
-    assert not core.alive()
+    assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
 
 
 def _await(there: Callable[[], Any]) -> None:
