@@ -21,6 +21,9 @@ from tests.e2e.engine_process import EngineProcess, wait_until
 #: deployments that are under way when the engine dies
 RUNNING = 20
 
+#: seconds after the last POST in which the engine dies; a deployment takes about as long
+LATEST = 1.2
+
 #: attempts of a step that is idempotent (contract, section 7)
 ATTEMPTS = 3
 
@@ -33,10 +36,10 @@ execution:
       - command:Run: {cmd: 'echo "$RE_ATTEMPT" >> %(ledger)s'}
     steps:
       - noop:Begin
-      - command:Run: {cmd: 'echo "$RE_ATTEMPT" >> %(ledger)s; sleep 0.05'}
-      - command:Run: {cmd: 'echo "$RE_ATTEMPT" >> %(ledger)s; sleep 0.05'}
+      - command:Run: {cmd: 'echo "$RE_ATTEMPT" >> %(ledger)s; sleep 0.1'}
+      - command:Run: {cmd: 'echo "$RE_ATTEMPT" >> %(ledger)s; sleep 0.1'}
         idempotent: true
-      - sleep:Seconds: {seconds: 0.02}
+      - sleep:Seconds: {seconds: 0.4}
 """
 #: numbers of the steps that may be begun again: the idempotent command of each host
 REPEATABLE = {4, 8}
@@ -75,7 +78,7 @@ def _rounds(engine: EngineProcess, rounds: int, seed: int) -> None:
     for number in range(rounds):
         with engine.client() as client:
             accepted = [client.deploy("chaos", playbook, {})["id"] for _ in range(RUNNING)]
-        moment = dice.uniform(0, 0.9)
+        moment = dice.uniform(0, LATEST)
         time.sleep(moment)  # the moment of death is the random input of this test, not a wait for something
         with engine.client() as client:
             killed_under_way += sum(client.deployment(id)["ended"] is None for id in accepted)
