@@ -15,8 +15,9 @@ from re_client.terminal import ReaderGone
 from re_core.errors import CallerError, OperatorError, ReleaseEngineError
 
 EXIT_CODES = """\b
-Exit codes: 0 done, 1 the deployment failed or was cancelled, 2 wrong usage or input,
-3 the engine cannot be reached or refuses the token, 130 interrupted."""
+Exit codes: 0 done, 1 the deployment failed or was cancelled,
+2 wrong usage or input, 3 the engine cannot be reached or refuses
+the token, 130 interrupted."""
 
 
 @click.group(

@@ -50,7 +50,10 @@ class ApiError(ClientError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"  {told(problem)}" for problem in self.problems)])
+        text = super().__str__()
+        if len(self.problems) == 1 and self.problems[0].message == text:
+            return told(self.problems[0])
+        return "\n".join([text, *(f"  {told(problem)}" for problem in self.problems)])
 
 
 class NotFound(ApiError):

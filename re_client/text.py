@@ -19,6 +19,8 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+#: how alike two names must be, from 0 to 1, for one to be meant by the other; those of one group are a little
+NEAR = 0.75
 #: columns that the last column of a table should have, before another one is given up for it
 LAST_COLUMN = 24
 #: shown in a control's place
@@ -131,9 +133,9 @@ def wrapped(words: Iterable[str], columns: int) -> list[str]:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing."""
-    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    """`; did you mean 'A' or 'B'?`, or nothing."""
+    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=NEAR)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,7 +102,7 @@ class Transport:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise NotReachable(
-                f"no release engine answers at {self.url} ({error}); start one with `rectl up`, or set RE_URL"
+                f"no release engine answers at {self.url} ({_reason(error)}); start one with `rectl up`, or set RE_URL"
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise NotReachable(f"lost {self.url}: {str(error) or type(error).__name__}") from None
@@ -117,6 +118,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _reason(error: Exception) -> str:
+    return re.sub(r"^\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
 
 
 def _refuse(response: httpx2.Response) -> NoReturn:

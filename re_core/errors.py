@@ -49,7 +49,7 @@ class BadDocument(CallerError):
 
 
 class BadMessage(BadDocument):
-    """The message is not in the format of its queue."""
+    """The message is not what it should be."""
 
     reason = "bad-message"
 

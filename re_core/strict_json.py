@@ -66,6 +66,8 @@ def loads(data: bytes | str) -> Any:
     except UnicodeDecodeError as error:
         raise BadMessage(f"not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
+        if not text.strip():
+            raise BadMessage("expected JSON, found nothing") from None
         raise BadMessage(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise BadMessage(f"nested deeper than {MAX_DEPTH} levels") from None

@@ -87,7 +87,8 @@ def whole_number(name: str, default: int, low: int, high: int) -> int:
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
-        raise CallerError(f"{name}: expected a whole number from {low} to {high}, found {text[:40]!r}")
+        wanted = f"from {low} to {high}" if high < LARGEST else f"of at least {low}"
+        raise CallerError(f"{name}: expected a whole number {wanted}, found {text[:40]!r}")
     return int(text)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, Problem
+from re_core.schema_words import found, pointer, quoted, suggestion
 
 #: characters of a name or a reason that somebody gives
 MAX_TEXT = 1000
@@ -70,17 +71,17 @@ def check(document: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadDocument("expected an object", (Problem("", "expected an object"),))
     problems = [
-        Problem(f"/{name}", f"expected {field.words}, found {document[name]!r:.60}")
+        Problem(f"/{name}", f"expected {field.words}, found {found(document[name])}")
         for name, field in fields.items()
         if name in document and not field.fits(document[name])
     ]
     for name, field in fields.items():
         if field.required and name not in document:
-            problems.append(Problem(f"/{name}", "expected a value, found nothing"))
+            wanted = f"; expected {field.words}" if field.words else ""
+            problems.append(Problem(f"/{name}", f"the key {quoted(name)} is missing{wanted}"))
     for name in document:
         if name not in fields:
-            pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-            problems.append(Problem(pointer[:200], f"unknown key; known are {', '.join(fields)}"))
+            problems.append(Problem(pointer([name])[:200], f"unknown key {quoted(name)}; {suggestion(name, fields)}"))
     if problems:
         raise BadDocument("", problems)
     return document

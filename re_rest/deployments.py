@@ -120,7 +120,7 @@ def _filter() -> ViewFilter:
         request.args.get("playbook_id", ""),
         _statuses(),
         request.args.get("user", ""),
-        0 if since is None else parse_time(since),
+        0 if since is None else parse_time(since, "since"),
     )
 
 
@@ -129,7 +129,9 @@ def _statuses() -> tuple[DeploymentStatus, ...]:
     try:
         return tuple(DeploymentStatus(word) for word in said)
     except ValueError:
-        raise CallerError(f"status: expected some of {', '.join(DeploymentStatus)}, found {said!r:.80}") from None
+        raise CallerError(
+            f"status: expected some of {', '.join(DeploymentStatus)}, found {', '.join(said)[:80]!r}"
+        ) from None
 
 
 def _wanted() -> history.Wanted:

@@ -61,12 +61,15 @@ def answer_ours(error: ReleaseEngineError) -> Response:
     if status == 500:
         _LOG.error("%s", error, exc_info=error, extra={"action": "request_failed"})
     more: dict[str, Any] = {}
+    detail = str(error)
     if isinstance(error, BadDocument) and error.problems:
         more["errors"] = [problem_document(problem) for problem in error.problems]
+        if len(error.problems) > 1 and detail == error.problems[0].message:
+            detail = f"the document has {len(error.problems)} errors"
     if isinstance(error, NoAnswer) and error.id:
         more["id"] = error.id
     title = " ".join((type(error).__doc__ or "").split()).rstrip(".")
-    response = _answer(status, error.reason, title, str(error), more)
+    response = _answer(status, error.reason, title, detail, more)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     if status == 401:
@@ -81,11 +84,16 @@ def answer_http(error: HTTPException) -> Response:
     if status < 400:  # a redirect to the address with the slash
         redirect = error.get_response()
         return Response(status=redirect.status_code, headers=[("Location", redirect.headers["Location"])])
-    detail = f"a body has at most {strict_json.MAX_BYTES} bytes" if status == 413 else error.description or ""
+    valid = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    details = {
+        404: f"there is nothing at {request.path[:100]!r}; /docs shows what there is",
+        405: f"{request.method} is not possible here; possible are {valid}",
+        413: f"a body has at most {strict_json.MAX_BYTES} bytes",
+    }
+    detail = details.get(status, error.description or "")
     response = _answer(status, error.name.lower().replace(" ", "-"), error.name, detail, {})
-    valid = getattr(error, "valid_methods", None)
     if valid:
-        response.headers["Allow"] = ", ".join(sorted(valid))
+        response.headers["Allow"] = valid
     return response
 
 
@@ -100,7 +108,7 @@ def answer_unexpected(error: Exception) -> Response:
 
 def unsupported(kind: str, wanted: str) -> UnsupportedMediaType:
     """The body is of a kind that the route does not read."""
-    return UnsupportedMediaType(f"expected {wanted}, found {kind[:80]!r}")
+    return UnsupportedMediaType(f"Content-Type: expected {wanted}, found {kind[:80]!r}")
 
 
 def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, Any], number: str = "") -> Response:
@@ -116,7 +124,7 @@ def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, A
 def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
     """Contract, section 9. What has no shape there is an `error` with a message."""
     if status == 400:
-        told = "; ".join(f"{one['path']}: {one['message']}" for one in more.get("errors", ()))
+        told = "; ".join(f"{one['path']}: {one['message']}".removeprefix(": ") for one in more.get("errors", ()))
         return {"status": "bad request", "message": told or detail}
     if status == 404:
         return {"status": "not found"}

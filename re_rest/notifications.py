@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, Response
 
-from re_core import messages
+from re_core import messages, schema
+from re_core.errors import BadDocument, BadMessage
+from re_core.messages import Notification
 from re_core.usecases import keys, notifications
 from re_core.usecases.ids import new_id
 from re_rest import asking, bodies
@@ -17,9 +22,20 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notificatio
 @blueprint.post("")
 def send() -> Response:
     document = asking.json_document(bodies.NOTIFICATION)
+    notification = _notification(document)
     here, who = services(), asking.asker()
     # a repeated request sends the same id again, which the notifier knows
     id, _ = keys.claim(here.store, who.user, "notifications", who.key, document, new_id())
-    notification = messages.notification_from(document)
     notifications.send(here.bus, document["transport"], notification, id)
     return json_answer({"id": id}, 202)
+
+
+def _notification(document: Mapping[str, Any]) -> Notification:
+    """The strict parser on the way in; the schema only words what it refuses."""
+    try:
+        return messages.notification_from(document)
+    except BadMessage:
+        problems = schema.problems("notification", {key: document[key] for key in document if key != "transport"})
+        if not problems:
+            raise
+        raise BadDocument("", problems) from None

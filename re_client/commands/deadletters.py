@@ -17,7 +17,7 @@ def deadletters() -> None:
 
 
 @deadletters.command("list")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="The newest ones.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), metavar="N", help="The newest N.")
 @json_option
 @pass_session
 def list_(session: Session, limit: int, as_json: bool) -> None:

@@ -31,7 +31,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 )
 @click.option("--user", metavar="USER", help="Asked for by them.")
 @click.option("--since", "start", metavar="WHEN", help="Created since then: 30m, 12h, 7d, or an RFC 3339 time.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest ones.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="The newest N.")
 @json_option
 @pass_session
 def deployments(

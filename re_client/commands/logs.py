@@ -18,8 +18,8 @@ from re_client.text import day, safe
 @click.command(short_help="Print what a deployment's steps printed.")
 @click.argument("id")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the deployment ends.")
-@click.option("--step", type=click.IntRange(0), help="Of this step only, by its number in `rectl status`.")
-@click.option("--after", default=0, type=click.IntRange(0), help="Lines with a number above this one.")
+@click.option("--step", type=click.IntRange(0), metavar="N", help="Of this step only, by its number in `rectl status`.")
+@click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Lines with a number above N.")
 @click.option("--tail", type=click.IntRange(1, 10_000), metavar="N", help="Only the last N of those that there are.")
 @click.option("--times", is_flag=True, help="With the time and the step of every line.")
 @json_option

@@ -42,7 +42,7 @@ def list_(session: Session, group: str | None, as_json: bool) -> None:
 
 @playbook.command(short_help="Print a playbook as YAML.")
 @click.argument("playbook", metavar="GROUP/NAME")
-@click.option("--revision", type=click.IntRange(1), help="An older revision.")
+@click.option("--revision", type=click.IntRange(1), metavar="N", help="An older revision.")
 @json_option
 @pass_session
 def show(session: Session, playbook: str, revision: int | None, as_json: bool) -> None:

@@ -16,4 +16,4 @@ def send(bus: Bus, transport: str, notification: Notification, id: str) -> None:
     body = encode({**notification._asdict(), "target": list(notification.target)})
     message = Message(QUEUE + transport, body, id, app_id=APP_ID, direct=True)
     if bus.publish([message]) != [Published.TAKEN]:
-        raise Conflict(f"no notifier has ever listened for {transport!r}")
+        raise Conflict(f"no notifier has ever listened for the transport {transport!r}")

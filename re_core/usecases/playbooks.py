@@ -132,7 +132,7 @@ def playbook_document(playbook: StoredPlaybook) -> dict[str, Any]:
 
 def _require(found: StoredPlaybook, condition: Condition | None) -> None:
     if condition is not None and not condition(found.etag):
-        raise PreconditionFailed(f"this playbook is now at {found.etag}; read it again")
+        raise PreconditionFailed(f"the playbook has changed: it is at revision {found.revision} now; read it again")
 
 
 def _place(row: StoredPlaybook) -> tuple[int, str]:

@@ -17,8 +17,8 @@ def rfc3339(at: int | None) -> str | None:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def parse_time(text: str) -> int:
-    """Milliseconds since the epoch; a time without an offset is UTC. Raises CallerError."""
+def parse_time(text: str, name: str) -> int:
+    """Milliseconds since the epoch; a time without an offset is UTC. Raises CallerError, which names the parameter."""
     try:
         if len(text) > LONGEST:
             raise ValueError(text)
@@ -27,7 +27,7 @@ def parse_time(text: str) -> int:
             moment = moment.replace(tzinfo=UTC)
         return max(0, round(moment.timestamp() * 1000))
     except (ValueError, OverflowError):
-        raise CallerError(f"expected a time such as 2026-01-31T12:00:00Z, found {text[:60]!r}") from None
+        raise CallerError(f"{name}: expected a time such as 2026-01-31T12:00:00Z, found {text[:60]!r}") from None
 
 
 def seconds_between(start: int | None, end: int) -> float | None:

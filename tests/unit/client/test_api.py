@@ -126,6 +126,13 @@ def test_a_success_that_is_not_json_is_no_engine(engine: FakeEngine, client: Cli
         client.deployment("01D")
 
 
+def test_a_single_error_is_told_once_with_its_place(engine: FakeEngine, client: Client) -> None:
+    engine.on("GET /api/v1/groups", problem(422, "is missing", errors=[{"path": "/user", "message": "is missing"}]))
+    with pytest.raises(ApiError) as caught:
+        client.groups()
+    assert str(caught.value) == "/user: is missing"
+
+
 def test_nobody_there_is_told_with_what_to_do() -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(NotReachable, match=r"rectl up.*RE_URL"):
         client.groups()

@@ -70,7 +70,7 @@ def test_a_misspelt_playbook_gets_a_suggestion(rectl: Rectl) -> None:
     ran = rectl("deploy", "inception/Simpel playbook")
     assert ran.code == 2
     assert ran.err == (
-        "rectl: there is no playbook 'inception/Simpel playbook'; did you mean inception/Simple playbook?\n"
+        "rectl: there is no playbook 'inception/Simpel playbook'; did you mean 'inception/Simple playbook'?\n"
     )
 
 
@@ -201,7 +201,7 @@ def test_the_end_of_an_id_finds_a_recent_deployment(engine: FakeEngine, rectl: R
 
 def test_an_id_that_is_no_deployments_is_told(engine: FakeEngine, rectl: Rectl) -> None:
     engine.on("GET /api/v1/deployments", _list({"id": "01AAA"}, {"id": ID}))
-    assert "did you mean 01DEPLOYMENT?" in rectl("status", "01DEPLOIMENT").err
+    assert "did you mean '01DEPLOYMENT'?" in rectl("status", "01DEPLOIMENT").err
     ran = rectl("status", "zz")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "rectl: nothing is at /api/v1/deployments/zz\n"

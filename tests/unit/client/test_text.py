@@ -84,5 +84,5 @@ def test_what_is_too_wide_is_cut_at_a_character() -> None:
 
 
 def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
-    assert text.suggestion("statu", ["status", "watch"]) == "; did you mean status?"
+    assert text.suggestion("statu", ["status", "watch"]) == "; did you mean 'status'?"
     assert text.suggestion("zzz", ["status"]) == ""

@@ -34,7 +34,7 @@ documents = st.recursive(
         ("9" * 5000, "is too large"),
         ('"\\ud800"', "lone surrogate"),
         ('{"\\uDFFF": 1}', "lone surrogate"),
-        ("", "not JSON"),
+        ("", "expected JSON, found nothing"),
         ("{} {}", "not JSON"),
         ("\ufeff{}", "not JSON"),
         ("{'a': 1}", "not JSON"),

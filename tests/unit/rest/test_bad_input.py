@@ -130,3 +130,68 @@ def test_every_answer_says_what_a_browser_may_do_with_it(house: House) -> None:
     policy = house.call("GET", "/docs").headers["Content-Security-Policy"]
     scripts = next(part for part in policy.split(";") if "script-src" in part)
     assert scripts.strip() == "script-src 'self'"
+
+
+TOKENS = "/api/v1/tokens"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "detail"),
+    [
+        ("POST", TOKENS, "", 422, "expected JSON, found nothing"),
+        ("POST", TOKENS, "[]", 422, "expected an object"),
+        ("POST", TOKENS, '{"usr": "ann"}', 422, "the document has 2 errors"),
+        ("POST", TOKENS, "{}", 422, "the key 'user' is missing; expected a name"),
+        ("POST", TOKENS, '{"user": "ann", "admn": true}', 422, "unknown key 'admn'; did you mean 'admin'?"),
+        ("POST", TOKENS, '{"user": null}', 422, "expected a name, found null"),
+        (
+            "GET",
+            "/api/v1/deployments?since=soon",
+            "",
+            400,
+            "since: expected a time such as 2026-01-31T12:00:00Z, found 'soon'",
+        ),
+        ("GET", "/api/v1/deployments?limit=0", "", 400, "limit: expected a whole number from 1 to 1000, found '0'"),
+        (
+            "GET",
+            "/api/v1/deployments/dep1/output?step=x",
+            "",
+            400,
+            "step: expected a whole number of at least 0, found 'x'",
+        ),
+        (
+            "GET",
+            "/api/v1/deployments?status=done",
+            "",
+            400,
+            "status: expected some of accepted, running, cancelling, completed, failed, cancelled, found 'done'",
+        ),
+        ("GET", "/api/v1/nowhere", "", 404, "there is nothing at '/api/v1/nowhere'; /docs shows what there is"),
+        ("DELETE", TOKENS, "", 405, "DELETE is not possible here; possible are GET, HEAD, OPTIONS, POST"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(
+    house: House, method: str, path: str, sent: str, status: int, detail: str
+) -> None:
+    house.deployment()
+
+    response = house.call(method, path, data=sent, content_type="application/json")
+
+    assert (response.status_code, response.json["detail"]) == (status, detail)
+
+
+def test_a_bad_notification_is_told_whole_and_takes_no_key(house: House) -> None:
+    house.bus.declare("notify.console")
+    good = {"transport": "console", "slug": "s", "message": "m", "phase": "completed", "target": ["a"]}
+    headers = {"Idempotency-Key": "k"}
+
+    wrong = house.call("POST", "/api/v1/notifications", json={**good, "phase": "done", "target": "a"}, headers=headers)
+
+    assert [fault["path"] for fault in wrong.json["errors"]] == ["/phase", "/target"]
+    assert house.call("POST", "/api/v1/notifications", json=good, headers=headers).status_code == 202
+
+
+def test_version_0_tells_no_empty_place(house: House) -> None:
+    response = house.call("PUT", "/api/v0/ours/playbook/", data="")
+
+    assert response.json == {"status": "bad request", "message": "expected JSON, found nothing"}

@@ -22,7 +22,7 @@ from re_core.usecases.deployments import Asker
 )
 def test_a_time_is_written_in_utc_with_milliseconds_and_read_back(at: int, text: str) -> None:
     assert times.rfc3339(at) == text
-    assert times.parse_time(text) == at
+    assert times.parse_time(text, "since") == at
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def test_a_time_is_written_in_utc_with_milliseconds_and_read_back(at: int, text:
     ],
 )
 def test_a_time_without_an_offset_is_utc(text: str, at: int) -> None:
-    assert times.parse_time(text) == at
+    assert times.parse_time(text, "since") == at
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2023-13-01", "1" * 5000, "\0"])
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(CallerError):
-        times.parse_time(text)
+        times.parse_time(text, "since")
 
 
 def test_a_clock_that_was_set_back_counts_as_no_time() -> None:
