@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from types import FrameType
 from typing import NoReturn
@@ -70,12 +71,11 @@ class Master(Arbiter):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def start(self) -> None:
-        """Bind. Raises OperatorError where the address cannot be had; gunicorn has said more on stderr."""
+        """Bind. Raises OperatorError where the address cannot be had."""
         try:
             super().start()
-        except SystemExit:
-            where = ", ".join(self.cfg.bind)
-            raise OperatorError(f"RE_HTTP: cannot listen on {where}; stop what does, or name another address") from None
+        except SystemExit:  # somebody took it in this very moment; gunicorn has said more on stderr
+            raise _refused(", ".join(self.cfg.bind), "taken") from None
 
     def handle_int(self) -> None:
         """Ctrl-C. A second one while it stops cuts that short."""
@@ -122,3 +122,18 @@ def leave(code: int) -> NoReturn:
 
 def _nothing(number: int, frame: FrameType | None) -> None:
     """The answer to a signal that is not for this process."""
+
+
+def try_address(host: str, port: int) -> None:
+    """gunicorn would try for five seconds, with two lines on stderr for each. Raises OperatorError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise _refused(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", error.strerror or str(error)) from error
+
+
+def _refused(where: str, why: str) -> OperatorError:
+    return OperatorError(f"RE_HTTP: cannot listen on {where}: {why}; stop what listens there, or name another address")

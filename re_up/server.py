@@ -17,7 +17,7 @@ from re_core.errors import ReleaseEngineError
 from re_core.settings import Settings
 from re_rest.app import create_app
 from re_up.engine import Engine
-from re_up.processes import REFUSED, Master, StreamingWorker, leave
+from re_up.processes import REFUSED, Master, StreamingWorker, leave, try_address
 
 #: seconds that requests under way get after TERM
 REQUESTS = 3
@@ -45,6 +45,7 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
+        try_address(*self._settings.http_address)
         Master(self).run()
 
     def load_config(self) -> None:

@@ -152,7 +152,8 @@ def test_an_address_that_is_taken_is_named(new_engine: MakeEngine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         engine.environ["RE_HTTP"] = f"127.0.0.1:{other.getsockname()[1]}"
         said = refused(engine)
-    assert f"RE_HTTP: cannot listen on {engine.environ['RE_HTTP']}" in said
+    assert f"RE_HTTP: cannot listen on {engine.environ['RE_HTTP']}: Address already in use; " in said
+    assert said.count("\n") == 1
 
 
 # -- the store -------------------------------------------------------------------------------------
