@@ -10,6 +10,7 @@ from collections.abc import Callable
 from re_core.errors import BadSettings
 from re_core.plan import Around
 from re_core.ports import Bus, Clock, Mailbox, Store
+from re_core.redaction import Redaction
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
 from re_core.sequencer.loop import Sequencer
@@ -78,10 +79,11 @@ class Core:
         #: names this start of the core
         self.identity = f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
         self._bus, self._store = bus, store
+        redaction = Redaction(settings.redact)
         acceptance = Acceptance(store, LiveOffers(store, clock), around(settings))
         self._consumers = (
-            Sequencer(bus, store, clock, acceptance, self.identity),
-            Recorder(bus, store, clock, settings.redact),
+            Sequencer(bus, store, clock, acceptance, self.identity, redaction),
+            Recorder(bus, store, clock, redaction),
             Heartbeats(bus, store, clock),
             Cemetery(bus, store),
         )

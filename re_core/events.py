@@ -31,6 +31,8 @@ class OutcomeCame(NamedTuple):
     worker: str = ""
     #: `data` is only the beginning of what the worker sent
     cut: bool = False
+    #: `body` as people may read it; None where that is `body` itself
+    shown: Any = None
 
 
 class ClaimDropped(NamedTuple):

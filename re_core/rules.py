@@ -99,7 +99,8 @@ def _judge(spec: StepSpec, event: e.OutcomeCame) -> tuple[bool, str | None]:
         return event.completed, event.message
     if equal(event.body, spec.expectation):
         return True, event.message
-    return False, f"expected the reply {dumps(spec.expectation):.200}, got {dumps(event.body):.200}"
+    shown = event.body if event.shown is None else event.shown
+    return False, f"expected the reply {dumps(spec.expectation):.200}, got {dumps(shown):.200}"
 
 
 def repeat(go: Advance, step: StepState, event: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
+from re_core.redaction import Redaction
 from re_core.settings import Settings
 from re_rest.services import Services
 from re_up.aftermath import Unfinished
@@ -59,7 +60,8 @@ class Engine:
         self.bus = bootstrap.open_bus(settings, self.store)
         self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal)
         transports = handlers(settings)
-        self._host = WorkerHost(self.bus, self.clock, workers(settings, identity, transports), transports)
+        found = workers(settings, identity, transports)
+        self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=Redaction(settings.redact))
 
     def start(self) -> None:
         """Begin; returns when deployments can be accepted. Raises StoreUnavailable."""

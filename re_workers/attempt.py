@@ -20,6 +20,7 @@ from re_core.messages import (
     parse_step,
 )
 from re_core.ports import Delivery
+from re_core.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
@@ -62,9 +63,10 @@ class Attempt:
         self.step: Step = step
         return ""
 
-    def begin(self, wake: Callable[[], None] | None) -> None:
+    def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
         """From now on it runs: its time counts, and it can speak."""
-        self.outgoing = Outgoing(Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}"), wake)
+        origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
+        self.outgoing = Outgoing(origin, wake, redaction)
         self.context = Context(self.call, self.outgoing)
 
     def started(self, control: str) -> list[Message]:

@@ -14,6 +14,7 @@ from collections import deque
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.messages import ATTEMPT, EVENT, TOKEN
 from re_core.ports import Bus, Clock, Delivery
+from re_core.redaction import Redaction
 from re_workers.attempt import Attempt, unreadable
 from re_workers.outbox import Outbox
 from re_workers.outcomes import Outcome
@@ -38,7 +39,14 @@ class Consumer:
     """One command's consumer in one worker process. One thread calls it; only `running` and `wake` are for others too."""
 
     def __init__(
-        self, bus: Bus, clock: Clock, worker: Worker, identity: str, slots: int, spawn: Spawn = on_thread
+        self,
+        bus: Bus,
+        clock: Clock,
+        worker: Worker,
+        identity: str,
+        slots: int,
+        spawn: Spawn = on_thread,
+        redaction: Redaction | None = None,
     ) -> None:
         """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once."""
         self.control = f"re.control.{identity}.{worker.command}"
@@ -46,7 +54,7 @@ class Consumer:
         self._subscription = bus.subscribe([f"worker.{worker.command}", self.control], slots)
         self._outbox = Outbox(bus, self._subscription)
         self._waker = Waker(bus, self.control)
-        self._runs = Runs(worker, clock, spawn, self._waker.wake)
+        self._runs = Runs(worker, clock, spawn, self._waker.wake, redaction or Redaction())
         #: taken, not looked at yet
         self._inbox: deque[Delivery] = deque()
         #: claimed, not granted yet, oldest first

@@ -15,6 +15,7 @@ from ulid import ULID
 from re_core.errors import ReleaseEngineError
 from re_core.messages import Message, encode
 from re_core.ports import Bus, Clock
+from re_core.redaction import Redaction
 from re_workers.attempt import APP
 from re_workers.consumer import Consumer
 from re_workers.loop import Loop
@@ -47,12 +48,18 @@ class WorkerHost:
         workers: Sequence[Worker],
         handlers: Sequence[Handler] = (),
         slots: int = SLOTS,
+        redaction: Redaction | None = None,
     ) -> None:
-        """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say."""
+        """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
+
+        `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either.
+        """
         self.identity = str(ULID())
         self._bus = bus
         self._workers = tuple(workers)
-        self._consumers = [Consumer(bus, clock, one, self.identity, one.slots or slots) for one in self._workers]
+        self._consumers = [
+            Consumer(bus, clock, one, self.identity, one.slots or slots, redaction=redaction) for one in self._workers
+        ]
         notifiers = [Notifier(bus, clock, self.identity, handler) for handler in handlers]
         self._loops = [
             *(

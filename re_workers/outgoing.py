@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from re_core.messages import OUTPUT, STEP, Message, encode, notification_from
+from re_core.messages import MAX_SLUG, OUTPUT, STEP, Message, encode, notification_from
+from re_core.redaction import Redaction
 
 #: bytes of one line; what is longer is cut, so that a binary on stdout cannot fill the store
 MAX_LINE = 16 * 1024
@@ -47,8 +48,11 @@ def cut(line: str) -> str:
 class Outgoing:
     """A step's words in the order in which it said them."""
 
-    def __init__(self, origin: Origin, wake: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, origin: Origin, wake: Callable[[], None] | None = None, redaction: Redaction | None = None
+    ) -> None:
         """`wake` is called when there is something after there was nothing; without it nobody is made to wait."""
+        self._redaction = redaction or Redaction()
         self._origin = origin
         self._wake = wake
         self._said: list[str | Message] = []
@@ -60,12 +64,13 @@ class Outgoing:
 
     def output(self, text: str) -> None:
         """Lines for the deployment's log."""
-        self._say([cut(line) for line in text.splitlines() or [""]])
+        self._say([cut(self._redaction.text(line)) for line in text.splitlines() or [""]])
 
     def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
         """A notification. Raises BadMessage where a notifier would refuse it."""
         document = {"slug": slug, "message": message, "phase": phase, "target": targets}
         notification_from(document)
+        document |= {"slug": self._redaction.text(slug)[:MAX_SLUG], "message": self._redaction.text(message)}
         with self._lock:
             self._notices += 1
             id = f"{self._origin.prefix}/notify/{self._notices}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from re_core.messages import Message
 from re_core.ports import Clock
+from re_core.redaction import Redaction
 from re_workers.attempt import Attempt
 from re_workers.outcomes import Outcome
 from re_workers.perform import perform
@@ -39,9 +40,12 @@ def inline(work: Callable[[], None]) -> None:
 class Runs:
     """Attempts between their beginning and the telling of their outcome. One thread calls; only `ids` is for others."""
 
-    def __init__(self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None], redaction: Redaction
+    ) -> None:
         """`wake` is called on a step's thread when it said something or ended."""
         self._worker, self._clock, self._spawn, self._wake = worker, clock, spawn, wake
+        self._redaction = redaction
         self._running: dict[str, Attempt] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         #: running ones whose end is told to nobody, so that they are repeated elsewhere
@@ -58,11 +62,11 @@ class Runs:
     def begin(self, attempt: Attempt) -> None:
         """Run it. It shows up in `ended`, now or later."""
         if attempt.step.options.quick:
-            attempt.begin(None)
+            attempt.begin(None, self._redaction)
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
         self._running[attempt.key] = attempt
-        attempt.begin(self._wake)
+        attempt.begin(self._wake, self._redaction)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
         if attempt.call.timeout is not None:
             attempt.limit = self._clock.now() + (attempt.call.timeout + TIMEOUT_GRACE) * 1000

@@ -9,6 +9,7 @@ from re_core import messages as m
 from re_core.errors import BadMessage
 from re_core.messages import Message
 from re_core.records import MAX_DATA
+from re_core.redaction import Redaction
 from re_core.strict_json import dumps
 
 #: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
@@ -22,25 +23,26 @@ class Word(NamedTuple):
     event: e.Event
 
 
-def read_word(message: Message) -> Word:
-    """What a message on a reply queue says. Raises BadMessage."""
+def read_word(message: Message, redaction: Redaction) -> Word:
+    """What a message on a reply queue says, without what nobody shall read. Raises BadMessage."""
     name = message.headers.get(m.EVENT)
     if name is None:
-        return _reply(message)
+        return _reply(message, redaction)
     reader = _EVENTS.get(name)
     if reader is None:
         raise BadMessage(f"the header {m.EVENT} is {name[:40]!r}; known are {', '.join(sorted(_EVENTS))}")
     return reader(message)
 
 
-def _reply(message: Message) -> Word:
+def _reply(message: Message, redaction: Redaction) -> Word:
     reply = m.parse_reply(message.body)
     attempt = _attempt(message)
     headers = message.headers
     token, worker = headers.get(m.TOKEN, ""), headers.get(m.WORKER, "")
     if reply.status == "started":
         return Word(attempt.deployment, e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to))
-    data, cut = reply.data, False
+    shown = redaction.value(reply.body) if redaction else None
+    data, cut = (reply.data if shown is None else shown.get("data")), False
     if data is not None and len(message.body) > MAX_DATA // _GROWTH:
         text = dumps(data).encode()
         if len(text) > MAX_DATA:
@@ -52,11 +54,12 @@ def _reply(message: Message) -> Word:
             attempt.attempt,
             reply.status == "completed",
             data,
-            reply.message,
+            reply.message if shown is None else shown.get("message"),
             reply.body,
             token,
             worker,
             cut,
+            shown,
         ),
     )
 

@@ -18,6 +18,7 @@ from re_core.errors import BadMessage, BusUnavailable, StoreRefused, StoreUnavai
 from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store
+from re_core.redaction import Redaction
 from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
@@ -39,8 +40,17 @@ _log = logging.getLogger(__name__)
 class Sequencer:
     """Carries deployments from event to event. One thread at a time; any number of sequencers share the work."""
 
-    def __init__(self, bus: Bus, store: Store, clock: Clock, acceptance: Acceptance, identity: str) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        acceptance: Acceptance,
+        identity: str,
+        redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
+    ) -> None:
         """`identity` tells this process from all others, and from its own earlier lives."""
+        self._redaction = redaction
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -96,7 +106,7 @@ class Sequencer:
                 self._sort_creation(batch, delivery)
                 continue
             try:
-                word = read_word(delivery.message)
+                word = read_word(delivery.message, self._redaction)
             except BadMessage as error:
                 self._reject(batch, delivery, error.reason, str(error))
             else:

@@ -5,7 +5,6 @@ One recorder at a time consumes the queue (contract, section 6), so the numbers 
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from re_core import messages as m
 from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
+from re_core.redaction import Redaction
 
 #: deliveries of one turn
 BATCH = 256
@@ -20,17 +20,14 @@ BATCH = 256
 #: deployments whose last line number is remembered
 _REMEMBERED = 4096
 
-#: what stands where a secret stood
-REDACTED = "[redacted]"
-
 
 class Recorder:
     """Takes output messages, stores lines. One thread."""
 
-    def __init__(self, bus: Bus, store: Output, clock: Clock, redact: Sequence[re.Pattern[str]]) -> None:
+    def __init__(self, bus: Bus, store: Output, clock: Clock, redaction: Redaction) -> None:
         self._store = store
         self._clock = clock
-        self._redact = tuple(redact)
+        self._redaction = redaction
         self._last: OrderedDict[str, int] = OrderedDict()
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
 
@@ -79,10 +76,7 @@ class Recorder:
         return self._store.has_output(id) or any(chunk.id == id for chunk in chunks)
 
     def _clean(self, line: str) -> str:
-        line = line.rstrip("\r")
-        for pattern in self._redact:
-            line = pattern.sub(REDACTED, line)
-        return line
+        return self._redaction.text(line.rstrip("\r"))
 
     def _number(self, deployment: str, count: int) -> int:
         last = self._last.pop(deployment, None)

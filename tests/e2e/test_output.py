@@ -86,6 +86,15 @@ def test_secrets_are_redacted_wherever_output_is_read(engine: EngineProcess, cli
         assert "hunter2" not in read(engine, id, accept).text
 
 
+def test_secrets_are_redacted_in_what_a_failure_says_and_in_what_is_kept(engine: EngineProcess, client: Client) -> None:
+    id = begin(client, steps_book(run_step("echo password=$(printf hunt)er2; exit 7")))
+    document = ended(client, id)
+    assert document["reason"].endswith("exit code 7: password=[redacted]")
+    assert document["steps"][0]["data"] == {"code": 7, "output": ["password=[redacted]"]}
+    for path in engine.data.glob("release-engine.db*"):
+        assert b"hunter2" not in path.read_bytes(), f"{path.name} holds what nobody shall read"
+
+
 def test_markup_and_escapes_come_as_data(engine: EngineProcess, client: Client, tmp_path: Path) -> None:
     (tmp_path / "text").write_text(MARKUP + "\n")
     id = begin(client, steps_book(run_step(f"cat {tmp_path}/text")))

@@ -13,7 +13,8 @@ from re_core.dead import REASON
 from re_core.errors import TransientError
 from re_core.messages import Message
 from re_core.ports import Bus
-from re_core.sequencer.recorder import REDACTED, Recorder
+from re_core.redaction import REDACTED, Redaction
+from re_core.sequencer.recorder import Recorder
 from tests.unit.sequencer.house import House
 
 
@@ -27,7 +28,7 @@ def recorder(house: House) -> Iterator[Recorder]:
 def _recorder(house: House, *redact: str, bus: Bus | None = None) -> Recorder:
     patterns = [re.compile(one) for one in redact]
     store = house.faults.store(house.store)
-    return Recorder(bus or house.faults.bus(house.bus), store, house.clock, patterns)
+    return Recorder(bus or house.faults.bus(house.bus), store, house.clock, Redaction(patterns))
 
 
 def _print(bus: Bus, text: str, id: str, deployment: str = "d1", step: str = "0") -> None:
