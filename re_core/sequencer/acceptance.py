@@ -114,7 +114,9 @@ class Acceptance:
             return playbook
         if not self._library.playbooks(request.group):
             raise UnknownGroup(f"no playbook belongs to the group {request.group[:100]!r}")
-        raise UnknownPlaybook(f"the group {request.group[:100]!r} has no playbook with the id {request.playbook_id[:100]!r}")
+        raise UnknownPlaybook(
+            f"the group {request.group[:100]!r} has no playbook with the id {request.playbook_id[:100]!r}"
+        )
 
     def _plan(self, playbook: StoredPlaybook) -> _Compiled:
         offers = self._offers.read()

@@ -81,7 +81,7 @@ def test_bad_json_from_nobody_is_a_dead_letter_all_the_same(house: House) -> Non
     ("group", "playbook", "reason", "words"),
     [
         ("nobody", "p1", "unknown-group", "no playbook belongs to the group 'nobody'"),
-        ("inception", "p9", "unknown-playbook", "the group 'inception' has no playbook 'p9'"),
+        ("inception", "p9", "unknown-playbook", "the group 'inception' has no playbook with the id 'p9'"),
     ],
 )
 def test_what_is_unknown_is_said(house: House, group: str, playbook: str, reason: str, words: str) -> None:
