@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from re_core import documents, strict_json
 from re_core.errors import CallerError
@@ -35,7 +36,22 @@ def json_body() -> bytes:
         kind = request.mimetype
         if kind and kind not in _JSON and not kind.endswith("+json"):
             raise unsupported(kind, "application/json")
-    return request.get_data()
+    return body()
+
+
+def body() -> bytes:
+    """The bytes of the body: all of them, or none. Raises 413, CallerError.
+
+    The server below hands on what it got of a body whose sender went away, and the framework cuts one of undeclared
+    length where it becomes too long, and says nothing of it: half a playbook is often a playbook.
+    """
+    data = request.get_data()
+    declared = request.content_length
+    if len(data) > strict_json.MAX_BYTES:
+        raise RequestEntityTooLarge
+    if declared is not None and len(data) < declared:
+        raise CallerError(f"only {len(data)} bytes came of a body of {declared}")
+    return data
 
 
 def json_document(fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def visible(id: str, revision: int | None = None) -> StoredPlaybook:
 def _checked() -> Checked:
     here = services()
     form = asking.form_in()
-    return checking.read(request.get_data(), form, checking.offers_now(here.store, here.clock), here.around)
+    return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), here.around)
 
 
 def _stored(made: StoredPlaybook, checked: Checked, status: int) -> Response:

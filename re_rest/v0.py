@@ -149,7 +149,7 @@ def _form() -> documents.Form:
 
 def _document(group: str) -> Any:
     """The playbook of the body; the group of the address wins. Raises BadDocument with every error."""
-    parsed = documents.parse(request.get_data(), _form())
+    parsed = documents.parse(asking.body(), _form())
     value = parsed.value
     if isinstance(value, dict):
         # clients of 2014 send back what they got, id and all
@@ -161,7 +161,7 @@ def _document(group: str) -> Any:
 
 
 def _dynamic() -> dict[str, Any]:
-    data = request.get_data()
+    data = asking.body()
     value = documents.parse(data, _form()).value if data.strip() else {}
     if value is None:
         return {}
