@@ -7,17 +7,19 @@ rest does nothing. INT and HUP of a terminal reach the worker as well as the mas
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+import time
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from re_core.errors import OperatorError
 from re_rest.app import close_streams
@@ -28,9 +30,45 @@ CANNOT = 2
 #: exit code of a worker that cannot go on and must not be followed by another
 REFUSED: int = Arbiter.APP_LOAD_ERROR
 
+#: seconds in which a request must have come whole, its body included
+WHOLE = 30.0
+
 
 class StreamingWorker(ThreadWorker):
-    """gunicorn's threaded worker, which ends live streams when it stops instead of waiting for them."""
+    """gunicorn's threaded worker, which ends live streams when it stops instead of waiting for them.
+
+    It also gives up on a request of which something never comes: each holds a thread, nobody has asked for its token
+    yet, and gunicorn would wait for ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: connections of which a thread may be reading, and when it has waited long enough
+        self._reading: dict[TConn, float] = {}
+
+    def handle(self, conn: TConn) -> Any:
+        """In a thread of the pool: one request of this connection."""
+        self._reading[conn] = time.monotonic() + WHOLE
+        try:
+            return super().handle(conn)
+        finally:
+            self._reading.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """The head has come, and with it all that is read of a GET, whose answer may be a stream of hours."""
+        if req.method in ("GET", "HEAD"):
+            self._reading.pop(conn, None)
+        return super().handle_request(req, conn)
+
+    def notify(self) -> None:
+        """The main loop's round, once a second at least. What was cut reads as a connection that its client closed."""
+        super().notify()
+        now = time.monotonic()
+        for conn, end in self._reading.copy().items():
+            if now > end:
+                self._reading.pop(conn, None)
+                with contextlib.suppress(OSError):  # closed in this very moment
+                    conn.sock.shutdown(socket.SHUT_RD)
 
     def init_signals(self) -> None:
         """Nothing but TERM ends it. No-ops and not SIG_IGN, which the programs of steps would inherit."""
