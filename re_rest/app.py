@@ -65,7 +65,7 @@ def furnish(app: Flask, handed: Services) -> None:
     """Put an application onto these services, and onto no others."""
     app.extensions[services.EXTENSION] = handed
     app.extensions[auth.EXTENSION] = auth.Gate(handed.store)
-    app.extensions[events.EXTENSION] = Streams(handed.store, handed.clock, deployments.document)
+    app.extensions[events.EXTENSION] = Streams(handed.store, handed.clock, deployments.document, handed.viewers)
 
 
 def close_streams(app: Flask) -> None:

@@ -33,7 +33,10 @@ def watch(id: str) -> Response:
     visible(id)
     begin = _position(request.headers.get("Last-Event-ID", ""))
     streams = cast(Streams, current_app.extensions[EXTENSION])
-    return Response(stream(streams, id, begin), headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
+    streams.sit()
+    response = Response(stream(streams, id, begin), headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
+    response.call_on_close(streams.leave)
+    return response
 
 
 def stream(streams: Streams, id: str, seen: Position, ping: float = PING) -> Generator[bytes, None, None]:

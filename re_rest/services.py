@@ -29,6 +29,8 @@ class Services:
     ready: Callable[[], Mapping[str, str]]
     #: seconds that a POST waits for the engine
     request_timeout: float = 10.0
+    #: live viewers at one time; each holds a thread, and the others need some too
+    viewers: int = 48
     #: what keeps deployments from being accepted just now; empty where nothing does
     trouble: Callable[[], str] = lambda: ""
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from re_core import ports, strict_json
+from re_core.errors import TransientError
 from re_core.model import ENDED, OutputLine
 from re_core.records import Entry
 from re_core.state import State
@@ -175,10 +176,16 @@ class Streams:
     """The followers of all deployments that somebody watches."""
 
     def __init__(
-        self, store: ports.Store, clock: ports.Clock, document: Callable[[State, str, int], dict[str, Any]]
+        self,
+        store: ports.Store,
+        clock: ports.Clock,
+        document: Callable[[State, str, int], dict[str, Any]],
+        seats: int,
     ) -> None:
+        """`seats` is how many may watch at one time."""
         self._store, self._clock, self._document = store, clock, document
         self._lock = threading.Lock()
+        self._seats = self._free = seats
         self._followers: dict[str, Follower] = {}
         self._closed = False
 
@@ -196,6 +203,18 @@ class Streams:
                 follower.viewers -= 1
                 if not follower.viewers:
                     self._followers.pop(id, None)
+
+    def sit(self) -> None:
+        """Take a seat; whoever has one must `leave`. Raises TransientError where none is free."""
+        with self._lock:
+            if not self._free:
+                raise TransientError(f"{self._seats} live viewers are as many as RE_HTTP_THREADS allows; try again")
+            self._free -= 1
+
+    def leave(self) -> None:
+        """Give the seat back."""
+        with self._lock:
+            self._free += 1
 
     def watched(self) -> int:
         """How many deployments are watched."""

@@ -94,6 +94,7 @@ class Engine:
             ready=self.ready,
             trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
+            viewers=max(1, self._settings.http_threads * 3 // 4),
         )
 
     def ready(self) -> Mapping[str, str]:

@@ -43,7 +43,7 @@ def _events(frames: Iterator[bytes]) -> Iterator[Event]:
 def watched(house: House) -> Streams:
     """The streams of a house with one running deployment."""
     house.deployment()
-    return Streams(house.store, house.clock, deployments.document)
+    return Streams(house.store, house.clock, deployments.document, 1000)
 
 
 def _watch(streams: Streams, last: Position = Position()) -> Iterator[Event]:  # noqa: B008
