@@ -34,8 +34,8 @@ bench: .venv/run.stamp ## measure the engine beside the bare limits of this mach
 
 dev: .venv/dev.stamp ## set up .venv with everything for developers
 
-unit: .venv/dev.stamp ## run the unit tests: seconds, no service
-	@$(PYTHON) -m pytest --quiet tests/unit $(ARGS)
+unit: .venv/dev.stamp ## run the unit tests: seconds, no service; generated ones run with make test
+	@$(PYTHON) -m pytest --quiet -p no:schemathesis -m "not hypothesis" tests/unit $(ARGS)
 
 lint: .venv/dev.stamp ## look for mistakes and for lines that `make format` would change
 	@$(PYTHON) -m ruff check --quiet .

@@ -145,8 +145,10 @@ class DeploymentFiles(logging.Handler):
         if name not in self._files:
             while len(self._files) >= self._max_open:
                 self._files.popitem(last=False)[1].close()
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self._files[name] = (self._directory / name).open("a", encoding="utf-8", errors="backslashreplace")
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self._directory / name
+            path.touch(mode=0o600)
+            self._files[name] = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._files.move_to_end(name)
         return self._files[name]
 

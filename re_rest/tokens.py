@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from re_core.errors import Conflict
+from re_core.errors import BadDocument, Conflict, Problem
 from re_core.usecases import access, keys
 from re_core.usecases.ids import new_id
 from re_rest import asking, auth, bodies
@@ -27,6 +27,9 @@ def listed() -> Response:
 @blueprint.post("")
 def create() -> Response:
     document = asking.json_document(bodies.TOKEN)
+    if document.get("admin") and document.get("groups") is not None:
+        why = "an administrator's token reaches all groups; leave 'groups' out"
+        raise BadDocument("", [Problem("/groups", why)])
     here, who = services(), asking.asker()
     _, new = keys.claim(here.store, who.user, "tokens", who.key, document, new_id())
     if not new:

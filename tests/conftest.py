@@ -5,6 +5,7 @@ Must not know what is tested: fixtures of one part of the engine live beside tha
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ HOMES = {
     "XDG_RUNTIME_DIR": ".run",
     "XDG_STATE_HOME": ".local/state",
 }
+_HOME_NUMBERS = itertools.count()
 
 
 def pytest_configure() -> None:
@@ -68,7 +70,10 @@ def _isolated_test(
     _isolated_run: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No test sees what another one left at home or in the environment."""
-    _isolate(monkeypatch, tmp_path_factory.mktemp("home"))
+    # numbered here: mktemp looks through all directories of all tests before for the next number
+    home = tmp_path_factory.getbasetemp() / "homes" / str(next(_HOME_NUMBERS))
+    home.mkdir(parents=True)
+    _isolate(monkeypatch, home)
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,9 @@ from re_workers.sdk import Worker, step
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.steps.program import Program
 
+#: variables of the engine's own that may hold passwords; whoever can store a playbook must not read them
+SECRETS = frozenset({"RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL"})
+
 #: lines of output that a failure repeats
 LAST_LINES = 5
 
@@ -57,7 +60,8 @@ class Command(Worker):
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
         if "\0" in cmd:
             raise Failed("a command line cannot contain NUL")
-        given = {**os.environ, **_variables(ctx.dynamic), **(env or {})}
+        inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        given = {**inherited, **_variables(ctx.dynamic), **(env or {})}
         for host in ctx.hosts or (None,):
             mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
             self._run(ctx, [shell, "-c", cmd], cwd, {**given, **mine})

@@ -120,6 +120,16 @@ def test_each_deployment_gets_a_file_of_its_own(tmp_path: Path) -> None:
     assert written == {"A.log": 2, "B.log": 1}
 
 
+def test_a_deployments_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "logs"
+    handler = logs.DeploymentFiles(directory)
+    handler.emit(logging.makeLogRecord({"msg": "hi", "deployment_id": "01M8"}))
+    handler.close()
+
+    [file] = directory.iterdir()
+    assert (directory.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
 def test_few_files_are_open_and_none_loses_a_line(tmp_path: Path) -> None:
     handler = logs.DeploymentFiles(tmp_path, max_open=2)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -10,7 +10,7 @@ from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
 from re_core.settings import load
 from re_rest.app import close_streams
-from tests.unit.rest.house import House
+from tests.integration.front_end.house import House
 
 
 @pytest.fixture(scope="module")

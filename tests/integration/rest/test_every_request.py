@@ -12,7 +12,7 @@ from schemathesis.specs.openapi import checks
 
 from re_rest import routes
 from re_rest.routes import Route
-from tests.unit.rest.house import House
+from tests.integration.front_end.house import House
 
 #: no 500, documented statuses only, and in each the documented kind and shape of answer
 CHECKS = [

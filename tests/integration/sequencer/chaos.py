@@ -14,9 +14,9 @@ from re_core.messages import Message
 from re_core.ports import Delivery
 from re_core.records import Started
 from re_core.sequencer.sweeper import recover
-from tests.unit.sequencer.crew import World
-from tests.unit.sequencer.faults import BUS, SUBSCRIPTION, Death
-from tests.unit.sequencer.house import House
+from tests.integration.core_loop.crew import World
+from tests.integration.core_loop.faults import BUS, SUBSCRIPTION, Death
+from tests.integration.core_loop.house import House
 
 #: things that happen in one seed, at most
 HAPPENINGS = 120

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.sequencer.conftest import build, house
+from tests.integration.core_loop.conftest import build, house
 
 __all__ = ["build", "house"]

@@ -12,8 +12,8 @@ from re_core.records import kind_of
 from re_core.sequencer.sweeper import recover
 from re_core.state import fold, view_of
 from tests.factories import action, check, sequence
-from tests.unit.sequencer.faults import Death
-from tests.unit.sequencer.house import House
+from tests.integration.core_loop.faults import Death
+from tests.integration.core_loop.house import House
 
 #: what the settings put around every deployment: all that makes a message
 AROUND = Around(

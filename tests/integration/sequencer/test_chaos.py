@@ -12,10 +12,10 @@ from re_core.errors import TransientError
 from re_core.ports import Append, Appended, Delivery
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.house import House
 from tests.integration.sequencer.chaos import NAMES, Chaos
 from tests.integration.sequencer.lives import AROUND, SCRIPT, Seen, check_promises, play, save_all, seen
-from tests.unit.sequencer.conftest import Build
-from tests.unit.sequencer.house import House
 
 #: seeds of one run
 SEEDS = 300

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.house import House
 from tests.integration.sequencer.lives import AROUND, SCRIPT, Seen, check_promises, play, play_on, save_all, seen
-from tests.unit.sequencer.conftest import Build
-from tests.unit.sequencer.house import House
 
 LIVES = ["well", "badly", "stopped", "fails"]
 

@@ -10,9 +10,9 @@ import pytest
 
 from re_core.ports import Append, Appended
 from tests.factories import simple
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.house import House
 from tests.integration.sequencer.lives import AROUND, SCRIPT, check_promises, save_all, seen
-from tests.unit.sequencer.conftest import Build
-from tests.unit.sequencer.house import House
 
 NAMES = ("well", "badly", "stopped", "fails")
 

@@ -79,6 +79,16 @@ def test_a_dynamic_value_that_no_variable_can_hold_fails_the_step() -> None:
         assert "could not start /bin/sh" in (result.message or "")
 
 
+def test_it_does_not_inherit_what_may_hold_the_engines_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL", "RE_DATA_DIR"):
+        monkeypatch.setenv(name, f"value of {name}")
+
+    output = run(Command(), "command:Run", {"cmd": "env"}).output
+
+    assert "RE_DATA_DIR=value of RE_DATA_DIR" in output
+    assert not [line for line in output if line.startswith(("RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL"))]
+
+
 def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:
     command = {"cmd": 'echo "on $RE_HOST"; test "$RE_HOST" != b'}
     result = run(Command(), "command:Run", command, hosts=["a", "b", "c"])

@@ -1,0 +1,184 @@
+"""Heartbeats in the registry, dead letters in the store, offers of those who live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from re_core import messages as m
+from re_core.dead import REASON
+from re_core.errors import StoreUnavailable, TransientError
+from re_core.messages import Message
+from re_core.sequencer.bookkeeping import FORGET, Cemetery, Heartbeats
+from re_core.sequencer.offers import FRESH, SILENT, LiveOffers
+from tests.factories import simple
+from tests.integration.core_loop.house import START, House
+
+
+def _heartbeats(house: House) -> Heartbeats:
+    return Heartbeats(house.faults.bus(house.bus), house.faults.store(house.store), house.clock)
+
+
+def _cemetery(house: House) -> Cemetery:
+    return Cemetery(house.faults.bus(house.bus), house.faults.store(house.store))
+
+
+def _beat(house: House, worker: str = "w", offers: dict[str, Any] | None = None, **more: Any) -> None:
+    body = {"worker": worker, "slots": 2, "offers": offers or {}, "running": [], **more}
+    house.bus.publish([Message("heartbeat", m.encode(body), f"{worker}/beat")])
+
+
+def _register(house: House, worker: str, offers: dict[str, Any]) -> None:
+    """One heartbeat, written down."""
+    consumer = _heartbeats(house)
+    _beat(house, worker, offers)
+    consumer.turn(0)
+    consumer.close()
+
+
+# -- heartbeats --------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_what_the_registry_knows_of_a_worker(house: House) -> None:
+    consumer = _heartbeats(house)
+    _beat(house, "w1", {"noop:*": {}}, running=["d1/0/1"])
+    _beat(house, "w2")
+    _beat(house, "w2", slots=5)
+    assert consumer.turn(0) == 3
+    workers = {one.id: one for one in house.store.workers()}
+    assert (workers["w1"].offers, workers["w1"].running, workers["w1"].seen) == ({"noop:*": {}}, ("d1/0/1",), START)
+    assert workers["w2"].slots == 5
+
+
+def test_a_heartbeat_that_is_none_is_a_dead_letter(house: House) -> None:
+    consumer = _heartbeats(house)
+    _beat(house, "w1", slots=0)
+    _beat(house, "w2")
+    assert consumer.turn(0) == 2
+    assert [one.message.headers[REASON] for one in house.dead()] == ["bad-message"]
+    assert [one.id for one in house.store.workers()] == ["w2"]
+
+
+def test_a_worker_that_is_silent_for_a_day_is_forgotten(house: House) -> None:
+    _register(house, "old", {})
+    house.clock.pass_seconds(FORGET / 1000 + 1)
+    _register(house, "new", {})
+    assert [one.id for one in house.store.workers()] == ["new"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_call_that_fails_once_loses_no_heartbeat(house: House, number: int, after: bool) -> None:
+    consumer = _heartbeats(house)
+    house.faults.fail(number, after)
+    _beat(house, "w1")
+    _beat(house, "bad", slots="x")
+    _beat(house, "w2")
+    for _ in range(3):
+        try:
+            consumer.turn(0)
+        except TransientError:
+            continue
+    assert sorted(one.id for one in house.store.workers()) == ["w1", "w2"]
+    consumer.close()
+    assert house.bus.subscribe([m.HEARTBEAT], 10).take(10, 0) == []
+
+
+# -- dead letters ------------------------------------------------------------------------------------
+
+
+def test_dead_letters_lie_in_the_store_whole(house: House) -> None:
+    house.bus.publish([Message("job.create", b"\xff", "x", "c", "r", {"re-user": "ann"}, "app")])
+    house.core.turn(0)
+    consumer = _cemetery(house)
+    assert consumer.turn(0) == 1
+    (letter,) = house.store.dead_letters(10)
+    assert (letter.body, letter.queue, letter.reason) == (b"\xff", m.JOB_CREATE, "bad-message")
+    assert letter.properties["message_id"] == "x" and letter.properties["headers"] == {"re-user": "ann"}
+    assert house.dead() == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_call_that_fails_once_loses_no_dead_letter(house: House, number: int, after: bool) -> None:
+    for one in range(2):
+        house.ask(f"d{one}", body=b"bad")
+        house.core.turn(0)
+        house.clock.pass_seconds(1)
+    consumer = _cemetery(house)
+    house.faults.fail(number, after)
+    for _ in range(3):
+        try:
+            consumer.turn(0)
+        except TransientError:
+            continue
+    assert sorted(one.properties["message_id"] for one in house.store.dead_letters(10)) == ["d0", "d1"]
+    consumer.close()
+    assert house.dead() == []
+
+
+# -- offers ------------------------------------------------------------------------------------------
+
+
+def test_offers_are_those_of_workers_that_live(house: House) -> None:
+    offers = LiveOffers(house.store, house.clock)
+    _register(house, "w1", {"a:One": {"timeout": 1}})
+    house.clock.pass_seconds(20)
+    _register(house, "w2", {"b:Two": {}})
+    assert offers.read() == {"a:One": {"timeout": 1}, "b:Two": {}}
+    house.clock.pass_seconds(SILENT / 1000 - 19)
+    assert offers.read() == {"b:Two": {}}
+
+
+def test_offers_are_read_once_a_second_and_counted_when_they_change(house: House) -> None:
+    offers = LiveOffers(house.faults.store(house.store), house.clock)
+    versions = []
+    for _ in range(4):
+        offers.read()
+        versions.append(offers.version)
+        house.clock.pass_seconds(FRESH / 2000)
+    _register(house, "w1", {"a:One": {}})
+    for _ in range(3):
+        offers.read()
+        versions.append(offers.version)
+        house.clock.pass_seconds(FRESH / 2000)
+    assert versions == [0, 0, 0, 0, 1, 1, 1]
+    assert house.faults.calls["workers"] == 4
+
+
+def test_offers_are_read_again_when_the_clock_jumps_back(house: House) -> None:
+    offers = LiveOffers(house.store, house.clock)
+    offers.read()
+    house.clock.pass_seconds(-60)
+    _register(house, "w1", {"a:One": {}})
+    assert offers.read() == {"a:One": {}}
+
+
+def test_offers_that_could_not_be_read_are_read_at_the_next_try(house: House) -> None:
+    """Else a deployment would be planned without its workers' word on what may be repeated."""
+    _register(house, "w1", {"noop:A": {"idempotent": True, "timeout": 7}})
+    house.save(simple("noop:A"))
+    house.ask("d1")
+    house.faults.before = _unread
+    assert house.turn() == 1
+    house.faults.heal()
+    house.core.turn(0)
+    spec = house.state().plan.steps[0].spec
+    assert (spec.idempotent, spec.timeout) == (True, 7)
+
+
+def _unread(name: str, number: int) -> None:
+    if name == "workers":
+        raise StoreUnavailable()
+
+
+def test_a_worker_that_comes_later_changes_the_plans_made_from_then_on(house: House) -> None:
+    house.save(simple("noop:A"))
+    house.ask("d1")
+    house.settle()
+    _register(house, "w1", {"noop:*": {"retries": 2}})
+    house.clock.pass_seconds(2)
+    house.ask("d2")
+    house.settle()
+    assert [house.state(one).plan.steps[0].spec.retries for one in ("d1", "d2")] == [0, 2]

@@ -1,0 +1,190 @@
+"""The core as a whole: built from settings, each consumer on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from re_core import bootstrap
+from re_core.adapters.sqlite import SqliteStore
+from re_core.bootstrap import Core, around, open_bus, open_store, system_clock
+from re_core.errors import BadSettings, StoreRefused
+from re_core.messages import Message
+from re_core.settings import Settings, load
+from re_core.strict_json import loads
+from tests.factories import simple
+from tests.integration.core_loop.house import House
+from tests.integration.core_loop.test_pump import SOON
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load({"RE_DATA_DIR": str(tmp_path)})
+
+
+def _fails(error: Exception) -> None:
+    raise AssertionError(f"the core gave up: {error}")
+
+
+def _running(house: House, settings: Settings, on_fatal: Callable[[Exception], None] = _fails) -> Core:
+    core = Core(settings, house.bus, house.store, house.clock, on_fatal)
+    for one in house.cores:
+        one.close()
+    return core
+
+
+def test_all_consumers_work_each_on_its_thread(house: House, settings: Settings) -> None:
+    house.save(simple("noop:A"))
+    core = _running(house, settings)
+    assert (core.recover(), core.alive()) == (0, False)
+    core.start()
+    try:
+        assert (core.alive(), core.trouble()) == (True, "")
+        answer = house.bus.request(house.request("d1"), SOON)
+        assert answer is not None and loads(answer.body) == {"id": "d1"}
+        house.bus.publish([Message("output", b'{"message": "hello"}', "o1", "d1")])
+        beat = b'{"worker": "w", "slots": 1, "offers": {}, "running": []}'
+        house.bus.publish([Message("heartbeat", beat, "b1"), Message("heartbeat", b"bad", "b2")])
+        _await(lambda: house.store.output("d1"))
+        _await(lambda: house.store.workers())
+        _await(lambda: house.store.dead_letters(1))
+    finally:
+        core.stop(SOON)
+    assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
+
+
+def _await(there: Callable[[], Any]) -> None:
+    """Until it is there."""
+    tick = threading.Event()
+    for _ in range(1000):
+        if there():
+            return
+        tick.wait(SOON / 1000)
+    raise AssertionError("it does not come")
+
+
+def test_what_an_earlier_process_left_is_gone_on_with(
+    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "SWEEP", 0.01)
+    house.save(simple("noop:Hang"))
+    house.ask("d1")
+    house.settle()
+    house.boot()
+    core = _running(house, settings)
+    assert core.recover() == 1
+    core.start()
+    try:
+        _await(lambda: house.state().ended)
+    finally:
+        core.stop(SOON)
+    assert house.statuses() == ["lost"]
+
+
+def test_the_sweeper_finds_what_is_due(house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "SWEEP", 0.01)
+    house.save(simple({"noop:Hang": {}, "timeout": 5}))
+    house.ask("d1")
+    house.settle()
+    house.clock.pass_seconds(6)
+    core = _running(house, settings)
+    core.start()
+    try:
+        _await(lambda: house.state().ended)
+    finally:
+        core.stop(SOON)
+    assert house.statuses() == ["timed_out"]
+
+
+def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(
+    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Exception] = []
+    heard = threading.Event()
+
+    def on_fatal(error: Exception) -> None:
+        told.append(error)
+        heard.set()
+
+    def refused(batch: object) -> object:
+        raise StoreRefused("the file is damaged")
+
+    core = _running(house, settings, on_fatal)
+    house.save(simple("noop:A"))
+    monkeypatch.setattr(house.store, "append", refused)
+    core.start()
+    try:
+        house.ask("d1")
+        assert heard.wait(SOON)
+        _await(lambda: not core.alive())
+    finally:
+        core.stop(SOON)
+    assert [str(error) for error in told] == ["the file is damaged"]
+
+
+def test_a_consumer_that_does_not_stop_in_time_is_told_of(
+    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = _running(house, settings)
+    begun, held = threading.Event(), threading.Event()
+    real = house.store.append
+
+    def slow(batch: Any) -> Any:
+        begun.set()
+        held.wait(SOON)
+        return real(batch)
+
+    monkeypatch.setattr(house.store, "append", slow)
+    house.save(simple("noop:A"))
+    core.start()
+    house.ask("d1")
+    assert begun.wait(SOON)
+    core.stop(0)
+    assert "a consumer did not stop in time" in caplog.text
+    held.set()
+    core.stop(SOON)
+    assert not core.alive()
+
+
+def test_no_two_cores_bear_one_name(house: House, settings: Settings) -> None:
+    names = {Core(settings, house.bus, house.store, house.clock, _fails).identity for _ in range(10)}
+    assert len(names) == 10
+
+
+# -- what the settings name --------------------------------------------------------------------------
+
+
+def test_the_default_is_a_file_and_a_bus_that_keeps_its_mail_in_it(settings: Settings, tmp_path: Path) -> None:
+    store = open_store(settings)
+    try:
+        assert isinstance(store, SqliteStore) and list(tmp_path.glob("*.db"))
+        bus = open_bus(settings, store)
+        bus.declare("notify.x")
+        bus.publish([Message("notify.x", b"{}", "n1")])
+        bus.close()
+        again = open_bus(settings, store)
+        assert [one.message.id for one in again.subscribe(["notify.x"], 1).take(1, 0)] == ["n1"]
+    finally:
+        store.close()
+
+
+def test_a_store_or_a_bus_of_another_kind_is_refused(settings: Settings) -> None:
+    with pytest.raises(BadSettings, match="RE_STORE_URL: this version keeps its data in sqlite"):
+        open_store(replace(settings, store_url="mongodb://x"))
+    store: Any = None
+    with pytest.raises(BadSettings, match="RE_BUS_URL: this version has the bus embedded:"):
+        open_bus(replace(settings, bus_url="amqp://x"), store)
+
+
+def test_the_clock_is_the_machines() -> None:
+    assert system_clock().now() > 1_700_000_000_000
+
+
+def test_what_stands_around_every_deployment_is_what_the_settings_say(settings: Settings) -> None:
+    made = around(replace(settings, step_timeout=7, worker_patience=8))
+    assert (made.step_timeout, made.patience, made.checks, made.actions) == (7, 8, (), ())

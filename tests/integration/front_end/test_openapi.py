@@ -1,0 +1,99 @@
+"""The OpenAPI document: complete, whole, and true to the routes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import re_schemas
+from jsonschema import Draft202012Validator
+
+from re_core.errors import BadDocument
+from re_rest import bodies, openapi, routes, shapes
+from re_rest.auth import OPEN
+from tests.integration.front_end.house import House
+
+
+def _document() -> dict[str, Any]:
+    return openapi.document("0", {name: re_schemas.load(name) for name in re_schemas.names()})
+
+
+def test_every_route_is_in_the_document_and_every_operation_is_a_route(house: House) -> None:
+    served = {
+        (method.lower(), re.sub(r"<(?:int:)?(\w+)>", r"{\1}", str(rule)))
+        for rule in house.app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {(route.method, route.path) for route in (*routes.V1, *routes.OPEN, *routes.V0)}
+
+    assert described == served
+
+
+def test_what_needs_no_token_is_what_the_gate_lets_through(house: House) -> None:
+    paths = {str(rule) for rule in house.app.url_map.iter_rules() if rule.endpoint in OPEN - {"static"}}
+
+    assert {re.sub(r"<(\w+)>", r"{\1}", path) for path in paths} == {route.path for route in routes.OPEN}
+
+
+def test_every_reference_leads_somewhere_within_the_document() -> None:
+    document = _document()
+
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            here = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            return here + [found for one in value.values() for found in references(one)]
+        return [found for one in value for found in references(one)] if isinstance(value, list) else []
+
+    found = references(document)
+    assert len(found) > 50
+    for reference in found:
+        assert reference.startswith("#/"), reference
+        place: Any = document
+        for part in reference[2:].split("/"):
+            place = place[part]
+
+
+def test_every_component_is_a_json_schema() -> None:
+    for schema in _document()["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_the_served_document_is_this_one_and_asks_for_no_token(house: House) -> None:
+    served = house.call("GET", "/openapi.json", None)
+
+    assert served.status_code == 200
+    assert served.json["openapi"] == "3.1.0"
+    assert served.json["paths"] == json.loads(json.dumps(_document()["paths"]))
+
+
+@pytest.mark.parametrize(
+    ("component", "fields", "document"),
+    [
+        ("CancelRequest", bodies.CANCEL, {}),
+        ("CancelRequest", bodies.CANCEL, {"reason": "x"}),
+        ("CancelRequest", bodies.CANCEL, {"reason": 1}),
+        ("CancelRequest", bodies.CANCEL, {"reason": "x" * 1001}),
+        ("CancelRequest", bodies.CANCEL, {"y": 1}),
+        ("PlanRequest", bodies.PLAN, {"dynamic": {}}),
+        ("PlanRequest", bodies.PLAN, {"dynamic": []}),
+        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": ["a"], "admin": True}),
+        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": None}),
+        ("TokenRequest", bodies.TOKEN, {"groups": None}),
+        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": [1]}),
+        ("NotificationRequest", bodies.NOTIFICATION, {"transport": "a"}),
+        ("NotificationRequest", bodies.NOTIFICATION, dict.fromkeys(bodies.NOTIFICATION, "a b")),
+        ("CancelRequest", bodies.CANCEL, []),
+    ],
+)
+def test_the_small_bodies_are_what_the_document_says(component: str, fields: Any, document: Any) -> None:
+    described = Draft202012Validator(shapes.SENT[component]).is_valid(document)
+    try:
+        bodies.check(document, fields)
+        accepted = True
+    except BadDocument:
+        accepted = False
+
+    assert accepted is described

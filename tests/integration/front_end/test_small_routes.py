@@ -1,0 +1,181 @@
+"""Health, dead letters, notifications, workers, schemas."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+import re_schemas
+
+from re_core.model import DeadLetter, WorkerRecord
+from re_core.usecases import access
+from tests.integration.front_end.house import T0, House, body
+
+NOTIFICATION = {"transport": "console", "slug": "s", "message": "m", "phase": "completed", "target": ["a"]}
+
+
+def _letter(house: House, id: str = "0001", queue: str = "notify.console") -> DeadLetter:
+    properties = {
+        "message_id": "m1",
+        "correlation_id": "dep1",
+        "reply_to": "re.reply.3",
+        "app_id": "core",
+        "headers": {"h": "1"},
+    }
+    letter = DeadLetter(id, queue, "bad-message", "not JSON", "email", T0, b'{"x": \xff', properties)
+    house.store.bury(letter)
+    return letter
+
+
+def test_ready_says_which_part_is_not(house: House) -> None:
+    assert house.call("GET", "/readyz", None).json == {
+        "status": "ready",
+        "checks": {"bus": "ok", "store": "ok", "core": "ok"},
+    }
+    house.parts["store"] = "disk full"
+
+    response = house.call("GET", "/readyz", None)
+
+    assert response.status_code == 503
+    assert response.json["checks"] == {"bus": "ok", "store": "disk full", "core": "ok"}
+    assert house.call("GET", "/healthz", None).status_code == 200
+
+
+def test_dead_letters_are_listed_in_pages_and_shown_whole(house: House) -> None:
+    for number in range(3):
+        _letter(house, f"000{number}")
+
+    first = house.call("GET", "/api/v1/deadletters?limit=2").json
+    second = house.call("GET", f"/api/v1/deadletters?limit=2&cursor={first['next']}").json
+    whole = house.call("GET", "/api/v1/deadletters/0001").json
+
+    assert [row["id"] for row in first["items"] + second["items"]] == ["0002", "0001", "0000"]
+    assert second["next"] is None
+    assert base64.b64decode(whole["body"]) == b'{"x": \xff'
+    assert whole["text"] is None
+    assert (whole["reason"], whole["queue"], whole["properties"]["headers"]) == (
+        "bad-message",
+        "notify.console",
+        {"h": "1"},
+    )
+
+
+def test_replay_puts_the_bytes_and_properties_back_on_the_queue_once(house: House) -> None:
+    letter = _letter(house)
+    subscription = house.bus.subscribe(["notify.console"], 10)
+
+    assert house.call("POST", "/api/v1/deadletters/0001/replay").status_code == 202
+    assert house.call("POST", "/api/v1/deadletters/0001/replay").status_code == 404
+
+    [delivery] = subscription.take(10, 5)
+    message = delivery.message
+    assert (message.body, message.correlation_id, message.reply_to) == (letter.body, "dep1", "re.reply.3")
+    assert (message.app_id, dict(message.headers)) == ("core", {"h": "1"})
+    assert message.id != "m1"
+    subscription.ack([delivery])
+    subscription.close()
+
+
+def test_replay_to_a_queue_that_is_gone_keeps_the_letter(house: House) -> None:
+    _letter(house, queue="worker.gone")
+
+    assert house.call("POST", "/api/v1/deadletters/0001/replay").status_code == 409
+    assert house.call("GET", "/api/v1/deadletters/0001").status_code == 200
+    assert house.call("DELETE", "/api/v1/deadletters/0001").status_code == 204
+    assert house.call("DELETE", "/api/v1/deadletters/0001").status_code == 404
+
+
+def test_a_notification_goes_straight_to_the_notifiers_queue(house: House) -> None:
+    subscription = house.bus.subscribe(["notify.console"], 10)
+
+    response = house.call("POST", "/api/v1/notifications", house.ours, json=NOTIFICATION)
+
+    assert response.status_code == 202
+    [delivery] = subscription.take(10, 5)
+    assert delivery.message.id == response.json["id"]
+    assert body(delivery.message) == {key: NOTIFICATION[key] for key in ("slug", "message", "phase", "target")}
+    subscription.ack([delivery])
+    subscription.close()
+
+
+def test_a_repeated_notification_has_the_same_id(house: House) -> None:
+    house.bus.declare("notify.console")
+    headers = {"Idempotency-Key": "k"}
+
+    ids = {house.call("POST", "/api/v1/notifications", json=NOTIFICATION, headers=headers).json["id"] for _ in range(2)}
+
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"transport": "pigeon"}, 409),
+        ({"transport": "a.b"}, 422),
+        ({"transport": ""}, 422),
+        ({"transport": 1}, 422),
+        ({"slug": "x" * 81}, 422),
+        ({"phase": "almost"}, 422),
+        ({"target": "a"}, 422),
+        ({"extra": 1}, 422),
+    ],
+)
+def test_a_notification_that_cannot_be_sent_says_why(house: House, change: dict[str, Any], status: int) -> None:
+    response = house.call("POST", "/api/v1/notifications", json={**NOTIFICATION, **change})
+
+    assert response.status_code == status
+    if status == 422:
+        assert response.json["errors"][0]["path"] == f"/{next(iter(change))}"
+
+
+def test_a_token_request_with_a_key_makes_one_token(house: House) -> None:
+    headers = {"Idempotency-Key": "k"}
+
+    first = house.call("POST", "/api/v1/tokens", json={"user": "ci"}, headers=headers)
+    second = house.call("POST", "/api/v1/tokens", json={"user": "ci"}, headers=headers)
+
+    assert (first.status_code, second.status_code) == (201, 409)
+    assert len(house.store.tokens()) == 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{}, {"user": ""}, {"user": 1}, {"user": "x", "groups": "ours"}, {"user": "x", "admin": 1}, {"user": "x", "y": 1}],
+)
+def test_a_token_request_that_is_none_is_a_422(house: House, sent: dict[str, Any]) -> None:
+    assert house.call("POST", "/api/v1/tokens", json=sent).status_code == 422
+
+
+def test_nobody_makes_an_administrator_of_some_groups_only(house: House) -> None:
+    sent = {"user": "x", "groups": ["ours"], "admin": True}
+
+    refused = house.call("POST", "/api/v1/tokens", json=sent)
+
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["path"] == "/groups"
+
+
+def test_a_token_of_some_groups_makes_none_whatever_else_it_may(house: House) -> None:
+    secret = access.mint(house.store, house.clock, "x", ["ours"], admin=True).secret
+
+    assert house.call("POST", "/api/v1/tokens", secret, json={"user": "y"}).status_code == 403
+    assert house.call("GET", "/api/v1/tokens", secret).status_code == 403
+
+
+def test_workers_show_their_offers_and_hide_other_groups_deployments(house: House) -> None:
+    house.store.register(WorkerRecord("w", 4, {"a:B": {"summary": "s"}}, ("dep9/0/1",), house.clock.now()))
+
+    [whole] = house.call("GET", "/api/v1/workers").json["items"]
+    [limited] = house.call("GET", "/api/v1/workers", house.ours).json["items"]
+
+    assert (whole["offers"], whole["running"], whole["busy"]) == ({"a:B": {"summary": "s"}}, ["dep9/0/1"], 1)
+    assert (limited["running"], limited["busy"]) == ([], 1)
+
+
+def test_the_schemas_are_served_as_they_are(house: House) -> None:
+    names = house.call("GET", "/api/v1/schemas", None).json["items"]
+
+    assert names == sorted(re_schemas.names())
+    for name in names:
+        assert house.call("GET", f"/api/v1/schemas/{name}", None).json == re_schemas.load(name)

@@ -1,0 +1,259 @@
+"""Watching a deployment: what a viewer is told, in which order, and what it costs the store."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from re_core.errors import StoreUnavailable
+from re_core.records import Completed, Dispatched, Started
+from re_rest import deployments, events, streams
+from re_rest.app import close_streams
+from re_rest.streams import Position, Streams
+from tests.integration.front_end.house import House
+
+ROUTE = "/api/v1/deployments/dep1/events"
+
+
+class Event(NamedTuple):
+    """One event as a browser has it."""
+
+    id: str
+    name: str
+    data: Any
+
+
+def _parse(frame: bytes) -> Event | None:
+    fields = dict(line.split(": ", 1) for line in frame.decode().rstrip("\n").split("\n") if not line.startswith(":"))
+    return Event(fields["id"], fields["event"], json.loads(fields["data"])) if fields else None
+
+
+def _events(frames: Iterator[bytes]) -> Iterator[Event]:
+    for frame in frames:
+        event = _parse(frame)
+        if event is not None:
+            yield event
+
+
+@pytest.fixture
+def watched(house: House) -> Streams:
+    """The streams of a house with one running deployment."""
+    house.deployment()
+    return Streams(house.store, house.clock, deployments.document, 1000)
+
+
+def _watch(streams: Streams, last: Position = Position()) -> Iterator[Event]:  # noqa: B008
+    return _events(events.stream(streams, "dep1", last))
+
+
+def test_a_finished_deployment_is_told_whole_and_then_ended(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, "a", "b\nc")
+    house.finish("dep1")
+
+    response = house.call("GET", ROUTE, house.ours)
+
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/event-stream")
+    assert response.headers["X-Accel-Buffering"] == "no"
+    assert response.headers["Cache-Control"] == "no-store"
+    told = list(_events(frame + b"\n\n" for frame in response.data.split(b"\n\n") if frame))
+    assert [(event.id, event.name) for event in told] == [
+        ("3.0", "state"),
+        ("3.1", "output"),
+        ("3.2", "output"),
+        ("3.2", "end"),
+    ]
+    assert told[0].data == house.call("GET", "/api/v1/deployments/dep1").json
+    assert told[1].data == {"number": 1, "step": 0, "host": "one", "at": "2023-11-14T22:13:20.000Z", "text": "a"}
+    assert told[3].data == {"id": "dep1", "status": "completed"}
+
+
+def test_states_and_lines_come_as_they_happen(house: House, watched: Streams) -> None:
+    seen = _watch(watched)
+
+    assert next(seen).data["status"] == "running"
+    house.print("dep1", 1, "first")
+    assert next(seen).data["text"] == "first"
+    house.append("dep1", 3, Completed(0, 1), Dispatched(1, 1))
+    state = next(seen)
+    assert (state.id, state.data["steps"][1]["status"]) == ("3.1", "dispatched")
+    house.print("dep1", 2, "second", step=1)
+    line = next(seen)
+    assert (line.id, line.data["text"]) == ("3.2", "second")
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_resuming_after_any_event_loses_and_repeats_nothing(house: House, watched: Streams, cut: int) -> None:
+    house.print("dep1", 1, "a", "b", "c")
+    house.finish("dep1")
+    house.print("dep1", 4, "d", "e", "f")
+    whole = list(_watch(watched))
+    assert len(whole) == 8
+
+    entry, line = whole[cut].id.split(".")
+    rest = list(_watch(watched, Position(int(entry), int(line))))
+
+    # the end is told again to whoever asks again
+    assert rest == whole[min(cut + 1, 7) :]
+
+
+def test_a_viewer_who_resumes_sees_what_happened_meanwhile(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, "a")
+    house.finish("dep1")
+    house.print("dep1", 2, "b")
+
+    response = house.call("GET", ROUTE, headers={"Last-Event-ID": "2.1"})
+
+    told = [line for line in response.text.split("\n") if line.startswith("id:")]
+    assert told == ["id: 2.2", "id: 3.2", "id: 3.2"]
+
+
+@pytest.mark.parametrize("last", ["x", "1", "1.2.3", "-1.0", "1.x", "9" * 30 + ".0", "\u0663.\u0661"])
+def test_a_last_event_id_of_somebody_else_is_a_400(house: House, last: str) -> None:
+    house.deployment()
+
+    assert house.call("GET", ROUTE, headers={"Last-Event-ID": last.encode().decode("latin-1")}).status_code == 400
+
+
+def test_a_thousand_viewers_positions_cost_one_reading_per_tick(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[tuple[Any, ...]] = []
+    real = house.store.output
+
+    def output(*asked: Any) -> Any:
+        reads.append(asked)
+        return real(*asked)
+
+    monkeypatch.setattr(house.store, "output", output)
+    house.print("dep1", 1, "a")
+    viewers = [_watch(watched) for _ in range(20)]
+
+    told = [[next(viewer).id for _ in range(2)] for viewer in viewers]
+
+    assert told == [["2.0", "2.1"]] * 20
+    assert len(reads) < 5
+    assert watched.watched() == 1
+
+
+def test_the_follower_goes_with_its_last_viewer(house: House, watched: Streams) -> None:
+    first, second = _watch(watched), _watch(watched)
+    generators = [events.stream(watched, "dep1", Position()) for _ in range(2)]
+    del first, second
+    for generator in generators:
+        next(generator)
+    assert watched.watched() == 1
+
+    generators[0].close()
+    assert watched.watched() == 1
+    generators[1].close()
+    assert watched.watched() == 0
+
+
+def test_a_slow_viewer_misses_no_line_even_beyond_what_is_kept(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "RECENT", 10)
+    monkeypatch.setattr(streams, "TICK", 0.001)
+    slow, quick = _watch(watched), _watch(watched)
+    assert next(slow).name == "state"
+    for first in range(1, 101, 5):
+        house.print("dep1", first, *(f"line {number}" for number in range(first, first + 5)))
+    next(quick)
+    numbers = [next(quick).data["number"] for _ in range(100)]
+    house.finish("dep1")
+
+    missed = [event.data["number"] for event in slow if event.name == "output"]
+
+    assert numbers == missed == list(range(1, 101))
+
+
+def test_silence_is_broken_by_a_ping(house: House, watched: Streams) -> None:
+    frames = events.stream(watched, "dep1", Position(2, 0), ping=0.01)
+
+    assert next(frames) == b": ping\n\n"
+    frames.close()
+
+
+def test_shutdown_ends_every_stream(house: House) -> None:
+    house.deployment()
+    ended = threading.Event()
+
+    def watch() -> None:
+        house.app.test_client().get(ROUTE, headers={"Authorization": f"Bearer {house.admin}"}, buffered=True)
+        ended.set()
+
+    viewer = threading.Thread(target=watch)
+    viewer.start()
+    known: Streams = house.app.extensions[events.EXTENSION]
+    while not known.watched():
+        viewer.join(0.01)
+    close_streams(house.app)
+
+    assert ended.wait(10)
+    viewer.join()
+    assert house.call("GET", ROUTE).data == b""
+
+
+def test_a_store_that_goes_away_ends_the_stream_and_the_viewer_resumes(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    seen = events.stream(watched, "dep1", Position())
+    last = _parse(next(seen))
+    with monkeypatch.context() as patch:
+        patch.setattr(house.store, "entries", away)
+        assert [_parse(frame) for frame in seen] == [None]
+    house.print("dep1", 1, "later")
+    assert last is not None
+    entry, line = last.id.split(".")
+
+    assert next(_watch(watched, Position(int(entry), int(line)))).data["text"] == "later"
+
+
+def test_what_a_step_printed_is_told_before_its_end(house: House, watched: Streams) -> None:
+    seen = _watch(watched)
+    assert next(seen).name == "state"
+    house.print("dep1", 1, "first", "second", step=0)
+    house.print("dep1", 3, "of the next one", step=1)
+    house.append("dep1", 3, Completed(0, 1), Dispatched(1, 1), Started(1, 1, "w1"))
+
+    told = [next(seen) for _ in range(4)]
+
+    assert [event.id for event in told] == ["2.1", "2.2", "3.2", "3.3"]
+    assert [event.name for event in told] == ["output", "output", "state", "output"]
+
+
+def test_a_state_waits_for_the_output_that_is_recorded_a_moment_later(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = _watch(watched)
+    assert next(seen).name == "state"
+
+    def late(follower: streams.Follower) -> None:
+        house.print("dep1", 1, "its last words", step=0)
+
+    monkeypatch.setattr(streams.Follower, "_let_output_come", late)
+    house.append("dep1", 3, Completed(0, 1))
+
+    assert [next(seen).name for _ in range(2)] == ["output", "state"]
+
+
+def test_the_end_waits_for_the_last_lines(house: House, watched: Streams) -> None:
+    house.print("dep1", 1, "a")
+    seen = _watch(watched)
+    assert [next(seen).name for _ in range(2)] == ["state", "output"]
+    house.finish("dep1", at=house.clock.now())
+    assert next(seen).data["status"] == "completed"
+
+    house.print("dep1", 2, "said with its last breath")
+
+    assert [event.name for event in seen] == ["output", "end"]
