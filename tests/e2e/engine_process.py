@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,18 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float) -> None
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+@contextmanager
+def running(directory: Path, settings: str = "") -> Iterator[EngineProcess]:
+    """An engine that runs while the block lasts, and ends in order."""
+    engine = EngineProcess(directory, settings)
+    try:
+        engine.start()
+        yield engine
+        assert engine.stop() == 0
+    finally:
+        engine.end()
 
 
 class EngineProcess:

@@ -12,7 +12,7 @@ import pytest
 
 from re_client.api import Client
 from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, run_step, steps_book
-from tests.e2e.engine_process import EngineProcess
+from tests.e2e.engine_process import EngineProcess, running
 
 SETTINGS = """
 redact:
@@ -27,13 +27,8 @@ MARKUP = "<script>alert(1)</script> &amp; \x1b[31mred\x1b[0m \x07"
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     """One engine for all tests of this file."""
-    engine = EngineProcess(tmp_path_factory.mktemp("engine"), SETTINGS)
-    try:
-        engine.start()
+    with running(tmp_path_factory.mktemp("engine"), SETTINGS) as engine:
         yield engine
-        assert engine.stop() == 0
-    finally:
-        engine.end()
 
 
 @pytest.fixture

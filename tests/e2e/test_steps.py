@@ -10,7 +10,7 @@ import pytest
 
 from re_client.api import Client
 from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, programs_of, run_step, statuses, steps_book
-from tests.e2e.engine_process import EngineProcess, wait_until
+from tests.e2e.engine_process import EngineProcess, running, wait_until
 
 SETTINGS = """
 PRE_DEPLOY_CHECK:
@@ -36,13 +36,8 @@ TRIGGERS:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     """One engine for all tests of this file."""
     place = tmp_path_factory.mktemp("engine")
-    engine = EngineProcess(place, SETTINGS % {"place": place})
-    try:
-        engine.start()
+    with running(place, SETTINGS % {"place": place}) as engine:
         yield engine
-        assert engine.stop() == 0
-    finally:
-        engine.end()
 
 
 @pytest.fixture
