@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from re_core.errors import BadSettings
+from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.plan import Around
 from re_core.ports import Bus, Clock, Mailbox, Store
 from re_core.redaction import Redaction
@@ -120,12 +120,24 @@ class Core:
         return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
 
     def stop(self, deadline: float) -> None:
-        """Finish the batches under way; what is left stays on the queues. Waits `deadline` seconds at most."""
-        for pump in (*self._pumps, self._sweep):
+        """Finish what is on the queues: workers that stopped before have said how their steps ended. `deadline` in seconds."""
+        end = time.monotonic() + deadline
+        pumps = (*self._pumps, self._sweep)
+        for pump in pumps:
             pump.tell_to_stop()
+        ended = [pump.join(max(0.0, end - time.monotonic())) for pump in pumps]
+        if all(ended):
+            for consumer in self._consumers:
+                self._finish(consumer.turn, end)
+        else:
+            _log.warning("a consumer did not stop in time", extra={"action": "stop"})
         for consumer in self._consumers:
             consumer.close()
-        end = time.monotonic() + deadline
-        for pump in (*self._pumps, self._sweep):
-            if not pump.join(max(0.0, end - time.monotonic())):
-                _log.warning("a consumer did not stop in time", extra={"action": "stop"})
+
+    @staticmethod
+    def _finish(turn: Callable[[float], int], end: float) -> None:
+        try:
+            while time.monotonic() < end and turn(0):
+                pass
+        except ReleaseEngineError as error:  # it is gone on with at the next start
+            _log.warning("not all could be finished: %s", error, extra={"action": "stop"})

@@ -36,6 +36,9 @@ COLLECT = (20_000, 20, 50)
 #: seconds in which the engine's own workers must have registered
 REGISTRATION = 10.0
 
+#: seconds that the core gets at least to write down how the last steps ended
+FINISH = 3.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +82,7 @@ class Engine:
         """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
         end = time.monotonic() + deadline
         self._host.stop(deadline * 0.8)
-        self.core.stop(max(0.5, end - time.monotonic()))
+        self.core.stop(max(FINISH, end - time.monotonic()))
         self.bus.close()
         self.store.close()
         self._lock.release()
