@@ -43,6 +43,8 @@ PROBLEMS = "re-problems"
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take
 GRANT, TIMEOUT = "re-grant", "re-timeout"
+#: header of what came through a queue that only forwards: that queue (RabbitMQ's name for it)
+FORWARDED_BY = "x-first-death-queue"
 #: header of an output message: number of the step
 STEP = "re-step"
 
@@ -82,6 +84,8 @@ class Message(NamedTuple):
     direct: bool = False
     #: milliseconds after which nobody wants it any more; None keeps it for ever
     expires: int | None = None
+    #: it must never be published a second time by the bus, not even where nobody knows whether it arrived
+    once: bool = False
 
 
 class DeploymentRequest(NamedTuple):

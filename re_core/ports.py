@@ -6,7 +6,7 @@ a bus BusUnavailable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -42,6 +42,8 @@ class Published(Enum):
     TAKEN = "taken"
     #: no queue is bound to its key: nobody has it
     UNROUTABLE = "unroutable"
+    #: of a message that may travel once only (`Message.once`): the connection went before the bus had answered
+    UNKNOWN = "unknown"
 
 
 class Delivery(NamedTuple):
@@ -53,14 +55,22 @@ class Delivery(NamedTuple):
     redelivered: bool
     #: the adapter's handle; means nothing to anybody else
     tag: int
+    #: the connection that brought it (`Subscription.epoch`)
+    epoch: int = 0
 
 
 class Subscription(Protocol):
     """A consumer of one or more queues. Deliveries of one queue come in the order of their publishing, redelivered ones first.
 
     One subscription may be used by one thread at a time. What is neither acked nor rejected when it is closed,
-    or its process dies, is delivered again, to whoever consumes the queue then.
+    or its process dies, or its connection ends, is delivered again, to whoever consumes the queue then. A delivery of
+    an earlier epoch can no longer be settled: ack and requeue pass it over, since it comes again in any case.
     """
+
+    @property
+    def epoch(self) -> int:
+        """Rises whenever the connection was lost and made anew; always 0 on a bus without connections."""
+        ...
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         """Up to `limit` deliveries; waits up to `timeout` seconds for the first, then takes what is there."""
@@ -78,26 +88,49 @@ class Subscription(Protocol):
         """Somebody shall have them again, marked redelivered, at the head of their queues."""
         ...
 
+    def allow(self, queue: str, count: int) -> None:
+        """From now on at most `count` deliveries of that queue *beyond* those unsettled now; 0 stops it for the time being.
+
+        For a consumer that has acked what it still works on, and must not be handed more than it has hands for.
+        """
+        ...
+
     def close(self) -> None:
         """Stop consuming; wakes a waiting `take`, which then returns nothing. Twice is the same as once."""
         ...
 
 
 class Bus(Protocol):
-    """One topic exchange, durable queues, a default exchange (contract, section 1)."""
+    """One topic exchange, durable queues, a default exchange (contract, section 1). Thread-safe."""
 
     def declare(self, queue: str) -> None:
         """Make sure that the queue exists, bound to its key. Every component declares what it consumes."""
         ...
 
-    def publish(self, messages: Sequence[Message]) -> list[Published]:
-        """Returns, one outcome per message in order, when the bus has taken responsibility for all that it could route."""
+    def forward(self, queue: str, to: str, life: int) -> None:
+        """Make sure that `queue` exists, passes what it is given on to `to` at once, and goes after `life` unused milliseconds.
+
+        What passed through it carries the header `x-first-death-queue` with its name (contract, section 4: 2014 workers).
+        """
         ...
 
-    def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription:
+    def consumers(self, queue: str) -> int:
+        """How many consume that queue now, of all processes; 0 where there is no such queue. Raises BusUnavailable."""
+        ...
+
+    def publish(self, messages: Sequence[Message]) -> list[Published]:
+        """Returns, one outcome per message in order, when the bus has taken responsibility for all that it could route.
+
+        What is not confirmed when a connection ends is published again on the next one, but for messages marked `once`:
+        their outcome is UNKNOWN then. Raises BusUnavailable where no connection comes in time; what had been taken is not known then.
+        """
+        ...
+
+    def subscribe(self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None) -> Subscription:
         """Declare and consume. At most `prefetch` deliveries *of each queue* are unsettled at any time.
 
-        Subscribers of one queue share it: each message goes to one of them.
+        Subscribers of one queue share it: each message goes to one of them. Of a queue with one active consumer at a
+        time (`re.reply.*`, `output`) that is the one whose rank for it is highest, as far as the bus knows ranks.
         """
         ...
 
@@ -116,12 +149,15 @@ class Bus(Protocol):
         """
         ...
 
+    def ping(self) -> None:
+        """Raises BusUnavailable where it cannot be reached just now; does not wait for it."""
+        ...
+
     def close(self) -> None:
         """Close all subscriptions."""
         ...
 
 
-@runtime_checkable
 @runtime_checkable
 class Mailbox(Protocol):
     """The durable half of a bus that has no broker: queues kept in a store."""

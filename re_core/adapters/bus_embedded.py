@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from re_core.adapters.clock_system import SystemClock
@@ -22,7 +22,7 @@ from re_core.adapters.embedded_subscription import EmbeddedSubscription
 from re_core.adapters.routes import key_of, outlives
 from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.messages import DEAD, Message
+from re_core.messages import DEAD, FORWARDED_BY, Message
 from re_core.ports import Clock, Delivery, Mailbox, Published
 
 #: who rejected, in the dead letters of this bus
@@ -52,6 +52,8 @@ class EmbeddedBus:
         self._bound: dict[str, Queue] = {}
         #: tag -> when nobody wants it any more, of all queues
         self._deadlines: dict[int, float] = {}
+        #: name that is no queue -> the queue that gets what is sent there
+        self._forwarded: dict[str, str] = {}
         self._answers = Answers()
         self._subscriptions: list[EmbeddedSubscription] = []
         self._closed = False
@@ -67,10 +69,21 @@ class EmbeddedBus:
                 if queue not in self._queues:
                     self._add(queue, kept)
 
+    def forward(self, queue: str, to: str, life: int) -> None:
+        """See ports.Bus. A name that is passed on, forgotten with the process."""
+        with self._lock:
+            self._forwarded[queue] = to
+
+    def consumers(self, queue: str) -> int:
+        """See ports.Bus."""
+        return sum(queue in subscription.queues for subscription in list(self._subscriptions))
+
     def publish(self, messages: Sequence[Message]) -> list[Published]:
         """See ports.Bus."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
+        if self._forwarded:
+            messages = [self._passed_on(message) for message in messages]
         targets = [self._target(message) for message in messages]
         if any(queue is not None and queue.durable for queue in targets):
             with self._keeping:
@@ -78,8 +91,10 @@ class EmbeddedBus:
                 return self._put(messages, targets, settled)
         return self._put(messages, targets, frozenset())
 
-    def subscribe(self, queues: Sequence[str], prefetch: int) -> EmbeddedSubscription:
-        """See ports.Bus."""
+    def subscribe(
+        self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None
+    ) -> EmbeddedSubscription:
+        """See ports.Bus. Nobody ranks in one process."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
         for name in queues:
@@ -110,12 +125,23 @@ class EmbeddedBus:
         targets = ((self._target(message), message) for message in messages)
         return [(queue.name, message) for queue, message in targets if queue is not None and queue.durable]
 
+    def ping(self) -> None:
+        """See ports.Bus."""
+        if self._closed:
+            raise BusUnavailable("the bus is closed")
+
     def close(self) -> None:
         """See ports.Bus. Twice is the same as once."""
         self._closed = True
         for subscription in list(self._subscriptions):
             subscription.close()
         self._answers.close()
+
+    def _passed_on(self, message: Message) -> Message:
+        to = self._forwarded.get(message.key) if message.direct else None
+        if to is None:
+            return message
+        return message._replace(key=to, headers={**message.headers, FORWARDED_BY: message.key})
 
     def _target(self, message: Message) -> Queue | None:
         return (self._queues if message.direct else self._bound).get(message.key)

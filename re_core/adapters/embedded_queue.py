@@ -39,13 +39,30 @@ class Inbox:
 class Consumer:
     """One subscription's place at one queue."""
 
-    __slots__ = ("inbox", "queue", "room")
+    __slots__ = ("apart", "inbox", "queue", "room")
 
     def __init__(self, queue: Queue, inbox: Inbox, prefetch: int) -> None:
         self.queue = queue
         self.inbox = inbox
         #: how many more deliveries it may be handed
         self.room = prefetch
+        #: tags of what it had in hand when its room was set anew: settling those makes no room
+        self.apart: set[int] = set()
+
+    def limit(self, room: int) -> None:
+        """Room for that many beyond what is unsettled now."""
+        untaken = _recall(self)
+        name = self.queue.name
+        self.apart = {tag for tag, delivery in self.inbox.unsettled.items() if delivery.queue == name}
+        self.room = room
+        self.queue.put_back(untaken)
+
+    def settled(self, tag: int) -> None:
+        """One less in hand."""
+        if self.apart and tag in self.apart:
+            self.apart.discard(tag)
+        else:
+            self.room += 1
 
 
 class Queue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -43,6 +43,16 @@ class EmbeddedSubscription:
                 place.queue.join(place)
         self._durable = any(place.queue.durable for place in self._places.values())
 
+    @property
+    def epoch(self) -> int:
+        """See ports.Subscription."""
+        return 0
+
+    @property
+    def queues(self) -> Collection[str]:
+        """What it consumes."""
+        return self._places.keys()
+
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         """See ports.Subscription."""
         end = None
@@ -80,8 +90,14 @@ class EmbeddedSubscription:
             for name, group in groupby(sorted(given, key=_queue_of), _queue_of):
                 place = self._places[name]
                 again = [delivery._replace(redelivered=True) for delivery in group]
-                place.room += len(again)
+                for delivery in again:
+                    place.settled(delivery.tag)
                 place.queue.put_back(again)
+
+    def allow(self, queue: str, count: int) -> None:
+        """See ports.Subscription."""
+        with self._lock:
+            self._places[queue].limit(count)
 
     def close(self) -> None:
         """See ports.Subscription."""
@@ -124,7 +140,7 @@ class EmbeddedSubscription:
             if unsettled.pop(delivery.tag, None) is None:
                 continue
             place = places[delivery.queue]
-            place.room += 1
+            place.settled(delivery.tag)
             queue = place.queue
             if deadlines:
                 deadlines.pop(delivery.tag, None)
