@@ -72,12 +72,18 @@ CREATE INDEX mailbox_kept ON mailbox (queue, number) WHERE settled IS NULL;
 CREATE INDEX mailbox_settled ON mailbox (settled) WHERE settled IS NOT NULL;
 """
 
+_LOCKS = """
+CREATE TABLE holds (key TEXT PRIMARY KEY, deployment TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX requests_deployment ON requests (deployment);
+CREATE INDEX views_ended ON views (ended, id) WHERE ended IS NOT NULL;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST,)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS)
 
 #: the tables of the newest layout
 TABLES = frozenset(
-    {"journal", "views", "requests", "playbooks", "output", "workers", "dead_letters", "tokens", "mailbox"}
+    {"journal", "views", "requests", "holds", "playbooks", "output", "workers", "dead_letters", "tokens", "mailbox"}
 )
 
 

@@ -8,6 +8,7 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.dead_letters import DeadLettersPart
 from re_core.adapters.sqlite.journal import JournalPart
+from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
 from re_core.adapters.sqlite.output import OutputPart
 from re_core.adapters.sqlite.playbooks import PlaybooksPart
@@ -25,6 +26,7 @@ class SqliteStore(
     JournalPart,
     ViewsPart,
     RequestsPart,
+    LocksPart,
     PlaybooksPart,
     OutputPart,
     RegistryPart,

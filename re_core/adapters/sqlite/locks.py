@@ -1,0 +1,39 @@
+"""Locks: a row is a hold. Must not know what is locked."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from re_core.adapters.sqlite.database import Database
+from re_core.ports import Hold
+
+
+class LocksPart:
+    """See ports.Locks."""
+
+    _database: Database
+
+    def hold(self, key: str, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+        with self._database.writing() as connection:
+            return _hold(connection, Hold(key, deployment, at))
+
+    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "DELETE FROM holds WHERE key = ? AND deployment = ? AND at = ?", (key, held.deployment, held.at)
+            )
+            return _hold(connection, Hold(key, deployment, at))
+
+    def release(self, key: str, deployment: str) -> bool:
+        """See ports.Locks."""
+        with self._database.writing() as connection:
+            cursor = connection.execute("DELETE FROM holds WHERE key = ? AND deployment = ?", (key, deployment))
+            return cursor.rowcount == 1
+
+
+def _hold(connection: sqlite3.Connection, wanted: Hold) -> Hold:
+    connection.execute("INSERT OR IGNORE INTO holds (key, deployment, at) VALUES (?, ?, ?)", wanted)
+    row = connection.execute("SELECT key, deployment, at FROM holds WHERE key = ?", (wanted.key,))
+    return Hold._make(row.fetchone())

@@ -1,0 +1,51 @@
+"""The ports: what the core needs of the outside. The docstrings are the contract; tests/contract holds adapters to it.
+
+Must not know any technology. Errors: a store raises StoreUnavailable (wait) or StoreRefused (somebody must act),
+a bus BusUnavailable.
+"""
+
+from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
+from re_core.ports.clock import Clock
+from re_core.ports.store import (
+    Append,
+    Appended,
+    Claim,
+    DeadLetters,
+    Hold,
+    Journal,
+    Locks,
+    Output,
+    Page,
+    Playbooks,
+    Registry,
+    Requests,
+    Store,
+    Tokens,
+    ViewFilter,
+    Views,
+)
+
+__all__ = [
+    "Append",
+    "Appended",
+    "Bus",
+    "Claim",
+    "Clock",
+    "DeadLetters",
+    "Delivery",
+    "Hold",
+    "Journal",
+    "Locks",
+    "Mailbox",
+    "Output",
+    "Page",
+    "Playbooks",
+    "Published",
+    "Registry",
+    "Requests",
+    "Store",
+    "Subscription",
+    "Tokens",
+    "ViewFilter",
+    "Views",
+]

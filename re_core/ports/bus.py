@@ -1,0 +1,155 @@
+"""The bus: messages between the parts, and the mailbox where a bus without a broker keeps some of them.
+
+Must not know any technology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from re_core.messages import Message
+
+
+class Published(Enum):
+    """What became of one published message."""
+
+    #: the bus has taken responsibility: it survives what the bus promises to survive
+    TAKEN = "taken"
+    #: no queue is bound to its key: nobody has it
+    UNROUTABLE = "unroutable"
+    #: of a message that may travel once only (`Message.once`): the connection went before the bus had answered
+    UNKNOWN = "unknown"
+
+
+class Delivery(NamedTuple):
+    """A message in somebody's hands, until acked, rejected or requeued."""
+
+    message: Message
+    queue: str
+    #: it may have been delivered before; False guarantees that it was not
+    redelivered: bool
+    #: the adapter's handle; means nothing to anybody else
+    tag: int
+    #: the connection that brought it (`Subscription.epoch`)
+    epoch: int = 0
+
+
+class Subscription(Protocol):
+    """A consumer of one or more queues. Deliveries of one queue come in the order of their publishing, redelivered ones first.
+
+    One subscription may be used by one thread at a time. What is neither acked nor rejected when it is closed,
+    or its process dies, or its connection ends, is delivered again, to whoever consumes the queue then. A delivery of
+    an earlier epoch can no longer be settled: ack and requeue pass it over, since it comes again in any case.
+    """
+
+    @property
+    def epoch(self) -> int:
+        """Rises whenever the connection was lost and made anew; always 0 on a bus without connections."""
+        ...
+
+    def take(self, limit: int, timeout: float) -> list[Delivery]:
+        """Up to `limit` deliveries; waits up to `timeout` seconds for the first, then takes what is there."""
+        ...
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """They are done and never come again."""
+        ...
+
+    def reject(self, delivery: Delivery, reason: str, detail: str = "") -> None:
+        """It cannot be used: its bytes, properties and the reason are on the dead-letter queue before it is acked."""
+        ...
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """Somebody shall have them again, marked redelivered, at the head of their queues."""
+        ...
+
+    def allow(self, queue: str, count: int) -> None:
+        """From now on at most `count` deliveries of that queue *beyond* those unsettled now; 0 stops it for the time being.
+
+        For a consumer that has acked what it still works on, and must not be handed more than it has hands for.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop consuming; wakes a waiting `take`, which then returns nothing. Twice is the same as once."""
+        ...
+
+
+class Bus(Protocol):
+    """One topic exchange, durable queues, a default exchange (contract, section 1). Thread-safe."""
+
+    def declare(self, queue: str) -> None:
+        """Make sure that the queue exists, bound to its key. Every component declares what it consumes."""
+        ...
+
+    def forward(self, queue: str, to: str, life: int) -> None:
+        """Make sure that `queue` exists, passes what it is given on to `to` at once, and goes after `life` unused milliseconds.
+
+        What passed through it carries the header `x-first-death-queue` with its name (contract, section 4: 2014 workers).
+        """
+        ...
+
+    def consumers(self, queue: str) -> int:
+        """How many consume that queue now, of all processes; 0 where there is no such queue. Raises BusUnavailable."""
+        ...
+
+    def publish(self, messages: Sequence[Message]) -> list[Published]:
+        """Returns, one outcome per message in order, when the bus has taken responsibility for all that it could route.
+
+        What is not confirmed when a connection ends is published again on the next one, but for messages marked `once`:
+        their outcome is UNKNOWN then. Raises BusUnavailable where no connection comes in time; what had been taken is not known then.
+        """
+        ...
+
+    def subscribe(self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None) -> Subscription:
+        """Declare and consume. At most `prefetch` deliveries *of each queue* are unsettled at any time.
+
+        Subscribers of one queue share it: each message goes to one of them. Of a queue with one active consumer at a
+        time (`re.reply.*`, `output`) that is the one whose rank for it is highest, as far as the bus knows ranks.
+        """
+        ...
+
+    def request(self, message: Message, timeout: float) -> Message | None:
+        """Publish, and wait up to `timeout` seconds for the first answer to its `reply_to`, which the bus fills in. None: no answer came.
+
+        Raises BusUnavailable where nobody can take it.
+        """
+        ...
+
+    def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
+        """(queue, message) of those that this bus wants committed with the journal entry that caused them.
+
+        A bus that keeps some queues in the store names them here; the caller passes them to Journal.append and
+        publishes them afterwards all the same: publishing a message that is kept already does not keep it twice.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Raises BusUnavailable where it cannot be reached just now; does not wait for it."""
+        ...
+
+    def close(self) -> None:
+        """Close all subscriptions."""
+        ...
+
+
+@runtime_checkable
+class Mailbox(Protocol):
+    """The durable half of a bus that has no broker: queues kept in a store."""
+
+    def keep(self, messages: Sequence[tuple[str, Message]]) -> list[bool]:
+        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept again.
+
+        Of each: True where it is kept now, by this call or an earlier one, False where it was settled already.
+        """
+        ...
+
+    def kept(self, queue: str) -> list[Message]:
+        """What is kept and not settled, in order."""
+        ...
+
+    def settle(self, queue: str, ids: Sequence[str]) -> None:
+        """They are done. The ids are remembered for a while, so that a repetition is recognised; the bodies are not."""
+        ...

@@ -1,0 +1,251 @@
+"""The store: one small Protocol per concern, and all of them as one. Must not know any technology."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from re_core.messages import Message
+from re_core.model import (
+    DeadLetter,
+    DeploymentStatus,
+    OutputChunk,
+    OutputLine,
+    StoredPlaybook,
+    Token,
+    View,
+    WorkerRecord,
+)
+from re_core.records import Entry
+
+
+class Appended(Enum):
+    """What became of one entry."""
+
+    #: it is in the journal, by this insert or by an earlier one of the same writer whose answer was lost
+    STORED = "stored"
+    #: another core's entry has that number; the caller's state is stale
+    LOST = "lost"
+
+
+class Page(NamedTuple):
+    """Some rows, newest first, and where to go on; None at the end."""
+
+    rows: list[View]
+    next: str | None
+
+
+class ViewFilter(NamedTuple):
+    """Which deployments to list. Empty means all."""
+
+    #: None means all; an empty tuple is nobody's, and finds nothing
+    groups: tuple[str, ...] | None = None
+    playbook_id: str = ""
+    statuses: tuple[DeploymentStatus, ...] = ()
+    user: str = ""
+    #: milliseconds since the epoch; only those created at or after it
+    since: int = 0
+
+
+class Claim(NamedTuple):
+    """Which deployment an idempotency key stands for, and the digest of the body that it came with."""
+
+    key: str
+    deployment: str
+    digest: str
+
+
+class Append(NamedTuple):
+    """One entry, and what shall be committed with it."""
+
+    entry: Entry
+    #: the deployment's new row of the list; None where it need not be written now
+    view: View | None = None
+    #: (queue, message): what the bus keeps in the store
+    mail: tuple[tuple[str, Message], ...] = ()
+
+
+class Hold(NamedTuple):
+    """Who holds a lock, and since when."""
+
+    key: str
+    deployment: str
+    #: milliseconds since the epoch
+    at: int
+
+
+class Journal(Protocol):
+    """Append-only entries. What was answered STORED survives the death of the process and of the machine."""
+
+    #: whether views and mail are committed in the transaction of the append
+    transactional: bool
+
+    def append(self, batch: Sequence[Append]) -> list[Appended]:
+        """Insert the entries, each whole or not at all, and say of each whether it is there; one fsync for all.
+
+        A lost entry disturbs no other, and its view and mail are not written. The view row of a new deployment
+        (entry 1) is there before its entry is. A transactional store commits all of it together; another may
+        ignore mail, and writes the views of later entries only when `write_views` brings them.
+        """
+        ...
+
+    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+        """The entries with a number above `after`, in order; empty for an unknown deployment."""
+        ...
+
+
+class Views(Protocol):
+    """The list of deployments, behind the journal or beside it."""
+
+    def write_views(self, views: Sequence[View]) -> None:
+        """Replace rows; an older summary (lower `entry`) never replaces a newer one."""
+        ...
+
+    def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
+        """Newest first. Raises BadDocument for a cursor that is not one."""
+        ...
+
+    def active(self) -> list[str]:
+        """Ids of the deployments that have not ended, oldest first."""
+        ...
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """Ids of deployments whose `due` is not after `now`, longest due first."""
+        ...
+
+
+class Requests(Protocol):
+    """Idempotency keys."""
+
+    def claim(self, claim: Claim) -> Claim:
+        """Insert it unless its key is there; the one that stands now, one's own or the winner's."""
+        ...
+
+
+class Locks(Protocol):
+    """One deployment at a time for each key. A hold lasts until it is released or taken over; it knows no time."""
+
+    def hold(self, key: str, deployment: str, at: int) -> Hold:
+        """Hold it unless somebody does; the hold that stands now, one's own (an earlier one too) or the holder's."""
+        ...
+
+    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+        """As `hold`, but exactly `held` does not stand in the way; of several who take over the same hold one wins."""
+        ...
+
+    def release(self, key: str, deployment: str) -> bool:
+        """Let go of it; False where that deployment does not hold it."""
+        ...
+
+
+class Playbooks(Protocol):
+    """Playbooks with all their revisions."""
+
+    def playbook(self, id: str, revision: int | None = None) -> StoredPlaybook | None:
+        """The newest revision, or that one; None where there is none (a deleted playbook keeps its old revisions)."""
+        ...
+
+    def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
+        """Newest revisions of all that are not deleted, newest playbook first."""
+        ...
+
+    def revisions(self, id: str) -> list[StoredPlaybook]:
+        """All revisions, newest first."""
+        ...
+
+    def save_playbook(self, playbook: StoredPlaybook) -> bool:
+        """Store a revision; False where that revision is there already (somebody was faster)."""
+        ...
+
+    def delete_playbook(self, id: str, revision: int) -> bool:
+        """Delete it if `revision` is still the newest; False where it is not."""
+        ...
+
+
+class Output(Protocol):
+    """What steps printed."""
+
+    def add_output(self, chunks: Sequence[OutputChunk]) -> None:
+        """Store chunks, in one commit; one whose id is there already is left as it is."""
+        ...
+
+    def has_output(self, id: str) -> bool:
+        """Whether the chunk with this id is stored."""
+        ...
+
+    def last_line(self, deployment: str) -> int:
+        """Number of the last stored line; 0 where there is none."""
+        ...
+
+    def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
+        """Lines with a number above `after`, in order."""
+        ...
+
+
+class Registry(Protocol):
+    """Which workers live."""
+
+    def register(self, worker: WorkerRecord) -> None:
+        """Replace what is known of it."""
+        ...
+
+    def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
+        """Those seen at or after that time."""
+        ...
+
+    def forget_workers(self, seen_before: int) -> None:
+        """Drop those not seen since."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Messages that nobody could use."""
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep it; an id that is there is left as it is."""
+        ...
+
+    def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
+        """Newest first, ids below `before`."""
+        ...
+
+    def dead_letter(self, id: str) -> DeadLetter | None:
+        """One, whole."""
+        ...
+
+    def drop_dead_letter(self, id: str) -> bool:
+        """False where it is not there."""
+        ...
+
+
+class Tokens(Protocol):
+    """Who may come in."""
+
+    def add_token(self, token: Token) -> None:
+        """Store it; replaces one with the same digest."""
+        ...
+
+    def token(self, digest: str) -> Token | None:
+        """The token with this digest."""
+        ...
+
+    def tokens(self) -> list[Token]:
+        """All, oldest first."""
+        ...
+
+    def revoke_token(self, digest: str) -> bool:
+        """False where it is not there."""
+        ...
+
+
+class Store(Journal, Views, Requests, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Protocol):
+    """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable where it does not answer."""
+        ...
+
+    def close(self) -> None:
+        """Twice is the same as once."""
+        ...
