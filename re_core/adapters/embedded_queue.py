@@ -20,12 +20,14 @@ _by_tag = operator.attrgetter("tag")
 class Inbox:
     """What one subscription was handed: in its inbox until taken, then unsettled."""
 
-    __slots__ = ("arrived", "unsettled", "waiting", "waits")
+    __slots__ = ("arrived", "unsettled", "waiting", "waits", "woken")
 
     def __init__(self, lock: threading.Lock) -> None:
         #: notified when something arrives while `waiting`
         self.arrived = threading.Condition(lock)
         self.waiting = False
+        #: somebody wants `take` to wait no longer
+        self.woken = False
         self.waits: deque[Delivery] = deque()
         #: tag -> delivery
         self.unsettled: dict[int, Delivery] = {}

@@ -58,7 +58,9 @@ class EmbeddedSubscription:
         end = None
         with self._lock:
             while not self._closed:
-                if taken := self._pop(limit):
+                taken = self._pop(limit)
+                if taken or self._inbox.woken:
+                    self._inbox.woken = False
                     return taken
                 now = time.monotonic()
                 end = now + timeout if end is None else end
@@ -98,6 +100,12 @@ class EmbeddedSubscription:
         """See ports.Subscription."""
         with self._lock:
             self._places[queue].limit(count)
+
+    def wake(self) -> None:
+        """See ports.Subscription."""
+        with self._lock:
+            self._inbox.woken = True
+            self._inbox.wake()
 
     def close(self) -> None:
         """See ports.Subscription."""

@@ -68,8 +68,13 @@ class Subscription(Protocol):
     def allow(self, queue: str, count: int) -> None:
         """From now on at most `count` deliveries of that queue *beyond* those unsettled now; 0 stops it for the time being.
 
+        Those unsettled now are what `take` has brought (what waits for it counts with the others); settling them makes no room.
         For a consumer that has acked what it still works on, and must not be handed more than it has hands for.
         """
+        ...
+
+    def wake(self) -> None:
+        """The `take` that waits, or else the next one, waits no longer. The one call that any thread may make, and never blocks."""
         ...
 
     def close(self) -> None:
