@@ -41,7 +41,7 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def open_bus(settings: Settings, store: Store) -> Bus:
+def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
     """The bus that the settings name; the embedded one keeps its durable queues in the store. Raises BadSettings."""
     if settings.bus_url == "embedded:":
         from re_core.adapters.bus_embedded import EmbeddedBus
@@ -119,18 +119,22 @@ class Core:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
         return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
 
-    def stop(self, deadline: float) -> None:
-        """Finish what is on the queues: workers that stopped before have said how their steps ended. `deadline` in seconds."""
+    def stop(self, deadline: float, finish: bool = True) -> None:
+        """End the turns that are under way; `deadline` in seconds.
+
+        `finish`: then take what else is on the queues, since workers that stopped before have said how their steps
+        ended and nobody else is there to hear it.
+        """
         end = time.monotonic() + deadline
         pumps = (*self._pumps, self._sweep)
         for pump in pumps:
             pump.tell_to_stop()
         ended = [pump.join(max(0.0, end - time.monotonic())) for pump in pumps]
-        if all(ended):
+        if not all(ended):
+            _log.warning("a consumer did not stop in time", extra={"action": "stop"})
+        elif finish:
             for consumer in self._consumers:
                 self._finish(consumer.turn, end)
-        else:
-            _log.warning("a consumer did not stop in time", extra={"action": "stop"})
         for consumer in self._consumers:
             consumer.close()
 

@@ -58,12 +58,18 @@ class Settings:
     token: str = _setting("", kinds.text, secret=True)
     #: threads that answer HTTP; a live viewer holds one
     http_threads: int = _setting(64, kinds.whole(1, 4096))
+    #: processes of `re-rest` that answer HTTP, each with so many threads; `rectl up` has one
+    http_workers: int = _setting(2, kinds.whole(1, 64))
+    #: proxies before `re-rest` that each add to X-Forwarded-For; 0 believes no such header
+    http_proxies: int = _setting(0, kinds.whole(0, 10))
     #: how long a POST waits for the core
     request_timeout: float = _setting(10.0, kinds.seconds)
     #: how long a step may take that says nothing itself
     step_timeout: float = _setting(3600.0, kinds.seconds)
     #: how long a dispatched step waits for a worker
     worker_patience: float = _setting(3600.0, kinds.seconds)
+    #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end
+    stop_timeout: float = _setting(30.0, kinds.seconds)
     #: parts of output lines that match are replaced by [redacted]
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
     #: queues of workers that declare nothing themselves

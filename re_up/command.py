@@ -35,7 +35,7 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 
 def _serve(settings: Settings, quiet: bool) -> None:
-    from re_up.lock import DirectoryLock
+    from re_core.lock import DirectoryLock
     from re_up.server import Server
 
     directory = settings.data_dir
@@ -61,7 +61,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
 def _try(settings: Settings) -> None:
     """What cannot be used is said here, before there is a worker to die of it. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
-    from re_up.parts import handlers
+    from re_workers.parts import handlers
 
     handlers(settings)
     store = bootstrap.open_store(settings)

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 
 from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
+from re_core.lock import DirectoryLock
 from re_core.redaction import Redaction
 from re_core.settings import Settings
 from re_rest.services import Services
 from re_up.aftermath import Unfinished
-from re_up.lock import DirectoryLock
-from re_up.parts import handlers, workers
 from re_up.tokens import ensure_token
 from re_workers.host import WorkerHost
+from re_workers.parts import handlers, workers
 from re_workers.steps.orphans import end_orphans
 
 #: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree

@@ -14,10 +14,12 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.gthread import ThreadWorker
 
 from re_core.errors import ReleaseEngineError
+from re_core.process import leave
 from re_core.settings import Settings
 from re_rest.app import create_app
+from re_rest.serving import REFUSED, Master, options, try_address, url_of
+from re_rest.streaming import StreamingWorker
 from re_up.engine import Engine
-from re_up.processes import REFUSED, Master, StreamingWorker, leave, try_address
 
 #: seconds that requests under way get after TERM
 REQUESTS = 3
@@ -28,6 +30,16 @@ STEPS = 7.0
 #: seconds after which the master kills a worker that has not ended: requests, steps, and the time in which a program
 #: that was told to end is made to
 STOP = 30
+
+
+class OnlyMaster(Master):
+    """A master that never has two workers, nor none: the engine is its worker."""
+
+    def handle_ttin(self) -> None:
+        """Never two engines on one directory."""
+
+    def handle_ttou(self) -> None:
+        """Nor none."""
 
 
 class Server(BaseApplication):
@@ -46,27 +58,19 @@ class Server(BaseApplication):
     def run(self) -> None:
         """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
         try_address(*self._settings.http_address)
-        Master(self).run()
+        OnlyMaster(self).run()
 
     def load_config(self) -> None:
         """gunicorn's settings: ours, and nothing from its own files or variables."""
-        host, port = self._settings.http_address
-        chosen: dict[str, Any] = {
-            "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        chosen = options(self._settings) | {
             "workers": 1,
             "worker_class": self.worker,
-            "threads": self._settings.http_threads,
             "timeout": 0,
             "graceful_timeout": STOP,
-            "max_requests": 0,
-            "keepalive": 30,
-            "control_socket_disable": True,
             "proc_name": "release-engine",
-            "loglevel": "warning",
             "post_fork": _in_worker,
             "worker_exit": self._on_worker_exit,
             "post_worker_init": self._on_worker_ready,
-            "limit_request_line": 8190,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
@@ -83,10 +87,7 @@ class Server(BaseApplication):
         return create_app(engine.services())
 
     def _on_worker_ready(self, worker: Any) -> None:
-        host, port = worker.sockets[0].getsockname()[:2]
-        if host in ("0.0.0.0", "::"):  # noqa: S104  # not bound here, only recognised
-            host = "127.0.0.1"
-        self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        self._on_ready(url_of(worker.sockets))
 
     def _on_worker_exit(self, server: Any, worker: Any) -> None:
         if self._engine is not None:

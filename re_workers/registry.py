@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from re_core.errors import BadSettings
+from re_workers.notes import Notes
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import Announce, Console, Email, Irc
 from re_workers.sdk import Worker
@@ -31,15 +32,15 @@ PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep, "httprequest"
 NOTIFIERS: Mapping[str, type[Announce]] = {"email": Email, "irc": Irc, "console": Console}
 
 
-def built_in(engine_id: str = "", handlers: Sequence[Handler] = ()) -> list[Worker]:
+def built_in(engine_id: str = "", handlers: Sequence[Handler] = (), notes: Notes | None = None) -> list[Worker]:
     """The workers that come with the engine.
 
-    `engine_id` marks the programs that `command` starts; each of `handlers` (which must allow several threads)
-    also becomes a worker.
+    `engine_id` marks the programs that `command` starts, and `notes` keep which attempts run one; each of `handlers`
+    (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [NOTIFIERS[handler.transport](handler) for handler in handlers if handler.transport in NOTIFIERS]
-    return [*workers, Command(engine_id), *notifiers]
+    return [*workers, Command(engine_id, notes), *notifiers]
 
 
 def installed() -> list[Worker]:

@@ -17,10 +17,12 @@ import re
 import subprocess
 from collections import deque
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from re_core import strict_json
 from re_workers.context import Context
+from re_workers.notes import Notes
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
 from re_workers.steps.orphans import ATTEMPT, ENGINE
@@ -44,9 +46,13 @@ class Command(Worker):
 
     slots: ClassVar[int | None] = 16
 
-    def __init__(self, engine: str = "") -> None:
-        """`engine` names this installation; a later start finds by it what an earlier one left running."""
+    def __init__(self, engine: str = "", notes: Notes | None = None) -> None:
+        """`engine` names this installation; a later start finds by it what an earlier one left running.
+
+        `notes` keep which attempts run a program, where nobody else knows it then.
+        """
         self._engine = engine
+        self._notes = notes
 
     @step
     def Run(
@@ -62,9 +68,10 @@ class Command(Worker):
             raise Failed("a command line cannot contain NUL")
         inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
         given = {**inherited, **_variables(ctx.dynamic), **(env or {})}
-        for host in ctx.hosts or (None,):
-            mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
-            self._run(ctx, [shell, "-c", cmd], cwd, {**given, **mine})
+        with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
+            for host in ctx.hosts or (None,):
+                mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
+                self._run(ctx, [shell, "-c", cmd], cwd, {**given, **mine})
 
     def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:
         try:

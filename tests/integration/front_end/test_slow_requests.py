@@ -13,8 +13,8 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn
 
-from re_up import processes
-from re_up.processes import StreamingWorker
+from re_rest import streaming
+from re_rest.streaming import StreamingWorker
 
 #: seconds after which a thread that was to come back has not
 LONG = 20.0
@@ -43,7 +43,7 @@ def worker() -> Iterator[StreamingWorker]:
 def test_a_request_that_never_comes_whole_is_given_up(
     worker: StreamingWorker, part: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "WHOLE", 0.2)
+    monkeypatch.setattr(streaming, "WHOLE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         ours, address = server.accept()
         with ours:

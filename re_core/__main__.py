@@ -1,0 +1,84 @@
+"""`re-core`: the core as a process of its own. Must not know what the core is made of.
+
+Any number of them share the work; none is a leader. What one of them leaves behind, another one takes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from re_core import bootstrap
+from re_core.process import Process, check_shared, launch, leave, pinged, reach
+from re_core.settings import Settings
+from re_core.supervision import Herald
+
+
+class CoreProcess:
+    """Store, bus and core."""
+
+    def __init__(self, settings: Settings, process: Process) -> None:
+        """Open them and begin. Raises OperatorError, TransientError."""
+        self._store = bootstrap.open_store(settings)
+        try:
+            self._bus = reach(settings, self._store)
+            try:
+                self._core = bootstrap.Core(settings, self._bus, self._store, bootstrap.system_clock(), process.fatal)
+            except BaseException:
+                self._bus.close()
+                raise
+        except BaseException:
+            self._store.close()
+            raise
+        self._core.start()
+
+    def ready(self) -> Mapping[str, str]:
+        """See process.Part."""
+        return {"bus": pinged(self._bus.ping), "store": pinged(self._store.ping), "core": self._core.trouble()}
+
+    def alive(self) -> bool:
+        """See process.Part."""
+        return self._core.alive()
+
+    def stop(self, seconds: float) -> None:
+        """The batch under way is finished; what is on the queues goes to another core, or waits for one."""
+        self._core.stop(seconds, finish=False)
+        self._bus.close()
+        self._store.close()
+
+
+def act(settings: Settings, ready_file: Path | None) -> int:
+    """Run until told to end; the exit code. Raises OperatorError."""
+    check_shared(settings)
+    process = Process("re-core", settings, Herald(os.environ, ready_file))
+    return process.run(lambda: CoreProcess(settings, process))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that is there, and touched every second, while the core is ready.",
+)
+@click.version_option(package_name="release-engine", prog_name="re-core", message="%(prog)s %(version)s")
+def command(ready_file: Path | None) -> None:
+    """Carry deployments from step to step.
+
+    Start as many as you like, in any order, on the RabbitMQ of RE_BUS_URL and the MongoDB of RE_STORE_URL. Settings come
+    from the environment and from the file that RE_CONFIG names. TERM ends it in order, a second one at once.
+
+    Exit codes: 0 it was told to end, 1 after a mistake of ours (start it again), 2 somebody must act.
+    """
+    leave(launch("re-core", "recore", lambda settings: act(settings, ready_file), os.environ))
+
+
+def main() -> None:
+    """The console script."""
+    command()
+
+
+if __name__ == "__main__":
+    main()

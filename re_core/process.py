@@ -1,0 +1,242 @@
+"""The life of a process of its own: it waits for what it needs, works, says whether it is ready, and ends in order.
+
+Must not know what it does in between. TERM, INT and HUP mean "end": nothing new is begun, what is under way gets
+RE_STOP_TIMEOUT seconds. A second one ends it at once. The exit code is 0 where it was told to end, CANNOT where
+somebody must act (starting it again does not help), BROKEN after a mistake of ours (starting it again does).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn, Protocol, TypeVar
+
+from re_core import bootstrap, logs
+from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
+from re_core.ports import Bus, Store
+from re_core.settings import Settings, load
+from re_core.supervision import Herald
+
+#: exit codes
+DONE, BROKEN, CANNOT = 0, 1, 2
+
+#: seconds between two tries of what it waits for at its start: the first pause, and the longest
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+#: seconds between two looks at what it needs, and at whether it still works
+LOOK = 1.0
+
+#: seconds that one try to reach the bus takes
+CONNECT = 10.0
+
+#: what ends it
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Part(Protocol):
+    """What a process runs."""
+
+    def ready(self) -> Mapping[str, str]:
+        """Name of what it needs -> empty where that can be reached, else why not. May take a while."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether all of it still works, at once."""
+        ...
+
+    def stop(self, seconds: float) -> None:
+        """Begin nothing more, finish in that time what can be, hand the rest back."""
+        ...
+
+
+class Patience:
+    """Tries until what is away comes back. Says once, in the log, what is waited for."""
+
+    def __init__(self, name: str, what: str, on_wait: Callable[[TransientError], None]) -> None:
+        """`name` is the program's, `what` it waits for; `on_wait` hears why, before every pause."""
+        self._name, self._what, self._on_wait = name, what, on_wait
+
+    def until(self, attempt: Callable[[], _T]) -> _T:
+        """What `attempt` returns, once it raises no TransientError."""
+        pause, said = FIRST_PAUSE, ""
+        while True:
+            try:
+                return attempt()
+            except TransientError as error:
+                if error.reason != said:
+                    said = error.reason
+                    self._say(error)
+                self._on_wait(error)
+                # jitter, so that many processes do not all come back at the same moment
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _say(self, error: TransientError) -> None:
+        text = "%s waits for %s: %s; it goes on by itself as soon as that can be reached"
+        _log.warning(text, self._name, self._what, error, extra={"action": "wait"})
+
+
+class Process:
+    """One process. To be used by its main thread, but for `fatal`."""
+
+    def __init__(self, name: str, settings: Settings, herald: Herald) -> None:
+        """`name` is the program's."""
+        self._name, self._herald, self._grace = name, herald, settings.stop_timeout
+        self._ending = False
+        self._begun = False
+        self._refused = False
+        self._bell = os.pipe()
+        os.set_blocking(self._bell[1], False)
+
+    def run(self, begin: Callable[[], Part]) -> int:
+        """Wait until `begin` raises no TransientError, then work until told to end; the exit code."""
+        for number in ENDS:
+            # whoever started it under nohup wants it to outlive the terminal
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_end)
+        part = Patience(self._name, "bus and store", lambda error: self._herald.waits(str(error))).until(begin)
+        self._begun = True
+        stopped = threading.Event()
+        looks = threading.Thread(target=self._look, args=(part, stopped), name="readiness", daemon=True)
+        looks.start()
+        self._work(part)
+        self._say("is stopping", "stop")
+        stopped.set()
+        looks.join(LOOK)  # it may wait for a server that does not answer
+        self._herald.stops()
+        part.stop(self._grace)
+        self._say("has stopped", "stopped")
+        return CANNOT if self._refused else DONE
+
+    def fatal(self, error: Exception) -> None:
+        """A part cannot go on; from any thread. A mistake of ours ends the process as a crash would."""
+        if not isinstance(error, OperatorError):
+            leave(BROKEN)
+        self._refused = self._ending = True
+        self._ring()
+
+    def _work(self, part: Part) -> None:
+        """Returns when told to end."""
+        beat = LOOK if self._herald.watchdog is None else min(LOOK, self._herald.watchdog / 3)
+        while not self._ending:
+            if not part.alive():
+                _log.critical("a part of %s has died", self._name, extra={"action": "bug"})
+                leave(BROKEN)
+            self._herald.lives()
+            select.select([self._bell[0]], [], [], beat)
+
+    def _look(self, part: Part, stopped: threading.Event) -> None:
+        """On its own thread, because a server that is away may let it wait."""
+        before: str | None = None
+        while not stopped.is_set():
+            trouble = "; ".join(f"{name}: {why}" for name, why in part.ready().items() if why)
+            if stopped.is_set():
+                return
+            if trouble:
+                self._herald.waits(trouble)
+            else:
+                self._herald.ready()
+            if trouble != before:
+                before = trouble
+                if trouble:
+                    _log.warning("%s is not ready: %s", self._name, trouble, extra={"action": "not_ready"})
+                else:
+                    self._say("is ready", "ready")
+            stopped.wait(LOOK)
+
+    def _say(self, what: str, action: str) -> None:
+        _log.info("%s %s", self._name, what, extra={"action": action})
+
+    def _on_end(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread, between any two of its instructions: takes no lock and logs nothing."""
+        if not self._begun:
+            os._exit(DONE)  # nothing is under way
+        if self._ending:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            os._exit(128 + number)  # the first process of a container does not die of a signal that it does not handle
+        self._ending = True
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # it rings already
+            os.write(self._bell[1], b"\0")
+
+
+def launch(name: str, component: str, act: Callable[[Settings], int], environ: Mapping[str, str]) -> int:
+    """Read the settings, set up the log as `component`, and act; the exit code. What is wrong is said in one line."""
+    try:
+        settings = load(environ)
+        logs.setup(component, settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
+        return act(settings)
+    except BadSettings as error:
+        # how the log shall look is a setting too, so these are told as any program tells them
+        print(f"{name}: {error}", file=sys.stderr)
+        return CANNOT
+    except OperatorError as error:
+        _log.critical("%s cannot run: %s", name, error, extra={"action": "cannot_go_on"})
+        return CANNOT
+    except Exception as error:
+        _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
+        return BROKEN
+
+
+def check_shared(settings: Settings, store: bool = True) -> None:
+    """Whether processes of their own can meet on this bus and, if they use it, this store. Raises BadSettings."""
+    if settings.bus_url == "embedded:":
+        raise BadSettings(
+            "RE_BUS_URL is embedded:, a bus inside of one process, which no other can reach: set RE_BUS_URL to "
+            "amqp://user:password@host:5672/vhost for all processes, or run everything in one with `rectl up`"
+        )
+    if store and "store_url" not in settings.origins:
+        raise BadSettings(
+            "RE_STORE_URL is not set, and every process would keep a file of its own: set it to mongodb://…/re for all "
+            "processes (or, where all of them run on this machine, to sqlite:///<path>)"
+        )
+
+
+def reach(settings: Settings, store: Store | None) -> Bus:
+    """A bus that answers. Raises BadSettings and other OperatorErrors, BusUnavailable."""
+    bus = bootstrap.open_bus(settings, store)
+    try:
+        end = time.monotonic() + CONNECT
+        while True:
+            try:
+                bus.ping()
+                return bus
+            except BusUnavailable:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(FIRST_PAUSE)
+    except BaseException:
+        bus.close()
+        raise
+
+
+def pinged(ping: Callable[[], None]) -> str:
+    """Why it cannot be reached; empty where it can."""
+    try:
+        ping()
+    except ReleaseEngineError as error:
+        return str(error)
+    return ""
+
+
+def leave(code: int) -> NoReturn:
+    """End this process now, whatever its threads do: some may wait for somebody who never answers."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,84 @@
+"""What a supervisor is told: systemd's notifications, and a file that is fresh while the process is ready.
+
+Must not know what the process does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from re_core.errors import OperatorError
+
+#: names systemd's socket, and how often it wants to hear of us (microseconds)
+NOTIFY_SOCKET, WATCHDOG_USEC = "NOTIFY_SOCKET", "WATCHDOG_USEC"
+
+_log = logging.getLogger(__name__)
+
+
+class Herald:
+    """Says how a process stands, to whoever looks after it. Without a supervisor and a file it says nothing."""
+
+    def __init__(self, environ: Mapping[str, str], ready_file: Path | None = None) -> None:
+        """Removes a file that an earlier process left. Raises OperatorError where it cannot."""
+        self._address = environ.get(NOTIFY_SOCKET, "")
+        interval = environ.get(WATCHDOG_USEC, "")
+        #: seconds between two signs of life that systemd waits for; None where it waits for none
+        self.watchdog = int(interval) / 1e6 if interval.isascii() and interval.isdigit() and int(interval) else None
+        self._file = ready_file
+        self._is_ready = False
+        self._forget()
+
+    def ready(self) -> None:
+        """It can do its work now. To be repeated while that is so: the file's time says how old the word is."""
+        if not self._is_ready:
+            self._notify("READY=1\nSTATUS=ready")
+        self._is_ready = True
+        if self._file is not None:
+            try:
+                self._file.touch(mode=0o644)
+            except OSError as error:
+                _log.warning("%s cannot be written: %s", self._file, error, extra={"action": "ready_file"})
+
+    def waits(self, why: str) -> None:
+        """It cannot, and for what it waits."""
+        self._is_ready = False
+        self._forget()
+        self._notify(f"STATUS=waits: {' '.join(why.split())}")
+
+    def lives(self) -> None:
+        """The sign of life that the watchdog waits for."""
+        if self.watchdog is not None:
+            self._notify("WATCHDOG=1")
+
+    def stops(self) -> None:
+        """It has begun to end."""
+        self._is_ready = False
+        self._forget()
+        self._notify("STOPPING=1\nSTATUS=stopping")
+
+    def _forget(self) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OperatorError(f"--ready-file: {self._file} cannot be removed: {error.strerror}") from error
+
+    def _notify(self, text: str) -> None:
+        """A datagram to systemd. What cannot be told must not end the process."""
+        if not self._address:
+            return
+        # an address that begins with @ is an abstract one, which the kernel knows by a NUL
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+                line.connect(address)
+                line.sendall(text.encode())
+        except OSError as error:
+            _log.debug(
+                "the supervisor cannot be told: %s", error, extra={"action": "notify_failed", "pid": os.getpid()}
+            )

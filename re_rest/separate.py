@@ -1,0 +1,168 @@
+"""The front end as a process of its own, under gunicorn. Must not know the command line.
+
+Several worker processes, each with threads, a bus and a store of its own, which it opens after the fork. They answer
+from the first moment, so that `/readyz` can say what they wait for; whatever needs the bus or the store is a 503 until
+both can be reached.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+from gunicorn.app.base import BaseApplication
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from re_core import bootstrap
+from re_core import messages as m
+from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
+from re_core.ports import Bus, Store
+from re_core.process import DONE, Patience, leave, pinged, reach
+from re_core.settings import Settings
+from re_core.supervision import Herald
+from re_rest.app import create_app, furnish
+from re_rest.services import Services
+from re_rest.serving import FAILED, REFUSED, Master, options, try_address, url_of
+
+#: seconds without a sign of life after which the master replaces a worker process
+TIMEOUT = 60
+
+#: seconds that the master waits longer for a worker to end than that waits for its requests
+MORE = 5
+
+#: of the core, while the way to it is closed
+_UNKNOWN = "nobody knows while the bus cannot be reached"
+
+_log = logging.getLogger(__name__)
+
+
+class NotYet:
+    """In place of a bus or a store that could not be opened so far: every method raises what `why` makes."""
+
+    def __init__(self, why: Callable[[], TransientError]) -> None:
+        self._why = why
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        def refuse(*_: object, **__: object) -> NoReturn:
+            raise self._why()
+
+        return refuse
+
+
+class Opening:
+    """Opens store and bus on a thread of its own, and puts the application onto them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting = {"store": "it is being opened", "bus": "it waits for the store"}
+        store = cast(Store, NotYet(lambda: StoreUnavailable(self._waiting["store"] or "it is being opened")))
+        bus = cast(Bus, NotYet(lambda: BusUnavailable(self._waiting["bus"] or "it is being opened")))
+        self.app = create_app(self._services(bus, store, lambda: {**self._waiting, "core": _UNKNOWN}))
+        if settings.http_proxies:
+            count = settings.http_proxies
+            self.app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as werkzeug documents it
+                self.app.wsgi_app, x_for=count, x_proto=count, x_host=count
+            )
+
+    def begin(self) -> None:
+        """Returns at once."""
+        threading.Thread(target=self._open, name="opening", daemon=True).start()
+
+    def _open(self) -> None:
+        try:
+            store = self._patiently("store", lambda: bootstrap.open_store(self._settings))
+            bus = self._patiently("bus", lambda: reach(self._settings, store))
+        except OperatorError as error:
+            _log.critical("re-rest cannot run: %s", error, extra={"action": "cannot_go_on"})
+            leave(REFUSED)
+        except Exception as error:
+            _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
+            leave(FAILED)
+        furnish(self.app, self._services(bus, store, lambda: reachable(bus, store)))
+        _log.info("re-rest is ready", extra={"action": "ready"})
+
+    def _patiently(self, part: str, attempt: Callable[[], Any]) -> Any:
+        def wait(error: TransientError) -> None:
+            self._waiting[part] = str(error)
+
+        found = Patience("re-rest", part, wait).until(attempt)
+        self._waiting[part] = ""
+        return found
+
+    def _services(self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]]) -> Services:
+        return Services(
+            bus=bus,
+            store=store,
+            clock=bootstrap.system_clock(),
+            around=bootstrap.around(self._settings),
+            ready=ready,
+            request_timeout=self._settings.request_timeout,
+            viewers=max(1, self._settings.http_threads * 3 // 4),
+        )
+
+
+def reachable(bus: Bus, store: Store) -> dict[str, str]:
+    """Bus, store and core -> why it cannot be reached; empty where it can."""
+    troubles = {"bus": pinged(bus.ping), "store": pinged(store.ping)}
+    try:
+        core = "" if bus.consumers(m.JOB_CREATE) else f"no re-core takes from {m.JOB_CREATE}; start one"
+    except ReleaseEngineError:
+        core = _UNKNOWN
+    return {**troubles, "core": core}
+
+
+class Server(BaseApplication):
+    """gunicorn's master and its workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def run(self) -> None:
+        """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
+        try_address(*self._settings.http_address)
+        HeraldingMaster(self).run()
+
+    def load_config(self) -> None:
+        """gunicorn's settings."""
+        grace = int(self._settings.stop_timeout)
+        chosen = options(self._settings) | {
+            "workers": self._settings.http_workers,
+            "timeout": TIMEOUT,
+            "graceful_timeout": grace + MORE,
+            "proc_name": "re-rest",
+            "when_ready": _on_listening,
+            "post_fork": lambda server, worker: worker.cfg.set("graceful_timeout", grace),
+            "worker_exit": _on_worker_exit,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """In a worker: an application that answers, and will do more once bus and store are there."""
+        opening = Opening(self._settings)
+        opening.begin()
+        return opening.app
+
+
+class HeraldingMaster(Master):
+    """A master that tells its supervisor when it begins to end; that it has begun, gunicorn tells."""
+
+    def stop(self, graceful: bool = True) -> None:
+        """See Master."""
+        _log.info("re-rest is stopping", extra={"action": "stop"})
+        Herald(os.environ).stops()
+        super().stop(graceful)
+
+
+def _on_listening(server: Any) -> None:
+    _log.info("re-rest listens at %s", url_of(server.LISTENERS), extra={"action": "listening"})
+
+
+def _on_worker_exit(server: Any, worker: Any) -> None:
+    # threads that wait for the bus, or write to a viewer who reads nothing, would hold the interpreter's end up
+    if worker.booted:
+        leave(DONE)

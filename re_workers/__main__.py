@@ -1,0 +1,104 @@
+"""`re-worker NAME…`: workers and notifiers as a process of their own. Must not know what they do.
+
+Any number of processes may offer the same: each step goes to one of them. A worker needs the bus alone, no store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from re_core import bootstrap
+from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged, reach
+from re_core.redaction import Redaction
+from re_core.settings import Settings
+from re_core.supervision import Herald
+from re_workers.host import SLOTS, WorkerHost
+from re_workers.parts import ALL, Crew, chosen, listed
+from re_workers.place import Place
+
+
+class WorkerProcess:
+    """Bus, workers and notifiers."""
+
+    def __init__(self, settings: Settings, crew: Crew, slots: int) -> None:
+        """Connect and begin. Raises OperatorError, TransientError."""
+        self._bus = reach(settings, None)
+        clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
+        try:
+            self._host = WorkerHost(self._bus, clock, crew.workers, crew.handlers, slots, redaction)
+        except BaseException:
+            self._bus.close()
+            raise
+        self._host.start()
+
+    def ready(self) -> Mapping[str, str]:
+        """See process.Part."""
+        return {"bus": pinged(self._bus.ping)}
+
+    def alive(self) -> bool:
+        """Its loops outlive every mistake."""
+        return True
+
+    def stop(self, seconds: float) -> None:
+        """Steps that run may end, then are told to; what has not begun goes to another worker."""
+        self._host.stop(seconds)
+        self._bus.close()
+
+
+def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path | None) -> int:
+    """Run until told to end; the exit code. Raises OperatorError."""
+    check_shared(settings, store=False)
+    herald = Herald(os.environ, ready_file)
+    place = Place(settings.data_dir)
+    crew = chosen(settings, place, names)
+    return Process("re-worker", settings, herald).run(lambda: WorkerProcess(settings, crew, slots))
+
+
+def show(settings: Settings) -> int:
+    """Print what there is to run; the exit code."""
+    rows = listed(settings)
+    wide = max(len(name) for name, _ in rows)
+    for name, told in rows:
+        click.echo(f"{name:{wide}}  {told}")
+    return 0
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.option("--list", "as_list", is_flag=True, help="Name the workers and notifiers that there are.")
+@click.option("--slots", type=click.IntRange(1, 1000), default=SLOTS, show_default=True, help="Steps of each at once.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file that is there, and touched every second, while the worker is ready.",
+)
+@click.version_option(package_name="release-engine", prog_name="re-worker", message="%(prog)s %(version)s")
+def command(names: tuple[str, ...], as_list: bool, slots: int, ready_file: Path | None) -> None:
+    """Carry out steps, and deliver notifications.
+
+    NAME is a worker (a command of playbooks) or a notifier; `all` stands for every worker and every notifier whose
+    server the settings name. Start as many as you like, in any order, on the RabbitMQ of RE_BUS_URL. TERM ends it in
+    order: steps under way get RE_STOP_TIMEOUT seconds. A second one ends it at once.
+
+    Exit codes: 0 it was told to end, 1 after a mistake of ours (start it again), 2 somebody must act.
+    """
+    if as_list:
+        leave(launch("re-worker", "reworker", show, os.environ))
+    if not names:
+        click.echo(f"re-worker: say which: NAME..., or {ALL}", err=True)
+        launch("re-worker", "reworker", show, os.environ)
+        leave(CANNOT)
+    leave(launch("re-worker", "reworker", lambda settings: act(settings, names, slots, ready_file), os.environ))
+
+
+def main() -> None:
+    """The console script."""
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Which workers and notifiers a process has. Must not know when they start."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+from re_core.errors import BadSettings
+from re_core.settings import Settings
+from re_workers.notes import Notes
+from re_workers.notify.console import ConsoleHandler
+from re_workers.notify.email import EmailHandler
+from re_workers.notify.handler import Handler, Notice, Undeliverable
+from re_workers.notify.irc import IrcHandler
+from re_workers.notify.settings import EmailSettings, IrcSettings
+from re_workers.notify.steps import Shared
+from re_workers.place import Place
+from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
+from re_workers.sdk import Worker
+
+#: stands for every worker, and every notifier whose server is known
+ALL = "all"
+
+
+class Unconfigured:
+    """In place of a transport whose server nobody named: what is sent over it becomes a dead letter that says so."""
+
+    def __init__(self, transport: str) -> None:
+        self.transport = transport
+
+    def deliver(self, notice: Notice, notification_id: str) -> NoReturn:
+        """Raises Undeliverable, always."""
+        raise Undeliverable(f"{self.transport} is not configured: {_missing(self.transport)}", notice.target)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Crew(NamedTuple):
+    """What a process of its own runs."""
+
+    workers: list[Worker]
+    handlers: list[Handler]
+
+
+def handlers(settings: Settings) -> list[Handler]:
+    """One handler per transport, safe to share between threads. Raises BadSettings."""
+    configured = {transport: make() for transport, make in _transports(settings).items()}
+    return [configured.get(name) or Shared(Unconfigured(name)) for name in NOTIFIERS]
+
+
+def workers(
+    settings: Settings, identity: str, transports: Sequence[Handler], notes: Notes | None = None
+) -> list[Worker]:
+    """The built-in workers, those of installed packages, and those of the user's directory. Raises BadSettings."""
+    found = [*built_in(identity, transports, notes), *installed()]
+    if settings.workers_dir.is_dir():
+        found.extend(load_directory(settings.workers_dir))
+    return together(found)
+
+
+def chosen(settings: Settings, place: Place, names: Iterable[str]) -> Crew:
+    """The workers and notifiers of these names. Raises BadSettings for one that is not there, or not configured."""
+    wanted = list(dict.fromkeys(names))
+    transports = _transports(settings)
+    if ALL in wanted:
+        picked = list(transports)
+    else:
+        picked = [name for name in wanted if name in NOTIFIERS]
+        for name in picked:
+            if name not in transports:
+                raise BadSettings(f"{name}: {_missing(name)}")
+    made = [transports[name]() for name in picked]
+    found = {worker.command: worker for worker in workers(settings, place.identity, made, place.notes)}
+    if ALL not in wanted:
+        for name in wanted:
+            if name not in found:
+                raise BadSettings(_unknown(name, [*found, *NOTIFIERS]))
+        found = {name: found[name] for name in wanted}
+    return Crew(list(found.values()), made)
+
+
+def listed(settings: Settings) -> list[tuple[str, str]]:
+    """Name of every worker and notifier that there is -> what it offers, or why it cannot be had. Raises BadSettings."""
+    rows = [(worker.command, ", ".join(sorted(worker.offers()))) for worker in workers(settings, "", ())]
+    transports = _transports(settings)
+    for name in NOTIFIERS:
+        told = f"notify.{name}, {name}:*"
+        rows.append((name, told if name in transports else f"{told} (not configured: {_missing(name)})"))
+    return sorted(rows)
+
+
+def _transports(settings: Settings) -> Mapping[str, Callable[[], Handler]]:
+    """Of each transport whose server is known, how its handler is made."""
+    known: dict[str, Callable[[], Handler]] = {}
+    if settings.email:
+        known["email"] = lambda: Shared(EmailHandler(EmailSettings.from_mapping(settings.email)))
+    if settings.irc:
+        known["irc"] = lambda: Shared(IrcHandler(IrcSettings.from_mapping(settings.irc)))
+    known["console"] = lambda: Shared(ConsoleHandler())
+    return known
+
+
+def _missing(transport: str) -> str:
+    return f"the settings file has no section {transport!r}"
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = sorted({*known, ALL})
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"there is no worker {name!r}" + (
+        f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+    )
