@@ -31,13 +31,22 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name. Raises BadSettings, StoreRefused, StoreUnavailable."""
+    """The store that the settings name. Raises BadSettings, StoreRefused, StoreUnavailable.
+
+    A server that is not there yet is StoreUnavailable after five seconds: the processes may be started in any order,
+    so callers try again.
+    """
     if settings.store_url.startswith("sqlite:///"):
         from re_core.adapters.sqlite import SqliteStore
 
         return SqliteStore(settings.store_url.removeprefix("sqlite:///"))
+    if settings.store_url.startswith(("mongodb://", "mongodb+srv://")):
+        from re_core.adapters.mongo import MongoStore
+
+        return MongoStore(settings.store_url)
     raise BadSettings(
-        f"RE_STORE_URL: this version keeps its data in sqlite:///<path>, not in {masked(settings.store_url, False)!r:.60}"
+        "RE_STORE_URL: this version keeps its data in sqlite:///<path> or mongodb://…/<database>, "
+        f"not in {masked(settings.store_url, False)!r:.60}"
     )
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from re_core.ports import Bus, Store
-from tests.contract.places import BusPlace, EmbeddedPlace, SqlitePlace, StorePlace
+from tests.contract.places import BusPlace, EmbeddedPlace, MongoPlace, SqlitePlace, StorePlace
 
 
 def _store_place(kind: str, directory: Path) -> StorePlace:
-    places = {"sqlite": SqlitePlace}
-    return places[kind](directory)
+    if kind == "mongo":
+        if not (url := os.environ.get("RE_TEST_MONGO_URL")):
+            pytest.skip("RE_TEST_MONGO_URL names no server")
+        return MongoPlace(url)
+    return SqlitePlace(directory)
 
 
 def _bus_place(kind: str, directory: Path) -> BusPlace:
     return EmbeddedPlace(SqlitePlace(directory) if kind == "embedded on sqlite" else None)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mongo"])
 def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
     """Every store."""
     place = _store_place(request.param, tmp_path)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from pymongo import MongoClient
 
 from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
 from re_core.ports import Bus, Mailbox, Store
 
@@ -67,6 +71,28 @@ class SqlitePlace:
     def close(self) -> None:
         for store in self._opened:
             store.close()
+
+
+class MongoPlace:
+    """A database of its own on the server at `url`, a URL without a path."""
+
+    def __init__(self, url: str) -> None:
+        self.name = f"re_test_{secrets.token_hex(6)}"
+        base, _, options = url.partition("?")
+        self.url = f"{base.rstrip('/')}/{self.name}?{options or 'authSource=admin'}"
+        self.client: MongoClient[dict[str, Any]] = MongoClient(self.url)
+        self._opened: list[MongoStore] = []
+
+    def open(self) -> MongoStore:
+        self._opened.append(MongoStore(self.url))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close all that were opened, and drop the database."""
+        for store in self._opened:
+            store.close()
+        self.client.drop_database(self.name)
+        self.client.close()
 
 
 class EmbeddedPlace:

@@ -24,9 +24,6 @@ _ROWS = 128
 #: connections that wait for the next reader; threads come and go, so none owns one
 _IDLE_READERS = 8
 
-#: the largest and the smallest number that SQLite has
-_MAX, _MIN = 2**63 - 1, -(2**63)
-
 
 class Database:
     """Thread-safe. Not fork-safe."""
@@ -125,8 +122,3 @@ def insert(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[An
         count += connection.execute(statement, tuple(chain.from_iterable(chunk))).rowcount
         done += size
     return count
-
-
-def whole(number: int) -> int:
-    """The nearest number that SQLite can take."""
-    return max(_MIN, min(_MAX, number))

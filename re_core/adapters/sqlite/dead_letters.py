@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database
 from re_core.model import DeadLetter
 
 _COLUMNS = 'id, queue, reason, detail, "by", at, body, properties'

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, insert, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.mailbox import insert_mail
 from re_core.adapters.sqlite.views import upsert_views
 from re_core.ports import Append, Appended, Clock

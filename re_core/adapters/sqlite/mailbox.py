@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, insert, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database, insert
 from re_core.messages import Message
 from re_core.ports import Clock
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, insert, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database, insert
 from re_core.model import OutputChunk, OutputLine
 
 _INTO = "INSERT OR IGNORE INTO output (id, deployment, first, last, step, at, lines)"

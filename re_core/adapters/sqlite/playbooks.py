@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database
 from re_core.model import StoredPlaybook
 
 _COLUMNS = 'id, "group", name, revision, document, created, updated, user'

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from re_core import strict_json
-from re_core.adapters.sqlite.database import Database, whole
+from re_core.adapters.paging import whole
+from re_core.adapters.sqlite.database import Database
 from re_core.model import WorkerRecord
 
 

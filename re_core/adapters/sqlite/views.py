@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from re_core.adapters.sqlite.database import Database, insert, whole
-from re_core.errors import BadDocument, Problem
+from re_core.adapters.paging import cursor_of, read_cursor, whole
+from re_core.adapters.sqlite.database import Database, insert
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
@@ -40,7 +37,7 @@ class ViewsPart:
         conditions, parameters = _conditions(wanted)
         if cursor:
             conditions.append("(created, id) < (?, ?)")
-            parameters += _read_cursor(cursor)
+            parameters += read_cursor(cursor)
         found: list[View] = []
         for column, value in _drivers(wanted):
             where = " AND ".join([f'"{column}" = ?', *conditions] if column else conditions) or "1"
@@ -49,7 +46,7 @@ class ViewsPart:
             found += map(_view, self._database.rows(query, (*values, whole(limit + 1))))
         found.sort(key=lambda view: (view.created, view.id), reverse=True)
         rows = found[:limit]
-        return Page(rows, _cursor(rows[-1]) if rows and len(found) > limit else None)
+        return Page(rows, cursor_of(rows[-1].created, rows[-1].id) if rows and len(found) > limit else None)
 
     def active(self) -> list[str]:
         """See ports.Views."""
@@ -101,22 +98,6 @@ def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
         conditions.append("created >= ?")
         parameters.append(whole(wanted.since))
     return conditions, parameters
-
-
-def _cursor(view: View) -> str:
-    return base64.urlsafe_b64encode(json.dumps([view.created, view.id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        text = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        created, id = json.loads(text)
-        id.encode()
-        if type(created) is int and type(id) is str and whole(created) == created:
-            return created, id
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
-        pass
-    raise BadDocument("", (Problem("/cursor", "this is no cursor; take the one that the last page called next"),))
 
 
 def _view(row: Sequence[Any]) -> View:

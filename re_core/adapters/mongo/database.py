@@ -1,0 +1,167 @@
+"""A client of one database, and its collections with the guarantees that the engine needs. Must not know any document.
+
+Writes are acknowledged once a majority has them in its journal. Reads go to the primary; on a replica set they see what
+a majority has and nothing that could still be rolled back. So whoever reads an entry may act on it (decision 0009).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pymongo import MongoClient, ReadPreference
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+from re_core.adapters.mongo.failures import CAUGHT, duplicates, meaning
+from re_core.errors import BadSettings, StoreRefused
+
+#: a document as it goes in and comes out
+Document = dict[str, Any]
+
+#: the database where the URL names none
+DEFAULT_NAME = "re"
+
+#: milliseconds that a majority may take to confirm a write
+_CONFIRM = 10_000
+
+#: milliseconds, where the URL does not say otherwise: to find a server, to connect, for an answer, for a free connection
+_TIMES: dict[str, Any] = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 20_000,
+    "waitQueueTimeoutMS": 20_000,
+}
+
+#: MongoDB 6.0, the oldest server that is kept up
+_WIRE = 17
+
+_Row = TypeVar("_Row")
+
+_log = logging.getLogger(__name__)
+
+
+class Database:
+    """Thread-safe. Not fork-safe."""
+
+    def __init__(self, url: str) -> None:
+        """Connects. Raises BadSettings for a URL that is none, StoreRefused, StoreUnavailable."""
+        options, name, hosts = _parsed(url)
+        times = {key: value for key, value in _TIMES.items() if key not in options}
+        #: for messages: the servers and the database, without user and password
+        self.where = f"mongodb://{hosts}/{name}"
+        with self.told():
+            self._client: MongoClient[Document] = MongoClient(url, appname="release-engine", tz_aware=False, **times)
+        try:
+            with self.told():
+                reading = self._reading()
+        except BaseException:
+            self._client.close()
+            raise
+        database = self._client.get_database(
+            name,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority", wtimeout=_CONFIRM, j=True),
+            read_concern=reading,
+        )
+        self.raw = database
+        self.meta = database["meta"]
+        self.checks = database["checks"]
+        self.journal = database["journal"]
+        self.parts = database["parts"]
+        self.views = database["views"]
+        self.requests = database["requests"]
+        self.holds = database["holds"]
+        self.playbooks = database["playbooks"]
+        self.output = database["output"]
+        self.workers = database["workers"]
+        self.dead_letters = database["dead_letters"]
+        self.tokens = database["tokens"]
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Raises StoreUnavailable or StoreRefused for whatever the driver or the server raises in the block."""
+        try:
+            yield
+        except CAUGHT as error:
+            raise meaning(self.where, error) from error
+
+    def add(self, collection: Collection[Document], documents: list[Document]) -> list[int]:
+        """Insert all in one go; places of those whose key was there already. Raises StoreRefused, StoreUnavailable."""
+        if not documents:
+            return []
+        with self.told():
+            try:
+                collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                there = duplicates(error)
+                if there is None:
+                    raise
+                return there
+        return []
+
+    def readable(
+        self, name: str, documents: Iterable[Document], read: Callable[[Document], _Row]
+    ) -> Iterator[tuple[Document, _Row]]:
+        """What `read` makes of each; one that is not ours is passed over, and told in the log."""
+        for document in documents:
+            row = attempted(document, read)
+            if row is None:
+                _log.warning(
+                    "store %s: %s; it is passed over",
+                    self.where,
+                    foreign(name, document),
+                    extra={"action": "pass_over"},
+                )
+            else:
+                yield document, row
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable where the server cannot be written to just now."""
+        with self.told():
+            self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
+
+    def close(self) -> None:
+        """Twice is the same as once."""
+        self._client.close()
+
+    def _reading(self) -> ReadConcern:
+        """A server alone has nothing to roll back, and need not know of majorities."""
+        hello = self._client.admin.command("hello")
+        if hello.get("maxWireVersion", 0) < _WIRE:
+            raise StoreRefused(f"store {self.where}: the server is older than MongoDB 6.0; upgrade it")
+        shared = "setName" in hello or hello.get("msg") == "isdbgrid"
+        return ReadConcern("majority" if shared else "local")
+
+
+def attempted(document: Document, read: Callable[[Document], _Row]) -> _Row | None:
+    """What `read` makes of it; None where it cannot."""
+    try:
+        return read(document)
+    except (KeyError, TypeError, ValueError, AttributeError, StoreRefused):
+        return None
+
+
+def foreign(name: str, document: Document) -> str:
+    """Says which document is not ours."""
+    return f"the document {str(document.get('_id'))[:80]!r} in {name} is not ours, or was damaged"
+
+
+def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
+    """Options, database and hosts of the URL."""
+    try:
+        parsed = parse_uri(url)
+    except (InvalidURI, ConfigurationError, ValueError):  # its words may hold the password
+        raise BadSettings(
+            "RE_STORE_URL: this is no URL of a MongoDB; it looks like mongodb://user:password@host:27017/database, "
+            "with every special character of user and password percent-encoded"
+        ) from None
+    except PyMongoError as error:
+        raise meaning("mongodb+srv", error) from error
+    hosts = ",".join(host if port is None else f"{host}:{port}" for host, port in parsed["nodelist"])
+    return dict(parsed["options"]), parsed["database"] or DEFAULT_NAME, hosts

@@ -1,0 +1,137 @@
+"""The journal: an entry is a document, its records one text of JSON. Must not know what a record means.
+
+The key `<deployment>:<entry, six digits>` decides between two writers, and one range of it is one journal, so that the
+collection needs no index of its own. Text, because BSON has no exact form for all that JSON can say, and is slower.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
+
+from re_core import strict_json
+from re_core.adapters.mongo import parts
+from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.views import document_of
+from re_core.errors import StoreRefused, StoreUnavailable
+from re_core.ports import Append, Appended
+from re_core.records import Entry, entry_from_document, entry_id, entry_to_document
+
+#: how often an insert whose connection broke is tried again at once; its own documents are recognised
+_TRIES = 3
+
+#: seconds that an entry which is there may take to be seen by a majority, and between two looks
+_SEEN, _LOOK = 5.0, 0.05
+
+#: the highest number that the order of keys holds
+_LAST = 999_999
+
+#: documents of one answer of the server
+_BATCH = 10_000
+
+
+class JournalPart:
+    """See ports.Journal."""
+
+    transactional = False
+
+    _database: Database
+
+    def append(self, batch: Sequence[Append]) -> list[Appended]:
+        """See ports.Journal. New rows of the list, then all entries: two round trips, one without new deployments."""
+        database = self._database
+        new = [one.view for one in batch if one.entry.number == 1 and one.view is not None]
+        database.add(database.views, [document_of(view) for view in new])
+        documents = [self._document(one.entry) for one in batch]
+        there = self._insert(documents)
+        outcomes = [Appended.STORED] * len(documents)
+        if there:
+            mine = self._read_back([documents[place] for place in there])
+            for place, own in zip(there, mine, strict=True):
+                outcomes[place] = Appended.STORED if own else Appended.LOST
+        return outcomes
+
+    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+        """See ports.Journal."""
+        if after >= _LAST:
+            return []
+        query = {"_id": {"$gt": f"{deployment}:{max(0, after):06d}", "$lt": deployment + parts.AFTER_COLON}}
+        with self._database.told():
+            documents = list(self._database.journal.find(query).sort("_id", 1).batch_size(_BATCH))
+        mine = [one for one in documents if one["_id"].rpartition(":")[0] == deployment]
+        return [self._entry(one) for one in mine]
+
+    def _insert(self, documents: list[Document]) -> list[int]:
+        """Places of those whose key was there. An insert whose answer was lost is made again: its own are recognised."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._database.add(self._database.journal, documents)
+            except StoreUnavailable as error:
+                if not _was_sent(error.__cause__):
+                    raise
+        return self._database.add(self._database.journal, documents)
+
+    def _read_back(self, documents: list[Document]) -> list[bool]:
+        """Whether the entry that has the number is one's own to the letter, of each."""
+        wanted = list({document["_id"]: None for document in documents})
+        end = time.monotonic() + _SEEN
+        while True:
+            with self._database.told():
+                found = self._database.journal.find({"_id": {"$in": wanted}}).batch_size(_BATCH)
+                stand = {one["_id"]: one for one in found}
+            if len(stand) == len(wanted):
+                return [stand[document["_id"]] == document for document in documents]
+            if time.monotonic() > end:  # a majority has not confirmed it yet, so it may still be rolled back
+                raise StoreUnavailable(
+                    f"store {self._database.where}: entries are there, and not confirmed by a majority"
+                )
+            time.sleep(_LOOK)
+
+    def _document(self, entry: Entry) -> Document:
+        document = entry_to_document(entry)
+        records = _text(document["records"])
+        if len(records) * 4 > parts.WHOLE and len(body := records.encode()) > parts.WHOLE:
+            del document["records"]
+            document["parts"] = parts.keep(self._database, entry.id, body)
+        else:
+            document["records"] = records
+        return {"_id": entry.id, **document}
+
+    def _entry(self, document: Document) -> Entry:
+        deployment, number = split(document["_id"])
+        try:
+            if "parts" in document:
+                records = parts.fetch(self._database, document["_id"], document["parts"]).decode()
+            else:
+                records = document["records"]
+            whole = {**document, "at": int(document["at"]), "records": json.loads(records)}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            whole = {"v": document.get("v")}  # a newer one may look otherwise; one of ours is told to be damaged
+        return entry_from_document(deployment, number, whole)
+
+
+def _was_sent(error: BaseException | None) -> bool:
+    """Whether the server may have done it, and only its answer is missing."""
+    return isinstance(error, AutoReconnect) and not isinstance(error, ServerSelectionTimeoutError)
+
+
+def split(id: str) -> tuple[str, int]:
+    """Deployment and number of an entry's key. Raises StoreRefused for a key that is none of ours."""
+    deployment, _, number = id.rpartition(":")
+    if not (number.isascii() and number.isdigit()) or entry_id(deployment, int(number)) != id:
+        raise StoreRefused(f"the document {id!r} in the journal is not ours; remove it")
+    return deployment, int(number)
+
+
+def _text(records: list[Document]) -> str:
+    text = strict_json.dumps(records)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which UTF-8 cannot hold and an escape can
+        return json.dumps(records, separators=(",", ":"))
+    return text

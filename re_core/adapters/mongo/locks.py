@@ -1,0 +1,42 @@
+"""Locks: a document is a hold. Must not know what is locked.
+
+Taking over deletes exactly the hold that was seen and then inserts: the insert decides. A crash between the two leaves
+the lock free, which is what it then is.
+"""
+
+from __future__ import annotations
+
+from re_core.adapters.mongo.database import Database, foreign
+from re_core.errors import StoreRefused
+from re_core.ports import Hold
+
+
+class LocksPart:
+    """See ports.Locks."""
+
+    _database: Database
+
+    def hold(self, key: str, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+        database = self._database
+        document = {"_id": key, "deployment": deployment, "at": at}
+        while database.add(database.holds, [document]):
+            with database.told():
+                found = database.holds.find_one({"_id": key})
+            if found is None:  # it was released between the two, or a majority has not confirmed it yet
+                continue
+            if isinstance(found.get("deployment"), str) and isinstance(found.get("at"), int):
+                return Hold(key, found["deployment"], int(found["at"]))
+            raise StoreRefused(f"store {database.where}: {foreign('holds', found)}; remove it")
+        return Hold(key, deployment, at)
+
+    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+        with self._database.told():
+            self._database.holds.delete_one({"_id": key, "deployment": held.deployment, "at": held.at})
+        return self.hold(key, deployment, at)
+
+    def release(self, key: str, deployment: str) -> bool:
+        """See ports.Locks."""
+        with self._database.told():
+            return self._database.holds.delete_one({"_id": key, "deployment": deployment}).deleted_count == 1

@@ -1,0 +1,79 @@
+"""What steps printed, as the chunks that it came in. Must not know who printed it.
+
+The lines of a chunk are one text of JSON: a list of BSON spends fourteen bytes on an empty line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from re_core import strict_json
+from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.paging import whole
+from re_core.model import OutputChunk, OutputLine
+
+#: chunks of one read; a chunk has at least one line, most have more
+_CHUNKS = 256
+
+
+class OutputPart:
+    """See ports.Output."""
+
+    _database: Database
+
+    def add_output(self, chunks: Sequence[OutputChunk]) -> None:
+        """See ports.Output."""
+        self._database.add(self._database.output, [_document(chunk) for chunk in chunks])
+
+    def has_output(self, id: str) -> bool:
+        """See ports.Output."""
+        with self._database.told():
+            return self._database.output.find_one({"_id": id}, {"_id": 1}) is not None
+
+    def last_line(self, deployment: str) -> int:
+        """See ports.Output."""
+        with self._database.told():
+            found = self._database.output.find({"deployment": deployment}, {"last": 1}).sort("last", -1).limit(1)
+            return max((int(one["last"]) for one in found), default=0)
+
+    def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
+        """See ports.Output."""
+        lines: list[OutputLine] = []
+        position = whole(after)
+        while len(lines) < limit:
+            chunks = self._chunks(deployment, position, step)
+            for document, numbered in self._database.readable("output", chunks, _lines):
+                lines += [line for line in numbered if line.number > position]
+                position = max(position, int(document["last"]))
+            if len(chunks) < _CHUNKS:
+                break
+        return lines[:limit]
+
+    def _chunks(self, deployment: str, after: int, step: int | None) -> list[Document]:
+        query: Document = {"deployment": deployment, "last": {"$gt": after}}
+        if step is not None:
+            query["step"] = whole(step)
+        with self._database.told():
+            return list(self._database.output.find(query).sort("last", 1).limit(_CHUNKS).batch_size(_CHUNKS + 1))
+
+
+def _document(chunk: OutputChunk) -> Document:
+    return {
+        "_id": chunk.id,
+        "deployment": chunk.deployment,
+        "first": chunk.first,
+        "last": chunk.first + len(chunk.lines) - 1,
+        "step": chunk.step,
+        "at": chunk.at,
+        "lines": strict_json.dumps(chunk.lines),
+    }
+
+
+def _lines(document: Document) -> list[OutputLine]:
+    step = None if document["step"] is None else int(document["step"])
+    first, at, last = int(document["first"]), int(document["at"]), int(document["last"])
+    lines = [OutputLine(number, step, at, text) for number, text in enumerate(json.loads(document["lines"]), first)]
+    if last != first + len(lines) - 1:
+        raise ValueError("its numbers and its lines differ")
+    return lines

@@ -1,0 +1,137 @@
+"""Playbooks: every revision is a document, a deletion is a revision too. Must not know what is in one.
+
+The key `<id>:<revision, six digits>` decides between two who save, and between one who saves and one who deletes. The
+playbook's own keys stand at the top, as in 2014, and ours under `re`; one that BSON cannot hold exactly is kept as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from re_core import strict_json
+from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.parts import AFTER_COLON
+from re_core.adapters.paging import whole
+from re_core.model import StoredPlaybook
+
+#: the name under which everything stands that is not the playbook's
+_OURS = "re"
+
+#: numbers that come back as the same kind of number
+_INT = 2**31
+
+
+class PlaybooksPart:
+    """See ports.Playbooks."""
+
+    _database: Database
+
+    def playbook(self, id: str, revision: int | None = None) -> StoredPlaybook | None:
+        """See ports.Playbooks."""
+        if revision is None:
+            newest = next(iter(self._revisions(_all_of(id), 1)), None)
+        else:
+            newest = next(iter(self._revisions({"_id": _key(id, revision)}, 1)), None)
+        return newest[1] if newest is not None and not newest[0] else None
+
+    def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
+        """See ports.Playbooks. Keys of all revisions first, then the newest revisions themselves."""
+        with self._database.told():
+            keys = [one["_id"] for one in self._database.playbooks.find({}, {"_id": 1}).sort("_id", 1)]
+        newest = {str(key).rpartition(":")[0]: key for key in keys}
+        found = [
+            playbook
+            for deleted, playbook in self._revisions({"_id": {"$in": list(newest.values())}})
+            if not deleted and group in (None, playbook.group) and name in (None, playbook.name)
+        ]
+        return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+
+    def revisions(self, id: str) -> list[StoredPlaybook]:
+        """See ports.Playbooks."""
+        return [playbook for deleted, playbook in self._revisions(_all_of(id)) if not deleted]
+
+    def save_playbook(self, playbook: StoredPlaybook) -> bool:
+        """See ports.Playbooks."""
+        return not self._database.add(self._database.playbooks, [document_of(playbook)])
+
+    def delete_playbook(self, id: str, revision: int) -> bool:
+        """See ports.Playbooks."""
+        newest = next(iter(self._revisions(_all_of(id), 1)), None)
+        if newest is None or newest[0] or newest[1].revision != revision:
+            return False
+        return not self._database.add(self._database.playbooks, [document_of(newest[1], deleted=True)])
+
+    def _revisions(self, query: Document, limit: int = 0) -> Iterable[tuple[bool, StoredPlaybook]]:
+        with self._database.told():
+            documents = list(self._database.playbooks.find(query).sort("_id", -1).limit(limit))
+        return [row for _, row in self._database.readable("playbooks", documents, playbook_of)]
+
+
+def document_of(playbook: StoredPlaybook, deleted: bool = False) -> Document:
+    """The stored form of this revision, or of its deletion."""
+    revision = playbook.revision + deleted
+    ours: Document = {
+        "id": playbook.id,
+        "revision": revision,
+        "group": playbook.group,
+        "name": playbook.name,
+        "created": playbook.created,
+        "updated": playbook.updated,
+        "user": playbook.user,
+    }
+    document: Document = {"_id": _key(playbook.id, revision), _OURS: ours}
+    if deleted:
+        ours["deleted"] = True
+    elif not {"_id", _OURS} & playbook.document.keys() and _exact(playbook.document):
+        document.update(playbook.document)
+    else:
+        ours["json"] = strict_json.dumps(playbook.document)
+    return document
+
+
+def playbook_of(document: Document) -> tuple[bool, StoredPlaybook]:
+    """Whether this deletes it, and the revision. Raises KeyError, TypeError or ValueError for what is none."""
+    ours = document[_OURS]
+    deleted = bool(ours.get("deleted"))
+    if "json" in ours:
+        content = json.loads(ours["json"])
+    else:
+        content = {name: value for name, value in document.items() if name not in ("_id", _OURS)}
+    playbook = StoredPlaybook(
+        ours["id"],
+        ours["group"],
+        ours["name"],
+        int(ours["revision"]),
+        content,
+        int(ours["created"]),
+        int(ours["updated"]),
+        ours["user"],
+    )
+    return deleted, playbook
+
+
+def _exact(value: Any) -> bool:
+    """Whether every MongoDB keeps it as it is, and hands it back so."""
+    if isinstance(value, Mapping):
+        return all(_plain(name) and _exact(item) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_exact, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -_INT <= value < _INT
+    if isinstance(value, str):
+        return "\0" not in value and (value.isascii() or value.encode(errors="ignore").decode() == value)
+    return value is None or isinstance(value, (bool, float))
+
+
+def _plain(name: object) -> bool:
+    return isinstance(name, str) and bool(name) and not name.startswith("$") and "." not in name and _exact(name)
+
+
+def _key(id: str, revision: int) -> str:
+    return f"{id}:{whole(revision):06d}"
+
+
+def _all_of(id: str) -> Document:
+    return {"_id": {"$gte": f"{id}:", "$lt": id + AFTER_COLON}, f"{_OURS}.id": id}

@@ -1,0 +1,53 @@
+"""Which workers live. Must not know how they say so."""
+
+from __future__ import annotations
+
+import json
+
+from pymongo.errors import DuplicateKeyError
+
+from re_core import strict_json
+from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.paging import whole
+from re_core.model import WorkerRecord
+
+
+class RegistryPart:
+    """See ports.Registry."""
+
+    _database: Database
+
+    def register(self, worker: WorkerRecord) -> None:
+        """See ports.Registry."""
+        with self._database.told():
+            try:
+                self._database.workers.replace_one({"_id": worker.id}, _document(worker), upsert=True)
+            except DuplicateKeyError:  # another core inserted it between the server's look and its insert
+                self._database.workers.replace_one({"_id": worker.id}, _document(worker), upsert=True)
+
+    def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
+        """See ports.Registry."""
+        with self._database.told():
+            found = list(self._database.workers.find({"seen": {"$gte": whole(seen_since)}}).sort("_id", 1))
+        return [worker for _, worker in self._database.readable("workers", found, worker_of)]
+
+    def forget_workers(self, seen_before: int) -> None:
+        """See ports.Registry."""
+        with self._database.told():
+            self._database.workers.delete_many({"seen": {"$lt": whole(seen_before)}})
+
+
+def worker_of(document: Document) -> WorkerRecord:
+    """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
+    offers, running = json.loads(document["offers"]), json.loads(document["running"])
+    return WorkerRecord(document["_id"], int(document["slots"]), offers, tuple(running), int(document["seen"]))
+
+
+def _document(worker: WorkerRecord) -> Document:
+    return {
+        "_id": worker.id,
+        "slots": worker.slots,
+        "offers": strict_json.dumps(worker.offers),
+        "running": strict_json.dumps(worker.running),
+        "seen": worker.seen,
+    }

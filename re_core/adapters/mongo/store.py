@@ -1,0 +1,52 @@
+"""The store as one object, made of one part per concern. Must not know any collection."""
+
+from __future__ import annotations
+
+from re_core.adapters.mongo.database import Database
+from re_core.adapters.mongo.dead_letters import DeadLettersPart
+from re_core.adapters.mongo.journal import JournalPart
+from re_core.adapters.mongo.layout import prepare
+from re_core.adapters.mongo.locks import LocksPart
+from re_core.adapters.mongo.output import OutputPart
+from re_core.adapters.mongo.playbooks import PlaybooksPart
+from re_core.adapters.mongo.registry import RegistryPart
+from re_core.adapters.mongo.requests import RequestsPart
+from re_core.adapters.mongo.self_check import check_server
+from re_core.adapters.mongo.tokens import TokensPart
+from re_core.adapters.mongo.views import ViewsPart
+
+
+class MongoStore(
+    JournalPart,
+    ViewsPart,
+    RequestsPart,
+    LocksPart,
+    PlaybooksPart,
+    OutputPart,
+    RegistryPart,
+    DeadLettersPart,
+    TokensPart,
+):
+    """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, check the server, and make the database one of the newest layout.
+
+        Raises BadSettings for a URL that is none, StoreUnavailable where no server answers within 5 s (try again: the
+        processes may be started in any order), StoreRefused where somebody must act.
+        """
+        self._database = Database(url)
+        try:
+            prepare(self._database)
+            check_server(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def ping(self) -> None:
+        """See ports.Store."""
+        self._database.ping()
+
+    def close(self) -> None:
+        """See ports.Store."""
+        self._database.close()

@@ -1,0 +1,50 @@
+"""Who may come in. Must not know the secrets."""
+
+from __future__ import annotations
+
+from pymongo.errors import DuplicateKeyError
+
+from re_core.adapters.mongo.database import Database, Document
+from re_core.model import Token
+
+
+class TokensPart:
+    """See ports.Tokens."""
+
+    _database: Database
+
+    def add_token(self, token: Token) -> None:
+        """See ports.Tokens."""
+        groups = None if token.groups is None else list(token.groups)
+        document = {"_id": token.digest, **token._asdict(), "groups": groups}
+        del document["digest"]
+        with self._database.told():
+            try:
+                self._database.tokens.replace_one({"_id": token.digest}, document, upsert=True)
+            except DuplicateKeyError:  # somebody inserted it between the server's look and its insert
+                self._database.tokens.replace_one({"_id": token.digest}, document, upsert=True)
+
+    def token(self, digest: str) -> Token | None:
+        """See ports.Tokens."""
+        with self._database.told():
+            found = self._database.tokens.find({"_id": digest}).limit(1)
+            return next((token for _, token in self._database.readable("tokens", list(found), token_of)), None)
+
+    def tokens(self) -> list[Token]:
+        """See ports.Tokens."""
+        with self._database.told():
+            found = list(self._database.tokens.find().sort([("created", 1), ("_id", 1)]))
+        return [token for _, token in self._database.readable("tokens", found, token_of)]
+
+    def revoke_token(self, digest: str) -> bool:
+        """See ports.Tokens."""
+        with self._database.told():
+            return self._database.tokens.delete_one({"_id": digest}).deleted_count == 1
+
+
+def token_of(document: Document) -> Token:
+    """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours: nobody comes in by it."""
+    groups, user, admin = document["groups"], document["user"], document["admin"]
+    if not isinstance(user, str) or not isinstance(admin, bool) or not isinstance(groups, list | None):
+        raise TypeError("no token")
+    return Token(document["_id"], user, None if groups is None else tuple(groups), admin, int(document["created"]))

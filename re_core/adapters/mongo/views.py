@@ -1,0 +1,112 @@
+"""The list of deployments. Must not know the journal.
+
+A row is replaced only by one of the same or a later entry: the update names the entry that it may replace, and where a
+newer row stands, the upsert finds no row to update, tries to insert one, and is told that the key is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.failures import duplicates
+from re_core.adapters.paging import cursor_of, read_cursor, whole
+from re_core.model import DeploymentStatus, View
+from re_core.ports import Page, ViewFilter
+
+#: what changes in a deployment's life; an update touches no other index
+_CHANGING = frozenset({"status", "ended", "done", "total", "step", "reason", "due", "entry"})
+
+_NUMBERS = ("created", "ended", "done", "total", "due", "entry")
+
+
+class ViewsPart:
+    """See ports.Views."""
+
+    _database: Database
+
+    def write_views(self, views: Sequence[View]) -> None:
+        """See ports.Views. One round trip."""
+        newest: dict[str, View] = {}
+        for view in views:
+            if view.id not in newest or view.entry >= newest[view.id].entry:
+                newest[view.id] = view
+        if not newest:
+            return
+        updates = [_update(view) for view in newest.values()]
+        with self._database.told():
+            try:
+                self._database.views.bulk_write(updates, ordered=False)
+            except BulkWriteError as error:
+                if duplicates(error) is None:
+                    raise
+
+    def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
+        """See ports.Views. Rows that are not ours are left out."""
+        query = _query(wanted)
+        if cursor:
+            created, id = read_cursor(cursor)
+            query["$or"] = [{"created": {"$lt": created}}, {"created": created, "_id": {"$lt": id}}]
+        if wanted.groups == () or limit <= 0:
+            return Page([], None)
+        with self._database.told():
+            found = self._database.views.find(query).sort([("created", -1), ("_id", -1)])
+            documents = list(found.limit(min(whole(limit), 2**31 - 2) + 1))
+        rows = [row for _, row in self._database.readable("views", documents[:limit], view_of)]
+        more = len(documents) > limit
+        return Page(rows, cursor_of(rows[-1].created, rows[-1].id) if more and rows else None)
+
+    def active(self) -> list[str]:
+        """See ports.Views."""
+        with self._database.told():
+            found = self._database.views.find({"ended": None}, {"_id": 1}).sort([("created", 1), ("_id", 1)])
+            return [one["_id"] for one in found]
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """See ports.Views."""
+        with self._database.told():
+            found = self._database.views.find({"due": {"$lte": whole(now)}}, {"_id": 1})
+            return [one["_id"] for one in found.sort([("due", 1), ("_id", 1)]).limit(limit)]
+
+
+def document_of(view: View) -> Document:
+    """The stored form of a row."""
+    id, *values = view
+    return {"_id": id, **dict(zip(View._fields[1:], values, strict=True)), "status": str(view.status)}
+
+
+def view_of(document: Document) -> View:
+    """The row. Raises KeyError, TypeError or ValueError for a document that is none."""
+    fields = {name: document["_id" if name == "id" else name] for name in View._fields}
+    for name in _NUMBERS:
+        fields[name] = None if fields[name] is None else int(fields[name])
+    return View(**{**fields, "status": DeploymentStatus(fields["status"])})
+
+
+def _update(view: View) -> UpdateOne:
+    document = document_of(view)
+    id = document.pop("_id")
+    changing = {name: value for name, value in document.items() if name in _CHANGING}
+    lasting = {name: value for name, value in document.items() if name not in _CHANGING}
+    return UpdateOne(
+        {"_id": id, "entry": {"$lte": view.entry}}, {"$set": changing, "$setOnInsert": lasting}, upsert=True
+    )
+
+
+def _query(wanted: ViewFilter) -> dict[str, Any]:
+    query: dict[str, Any] = {}
+    if wanted.groups is not None:
+        query["group"] = {"$in": list(wanted.groups)}
+    if wanted.playbook_id:
+        query["playbook_id"] = wanted.playbook_id
+    if wanted.statuses:
+        query["status"] = {"$in": [str(status) for status in wanted.statuses]}
+    if wanted.user:
+        query["user"] = wanted.user
+    if wanted.since:
+        query["created"] = {"$gte": whole(wanted.since)}
+    return query
