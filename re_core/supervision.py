@@ -30,6 +30,8 @@ class Herald:
         self.watchdog = int(interval) / 1e6 if interval.isascii() and interval.isdigit() and int(interval) else None
         self._file = ready_file
         self._is_ready = False
+        if ready_file is not None and not ready_file.parent.is_dir():
+            raise OperatorError(f"--ready-file: there is no directory {ready_file.parent}")
         self._forget()
 
     def ready(self) -> None:
