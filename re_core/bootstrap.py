@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from importlib import import_module
 
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.plan import Around
@@ -28,6 +29,23 @@ WAIT = 1.0
 SWEEP = 0.5
 
 _log = logging.getLogger(__name__)
+
+
+#: scheme of a URL -> the module that holds its adapter
+ADAPTERS = {
+    "amqp": "re_core.adapters.amqp",
+    "amqps": "re_core.adapters.amqp",
+    "mongodb": "re_core.adapters.mongo",
+    "mongodb+srv": "re_core.adapters.mongo",
+}
+
+
+def load_adapters(settings: Settings) -> None:
+    """Import what `open_store` and `open_bus` will need, for a process that forks before it opens them."""
+    for url in (settings.bus_url, settings.store_url):
+        module = ADAPTERS.get(url.partition(":")[0])
+        if module is not None:
+            import_module(module)
 
 
 def open_store(settings: Settings) -> Store:

@@ -7,6 +7,7 @@ both can be reached.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -119,11 +120,17 @@ class Server(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._opening = Opening(settings)
         super().__init__()
 
     def run(self) -> None:
         """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
         try_address(*self._settings.http_address)
+        # what is loaded and made before the fork is in memory once, as long as nobody writes to it, not even the
+        # collector of garbage
+        bootstrap.load_adapters(self._settings)
+        gc.collect()
+        gc.freeze()
         HeraldingMaster(self).run()
 
     def load_config(self) -> None:
@@ -143,9 +150,8 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         """In a worker: an application that answers, and will do more once bus and store are there."""
-        opening = Opening(self._settings)
-        opening.begin()
-        return opening.app
+        self._opening.begin()
+        return self._opening.app
 
 
 class HeraldingMaster(Master):

@@ -32,7 +32,10 @@ class Member:
         family: bool = False,
         ready_file: Path | None = None,
     ) -> None:
-        """`ready_file` may be there from a life that was killed. `family`: what is done to it is done to its children too (gunicorn's workers, but not the programs of steps)."""
+        """`ready_file` may be there from a life that was killed.
+
+        `family`: what is done to it is done to its children too (gunicorn's workers, but not the programs of steps).
+        """
         self.name, self.argv, self.environ = name, list(argv), dict(environ)
         self.log = directory / f"{name}.log"
         self.process: subprocess.Popen[bytes] | None = None
