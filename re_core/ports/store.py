@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -239,7 +239,62 @@ class Tokens(Protocol):
         ...
 
 
-class Store(Journal, Views, Requests, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Protocol):
+class Ids(NamedTuple):
+    """Some ids, and where to go on; None at the end."""
+
+    ids: list[str]
+    next: str | None
+
+
+class Survey(NamedTuple):
+    """What there is in the store."""
+
+    #: which kind of store, for people
+    kind: str
+    layout: int
+    #: what is counted -> how many there are, about
+    counts: Mapping[str, int]
+    #: what is wrong, and what to do about it
+    problems: tuple[str, ...]
+
+
+class Maintenance(Protocol):
+    """For those who look after the store. None of it is on the way of a deployment."""
+
+    def journals(self, limit: int, cursor: str = "") -> Ids:
+        """Up to `limit` ids of deployments that have entries, each at least once, in the order of the store."""
+        ...
+
+    def rows(self, ids: Sequence[str]) -> list[View]:
+        """Their rows of the list, those that are there, in any order."""
+        ...
+
+    def drop_views(self, ids: Sequence[str]) -> None:
+        """Drop their rows of the list; the journals stay."""
+        ...
+
+    def ended(self, before: int, limit: int) -> list[str]:
+        """Ids of deployments whose row says that they ended before that time, the oldest first."""
+        ...
+
+    def forget(self, deployments: Sequence[str]) -> None:
+        """Delete all that is kept of them: output, idempotency keys, locks, journal, and at last the row of the list.
+
+        Where a store has no transaction for it, the first entry goes before the others, so that what is left of a
+        journal when it is cut off reads as damaged and never as a deployment under way; calling it again goes on.
+        """
+        ...
+
+    def old_dead_letters(self, before: int, limit: int) -> list[str]:
+        """Ids of those that were buried before that time, the oldest first."""
+        ...
+
+    def survey(self) -> Survey:
+        """Look at all that is not a journal: layout, numbers, documents that are not ours, damage."""
+        ...
+
+
+class Store(Journal, Views, Requests, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Maintenance, Protocol):
     """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
 
     def ping(self) -> None:

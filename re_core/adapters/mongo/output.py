@@ -43,7 +43,7 @@ class OutputPart:
         position = whole(after)
         while len(lines) < limit:
             chunks = self._chunks(deployment, position, step)
-            for document, numbered in self._database.readable("output", chunks, _lines):
+            for document, numbered in self._database.readable("output", chunks, lines_of):
                 lines += [line for line in numbered if line.number > position]
                 position = max(position, int(document["last"]))
             if len(chunks) < _CHUNKS:
@@ -70,7 +70,8 @@ def _document(chunk: OutputChunk) -> Document:
     }
 
 
-def _lines(document: Document) -> list[OutputLine]:
+def lines_of(document: Document) -> list[OutputLine]:
+    """Its lines. Raises KeyError, TypeError or ValueError for a document that is none of ours."""
     step = None if document["step"] is None else int(document["step"])
     first, at, last = int(document["first"]), int(document["at"]), int(document["last"])
     lines = [OutputLine(number, step, at, text) for number, text in enumerate(json.loads(document["lines"]), first)]

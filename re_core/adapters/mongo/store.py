@@ -7,6 +7,7 @@ from re_core.adapters.mongo.dead_letters import DeadLettersPart
 from re_core.adapters.mongo.journal import JournalPart
 from re_core.adapters.mongo.layout import prepare
 from re_core.adapters.mongo.locks import LocksPart
+from re_core.adapters.mongo.maintenance import MaintenancePart
 from re_core.adapters.mongo.output import OutputPart
 from re_core.adapters.mongo.playbooks import PlaybooksPart
 from re_core.adapters.mongo.registry import RegistryPart
@@ -26,6 +27,7 @@ class MongoStore(
     RegistryPart,
     DeadLettersPart,
     TokensPart,
+    MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""
 

@@ -10,6 +10,7 @@ from re_core.adapters.sqlite.dead_letters import DeadLettersPart
 from re_core.adapters.sqlite.journal import JournalPart
 from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
+from re_core.adapters.sqlite.maintenance import MaintenancePart
 from re_core.adapters.sqlite.output import OutputPart
 from re_core.adapters.sqlite.playbooks import PlaybooksPart
 from re_core.adapters.sqlite.registry import RegistryPart
@@ -32,6 +33,7 @@ class SqliteStore(
     RegistryPart,
     DeadLettersPart,
     TokensPart,
+    MaintenancePart,
     MailboxPart,
 ):
     """See ports.Store and ports.Mailbox. Thread-safe. Not fork-safe: open it in the process that uses it."""

@@ -11,8 +11,8 @@ from re_core.adapters.sqlite.database import Database, insert
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
-_COLUMNS = ", ".join(f'"{name}"' for name in View._fields)
-_INTO = f"INSERT INTO views ({_COLUMNS})"
+COLUMNS = ", ".join(f'"{name}"' for name in View._fields)
+_INTO = f"INSERT INTO views ({COLUMNS})"
 
 #: what changes in a deployment's life; only the indexes that name one of these are touched by an update
 _CHANGING = ("status", "ended", "done", "total", "step", "reason", "due", "entry")
@@ -41,9 +41,9 @@ class ViewsPart:
         found: list[View] = []
         for column, value in _drivers(wanted):
             where = " AND ".join([f'"{column}" = ?', *conditions] if column else conditions) or "1"
-            query = f"SELECT {_COLUMNS} FROM views WHERE {where} ORDER BY created DESC, id DESC LIMIT ?"
+            query = f"SELECT {COLUMNS} FROM views WHERE {where} ORDER BY created DESC, id DESC LIMIT ?"
             values = [value, *parameters] if column else parameters
-            found += map(_view, self._database.rows(query, (*values, whole(limit + 1))))
+            found += map(view_of_row, self._database.rows(query, (*values, whole(limit + 1))))
         found.sort(key=lambda view: (view.created, view.id), reverse=True)
         rows = found[:limit]
         return Page(rows, cursor_of(rows[-1].created, rows[-1].id) if rows and len(found) > limit else None)
@@ -100,6 +100,6 @@ def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
     return conditions, parameters
 
 
-def _view(row: Sequence[Any]) -> View:
+def view_of_row(row: Sequence[Any]) -> View:
     view = View._make(row)
     return view._replace(status=DeploymentStatus(view.status))

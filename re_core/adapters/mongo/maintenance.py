@@ -1,0 +1,122 @@
+"""For those who look after the store. Must not know what a journal or a row says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from re_core.adapters.mongo import parts
+from re_core.adapters.mongo.database import Database, Document, attempted, foreign
+from re_core.adapters.mongo.dead_letters import letter_of
+from re_core.adapters.mongo.journal import split
+from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
+from re_core.adapters.mongo.output import lines_of
+from re_core.adapters.mongo.playbooks import playbook_of
+from re_core.adapters.mongo.registry import worker_of
+from re_core.adapters.mongo.tokens import token_of
+from re_core.adapters.mongo.views import view_of
+from re_core.adapters.paging import whole
+from re_core.model import View
+from re_core.ports import Claim, Hold, Ids, Survey
+from re_core.records import entry_id
+
+#: collection -> how its documents are read. Entries are not here, whoever reads the journals reads them.
+_READERS: Mapping[str, Callable[[Document], Any]] = {
+    "views": view_of,
+    "requests": lambda document: Claim(document["_id"], document["deployment"], document["digest"]),
+    "holds": lambda document: Hold(document["_id"], document["deployment"], int(document["at"])),
+    "playbooks": playbook_of,
+    "output": lines_of,
+    "workers": worker_of,
+    "dead_letters": letter_of,
+    "tokens": token_of,
+}
+
+#: documents of one collection that a survey names
+_NAMED = 20
+
+#: keys that one answer of the server holds
+_KEYS = 10_000
+
+
+class MaintenancePart:
+    """See ports.Maintenance."""
+
+    _database: Database
+
+    def journals(self, limit: int, cursor: str = "") -> Ids:
+        """See ports.Maintenance. The cursor is a key; keys that are none of ours are passed over, `survey` tells them."""
+        found: dict[str, None] = {}
+        query = {"_id": {"$gt": cursor}} if cursor else {}
+        with self._database.told():
+            for document in self._database.journal.find(query, {"_id": 1}).sort("_id", 1).batch_size(_KEYS):
+                deployment = _deployment_of(document)
+                if deployment is None:
+                    continue
+                if len(found) == limit and deployment not in found:
+                    return Ids(list(found), cursor)
+                found[deployment] = None
+                cursor = document["_id"]
+        return Ids(list(found), None)
+
+    def rows(self, ids: Sequence[str]) -> list[View]:
+        """See ports.Maintenance."""
+        with self._database.told():
+            documents = list(self._database.views.find({"_id": {"$in": list(ids)}}))
+        return [row for _, row in self._database.readable("views", documents, view_of)]
+
+    def drop_views(self, ids: Sequence[str]) -> None:
+        """See ports.Maintenance."""
+        with self._database.told():
+            self._database.views.delete_many({"_id": {"$in": list(ids)}})
+
+    def ended(self, before: int, limit: int) -> list[str]:
+        """See ports.Maintenance."""
+        with self._database.told():
+            found = self._database.views.find({"ended": {"$lt": whole(before)}}, {"_id": 1})
+            return [one["_id"] for one in found.sort([("ended", 1), ("created", 1), ("_id", 1)]).limit(limit)]
+
+    def forget(self, deployments: Sequence[str]) -> None:
+        """See ports.Maintenance."""
+        database, ids = self._database, list(deployments)
+        with database.told():
+            for collection in (database.output, database.requests, database.holds):
+                collection.delete_many({"deployment": {"$in": ids}})
+            database.journal.delete_many({"_id": {"$in": [entry_id(id, 1) for id in ids]}})
+            for id in ids:
+                self._forget_entries(id)
+        self.drop_views(ids)
+
+    def old_dead_letters(self, before: int, limit: int) -> list[str]:
+        """See ports.Maintenance."""
+        with self._database.told():
+            found = self._database.dead_letters.find({"at": {"$lt": whole(before)}}, {"_id": 1})
+            return [one["_id"] for one in found.sort([("at", 1), ("_id", 1)]).limit(limit)]
+
+    def survey(self) -> Survey:
+        """See ports.Maintenance. Reads every document but the entries, of which it reads the keys."""
+        database = self._database
+        with database.told():
+            counts = {name: database.raw[name].estimated_document_count() for name in COLLECTIONS}
+            problems = index_problems(database)
+            for name, read in _READERS.items():
+                strays = (one for one in database.raw[name].find() if attempted(one, read) is None)
+                problems += [f"{foreign(name, one)}; remove it" for one, _ in zip(strays, range(_NAMED), strict=False)]
+            keys = database.journal.find({}, {"_id": 1}).batch_size(_KEYS)
+            strays = (one for one in keys if _deployment_of(one) is None)
+            problems += [f"{foreign('journal', one)}; remove it" for one, _ in zip(strays, range(_NAMED), strict=False)]
+        return Survey(f"MongoDB {database.where}", examine(database), counts, tuple(problems))
+
+    def _forget_entries(self, id: str) -> None:
+        """All entries of it and their parts: a range of keys, but for those of a deployment whose id goes on with a ':'."""
+        keys_of = {"_id": {"$gte": f"{id}:", "$lt": id + parts.AFTER_COLON}}
+        for collection, words in ((self._database.parts, 3), (self._database.journal, 1)):
+            keys = [one["_id"] for one in collection.find(keys_of, {"_id": 1}).batch_size(_KEYS)]
+            mine = [key for key in keys if key.rsplit(":", words)[0] == id]
+            for start in range(0, len(mine), _KEYS):
+                collection.delete_many({"_id": {"$in": mine[start : start + _KEYS]}})
+
+
+def _deployment_of(document: Document) -> str | None:
+    pair = attempted(document, lambda one: split(one["_id"]))
+    return None if pair is None else pair[0]
