@@ -10,11 +10,13 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.services.signals import last_signal
 from tests.services.unavailable import Unavailable
 
 #: The Debian suite of the tree: the first with all the servers that the tests want.
@@ -45,6 +47,11 @@ class ServiceRoot:
         self._cache = cache
         self._tree = cache / f"service-root-{SUITE}"
 
+    @property
+    def tree(self) -> Path:
+        """Where it is on this machine."""
+        return self._tree
+
     @staticmethod
     def refusal() -> str | None:
         """Why there can be no service root on this machine, or None."""
@@ -62,21 +69,30 @@ class ServiceRoot:
         Raises Unavailable with the failing command's last words.
         """
         self._cache.mkdir(parents=True, exist_ok=True)
-        with _locked(self._cache / "service-root.lock"):
+        with self.locked("service-root"):
             if not self._tree.exists():
                 self._build()
             missing = sorted(set(packages) - set(self._installed()))
             if missing:
                 self._install(missing)
 
-    def argv(self, command: Sequence[str], data: Path, user: str) -> list[str]:
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Keep other processes from building the same thing meanwhile."""
+        with (self._cache / f"{what}.lock").open("w") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            yield
+
+    def argv(
+        self, command: Sequence[str], data: Path, user: str, ends_by: signal.Signals = signal.SIGTERM
+    ) -> list[str]:
         """The command line that runs `command` inside the tree as `user`, with `data` mounted at DATA_INSIDE.
 
         Every program on the way replaces itself by the next, so the pid started is the server's. The server gets
-        SIGTERM when its parent dies, so that a killed test run leaves nothing behind.
+        the signal that ends it when its parent dies, so that a killed test run leaves nothing behind.
         """
-        inside = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--pdeathsig", "TERM"]
-        return [*self._enter(str(data)), *inside, "--", *command]
+        inside = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *last_signal(ends_by)]
+        return [*self._enter(str(data)), *inside, *command]
 
     def _enter(self, data: str = "") -> list[str]:
         return [*_NAMESPACE, "sh", "-c", _INSIDE, "sh", str(self._tree), data]
@@ -84,10 +100,10 @@ class ServiceRoot:
     def _build(self) -> None:
         if not shutil.which("debootstrap"):
             _refresh_lists()
-            _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
+            run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
         unfinished = self._tree.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        _run([*_NAMESPACE, "debootstrap", "--variant=minbase", SUITE, str(unfinished), _mirror(), str(SCRIPT)])
+        run([*_NAMESPACE, "debootstrap", "--variant=minbase", SUITE, str(unfinished), _mirror(), str(SCRIPT)])
         policy = unfinished / "usr/sbin/policy-rc.d"
         # A package that brings a server must not start it: exit 101 is "forbidden" in Debian's policy-rc.d interface.
         policy.write_text("#!/bin/sh\nexit 101\n")
@@ -99,8 +115,8 @@ class ServiceRoot:
         shutil.copyfile("/etc/resolv.conf", self._tree / "etc/resolv.conf")
         apt = [*self._enter(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
         # A mirror that stands still for weeks serves tests as well; its signature is checked all the same.
-        _run([*apt, "-o", "Acquire::Check-Valid-Until=false", "update", "-qq"])
-        _run([*apt, "install", "-y", "-qq", "--no-install-recommends", *packages])
+        run([*apt, "-o", "Acquire::Check-Valid-Until=false", "update", "-qq"])
+        run([*apt, "install", "-y", "-qq", "--no-install-recommends", *packages])
         self._record().write_text(json.dumps(sorted({*self._installed(), *packages})))
 
     def _installed(self) -> list[str]:
@@ -136,19 +152,13 @@ def _refresh_lists() -> None:
 
 def _debian_archives() -> list[str]:
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
-    return _run(asked).split()
+    return run(asked).split()
 
 
-def _run(argv: Sequence[str]) -> str:
+def run(argv: Sequence[str]) -> str:
+    """What a command prints. Raises Unavailable with its last words when it fails."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip())[-500:]
         raise Unavailable(f"{' '.join(argv[:6])} … ended with {done.returncode}: {words}")
     return done.stdout
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as holder:
-        fcntl.flock(holder, fcntl.LOCK_EX)
-        yield
