@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from tests.services.places import Place, Recipe
+from tests.services.recipe import Place, Recipe
 from tests.services.server import LOOPBACK, Server, free_ports
 
 RECIPE = Recipe(name="ngircd", variable="RE_TEST_IRC_URL", program="ngircd", packages=("ngircd",), user="irc")

@@ -7,49 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
-from tests.services.service_root import DATA_INSIDE, SUITE, ServiceRoot
+from tests.services.containers import InContainer, answering_engines
+from tests.services.recipe import Place, Recipe
+from tests.services.service_root import DATA_INSIDE, ServiceRoot
+from tests.services.signals import dying_with_parent, to_the_tree
 from tests.services.unavailable import Unavailable
-
-#: Container engines in the order they are asked; the first that answers is used.
-ENGINES = ("docker", "podman")
-#: Seconds an engine may take to say that it is there.
-ENGINE_TIMEOUT = 10
-
-
-class Recipe(NamedTuple):
-    """What a server is called wherever it may be found."""
-
-    #: The service's name: that of its fixture and of its marker.
-    name: str
-    #: Environment variable with the URL of a server to use as it is.
-    variable: str
-    #: Program to look for on the PATH.
-    program: str
-    #: Debian packages that bring it, for a container and for the service root.
-    packages: tuple[str, ...]
-    #: User that runs it in a container or in the service root.
-    user: str
-
-
-class Place(Protocol):
-    """Where a server's program is, and how to start it there."""
-
-    def prepare(self, recipe: Recipe) -> None:
-        """Have the program there. May take minutes the first time. Raises Unavailable."""
-        ...
-
-    def seen(self, data: Path) -> str:
-        """The data directory as the server sees it."""
-        ...
-
-    def argv(self, recipe: Recipe, command: Sequence[str], data: Path) -> list[str]:
-        """The command line that runs `command` there; ends with the process that it starts."""
-        ...
 
 
 class OnPath:
@@ -64,39 +31,11 @@ class OnPath:
 
     def argv(self, recipe: Recipe, command: Sequence[str], data: Path) -> list[str]:
         """The command itself."""
-        return list(command)
+        return dying_with_parent(command, recipe.ends_by)
 
-
-class InContainer:
-    """A container of `engine` on the host's network, from an image with the recipe's packages."""
-
-    def __init__(self, engine: str) -> None:
-        self._engine = engine
-
-    def prepare(self, recipe: Recipe) -> None:
-        """Build the image; the engine's own cache makes a repetition quick."""
-        packages = " ".join(recipe.packages)
-        image = (
-            f"FROM debian:{SUITE}-slim\n"
-            f"RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends {packages}\n"
-        )
-        build = [self._engine, "build", "--tag", self._tag(recipe), "-"]
-        done = subprocess.run(build, input=image, capture_output=True, text=True)
-        if done.returncode:
-            raise Unavailable(f"{self._engine} build ended with {done.returncode}: {done.stderr[-500:]}")
-
-    def seen(self, data: Path) -> str:
-        """Where the directory is mounted."""
-        return DATA_INSIDE
-
-    def argv(self, recipe: Recipe, command: Sequence[str], data: Path) -> list[str]:
-        """`run` in the foreground: it hands SIGTERM on, and the container goes with it."""
-        options = ["--rm", "--init", "--network=host", f"--user={recipe.user}", f"--volume={data}:{DATA_INSIDE}"]
-        return [self._engine, "run", *options, self._tag(recipe), *command]
-
-    @staticmethod
-    def _tag(recipe: Recipe) -> str:
-        return f"release-engine-tests-{recipe.name}"
+    def deliver(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        """The process is the server."""
+        to_the_tree(process, number)
 
 
 class InServiceRoot:
@@ -106,8 +45,10 @@ class InServiceRoot:
         self._root = root
 
     def prepare(self, recipe: Recipe) -> None:
-        """Build the tree and install the packages, where that was not done before."""
+        """Build the tree and install what the recipe needs, where that was not done before."""
         self._root.ensure(recipe.packages)
+        if recipe.build is not None:
+            recipe.build(self._root)
 
     def seen(self, data: Path) -> str:
         """Where the directory is mounted."""
@@ -115,35 +56,36 @@ class InServiceRoot:
 
     def argv(self, recipe: Recipe, command: Sequence[str], data: Path) -> list[str]:
         """Through the tree's chroot."""
-        return self._root.argv(command, data, recipe.user)
+        return self._root.argv(command, data, recipe.user, recipe.ends_by)
+
+    def deliver(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        """The process became the server."""
+        to_the_tree(process, number)
 
 
 def choose(recipe: Recipe, cache: Path) -> Place:
     """The first place that can run the recipe's program, prepared. Raises Unavailable with what to install."""
-    place = _first(recipe, cache)
-    place.prepare(recipe)
-    return place
-
-
-def _first(recipe: Recipe, cache: Path) -> Place:
-    if shutil.which(recipe.program):
-        return OnPath()
-    for engine in ENGINES:
-        if shutil.which(engine) and _answers(engine):
-            return InContainer(engine)
-    refusal = ServiceRoot.refusal()
-    if refusal is None:
-        return InServiceRoot(ServiceRoot(cache))
+    reasons = []
+    for place in _places(recipe, cache):
+        try:
+            place.prepare(recipe)
+        except Unavailable as reason:
+            reasons.append(str(reason))
+            continue
+        return place
     raise Unavailable(
-        f"no {recipe.name}: install {recipe.program} or start a container engine, or set {recipe.variable} ({refusal})"
+        f"no {recipe.name}: install {recipe.program} or start a container engine, or set {recipe.variable} "
+        f"({'; '.join(reasons) or ServiceRoot.refusal()})"
     )
 
 
-def _answers(engine: str) -> bool:
-    try:
-        return subprocess.run([engine, "info"], capture_output=True, timeout=ENGINE_TIMEOUT).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+def _places(recipe: Recipe, cache: Path) -> Iterator[Place]:
+    if shutil.which(recipe.program):
+        yield OnPath()
+        return
+    yield from map(InContainer, answering_engines())
+    if ServiceRoot.refusal() is None:
+        yield InServiceRoot(ServiceRoot(cache))
 
 
 def cache_directory() -> Path:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.services import ngircd
-from tests.services.places import InContainer, OnPath, Recipe, cache_directory, choose
+from tests.services.containers import InContainer
+from tests.services.places import OnPath, cache_directory, choose
+from tests.services.recipe import Recipe
 from tests.services.unavailable import Unavailable
 
 RECIPE = Recipe("pigeon", "RE_TEST_PIGEON_URL", "pigeond", ("pigeon-server",), "pigeon")
@@ -47,6 +50,36 @@ def test_an_engine_that_answers_gets_an_image_with_the_packages(bin_folder: Path
     assert command[:2] == ["podman", "run"]
     assert f"--volume={tmp_path}:{place.seen(tmp_path)}" in command
     assert command[-1] == "pigeond"
+
+
+def test_a_published_image_is_fetched_instead(bin_folder: Path, tmp_path: Path) -> None:
+    _program(bin_folder, "docker", f'echo "$@" >> {tmp_path}/orders')
+    recipe = RECIPE._replace(image="pigeon:8", image_user="bird")
+    place = choose(recipe, tmp_path)
+    command = place.argv(recipe, ["pigeond"], tmp_path)
+    assert "--user=bird" in command
+    assert command[-2:] == ["pigeon:8", "pigeond"]
+    assert (tmp_path / "orders").read_text().splitlines()[-1] == "pull --quiet pigeon:8"
+
+
+def test_an_engine_that_cannot_fetch_the_image_is_passed_over(bin_folder: Path, tmp_path: Path) -> None:
+    _program(bin_folder, "docker", '[ "$1" = info ] && exit 0; echo "no network" >&2; exit 1')
+    _program(bin_folder, "podman", "exit 0")
+    command = choose(RECIPE, tmp_path).argv(RECIPE, ["pigeond"], tmp_path)
+    assert command[0] == "podman"
+
+
+def test_signals_reach_a_container_through_its_engine(bin_folder: Path, tmp_path: Path) -> None:
+    """SIGSTOP to the client of an engine would freeze the client alone."""
+    _program(bin_folder, "docker", f'echo "$@" >> {tmp_path}/orders')
+    place = choose(RECIPE, tmp_path)
+    process = subprocess.Popen(place.argv(RECIPE, ["pigeond"], tmp_path))
+    process.wait()
+    for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+        place.deliver(process, number)
+    orders = (tmp_path / "orders").read_text().splitlines()
+    name = next(word for word in orders[-4].split() if word.startswith("--name=")).removeprefix("--name=")
+    assert orders[-3:] == [f"pause {name}", f"unpause {name}", f"kill --signal=SIGKILL {name}"]
 
 
 def test_without_any_way_the_reason_says_what_to_install(bin_folder: Path, tmp_path: Path) -> None:
