@@ -1,59 +1,69 @@
-"""The pytest side of the services: one session fixture per server, the marker, skip on a laptop and failure in CI.
+"""The pytest side of the services: their fixtures, the marker, skip on a laptop and failure in CI.
 
 What a run needs is prepared right after collection, outside of every test's timeout; a run that selects no test with
-a service touches nothing. Under xdist every worker starts its own server.
+a service touches nothing. A costly server is started once per run and all xdist workers share it; a fixture that
+starts with `own_` has a server that no other test sees.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+from tests.services import mongodb as mongo
 from tests.services import ngircd as irc
-from tests.services.places import Place, Recipe, cache_directory, choose
+from tests.services import rabbitmq as rabbit
+from tests.services.broker import RabbitMQ
+from tests.services.catalogue import KINDS, Services
+from tests.services.documents import MongoDB
+from tests.services.places import cache_directory
+from tests.services.recipe import Place, Recipe
+from tests.services.shared import Asked, Keeper, Shared, workplace
 from tests.services.unavailable import Unavailable
 
-#: Every service that a test can ask for, by the name of its fixture.
-RECIPES = {recipe.name: recipe for recipe in (irc.RECIPE,)}
+#: Opens the name of a fixture whose server no other test sees.
+OWN = "own_"
+#: Where xdist hands its workers the address of the keeper.
+KEEPER = "release_engine_keeper"
 
 
-class Services:
-    """What has been found out about the services in this run: each place is looked for once."""
-
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
-        self._found: dict[str, Place | Unavailable] = {}
-
-    def place(self, recipe: Recipe) -> Place:
-        """Where the service runs, prepared. Raises Unavailable, the same one every time."""
-        if recipe.name not in self._found:
-            try:
-                self._found[recipe.name] = choose(recipe, self.cache)
-            except Unavailable as reason:
-                self._found[recipe.name] = reason
-        found = self._found[recipe.name]
-        if isinstance(found, Unavailable):
-            raise found
-        return found
-
-
+S = TypeVar("S")
 _SERVICES = pytest.StashKey[Services]()
+_HERE = pytest.StashKey[Shared]()
+_KEEPER = pytest.StashKey[Keeper]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # The cache directory is asked for now: later the tests have a home of their own.
-    config.stash[_SERVICES] = Services(cache_directory())
+    services = config.stash[_SERVICES] = Services(cache_directory())
+    config.stash[_HERE] = Shared(services.start)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """In the controller of xdist, before a worker starts: tell it who keeps the servers."""
+    stash = node.config.stash
+    if _KEEPER not in stash:
+        stash[_KEEPER] = Keeper(stash[_SERVICES].start)
+    node.workerinput[KEEPER] = stash[_KEEPER].address
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    with ExitStack() as stack:
+        stack.push(config.stash[_HERE])
+        if _KEEPER in config.stash:
+            stack.callback(config.stash[_KEEPER].stop)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that uses a service's fixture carries its marker, so that `-m "not service"` leaves it out."""
     for item in items:
-        for name in RECIPES.keys() & set(getattr(item, "fixturenames", ())):
+        for name in KINDS.keys() & {fixture.removeprefix(OWN) for fixture in _fixtures(item)}:
             item.add_marker(pytest.mark.service(name))
 
 
@@ -62,12 +72,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     services = session.config.stash[_SERVICES]
     for name in sorted({mark.args[0] for item in session.items for mark in item.iter_markers("service")}):
-        if os.environ.get(RECIPES[name].variable):
+        own = any(OWN + name in _fixtures(item) for item in session.items)
+        if os.environ.get(KINDS[name].recipe.variable) and not own:
             continue
         try:
-            services.place(RECIPES[name])
+            services.place(KINDS[name].recipe)
         except Unavailable:
             continue  # The fixture says it, for every test that needs the service.
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -77,21 +92,70 @@ def tests_cache(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ngircd(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[irc.IrcServer]:
+def ngircd(pytestconfig: pytest.Config) -> irc.IrcServer:
     """A real IRC server: `host`, `port` (plain), and where it is our own `tls_port` with its `ca_file`."""
-    url = os.environ.get(irc.RECIPE.variable)
-    if url:
-        yield irc.named(url)
-        return
+    found = _server(pytestconfig, irc.RECIPE.name)
+    assert isinstance(found, irc.IrcServer)
+    return found
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(pytestconfig: pytest.Config) -> RabbitMQ:
+    """A real RabbitMQ that others use too: take `with rabbitmq.vhost() as url` and stay in it."""
+    found = _server(pytestconfig, rabbit.RECIPE.name)
+    assert isinstance(found, RabbitMQ)
+    return found
+
+
+@pytest.fixture(scope="session")
+def mongodb(pytestconfig: pytest.Config) -> MongoDB:
+    """A server that speaks MongoDB's protocol and that others use too: take `with mongodb.database() as url`."""
+    found = _server(pytestconfig, mongo.RECIPE.name)
+    assert isinstance(found, MongoDB)
+    return found
+
+
+@pytest.fixture
+def own_rabbitmq(pytestconfig: pytest.Config) -> Iterator[rabbit.RabbitServer]:
+    """A RabbitMQ for this test alone, to be killed, frozen, alarmed and started again."""
+    with _own(pytestconfig, rabbit.RECIPE, rabbit.rabbitmq_server) as server:
+        yield server
+
+
+@pytest.fixture
+def own_mongodb(pytestconfig: pytest.Config) -> Iterator[mongo.MongoServer]:
+    """A MongoDB server for this test alone, to be killed, frozen and started again."""
+    with _own(pytestconfig, mongo.RECIPE, mongo.mongodb_server) as server:
+        yield server
+
+
+def _server(config: pytest.Config, name: str) -> object:
+    """What tells where the shared server is; skips or fails the test where it cannot be had."""
+    kind = KINDS[name]
+    url = os.environ.get(kind.recipe.variable)
+    address = getattr(config, "workerinput", {}).get(KEEPER)
+    try:
+        if url:
+            return kind.named(url)
+        if not (kind.shared and address):
+            return config.stash[_HERE].get(name)
+        # What this process could not prepare is not tried again by the keeper.
+        config.stash[_SERVICES].place(kind.recipe)
+        return Asked(address).get(name)
+    except Unavailable as reason:
+        _give_up(reason)
+
+
+@contextmanager
+def _own(
+    config: pytest.Config, recipe: Recipe, start: Callable[[Place, Path], AbstractContextManager[S]]
+) -> Iterator[S]:
     with ExitStack() as stack:
-        server: irc.IrcServer | Unavailable
+        data = stack.enter_context(workplace(recipe.name))
         try:
-            place = pytestconfig.stash[_SERVICES].place(irc.RECIPE)
-            server = stack.enter_context(irc.running(place, tmp_path_factory.mktemp("ngircd")))
+            server = stack.enter_context(start(config.stash[_SERVICES].place(recipe), data))
         except Unavailable as reason:
-            server = reason
-        if isinstance(server, Unavailable):
-            _give_up(server)
+            _give_up(reason)
         yield server
 
 
