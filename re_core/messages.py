@@ -35,6 +35,8 @@ TOKEN = "re-token"
 WORKER = "re-worker"
 #: header of a message on a reply or control queue that is not a reply: what happened
 EVENT = "re-event"
+#: what it says on the last heartbeat of a worker that leaves
+BYE = "bye"
 #: headers of a refusal: a stable word, and a text
 REASON, DETAIL = "re-reason", "re-detail"
 #: header of a refusal: JSON list of {path, message}, where the reason has parts

@@ -47,6 +47,16 @@ class Attempt:
         self.granted = message.headers.get(GRANT) == "1"
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
+        #: milliseconds since the epoch at which its delivery came
+        self.since = 0
+        #: the delivery is settled, or can no longer be; the step goes on without it
+        self.parted = False
+        #: settling the delivery makes room for another one
+        self.makes_room = True
+        #: its outcome is on its way
+        self.over = False
+        #: the worker leaves, and somebody else may have it, unless it completes
+        self.left = False
         self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
 
     def prepare(self, worker: Worker) -> str:
@@ -70,38 +80,47 @@ class Attempt:
         self.context = Context(self.call, self.outgoing)
 
     def started(self, control: str) -> list[Message]:
-        """The first reply, and where its answer is awaited; nothing where nobody wants replies."""
-        return self._reply("started", STARTED, control, self._headers)
+        """The first reply, and where its answer is awaited; nothing where nobody wants replies.
 
-    def outcome(self, outcome: Outcome, control: str) -> list[Message]:
+        A claim never travels twice: nobody must grant a step by a message that lay about since the last connection.
+        """
+        return self._reply("started", STARTED, control, self._headers, self.granted)
+
+    def outcome(self, body: bytes, control: str) -> list[Message]:
         """The last reply."""
-        return self._reply("outcome", encode_outcome(outcome), control, self._headers)
+        return self._reply("outcome", body, control, self._headers)
 
     def declined(self, reason: str, control: str) -> list[Message]:
-        """This delivery will not begin."""
+        """This delivery will not begin, or somebody else may have it."""
         return self._reply("declined", encode({"reason": reason}), control, {**self._headers, EVENT: "declined"})
 
-    def _reply(self, what: str, body: bytes, control: str, headers: Mapping[str, str]) -> list[Message]:
+    def _reply(
+        self, what: str, body: bytes, control: str, headers: Mapping[str, str], once: bool = False
+    ) -> list[Message]:
         reply_to = self.delivery.message.reply_to
         if not reply_to:
             return []
         id = f"{self.key}/{what}/{self.token}"
-        return [Message(reply_to, body, id, self.call.deployment, control, headers, APP, True)]
+        return [Message(reply_to, body, id, self.call.deployment, control, headers, APP, True, None, once)]
 
 
-def unreadable(message: Message, token: str, worker_id: str, control: str, detail: str) -> list[Message]:
-    """The reply to a step message that cannot be read; nothing where it does not say who wants to know."""
+def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:
+    """The outcome of a step message that is not run now; nothing where it does not say who wants to know what."""
     id = message.headers.get(ATTEMPT, "")
-    try:
-        parse_attempt(id)
-    except BadMessage:
+    if not (id and message.reply_to):
         return []
-    if not message.reply_to:
-        return []
-    body = encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
     headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id}
     deployment = message.correlation_id
     return [Message(message.reply_to, body, f"{id}/outcome/{token}", deployment, control, headers, APP, True)]
+
+
+def unreadable(message: Message, detail: str) -> bytes:
+    """The outcome of a step message that cannot be read; nothing where its attempt cannot be read either."""
+    try:
+        parse_attempt(message.headers.get(ATTEMPT, ""))
+    except BadMessage:
+        return b""
+    return encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
 
 
 def _read(message: Message, id: str) -> tuple[Call, Mapping[str, Any]]:

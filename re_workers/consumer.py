@@ -1,37 +1,43 @@
 """A worker's loop: takes steps of one command, runs them, says how they went. Must not know which bus, or what steps do.
 
 Everything that settles a delivery happens in `turn`, on one thread, in one publish and one ack per turn, so that
-small steps cost little. A delivery is acked only after its outcome was taken (design, Steps: what is promised);
-what could not be published is kept and comes first in the next turn. Steps on threads of their own wake the loop
-with a message to its control queue, the one thing that they publish.
+small steps cost little. A delivery is acked only after its outcome was taken (design, Steps: what is promised), but
+for one that runs very long; what could not be published is kept and comes first in the next turn.
+
+A step may outlive the connection that brought it. What waits for its grant then is dropped and declined; what runs
+goes on, and when the broker delivers it again it is recognised: still in hand, or told lately (docs/guarantees.md).
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.messages import ATTEMPT, EVENT, TOKEN
 from re_core.ports import Bus, Clock, Delivery
 from re_core.redaction import Redaction
-from re_workers.attempt import Attempt, unreadable
+from re_workers.attempt import APP, Attempt, outcome_of, unreadable
+from re_workers.hands import Hands
 from re_workers.outbox import Outbox
-from re_workers.outcomes import Outcome
+from re_workers.outcomes import Outcome, encode
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
-from re_workers.seen import Seen
-from re_workers.waker import WAKE, Waker
+from re_workers.seen import Outcomes, Told
 
 _log = logging.getLogger(__name__)
 
-#: milliseconds that a claimed step waits for its grant (design, Steps: what is promised)
-GRANT_PATIENCE = 30_000
+#: milliseconds that a claimed step waits for its grant: one heartbeat less than the 30 s after which the core calls the
+#: steps of a silent worker lost, so that a worker that was frozen begins nothing that somebody else has been given
+GRANT_PATIENCE = 25_000
+
+#: milliseconds after which the outcome of a step that is asked for again is told again. Sooner, the first is on its way;
+#: and a core that hears one twice repeats what it awaits, so that every copy would breed another
+TELL_AGAIN = 10_000
 
 #: deliveries handled in one turn
 BATCH = 1024
 
-#: seconds that a turn waits at most while something runs or waits, so that limits are noticed
+#: seconds that a turn waits at most while something is held, so that limits are noticed
 PULSE = 1.0
 
 
@@ -49,59 +55,62 @@ class Consumer:
         redaction: Redaction | None = None,
     ) -> None:
         """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once."""
+        queue = f"worker.{worker.command}"
         self.control = f"re.control.{identity}.{worker.command}"
         self._clock, self._worker, self._identity = clock, worker, identity
-        self._subscription = bus.subscribe([f"worker.{worker.command}", self.control], slots)
-        self._outbox = Outbox(bus, self._subscription)
-        self._waker = Waker(bus, self.control)
-        self._runs = Runs(worker, clock, spawn, self._waker.wake, redaction or Redaction())
-        #: taken, not looked at yet
-        self._inbox: deque[Delivery] = deque()
+        self._subscription = bus.subscribe([queue, self.control], slots)
+        self._hands = Hands(self._subscription, queue, slots, clock)
+        self._outbox = Outbox(bus, self._subscription, clock, APP)
+        self._runs = Runs(worker, clock, spawn, self._subscription.wake, redaction or Redaction())
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
-        self._seen = Seen()
+        #: keys of those whose outcome goes out with the next sending
+        self._over: list[str] = []
+        self._outcomes = Outcomes()
         self._draining = False
         self._tokens = 0
 
     def running(self) -> list[str]:
-        """The attempts that have begun and not ended."""
-        return self._runs.ids()
+        """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
+        return self._hands.keys()
+
+    def unsaid(self) -> list[str]:
+        """Ids of what could not be said yet."""
+        return self._outbox.unsaid()
 
     def wake(self) -> None:
         """Make a turn that waits return."""
-        self._waker.wake()
+        self._subscription.wake()
 
     def turn(self, timeout: float) -> int:
         """Wait up to `timeout` seconds for something to do, and do it; how many deliveries and ends there were.
 
         Raises BusUnavailable; nothing is forgotten then, and the next turn goes on where this one stopped.
         """
-        self._outbox.send()
-        if not self._inbox:
-            self._inbox.extend(self._subscription.take(BATCH, self._pause(timeout)))
-        self._waker.round()
-        handled = len(self._inbox)
-        while self._inbox:
-            self._handle(self._inbox[0])
-            self._inbox.popleft()
-        self._decline_late()
-        self._runs.cancel_late()
-        for attempt, outcome in self._runs.ended():
-            handled += 1
-            self._outbox.say(attempt.outgoing.drain())
-            self._settle(attempt, outcome)
+        self._send()
+        if self._hands.moved:
+            self._move([])
+        self._hands.tend()
+        deliveries = self._subscription.take(BATCH, self._pause(timeout))
+        if self._hands.moved:
+            deliveries = self._move(deliveries)
+        for delivery in deliveries:
+            self._handle(delivery)
+        handled = len(deliveries) + self._tend()
         self._outbox.say(self._runs.spoken())
-        self._outbox.send()
+        self._send()
         return handled
 
     def drain(self) -> None:
-        """Begin nothing more, and decline what waits for its grant. What has not begun goes back at `close`."""
+        """Begin nothing more, and decline what waits for its grant. What has not begun goes back."""
         self._draining = True
+        self._hands.stop()
         for attempt in list(self._waiting.values()):
             self._decline(attempt, "the worker is stopping")
 
     def abandon(self, reason: str) -> None:
         """Tell all that runs to stop."""
+        self._tend()  # what has ended already ended by itself
         self._runs.abandon(reason)
 
     @property
@@ -113,17 +122,66 @@ class Consumer:
         """Stop consuming; what is not acked is delivered to somebody else."""
         self._subscription.close()
 
+    def _send(self) -> None:
+        try:
+            self._outbox.send()
+        except ReleaseEngineError:
+            self._settle_doubts()
+            self._tend()  # time goes on, with or without a bus
+            raise
+        self._settle_doubts()
+        for key in self._over:
+            self._hands.drop(key)
+        self._over.clear()
+
+    def _settle_doubts(self) -> None:
+        """Nobody knows whether these claims arrived: they are dropped, and the core is told so."""
+        for message in self._outbox.doubtful():
+            waiting = self._waiting.get(message.headers.get(ATTEMPT, message.headers[TOKEN]))
+            if waiting is not None and waiting.token == message.headers[TOKEN]:
+                self._decline(waiting, "nobody knows whether its claim arrived")
+
+    def _tend(self) -> int:
+        """See to what time does, and to what has ended; how many ended."""
+        now = self._clock.now()
+        for attempt in [one for one in self._waiting.values() if now >= one.limit]:
+            self._decline(attempt, "no grant came in time")
+        self._runs.cancel_late()
+        ends = 0
+        for attempt, outcome in self._runs.ended():
+            ends += 1
+            self._outbox.say(attempt.outgoing.drain())
+            if attempt.left and outcome.status != "completed":
+                self._decline(attempt, "the worker is stopping")
+            else:
+                self._settle(attempt, outcome)
+        return ends
+
     def _pause(self, timeout: float) -> float:
-        if not self._runs and not self._waiting:
+        if not self._hands and self._outbox.empty:
             return timeout
         speech = self._runs.pause()
         return min(timeout, PULSE if speech is None else speech)
+
+    def _move(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """The connection is a new one. Its first deliveries may be more than there are free hands: with any in use they go back."""
+        epoch = self._subscription.epoch
+        for attempt in list(self._waiting.values()):
+            if attempt.delivery.epoch != epoch:
+                self._decline(attempt, "the connection that brought it was lost")
+        used = bool(self._hands)
+        self._hands.tend()
+        steps = [one for one in deliveries if one.queue != self.control and one.epoch == epoch]
+        if used:
+            self._subscription.requeue(steps)
+            steps = []
+        return [one for one in deliveries if one.queue == self.control] + steps
 
     def _handle(self, delivery: Delivery) -> None:
         try:
             if delivery.queue == self.control:
                 self._on_control(delivery)
-            elif not self._draining:
+            else:
                 self._on_step(delivery)
         except BadMessage as error:
             self._reject(delivery, error.reason, str(error))
@@ -134,15 +192,18 @@ class Consumer:
             self._reject(delivery, "worker-error", f"{type(error).__name__}: {error}")
 
     def _on_step(self, delivery: Delivery) -> None:
-        if delivery.message.headers.get(ATTEMPT, "") in self._seen:
-            self._outbox.done(delivery)
+        if self._is_copy(delivery):
+            return
+        if self._hands.full:
+            self._hands.misjudged()
+            self._subscription.requeue([delivery])
             return
         attempt = Attempt(delivery, self._token(), self._identity)
-        self._seen.add(attempt.call.attempt_id)
         problem = attempt.prepare(self._worker)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))
             return
+        self._hands.hold(attempt)
         self._outbox.say(attempt.started(self.control))
         if attempt.granted:
             attempt.limit = self._clock.now() + GRANT_PATIENCE
@@ -150,50 +211,78 @@ class Consumer:
         else:
             self._runs.begin(attempt)
 
+    def _is_copy(self, delivery: Delivery) -> bool:
+        """Whether it is in hand or told already; then it is dealt with."""
+        id = delivery.message.headers.get(ATTEMPT, "")
+        held, told = self._hands.get(id), self._outcomes.get(id)
+        if held is not None and not held.over:
+            if not held.granted:  # whoever sends it again may not have heard that it has begun
+                self._outbox.say(held.started(self.control))
+            if held.parted and held.delivery.epoch != delivery.epoch:
+                self._hands.renew(held, delivery)
+                return True
+        elif told is not None and self._clock.now() - told.at >= TELL_AGAIN:
+            self._outcomes.add(id, told._replace(at=self._clock.now()))
+            self._outbox.say(outcome_of(delivery.message, told.token, self._identity, self.control, told.body))
+        elif held is None and told is None:
+            return False
+        self._outbox.done(delivery)
+        return True
+
     def _on_control(self, delivery: Delivery) -> None:
         headers = delivery.message.headers
         event, key = headers.get(EVENT, ""), headers.get(ATTEMPT, "")
         waiting = self._waiting.get(key)
         if event in ("go", "no-go"):
             if waiting is not None and waiting.token == headers.get(TOKEN):
-                del self._waiting[key]
-                if event == "go":
-                    self._runs.begin(waiting)
-                else:
-                    self._outbox.done(waiting.delivery)
+                self._on_answer(waiting, event == "go")
         elif event == "cancel" and waiting is not None:
             self._decline(waiting, "cancelled")
         elif event == "cancel":
             self._runs.cancel(key)
-        elif event != WAKE:
+        else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which no worker knows")
         self._outbox.done(delivery)
 
+    def _on_answer(self, waiting: Attempt, go: bool) -> None:
+        if go and self._clock.now() >= waiting.limit:  # this process stood still: who knows what happened meanwhile
+            self._decline(waiting, "its grant came too late")
+            return
+        del self._waiting[waiting.key]
+        if go:
+            self._runs.begin(waiting)
+        else:
+            self._hands.drop(waiting.key)
+            self._outbox.done(waiting.delivery)
+
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        self._outbox.say(attempt.outcome(outcome, self.control))
-        self._outbox.done(attempt.delivery)
+        body = encode(outcome)
+        self._outcomes.add(attempt.call.attempt_id, Told(attempt.token, body, self._clock.now()))
+        messages = attempt.outcome(body, self.control)
+        if attempt.parted:
+            self._outbox.say(messages)
+        else:
+            self._outbox.done(attempt.delivery, messages)
+        attempt.over = True
+        self._over.append(attempt.key)
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
-        del self._waiting[attempt.key]
-        self._seen.forget(attempt.call.attempt_id)
-        self._outbox.say(attempt.declined(reason, self.control))
-        self._outbox.done(attempt.delivery)
-
-    def _decline_late(self) -> None:
-        now = self._clock.now()
-        while self._waiting:
-            oldest = next(iter(self._waiting.values()))
-            if now < oldest.limit:
-                return
-            self._decline(oldest, "no grant came in time")
+        self._waiting.pop(attempt.key, None)
+        self._hands.drop(attempt.key)
+        messages = attempt.declined(reason, self.control)
+        if attempt.parted:
+            self._outbox.say(messages)
+        else:
+            self._outbox.done(attempt.delivery, messages)
 
     def _reject(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """To the dead letters; whoever waits for a reply to it hears of it too."""
+        """To the dead letters; whoever waits for a reply to it hears of it too, and first."""
         where = {"action": "bad_message", "deployment_id": delivery.message.correlation_id, "worker": self._identity}
         _log.warning("refused a message of %s: %s", delivery.queue, detail, extra=where)
-        self._subscription.reject(delivery, reason, detail)
-        if delivery.queue != self.control:
-            self._outbox.say(unreadable(delivery.message, self._token(), self._identity, self.control, detail))
+        body = unreadable(delivery.message, detail) if delivery.queue != self.control else b""
+        if body:
+            self._outbox.say(outcome_of(delivery.message, self._token(), self._identity, self.control, body))
+        self._outbox.refuse(delivery, reason, detail)
 
     def _token(self) -> str:
         self._tokens += 1

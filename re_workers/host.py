@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
-from re_core.messages import Message, encode
+from re_core.messages import BYE, EVENT, Message, encode
 from re_core.ports import Bus, Clock
 from re_core.redaction import Redaction
 from re_workers.attempt import APP
@@ -36,6 +37,9 @@ SLOTS = 8
 
 #: seconds that running steps get at the end
 DEADLINE = 10.0
+
+#: seconds that the heartbeat's thread is awaited at the end
+FAREWELL = 2.0
 
 
 class WorkerHost:
@@ -73,6 +77,8 @@ class WorkerHost:
         total = sum(one.slots or slots for one in self._workers)
         self._about = {"worker": self.identity, "slots": max(1, total), "offers": offers}
         self._beats = itertools.count(1)
+        #: the last heartbeat could not be sent, and somebody knows
+        self._silent = False
         self._stopping = threading.Event()
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -84,30 +90,42 @@ class WorkerHost:
             loop.start()
 
     def stop(self, deadline: float = DEADLINE) -> None:
-        """Take nothing more; what runs gets `deadline` seconds to end, is then told to stop, and at last left alone."""
+        """Take nothing more; what runs gets `deadline` seconds to end, is then told to stop, and at last left alone.
+
+        Over after `deadline` and loop.LAST_WORDS seconds, whatever the steps and the bus do.
+        """
         for loop in self._loops:
             loop.stop(deadline)
         for loop in self._loops:
             loop.join()
         self._stopping.set()
-        self._pulse.join()
+        self._pulse.join(FAREWELL)
+        self._say(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
         for worker in self._workers:
             worker.close()
         for handler in self._handlers:
             handler.close()
 
     def running(self) -> list[str]:
-        """The attempts that have begun and not ended."""
+        """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
         return [attempt for consumer in self._consumers for attempt in consumer.running()]
 
     def heartbeat(self) -> None:
         """Tell the core who lives here, what it offers and what it runs."""
-        body = encode({**self._about, "running": self.running()})
-        id = f"{self.identity}/heartbeat/{next(self._beats)}"
+        self._say(f"{self.identity}/heartbeat/{next(self._beats)}", self._about, {})
+
+    def _say(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        """Say it now or not at all: nobody wants to know later what was true now."""
+        body = encode({**about, "running": self.running()})
         try:
-            self._bus.publish([Message("heartbeat", body, id, app_id=APP, expires=HEARTBEAT_LIFE)])
+            self._bus.ping()
+            self._bus.publish([Message("heartbeat", body, id, "", "", headers, APP, expires=HEARTBEAT_LIFE, once=True)])
         except ReleaseEngineError as error:
-            _log.warning("no heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
+            log = _log.debug if self._silent else _log.warning
+            log("no heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
+            self._silent = True
+        else:
+            self._silent = False
 
     def _beat(self) -> None:
         while not self._stopping.wait(HEARTBEAT):

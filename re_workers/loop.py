@@ -24,8 +24,8 @@ BACKOFF, MAX_BACKOFF = 0.1, 5.0
 #: seconds between two turns without work; a bus that was closed lets none of them wait
 BREATH = 0.02
 
-#: seconds between two looks at a stopping consumer
-LOOK = 0.2
+#: seconds between two looks at a stopping consumer, and at most between two where the bus is away
+LOOK, MAX_LOOK = 0.2, 1.0
 
 #: seconds in which steps that were told to stop must have done so
 LAST_WORDS = 10.0
@@ -55,6 +55,10 @@ class Turning(Protocol):
         """Nothing runs and nothing is unsaid."""
         ...
 
+    def unsaid(self) -> list[str]:
+        """Ids of what could not be said yet; from any thread."""
+        ...
+
     def close(self) -> None:
         """Let go of the bus."""
         ...
@@ -80,8 +84,10 @@ class Loop:
         self._turning.wake()
 
     def join(self) -> None:
-        """Wait until it has stopped."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()) + LAST_WORDS + MAX_BACKOFF)
+        """Wait until it has stopped: at most the seconds that it was given, and LAST_WORDS. Then it is left alone."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()) + LAST_WORDS + MAX_LOOK)
+        if self._thread.is_alive():
+            self._complain()
 
     def _run(self) -> None:
         failures = 0
@@ -92,16 +98,28 @@ class Loop:
                 self._stop.wait(min(MAX_BACKOFF, BACKOFF * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
             elif not handled:
                 self._stop.wait(BREATH)
-        self._turning.drain()
-        self._until(self._deadline)
-        self._turning.abandon("the worker is stopping")
-        self._until(time.monotonic() + LAST_WORDS)
-        self._turning.close()
+        try:
+            self._turning.drain()
+            self._until(self._deadline)
+            self._turning.abandon("the worker is stopping")
+            self._until(time.monotonic() + LAST_WORDS)
+            if not self._turning.idle:
+                self._complain()
+        finally:
+            self._turning.close()
 
     def _until(self, deadline: float) -> None:
-        while not self._turning.idle and time.monotonic() < deadline:
-            if not self._turn(LOOK):
-                time.sleep(BREATH)
+        failures = 0
+        while not self._turning.idle and (left := deadline - time.monotonic()) > 0:
+            handled = self._turn(min(LOOK, left))
+            failures = failures + 1 if handled is None else 0
+            if not handled:
+                time.sleep(min(left, MAX_LOOK, BREATH * 2 ** min(failures, 10)))
+
+    def _complain(self) -> None:
+        unsaid = self._turning.unsaid()
+        what = f"not said: {', '.join(unsaid[:20])}" if unsaid else "something still runs"
+        _log.error("%s is left behind; %s", self._thread.name, what, extra={"action": "left_behind"})
 
     def _turn(self, timeout: float) -> int | None:
         """What the turn says; None where it raised."""

@@ -1,52 +1,169 @@
 """What a loop wants to say and to settle, sent in one go: first the words, then the acks. Must not know what they mean.
 
 One thread at a time. When the bus is away, everything stays here for the next try; ids make a repetition harmless.
+Only what may travel once is not tried again: whether it arrived is then for its sender to settle (`doubtful`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from re_core.messages import Message
-from re_core.ports import Bus, Delivery, Published, Subscription
+from re_core.dead import dead_letter_message
+from re_core.errors import BusUnavailable, ReleaseEngineError
+from re_core.messages import DEAD, OUTPUT, Message, reply_queues
+from re_core.ports import Bus, Clock, Delivery, Published, Subscription
 
 _log = logging.getLogger(__name__)
+
+#: queues that are the core's, and that anybody may make sure of: what is said to them waits there for it
+KNOWN = frozenset((*reply_queues(), OUTPUT, DEAD))
+
+#: milliseconds between two tries of what found no queue, and after which whoever it was for is taken to be gone
+RETRY, GONE = 1_000, 600_000
+
+#: milliseconds since the epoch: not until somebody says otherwise
+NEVER = 1 << 62
+
+
+class _Settled(NamedTuple):
+    delivery: Delivery
+    #: id of the message that must have been taken before; empty where none
+    after: str
+
+
+class _Refused(NamedTuple):
+    delivery: Delivery
+    reason: str
+    detail: str
+
+
+class _Homeless(NamedTuple):
+    message: Message
+    #: milliseconds since the epoch
+    since: int
 
 
 class Outbox:
     """Publishes before it acks."""
 
-    def __init__(self, bus: Bus, subscription: Subscription) -> None:
-        self._bus = bus
-        self._subscription = subscription
+    def __init__(self, bus: Bus, subscription: Subscription, clock: Clock, sender: str) -> None:
+        """`sender` names who speaks, in dead letters."""
+        self._bus, self._subscription, self._clock, self._sender = bus, subscription, clock, sender
         self._messages: list[Message] = []
-        self._settled: list[Delivery] = []
+        self._settled: list[_Settled] = []
+        self._refused: list[_Refused] = []
+        #: id -> what found no queue and is tried again
+        self._homeless: dict[str, _Homeless] = {}
+        self._retry_at = 0
+        self._doubtful: list[Message] = []
 
     @property
     def empty(self) -> bool:
         """Everything was taken and settled."""
-        return not (self._messages or self._settled)
+        return not (self._messages or self._settled or self._refused or self._homeless)
+
+    def unsaid(self) -> list[str]:
+        """The ids of what is not said yet, for people."""
+        return [message.id for message in self._messages] + list(self._homeless)
 
     def say(self, messages: Sequence[Message]) -> None:
         """Publish them, in order, with the next `send`."""
         self._messages.extend(messages)
 
-    def done(self, delivery: Delivery) -> None:
-        """Ack it once all that was said before is taken."""
-        self._settled.append(delivery)
+    def done(self, delivery: Delivery, last: Sequence[Message] = ()) -> None:
+        """Say `last`, and ack the delivery once that is taken."""
+        self._messages.extend(last)
+        self._settled.append(_Settled(delivery, last[-1].id if last else ""))
+
+    def refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """Make it a dead letter, once all that was said before is taken."""
+        self._refused.append(_Refused(delivery, reason, detail))
+
+    def doubtful(self) -> list[Message]:
+        """Those that may travel once and may not have arrived, since the last time."""
+        doubtful, self._doubtful = self._doubtful, []
+        return doubtful
 
     def send(self) -> None:
         """Raises BusUnavailable and keeps what is not sent."""
-        if self._messages:
-            for message, published in zip(self._messages, self._bus.publish(self._messages), strict=True):
-                if published is Published.UNROUTABLE:
-                    self._lost(message)
-            self._messages = []
-        if self._settled:
-            self._subscription.ack(self._settled)
-            self._settled = []
+        if self._homeless:
+            self._try_again()
+        known: set[str] = set()
+        while self._messages:
+            outcomes = self._publish()
+            said, self._messages = self._messages, []
+            if self._homeless or outcomes.count(Published.TAKEN) != len(said):
+                self._messages = self._sort_out(said, outcomes, known)
+                self._declare({message.key for message in self._messages})
+        self._settle()
 
-    def _lost(self, message: Message) -> None:
+    def _settle(self) -> None:
+        while self._refused:
+            delivery, reason, detail = self._refused[0]
+            if delivery.epoch == self._subscription.epoch:  # else it comes again, and is judged again
+                self._subscription.reject(delivery, reason, detail)
+            self._refused.pop(0)
+        if self._settled:
+            homeless = self._homeless
+            self._subscription.ack([one.delivery for one in self._settled if one.after not in homeless])
+            self._settled = [one for one in self._settled if one.after in homeless] if homeless else []
+
+    def _publish(self) -> list[Published]:
+        try:
+            return self._bus.publish(self._messages)
+        except BusUnavailable:
+            self._doubtful += [message for message in self._messages if message.once]
+            self._messages = [message for message in self._messages if not message.once]
+            raise
+
+    def _sort_out(self, said: Sequence[Message], outcomes: Iterable[Published], known: set[str]) -> list[Message]:
+        """What is to be said at once because of what did not arrive. `known`: queues that were made sure of already."""
+        again = []
+        for message, outcome in zip(said, outcomes, strict=True):
+            if outcome is Published.TAKEN:
+                self._homeless.pop(message.id, None)
+            elif outcome is Published.UNKNOWN:
+                self._doubtful.append(message)
+            elif message.key in KNOWN and message.key not in known:
+                again.append(message)
+            elif message.once:
+                self._doubtful.append(message)
+            elif message.key.startswith("notify."):
+                again.append(self._buried(message))
+            else:
+                self._keep(message)
+        known.update(message.key for message in again)
+        return again
+
+    def _declare(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            try:
+                self._bus.declare(queue)
+            except BusUnavailable:
+                raise
+            except ReleaseEngineError as error:  # not allowed to: then it is the core's to make it
+                _log.info("could not make sure of %s: %s", queue, error, extra={"action": "declare_failed"})
+
+    def _keep(self, message: Message) -> None:
+        now = self._clock.now()
         where = {"action": "unroutable", "deployment_id": message.correlation_id}
-        _log.warning("nobody has a queue %r; lost %s", message.key, message.id, extra=where)
+        kept = self._homeless.get(message.id)
+        self._retry_at = now + RETRY
+        if kept is None:
+            self._homeless[message.id] = _Homeless(message, now)
+            _log.warning("nobody has a queue %r; %s is tried again", message.key, message.id, extra=where)
+        elif now - kept.since >= GONE:
+            del self._homeless[message.id]
+            _log.error("nobody has a queue %r any more; lost %s", message.key, message.id, extra=where)
+
+    def _try_again(self) -> None:
+        """What found no queue comes first, if it is time to."""
+        if self._clock.now() >= self._retry_at:
+            self._retry_at = NEVER
+            self._messages[:0] = [kept.message for kept in self._homeless.values()]
+
+    def _buried(self, message: Message) -> Message:
+        why = f"no notifier serves {message.key}"
+        return dead_letter_message(message, message.key, "unroutable", why, self._sender, self._clock.now())

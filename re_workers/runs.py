@@ -38,7 +38,7 @@ def inline(work: Callable[[], None]) -> None:
 
 
 class Runs:
-    """Attempts between their beginning and the telling of their outcome. One thread calls; only `ids` is for others."""
+    """Attempts between their beginning and the telling of their outcome. One thread calls."""
 
     def __init__(
         self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None], redaction: Redaction
@@ -48,16 +48,10 @@ class Runs:
         self._redaction = redaction
         self._running: dict[str, Attempt] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
-        #: running ones whose end is told to nobody, so that they are repeated elsewhere
-        self._abandoned: set[str] = set()
         self._spoke = 0
 
     def __len__(self) -> int:
         return len(self._running) + len(self._ended)
-
-    def ids(self) -> list[str]:
-        """The attempts that have begun and whose end was not told yet."""
-        return list(self._running)
 
     def begin(self, attempt: Attempt) -> None:
         """Run it. It shows up in `ended`, now or later."""
@@ -76,14 +70,11 @@ class Runs:
             self._ended.append((attempt, Outcome("failed", None, f"the step could not be begun: {error}")))
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
-        """Those that ended since the last time and shall be told."""
+        """Those that ended since the last time."""
         while self._ended:
             attempt, outcome = self._ended.popleft()
             self._running.pop(attempt.key, None)
-            if attempt.key in self._abandoned and outcome.status != "completed":
-                self._abandoned.discard(attempt.key)
-            else:
-                yield attempt, outcome
+            yield attempt, outcome
 
     def spoken(self) -> list[Message]:
         """What the running ones said, if it is time to send it."""
@@ -116,10 +107,10 @@ class Runs:
                 attempt.context.cancel(f"timed out after {attempt.call.timeout:g} s")
 
     def abandon(self, reason: str) -> None:
-        """Tell all to stop. What may be repeated is not told, so that its delivery goes to somebody else."""
+        """Tell all to stop. What may be repeated is left to somebody else, unless it has been told to stop before."""
         for attempt in self._running.values():
-            if not attempt.granted and not attempt.context.cancelled.is_set():
-                self._abandoned.add(attempt.key)
+            may_be_repeated = not attempt.granted and bool(attempt.call.attempt_id)
+            attempt.left = may_be_repeated and not attempt.context.cancelled.is_set()
             attempt.context.cancel(reason)
 
     def _run(self, attempt: Attempt) -> None:

@@ -1,11 +1,15 @@
-"""The last ids that somebody dealt with, so that a copy is recognised. Pure; one thread at a time."""
+"""What somebody dealt with lately, so that a copy is recognised. Pure; one thread at a time."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 #: ids remembered; a copy that comes later than this many others is the core's to refuse
 REMEMBERED = 10_000
+
+#: bytes of outcomes remembered
+MAX_OUTCOMES = 4 * 1024 * 1024
 
 
 class Seen:
@@ -25,6 +29,38 @@ class Seen:
             if len(self._ids) > self._limit:
                 self._ids.popitem(last=False)
 
-    def forget(self, id: str) -> None:
-        """It was not dealt with after all."""
-        self._ids.pop(id, None)
+
+class Told(NamedTuple):
+    """How an attempt ended, as the core was told."""
+
+    token: str
+    body: bytes
+    #: milliseconds since the epoch at which it was last told
+    at: int
+
+
+class Outcomes:
+    """The last outcomes that were told, by attempt: who asks for one that is over gets its outcome, not another run.
+
+    What is forgotten is begun anew, as far as its author or the core allows.
+    """
+
+    def __init__(self, limit: int = REMEMBERED, max_bytes: int = MAX_OUTCOMES) -> None:
+        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._limit, self._max_bytes = limit, max_bytes
+        self._bytes = 0
+
+    def get(self, attempt: str) -> Told | None:
+        """Its outcome, if it is remembered."""
+        return self._told.get(attempt)
+
+    def add(self, attempt: str, told: Told) -> None:
+        """Remember it, if the attempt has an id at all."""
+        if not attempt:
+            return
+        before = self._told.get(attempt)
+        self._told[attempt] = told
+        self._bytes += len(told.body) - (len(before.body) if before else 0)
+        while len(self._told) > self._limit or self._bytes > self._max_bytes:
+            _, oldest = self._told.popitem(last=False)
+            self._bytes -= len(oldest.body)

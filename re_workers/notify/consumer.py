@@ -2,13 +2,17 @@
 
 Must not know any transport. What is out of reach waits here, unacked, while others go first; after its time it is
 a dead letter, as is what nobody could deliver: nothing ends silently.
+
+How far one has come is remembered by its id: when its connection is lost, or it was held for so long that the broker
+would lose patience and it was given back, it comes again and is gone on with.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from typing import NamedTuple
 
 from re_core.errors import BadMessage
@@ -16,8 +20,7 @@ from re_core.messages import Notification, parse_notification
 from re_core.ports import Bus, Clock, Delivery
 from re_workers.notify.handler import Handler, Undeliverable, Unreachable
 from re_workers.outbox import Outbox
-from re_workers.seen import Seen
-from re_workers.waker import Waker
+from re_workers.seen import REMEMBERED, Seen
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +30,10 @@ HELD = 256
 #: seconds for which one is tried again
 PATIENCE = 15 * 60.0
 
+#: milliseconds after which one is given back though its time is not over, because others took theirs: RabbitMQ closes
+#: the channel of whoever holds a delivery for 30 minutes, and one try may take some
+LONG = 20 * 60_000
+
 #: seconds between two tries of one: at first, and at most
 BACKOFF, MAX_BACKOFF = 1.0, 60.0
 
@@ -35,6 +42,8 @@ class _Held(NamedTuple):
     """A notification that waits for its next try."""
 
     delivery: Delivery
+    #: milliseconds since the epoch: when the delivery came
+    came: int
     notification: Notification
     tries: int
     #: milliseconds since the epoch: when to try again, and when to give up
@@ -42,30 +51,25 @@ class _Held(NamedTuple):
     until: int
 
 
-class _Refused(NamedTuple):
-    """A notification that is to be a dead letter."""
-
-    delivery: Delivery
-    reason: str
-    detail: str
-
-
 class Notifier:
-    """Consumes `notify.<transport>`. One thread calls it; only `wake` is for others too."""
+    """Consumes `notify.<transport>`. One thread calls it; only `wake` and `unsaid` are for others too."""
 
     def __init__(self, bus: Bus, clock: Clock, identity: str, handler: Handler, patience: float = PATIENCE) -> None:
         """`identity` is the worker process's id; `patience` the seconds for which one notification is tried."""
         self.transport = handler.transport
         self._queue = f"notify.{handler.transport}"
-        control = f"re.control.{identity}.{self._queue}"
         self._clock, self._handler, self._patience = clock, handler, int(patience * 1000)
-        self._subscription = bus.subscribe([self._queue, control], HELD)
-        self._outbox = Outbox(bus, self._subscription)
-        self._waker = Waker(bus, control)
-        self._inbox: deque[Delivery] = deque()
-        self._held: dict[int, _Held] = {}
-        self._refused: deque[_Refused] = deque()
+        self._subscription = bus.subscribe([self._queue], HELD)
+        self._outbox = Outbox(bus, self._subscription, clock, f"re-worker {identity}")
+        #: came, and when (milliseconds since the epoch); not tried yet
+        self._inbox: deque[tuple[Delivery, int]] = deque()
+        #: by id, or by a number where it has none: what waits for its next try
+        self._held: dict[str, _Held] = {}
+        #: by id: what was held when its delivery was lost or given back
+        self._left: OrderedDict[str, _Held] = OrderedDict()
         self._seen = Seen()
+        self._numbers = itertools.count()
+        self._epoch = self._subscription.epoch
         self._draining = False
 
     def turn(self, timeout: float) -> int:
@@ -75,21 +79,29 @@ class Notifier:
         """
         self._settle()
         if not self._inbox:
-            self._inbox.extend(self._subscription.take(HELD, self._pause(timeout)))
-        self._waker.round()
+            came = self._subscription.take(HELD, self._pause(timeout))
+            now = self._clock.now()
+            self._inbox.extend((delivery, now) for delivery in came)
+        self._move()
         tries = 0
         while self._inbox and not self._draining:
-            tries += self._first(self._inbox.popleft())
+            tries += self._first(*self._inbox.popleft())
             self._settle()
-        for held in self._due():
-            tries += 1
-            self._try(held)
-            self._settle()
+        for key in self._due():
+            held = self._held.pop(key, None)
+            if held is not None:
+                tries += 1
+                self._try(key, held)
+                self._settle()
         return tries
 
     def wake(self) -> None:
         """Make a turn that waits return."""
-        self._waker.wake()
+        self._subscription.wake()
+
+    def unsaid(self) -> list[str]:
+        """Ids of what could not be said yet."""
+        return self._outbox.unsaid()
 
     def drain(self) -> None:
         """Begin nothing more; what waits goes back at `close`."""
@@ -100,8 +112,8 @@ class Notifier:
 
     @property
     def idle(self) -> bool:
-        """All that was delivered is settled."""
-        return self._outbox.empty and not self._refused
+        """All that was carried out or refused is settled."""
+        return self._outbox.empty
 
     def close(self) -> None:
         """Stop consuming; what is not acked is delivered to somebody else."""
@@ -114,62 +126,89 @@ class Notifier:
         return max(0.0, min(timeout, (first - self._clock.now()) / 1000))
 
     def _settle(self) -> None:
-        while self._refused:
-            one = self._refused[0]
-            where = {"action": "notification_refused", "deployment_id": one.delivery.message.correlation_id}
-            _log.warning("%s: %s", self._queue, one.detail, extra=where)
-            self._subscription.reject(one.delivery, one.reason, one.detail)
-            self._refused.popleft()
         self._outbox.send()
+        self._give_back()
 
-    def _first(self, delivery: Delivery) -> int:
+    def _move(self) -> None:
+        """What another connection brought comes again."""
+        if self._epoch == self._subscription.epoch:
+            return
+        self._epoch = self._subscription.epoch
+        self._inbox = deque(one for one in self._inbox if one[0].epoch == self._epoch)
+        for key in [key for key, held in self._held.items() if held.delivery.epoch != self._epoch]:
+            self._leave(key)
+
+    def _give_back(self) -> None:
+        long = self._clock.now() - LONG
+        late = [one for one in self._inbox if one[1] <= long]
+        keys = [key for key, held in self._held.items() if held.came <= long]
+        if late or keys:
+            self._subscription.requeue([*(one[0] for one in late), *(self._held[key].delivery for key in keys)])
+            self._inbox = deque(one for one in self._inbox if one[1] > long)
+            for key in keys:
+                self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        """Its delivery is no longer ours. Remember how far it has come."""
+        held = self._held.pop(key)
+        if held.delivery.message.id:
+            self._left[key] = held
+            if len(self._left) > REMEMBERED:
+                self._left.popitem(last=False)
+
+    def _first(self, delivery: Delivery, came: int) -> int:
         id = delivery.message.id
-        if delivery.queue != self._queue or id in self._seen:
+        if id in self._seen or id in self._held:
             self._outbox.done(delivery)
+            return 0
+        if id in self._left:
+            self._held[id] = self._left.pop(id)._replace(delivery=delivery, came=came)
             return 0
         try:
             notification = parse_notification(delivery.message.body)
         except BadMessage as error:
             self._refuse(delivery, error.reason, str(error))
             return 0
-        self._seen.add(id)
         now = self._clock.now()
-        self._try(_Held(delivery, notification, 0, now, now + self._patience))
+        held = _Held(delivery, came, notification, 0, now, now + self._patience)
+        self._try(id or f"#{next(self._numbers)}", held)
         return 1
 
-    def _try(self, held: _Held) -> None:
+    def _try(self, key: str, held: _Held) -> None:
         delivery = held.delivery
-        self._held.pop(delivery.tag, None)
         try:
             self._handler.deliver(held.notification, delivery.message.id)
-            self._outbox.done(delivery)
         except Unreachable as error:
-            self._again(held, error)
+            self._again(key, held, error)
         except Undeliverable as error:
             self._refuse(delivery, error.reason, str(error))
         except Exception as error:  # a transport's mistake must not stop all others
             _log.exception("%s failed", self._queue, extra={"action": "notifier_error"})
             self._refuse(delivery, "notifier-error", f"{type(error).__name__}: {error}")
+        else:
+            self._seen.add(delivery.message.id)
+            self._outbox.done(delivery)
 
-    def _again(self, held: _Held, error: Unreachable) -> None:
+    def _again(self, key: str, held: _Held, error: Unreachable) -> None:
         now = self._clock.now()
         if now >= held.until:
-            self._refused.append(
-                _Refused(held.delivery, error.reason, f"given up after {held.tries + 1} tries: {error}")
-            )
+            self._refuse(held.delivery, error.reason, f"given up after {held.tries + 1} tries: {error}")
             return
         _log.info("%s tries again: %s", self._queue, error, extra={"action": "notification_waits"})
         notification = held.notification._replace(target=error.targets or held.notification.target)
         pause = min(MAX_BACKOFF, BACKOFF * 2 ** min(held.tries, 10)) * random.uniform(0.5, 1)
         due = min(now + int(pause * 1000), held.until)
-        self._held[held.delivery.tag] = held._replace(notification=notification, tries=held.tries + 1, due=due)
+        self._held[key] = held._replace(notification=notification, tries=held.tries + 1, due=due)
 
     def _refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
-        self._seen.forget(delivery.message.id)  # a person may have it tried again, under its own id
-        self._refused.append(_Refused(delivery, reason, detail))
+        """Make it a dead letter. Its id is not remembered: a person may have it tried again, under that id."""
+        where = {"action": "notification_refused", "deployment_id": delivery.message.correlation_id}
+        _log.warning("%s: %s", self._queue, detail, extra=where)
+        self._outbox.refuse(delivery, reason, detail)
 
-    def _due(self) -> list[_Held]:
+    def _due(self) -> list[str]:
         if self._draining:
             return []
         now = self._clock.now()
-        return sorted((held for held in self._held.values() if held.due <= now), key=lambda held: held.due)
+        due = [(held.due, key) for key, held in self._held.items() if held.due <= now]
+        return [key for _, key in sorted(due)]

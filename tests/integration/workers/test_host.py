@@ -11,7 +11,17 @@ import pytest
 
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.clock_system import SystemClock
-from re_core.messages import ATTEMPT, GRANT, Heartbeat, Message, encode, parse_heartbeat, parse_output, parse_reply
+from re_core.messages import (
+    ATTEMPT,
+    EVENT,
+    GRANT,
+    Heartbeat,
+    Message,
+    encode,
+    parse_heartbeat,
+    parse_output,
+    parse_reply,
+)
 from re_workers import Context, Worker, step
 from re_workers.host import WorkerHost
 from re_workers.notify.handler import Notice
@@ -160,8 +170,16 @@ def test_at_its_stop_what_does_not_end_in_time_is_told_to(engine: Engine) -> Non
     engine.until_heard(lambda message: message.key == "output")
     engine.host.stop(0)
     assert engine.host.running() == []
-    again = engine.bus.subscribe(["worker.slow"], 10).take(10, 0)
-    assert [delivery.message.id for delivery in again] == ["D/0/1"]
+    [declined] = engine.until_heard(lambda message: "/declined/" in message.id)
+    assert declined.headers[ATTEMPT] == "D/0/1"
+    assert engine.bus.subscribe(["worker.slow"], 10).take(10, 0) == []
+
+
+def test_at_its_stop_it_says_that_it_leaves(engine: Engine) -> None:
+    engine.host.stop(0)
+    [_, bye] = engine.until_heard(_beat, 2)
+    assert bye.headers[EVENT] == "bye"
+    assert (parse_heartbeat(bye.body).worker, parse_heartbeat(bye.body).offers) == (engine.host.identity, {})
 
 
 def test_two_starts_are_two_workers() -> None:

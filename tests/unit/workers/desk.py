@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from re_core import strict_json
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
+from re_workers import Context, Failed, Worker, step
 from re_workers.consumer import Consumer
 from re_workers.runs import Spawn, inline
-from re_workers.sdk import Worker
+from tests.unit.workers.line import Line
 
 REPLIES = "re.reply.0"
 
@@ -26,16 +27,64 @@ class Hand:
         return self.time
 
 
+class Work(Worker):
+    """Counts what it did."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    @step
+    def Run(self, ctx: Context, say: str = "", transport: str = "irc") -> object:
+        """Takes time, so it would have a thread."""
+        self.done.append(ctx.attempt_id)
+        if say:
+            ctx.output(say)
+            ctx.notify(transport, ["#a"], "slug", "text", "completed")
+        return {"attempt": ctx.attempt}
+
+    @step(quick=True)
+    def Quick(self, ctx: Context) -> None:
+        """Takes none."""
+        self.done.append(ctx.attempt_id)
+
+    @step
+    def Patient(self, ctx: Context) -> None:
+        """Waits to be told to stop."""
+        ctx.wait(3600)
+
+    @step(quick=True)
+    def Fail(self, ctx: Context) -> None:
+        """Fails."""
+        raise Failed("no")
+
+
+class Parked:
+    """Steps that were begun and run only when the test says."""
+
+    def __init__(self) -> None:
+        self.work: list[Callable[[], None]] = []
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self.work.append(work)
+
+    def run(self) -> None:
+        """Let the oldest run to its end."""
+        self.work.pop(0)()
+
+
 class Desk:
     """Sends steps as a core does, and reads what comes back."""
 
     def __init__(self, worker: Worker, slots: int = 16, spawn: Spawn = inline) -> None:
         self.bus = EmbeddedBus()
+        #: the worker's own connection to it
+        self.line = Line(self.bus)
         self.clock = Hand()
         self.worker = worker
         self.replies = self.bus.subscribe([REPLIES, "output", "notify.irc"], 10_000)
         self.dead = self.bus.subscribe(["re.dead"], 1000)
-        self.consumer = Consumer(self.bus, self.clock, worker, "W", slots, spawn)
+        self.consumer = Consumer(self.line, self.clock, worker, "W", slots, spawn)
+        self.subscription = self.line.subscriptions[0]
         self._numbers = itertools.count()
 
     def send(
@@ -48,6 +97,7 @@ class Desk:
         timeout: str = "60",
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        reply_to: str = REPLIES,
     ) -> str:
         """One step message; the attempt's id."""
         id = attempt or f"D/{next(self._numbers)}/1"
@@ -61,7 +111,7 @@ class Desk:
         mine = {ATTEMPT: id, TIMEOUT: timeout, **({GRANT: "1"} if grant else {})}
         key = f"worker.{command}"
         given = mine if headers is None else headers
-        self.bus.publish([Message(key, encode(document) if body is None else body, id, "D", REPLIES, given)])
+        self.bus.publish([Message(key, encode(document) if body is None else body, id, "D", reply_to, given)])
         return id
 
     def answer(self, claim: Message, event: str, token: str | None = None) -> None:
@@ -97,6 +147,7 @@ class Desk:
 
     def unsettled(self) -> int:
         """How many step messages the worker still holds: what comes again when it is closed."""
+        assert self.subscription.wrongly == []
         self.consumer.close()
         again = self.bus.subscribe([f"worker.{self.worker.command}"], 1000)
         return len(again.take(1000, 0))

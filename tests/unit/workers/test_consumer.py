@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from re_core.errors import BusUnavailable
 from re_core.messages import ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply
-from re_core.ports import Published
-from re_workers import Context, Failed, Worker, step
+from re_workers import Context, Worker, step
 from re_workers.consumer import GRANT_PATIENCE
 from re_workers.runs import TIMEOUT_GRACE
-from tests.unit.workers.desk import REPLIES, Desk
-
-
-class Work(Worker):
-    """Counts what it did."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    @step
-    def Run(self, ctx: Context, say: str = "") -> object:
-        """Takes time, so it would have a thread."""
-        self.done.append(ctx.attempt_id)
-        if say:
-            ctx.output(say)
-            ctx.notify("irc", ["#a"], "slug", "text", "completed")
-        return {"attempt": ctx.attempt}
-
-    @step(quick=True)
-    def Quick(self, ctx: Context) -> None:
-        """Takes none."""
-        self.done.append(ctx.attempt_id)
-
-    @step(quick=True)
-    def Fail(self, ctx: Context) -> None:
-        """Fails."""
-        raise Failed("no")
-
-
-class Parked:
-    """Steps that were begun and run only when the test says."""
-
-    def __init__(self) -> None:
-        self.work: list[Callable[[], None]] = []
-
-    def __call__(self, work: Callable[[], None]) -> None:
-        self.work.append(work)
-
-    def run(self) -> None:
-        """Let the oldest run to its end."""
-        self.work.pop(0)()
+from tests.unit.workers.desk import REPLIES, Desk, Parked, Work
 
 
 @pytest.fixture
@@ -89,12 +47,10 @@ def test_what_a_step_said_comes_before_its_outcome(desk: Desk) -> None:
 
 def test_a_batch_is_one_publish_and_one_ack() -> None:
     desk = Desk(Work(), slots=100)
-    counted = _Counting(desk)
     for _ in range(50):
         desk.send("Quick")
-    counted.publishes = 0
     assert desk.turn() == 100  # deliveries and ends
-    assert counted.publishes == 1
+    assert desk.line.publishes == 1
     assert desk.words() == ["started"] * 50 + ["completed"] * 50
 
 
@@ -326,7 +282,7 @@ def test_a_stopping_worker_declines_what_waits_and_gives_back_what_has_not_begun
     assert desk.unsettled() == 1
 
 
-def test_at_the_end_a_granted_step_is_told_as_failed_and_a_repeatable_one_goes_back() -> None:
+def test_at_the_end_a_granted_step_is_told_as_failed_and_a_repeatable_one_is_left_to_others() -> None:
     class Patient(Worker):
         @step
         def Run(self, ctx: Context) -> None:
@@ -335,7 +291,7 @@ def test_at_the_end_a_granted_step_is_told_as_failed_and_a_repeatable_one_goes_b
     parked = Parked()
     desk = Desk(Patient(), spawn=parked)
     granted = desk.send(grant=True)
-    desk.send()
+    repeatable = desk.send()
     desk.turn()
     claim = desk.heard()[0]
     desk.answer(claim, "go")
@@ -344,38 +300,22 @@ def test_at_the_end_a_granted_step_is_told_as_failed_and_a_repeatable_one_goes_b
     parked.run()
     parked.run()
     desk.turn()
-    [outcome] = desk.heard()
+    declined, outcome = desk.heard()
+    assert (declined.headers[ATTEMPT], declined.headers[EVENT]) == (repeatable, "declined")
     assert outcome.headers[ATTEMPT] == granted
     assert parse_reply(outcome.body).message == "the worker is stopping"
-    assert desk.unsettled() == 1
-
-
-class _Counting:
-    """Stands between a desk's consumer and the bus: counts publishes, and refuses some."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.publishes = 0
-        self.refuse = 0
-        self._publish = desk.bus.publish
-        desk.bus.publish = self.publish  # type: ignore[method-assign]
-
-    def publish(self, messages: Sequence[Message]) -> list[Published]:
-        self.publishes += 1
-        if self.refuse:
-            self.refuse -= 1
-            raise BusUnavailable
-        return self._publish(messages)
+    assert desk.unsettled() == 0
 
 
 @pytest.mark.parametrize("subcommand", ["Run", "Quick", "Fail"])
 def test_while_the_bus_is_away_nothing_is_forgotten_and_nothing_runs_twice(subcommand: str) -> None:
     desk = Desk(Work())
-    counted = _Counting(desk)
     desk.send(subcommand)
-    counted.refuse = 2
+    desk.line.away = True
     for _ in range(2):
         with pytest.raises(BusUnavailable):
             desk.turn()
+    desk.line.away = False
     desk.turn()
     assert desk.words() == ["started", "failed" if subcommand == "Fail" else "completed"]
     assert len(_done(desk)) <= 1
@@ -384,12 +324,12 @@ def test_while_the_bus_is_away_nothing_is_forgotten_and_nothing_runs_twice(subco
 
 def test_a_dead_letter_that_could_not_be_written_is_tried_again_and_the_rest_is_not_lost() -> None:
     desk = Desk(Work())
-    counted = _Counting(desk)
     desk.send(body=b"{")
     desk.send("Quick")
-    counted.refuse = 1
+    desk.line.away = True
     with pytest.raises(BusUnavailable):
         desk.turn()
+    desk.line.away = False
     desk.turn()
     assert desk.words() == ["failed", "started", "completed"]
     assert len(desk.buried()) == 1

@@ -1,0 +1,113 @@
+"""What one consumer has in its hands, and how much more it may be handed. Must not know what steps do.
+
+Most of the time prefetch does it: whoever holds as many deliveries as it has slots gets no more. Two things part a
+running step from its delivery: the connection that brought it is gone, or it runs so long that the broker would lose
+patience (RabbitMQ closes the channel of whoever holds a delivery for 30 minutes), so that it is acked before its end.
+From then on the room for more is set by hand (`Subscription.allow`) until nothing is held any more.
+"""
+
+from __future__ import annotations
+
+from re_core.ports import Clock, Delivery, Subscription
+from re_workers.attempt import Attempt
+
+#: milliseconds after which a delivery is acked though its step still runs (design, Steps: what is promised)
+LONG = 600_000
+
+#: milliseconds between two extensions of the room while something is held: each of them costs the broker a new consumer
+EXTEND = 1_000
+
+
+class Hands:
+    """The attempts from their delivery until the bus has their outcome. One thread calls; only `keys` is for others."""
+
+    def __init__(self, subscription: Subscription, queue: str, slots: int, clock: Clock) -> None:
+        self._subscription, self._queue, self._slots, self._clock = subscription, queue, slots, clock
+        self._held: dict[str, Attempt] = {}
+        self._epoch = subscription.epoch
+        #: deliveries that the bus hands out before one is settled that makes room; None where that is not known
+        self._room: int | None = slots
+        self._extended = 0
+        self._long_at: float = float("inf")
+        self._stopped = False
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def keys(self) -> list[str]:
+        """What is held, in the order in which it came."""
+        return list(self._held)
+
+    def get(self, key: str) -> Attempt | None:
+        """The attempt, if it is held."""
+        return self._held.get(key)
+
+    @property
+    def moved(self) -> bool:
+        """The connection is another one since the last `tend`."""
+        return self._subscription.epoch != self._epoch
+
+    @property
+    def full(self) -> bool:
+        """There is no hand for one more."""
+        return self._stopped or len(self._held) >= self._slots
+
+    def hold(self, attempt: Attempt) -> None:
+        """It has come."""
+        self._held[attempt.key] = attempt
+        self._count(attempt)
+
+    def renew(self, attempt: Attempt, delivery: Delivery) -> None:
+        """The same again, after the connection that had brought it was lost: this is the delivery to be settled."""
+        attempt.delivery, attempt.parted = delivery, False
+        self._count(attempt)
+
+    def drop(self, key: str) -> None:
+        """It is over, or was never begun."""
+        self._held.pop(key, None)
+
+    def stop(self) -> None:
+        """Nothing more."""
+        self._stopped = True
+
+    def misjudged(self) -> None:
+        """More came than there are hands for."""
+        self._room = None
+
+    def tend(self) -> None:
+        """Have the room fit the hands that are free, and ack what is held for too long. Call it when all that came is held or settled."""
+        now = self._clock.now()
+        if self._room == self._slots and not (self.moved or self._stopped) and now < self._long_at:
+            return
+        if self.moved:
+            self._epoch = self._subscription.epoch
+            if self._held or self._room != self._slots:
+                self._room = None  # the new connection knows nothing of what was allowed on the old one
+            for attempt in self._held.values():
+                attempt.parted, attempt.makes_room = True, False
+        long = [one for one in self._held.values() if not one.parted and now - one.since >= LONG]
+        for attempt in long:
+            attempt.makes_room = False
+        self._allow(now)
+        if long:
+            self._subscription.ack([attempt.delivery for attempt in long])
+        for attempt in long:
+            attempt.parted = True
+        self._long_at = min((one.since for one in self._held.values() if not one.parted), default=float("inf")) + LONG
+
+    def _allow(self, now: int) -> None:
+        wanted = 0 if self._stopped else self._slots - sum(not one.makes_room for one in self._held.values())
+        if self._room == wanted:
+            return
+        sinks = self._room is None or wanted < self._room
+        if not (sinks or not self._held or not 0 <= now - self._extended < EXTEND):
+            return
+        free = 0 if self._stopped else max(0, self._slots - len(self._held))
+        self._subscription.allow(self._queue, free)
+        for attempt in self._held.values():
+            attempt.makes_room = False
+        self._room, self._extended = free, now
+
+    def _count(self, attempt: Attempt) -> None:
+        attempt.since, attempt.makes_room = self._clock.now(), True
+        self._long_at = min(self._long_at, attempt.since + LONG)
