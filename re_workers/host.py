@@ -35,8 +35,8 @@ HEARTBEAT_LIFE = 30_000
 #: steps of one command that run at once, where neither the worker nor the caller says
 SLOTS = 8
 
-#: seconds that running steps get at the end
-DEADLINE = 10.0
+#: seconds that a stop takes at most
+DEADLINE = 20.0
 
 #: seconds that the heartbeat's thread is awaited at the end
 FAREWELL = 2.0
@@ -90,9 +90,9 @@ class WorkerHost:
             loop.start()
 
     def stop(self, deadline: float = DEADLINE) -> None:
-        """Take nothing more; what runs gets `deadline` seconds to end, is then told to stop, and at last left alone.
+        """Take nothing more; what runs may end, is told to stop loop.LAST_WORDS before `deadline`, and at last left alone.
 
-        Over after `deadline` and loop.LAST_WORDS seconds, whatever the steps and the bus do.
+        Over after `deadline` seconds and a few, whatever the steps and the bus do.
         """
         for loop in self._loops:
             loop.stop(deadline)

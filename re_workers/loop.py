@@ -27,7 +27,7 @@ BREATH = 0.02
 #: seconds between two looks at a stopping consumer, and at most between two where the bus is away
 LOOK, MAX_LOOK = 0.2, 1.0
 
-#: seconds in which steps that were told to stop must have done so
+#: seconds at the end of a stop for steps that have been told to end; at most half of what the stop may take
 LAST_WORDS = 10.0
 
 
@@ -70,7 +70,7 @@ class Loop:
     def __init__(self, name: str, turning: Turning) -> None:
         self._turning = turning
         self._stop = threading.Event()
-        self._deadline = 0.0
+        self._deadline = self._last_words = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -78,14 +78,15 @@ class Loop:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Take nothing more, give what runs that long to end; returns at once."""
+        """Take nothing more, and be over in that time: what runs may end, then is told to; returns at once."""
         self._deadline = time.monotonic() + seconds
+        self._last_words = min(LAST_WORDS, seconds / 2)
         self._stop.set()
         self._turning.wake()
 
     def join(self) -> None:
-        """Wait until it has stopped: at most the seconds that it was given, and LAST_WORDS. Then it is left alone."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()) + LAST_WORDS + MAX_LOOK)
+        """Wait until it has stopped, little longer than the time that it was given. Then it is left alone."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()) + MAX_LOOK)
         if self._thread.is_alive():
             self._complain()
 
@@ -100,9 +101,9 @@ class Loop:
                 self._stop.wait(BREATH)
         try:
             self._turning.drain()
-            self._until(self._deadline)
+            self._until(self._deadline - self._last_words)
             self._turning.abandon("the worker is stopping")
-            self._until(time.monotonic() + LAST_WORDS)
+            self._until(self._deadline)
             if not self._turning.idle:
                 self._complain()
         finally:

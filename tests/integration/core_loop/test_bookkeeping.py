@@ -24,9 +24,15 @@ def _cemetery(house: House) -> Cemetery:
     return Cemetery(house.faults.bus(house.bus), house.faults.store(house.store))
 
 
-def _beat(house: House, worker: str = "w", offers: dict[str, Any] | None = None, **more: Any) -> None:
+def _beat(
+    house: House,
+    worker: str = "w",
+    offers: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> None:
     body = {"worker": worker, "slots": 2, "offers": offers or {}, "running": [], **more}
-    house.bus.publish([Message("heartbeat", m.encode(body), f"{worker}/beat")])
+    house.bus.publish([Message("heartbeat", m.encode(body), f"{worker}/beat", headers=headers or {})])
 
 
 def _register(house: House, worker: str, offers: dict[str, Any]) -> None:
@@ -58,6 +64,15 @@ def test_a_heartbeat_that_is_none_is_a_dead_letter(house: House) -> None:
     assert consumer.turn(0) == 2
     assert [one.message.headers[REASON] for one in house.dead()] == ["bad-message"]
     assert [one.id for one in house.store.workers()] == ["w2"]
+
+
+def test_a_worker_that_says_that_it_leaves_is_forgotten_at_once(house: House) -> None:
+    consumer = _heartbeats(house)
+    _beat(house, "stays")
+    _beat(house, "leaves")
+    _beat(house, "leaves", headers={m.EVENT: m.BYE})
+    consumer.turn(0)
+    assert [one.id for one in house.store.workers()] == ["stays"]
 
 
 def test_a_worker_that_is_silent_for_a_day_is_forgotten(house: House) -> None:

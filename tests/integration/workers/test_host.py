@@ -168,7 +168,7 @@ def test_at_its_stop_what_runs_may_end_and_nothing_new_begins(engine: Engine) ->
 def test_at_its_stop_what_does_not_end_in_time_is_told_to(engine: Engine) -> None:
     engine.send()
     engine.until_heard(lambda message: message.key == "output")
-    engine.host.stop(0)
+    engine.host.stop(4)
     assert engine.host.running() == []
     [declined] = engine.until_heard(lambda message: "/declined/" in message.id)
     assert declined.headers[ATTEMPT] == "D/0/1"
