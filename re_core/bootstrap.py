@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -69,12 +70,20 @@ def open_store(settings: Settings) -> Store:
 
 
 def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
-    """The bus that the settings name; the embedded one keeps its durable queues in the store. Raises BadSettings."""
+    """The bus that the settings name; the embedded one keeps its durable queues in the store. Raises BadSettings.
+
+    RabbitMQ need not be there yet.
+    """
     if settings.bus_url == "embedded:":
         from re_core.adapters.bus_embedded import EmbeddedBus
 
         return EmbeddedBus(store if isinstance(store, Mailbox) else None)
-    raise BadSettings(f"RE_BUS_URL: this version has the bus embedded:, not {masked(settings.bus_url, False)!r:.60}")
+    from re_core.adapters.amqp import AmqpBus
+    from re_core.adapters.amqp.address import addresses
+    from re_core.adapters.amqp.topology import Topology
+
+    places = addresses(settings.bus_url, settings.bus_ca_file, settings.bus_heartbeat, f"release-engine {os.getpid()}")
+    return AmqpBus(places, Topology(settings.exchange, settings.queue_type))
 
 
 def system_clock() -> Clock:

@@ -139,6 +139,12 @@ class StoreRefused(OperatorError):
     reason = "store-refused"
 
 
+class BusRefused(OperatorError):
+    """The bus cannot be used as it is: waiting is useless."""
+
+    reason = "bus-refused"
+
+
 class DataDirLocked(OperatorError):
     """Another engine uses this data directory."""
 

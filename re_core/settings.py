@@ -48,6 +48,12 @@ class Settings:
     store_url: str = _setting("", kinds.url("sqlite", "mongodb", "mongodb+srv"))
     #: name of the topic exchange
     exchange: str = _setting("re", kinds.text)
+    #: of the queues on RabbitMQ: quorum or classic
+    queue_type: str = _setting("quorum", kinds.one_of("quorum", "classic"))
+    #: seconds without a sign of life after which a connection to RabbitMQ is taken for dead
+    bus_heartbeat: int = _setting(7, kinds.whole(2, 600))
+    #: PEM file of the authorities that `amqps://` trusts; the system's where not set
+    bus_ca_file: Path | None = _setting(None, kinds.path)  # noqa: RUF009
     #: where the embedded engine keeps everything; the platform's user data directory where not set
     data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: where the API listens, `host:port`; port 0 picks a free one

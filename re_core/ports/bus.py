@@ -119,7 +119,8 @@ class Bus(Protocol):
     def request(self, message: Message, timeout: float) -> Message | None:
         """Publish, and wait up to `timeout` seconds for the first answer to its `reply_to`, which the bus fills in. None: no answer came.
 
-        Raises BusUnavailable where nobody can take it.
+        An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. One that
+        was asked for on a connection that is lost does not come. Raises BusUnavailable where nobody can take it.
         """
         ...
 

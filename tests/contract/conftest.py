@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from re_core.ports import Bus, Store
-from tests.contract.places import BusPlace, EmbeddedPlace, MongoPlace, SqlitePlace, StorePlace
+from tests.contract.places import AmqpPlace, BusPlace, EmbeddedPlace, MongoPlace, SqlitePlace, StorePlace
 
 
 def _store_place(kind: str, directory: Path) -> StorePlace:
@@ -20,7 +20,14 @@ def _store_place(kind: str, directory: Path) -> StorePlace:
     return SqlitePlace(directory)
 
 
-def _bus_place(kind: str, directory: Path) -> BusPlace:
+#: a virtual host of a real broker, of whose queues all but a few are of that type
+_AMQP = [pytest.param(f"amqp {kind}", marks=pytest.mark.service("rabbitmq")) for kind in ("quorum", "classic")]
+
+
+def _bus_place(request: pytest.FixtureRequest, directory: Path) -> BusPlace:
+    kind = str(request.param)
+    if kind.startswith("amqp"):
+        return AmqpPlace(request.getfixturevalue("rabbitmq"), kind.removeprefix("amqp "))
     return EmbeddedPlace(SqlitePlace(directory) if kind == "embedded on sqlite" else None)
 
 
@@ -38,10 +45,10 @@ def store(store_place: StorePlace) -> Store:
     return store_place.open()
 
 
-@pytest.fixture(params=["embedded", "embedded on sqlite"])
+@pytest.fixture(params=["embedded", "embedded on sqlite", *_AMQP])
 def bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
     """Every bus."""
-    place = _bus_place(request.param, tmp_path)
+    place = _bus_place(request, tmp_path)
     yield place
     place.close()
 
@@ -55,7 +62,7 @@ def bus(bus_place: BusPlace) -> Bus:
 @pytest.fixture(params=["embedded on sqlite"])
 def lasting_bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
     """Every bus that has somewhere to keep what must outlive a process."""
-    place = _bus_place(request.param, tmp_path)
+    place = _bus_place(request, tmp_path)
     yield place
     place.close()
 

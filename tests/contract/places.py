@@ -6,12 +6,17 @@ import secrets
 from pathlib import Path
 from typing import Any, Protocol
 
+import pika
 from pymongo import MongoClient
 
+from re_core.adapters.amqp import AmqpBus
+from re_core.adapters.amqp.address import addresses
+from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
 from re_core.ports import Bus, Mailbox, Store
+from tests.services.broker import RabbitMQ
 
 #: seconds to wait for what must come
 SOON = 10.0
@@ -116,3 +121,36 @@ class EmbeddedPlace:
             bus.close()
         if self._stores:
             self._stores.close()
+
+
+class AmqpPlace:
+    """A virtual host of RabbitMQ that nobody else uses."""
+
+    def __init__(self, broker: RabbitMQ, queue_type: str = "quorum") -> None:
+        self._broker = broker
+        self._queue_type = queue_type
+        self.url = broker.new_vhost()
+        self._opened: list[AmqpBus] = []
+
+    def open(self) -> AmqpBus:
+        bus = AmqpBus(addresses(self.url, None, 7, "contract"), Topology("re", self._queue_type))
+        self._opened.append(bus)
+        return bus
+
+    def pass_time(self, milliseconds: int) -> None:
+        """As the broker counts it: until a message that lives so long has gone where expired ones go."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        channel = connection.channel()
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "expired"}
+        channel.queue_declare("ages", exclusive=True, arguments=arguments)
+        channel.queue_declare("expired", exclusive=True)
+        channel.basic_publish("", "ages", b"", pika.BasicProperties(expiration=str(milliseconds)))
+        wait = SOON + milliseconds / 1000
+        method, _, _ = next(channel.consume("expired", inactivity_timeout=wait))
+        assert method is not None, f"nothing expired in {wait} s"
+        connection.close()
+
+    def close(self) -> None:
+        for bus in self._opened:
+            bus.close()
+        self._broker.delete_vhost(self.url)

@@ -100,7 +100,8 @@ def _answer(bus: Bus, count: int, queue: str = "re.job.create") -> threading.Thr
 
     def work() -> None:
         for delivery in take_all(subscription, count):
-            answers = [message(f"answer {number}", delivery.message.reply_to, direct=True) for number in (1, 2)]
+            asked = delivery.message
+            answers = [Message(asked.reply_to, body, f"{asked.id}/answer", direct=True) for body in (b"1", b"2")]
             bus.publish(answers)
             subscription.ack([delivery])
 
@@ -114,21 +115,39 @@ def test_a_request_gets_the_first_answer(bus: Bus) -> None:
     answer = bus.request(message("ask", "job.create"), SOON)
     thread.join(SOON)
     assert answer is not None
-    assert answer.id == "answer 1"
+    assert (answer.id, answer.body) == ("ask/answer", b"1")
 
 
 def test_requests_at_the_same_time_get_an_answer_each(bus: Bus) -> None:
     thread = _answer(bus, 8)
+    wanted = [f"ask {number}" for number in range(8)]
     answers: list[Message | None] = []
     askers = [
-        threading.Thread(target=lambda: answers.append(bus.request(message("ask", "job.create"), SOON)))
-        for _ in range(8)
+        threading.Thread(target=lambda name=name: answers.append(bus.request(message(name, "job.create"), SOON)))
+        for name in wanted
     ]
     for asker in askers:
         asker.start()
     for asker in [*askers, thread]:
         asker.join(SOON)
-    assert [answer and answer.id for answer in answers] == ["answer 1"] * 8
+    assert sorted(answer.id for answer in answers if answer) == [f"{name}/answer" for name in wanted]
+
+
+def test_an_answer_without_an_id_is_known_by_its_correlation_id(bus: Bus) -> None:
+    """As a core of 2014 answers."""
+    subscription = bus.subscribe(["re.job.create"], 1)
+
+    def answer() -> None:
+        (delivery,) = take_all(subscription, 1)
+        asked = delivery.message
+        bus.publish([Message(asked.reply_to, b"{}", "", asked.id, direct=True)])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    answered = bus.request(message("ask", "job.create"), SOON)
+    thread.join(SOON)
+    assert answered is not None
+    assert answered.body == b"{}"
 
 
 def test_a_request_that_nobody_answers_ends_with_none(bus: Bus) -> None:
@@ -140,9 +159,9 @@ def test_an_answer_that_comes_too_late_harms_nobody(bus: Bus) -> None:
     subscription = bus.subscribe(["re.job.create"], 1)
     bus.request(message("ask", "job.create"), NEVER)
     (delivery,) = take_all(subscription, 1)
-    late = message("late", delivery.message.reply_to, direct=True)
-    assert bus.publish([late]) == [Published.UNROUTABLE]
+    bus.publish([message("ask/answer", delivery.message.reply_to, direct=True)])
     subscription.ack([delivery])
+    assert bus.request(message("again", "job.create"), NEVER) is None
 
 
 def test_a_request_that_nobody_can_take_says_so(bus: Bus) -> None:

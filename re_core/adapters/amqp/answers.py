@@ -1,0 +1,118 @@
+"""One queue for the answers to everything that this process asks. Must not know who answers.
+
+An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. The queue
+belongs to the connection and has another name on the next one: an answer that comes too late for it is unroutable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from re_core.adapters.amqp.connection import Connection
+from re_core.adapters.amqp.inflow import Inflow
+from re_core.errors import BusUnavailable
+from re_core.messages import Message
+from re_core.ports import Delivery
+
+#: what the queue's name begins with
+PREFIX = "re.answer."
+
+#: what the id of an answer ends with
+SUFFIX = "/answer"
+
+_Answer = SimpleQueue[Message | None]
+
+
+class Answers:
+    """Who waits for which answer. `expect`, `wait`, `forget` and `close` are for any thread, the rest for the I/O thread."""
+
+    def __init__(self, identity: str) -> None:
+        """`identity` of this process on the bus."""
+        self._identity = identity
+        self._number = 0
+        self._ready: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[_Answer]] = {}
+        self._closed = False
+        #: of the queue; empty while there is none
+        self.name = ""
+
+    def open(self, connection: Connection | None, ready: Callable[[], None]) -> None:
+        """Somebody asks: from now on there shall be a queue; `ready` is called whenever there is one."""
+        if self._ready is None:
+            self._ready = ready
+            if connection is not None:
+                self.opened(connection)
+
+    def opened(self, connection: Connection) -> None:
+        """There is a connection."""
+        tell = self._ready
+        if tell is None:
+            return
+        self._number += 1
+        name = f"{PREFIX}{self._identity}.{self._number}"
+
+        def declare(channel: Any) -> None:
+            inflow = Inflow(0, self._put, lambda _: None)
+            inflow.queues[b"answers"] = name
+            connection.readers[channel.channel_number] = inflow
+            channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
+            channel.basic_consume(name, _never, auto_ack=True, consumer_tag="answers", callback=ready)
+
+        def ready(_: Any) -> None:
+            self.name = name
+            tell()
+
+        connection.channel(on_open_callback=declare)
+
+    def lost(self) -> None:
+        """The connection has gone, and the queue with it."""
+        self.name = ""
+
+    def expect(self, id: str) -> _Answer:
+        """Before the request is published."""
+        answer: _Answer = SimpleQueue()
+        with self._lock:
+            self._waiting.setdefault(id, []).append(answer)
+            if self._closed:
+                answer.put(None)
+        return answer
+
+    def wait(self, answer: _Answer, timeout: float) -> Message | None:
+        """The first answer; None where none comes within `timeout` seconds. Raises BusUnavailable when the bus closes."""
+        try:
+            message = answer.get(timeout=max(timeout, 0))
+        except Empty:
+            return None
+        if message is None:
+            raise BusUnavailable("the bus was closed before an answer came")
+        return message
+
+    def forget(self, id: str, answer: _Answer) -> None:
+        with self._lock:
+            waiting = self._waiting[id]
+            waiting.remove(answer)
+            if not waiting:
+                del self._waiting[id]
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        with self._lock:
+            self._closed = True
+            for waiting in self._waiting.values():
+                for answer in waiting:
+                    answer.put(None)
+
+    def _put(self, deliveries: list[Delivery]) -> None:
+        for message in (delivery.message for delivery in deliveries):
+            names = (message.id.removesuffix(SUFFIX), message.correlation_id)
+            with self._lock:
+                for answer in next((self._waiting[name] for name in names if name in self._waiting), []):
+                    answer.put(message)
+
+
+def _never(*_: object) -> None:
+    """Deliveries are read by Inflow, before pika sees them."""

@@ -1,0 +1,61 @@
+"""What one call of `publish` waits for. Must not know connections.
+
+The I/O thread settles, one thread waits. Only the I/O thread writes, but for `given_up`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from re_core.messages import Message
+from re_core.ports import Published
+
+
+class Batch:
+    """Messages that are published together, and what became of each."""
+
+    __slots__ = ("_done", "error", "frames", "given_up", "left", "messages", "outcomes", "restored")
+
+    def __init__(self, messages: Sequence[Message], frames: Sequence[bytes | None]) -> None:
+        """`frames` of each message; None where it cannot travel at all, which makes it unroutable."""
+        self.messages = messages
+        self.frames = frames
+        self.outcomes: list[Published | None] = [None if one else Published.UNROUTABLE for one in frames]
+        #: how many have no outcome yet
+        self.left = self.outcomes.count(None)
+        #: nobody waits any more: nothing of it may be published again
+        self.given_up = False
+        #: which were published again after their queue was declared again
+        self.restored: set[int] = set()
+        #: why the whole call fails
+        self.error: Exception | None = None
+        self._done = threading.Lock()
+        if self.left:
+            self._done.acquire()
+
+    def settle(self, index: int, outcome: Published) -> None:
+        """Once for each."""
+        self.outcomes[index] = outcome
+        self.left -= 1
+        if not self.left:
+            self._done.release()
+
+    def fail(self, error: Exception) -> None:
+        """The whole of it, unless it is done."""
+        if self.left:
+            self.left = 0
+            self.error = error
+            self._done.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done."""
+        return self._done.acquire(timeout=seconds)
+
+    def open(self) -> list[int]:
+        """Which have no outcome yet."""
+        return [index for index, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def known(self) -> list[Published]:
+        """The outcomes, once it is done."""
+        return [outcome for outcome in self.outcomes if outcome is not None]

@@ -1,0 +1,148 @@
+"""What this process has declared, on every connection anew. Must not know consumers or publishers.
+
+Scripts run one after another on one channel. What is away for now (a queue whose node is down) is tried again; what
+somebody must act upon is kept for those who ask.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from pika.exceptions import ChannelClosedByBroker
+
+from re_core.adapters.amqp import declaring
+from re_core.adapters.amqp.connection import Connection
+from re_core.adapters.amqp.conversation import Conversation, Done, Script
+from re_core.adapters.amqp.topology import Topology
+from re_core.errors import BusRefused
+
+#: seconds before a declaration that failed is tried again
+AGAIN = 1.0
+
+Then = Callable[[], None]
+
+_log = logging.getLogger(__name__)
+
+
+class Declarations:
+    """For the I/O thread, but for `made` and `refusal`."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        names: Iterable[str],
+        later: Callable[[float, Callable[[], None]], None],
+        changed: Callable[[], None],
+    ) -> None:
+        """`names` of queues that are there whoever uses them; `changed` is called when `made` or `refusal` say something new."""
+        self._topology = topology
+        self._names = dict.fromkeys(names)
+        self._later, self._changed = later, changed
+        self._conversation: Conversation | None = None
+        self._version: tuple[int, ...] = ()
+        self._made: set[str] = set()
+        self._making: dict[str, list[Then]] = {}
+        self._refused: dict[str, BusRefused] = {}
+        self._told: set[str] = set()
+
+    def made(self, name: str) -> bool:
+        """Whether the queue is there, as far as this connection knows."""
+        return name in self._made
+
+    def refusal(self, names: Iterable[str]) -> BusRefused | None:
+        """Why one of the queues, or the exchange, cannot be had."""
+        return next((self._refused[name] for name in ("", *names) if name in self._refused), None)
+
+    def opened(self, connection: Connection, then: Then) -> None:
+        """Declare all of it; `then` when it is done."""
+        conversation = self._conversation = Conversation(connection)
+        self._version = _version(connection)
+        self._refused.clear()
+
+        def exchanged(_: Any, error: Exception | None) -> None:
+            if isinstance(error, BusRefused):
+                self._refused[""] = error
+                self._changed()
+            elif error is not None:
+                self._later(AGAIN, lambda: self._if_still(conversation, partial(self.opened, connection, then)))
+            else:
+                self.make(list(self._names), then)
+
+        conversation.run(declaring.exchanges(self._topology), exchanged)
+
+    def lost(self) -> None:
+        """The connection has gone."""
+        self._conversation = None
+        self._made.clear()
+        self._making.clear()
+
+    def make(self, names: Sequence[str], then: Then) -> None:
+        """Declare queues, from now on on every connection; `then` when they are there."""
+        self._names.update(dict.fromkeys(names))
+        missing = set(names)
+        if not missing:
+            then()
+
+        def made(name: str) -> None:
+            missing.discard(name)
+            if not missing:
+                then()
+
+        for name in list(missing):
+            self._make(name, partial(made, name))
+
+    def restore(self, name: str, then: Then) -> bool:
+        """Declare a queue again that was there; False where it is none of ours."""
+        if name not in self._names or self._conversation is None:
+            return False
+        self._make(name, then)
+        return True
+
+    def ask(self, script: Script, done: Done) -> bool:
+        """Run a script; False where there is no connection."""
+        if self._conversation is None:
+            return False
+        self._conversation.run(script, done)
+        return True
+
+    def _make(self, name: str, then: Then) -> None:
+        conversation = self._conversation
+        if conversation is None:
+            return
+        if name in self._making:
+            self._making[name].append(then)
+            return
+        self._making[name] = [then]
+        wanted = self._topology.queue(name, self._version)
+        conversation.run(
+            declaring.queue(self._topology, wanted, self._told),
+            lambda _, error: self._settle(conversation, name, error),
+        )
+
+    def _settle(self, conversation: Conversation, name: str, error: Exception | None) -> None:
+        waiting = self._making.pop(name, [])
+        if isinstance(error, ChannelClosedByBroker):
+            _log.warning("the queue %s cannot be had just now: %s", name, error, extra={"action": "queue_away"})
+            for then in waiting:
+                self._later(AGAIN, partial(self._if_still, conversation, partial(self._make, name, then)))
+            return
+        if isinstance(error, BusRefused):
+            self._refused[name] = error
+        else:
+            self._refused.pop(name, None)
+            self._made.add(name)
+            for then in waiting:
+                then()
+        self._changed()
+
+    def _if_still(self, conversation: Conversation, work: Then) -> None:
+        if conversation is self._conversation:
+            work()
+
+
+def _version(connection: Connection) -> tuple[int, ...]:
+    told = str((connection.server_properties or {}).get("version", ""))
+    return tuple(int(part) for part in told.split(".")[:2] if part.isdigit())

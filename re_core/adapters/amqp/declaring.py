@@ -1,0 +1,104 @@
+"""Scripts that declare: exchanges and queues, once each, fighting over nothing. Must not know who wants them.
+
+A declaration that equals what is there changes nothing; one that differs closes the channel, and the queue is used
+as it is. So is one that this user may not declare but that somebody else has.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pika.exceptions import ChannelClosedByBroker
+
+from re_core.adapters.amqp.conversation import Script
+from re_core.adapters.amqp.topology import DEAD_EXCHANGE, Queue, Topology, cost
+from re_core.errors import BusRefused
+
+#: AMQP reply codes: not for this user, not there, somebody's own, declared otherwise
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
+
+_log = logging.getLogger(__name__)
+
+
+def exchanges(topology: Topology) -> Script:
+    """Declare both. Raises BusRefused where one of that name is of another kind."""
+    yield from _exchange(topology.exchange, "topic")
+    yield from _exchange(DEAD_EXCHANGE, "fanout")
+
+
+def queue(topology: Topology, wanted: Queue, told: set[str]) -> Script:
+    """Declare and bind. `told` are the queues of which was said already that they are not as they should be."""
+    try:
+        yield lambda channel, done: channel.queue_declare(
+            wanted.name, durable=True, arguments=wanted.arguments, callback=done
+        )
+    except ChannelClosedByBroker as refused:
+        yield from _as_it_is(wanted.name, refused, told)
+    for exchange, key in ((topology.exchange, wanted.key), (wanted.exchange, "")):
+        if exchange and key is not None:
+            yield from _bind(wanted.name, exchange, key)
+
+
+def consumers(name: str) -> Script:
+    """How many consume a queue; 0 where there is none."""
+    try:
+        answer = yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
+    except ChannelClosedByBroker as refused:
+        if refused.reply_code == NOT_FOUND:
+            return 0
+        raise
+    return answer.consumer_count
+
+
+def _as_it_is(name: str, refused: ChannelClosedByBroker, told: set[str]) -> Script:
+    if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
+        raise BusRefused(f"RabbitMQ refuses the queue {name}: {refused.reply_text}")
+    try:
+        yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
+    except ChannelClosedByBroker as missing:
+        raise BusRefused(
+            f"RabbitMQ refuses the queue {name}, and nobody else has declared it: {refused.reply_text}; "
+            "give the user of RE_BUS_URL the permission to configure it"
+        ) from missing
+    if refused.reply_code == PRECONDITION_FAILED and name not in told:
+        told.add(name)
+        _log.warning(
+            "the queue %s exists with other arguments and is used as it is. What it costs: %s. To have it as it should be, "
+            "delete it while it is empty (%s)",
+            name,
+            cost(refused.reply_text),
+            refused.reply_text,
+            extra={"action": "queue_used_as_it_is"},
+        )
+
+
+def _exchange(name: str, kind: str) -> Script:
+    try:
+        yield lambda channel, done: channel.exchange_declare(name, kind, durable=True, callback=done)
+    except ChannelClosedByBroker as refused:
+        if refused.reply_code == PRECONDITION_FAILED:
+            raise BusRefused(
+                f"the exchange {name!r} exists, but is not a durable {kind} exchange ({refused.reply_text}): "
+                "delete it when nobody else uses it, or name another one in RE_EXCHANGE"
+            ) from refused
+        yield from _is_there(name, refused)
+
+
+def _is_there(name: str, refused: ChannelClosedByBroker) -> Script:
+    try:
+        yield lambda channel, done: channel.exchange_declare(name, passive=True, callback=done)
+    except ChannelClosedByBroker as missing:
+        raise BusRefused(
+            f"RabbitMQ refuses the exchange {name!r}, and nobody else has declared it: {refused.reply_text}; "
+            "give the user of RE_BUS_URL the permission to configure it"
+        ) from missing
+
+
+def _bind(name: str, exchange: str, key: str) -> Script:
+    try:
+        yield lambda channel, done: channel.queue_bind(name, exchange, key, callback=done)
+    except ChannelClosedByBroker as refused:
+        # somebody else has bound it, or the messages for it are unroutable, which their senders will say
+        _log.warning(
+            "the queue %s cannot be bound to %s: %s", name, exchange, refused.reply_text, extra={"action": "not_bound"}
+        )

@@ -1,0 +1,89 @@
+"""What people are told of the connections: one warning per outage, one line when it is over. Must not know pika's objects.
+
+Errors of pika are told apart here, by the broker's own words: whether waiting helps, or somebody must act first.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+
+_log = logging.getLogger(__name__)
+
+#: words of the broker's (or TLS's) refusal -> what to do about it
+REFUSALS = {
+    "ACCESS_REFUSED": "user and password of RE_BUS_URL are not the broker's: correct them, or add the user to the broker",
+    "vhost": "the virtual host of RE_BUS_URL is not there, or not for this user: create it "
+    "(rabbitmqctl add_vhost, set_permissions), or correct the URL",
+    "CERTIFICATE_VERIFY_FAILED": "the broker's certificate is not one that this machine trusts: "
+    "RE_BUS_CA_FILE names the authorities to trust, and the host in RE_BUS_URL must be in the certificate",
+    "WRONG_VERSION_NUMBER": "the port of RE_BUS_URL does not speak TLS: amqps:// wants the broker's TLS port, usually 5671",
+}
+
+
+def causes(error: BaseException) -> list[str]:
+    """What pika's nested exceptions say, outermost first."""
+    told: list[str] = []
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        told.append(f"{type(one).__name__}: {one}")
+        waiting += [getattr(one, "exception", None), *getattr(one, "exceptions", ()), *one.args, one.__cause__]
+    return told
+
+
+def refusal(error: BaseException) -> str:
+    """What somebody must do before it can work; empty where waiting may help."""
+    text = " ".join(causes(error))
+    if "vhost" in text and "is down" in text:
+        return ""
+    return next((advice for word, advice in REFUSALS.items() if word in text), "")
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause, for people."""
+    return causes(error)[-1].replace("\n", " ")[:300]
+
+
+def is_tls(error: BaseException) -> bool:
+    """Whether TLS is what failed."""
+    return isinstance(error, ssl.SSLError)
+
+
+class Health:
+    """Of all connections of one bus. Only the I/O thread writes."""
+
+    def __init__(self, places: str) -> None:
+        """`places` names the broker's addresses."""
+        self._places = places
+        self._down: dict[str, str] = {}
+        self._since = 0.0
+        self._told = False
+
+    def down(self, name: str, why: str) -> None:
+        """A connection could not be made, or has ended."""
+        if not self._down:
+            self._since = time.monotonic()
+        self._down[name] = why
+        if not self._told:
+            self._told = True
+            _log.warning(
+                "RabbitMQ at %s cannot be reached: %s. What was not confirmed is published again when it is back; "
+                "it is tried until then. Is it running, and is RE_BUS_URL right?",
+                self._places,
+                why,
+                extra={"action": "bus_away"},
+            )
+
+    def up(self, name: str) -> None:
+        """A connection is there."""
+        if self._down.pop(name, None) is None or self._down or not self._told:
+            return
+        self._told = False
+        away = time.monotonic() - self._since
+        _log.info("RabbitMQ is back after %.1f s", away, extra={"action": "bus_back"})

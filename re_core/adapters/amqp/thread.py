@@ -1,0 +1,79 @@
+"""The one thread that touches pika. Must not know what is done on it.
+
+pika: "All other methods must be called from the connection's thread"; add_callback_threadsafe is the only way in.
+Each call of it wakes the loop with a system call, so work that comes while the loop is awake rides along.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from pika.adapters.select_connection import IOLoop
+
+#: seconds that the thread may take to end
+ENDING = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class IoThread:
+    """Runs what it is given, in order, between two looks at the sockets."""
+
+    def __init__(self, name: str, on_bug: Callable[[Exception], None]) -> None:
+        """`on_bug` hears, on the thread, of whatever was raised there: state that nobody can trust any more."""
+        self.loop = IOLoop()
+        self._on_bug = on_bug
+        self._posted: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def post(self, work: Callable[[], None]) -> None:
+        """From any thread: do this soon, in the order of posting."""
+        self._posted.append(work)
+        if not self._woken:
+            self._woken = True
+            self.loop.add_callback_threadsafe(self._work)
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """On the thread: do this then."""
+        self.loop.call_later(seconds, lambda: self._guarded(work))
+
+    def stop(self) -> None:
+        """From any thread: what is posted already is done first."""
+        self.post(self._end)
+        self._thread.join(ENDING)
+
+    def _end(self) -> None:
+        self._stopping = True
+        self.loop.stop()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self.loop.start()
+            except Exception as error:
+                self._bug(error)
+        self.loop.close()
+
+    def _work(self) -> None:
+        # before the look at the queue: who posts after it wakes the loop again
+        self._woken = False
+        for _ in range(len(self._posted)):
+            self._guarded(self._posted.popleft())
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self._bug(error)
+
+    def _bug(self, error: Exception) -> None:
+        _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
+        self._on_bug(error)

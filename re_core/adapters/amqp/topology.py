@@ -1,0 +1,98 @@
+"""What is declared how: exchanges, queues and their arguments (contract, section 1; docs/decisions/0008). Must not know channels.
+
+A queue that is there with other arguments is used as it is; what that costs is said once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from re_core.adapters.routes import key_of
+from re_core.messages import DEAD, HEARTBEAT, JOB_CREATE, OUTPUT
+
+#: the exchange of dead letters, and the name of its queue
+DEAD_EXCHANGE = DEAD
+
+#: queues that one worker process listens to
+CONTROL = "re.control."
+
+#: milliseconds after which a control queue that nobody consumes is gone: a worker's reconnect takes less
+CONTROL_LIFE = 600_000
+
+#: queues that are consumed by one at a time
+_SINGLE = ("re.reply.", OUTPUT)
+
+#: queues whose dead letters somebody wants to see; what expires of the others, its sender has been told already
+_DEAD_LETTERED = ("worker.", "notify.", OUTPUT)
+
+#: what a queue with another value costs
+COSTS = {
+    "x-queue-type": "another type keeps other promises: only quorum queues are on the disk before they confirm, live on "
+    "several nodes, and give a reply queue to the core that knows its deployments",
+    "x-single-active-consumer": "several consume it at once: lines of output may change places, and cores read journals more often",
+    "x-delivery-limit": "a message that was delivered too often is dropped by the broker, and its step is lost",
+    "x-dead-letter-exchange": "what a worker of 2014 refuses is not kept as a dead letter",
+    "x-expires": "it stays when its worker has gone, or goes while its worker is away",
+}
+
+_ARGUMENT = re.compile(r"inequivalent arg '([^']+)'")
+
+
+class Queue(NamedTuple):
+    """How a queue is declared."""
+
+    name: str
+    arguments: dict[str, Any]
+    #: on the topic exchange; None where only the default exchange reaches it
+    key: str | None
+    #: to bind it to besides
+    exchange: str = ""
+
+
+class Topology:
+    """Of one engine on one virtual host."""
+
+    def __init__(self, exchange: str, queue_type: str) -> None:
+        """`queue_type`: quorum or classic."""
+        self.exchange = exchange
+        self._type = queue_type
+
+    def queue(self, name: str, broker: tuple[int, ...]) -> Queue:
+        """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused to be told so."""
+        if name.startswith(CONTROL):
+            return Queue(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
+        # who lives is told again in a moment: not worth a disk
+        arguments: dict[str, Any] = {"x-queue-type": "classic" if name == HEARTBEAT else self._type}
+        if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):
+            # a core that was killed twenty times must not cost a good message
+            arguments["x-delivery-limit"] = -1
+        if name.startswith(_SINGLE):
+            arguments["x-single-active-consumer"] = True
+        if name.startswith(_DEAD_LETTERED):
+            arguments["x-dead-letter-exchange"] = DEAD_EXCHANGE
+        return Queue(name, arguments, key_of(name), DEAD_EXCHANGE if name == DEAD else "")
+
+    def expected(self, message_key: str, direct: bool) -> str:
+        """The queue that a message is for."""
+        if direct:
+            return message_key
+        return {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}.get(message_key, message_key)
+
+
+def forwarding(name: str, to: str, life: int) -> Queue:
+    """A queue that passes everything on at once; `life` in milliseconds. The broker writes its name into the headers."""
+    arguments = {
+        "x-queue-type": "classic",
+        "x-message-ttl": 0,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": to,
+        "x-expires": life,
+    }
+    return Queue(name, arguments, None)
+
+
+def cost(refusal: str) -> str:
+    """What it costs to use a queue that the broker would not declare again: "inequivalent arg …"."""
+    found = _ARGUMENT.search(refusal)
+    return COSTS.get(found[1] if found else "", "it may behave in another way than the engine expects")
