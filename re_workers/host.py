@@ -100,7 +100,9 @@ class WorkerHost:
             loop.join()
         self._stopping.set()
         self._pulse.join(FAREWELL)
-        self._say(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
+        if not any(consumer.running() or consumer.unsaid() for consumer in self._consumers):
+            # else the silence says it, and the core calls lost what is left behind
+            self._say(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
         for worker in self._workers:
             worker.close()
         for handler in self._handlers:

@@ -40,7 +40,9 @@ class Heartbeats:
     def _register(self, message: Message) -> None:
         said = m.parse_heartbeat(message.body)
         now = self._clock.now()
-        seen = 0 if message.headers.get(m.EVENT) == m.BYE else now  # who says that it leaves is forgotten at once
+        # who leaves nothing behind is forgotten at once; of anybody else the silence tells
+        leaves = message.headers.get(m.EVENT) == m.BYE and not said.running
+        seen = 0 if leaves else now
         self._registry.register(WorkerRecord(said.worker, said.slots, said.offers, said.running, seen))
         self._registry.forget_workers(now - FORGET)
 

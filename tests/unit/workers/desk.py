@@ -145,6 +145,13 @@ class Desk:
         self.dead.ack(deliveries)
         return [delivery.message for delivery in deliveries]
 
+    def waits(self) -> int:
+        """How many step messages wait in the queue for somebody with a free hand."""
+        idle = self.bus.subscribe([f"worker.{self.worker.command}"], 1000)
+        waiting = idle.take(1000, 0)
+        idle.close()
+        return len(waiting)
+
     def unsettled(self) -> int:
         """How many step messages the worker still holds: what comes again when it is closed."""
         assert self.subscription.wrongly == []

@@ -16,15 +16,28 @@ from re_core.ports import Delivery, Published, Subscription
 class LineSubscription:
     """See ports.Subscription; counts what is said to it."""
 
-    def __init__(self, bus: EmbeddedBus, queues: Sequence[str], prefetch: int) -> None:
+    def __init__(self, line: Line, bus: EmbeddedBus, queues: Sequence[str], prefetch: int) -> None:
+        self._line = line
         self._bus, self._queues, self._prefetch = bus, queues, prefetch
         self._inner = bus.subscribe(queues, prefetch)
-        self._open: set[int] = set()
+        #: tag -> message's id, of what is unsettled
+        self._open: dict[int, str] = {}
+        #: tag -> when it came, by the clock of `since`
+        self._came: dict[int, int] = {}
         self.epoch = 0
         #: (queue, count) of every `allow`
         self.allowed: list[tuple[str, int]] = []
         #: tags that were acked though they were not unsettled: a broker closes the channel for that
         self.wrongly: list[int] = []
+
+    def held(self) -> list[str]:
+        """The ids of what is unsettled."""
+        return list(self._open.values())
+
+    def since(self, now: int) -> list[int]:
+        """When each of what is unsettled came; `now` for what came since the last time."""
+        self._came = {tag: self._came.get(tag, now) for tag in self._open}
+        return list(self._came.values())
 
     def lose(self) -> None:
         """The connection is lost and made anew, as it was at the beginning."""
@@ -35,13 +48,15 @@ class LineSubscription:
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
         taken = [one._replace(epoch=self.epoch) for one in self._inner.take(limit, timeout)]
-        self._open.update(one.tag for one in taken)
+        self._open.update((one.tag, one.message.id) for one in taken)
         return taken
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._inner.ack(self._mine(deliveries))
 
     def reject(self, delivery: Delivery, reason: str, detail: str = "") -> None:
+        if self._line.away:
+            raise BusUnavailable("nobody answers")
         for one in self._mine([delivery]):
             self._inner.reject(one, reason, detail)
 
@@ -61,7 +76,9 @@ class LineSubscription:
     def _mine(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         mine = [one for one in deliveries if one.epoch == self.epoch]
         self.wrongly += [one.tag for one in mine if one.tag not in self._open]
-        self._open.difference_update(one.tag for one in mine)
+        for one in mine:
+            self._open.pop(one.tag, None)
+            self._came.pop(one.tag, None)
         return mine
 
 
@@ -97,7 +114,7 @@ class Line:
         return [Published.UNKNOWN if message.once else next(outcomes) for message in messages]
 
     def subscribe(self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None) -> Subscription:
-        self.subscriptions.append(LineSubscription(self._bus, queues, prefetch))
+        self.subscriptions.append(LineSubscription(self, self._bus, queues, prefetch))
         return self.subscriptions[-1]
 
     def declare(self, queue: str) -> None:

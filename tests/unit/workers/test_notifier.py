@@ -2,62 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.dead import letter_of
-from re_core.messages import Message, encode
-from re_workers.notify.consumer import MAX_BACKOFF, Notifier
+from re_workers.notify.consumer import MAX_BACKOFF
 from re_workers.notify.handler import Notice, Undeliverable, Unreachable
 from re_workers.notify.steps import Announce, Shared
 from re_workers.testing import run
-from tests.unit.workers.desk import Hand
-
-
-class Recorder:
-    """A transport that does what the test says, notice by notice."""
-
-    transport = "pigeon"
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, tuple[str, ...]]] = []
-        self.fate: Callable[[Notice], None] = lambda notice: None
-        self.closed = False
-
-    def deliver(self, notice: Notice, notification_id: str) -> None:
-        self.told.append((notification_id, notice.target))
-        self.fate(notice)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Loft:
-    """A notifier on the embedded bus."""
-
-    def __init__(self) -> None:
-        self.bus, self.clock, self.handler = EmbeddedBus(), Hand(), Recorder()
-        self.dead = self.bus.subscribe(["re.dead"], 100)
-        self.notifier = Notifier(self.bus, self.clock, "W", self.handler)
-
-    def send(self, id: str, target: tuple[str, ...] = ("a", "b"), body: bytes | None = None) -> None:
-        document = {"slug": "s", "message": "m", "phase": "completed", "target": list(target)}
-        self.bus.publish([Message("notify.pigeon", body or encode(document), id, "D")])
-
-    def later(self, seconds: float) -> None:
-        self.clock.time += int(seconds * 1000)
-        self.notifier.turn(0)
-
-    def buried(self) -> list[str]:
-        deliveries = self.dead.take(100, 0)
-        self.dead.ack(deliveries)
-        return [letter_of(delivery.message).reason for delivery in deliveries]
-
-    def unsettled(self) -> int:
-        self.notifier.close()
-        return len(self.bus.subscribe(["notify.pigeon"], 100).take(100, 0))
+from tests.unit.workers.loft import Loft, Recorder
 
 
 @pytest.fixture
