@@ -23,61 +23,82 @@ PREFIX = "re.answer."
 #: what the id of an answer ends with
 SUFFIX = "/answer"
 
+#: seconds before a queue that was taken from us is replaced
+AGAIN = 1.0
+
+_CONSUMER = "answers"
+
 _Answer = SimpleQueue[Message | None]
 
 
 class Answers:
     """Who waits for which answer. `expect`, `wait`, `forget` and `close` are for any thread, the rest for the I/O thread."""
 
-    def __init__(self, identity: str) -> None:
-        """`identity` of this process on the bus."""
+    def __init__(
+        self, identity: str, later: Callable[[float, Callable[[], None]], None], changed: Callable[[], None]
+    ) -> None:
+        """`identity` of this process on the bus; `changed` is called when there is a queue."""
         self._identity = identity
+        self._later, self._changed = later, changed
         self._number = 0
-        self._ready: Callable[[], None] | None = None
+        self._wanted = False
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._waiting: dict[str, list[_Answer]] = {}
-        self._closed = False
+        self._over = False
         #: of the queue; empty while there is none
         self.name = ""
 
-    def open(self, connection: Connection | None, ready: Callable[[], None]) -> None:
-        """Somebody asks: from now on there shall be a queue; `ready` is called whenever there is one."""
-        if self._ready is None:
-            self._ready = ready
+    def open(self, connection: Connection | None) -> None:
+        """Somebody asks: from now on there shall be a queue."""
+        if not self._wanted:
+            self._wanted = True
             if connection is not None:
                 self.opened(connection)
 
     def opened(self, connection: Connection) -> None:
         """There is a connection."""
-        tell = self._ready
-        if tell is None:
-            return
-        self._number += 1
-        name = f"{PREFIX}{self._identity}.{self._number}"
+        if self._wanted and connection.is_open:
+            self._connection = connection
+            self._number += 1
+            name = f"{PREFIX}{self._identity}.{self._number}"
+            channel = connection.channel(on_open_callback=lambda channel: self._declare(connection, channel, name))
+            channel.add_on_close_callback(lambda channel, _: self._closed(connection, channel))
+            channel.add_on_cancel_callback(lambda _: channel.close())
 
-        def declare(channel: Any) -> None:
-            inflow = Inflow(0, self._put, lambda _: None)
-            inflow.queues[b"answers"] = name
-            connection.readers[channel.channel_number] = inflow
-            channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
-            channel.basic_consume(name, _never, auto_ack=True, consumer_tag="answers", callback=ready)
+    def _declare(self, connection: Connection, channel: Any, name: str) -> None:
+        inflow = Inflow(0, self._put, lambda _: None)
+        inflow.queues[_CONSUMER.encode()] = name
+        connection.readers[channel.channel_number] = inflow
 
-        def ready(_: Any) -> None:
+        def consumes(_: Any) -> None:
             self.name = name
-            tell()
+            self._changed()
 
-        connection.channel(on_open_callback=declare)
+        channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
+        channel.basic_consume(name, _never, auto_ack=True, consumer_tag=_CONSUMER, callback=consumes)
+
+    def _closed(self, connection: Connection, channel: Any) -> None:
+        self.name = ""
+        if connection is self._connection and connection.is_open:
+            connection.readers.pop(channel.channel_number, None)
+            self._later(AGAIN, lambda: self._again(connection))
+
+    def _again(self, connection: Connection) -> None:
+        if connection is self._connection:
+            self.opened(connection)
 
     def lost(self) -> None:
         """The connection has gone, and the queue with it."""
         self.name = ""
+        self._connection = None
 
     def expect(self, id: str) -> _Answer:
         """Before the request is published."""
         answer: _Answer = SimpleQueue()
         with self._lock:
             self._waiting.setdefault(id, []).append(answer)
-            if self._closed:
+            if self._over:
                 answer.put(None)
         return answer
 
@@ -101,7 +122,7 @@ class Answers:
     def close(self) -> None:
         """Nobody waits any longer."""
         with self._lock:
-            self._closed = True
+            self._over = True
             for waiting in self._waiting.values():
                 for answer in waiting:
                     answer.put(None)

@@ -56,6 +56,8 @@ class Batch:
         """Which have no outcome yet."""
         return [index for index, outcome in enumerate(self.outcomes) if outcome is None]
 
-    def known(self) -> list[Published]:
-        """The outcomes, once it is done."""
+    def result(self) -> list[Published]:
+        """The outcomes, once it is done. Raises what made it fail."""
+        if self.error is not None:
+            raise self.error
         return [outcome for outcome in self.outcomes if outcome is not None]

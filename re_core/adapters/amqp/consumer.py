@@ -51,12 +51,19 @@ class Consumer:
     """Consumes whenever there is a connection, until it is closed."""
 
     def __init__(
-        self, hand: Hand, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int], declare: Declare, later: Later
+        self,
+        hand: Hand,
+        queues: Sequence[str],
+        prefetch: int,
+        ranks: Mapping[str, int],
+        declare: Declare,
+        later: Later,
+        ready: Callable[[], None],
     ) -> None:
-        """`declare` makes sure of queues before they are consumed."""
+        """`declare` makes sure of queues before they are consumed; `ready` is called whenever all of it consumes."""
         self._hand = hand
         self._places = {name: _Place(at, name, prefetch, ranks.get(name)) for at, name in enumerate(queues)}
-        self._declare, self._later = declare, later
+        self._declare, self._later, self._ready = declare, later, ready
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._inflow: Inflow | None = None
@@ -64,8 +71,6 @@ class Consumer:
         #: consumers that the broker has not confirmed yet
         self._missing: set[str] = set()
         self._closing: Callable[[], None] | None = None
-        #: called whenever all of it consumes
-        self.ready: Callable[[], None] = _nothing
 
     def opened(self, connection: Connection) -> None:
         """There is a connection."""
@@ -144,7 +149,7 @@ class Consumer:
         for place in self._places.values():
             self._consume(channel, inflow, place)
         if not self._missing:
-            self.ready()
+            self._ready()
 
     def _consume(self, channel: Channel, inflow: Inflow, place: _Place) -> None:
         if place.count <= 0:
@@ -162,7 +167,7 @@ class Consumer:
         if tag in self._missing:
             self._missing.discard(tag)
             if not self._missing:
-                self.ready()
+                self._ready()
 
     def _give_back_at_once(self, channel: Channel, tag: int) -> None:
         if channel.is_open and self._connection is not None:
@@ -199,14 +204,11 @@ class Consumer:
             self.opened(connection)
 
     def _drop(self) -> None:
-        self._channel = self._inflow = None
-        self._hand.lose()
+        if self._channel is not None:
+            self._channel = self._inflow = None
+            self._hand.lose()
         if self._closing:
             self._closing()
-
-
-def _nothing() -> None:
-    """Nobody wants to hear it."""
 
 
 def _heard(_: object) -> None:

@@ -68,7 +68,7 @@ class Conversation:
             self._open()
 
     def _next(self) -> None:
-        if self._current is None and self._channel is not None and self._scripts:
+        if self._current is None and self._channel is not None and self._channel.is_open and self._scripts:
             self._current = script, done = self._scripts.popleft()
             self._step(lambda: next(script), done)
 
@@ -85,7 +85,8 @@ class Conversation:
         except (ChannelClosedByBroker, OperatorError) as error:
             self._end(done, None, error)
         else:
-            ask(self._channel, self._answered)
+            if self._channel is not None and self._channel.is_open:
+                ask(self._channel, self._answered)
 
     def _end(self, done: Done, value: Any, error: Exception | None) -> None:
         self._current = None

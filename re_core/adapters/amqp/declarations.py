@@ -16,7 +16,7 @@ from pika.exceptions import ChannelClosedByBroker
 from re_core.adapters.amqp import declaring
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.conversation import Conversation, Done, Script
-from re_core.adapters.amqp.topology import Topology
+from re_core.adapters.amqp.topology import Queue, Topology
 from re_core.errors import BusRefused
 
 #: seconds before a declaration that failed is tried again
@@ -45,6 +45,8 @@ class Declarations:
         self._version: tuple[int, ...] = ()
         self._made: set[str] = set()
         self._making: dict[str, list[Then]] = {}
+        #: who waits for a queue that was there before
+        self._restoring: list[Then] = []
         self._refused: dict[str, BusRefused] = {}
         self._told: set[str] = set()
 
@@ -57,7 +59,7 @@ class Declarations:
         return next((self._refused[name] for name in ("", *names) if name in self._refused), None)
 
     def opened(self, connection: Connection, then: Then) -> None:
-        """Declare all of it; `then` when it is done."""
+        """Declare all of it; `then` when that was tried: what is away for now must not keep the rest waiting."""
         conversation = self._conversation = Conversation(connection)
         self._version = _version(connection)
         self._refused.clear()
@@ -69,7 +71,8 @@ class Declarations:
             elif error is not None:
                 self._later(AGAIN, lambda: self._if_still(conversation, partial(self.opened, connection, then)))
             else:
-                self.make(list(self._names), then)
+                self.make(list(self._names), _nothing)
+                conversation.run(_end(), lambda *_: self._tried(then))
 
         conversation.run(declaring.exchanges(self._topology), exchanged)
 
@@ -95,11 +98,22 @@ class Declarations:
             self._make(name, partial(made, name))
 
     def restore(self, name: str, then: Then) -> bool:
-        """Declare a queue again that was there; False where it is none of ours."""
-        if name not in self._names or self._conversation is None:
+        """Declare a queue again that was there, now or on the next connection; False where it is none of ours."""
+        if name not in self._names:
             return False
-        self._make(name, then)
+        self._restoring.append(then)
+
+        def restored() -> None:
+            if then in self._restoring:
+                self._restoring.remove(then)
+                then()
+
+        self._make(name, restored)
         return True
+
+    def script(self, queue: Queue) -> Script:
+        """Declares a queue of another kind."""
+        return declaring.queue(self._topology, queue, self._told)
 
     def ask(self, script: Script, done: Done) -> bool:
         """Run a script; False where there is no connection."""
@@ -116,11 +130,13 @@ class Declarations:
             self._making[name].append(then)
             return
         self._making[name] = [then]
-        wanted = self._topology.queue(name, self._version)
-        conversation.run(
-            declaring.queue(self._topology, wanted, self._told),
-            lambda _, error: self._settle(conversation, name, error),
-        )
+        script = self.script(self._topology.queue(name, self._version))
+        conversation.run(script, lambda _, error: self._settle(conversation, name, error))
+
+    def _tried(self, then: Then) -> None:
+        restoring, self._restoring = self._restoring, []
+        for one in (then, *restoring):
+            one()
 
     def _settle(self, conversation: Conversation, name: str, error: Exception | None) -> None:
         waiting = self._making.pop(name, [])
@@ -141,6 +157,15 @@ class Declarations:
     def _if_still(self, conversation: Conversation, work: Then) -> None:
         if conversation is self._conversation:
             work()
+
+
+def _end() -> Script:
+    """Asks nothing: those before it have come to an end."""
+    yield from ()
+
+
+def _nothing() -> None:
+    """Nobody wants to hear it."""
 
 
 def _version(connection: Connection) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ Errors of pika are told apart here, by the broker's own words: whether waiting h
 from __future__ import annotations
 
 import logging
-import ssl
 import time
 
 _log = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ def causes(error: BaseException) -> list[str]:
 def refusal(error: BaseException) -> str:
     """What somebody must do before it can work; empty where waiting may help."""
     text = " ".join(causes(error))
-    if "vhost" in text and "is down" in text:
+    if "vhost" in text and ("is down" in text or "limit" in text):
         return ""
     return next((advice for word, advice in REFUSALS.items() if word in text), "")
 
@@ -48,11 +47,6 @@ def refusal(error: BaseException) -> str:
 def reason(error: BaseException) -> str:
     """The innermost cause, for people."""
     return causes(error)[-1].replace("\n", " ")[:300]
-
-
-def is_tls(error: BaseException) -> bool:
-    """Whether TLS is what failed."""
-    return isinstance(error, ssl.SSLError)
 
 
 class Health:

@@ -31,7 +31,7 @@ class Link:
         addresses: Sequence[Address],
         told: health.Health,
         on_open: Callable[[Connection], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
         """`on_change` hears of everything else that somebody may wait for: a failure, a refusal, an alarm."""
@@ -119,7 +119,7 @@ class Link:
         self.trouble = f"the connection to RabbitMQ was lost: {why}"
         if self._closed is None:
             self._told.down(self._name, why)
-        self._on_lost(why)
+        self._on_lost()
         if self._closed is not None:
             self._closed()
         else:

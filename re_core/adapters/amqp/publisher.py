@@ -59,6 +59,7 @@ class Publisher:
         self._waiting: deque[Item] = deque()
         #: tags of what came back
         self._returned: set[int] = set()
+        self._failure: Exception | None = None
         #: why the broker closed the channel last
         self.trouble = ""
 
@@ -81,6 +82,9 @@ class Publisher:
 
     def send(self, batch: Batch) -> None:
         """Publish what has no outcome yet."""
+        if self._failure is not None:
+            batch.fail(self._failure)
+            return
         items = [(batch, index) for index in batch.open()]
         if self._ready and not self._blocked and not self._waiting:
             self._emit(items)
@@ -88,7 +92,8 @@ class Publisher:
             self._waiting.extend(items)
 
     def fail(self, error: Exception) -> None:
-        """All that is not confirmed fails, for good."""
+        """All that is not confirmed fails, and all that comes."""
+        self._failure = error
         for batch, _ in (*self._outstanding.values(), *self._waiting):
             batch.fail(error)
         self._outstanding.clear()
@@ -134,7 +139,9 @@ class Publisher:
             batch.settle(index, Published.TAKEN)
             return
         self._returned.discard(tag)
-        if index not in batch.restored and self._restore(batch.messages[index], lambda: self._repeat([item])):
+        # back means that nobody has it, but what may travel once does not travel again for any reason
+        settled = batch.messages[index].once or index in batch.restored
+        if not settled and self._restore(batch.messages[index], lambda: self._repeat([item])):
             batch.restored.add(index)
             return
         batch.settle(index, Published.UNROUTABLE)

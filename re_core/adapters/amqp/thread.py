@@ -22,13 +22,15 @@ _log = logging.getLogger(__name__)
 class IoThread:
     """Runs what it is given, in order, between two looks at the sockets."""
 
-    def __init__(self, name: str, on_bug: Callable[[Exception], None]) -> None:
+    def __init__(self, name: str, on_bug: Callable[[], None]) -> None:
         """`on_bug` hears, on the thread, of whatever was raised there: state that nobody can trust any more."""
         self.loop = IOLoop()
         self._on_bug = on_bug
         self._posted: deque[Callable[[], None]] = deque()
         self._woken = False
         self._stopping = False
+        #: the thread has gone: what is posted now is done by whoever posts it
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -37,7 +39,9 @@ class IoThread:
     def post(self, work: Callable[[], None]) -> None:
         """From any thread: do this soon, in the order of posting."""
         self._posted.append(work)
-        if not self._woken:
+        if self._ended:
+            self._work()
+        elif not self._woken:
             self._woken = True
             self.loop.add_callback_threadsafe(self._work)
 
@@ -46,9 +50,12 @@ class IoThread:
         self.loop.call_later(seconds, lambda: self._guarded(work))
 
     def stop(self) -> None:
-        """From any thread: what is posted already is done first."""
+        """From any other thread: what is posted already is done first."""
         self.post(self._end)
         self._thread.join(ENDING)
+        self._ended = not self._thread.is_alive()
+        if self._ended:
+            self._work()
 
     def _end(self) -> None:
         self._stopping = True
@@ -66,7 +73,12 @@ class IoThread:
         # before the look at the queue: who posts after it wakes the loop again
         self._woken = False
         for _ in range(len(self._posted)):
-            self._guarded(self._posted.popleft())
+            try:
+                work = self._posted.popleft()
+            except IndexError:
+                # the thread has ended, and somebody else was faster
+                return
+            self._guarded(work)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -76,4 +88,4 @@ class IoThread:
 
     def _bug(self, error: Exception) -> None:
         _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
-        self._on_bug(error)
+        self._on_bug()
