@@ -22,6 +22,7 @@ from re_core.sequencer.recorder import Recorder
 from re_core.sequencer.sweeper import Sweeper, recover
 from re_core.setting_kinds import masked
 from re_core.settings import Settings
+from re_core.usecases.maintenance import Pruner
 
 #: seconds that a consumer waits for a delivery before it looks whether it shall stop
 WAIT = 1.0
@@ -130,6 +131,8 @@ class Core:
         ]
         self._sweeper = Sweeper(bus, store, clock)
         self._sweep = Pump("sweeper", self._look, on_fatal)
+        self._pruner = Pruner(store, clock, settings.prune_older)
+        self._prune = Pump("pruner", self._forget, on_fatal)
 
     def recover(self) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts."""
@@ -140,16 +143,23 @@ class Core:
 
     def start(self) -> None:
         """Begin to take turns."""
-        for pump in (*self._pumps, self._sweep):
+        for pump in self._all:
             pump.start()
+
+    @property
+    def _all(self) -> tuple[Pump, ...]:
+        return *self._pumps, self._sweep, self._prune
 
     def _look(self) -> None:
         self._sweeper.turn()
         self._sweep.pause(SWEEP)
 
+    def _forget(self) -> None:
+        self._prune.pause(self._pruner.turn())
+
     def alive(self) -> bool:
         """Whether all of it still works."""
-        return all(pump.alive for pump in (*self._pumps, self._sweep))
+        return all(pump.alive for pump in self._all)
 
     def trouble(self) -> str:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
@@ -162,10 +172,9 @@ class Core:
         ended and nobody else is there to hear it.
         """
         end = time.monotonic() + deadline
-        pumps = (*self._pumps, self._sweep)
-        for pump in pumps:
+        for pump in self._all:
             pump.tell_to_stop()
-        ended = [pump.join(max(0.0, end - time.monotonic())) for pump in pumps]
+        ended = [pump.join(max(0.0, end - time.monotonic())) for pump in self._all]
         if not all(ended):
             _log.warning("a consumer did not stop in time", extra={"action": "stop"})
         elif finish:

@@ -79,6 +79,14 @@ def seconds(value: Any, _: Path) -> float:
     return number
 
 
+def days(value: Any, base: Path) -> float:
+    """A time above zero; `90` and `90d` are the same."""
+    try:
+        return seconds(value.removesuffix("d") if isinstance(value, str) else value, base)
+    except ValueError:
+        raise ValueError(f"expected a number of days above 0, found {found(value)}") from None
+
+
 def one_of(*names: str) -> Callable[[Any, Path], str]:
     """One of these words, in any case."""
 

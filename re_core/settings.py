@@ -76,6 +76,8 @@ class Settings:
     worker_patience: float = _setting(3600.0, kinds.seconds)
     #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end
     stop_timeout: float = _setting(30.0, kinds.seconds)
+    #: days after which a core forgets what has ended: deployments with their output and keys, and dead letters; None: never
+    prune_older: float | None = _setting(None, kinds.days)
     #: parts of output lines that match are replaced by [redacted]
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
     #: queues of workers that declare nothing themselves

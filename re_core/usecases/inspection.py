@@ -1,0 +1,167 @@
+"""Looks whether the store is sound, and writes the list of deployments anew from the journals. Must not know any store.
+
+The engine may go on meanwhile: what changed in the last moments is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+from re_core.deadlines import due_at
+from re_core.errors import StoreRefused, StoreUnavailable
+from re_core.model import View
+from re_core.ports import Journal, Store, ViewFilter
+from re_core.state import fold, view_of
+
+#: journals that are read between two looks at the list
+_PAGE = 200
+
+#: milliseconds for which a row may be behind its journal, or ahead of a journal that is about to begin
+SETTLED = 60_000
+
+#: what stays the same in a deployment's life
+_LASTING = ("group", "playbook_id", "playbook", "user", "created")
+
+#: what must be the same in row and journal; what is due depends on when somebody looked
+_COMPARED = (*_LASTING, "status", "ended", "done", "total", "step", "reason", "entry")
+
+_Item = TypeVar("_Item")
+
+_REBUILD = "rectl store rebuild-views writes it"
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, and what to do about it."""
+
+    #: `store`, `journal` or `list`
+    what: str
+    #: empty where it is none's
+    deployment: str
+    message: str
+
+
+class Read(NamedTuple):
+    """One journal and its row as both were found."""
+
+    deployment: str
+    #: what the row should be; None where the journal cannot be read
+    expected: View | None
+    #: why it cannot
+    reason: str
+    #: when its last entry was written; 0 where nobody can say
+    at: int
+    row: View | None
+
+
+class Rebuilt(NamedTuple):
+    """What became of the list."""
+
+    written: int
+    dropped: int
+    #: deployments whose journal cannot be read; their rows stay as they are
+    unreadable: tuple[str, ...]
+
+
+def check(store: Store, now: int) -> Iterator[Finding]:
+    """Read every journal and compare it with the list. What the store says of itself is `Store.survey`."""
+    seen: set[str] = set()
+    for read in _read_all(store, now):
+        seen.add(read.deployment)
+        yield from _judge(read, now)
+    for row in _all_rows(store):
+        if row.id not in seen and not 0 <= now - row.created < SETTLED and not store.entries(row.id):
+            yield Finding("list", row.id, "it is in the list and has no journal; rectl store rebuild-views drops it")
+
+
+def rebuild_views(store: Store, now: int) -> Rebuilt:
+    """Make the list say what the journals say."""
+    seen: set[str] = set()
+    unreadable: list[str] = []
+    written = dropped = 0
+    for page in _pages(_read_all(store, now)):
+        seen.update(read.deployment for read in page)
+        unreadable += [read.deployment for read in page if read.expected is None]
+        readable = [(read.expected, read.row) for read in page if read.expected is not None]
+        store.drop_views([new.id for new, old in readable if _in_the_way(new, old)])
+        store.write_views([new for new, _ in readable])
+        written += len(readable)
+    for page_of_rows in _pages(_all_rows(store)):
+        bare = [row.id for row in page_of_rows if row.id not in seen and not 0 <= now - row.created < SETTLED]
+        bare = [id for id in bare if not store.entries(id)]
+        store.drop_views(bare)
+        dropped += len(bare)
+    return Rebuilt(written, dropped, tuple(unreadable))
+
+
+def read_journal(store: Journal, deployment: str, row: View | None, now: int) -> Read | None:
+    """What the journal says, and why not; None where there is none (any more)."""
+    try:
+        entries = store.entries(deployment)
+        if not entries:
+            return None
+        state = fold(entries)
+        return Read(deployment, view_of(state, due_at(state, now)), "", entries[-1].at, row)
+    except StoreUnavailable:
+        raise
+    except StoreRefused as error:
+        return Read(deployment, None, str(error), 0, row)
+    except Exception as error:  # a record that is none of ours may break the fold anywhere
+        return Read(deployment, None, f"the journal of {deployment} is damaged: {error!r}", 0, row)
+
+
+def _read_all(store: Store, now: int) -> Iterator[Read]:
+    """All journals, each with its row; one may come twice."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = store.journals(_PAGE, cursor)
+        rows = {row.id: row for row in store.rows(page.ids)}
+        for deployment in page.ids:
+            read = read_journal(store, deployment, rows.get(deployment), now)
+            if read is not None:
+                yield read
+        cursor = page.next
+
+
+def _all_rows(store: Store) -> Iterator[View]:
+    cursor: str | None = ""
+    while cursor is not None:
+        page = store.views(ViewFilter(), _PAGE, cursor)
+        yield from page.rows
+        cursor = page.next
+
+
+def _judge(read: Read, now: int) -> Iterator[Finding]:
+    expected, row = read.expected, read.row
+    if expected is None:
+        yield Finding("journal", read.deployment, f"{read.reason}; {_advice(row)}")
+    elif 0 <= now - read.at < SETTLED:
+        return
+    elif row is None:
+        yield Finding("list", read.deployment, f"it has a journal and is not in the list; {_REBUILD}")
+    elif differing := [name for name in _COMPARED if getattr(row, name) != getattr(expected, name)]:
+        yield Finding("list", read.deployment, f"its row in the list has another {', '.join(differing)}; {_REBUILD}")
+    elif (row.due is None) > (expected.due is None):
+        yield Finding("list", read.deployment, f"its row does not say when it is due, so nobody wakes it; {_REBUILD}")
+
+
+def _advice(row: View | None) -> str:
+    if row is not None and row.ended is not None:
+        return "it had ended: this may be what is left of a prune that was cut off, and the next one goes on with it"
+    return "it cannot go on; restore the store from a backup"
+
+
+def _in_the_way(new: View, old: View | None) -> bool:
+    """Whether a write would leave the row as it is, or half of it. One that cannot be read is none here."""
+    return old is None or old.entry > new.entry or any(getattr(old, name) != getattr(new, name) for name in _LASTING)
+
+
+def _pages(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    page: list[_Item] = []
+    for item in items:
+        page.append(item)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page

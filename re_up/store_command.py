@@ -1,0 +1,139 @@
+"""`rectl store …`: looks after the store of this machine's settings, without the engine. Must not know any store."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from re_client.errors import DONE, NOT_COMPLETED, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.text import safe
+from re_core.ports import Store
+from re_core.settings import Settings
+from re_core.usecases import inspection, maintenance
+
+#: milliseconds of one of each
+_UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
+
+#: findings that are told; a store that lost much would tell one for every deployment
+_TOLD = 200
+
+
+class Age(click.ParamType[int]):
+    """A time such as 90d or 12h, in milliseconds."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([0-9]{1,9})([dhms])", str(value))
+        if found is None:
+            self.fail(f"expected a number with its unit, such as 90d, 12h, 30m or 10s, found {value!r}", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
+
+
+@click.group()
+def store() -> None:
+    """Look after the store that the settings of this machine name.
+
+    These commands open the store themselves and need no engine; one that runs may go on.
+    """
+
+
+@store.command()
+@json_option
+@pass_session
+def check(session: Session, as_json: bool) -> int:
+    """Look whether everything in the store is sound.
+
+    Checks the server or the file, its layout and indexes, reads every journal, and compares it with the list of
+    deployments. Exits with 1 where something is wrong, and says what to do about it.
+    """
+    with _opened(session.settings) as opened:
+        survey = opened.survey()
+        findings = [inspection.Finding("store", "", problem) for problem in survey.problems]
+        findings += inspection.check(opened, _now())
+    if as_json:
+        found = [one._asdict() for one in findings]
+        session.terminal.json({**survey._asdict(), "counts": dict(survey.counts), "problems": found})
+        return NOT_COMPLETED if findings else DONE
+    session.terminal.line(f"{survey.kind}, layout {survey.layout}")
+    session.terminal.table(("what", "number"), sorted(survey.counts.items()), "Nothing is in it.")
+    for one in findings[:_TOLD]:
+        session.terminal.line(safe(f"{one.what}: {one.deployment + ': ' if one.deployment else ''}{one.message}"))
+    if len(findings) > _TOLD:
+        session.terminal.line(f"and {len(findings) - _TOLD} more; --json tells all")
+    session.terminal.note(f"{len(findings)} thing(s) are wrong." if findings else "Nothing is wrong.")
+    return NOT_COMPLETED if findings else DONE
+
+
+@store.command("rebuild-views")
+@json_option
+@pass_session
+def rebuild_views(session: Session, as_json: bool) -> int:
+    """Write the list of deployments anew, from the journals.
+
+    Exits with 1 where a journal cannot be read; the row of that deployment stays as it is.
+    """
+    with _opened(session.settings) as opened:
+        rebuilt = inspection.rebuild_views(opened, _now())
+    if as_json:
+        session.terminal.json({**rebuilt._asdict(), "unreadable": list(rebuilt.unreadable)})
+    else:
+        session.terminal.line(f"{rebuilt.written} rows written, {rebuilt.dropped} without a journal dropped.")
+        for id in rebuilt.unreadable:
+            session.terminal.line(safe(f"{id}: its journal cannot be read; rectl store check says why"))
+    return NOT_COMPLETED if rebuilt.unreadable else DONE
+
+
+@store.command()
+@click.option("--older", type=Age(), required=True, metavar="AGE", help="What ended longer ago: 90d, 12h, …")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@json_option
+@pass_session
+def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
+    """Delete what ended long ago.
+
+    Deployments with their journal, output and idempotency keys, and dead letters. Never one that has not ended. When
+    it is cut off, the next one goes on with it. RE_PRUNE_OLDER lets the core do it every day.
+    """
+    before = _now() - older
+    day = datetime.fromtimestamp(before / 1000, UTC)
+    with _opened(session.settings) as opened:
+        pruned = maintenance.would_prune(opened, before) if dry_run else _prune(opened, before)
+    if as_json:
+        session.terminal.json({**pruned._asdict(), "before": f"{day:%Y-%m-%dT%H:%M:%SZ}", "dry_run": dry_run})
+    else:
+        done = "would be deleted" if dry_run else "deleted"
+        session.terminal.line(f"{pruned.deployments} deployments and {pruned.dead_letters} dead letters {done}.")
+
+
+def _prune(opened: Store, before: int) -> maintenance.Pruned:
+    pruned = maintenance.Pruned()
+    while any(some := maintenance.prune_some(opened, before)):
+        pruned = pruned.plus(some)
+    return pruned
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Store]:
+    """The store; one that is not there is not made. Raises BadInput, StoreRefused, StoreUnavailable."""
+    from re_core import bootstrap
+
+    path = settings.store_url.removeprefix("sqlite:///")
+    if path != settings.store_url and not Path(path).exists():
+        raise BadInput(f"there is no store at {path}; RE_STORE_URL and RE_DATA_DIR say where it is")
+    opened = bootstrap.open_store(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
