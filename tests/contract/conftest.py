@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +9,6 @@ import pytest
 
 from re_core.ports import Bus, Store
 from tests.contract.places import AmqpPlace, BusPlace, EmbeddedPlace, MongoPlace, SqlitePlace, StorePlace
-
-
-def _store_place(kind: str, directory: Path) -> StorePlace:
-    if kind == "mongo":
-        if not (url := os.environ.get("RE_TEST_MONGO_URL")):
-            pytest.skip("RE_TEST_MONGO_URL names no server")
-        return MongoPlace(url)
-    return SqlitePlace(directory)
-
 
 #: a virtual host of a real broker, of whose queues all but a few are of that type
 _AMQP = [pytest.param(f"amqp {kind}", marks=pytest.mark.service("rabbitmq")) for kind in ("quorum", "classic")]
@@ -31,12 +21,19 @@ def _bus_place(request: pytest.FixtureRequest, directory: Path) -> BusPlace:
     return EmbeddedPlace(SqlitePlace(directory) if kind == "embedded on sqlite" else None)
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
+@pytest.fixture(params=["sqlite", pytest.param("mongo", marks=pytest.mark.service("mongodb"))])
 def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorePlace]:
     """Every store."""
-    place = _store_place(request.param, tmp_path)
-    yield place
-    place.close()
+    place: StorePlace
+    if request.param == "sqlite":
+        place = SqlitePlace(tmp_path)
+        yield place
+        place.close()
+        return
+    with request.getfixturevalue("mongodb").database() as url:
+        place = MongoPlace(url)
+        yield place
+        place.close()
 
 
 @pytest.fixture

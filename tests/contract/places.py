@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pika
-from pymongo import MongoClient
 
 from re_core.adapters.amqp import AmqpBus
 from re_core.adapters.amqp.address import addresses
@@ -79,25 +77,19 @@ class SqlitePlace:
 
 
 class MongoPlace:
-    """A database of its own on the server at `url`, a URL without a path."""
+    """A database of its own, that somebody else made and drops."""
 
     def __init__(self, url: str) -> None:
-        self.name = f"re_test_{secrets.token_hex(6)}"
-        base, _, options = url.partition("?")
-        self.url = f"{base.rstrip('/')}/{self.name}?{options or 'authSource=admin'}"
-        self.client: MongoClient[dict[str, Any]] = MongoClient(self.url)
+        self._url = url
         self._opened: list[MongoStore] = []
 
     def open(self) -> MongoStore:
-        self._opened.append(MongoStore(self.url))
+        self._opened.append(MongoStore(self._url))
         return self._opened[-1]
 
     def close(self) -> None:
-        """Close all that were opened, and drop the database."""
         for store in self._opened:
             store.close()
-        self.client.drop_database(self.name)
-        self.client.close()
 
 
 class EmbeddedPlace:

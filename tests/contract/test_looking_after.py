@@ -1,0 +1,240 @@
+"""What looks after a store: what is wrong is found, the list is written anew, and only what ended long ago is forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from re_core import strict_json
+from re_core.model import DeadLetter, DeploymentStatus, View
+from re_core.ports import Append, Maintenance, Store, ViewFilter
+from re_core.records import Entry, entry_from_document
+from re_core.state import fold, view_of
+from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
+from re_core.usecases.maintenance import DAY, FIRST, Pruned, Pruner, prune_some, would_prune
+from tests.contract.samples import view
+from tests.factories import START, Run, simple
+
+#: long after everything
+LATER = START + 1000 * DAY
+
+
+@dataclasses.dataclass
+class Story:
+    """A deployment as its journal has it, and the row that belongs to it."""
+
+    entries: list[Entry]
+    row: View
+
+
+def _story(id: str, over: bool = True, began: int = START) -> Story:
+    run = Run(simple("noop:Noop", "noop:Other"))
+    run.do(0, 1) if over else run.do(0)
+    documents = [strict_json.loads(text) for text in run.journal]
+    entries = [entry_from_document(id, number, one)._replace(at=began) for number, one in enumerate(documents, 1)]
+    return Story(entries, view_of(fold(entries), began + 30_000))
+
+
+def _store_it(store: Store, *stories: Story) -> None:
+    for story in stories:
+        store.append([Append(one) for one in story.entries])
+    store.write_views([story.row for story in stories])
+
+
+def _rows(store: Store) -> dict[str, View]:
+    return {row.id: row for row in store.views(ViewFilter(), 1000).rows}
+
+
+def _found(store: Store, now: int = LATER) -> list[tuple[str, str]]:
+    return [(one.what, one.deployment) for one in check(store, now)]
+
+
+# -- check -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_wrong_with_a_store_that_is_sound(store: Store) -> None:
+    _store_it(store, _story("over"), _story("open", over=False))
+    assert _found(store) == []
+
+
+def test_a_hole_in_a_journal_is_found(store: Store) -> None:
+    story = _story("d-1")
+    del story.entries[1]
+    _store_it(store, story, _story("d-2"))
+    [finding] = check(store, LATER)
+    assert finding[:2] == ("journal", "d-1")
+    assert "has no entry 2" in finding.message
+
+
+def test_a_deployment_that_is_not_in_the_list_is_found(store: Store) -> None:
+    _store_it(store, _story("d-1"), _story("d-2"))
+    store.drop_views(["d-2"])
+    message = "it has a journal and is not in the list; rectl store rebuild-views writes it"
+    assert list(check(store, LATER)) == [Finding("list", "d-2", message)]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"done": 1, "entry": 9}, "done, entry"),
+        ({"status": DeploymentStatus.RUNNING, "ended": None}, "status, ended"),
+        ({"group": "other"}, "group"),
+    ],
+)
+def test_a_row_that_says_something_else_is_found(store: Store, change: dict[str, object], named: str) -> None:
+    story = _story("d-1")
+    story.row = story.row._replace(**change)  # type: ignore[arg-type]
+    _store_it(store, story)
+    [finding] = check(store, LATER)
+    assert f"another {named};" in finding.message
+
+
+def test_a_row_that_nothing_will_wake_is_found(store: Store) -> None:
+    story = _story("d-1", over=False)
+    story.row = story.row._replace(due=None)
+    _store_it(store, story)
+    [finding] = check(store, LATER)
+    assert "nobody wakes it" in finding.message
+
+
+def test_a_row_without_a_journal_is_found(store: Store) -> None:
+    store.write_views([view("bare", created=START)])
+    assert _found(store) == [("list", "bare")]
+
+
+def test_what_has_just_happened_is_not_judged(store: Store) -> None:
+    story = _story("d-1")
+    _store_it(store, story)
+    store.drop_views(["d-1"])
+    store.write_views([view("about to begin", created=START)])
+    assert _found(store, START + SETTLED - 1) == []
+    assert len(_found(store, START + SETTLED)) == 2
+
+
+def test_many_deployments_are_checked_page_by_page(store: Store) -> None:
+    _store_it(store, *(_story(f"d-{number:03d}") for number in range(230)))
+    store.drop_views(["d-000", "d-229"])
+    assert _found(store) == [("list", "d-000"), ("list", "d-229")]
+
+
+# -- rebuild-views -----------------------------------------------------------------------------------
+
+
+def _spoil(row: View) -> View:
+    return row._replace(group="other", entry=99, done=0)
+
+
+@pytest.mark.parametrize("spoil", [lambda store, row: store.drop_views([row.id]), None])
+def test_a_list_that_was_lost_or_spoilt_is_written_anew(
+    store: Store, spoil: Callable[[Maintenance, View], None] | None
+) -> None:
+    over, running = _story("over"), _story("open", over=False)
+    _store_it(store, over, running)
+    for row in (over.row, running.row):
+        if spoil:
+            spoil(store, row)
+        else:
+            store.drop_views([row.id])
+            store.write_views([_spoil(row)])
+    assert rebuild_views(store, START) == (2, 0, ())
+    assert _rows(store) == {"over": over.row, "open": running.row}
+    assert _found(store) == []
+
+
+def test_rows_without_a_journal_are_dropped_unless_theirs_may_be_about_to_begin(store: Store) -> None:
+    store.write_views([view("old", created=START), view("new", created=LATER - 5)])
+    assert rebuild_views(store, LATER) == (0, 1, ())
+    assert set(_rows(store)) == {"new"}
+
+
+def test_the_row_of_a_journal_that_cannot_be_read_stays(store: Store) -> None:
+    story = _story("d-1")
+    _store_it(store, Story(story.entries[1:], story.row), _story("d-2"))
+    assert rebuild_views(store, LATER) == (1, 0, ("d-1",))
+    assert _rows(store)["d-1"] == story.row
+
+
+# -- prune -------------------------------------------------------------------------------------------
+
+
+def _prune(store: Store, before: int) -> Pruned:
+    pruned = Pruned()
+    while any(some := prune_some(store, before, 3)):
+        pruned = pruned.plus(some)
+    return pruned
+
+
+def _letter(id: str, at: int) -> DeadLetter:
+    return DeadLetter(id, "q", "reason", "", "core", at, b"x", {})
+
+
+def test_what_ended_before_is_forgotten_and_nothing_else(store: Store) -> None:
+    old = [_story(f"old-{number}") for number in range(8)]
+    _store_it(store, *old, _story("new", began=START + DAY), _story("running", over=False))
+    store.bury(_letter("old", START))
+    store.bury(_letter("new", START + DAY))
+    before = START + 1000
+    assert would_prune(store, before) == (8, 1)
+    assert set(_rows(store)) == {*(one.row.id for one in old), "new", "running"}
+    assert _prune(store, before) == (8, 1)
+    assert set(_rows(store)) == {"new", "running"}
+    assert sorted(store.journals(100).ids) == ["new", "running"]
+    assert [letter.id for letter in store.dead_letters(10)] == ["new"]
+    assert _found(store) == []
+
+
+def test_a_row_that_says_ended_too_early_costs_no_deployment(store: Store) -> None:
+    """A list is behind: of a deployment that somebody has just begun again its journal says so, not yet its row."""
+    running = _story("running", over=False)
+    _store_it(store, running, _story("old"))
+    store.drop_views(["running"])
+    store.write_views([running.row._replace(ended=START - 5, status=DeploymentStatus.FAILED)])
+    assert _prune(store, START + 1000) == (1, 0)
+    assert store.entries("running") == running.entries
+    assert _rows(store)["running"].ended is None
+
+
+def test_a_prune_that_was_cut_off_is_gone_on_with(store: Store) -> None:
+    story = _story("d-1")
+    _store_it(store, Story(story.entries[1:], story.row))
+    assert _prune(store, START + 1000) == (1, 0)
+    assert store.entries("d-1") == []
+    assert _rows(store) == {}
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.at = LATER
+
+    def now(self) -> int:
+        return self.at
+
+
+def test_the_pruner_forgets_once_a_day(store: Store) -> None:
+    clock = _Clock()
+    pruner = Pruner(store, clock, 90)
+    _store_it(store, _story("d-1"))
+    pruner.turn()
+    assert set(_rows(store)) == {"d-1"}
+    clock.at += FIRST
+    pruner.turn()
+    pruner.turn()
+    assert _rows(store) == {}
+    _store_it(store, _story("d-2"))
+    clock.at += DAY - 1
+    pruner.turn()
+    assert set(_rows(store)) == {"d-2"}
+    clock.at += 1
+    pruner.turn()
+    assert _rows(store) == {}
+
+
+def test_without_an_age_the_pruner_forgets_nothing(store: Store) -> None:
+    clock = _Clock()
+    pruner = Pruner(store, clock, None)
+    _store_it(store, _story("d-1"))
+    clock.at += 2 * DAY
+    pruner.turn()
+    assert set(_rows(store)) == {"d-1"}
