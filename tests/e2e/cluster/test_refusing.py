@@ -1,0 +1,75 @@
+"""What waiting does not help against ends a process at once, with code 2 and a line that says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.cluster.conftest import MakeCluster
+
+#: the programs, with what each must be told
+PROGRAMS = {"re-rest": (), "re-core": (), "re-worker": ("noop",)}
+
+#: a password that no server here has
+SECRET = "not-this-one-7531"
+
+
+def refused(cluster: Cluster, program: str, **environ: str) -> str:
+    """What the program says that cannot run."""
+    given = {name: value for name, value in {**cluster.environ("refused"), **environ}.items() if value}
+    argv = [program, *PROGRAMS[program]]
+    ran = subprocess.run(argv, env={"RE_HTTP": "127.0.0.1:0", **given}, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert SECRET not in ran.stderr
+    assert ran.stdout == ""
+    return ran.stderr
+
+
+def _with_password(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"somebody:{SECRET}@{host}").geturl()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_wrong_password_of_the_broker_is_told(new_cluster: MakeCluster, bus_url: str, program: str) -> None:
+    said = refused(new_cluster(), program, RE_BUS_URL=_with_password(bus_url))
+    assert f"{program} cannot run: " in said
+    assert "password" in said
+
+
+@pytest.mark.parametrize("program", ["re-rest", "re-core"])
+def test_a_wrong_password_of_the_store_is_told(new_cluster: MakeCluster, store_url: str, program: str) -> None:
+    said = refused(new_cluster(), program, RE_STORE_URL=_with_password(store_url))
+    assert f"{program} cannot run: " in said
+    assert "password" in said or "authenticat" in said.lower()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_bus_inside_of_one_process_is_refused(new_cluster: MakeCluster, program: str) -> None:
+    said = refused(new_cluster(), program, RE_BUS_URL="")
+    assert said.startswith(f"{program}: RE_BUS_URL is embedded:, ")
+    assert "rectl up" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["re-rest", "re-core"])
+def test_a_store_that_nobody_named_is_refused(new_cluster: MakeCluster, program: str) -> None:
+    said = refused(new_cluster(), program, RE_STORE_URL="")
+    assert said.startswith(f"{program}: RE_STORE_URL is not set, ")
+    assert said.count("\n") == 1
+
+
+def test_an_address_that_is_taken_is_told(new_cluster: MakeCluster) -> None:
+    cluster = new_cluster(cores=0, workers=())
+    cluster.rests[0].spawn()
+    said = ""
+    while not said:
+        ran = subprocess.run(["re-rest"], env=cluster.rests[0].environ, capture_output=True, text=True, timeout=60)
+        said = ran.stderr if ran.returncode == 2 else ""
+    assert "RE_HTTP: cannot listen on 127.0.0.1:" in said
+    assert "Address already in use" in said

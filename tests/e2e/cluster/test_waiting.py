@@ -1,0 +1,121 @@
+"""What processes need may be away, at the start and later: they wait, say for what, and go on by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.gate import Gate
+from tests.cluster.member import Member
+from tests.e2e.cluster.conftest import MakeCluster
+from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
+from tests.e2e.engine_process import wait_until
+
+
+def _gate(url: str) -> Gate:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return Gate(parts.hostname, parts.port or 0)
+
+
+def _through(url: str, gate: Gate) -> str:
+    """The same URL by way of the gate."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{at}127.0.0.1:{gate.port}").geturl()
+
+
+@pytest.fixture
+def bus_gate(bus_url: str) -> Iterator[Gate]:
+    with _gate(bus_url) as gate:
+        yield gate
+
+
+@pytest.fixture
+def store_gate(store_url: str) -> Iterator[Gate]:
+    with _gate(store_url) as gate:
+        yield gate
+
+
+def checks(cluster: Cluster) -> dict[str, str]:
+    """What `/readyz` says of each part; empty while nobody answers there."""
+    try:
+        found = httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE)
+    except httpx2.ConnectError:
+        return {}
+    known: dict[str, str] = found.json()["checks"]
+    assert (found.status_code == 200) == (set(known.values()) == {"ok"})
+    return known
+
+
+def wrong(cluster: Cluster) -> set[str]:
+    """Names of the parts that cannot be reached."""
+    return {name for name, what in checks(cluster).items() if what != "ok"}
+
+
+def await_log(member: Member, text: str, times: int = 1) -> None:
+    wait_until(f"{text!r} in {member.log}", lambda: member.text.count(text) >= times, PATIENCE)
+
+
+@pytest.mark.parametrize("which", ["bus", "store"])
+def test_what_is_away_at_the_start_is_waited_for(
+    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: Gate, store_gate: Gate, which: str
+) -> None:
+    gate = bus_gate if which == "bus" else store_gate
+    urls = {"bus_url": _through(bus_url, gate)} if which == "bus" else {"store_url": _through(store_url, gate)}
+    cluster = new_cluster(**urls)
+    needs = [cluster.rests[0], cluster.cores[0]] + ([cluster.workers[0]] if which == "bus" else [])
+    for member in cluster.members:
+        member.spawn()
+    for member in needs:
+        await_log(member, 'action="wait"')
+        assert "it goes on by itself" in member.text
+    wait_until(f"readyz names the {which}", lambda: which in wrong(cluster), PATIENCE)
+    assert httpx2.get(f"{cluster.url()}/healthz").json() == {"status": "alive"}
+    answer = httpx2.get(f"{cluster.url()}/api/v1/groups", headers={"Authorization": "Bearer any"})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    gate.open()
+    for member in cluster.members:
+        member.await_ready()
+    with cluster.client() as client:
+        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
+    for member in needs[1:]:
+        assert member.text.count('action="wait"') == 1
+
+
+@pytest.mark.parametrize("which", ["bus", "store"])
+def test_what_goes_away_later_is_named_and_found_again(
+    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: Gate, store_gate: Gate, which: str
+) -> None:
+    gate = bus_gate if which == "bus" else store_gate
+    gate.open()
+    urls = {"bus_url": _through(bus_url, gate)} if which == "bus" else {"store_url": _through(store_url, gate)}
+    cluster = new_cluster(**urls)
+    # made by way of the gate, which is open
+    cluster.token()
+    cluster.start()
+    gate.shut()
+    wait_until(f"readyz names the {which}", lambda: which in wrong(cluster), PATIENCE)
+    await_log(cluster.cores[0], 'action="not_ready"')
+    gate.open()
+    for member in cluster.members:
+        member.await_ready()
+    with cluster.client() as client:
+        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
+
+
+def test_readyz_names_the_core_while_there_is_none(new_cluster: MakeCluster) -> None:
+    cluster = new_cluster()
+    rest, core = cluster.rests[0], cluster.cores[0]
+    rest.spawn()
+    wait_until("readyz names the core alone", lambda: wrong(cluster) == {"core"}, PATIENCE)
+    assert "start one" in checks(cluster)["core"]
+    core.start()
+    wait_until("all is well", lambda: wrong(cluster) == set() and bool(checks(cluster)), PATIENCE)
+    assert core.stop() == 0
+    wait_until("readyz names the core alone", lambda: wrong(cluster) == {"core"}, PATIENCE)
