@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.services.broker import RabbitMQ
-from tests.services.documents import MongoDB
 
 from tests.cluster.cluster import Cluster
+from tests.services.broker import RabbitMQ
+from tests.services.documents import MongoDB
 
 MakeCluster = Callable[..., Cluster]
 
