@@ -102,8 +102,7 @@ class Outbox:
     def _settle(self) -> None:
         while self._refused:
             delivery, reason, detail = self._refused[0]
-            if delivery.epoch == self._subscription.epoch:  # else it comes again, and is judged again
-                self._subscription.reject(delivery, reason, detail)
+            self._subscription.reject(delivery, reason, detail)
             self._refused.pop(0)
         if self._settled:
             homeless = self._homeless
@@ -113,7 +112,7 @@ class Outbox:
     def _publish(self) -> list[Published]:
         try:
             return self._bus.publish(self._messages)
-        except BusUnavailable:
+        except ReleaseEngineError:
             self._doubtful += [message for message in self._messages if message.once]
             self._messages = [message for message in self._messages if not message.once]
             raise

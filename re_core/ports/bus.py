@@ -41,7 +41,7 @@ class Subscription(Protocol):
 
     One subscription may be used by one thread at a time. What is neither acked nor rejected when it is closed,
     or its process dies, or its connection ends, is delivered again, to whoever consumes the queue then. A delivery of
-    an earlier epoch can no longer be settled: ack and requeue pass it over, since it comes again in any case.
+    an earlier epoch can no longer be settled: ack, reject and requeue pass it over, since it comes again in any case.
     """
 
     @property

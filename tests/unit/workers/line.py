@@ -6,6 +6,7 @@ Losing it gives back what is unsettled, raises the epoch, and makes what travels
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.errors import BusUnavailable
@@ -47,6 +48,9 @@ class LineSubscription:
         self.epoch += 1
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
+        if self._line.breaks == "taking":
+            self._line.breaks = ""
+            self._line.lose()
         taken = [one._replace(epoch=self.epoch) for one in self._inner.take(limit, timeout)]
         self._open.update((one.tag, one.message.id) for one in taken)
         return taken
@@ -90,8 +94,9 @@ class Line:
         self.subscriptions: list[LineSubscription] = []
         #: nothing can be published
         self.away = False
-        #: the next publishing finds its connection lost: before anything of it arrived, or after all of it did
-        self.breaks = ""
+        #: the connection is lost in the next taking, or in the next publishing: `before` anything of it arrived, or
+        #: `after` all of it did; or only the half that publishes is
+        self.breaks: Literal["", "taking", "before", "after", "publishing"] = ""
         self.publishes = 0
 
     def lose(self) -> None:
@@ -103,12 +108,13 @@ class Line:
         if self.away:
             raise BusUnavailable("nobody answers")
         self.publishes += 1
-        if not self.breaks:
+        if self.breaks in ("", "taking"):
             return self._bus.publish(messages)
         when, self.breaks = self.breaks, ""
         if when == "after":
             self._bus.publish(messages)
-        self.lose()
+        if when != "publishing":
+            self.lose()
         again = [message for message in messages if not message.once]
         outcomes = iter(self._bus.publish(again))
         return [Published.UNKNOWN if message.once else next(outcomes) for message in messages]

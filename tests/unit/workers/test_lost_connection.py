@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from re_core.errors import BusUnavailable
@@ -65,9 +67,9 @@ def test_a_grant_is_too_late_for_a_process_that_stood_still(desk: Desk, parked: 
     assert desk.unsettled() == 0
 
 
-@pytest.mark.parametrize("breaks", ["before", "after"])
+@pytest.mark.parametrize("breaks", ["before", "after", "publishing"])
 def test_a_claim_of_which_nobody_knows_whether_it_arrived_is_dropped_and_never_sent_again(
-    desk: Desk, parked: Parked, breaks: str
+    desk: Desk, parked: Parked, breaks: Literal["before", "after", "publishing"]
 ) -> None:
     attempt = desk.send(grant=True)
     desk.line.breaks = breaks
@@ -75,14 +77,16 @@ def test_a_claim_of_which_nobody_knows_whether_it_arrived_is_dropped_and_never_s
     arrived = desk.heard()
     assert len(arrived) == (breaks == "after")
     desk.turn()
-    declined, claim = desk.heard()
-    assert (declined.headers[EVENT], claim.headers[ATTEMPT]) == ("declined", attempt)
+    declined, *claims = desk.heard()
+    assert declined.headers[EVENT] == "declined"
     assert [one.headers[TOKEN] for one in arrived] in ([], [declined.headers[TOKEN]])
-    desk.answer(claim, "go")
-    desk.turn()
-    parked.run()
-    desk.turn()
-    assert (_done(desk), desk.words()) == ([attempt], ["completed"])
+    assert [one.headers[ATTEMPT] for one in claims] == ([] if breaks == "publishing" else [attempt])
+    for claim in claims:
+        desk.answer(claim, "go")
+        desk.turn()
+        parked.run()
+        desk.turn()
+        assert (_done(desk), desk.words()) == ([attempt], ["completed"])
     assert desk.unsettled() == 0
 
 
@@ -148,7 +152,9 @@ def test_the_outcome_of_a_step_that_ended_while_the_bus_was_away_is_told_and_its
 
 
 @pytest.mark.parametrize("breaks", ["before", "after"])
-def test_an_outcome_survives_a_connection_that_is_lost_under_it(desk: Desk, parked: Parked, breaks: str) -> None:
+def test_an_outcome_survives_a_connection_that_is_lost_under_it(
+    desk: Desk, parked: Parked, breaks: Literal["before", "after"]
+) -> None:
     desk.send()
     desk.turn()
     parked.run()
@@ -207,6 +213,28 @@ def test_a_new_connection_brings_no_more_than_there_are_free_hands(desk: Desk, p
         desk.turn()
     assert _done(desk) == [running, *waiting]
     assert desk.unsettled() == 0
+
+
+def test_what_a_new_connection_brings_before_anybody_could_limit_it_goes_back(desk: Desk) -> None:
+    running = desk.send()
+    desk.turn()
+    others = [desk.send() for _ in range(2)]
+    desk.line.breaks = "taking"
+    desk.turn()
+    assert (desk.consumer.running(), desk.subscription.held()) == ([running], [])
+    desk.clock.time += 1_000
+    desk.turn()
+    desk.turn()
+    assert desk.consumer.running() == [running, others[0]]
+
+
+def test_a_new_connection_is_told_how_many_hands_are_free_though_they_are_as_many_as_before(desk: Desk) -> None:
+    desk.send(timeout="7200")
+    desk.turn()
+    for _ in range(2):
+        desk.line.lose()
+        desk.turn()
+    assert [count for _, count in desk.subscription.allowed] == [1, 1]
 
 
 def test_when_nothing_is_held_any_more_the_hands_are_as_many_as_before(desk: Desk, parked: Parked) -> None:
