@@ -16,7 +16,8 @@ from re_core.adapters.sqlite import SqliteStore
 from re_core.model import View
 from re_core.ports import Append, ViewFilter
 from re_core.records import Entry
-from re_core.state import fold, view_of
+from re_core.state import fold
+from re_core.summary import view_of
 
 _T = TypeVar("_T")
 

@@ -10,12 +10,17 @@ from collections.abc import Callable
 from importlib import import_module
 
 from re_core.errors import BadSettings, ReleaseEngineError
+from re_core.model import OnLost
 from re_core.plan import Around
 from re_core.ports import Bus, Clock, Mailbox, Store
 from re_core.redaction import Redaction
+from re_core.sequencer.absence import Absence
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
+from re_core.sequencer.exclusive import Exclusive
+from re_core.sequencer.liveness import Liveness
 from re_core.sequencer.loop import Sequencer
+from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
 from re_core.sequencer.pump import Pump
 from re_core.sequencer.recorder import Recorder
@@ -23,6 +28,9 @@ from re_core.sequencer.sweeper import Sweeper, recover
 from re_core.setting_kinds import masked
 from re_core.settings import Settings
 from re_core.usecases.maintenance import Pruner
+
+#: URL of the bus that is this process
+EMBEDDED = "embedded:"
 
 #: seconds that a consumer waits for a delivery before it looks whether it shall stop
 WAIT = 1.0
@@ -75,7 +83,7 @@ def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
 
     RabbitMQ need not be there yet.
     """
-    if settings.bus_url == "embedded:":
+    if settings.bus_url == EMBEDDED:
         from re_core.adapters.bus_embedded import EmbeddedBus
 
         return EmbeddedBus(store if isinstance(store, Mailbox) else None)
@@ -103,6 +111,7 @@ def around(settings: Settings) -> Around:
         notify=settings.phase_notification,
         step_timeout=settings.step_timeout,
         patience=settings.worker_patience,
+        on_lost=OnLost(settings.lost_steps),
     )
 
 
@@ -117,9 +126,13 @@ class Core:
         self.identity = f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
         self._bus, self._store = bus, store
         redaction = Redaction(settings.redact)
-        acceptance = Acceptance(store, LiveOffers(store, clock), around(settings))
+        liveness = Liveness(clock)
+        offers = LiveOffers(store, clock, liveness)
+        acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
+        shared = settings.bus_url != EMBEDDED
+        offering = Offering(bus, offers, clock, settings.unoffered_steps == "wait") if shared else None
         self._consumers = (
-            Sequencer(bus, store, clock, acceptance, self.identity, redaction),
+            Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
             Recorder(bus, store, clock, redaction),
             Heartbeats(bus, store, clock),
             Cemetery(bus, store),
@@ -133,6 +146,10 @@ class Core:
         self._sweep = Pump("sweeper", self._look, on_fatal)
         self._pruner = Pruner(store, clock, settings.prune_older)
         self._prune = Pump("pruner", self._forget, on_fatal)
+        # in one process all workers are there as long as the core is
+        self._absence = Absence(bus, store, store, clock, liveness) if shared else None
+        #: queues of workers that declare nothing, until they are there
+        self._undeclared = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
 
     def recover(self) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts."""
@@ -151,6 +168,11 @@ class Core:
         return *self._pumps, self._sweep, self._prune
 
     def _look(self) -> None:
+        while self._undeclared:
+            self._bus.declare(self._undeclared[-1])
+            self._undeclared.pop()
+        if self._absence is not None:
+            self._absence.turn()
         self._sweeper.turn()
         self._sweep.pause(SWEEP)
 

@@ -8,6 +8,12 @@ from re_core.state import State, StepState
 #: milliseconds that a step which was told to stop is awaited
 GRACE = 30_000
 
+#: milliseconds after which the sweeper looks at a deployment that has not ended, though nothing should be due
+BELT = 300_000
+
+#: milliseconds after which a step that runs is asked how it stands, in case its outcome went with a queue; doubles every time
+ASK = 60_000
+
 #: milliseconds after which a dispatch that nobody claimed is repeated; doubles every time
 REPEAT = 30_000
 
@@ -17,14 +23,23 @@ def due_at(state: State, now: int) -> int | None:
     return min((due_of(state, number, now) for number in state.open), default=None)
 
 
+def next_look(state: State, now: int) -> int:
+    """When the sweeper shall look at a deployment that has not ended: when something is due, and every BELT in any case."""
+    due = due_at(state, now)
+    return now + BELT if due is None else min(due, now + BELT)
+
+
 def told_to_stop(state: State, number: int) -> bool:
     """Whether a cancel has asked this step to end."""
     return state.cancelled_at is not None and number < state.plan.first_action
 
 
 def deadline_of(state: State, number: int, step: StepState) -> int:
-    """When a step that runs is due: its timeout, or the end of the grace after a cancel."""
-    end = (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
+    """When a step that runs, or was handed over, is due: its timeout or patience, or the end of the grace after a cancel."""
+    if step.status is StepStatus.DISPATCHED:
+        end = (step.dispatched_at or 0) + int(state.plan.patience * 1000)
+    else:
+        end = (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
     return min(end, (state.cancelled_at or 0) + GRACE) if told_to_stop(state, number) else end
 
 
@@ -32,9 +47,20 @@ def due_of(state: State, number: int, now: int) -> int:
     """When something about this open step is due next."""
     step = state.steps[number]
     if step.status is StepStatus.STARTED:
+        deadline = deadline_of(state, number, step)
+        return min(deadline, _doubling(step.started_at or 0, ASK, now)) if step.control else deadline
+    if step.handed:
         return deadline_of(state, number, step)
-    since = step.dispatched_at or 0
-    wait = REPEAT
+    return min(_doubling(step.dispatched_at or 0, REPEAT, now), patience_end(state, step))
+
+
+def patience_end(state: State, step: StepState) -> int:
+    """When a dispatched step has waited for a worker for long enough, however often one declined it meanwhile."""
+    return (step.waiting_since or 0) + int(state.plan.patience * 1000)
+
+
+def _doubling(since: int, wait: int, now: int) -> int:
+    """The first of since + wait, since + 2 waits, since + 4 waits … that is still to come."""
     while since + wait <= now:
         wait *= 2
-    return min(since + wait, since + int(state.plan.patience * 1000))
+    return since + wait

@@ -145,6 +145,12 @@ class BusRefused(OperatorError):
     reason = "bus-refused"
 
 
+class NewerFormat(StoreRefused):
+    """A newer engine wrote this; upgrade this engine."""
+
+    reason = "newer-format"
+
+
 class DataDirLocked(OperatorError):
     """Another engine uses this data directory."""
 

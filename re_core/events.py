@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from re_core.model import Ruling
+
+#: step of a word whose speaker returned nothing but the deployment's id (a worker of 2014 that took a step meant for another)
+UNSAID = -1
+
 # -- events: what came in --------------------------------------------------------------------------
 
 
@@ -15,6 +20,8 @@ class ClaimMade(NamedTuple):
     worker: str = ""
     token: str = ""
     control: str = ""
+    #: it waits for an answer though its author says that the step may be repeated
+    asks: bool = False
 
 
 class OutcomeCame(NamedTuple):
@@ -51,6 +58,45 @@ class NobodyOffers(NamedTuple):
     attempt: int
 
 
+class HandOver(NamedTuple):
+    """Only a worker that cannot be asked (one of 2014) serves the step's command."""
+
+    step: int
+    attempt: int
+
+
+class HandedInDoubt(NamedTuple):
+    """Nobody knows whether the attempt reached the queue of the worker that it was handed to."""
+
+    step: int
+    attempt: int
+
+
+class RulingMade(NamedTuple):
+    """A person says what became of a lost step on which the deployment waits."""
+
+    step: int
+    ruling: Ruling
+    user: str
+    reason: str
+    reply_to: str = ""
+    request: str = ""
+    #: the attempt that was looked at; 0 where that was not said
+    attempt: int = 0
+
+
+class RetryAsked(NamedTuple):
+    """A person wants a failed deployment to go on. `lost` says what became of the steps that are lost."""
+
+    user: str
+    reason: str
+    lost: Ruling | None = None
+    reply_to: str = ""
+    request: str = ""
+    #: why a rule outside of the deployment forbids it; empty where none does
+    forbidden: str = ""
+
+
 class CancelAsked(NamedTuple):
     """Somebody wants the deployment to end. `reply_to` names the queue that hears whether it will."""
 
@@ -66,19 +112,45 @@ class TimeCame(NamedTuple):
 
 
 class WorkersGone(NamedTuple):
-    """Who claimed steps before `before` is gone: one worker, or (after a restart of everything in one process) all."""
+    """Who claimed steps before `before` is gone: one worker, or (after a restart of everything in one process) all.
+
+    After such a restart the queues are empty too, so what the state still awaits is asked for again.
+    """
 
     before: int
     worker: str | None = None
 
 
-Event = ClaimMade | OutcomeCame | ClaimDropped | NobodyOffers | CancelAsked | TimeCame | WorkersGone
+#: a person asks for it, and waits for an answer
+Wish = CancelAsked | RulingMade | RetryAsked
+
+Event = (
+    ClaimMade
+    | OutcomeCame
+    | ClaimDropped
+    | NobodyOffers
+    | HandOver
+    | HandedInDoubt
+    | RulingMade
+    | RetryAsked
+    | CancelAsked
+    | TimeCame
+    | WorkersGone
+)
 
 # -- effects: what has to be done ------------------------------------------------------------------
 
 
 class Dispatch(NamedTuple):
-    """Send the step to its queue."""
+    """Send the step to its queue. `again`: a copy may be under way, so whoever gets this one asks before it begins."""
+
+    step: int
+    attempt: int
+    again: bool = False
+
+
+class Hand(NamedTuple):
+    """Send the step, once and never again, to a worker that cannot be asked."""
 
     step: int
     attempt: int
@@ -105,6 +177,14 @@ class Grant(NamedTuple):
     go: bool
 
 
+class Inquire(NamedTuple):
+    """Ask the worker how the attempt stands: what it has said of its end may have gone with a queue."""
+
+    control: str
+    step: int
+    attempt: int
+
+
 class Stop(NamedTuple):
     """Tell the worker to end the attempt."""
 
@@ -122,4 +202,4 @@ class Answer(NamedTuple):
     reason: str = ""
 
 
-Effect = Dispatch | Notify | Grant | Stop | Answer
+Effect = Dispatch | Hand | Notify | Grant | Inquire | Stop | Answer

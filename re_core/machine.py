@@ -7,7 +7,8 @@ A deployment is driven by *events* (re_core.events): a worker's claim or outcome
 time. `advance` looks the event up and returns *records*, which go to the journal, and *effects*, which go to the
 world after the journal has them. There are two tables, and nothing else decides:
 
-* DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty.
+* DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty, but that
+  a failed deployment can be retried.
 * STEP says what a step in a status does with a word about its current attempt. It is asked when the deployment's
   table answers `_step`.
 
@@ -27,6 +28,10 @@ Rules that hold everywhere:
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
 5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the
    actions run all the same.
+6. A step that is handed to a worker which cannot be asked (one of 2014) is sent once, after the journal says so, and
+   never asked for again: silence is a loss.
+7. A lost step is a question. Its author may have answered it beforehand (repeat it); else the deployment fails, or
+   waits for a person, as the settings want. A failed deployment can be retried from what failed (docs/decisions/0010).
 
 The diagram in docs/state-machine.md is generated from these tables.
 """
@@ -39,10 +44,10 @@ from typing import Any, NamedTuple
 
 from re_core import events as e
 from re_core import records as r
-from re_core import rules
+from re_core import rules, wishes
+from re_core.consequences import Advance, Refusal, begin
 from re_core.model import DeploymentStatus, Plan, StepStatus
 from re_core.notices import deployment_notices
-from re_core.rules import Advance, Refusal
 from re_core.state import State, StepState
 
 
@@ -75,7 +80,7 @@ def accept(
     go = Advance(state, now)
     for effect in deployment_notices(state):
         go.do(effect)
-    rules.begin(go, list(state.plan.first(state.plan.main)))
+    begin(go, list(state.plan.first(state.plan.main)))
     return state, (accepted, *go.records), tuple(go.effects)
 
 
@@ -95,6 +100,8 @@ def advance(state: State, event: e.Event, now: int) -> Decision:
 
 def _step(go: Advance, event: Any) -> None:
     """A word about one step: which attempt does it mean, and what does the step do with it?"""
+    if event.step == e.UNSAID:
+        event = event._replace(**rules.guessed(go.state))
     step = go.state.steps.get(event.step)
     if step is None or not 1 <= event.attempt <= step.attempt:
         raise Refusal(f"step {event.step} has no attempt {event.attempt}")
@@ -112,11 +119,11 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
     effects: tuple[e.Effect, ...] = ()
     if isinstance(event, e.ClaimMade) and event.control:
         repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
-        if not repeatable:
+        if event.asks or not repeatable:
             effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
         elif event.step not in state.open or state.steps[event.step].attempt != event.attempt:
             effects = (e.Stop(event.control, event.step, event.attempt),)
-    elif isinstance(event, e.CancelAsked) and event.reply_to:
+    elif isinstance(event, e.Wish) and event.reply_to:
         effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason),)
     return Decision(Verdict.REFUSED, (), effects, reason)
 
@@ -128,7 +135,11 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.OutcomeCame: _step,
     e.ClaimDropped: _step,
     e.NobodyOffers: _step,
-    e.CancelAsked: rules.cancel,
+    e.HandOver: _step,
+    e.HandedInDoubt: _step,
+    e.RulingMade: wishes.rule,
+    e.RetryAsked: wishes.retried_already,
+    e.CancelAsked: wishes.cancel,
     e.TimeCame: rules.time,
     e.WorkersGone: rules.gone,
 }
@@ -137,9 +148,10 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
 DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any], None]]] = {
     DeploymentStatus.ACCEPTED: _LIVE,
     DeploymentStatus.RUNNING: _LIVE,
-    DeploymentStatus.CANCELLING: {**_LIVE, e.CancelAsked: rules.cancelled_already},
+    DeploymentStatus.WAITING: _LIVE,
+    DeploymentStatus.CANCELLING: {**_LIVE, e.CancelAsked: wishes.cancelled_already},
     DeploymentStatus.COMPLETED: {},
-    DeploymentStatus.FAILED: {},
+    DeploymentStatus.FAILED: {e.RetryAsked: wishes.retry},
     DeploymentStatus.CANCELLED: {},
 }
 
@@ -151,6 +163,8 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
         e.OutcomeCame: rules.outcome,
         e.ClaimDropped: rules.dropped,
         e.NobodyOffers: rules.nobody,
+        e.HandOver: rules.hand_over,
+        e.HandedInDoubt: rules.handed_in_doubt,
     },
     StepStatus.STARTED: {
         e.ClaimMade: rules.second_claim,

@@ -47,6 +47,8 @@ USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest
 GRANT, TIMEOUT = "re-grant", "re-timeout"
 #: header of what came through a queue that only forwards: that queue (RabbitMQ's name for it)
 FORWARDED_BY = "x-first-death-queue"
+#: header of `started`: `1` where the worker waits for an answer before it begins
+ASKS = "re-asks"
 #: header of an output message: number of the step
 STEP = "re-step"
 
@@ -59,6 +61,9 @@ _REPLY_QUEUES = tuple(f"re.reply.{number}" for number in range(REPLY_QUEUES))
 
 #: routing key -> queue, for the queues whose names differ from their key
 BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}
+
+#: what the name of an attempt's own reply queue begins with
+_ATTEMPT_QUEUE = "re.attempt."
 
 #: deployment, step and attempt; bounded, so that nobody's digits are work for us
 _ATTEMPT = re.compile(r"(?s)(.+)/([0-9]{1,9})/([0-9]{1,9})")
@@ -159,6 +164,16 @@ def parse_attempt(text: str) -> AttemptId:
     if found is None:
         raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
     return AttemptId(found[1], int(found[2]), int(found[3]))
+
+
+def attempt_queue(attempt: AttemptId) -> str:
+    """The queue of one attempt alone, for replies of a worker that returns nothing of what it was told (section 4)."""
+    return f"{_ATTEMPT_QUEUE}{attempt}"
+
+
+def attempt_of_queue(queue: str) -> AttemptId | None:
+    """The attempt that such a queue belongs to; None for any other queue. Raises BadMessage."""
+    return parse_attempt(queue.removeprefix(_ATTEMPT_QUEUE)) if queue.startswith(_ATTEMPT_QUEUE) else None
 
 
 def reply_queue(deployment: str) -> str:

@@ -20,6 +20,8 @@ class DeploymentStatus(StrEnum):
     ACCEPTED = "accepted"
     #: a step has begun
     RUNNING = "running"
+    #: a step is lost, and a person has to say what became of it
+    WAITING = "waiting"
     #: somebody asked for an end; what runs is being stopped
     CANCELLING = "cancelling"
     #: every step and every action completed
@@ -59,6 +61,26 @@ class StepStatus(StrEnum):
 
 #: a step that waits for a worker's word
 OPEN = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
+
+
+class OnLost(StrEnum):
+    """What happens when a step that may not be repeated is lost."""
+
+    #: it fails the deployment; whoever retries that has to decide about the step
+    FAIL = "fail"
+    #: the deployment waits until a person decides
+    ASK = "ask"
+
+
+class Ruling(StrEnum):
+    """What a person says of a lost step."""
+
+    #: it was carried out
+    HAPPENED = "happened"
+    #: it shall be carried out now, whatever became of it
+    AGAIN = "again"
+    #: it failed
+    FAIL = "fail"
 
 
 class StepKind(StrEnum):
@@ -149,6 +171,8 @@ class Plan(NamedTuple):
     patience: float
     #: who hears of the deployment's own start and end
     notify: Notices
+    #: what is done about a lost step that may not be repeated
+    on_lost: OnLost = OnLost.FAIL
 
     def first(self, unit: int) -> Iterator[int]:
         """The steps that begin when `unit` begins."""

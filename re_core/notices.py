@@ -19,6 +19,9 @@ _PHASES = {
     StepStatus.CANCELLED: "failed",
 }
 
+#: steps that did not go well, each of which its author may want told
+_AWRY = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
+
 
 def describe_step(planned: PlannedStep) -> str:
     """How a person would name the step: `service:Restart on web01`, `check "tests pass" (noop:Check)`."""
@@ -45,17 +48,45 @@ def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Noti
         yield Notify(about, phase, transport, target, _short(slug), text)
 
 
+def retold(state: State, about: int | None) -> Iterator[Notify]:
+    """What a crash may have kept from being told, for an event that comes again and was applied before.
+
+    That is what the state says of the event's own step (`about`, where it has one), of the steps that did not go well,
+    and of the deployment's end. The ids are those of the first time, so a notifier that has told it drops it. What an
+    attempt that was repeated has led to is not known any more.
+    """
+    for number, step in sorted(state.steps.items()):
+        if number == about or step.status in _AWRY:
+            yield from _retold_step(state, number)
+    if state.ended is not None:
+        yield from deployment_notices(state)
+
+
+def _retold_step(state: State, number: int) -> Iterator[Notify]:
+    step = state.steps[number]
+    if step.started_at is not None and step.begun == 1:
+        yield from step_notices(state, number, StepStatus.STARTED)
+    # a step that was withdrawn by a cancel has led to nothing
+    if (
+        step.ended_at is not None
+        and step.status in _PHASES
+        and (step.started_at or step.status is not StepStatus.CANCELLED)
+    ):
+        yield from step_notices(state, number, step.status)
+
+
 def deployment_notices(state: State) -> Iterator[Notify]:
     """What the settings want told at the start and at the end of every deployment."""
     ended = state.ended is not None
+    about = f"retry-{state.retries}" if state.retries else ""
     phase = "started" if not ended else "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
     for transport, target in state.plan.notify.get(phase, {}).items():
-        word = state.status if ended else "started"
+        word = state.status if ended else "retried" if state.retries else "started"
         text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {word}"
         if not ended and state.accepted.user:
             text += f" by {state.accepted.user}"
         text += f": {state.reason}" if ended and state.reason else "."
-        yield Notify("", phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
+        yield Notify(about, phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.messages import check_limits
-from re_core.model import Notices, Plan, PlannedStep, StepKind, StepSpec
+from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec
 from re_core.plan_form import Tree, plan_from_document, plan_to_document
 
 #: steps of one deployment, after expansion
@@ -38,6 +38,8 @@ class Around(NamedTuple):
     step_timeout: float = 3600
     #: seconds that a dispatched step waits for a worker
     patience: float = 3600
+    #: what is done about a lost step that may not be repeated
+    on_lost: OnLost = OnLost.FAIL
 
 
 class _Draft:
@@ -66,7 +68,7 @@ def compile_document(document: Mapping[str, Any], around: Around, offers: Offers
     if problems:
         raise BadDocument("", problems)
     actions = draft.chain(_surrounding(around.actions, StepKind.ACTION, around, offers), None, None)
-    return plan_to_document(draft.steps, {"serial": main}, actions, around.patience, around.notify)
+    return plan_to_document(draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost)
 
 
 def compile_plan(document: Mapping[str, Any], around: Around, offers: Offers) -> Plan:

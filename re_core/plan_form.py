@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from re_core.model import Notices, Plan, PlannedStep, StepKind, StepSpec, Unit
+from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
 
 #: the tree of a plan: a step's number, or {"serial": [...]}, or {"parallel": [...]}
 Tree = int | dict[str, Any]
 
 
 def plan_to_document(
-    steps: Sequence[PlannedStep], main: Tree, actions: Tree, patience: float, notify: Notices
+    steps: Sequence[PlannedStep],
+    main: Tree,
+    actions: Tree,
+    patience: float,
+    notify: Notices,
+    on_lost: OnLost = OnLost.FAIL,
 ) -> dict[str, Any]:
     """Equal to what comes back when it was JSON on the way; specifications and hosts that many steps share are written once."""
     specs: dict[int, int] = {}
@@ -33,6 +38,7 @@ def plan_to_document(
         "actions": actions,
         "patience": patience,
         "notify": _lists(notify),
+        "on_lost": on_lost.value,
     }
 
 
@@ -50,7 +56,15 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
     actions = _grow(document["actions"], -1, 0, units, places)
     first_action = next((n for n, step in enumerate(steps) if step.spec.kind is StepKind.ACTION), len(steps))
     return Plan(
-        steps, tuple(units), tuple(places), main, actions, first_action, document["patience"], _notices(document)
+        steps,
+        tuple(units),
+        tuple(places),
+        main,
+        actions,
+        first_action,
+        document["patience"],
+        _notices(document),
+        OnLost(document.get("on_lost", OnLost.FAIL)),
     )
 
 

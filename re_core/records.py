@@ -6,13 +6,13 @@ An entry is one document: all records of one advance of one deployment, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from re_core.errors import StoreRefused
+from re_core.errors import NewerFormat, StoreRefused
 
-#: format of an entry; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 1
+#: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
+FORMAT = 2
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
@@ -33,6 +33,8 @@ class Accepted(NamedTuple):
     dynamic: Mapping[str, Any]
     #: stored form of the plan (re_core.plan)
     plan: Mapping[str, Any]
+    #: only one deployment of this playbook runs at a time
+    exclusive: bool = False
 
 
 class Dispatched(NamedTuple):
@@ -97,6 +99,39 @@ class Fenced(NamedTuple):
     message: str = ""
 
 
+class Handed(NamedTuple):
+    """The attempt is given, once, to a worker that cannot be asked (one of 2014): nobody else may get it any more."""
+
+    step: int
+    attempt: int
+
+
+class Asked(NamedTuple):
+    """The step is lost, and the deployment waits for a person's decision about it."""
+
+    step: int
+
+
+class Decided(NamedTuple):
+    """A person says what became of a lost step: a word of `model.Ruling`."""
+
+    step: int
+    ruling: str
+    user: str
+    reason: str = ""
+    #: id of the request, so that its repetition is recognised
+    request: str = ""
+
+
+class Retried(NamedTuple):
+    """A person wants a failed deployment to go on from what failed; what is skipped gets its turn after all."""
+
+    user: str
+    reason: str = ""
+    #: id of the request, so that its repetition is recognised
+    request: str = ""
+
+
 class Withdrawn(NamedTuple):
     """The step was dispatched and not begun, and will not be, because the deployment was cancelled or stops."""
 
@@ -133,9 +168,15 @@ class Skipped(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Nothing changes from here on."""
+    """Nothing changes from here on, unless a failed deployment is retried."""
 
     status: str
+    reason: str
+
+
+class Void(NamedTuple):
+    """Keeps a writer out that was away for too long. As the first record: this id never became a deployment, and never will."""
+
     reason: str
 
 
@@ -148,12 +189,17 @@ Record = (
     | TimedOut
     | Lost
     | Fenced
+    | Handed
+    | Asked
+    | Decided
+    | Retried
     | Withdrawn
     | Late
     | Halted
     | CancelRequested
     | Skipped
     | Ended
+    | Void
 )
 
 #: stored name -> record type
@@ -166,13 +212,20 @@ KINDS: Mapping[str, type[Any]] = {
     "timed_out": TimedOut,
     "lost": Lost,
     "fenced": Fenced,
+    "handed": Handed,
+    "asked": Asked,
+    "decided": Decided,
+    "retried": Retried,
     "withdrawn": Withdrawn,
     "late": Late,
     "halted": Halted,
     "cancel_requested": CancelRequested,
     "skipped": Skipped,
     "ended": Ended,
+    "void": Void,
 }
+#: what came with format 2
+_FORMAT_2 = (Handed, Asked, Decided, Retried, Void)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -195,6 +248,11 @@ class Entry(NamedTuple):
 def entry_id(deployment: str, number: int) -> str:
     """The unique key of an entry."""
     return f"{deployment}:{number:06d}"
+
+
+def never_began(entries: Sequence[Entry]) -> bool:
+    """Whether these are all there will ever be of an id under which nothing began."""
+    return bool(entries) and entries[0].number == 1 and isinstance(entries[0].records[0], Void)
 
 
 def kind_of(record: Record) -> str:
@@ -231,18 +289,31 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 def entry_to_document(entry: Entry) -> dict[str, Any]:
     """The stored form, without its id."""
     return {
-        "v": FORMAT,
+        "v": _format_of(entry),
         "at": entry.at,
         "writer": entry.writer,
         "records": [record_to_document(record) for record in entry.records],
     }
 
 
+def _format_of(entry: Entry) -> int:
+    """The oldest format that says all of it: while nobody uses what is new, older cores can go on with the deployment."""
+    return 2 if any(_is_new(record) for record in entry.records) else 1
+
+
+def _is_new(record: Record) -> bool:
+    if isinstance(record, Accepted):
+        return bool(record.exclusive) or record.plan.get("on_lost", "fail") != "fail"
+    return isinstance(record, _FORMAT_2)
+
+
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
     """The entry. Raises StoreRefused where a newer engine wrote it, or where it is damaged."""
     version = document.get("v")
-    if version != FORMAT:
-        raise StoreRefused(
+    if not isinstance(version, int) or version < 1:
+        raise StoreRefused(f"journal entry {entry_id(deployment, number)} is damaged: it has no format")
+    if version > FORMAT:
+        raise NewerFormat(
             f"journal entry {entry_id(deployment, number)} has format {version!r}, this engine reads {FORMAT}; "
             "upgrade this engine"
         )

@@ -78,6 +78,10 @@ class Settings:
     stop_timeout: float = _setting(30.0, kinds.seconds)
     #: days after which a core forgets what has ended: deployments with their output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
+    #: what becomes of a step that no worker offers: fail at once, or wait for a worker to come
+    unoffered_steps: str = _setting("fail", kinds.one_of("fail", "wait"))
+    #: what becomes of a lost step that may not be repeated: fail its deployment, or ask a person
+    lost_steps: str = _setting("fail", kinds.one_of("fail", "ask"))
     #: parts of output lines that match are replaced by [redacted]
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
     #: queues of workers that declare nothing themselves

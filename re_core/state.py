@@ -6,12 +6,12 @@ core reads from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from re_core import records as r
 from re_core.errors import StoreRefused
-from re_core.model import ENDED, DeploymentStatus, Plan, StepStatus, View
+from re_core.model import DeploymentStatus, Plan, Ruling, StepStatus
 from re_core.plan_form import plan_from_document
 
 
@@ -25,10 +25,12 @@ class StepState:
         "data",
         "dispatched_at",
         "ended_at",
+        "handed",
         "message",
         "started_at",
         "status",
         "token",
+        "waiting_since",
         "worker",
     )
 
@@ -42,7 +44,11 @@ class StepState:
         self.worker = ""
         self.token = ""
         self.control = ""
+        #: the current attempt was given to a worker that cannot be asked
+        self.handed = False
         self.dispatched_at: int | None = None
+        #: since when it waits for a worker to begin it: longer than the current attempt where workers have declined it
+        self.waiting_since: int | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
         self.data: Any = None
@@ -54,6 +60,7 @@ class State:
 
     __slots__ = (
         "accepted",
+        "asked",
         "cancel",
         "cancelled_at",
         "created",
@@ -66,9 +73,11 @@ class State:
         "pending_children",
         "plan",
         "reason",
+        "retries",
         "started",
         "status",
         "steps",
+        "wishes",
     )
 
     def __init__(self, deployment: str, accepted: r.Accepted, at: int, plan: Plan | None = None) -> None:
@@ -86,12 +95,18 @@ class State:
         self.steps: dict[int, StepState] = {}
         #: numbers of the steps that wait for a worker's word
         self.open: set[int] = set()
+        #: numbers of the lost steps about which a person has to decide
+        self.asked: set[int] = set()
+        #: how often a person had it go on after it had failed
+        self.retries = 0
         #: why nothing more of the playbook is dispatched; None while it goes on
         self.halted: str | None = None
         self.cancel: r.CancelRequested | None = None
         self.cancelled_at: int | None = None
         #: words of attempts that failed or no longer count, so that a repetition is recognised
         self.late: set[tuple[int, int, str]] = set()
+        #: ids of the decisions and retries that people asked for and got
+        self.wishes: set[str] = set()
         #: parallel unit -> children that are not done
         self.pending_children: dict[int, int] = {}
 
@@ -120,11 +135,29 @@ class State:
             unit, place = here.parent, here.position
         return ()
 
+    def frontier(self, unit: int) -> Iterator[int]:
+        """The steps of a unit that have not completed, and all before them have."""
+        here = self.plan.units[unit]
+        for child in here.children:
+            if child < 0:
+                ready = list(self.frontier(~child))
+            else:
+                done = self.step(child).status is StepStatus.COMPLETED
+                ready = [] if done else [child]
+            yield from ready
+            if ready and not here.parallel:
+                return
+
+    def is_pending(self, number: int) -> bool:
+        """Whether the step's turn has not come, or has to come again."""
+        step = self.steps.get(number)
+        return step is None or step.status is StepStatus.PENDING
+
     def never_begun(self) -> tuple[tuple[int, int], ...]:
         """Ranges of the playbook's steps whose turn never came: first and last."""
         ranges: list[tuple[int, int]] = []
         for number in range(self.plan.first_action):
-            if number in self.steps:
+            if not self.is_pending(number):
                 continue
             if ranges and ranges[-1][1] == number - 1:
                 ranges[-1] = (ranges[-1][0], number)
@@ -143,6 +176,9 @@ class State:
         step.status = StepStatus.DISPATCHED
         step.attempt = record.attempt
         step.worker = step.token = step.control = ""
+        step.handed = False
+        if step.waiting_since is None:
+            step.waiting_since = at
         step.dispatched_at, step.started_at, step.ended_at = at, None, None
         step.message = step.data = None
         self.open.add(record.step)
@@ -177,8 +213,40 @@ class State:
         self.steps[record.step].message = record.message
 
     def _lost(self, record: r.Lost, at: int) -> None:
+        step = self.steps[record.step]
+        if step.status is StepStatus.DISPATCHED:  # it was handed over, and may have begun
+            step.begun += 1
         self._close(record.step, StepStatus.LOST, at)
-        self.steps[record.step].message = record.message
+        step.message = record.message
+
+    def _handed(self, record: r.Handed, at: int) -> None:
+        self.steps[record.step].handed = True
+
+    def _asked(self, record: r.Asked, at: int) -> None:
+        self.asked.add(record.step)
+        if self.status is not DeploymentStatus.CANCELLING:
+            self.status = DeploymentStatus.WAITING
+
+    def _decided(self, record: r.Decided, at: int) -> None:
+        step = self.steps[record.step]
+        self.wishes.add(record.request)
+        self.asked.discard(record.step)
+        step.begun = 0
+        if record.ruling == Ruling.HAPPENED:
+            step.status, step.ended_at = StepStatus.COMPLETED, at
+            step.message = f"{record.user or 'somebody'} says that it happened"
+            self._done(record.step)
+        if not self.asked:
+            self._ask_no_more()
+
+    def _retried(self, record: r.Retried, at: int) -> None:
+        self.retries += 1
+        self.wishes.add(record.request)
+        self.asked.clear()
+        self.status, self.reason, self.ended, self.halted = DeploymentStatus.RUNNING, "", None, None
+        for number, step in self.steps.items():
+            if number >= self.plan.first_action or step.status in _TO_REPEAT:
+                step.status, step.begun = StepStatus.PENDING, 0
 
     def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
         self._close(record.step, StepStatus.SKIPPED if self.cancel is None else StepStatus.CANCELLED, at)
@@ -191,27 +259,38 @@ class State:
 
     def _halted(self, record: r.Halted, at: int) -> None:
         self.halted = record.reason
+        self._ask_no_more()
 
     def _cancel_requested(self, record: r.CancelRequested, at: int) -> None:
         self.cancel, self.cancelled_at = record, at
+        self._ask_no_more()
         self.status = DeploymentStatus.CANCELLING
 
     def _skipped(self, record: r.Skipped, at: int) -> None:
         for first, last in record.ranges:
             for number in range(first, last + 1):
-                self._first_heard(number).status = StepStatus.SKIPPED
+                step = self.steps.get(number) or self._first_heard(number)
+                step.status = StepStatus.SKIPPED
 
     def _ended(self, record: r.Ended, at: int) -> None:
         self.status, self.reason, self.ended = DeploymentStatus(record.status), record.reason, at
 
-    def _again(self, record: r.Accepted, at: int) -> None:
-        raise StoreRefused(f"the journal of {self.deployment} has a second `accepted` record")
+    def _void(self, record: r.Void, at: int) -> None:
+        """It only takes a number, so that somebody who was away cannot use it."""
+
+    def _first_only(self, record: r.Accepted, at: int) -> None:
+        raise StoreRefused(f"the journal of {self.deployment} has an `accepted` record that is not its first")
 
     # -- shared ------------------------------------------------------------------------------------
 
     def _run(self, at: int) -> None:
         if self.status is DeploymentStatus.ACCEPTED:
             self.status, self.started = DeploymentStatus.RUNNING, at
+
+    def _ask_no_more(self) -> None:
+        self.asked.clear()
+        if self.status is DeploymentStatus.WAITING:
+            self.status = DeploymentStatus.RUNNING
 
     def _first_heard(self, number: int) -> StepState:
         if number >= len(self.plan.steps):
@@ -221,6 +300,7 @@ class State:
 
     def _close(self, number: int, status: StepStatus, at: int) -> None:
         step = self.steps[number]
+        step.waiting_since = None
         step.status, step.ended_at = status, at
         self.open.discard(number)
 
@@ -240,7 +320,7 @@ class State:
 
 
 _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
-    r.Accepted: State._again,
+    r.Accepted: State._first_only,
     r.Dispatched: State._dispatched,
     r.Started: State._started,
     r.Completed: State._completed,
@@ -248,13 +328,24 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.TimedOut: State._timed_out,
     r.Lost: State._lost,
     r.Fenced: State._noted,
+    r.Handed: State._handed,
+    r.Asked: State._asked,
+    r.Decided: State._decided,
+    r.Retried: State._retried,
     r.Withdrawn: State._withdrawn,
     r.Late: State._late,
     r.Halted: State._halted,
     r.CancelRequested: State._cancel_requested,
     r.Skipped: State._skipped,
     r.Ended: State._ended,
+    r.Void: State._void,
 }
+
+
+#: steps that a retry gives another turn
+_TO_REPEAT = frozenset(
+    {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.SKIPPED, StepStatus.CANCELLED}
+)
 
 
 def fold(entries: Iterable[r.Entry]) -> State:
@@ -266,7 +357,7 @@ def fold(entries: Iterable[r.Entry]) -> State:
             accepted = records[0] if records else None
             if not isinstance(accepted, r.Accepted):
                 raise StoreRefused(f"the journal of {entry.deployment} does not begin with `accepted`")
-            state, records = State(entry.deployment, accepted, entry.at), records[1:]
+            state, records = _begin(entry.deployment, accepted, entry.at), records[1:]
         if entry.number != state.entry + 1:
             raise StoreRefused(f"the journal of {entry.deployment} has no entry {state.entry + 1}")
         for record in records:
@@ -277,28 +368,8 @@ def fold(entries: Iterable[r.Entry]) -> State:
     return state
 
 
-def view_of(state: State, due: int | None) -> View:
-    """The row of the list."""
-    current = min(state.open, default=None)
-    if current is None:
-        current = next((n for n, step in sorted(state.steps.items()) if step.status in _TELLING), None)
-    return View(
-        id=state.deployment,
-        group=state.accepted.group,
-        playbook_id=state.accepted.playbook_id,
-        playbook=state.accepted.playbook,
-        user=state.accepted.user,
-        status=state.status,
-        created=state.created,
-        ended=state.ended,
-        done=state.count_done(),
-        total=len(state.plan.steps),
-        step="" if current is None else state.plan.steps[current].spec.name,
-        reason=state.reason,
-        due=None if state.status in ENDED else due,
-        entry=state.entry,
-    )
-
-
-#: what a list shows of a deployment that has ended: the step that did not go well
-_TELLING = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
+def _begin(deployment: str, accepted: r.Accepted, at: int) -> State:
+    try:
+        return State(deployment, accepted, at)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise StoreRefused(f"the journal of {deployment} has a plan that this version cannot read") from None

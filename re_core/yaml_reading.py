@@ -166,6 +166,8 @@ def _short(tag: str) -> str:
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
+    if "maximum nesting depth" in (error.problem or ""):  # newer libyamls have a limit of their own, far above ours
+        return f"nested deeper than {MAX_DEPTH} levels"
     return f"not YAML: {' '.join(part for part in (error.context, error.problem) if part)}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from re_core.errors import BadDocument, BadMessage
 from re_core.messages import (
+    ASKS,
     ATTEMPT,
     EVENT,
     GRANT,
@@ -84,7 +85,8 @@ class Attempt:
 
         A claim never travels twice: nobody must grant a step by a message that lay about since the last connection.
         """
-        return self._reply("started", STARTED, control, self._headers, self.granted)
+        headers = {**self._headers, ASKS: "1"} if self.granted else self._headers
+        return self._reply("started", STARTED, control, headers, self.granted)
 
     def outcome(self, body: bytes, control: str) -> list[Message]:
         """The last reply."""

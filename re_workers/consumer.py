@@ -240,9 +240,17 @@ class Consumer:
             self._decline(waiting, "cancelled")
         elif event == "cancel":
             self._runs.cancel(key)
+        elif event == "tell":
+            self._tell(delivery, key)
         else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which no worker knows")
         self._outbox.done(delivery)
+
+    def _tell(self, delivery: Delivery, key: str) -> None:
+        """The core waits for an outcome that was told: it may have gone with a queue."""
+        told = self._outcomes.get(key)
+        if told is not None:
+            self._outbox.say(outcome_of(delivery.message, told.token, self._identity, self.control, told.body))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: who knows what happened meanwhile

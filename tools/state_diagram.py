@@ -15,7 +15,7 @@ from re_core import events as e
 from re_core import records as r
 from re_core.deadlines import due_at
 from re_core.machine import DEPLOYMENT, STEP, accept, advance
-from re_core.model import DeploymentStatus, StepStatus
+from re_core.model import DeploymentStatus, OnLost, Ruling, StepStatus
 from re_core.plan import Around, compile_document
 from re_core.records import Entry
 from re_core.state import State, fold
@@ -32,6 +32,10 @@ WORDS: Mapping[type[Any], str] = {
     e.OutcomeCame: "outcome",
     e.ClaimDropped: "declined",
     e.NobodyOffers: "nobody offers it",
+    e.HandOver: "only a worker of 2014 serves it",
+    e.HandedInDoubt: "nobody knows whether it arrived",
+    e.RulingMade: "a person decides",
+    e.RetryAsked: "retry",
     e.CancelAsked: "cancel",
     e.TimeCame: "time",
     e.WorkersGone: "worker gone",
@@ -46,6 +50,7 @@ _RETRIED = {"execution": [{"hosts": ["a"], "steps": [{"noop:A": {}, "retries": 1
 _PREFLIGHT = {"execution": [{"hosts": ["a", "b"], "preflight": ["noop:P"], "steps": ["noop:A"]}]}
 #: patience as long as the first wait, so that the first look finds that it is over
 _PLAIN = Around(patience=30)
+_ASK = _PLAIN._replace(on_lost=OnLost.ASK)
 _ACTION = Around(actions=[{"COMMAND": "noop", "SUBCOMMAND": "Tidy"}], patience=30)
 #: small deployments that, among them, can get everywhere
 DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
@@ -53,6 +58,7 @@ DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
     (_STEPS, _PLAIN),
     (_RETRIED, _ACTION),
     (_PREFLIGHT, _PLAIN),
+    (_ONE, _ASK),
 ]
 
 _TEXT = """\
@@ -109,7 +115,7 @@ def explore() -> tuple[Changes, Changes]:
                 now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimeCame) else journal[-1].at
                 decision = advance(state, event, now)
                 _note(deployment, step, before, _statuses(state), event)
-                key = repr(sorted(_statuses(state).items())) + repr(sorted(state.late)) + str(state.halted is None)
+                key = repr((sorted(_statuses(state).items()), sorted(state.late), state.halted is None, _handed(state)))
                 if decision.records and key not in seen and len(journal) < DEPTH:
                     seen.add(key)
                     todo.append([*journal, Entry("d", len(journal) + 1, now, "", decision.records)])
@@ -124,9 +130,19 @@ def _events(state: State) -> Iterator[e.Event]:
         yield e.OutcomeCame(number, attempt, completed=False)
         yield e.ClaimDropped(number, attempt, "t")
         yield e.NobodyOffers(number, attempt)
+        yield e.HandOver(number, attempt)
+        yield e.HandedInDoubt(number, attempt)
+    for number in sorted(state.asked):
+        yield from (e.RulingMade(number, ruling, "u", "") for ruling in Ruling)
+    if not state.retries:  # once: what follows is as it was
+        yield e.RetryAsked("u", "", Ruling.AGAIN)
     yield e.CancelAsked("u", "")
     yield e.TimeCame()
     yield e.WorkersGone(2**53)
+
+
+def _handed(state: State) -> list[int]:
+    return [number for number, step in state.steps.items() if step.handed]
 
 
 def _statuses(state: State) -> dict[int, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from math import inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from re_core.messages import Message
@@ -34,6 +35,8 @@ class Delivery(NamedTuple):
     tag: int
     #: the connection that brought it (`Subscription.epoch`)
     epoch: int = 0
+    #: seconds of the monotonic clock at which this process got it; infinite where the bus itself drops what expires until it is taken
+    received: float = inf
 
 
 class Subscription(Protocol):

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple, Protocol
 
 from re_core import messages as m
 from re_core.errors import BadDocument, BadDynamic, CallerError, KeyReused, Refused, UnknownGroup, UnknownPlaybook
+from re_core.events import Event, RetryAsked
 from re_core.messages import DeploymentRequest, Message
-from re_core.model import Plan, StoredPlaybook
+from re_core.model import DeploymentStatus, Plan, StoredPlaybook
 from re_core.plan import Around, compile_document, missing_dynamic, required_dynamic
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Journal, Playbooks, Requests
-from re_core.records import Accepted
+from re_core.records import Accepted, never_began
+from re_core.sequencer.exclusive import Exclusive
 from re_core.sequencer.offers import LiveOffers
+from re_core.state import fold
 from re_core.strict_json import dumps
 
 #: compiled plans that are kept
@@ -44,7 +47,11 @@ class _Compiled(NamedTuple):
 class Acceptance:
     """Looks playbooks up and compiles them. One thread at a time."""
 
-    def __init__(self, library: _Library, offers: LiveOffers, around: Around) -> None:
+    def __init__(
+        self, library: _Library, offers: LiveOffers, around: Around, exclusive: Exclusive | None = None
+    ) -> None:
+        """Without `exclusive` nobody looks whether another deployment of an exclusive playbook runs."""
+        self._exclusive = exclusive
         self._library = library
         self._offers = offers
         self._around = around
@@ -60,13 +67,27 @@ class Acceptance:
         digest = request_digest(request)
         deployment = self._settle_id(message, digest)
         try:
-            return Admission(deployment, *self._check(message, request, digest))
+            accepted, plan = self._check(message, request, digest)
+            if accepted.exclusive and self._exclusive is not None:
+                self._exclusive.hold(accepted.playbook_id, deployment)
+            return Admission(deployment, accepted, plan)
         except CallerError:
             # what is wrong now may have been right when the deployment began: to who asks again, a no would be a lie
             admission = self._begun(deployment, digest)
             if admission is None:
                 raise
             return admission
+
+    def permitted(self, deployment: str, event: Event) -> Event:
+        """The event as it may be judged: a retry of an exclusive playbook's deployment is forbidden while another one runs."""
+        if not isinstance(event, RetryAsked) or self._exclusive is None:
+            return event
+        entries = self._library.entries(deployment)
+        state = fold(entries) if entries and not never_began(entries) else None
+        if state is None or not state.accepted.exclusive or state.status is not DeploymentStatus.FAILED:
+            return event
+        forbidden = self._exclusive.regain(state.accepted.playbook_id, deployment)
+        return event._replace(forbidden=forbidden)
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
         """The deployment, where the same request has begun it."""
@@ -94,6 +115,7 @@ class Acceptance:
             digest=digest,
             dynamic=request.dynamic,
             plan=document,
+            exclusive=playbook.document.get("exclusive") is True,
         )
         return accepted, plan
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from re_core.ports import Delivery
 from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Item, Work
 
 
 class Batch:
-    """One turn."""
+    """What is advanced and appended together."""
 
-    __slots__ = ("creations", "done", "groups", "now", "rejected", "writer")
+    __slots__ = ("creations", "done", "groups", "now", "refused", "rejected", "writer")
 
     def __init__(self, now: int, writer: str) -> None:
         self.now = now
-        #: token of everything that this turn appends
+        #: token of everything that this batch appends
         self.writer = writer
         self.creations: list[Creation] = []
         #: deployment -> its events, in the order of their coming
@@ -22,6 +23,8 @@ class Batch:
         self.done: list[Work] = []
         #: tags of deliveries that are on the dead-letter queue already
         self.rejected: set[int] = set()
+        #: deliveries to which the answer is no, whatever becomes of the others
+        self.refused: list[Delivery] = []
 
     def add(self, deployment: str, item: Item) -> None:
         self.groups.setdefault(deployment, []).append(item)

@@ -15,6 +15,9 @@ from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscript
 #: deliveries of one turn
 BATCH = 64
 
+#: heartbeats in the hands of one core: those in the hands of a frozen one are heard by nobody
+HEARTBEATS = 4
+
 #: milliseconds after which a silent worker leaves the registry
 FORGET = 24 * 3600 * 1000
 
@@ -27,7 +30,7 @@ class Heartbeats:
     def __init__(self, bus: Bus, registry: Registry, clock: Clock) -> None:
         self._registry = registry
         self._clock = clock
-        self._subscription = bus.subscribe((m.HEARTBEAT,), BATCH)
+        self._subscription = bus.subscribe((m.HEARTBEAT,), HEARTBEATS)
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""

@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadMessage, CallerError, ReleaseEngineError
+from re_core.errors import BadDocument, BadMessage, CallerError, Expired, ReleaseEngineError
 from re_core.messages import Message
 from re_core.ports import Delivery
 from re_core.sequencer.acceptance import Acceptance, Admission
@@ -68,6 +68,11 @@ def unusable(message: Message, error: Exception) -> Said:
     reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
     detail = f"{type(error).__name__}: {error}"
     return Said(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
+
+
+def gave_up(message: Message) -> Said:
+    """The no to a request that was taken up so late that somebody else has made sure that it cannot begin."""
+    return Said(refusal(message, Expired.reason, str(Expired())))
 
 
 def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:

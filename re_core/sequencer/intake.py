@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from re_core import events as e
 from re_core import messages as m
 from re_core.errors import BadMessage
 from re_core.messages import Message
+from re_core.model import Ruling
 from re_core.records import MAX_DATA
 from re_core.redaction import Redaction
 from re_core.strict_json import dumps
@@ -40,7 +42,9 @@ def _reply(message: Message, redaction: Redaction) -> Word:
     headers = message.headers
     token, worker = headers.get(m.TOKEN, ""), headers.get(m.WORKER, "")
     if reply.status == "started":
-        return Word(attempt.deployment, e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to))
+        asks = headers.get(m.ASKS) == "1"
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to, asks)
+        return Word(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False
     if data is not None and len(message.body) > MAX_DATA // _GROWTH:
@@ -66,9 +70,12 @@ def _reply(message: Message, redaction: Redaction) -> Word:
 
 def _attempt(message: Message) -> m.AttemptId:
     text = message.headers.get(m.ATTEMPT)
-    if text is None:
-        raise BadMessage(f"a reply without the header {m.ATTEMPT}")
-    return m.parse_attempt(text)
+    if text is not None:
+        return m.parse_attempt(text)
+    # a worker of 2014 returns nothing of it, but it answers to a queue of that attempt alone (contract, section 4),
+    # unless it took a step that was meant for another
+    attempt = m.attempt_of_queue(message.headers.get(m.FORWARDED_BY, ""))
+    return attempt or m.AttemptId(_deployment(message), e.UNSAID, 1)
 
 
 def _deployment(message: Message) -> str:
@@ -85,12 +92,44 @@ def _declined(message: Message) -> Word:
     return Word(attempt.deployment, dropped)
 
 
-def _cancel(message: Message) -> Word:
+def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
+    """Who wants it, why, and the rest of what they say."""
     document = m.parse_event(message.body)
     user, reason = document.get("user", ""), document.get("reason", "")
     if not isinstance(user, str) or not isinstance(reason, str):
         raise BadMessage("user and reason must be strings")
+    return user, reason, document
+
+
+def _cancel(message: Message) -> Word:
+    user, reason, _ = _wish(message)
     return Word(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
+
+
+def _retry(message: Message) -> Word:
+    user, reason, document = _wish(message)
+    lost = None if document.get("lost") is None else _ruling(document, "lost")
+    return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id))
+
+
+def _decide(message: Message) -> Word:
+    user, reason, document = _wish(message)
+    step = document.get("step")
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise BadMessage(f"expected the number of a step, found {step!r:.40}", "/step")
+    attempt = document.get("attempt", 0)
+    if not isinstance(attempt, int) or isinstance(attempt, bool):
+        raise BadMessage(f"expected the number of an attempt, found {attempt!r:.40}", "/attempt")
+    ruling = _ruling(document, "ruling")
+    return Word(_deployment(message), e.RulingMade(step, ruling, user, reason, message.reply_to, message.id, attempt))
+
+
+def _ruling(document: Mapping[str, Any], name: str) -> Ruling:
+    try:
+        return Ruling(str(document.get(name)))
+    except ValueError:
+        known = ", ".join(Ruling)
+        raise BadMessage(f"expected one of {known}, found {document.get(name)!r:.40}", f"/{name}") from None
 
 
 def _due(message: Message) -> Word:
@@ -105,4 +144,11 @@ def _gone(message: Message) -> Word:
     return Word(_deployment(message), e.WorkersGone(before, worker))
 
 
-_EVENTS = {"declined": _declined, "cancel": _cancel, "due": _due, "gone": _gone}
+_EVENTS = {
+    "declined": _declined,
+    "cancel": _cancel,
+    "retry": _retry,
+    "decide": _decide,
+    "due": _due,
+    "gone": _gone,
+}

@@ -9,30 +9,47 @@ after, and everything after carries ids that make a repetition harmless.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 from re_core import events as e
 from re_core import messages as m
-from re_core.errors import BadMessage, BusUnavailable, StoreRefused, StoreUnavailable
+from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store
+from re_core.records import Entry, Void, never_began
 from re_core.redaction import Redaction
 from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, Known
-from re_core.sequencer.creation import Creation, Said, admit, unusable
-from re_core.sequencer.intake import read_word
+from re_core.sequencer.creation import Creation, gave_up, unusable
+from re_core.sequencer.offering import Offering
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.outgoing import messages_of
+from re_core.sequencer.outgoing import messages_of, said_no
+from re_core.sequencer.ranks import ranks
 from re_core.sequencer.rows import Rows
+from re_core.sequencer.sorting import Sorting
 from re_core.sequencer.work import Item, Work, advance_all
 from re_core.state import fold
 
-#: deliveries of one batch
+#: deliveries of one turn
 BATCH = 256
+
+#: requests that a core holds at once
+REQUESTS = 64
+
+#: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
+WEIGHT = 2 * 1024 * 1024
+
+#: seconds for which a store may be away before its core leaves the queues to others
+ASIDE = 10.0
+
+#: how often one batch is judged again because another core was faster
+REDONE = 5
 
 _log = logging.getLogger(__name__)
 
@@ -48,93 +65,130 @@ class Sequencer:
         acceptance: Acceptance,
         identity: str,
         redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
+        offering: Offering | None = None,
     ) -> None:
-        """`identity` tells this process from all others, and from its own earlier lives."""
-        self._redaction = redaction
+        """`identity` tells this process from all others, and from its own earlier lives.
+
+        Without `offering` a step is sent to its queue, and nobody offers it where there is none.
+        """
         self._bus = bus
         self._store = store
         self._clock = clock
-        self._acceptance = acceptance
         self._identity = identity
+        self._offering = offering
+        self._acceptance = acceptance
         self._batches = 0
         self._cache = Cache()
         self._rows = Rows(store)
         self._outbox = Outbox(bus, store, clock)
-        #: events that came of publishing: dispatches that found no queue
+        #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
         self._own: list[tuple[str, Item]] = []
-        self._subscription = bus.subscribe((m.JOB_CREATE, *m.reply_queues()), BATCH * 4)
+        self._redaction = redaction
+        #: since when the store does not answer (seconds of the monotonic clock), and whether others have the queues meanwhile
+        self._away_since: float | None = None
+        self._aside = False
+        self._subscribe()
+        #: journals read so far, new deployments and those that this core goes on with
+        self.reads = 0
 
     def turn(self, timeout: float) -> int:
         """One batch; waits up to `timeout` seconds for it. Returns how many deliveries it settled.
 
         Raises StoreUnavailable or BusUnavailable after it gave the deliveries back: nothing is lost, try again later.
+        Raises NewerFormat where a newer engine goes on with what was delivered: this one must leave it to that.
         """
+        if self._aside:
+            self._come_back()
         self._outbox.catch_up()
         self._rows.write_overdue(self._clock.now())
-        self._note_unoffered()
-        own = self._own
-        deliveries = self._subscription.take(BATCH, 0 if own else self._rows.patience(timeout))
-        if not deliveries and not own:
+        self._note_own()
+        deliveries = self._subscription.take(BATCH, 0 if self._own else self._rows.patience(timeout))
+        self._forget_after_reconnect()
+        if not deliveries and not self._own:
             return 0
-        self._batches += 1
-        batch = Batch(self._clock.now(), f"{self._identity}.{self._batches}")
+        batches: list[Batch] = []
         try:
-            self._sort(batch, deliveries)
-            self._carry_out(batch)
-            self._subscription.ack(_open(batch, deliveries))
-        except (StoreUnavailable, BusUnavailable):
-            self._cache.clear()  # what it holds may be ahead of the journal
-            self._rows.forget(batch.groups)
-            self._own = own
-            self._subscription.requeue(_open(batch, deliveries))
+            for part in _parts(deliveries):
+                batches.append(self._new_batch())
+                self._sort(batches[-1], part)
+                self._carry_out(batches[-1])
+            self._carry_out_own()
+            self._subscription.ack(_open(batches, deliveries))
+        except (StoreUnavailable, BusUnavailable) as error:
+            self._give_back(batches, deliveries)
+            self._step_aside(error)
             raise
-        self._note_unoffered()
+        self._away_since = None
         return len(deliveries)
 
     def close(self) -> None:
         """Stop consuming; what was not settled goes to another core."""
         self._subscription.close()
 
-    # -- take --------------------------------------------------------------------------------------
+    def _give_back(self, batches: list[Batch], deliveries: Sequence[Delivery]) -> None:
+        self._cache.clear()  # what it holds may be ahead of the journal
+        for batch in batches:
+            self._rows.forget(batch.groups)
+        # a no stays a no: it is in the outbox, and judging the request once more could come to another answer
+        refused = {delivery.tag for batch in batches for delivery in batch.refused}
+        kept = _open(batches, deliveries)
+        with contextlib.suppress(BusUnavailable):
+            self._subscription.ack([delivery for delivery in kept if delivery.tag in refused])
+        self._subscription.requeue([delivery for delivery in kept if delivery.tag not in refused])
+
+    def _step_aside(self, error: Exception) -> None:
+        """A core that cannot reach its store must not keep the reply queues from one that can."""
+        if not isinstance(error, StoreUnavailable):
+            return
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if now - self._away_since >= ASIDE:
+            _log.warning("leaving the queues to other cores until the store answers", extra={"action": "step_aside"})
+            self._subscription.close()
+            self._aside = True
+
+    def _come_back(self) -> None:
+        """Raises StoreUnavailable while the store does not answer."""
+        self._store.ping()
+        self._subscribe()
+        self._aside, self._away_since = False, None
+
+    def _subscribe(self) -> None:
+        queues = m.reply_queues()
+        self._subscription = self._bus.subscribe((m.JOB_CREATE, *queues), BATCH * 4, ranks(self._identity, queues))
+        # a core that is slow just now must not hoard requests that another one could accept
+        self._subscription.allow(m.JOB_CREATE, REQUESTS)
+        self._epoch = self._subscription.epoch
+        self._sorting = Sorting(self._subscription, self._outbox, self._acceptance, self._redaction)
+
+    def _new_batch(self) -> Batch:
+        self._batches += 1
+        return Batch(self._clock.now(), f"{self._identity}.{self._batches}")
+
+    def _forget_after_reconnect(self) -> None:
+        """While the connection was away another core may have gone on with all of it."""
+        if self._epoch != self._subscription.epoch:
+            self._epoch = self._subscription.epoch
+            self._cache.clear()
 
     def _sort(self, batch: Batch, deliveries: Sequence[Delivery]) -> None:
-        for deployment, item in self._own:
-            batch.add(deployment, item)
-        self._own = []
         for delivery in deliveries:
-            if delivery.queue == m.JOB_CREATE:
-                self._sort_creation(batch, delivery)
-                continue
+            self._sorting.sort(batch, delivery)
+
+    def _carry_out_own(self) -> None:
+        """Before what caused them is acknowledged: a crash brings that again, and so these too."""
+        while self._own:
+            own = self._own
+            batch = self._new_batch()
+            for deployment, item in own:
+                batch.add(deployment, item)
+            self._own = []
             try:
-                word = read_word(delivery.message, self._redaction)
-            except BadMessage as error:
-                self._reject(batch, delivery, error.reason, str(error))
-            else:
-                batch.add(word.deployment, Item(word.event, delivery))
-
-    def _sort_creation(self, batch: Batch, delivery: Delivery) -> None:
-        creation, said = admit(self._acceptance, delivery)
-        if creation is not None:
-            batch.creations.append(creation)
-        else:
-            self._refuse(batch, delivery, said)
-
-    def _refuse(self, batch: Batch, delivery: Delivery, said: Said) -> None:
-        """Nothing in the journal has to come before a no."""
-        self._outbox.add(said.messages)
-        if said.dead:
-            self._reject(batch, delivery, said.reason, said.dead)
-
-    def _reject(self, batch: Batch, delivery: Delivery, reason: str, detail: str) -> None:
-        _log.warning(
-            "a message on %s cannot be used and is a dead letter now: %s: %s",
-            delivery.queue,
-            reason,
-            detail,
-            extra={"action": "reject_message", "deployment_id": delivery.message.correlation_id},
-        )
-        self._subscription.reject(delivery, reason, detail)
-        batch.rejected.add(delivery.tag)
+                self._carry_out(batch)
+            except BaseException:
+                self._own = own
+                self._rows.forget(batch.groups)
+                raise
 
     # -- advance, append ---------------------------------------------------------------------------
 
@@ -146,8 +200,12 @@ class Sequencer:
             work = self._advance(batch, deployment, items, fresh=False)
             if work is not None:
                 works.append(work)
-        while works:
+        for _ in range(REDONE):
+            if not works:
+                break
             works = [again for work in self._append(batch, works) if (again := self._redo(batch, work)) is not None]
+        if works:
+            raise StoreUnavailable("entries that are said to be there cannot be read")
         self._publish(batch)
 
     def _advance(self, batch: Batch, deployment: str, items: list[Item], fresh: bool) -> Work | None:
@@ -156,28 +214,51 @@ class Sequencer:
         def broken(item: Item, error: Exception) -> None:
             _log.error("an event cannot be handled", exc_info=error, extra={"action": "event_error"})
             if item.delivery is not None:
-                self._reject(batch, item.delivery, "error", f"{type(error).__name__}: {error}")
+                self._sorting.reject(batch, item.delivery, "error", f"{type(error).__name__}: {error}")
 
+        items = [item._replace(event=self._acceptance.permitted(deployment, item.event)) for item in items]
         try:
             work = advance_all(items, lambda again: self._load(deployment, fresh or again), batch.now, broken)
             reason, detail = "unknown-deployment", f"no deployment has the id {deployment[:100]!r}"
+        except NewerFormat:
+            raise
         except StoreRefused as error:
             work, reason, detail = None, error.reason, str(error)
         if work is None:
-            for item in items:
-                if item.delivery is not None and item.delivery.tag not in batch.rejected:
-                    self._reject(batch, item.delivery, reason, detail)
+            self._give_up(batch, deployment, items, reason, detail)
         return work
+
+    def _give_up(self, batch: Batch, deployment: str, items: Sequence[Item], reason: str, detail: str) -> None:
+        """Nobody can handle these events. What a core sent because of a row of the list shows that the row is wrong."""
+        for item in items:
+            if isinstance(item.event, e.TimeCame | e.WorkersGone):
+                if reason == "unknown-deployment":
+                    self._drop_row(batch, deployment)
+            elif item.delivery is not None and item.delivery.tag not in batch.rejected:
+                if isinstance(item.event, e.Wish):
+                    self._outbox.add(said_no(deployment, item.event, detail))
+                self._sorting.reject(batch, item.delivery, reason, detail)
+
+    def _drop_row(self, batch: Batch, deployment: str) -> None:
+        """A core died after it wrote the row and before it wrote the entry; where it was only slow, it must not write it now."""
+        void = Entry(deployment, 1, batch.now, batch.writer, (Void("its core was away before it began"),))
+        entries = self._store.entries(deployment)
+        if never_began(entries) or self._store.append([Append(void)]) == [Appended.STORED]:
+            _log.warning("dropping a row of the list without a deployment", extra={"action": "drop_row"})
+            self._store.drop_views([deployment])
 
     def _create(self, batch: Batch, creation: Creation, fresh: bool) -> Work | None:
         """The work of a new deployment, or (`fresh`) of one that was there first; None where that cannot be."""
         try:
             entries = self._store.entries(creation.admission.deployment) if fresh else []
+            if never_began(entries):
+                self._sorting.refuse(batch, creation.delivery, gave_up(creation.message))
+                return None
             return Work.answer_again(creation, fold(entries)) if entries else Work.create(creation, batch.now)
-        except (StoreUnavailable, BusUnavailable):
+        except (StoreUnavailable, BusUnavailable, NewerFormat):
             raise
         except Exception as error:  # one request must not take its batch with it
-            self._refuse(batch, creation.delivery, unusable(creation.message, error))
+            self._sorting.refuse(batch, creation.delivery, unusable(creation.message, error))
             return None
 
     def _load(self, deployment: str, fresh: bool) -> Work | None:
@@ -186,7 +267,8 @@ class Sequencer:
             return Work(known, fresh=False)
         self._cache.drop(deployment)
         entries = self._store.entries(deployment)
-        return Work(Known(fold(entries)), fresh=True) if entries else None
+        self.reads += 1
+        return Work(Known(fold(entries)), fresh=True) if entries and not never_began(entries) else None
 
     def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
         """Append what is new, and note what may be published; returns the works whose append was lost."""
@@ -194,6 +276,8 @@ class Sequencer:
         written: list[Work] = []
         causing: list[list[Message]] = []
         for work in works:
+            if self._offering is not None:
+                work.route(self._offering.route, batch.now)
             entry = work.entry(batch.now, batch.writer)
             view = work.view(batch.now)
             messages = messages_of(work.known.state, work.effects)
@@ -221,6 +305,13 @@ class Sequencer:
     def _done(self, batch: Batch, work: Work, messages: list[Message]) -> None:
         """What the work leads to may be published now."""
         batch.done.append(work)
+        for delivery, reason in work.unclear:
+            self._sorting.reject(batch, delivery, "bad-message", reason)
+        if work.creation is not None and self._sorting.is_late(work.creation.delivery):
+            # the append took longer than anybody waits: nothing starts behind a caller's back (contract, section 2)
+            event = e.CancelAsked("", "it was accepted too late, when nobody waited for it any more")
+            self._own.append((work.known.state.deployment, Item(event, None)))
+            return
         self._outbox.add(messages)
         self._outbox.add(work.answers)
 
@@ -234,6 +325,7 @@ class Sequencer:
         """Another core was faster: judge again on what it wrote."""
         deployment = work.known.state.deployment
         self._cache.drop(deployment)
+        self._rows.forget([deployment])
         if work.creation is None:
             return self._advance(batch, deployment, work.items, fresh=True)
         return self._create(batch, work.creation, fresh=True)
@@ -242,6 +334,7 @@ class Sequencer:
 
     def _publish(self, batch: Batch) -> None:
         self._outbox.send()
+        self._note_own()
         overdue = [work.overdue for work in batch.done if work.overdue is not None]
         if overdue:
             self._store.write_views(overdue)
@@ -262,14 +355,27 @@ class Sequencer:
         else:
             self._cache.put(work.known)
 
-    def _note_unoffered(self) -> None:
-        """A step that nobody offers is an event."""
+    def _note_own(self) -> None:
+        """A step that nobody offers is an event, and so is one of which nobody knows whether it arrived."""
         for attempt in self._outbox.unoffered:
             self._own.append((attempt.deployment, Item(e.NobodyOffers(attempt.step, attempt.attempt), None)))
+        for attempt in self._outbox.doubtful:
+            self._own.append((attempt.deployment, Item(e.HandedInDoubt(attempt.step, attempt.attempt), None)))
         self._outbox.unoffered.clear()
+        self._outbox.doubtful.clear()
 
 
-def _open(batch: Batch, deliveries: Sequence[Delivery]) -> list[Delivery]:
-    if not batch.rejected:
-        return list(deliveries)
-    return [delivery for delivery in deliveries if delivery.tag not in batch.rejected]
+def _open(batches: Iterable[Batch], deliveries: Sequence[Delivery]) -> list[Delivery]:
+    rejected = set[int]().union(*(batch.rejected for batch in batches))
+    return [delivery for delivery in deliveries if delivery.tag not in rejected] if rejected else list(deliveries)
+
+
+def _parts(deliveries: list[Delivery]) -> Iterator[list[Delivery]]:
+    """In order, each part light enough for one batch."""
+    start = weight = 0
+    for place, delivery in enumerate(deliveries):
+        weight += len(delivery.message.body)
+        if weight > WEIGHT and place > start:
+            yield deliveries[start:place]
+            start, weight = place, len(delivery.message.body)
+    yield deliveries[start:]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from re_core.ports import Clock, Registry
-
-#: milliseconds after which a worker that says nothing is not counted on
-SILENT = 30_000
+from re_core.sequencer.liveness import SILENT, Liveness, Roll
 
 #: milliseconds for which the last reading serves
 FRESH = 1_000
@@ -17,11 +16,13 @@ FRESH = 1_000
 class LiveOffers:
     """`command:Subcommand` -> what a worker says of it. One thread at a time."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, clock: Clock, liveness: Liveness | None = None) -> None:
+        self._roll = Roll(registry, liveness or Liveness(clock))
         self._clock = clock
         self._read_at: int | None = None
         self._offers: dict[str, Mapping[str, Any]] = {}
+        #: command -> live workers that serve it
+        self.serving: Counter[str] = Counter()
         #: changes whenever the offers do, so that what was derived from them can be kept until then
         self.version = 0
 
@@ -30,8 +31,12 @@ class LiveOffers:
         now = self._clock.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             offers: dict[str, Mapping[str, Any]] = {}
-            for worker in self._registry.workers(seen_since=now - SILENT):
-                offers.update(worker.offers)
+            serving: Counter[str] = Counter()
+            for worker, silence in self._roll.call():
+                if silence < SILENT:
+                    offers.update(worker.offers)
+                    serving.update({name.partition(":")[0] for name in worker.offers})
+            self.serving = serving
             if offers != self._offers:
                 self._offers = offers
                 self.version += 1

@@ -6,13 +6,20 @@ only what the state still awaits (design, The heart), and notifications and answ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from re_core import messages as m
 from re_core.dead import dead_letter_message
-from re_core.errors import StoreRefused
+from re_core.errors import BusUnavailable, StoreRefused
 from re_core.messages import Message
 from re_core.ports import Append, Appended, Bus, Clock, Journal, Published
+
+#: seconds within which a step that cannot be taken back is sent, or not at all (a core may have been frozen in between)
+_PROMPT = 5.0
+
+#: milliseconds that an attempt's own reply queue outlives the attempt
+_AFTERWARDS = 3_600_000
 
 
 class Outbox:
@@ -24,10 +31,14 @@ class Outbox:
         self._clock = clock
         #: may go out: what caused it is in the journal
         self._ready: list[Message] = []
+        #: when the oldest of what may travel once only was added; seconds of the monotonic clock
+        self._once_since: float | None = None
         #: entries, and what each causes, while nobody knows whether they are in the journal
         self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]]] = ((), ())
         #: attempts whose dispatch found no queue, until somebody takes them
         self.unoffered: list[m.AttemptId] = []
+        #: attempts that were handed over and may not have arrived, until somebody takes them
+        self.doubtful: list[m.AttemptId] = []
 
     def append(self, rows: Sequence[Append], causing: Sequence[Sequence[Message]]) -> list[Appended]:
         """Append the entries; `causing` names the messages that each of them causes. Raises StoreUnavailable."""
@@ -39,11 +50,20 @@ class Outbox:
     def add(self, messages: Sequence[Message]) -> None:
         """These may go out."""
         self._ready.extend(messages)
+        if self._once_since is None and any(message.once for message in messages):
+            self._once_since = time.monotonic()
 
     def send(self) -> None:
         """Publish what may go out. Raises BusUnavailable; it is all published again then."""
+        if self._once_since is not None:
+            self._prepare_handed()
         while self._ready:
-            outcomes = self._bus.publish(self._ready)
+            try:
+                outcomes = self._bus.publish(self._ready)
+            except BusUnavailable:
+                self._forget_handed()
+                raise
+            self._doubt(outcomes)
             self._ready = self._returned(outcomes) if Published.UNROUTABLE in outcomes else []
 
     def catch_up(self) -> None:
@@ -64,6 +84,25 @@ class Outbox:
             return False
         return bool(entries) and entries[0].writer == row.entry.writer
 
+    def _prepare_handed(self) -> None:
+        """Each gets its way back; what lay here for long is not sent any more: somebody may have given the step up meanwhile."""
+        if time.monotonic() - (self._once_since or 0) > _PROMPT:
+            self._forget_handed()
+        self._once_since = None
+        for message in self._ready:
+            if message.once:
+                self._bus.forward(message.reply_to, m.reply_queue(message.correlation_id), _life(message))
+
+    def _forget_handed(self) -> None:
+        """What may travel once only is not published again, though nobody knows whether it arrived."""
+        self.doubtful.extend(m.parse_attempt(message.id) for message in self._ready if message.once)
+        self._ready = [message for message in self._ready if not message.once]
+
+    def _doubt(self, outcomes: Sequence[Published]) -> None:
+        for message, outcome in zip(self._ready, outcomes, strict=True):
+            if outcome is Published.UNKNOWN:
+                self.doubtful.append(m.parse_attempt(message.id))
+
     def _returned(self, outcomes: Sequence[Published]) -> list[Message]:
         """What found no queue: a step that nobody offers is news, a notification that nobody sends a dead letter."""
         dead: list[Message] = []
@@ -76,3 +115,8 @@ class Outbox:
                 why = f"no notifier serves {message.key}"
                 dead.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
         return dead
+
+
+def _life(message: Message) -> int:
+    """Milliseconds for which somebody may still answer: until the step is given up, its time, and some for late words."""
+    return (message.expires or 0) + int(float(message.headers[m.TIMEOUT]) * 1000) + _AFTERWARDS

@@ -15,13 +15,16 @@ APP = "re-core"
 
 _NOTHING = b"{}"
 
+#: milliseconds after which a grant that was not read is worth nothing: the worker has let go of the step (design)
+GRANT_LIFE = 30_000
+
 
 def messages_of(state: State, effects: Iterable[e.Effect]) -> list[Message]:
-    """One message for each effect."""
-    return [_MAKERS[type(effect)](state, effect) for effect in effects]
+    """One message for each effect; what several events of a batch ask for is sent once."""
+    return [_MAKERS[type(effect)](state, effect) for effect in dict.fromkeys(effects)]
 
 
-def _dispatch(state: State, effect: e.Dispatch) -> Message:
+def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
     parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
@@ -35,7 +38,7 @@ def _dispatch(state: State, effect: e.Dispatch) -> Message:
     }
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
     headers = {m.ATTEMPT: attempt, m.TIMEOUT: f"{spec.timeout:g}"}
-    if not spec.repeatable:
+    if not spec.repeatable or (isinstance(effect, e.Dispatch) and effect.again):
         headers[m.GRANT] = "1"
     return Message(
         key=f"worker.{spec.command}",
@@ -45,6 +48,17 @@ def _dispatch(state: State, effect: e.Dispatch) -> Message:
         reply_to=m.reply_queue(state.deployment),
         headers=headers,
         app_id=APP,
+    )
+
+
+def _hand(state: State, effect: e.Hand) -> Message:
+    """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
+    message = _dispatch(state, effect)
+    return message._replace(
+        reply_to=m.attempt_queue(m.AttemptId(state.deployment, effect.step, effect.attempt)),
+        headers={name: value for name, value in message.headers.items() if name != m.GRANT},
+        expires=int(state.plan.patience * 1000),
+        once=True,
     )
 
 
@@ -71,6 +85,22 @@ def _grant(state: State, effect: e.Grant) -> Message:
         headers={m.EVENT: word, m.ATTEMPT: attempt, m.TOKEN: effect.token},
         app_id=APP,
         direct=True,
+        expires=GRANT_LIFE,
+    )
+
+
+def _inquire(state: State, effect: e.Inquire) -> Message:
+    attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
+    return Message(
+        key=effect.control,
+        body=_NOTHING,
+        id=f"{attempt}/tell",
+        correlation_id=state.deployment,
+        reply_to=m.reply_queue(state.deployment),
+        headers={m.EVENT: "tell", m.ATTEMPT: attempt},
+        app_id=APP,
+        direct=True,
+        expires=GRANT_LIFE,
     )
 
 
@@ -87,7 +117,18 @@ def _stop(state: State, effect: e.Stop) -> Message:
     )
 
 
+def said_no(deployment: str, wish: e.Wish, reason: str) -> list[Message]:
+    """The answer to a wish about a deployment that is not there; nothing where nobody waits."""
+    if not wish.reply_to:
+        return []
+    return [_answered(deployment, e.Answer(wish.reply_to, wish.request, accepted=False, reason=reason))]
+
+
 def _answer(state: State, effect: e.Answer) -> Message:
+    return _answered(state.deployment, effect)
+
+
+def _answered(deployment: str, effect: e.Answer) -> Message:
     body: dict[str, Any] = {"accepted": effect.accepted}
     if effect.reason:
         body["reason"] = effect.reason
@@ -95,7 +136,7 @@ def _answer(state: State, effect: e.Answer) -> Message:
         key=effect.reply_to,
         body=m.encode(body),
         id=f"{effect.request}/answer",
-        correlation_id=state.deployment,
+        correlation_id=deployment,
         app_id=APP,
         direct=True,
     )
@@ -103,8 +144,10 @@ def _answer(state: State, effect: e.Answer) -> Message:
 
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Dispatch: _dispatch,
+    e.Hand: _hand,
     e.Notify: _notify,
     e.Grant: _grant,
+    e.Inquire: _inquire,
     e.Stop: _stop,
     e.Answer: _answer,
 }

@@ -29,11 +29,16 @@ class Recorder:
         self._clock = clock
         self._redaction = redaction
         self._last: OrderedDict[str, int] = OrderedDict()
+        # without ranks: who records goes on until it leaves, so its numbers are nobody else's meanwhile
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
+        self._epoch = self._subscription.epoch
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         deliveries = self._subscription.take(BATCH, timeout)
+        if self._epoch != self._subscription.epoch:  # somebody else may have recorded in between
+            self._epoch = self._subscription.epoch
+            self._last.clear()
         if not deliveries:
             return 0
         chunks: list[OutputChunk] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from re_core.deadlines import due_at
+from re_core.deadlines import next_look
 from re_core.ports import Views
 from re_core.sequencer.cache import Known
-from re_core.state import view_of
+from re_core.summary import view_of
 
 #: milliseconds that a row may be behind, so that a list is at most a second late (interfaces: REST)
 BEHIND = 800
@@ -40,7 +40,7 @@ class Rows:
         """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
-        rows = [view_of(known.state, due_at(known.state, now)) for known in self._behind.values()]
+        rows = [view_of(known.state, next_look(known.state, now)) for known in self._behind.values()]
         self._views.write_views(rows)
         for known, row in zip(self._behind.values(), rows, strict=True):
             known.view_at, known.view_due, known.view_entry = now, row.due, row.entry

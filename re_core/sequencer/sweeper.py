@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from re_core import messages as m
 from re_core.messages import Message
-from re_core.ports import Bus, Clock, Views
+from re_core.ports import Bus, Clock, Published, Views
 from re_core.sequencer.outgoing import APP
 
 #: deployments that one turn asks after
@@ -30,9 +32,10 @@ class Sweeper:
         """Look once. Returns how many deployments were asked after. Raises StoreUnavailable, BusUnavailable."""
         now = self._clock.now()
         self._asked = {one: at for one, at in self._asked.items() if 0 <= now - at < PAUSE}
-        due = [one for one in self._views.due(now, BATCH) if one not in self._asked]
+        # those that were asked after may still be among the first: they must not hide the others
+        due = [one for one in self._views.due(now, BATCH + len(self._asked)) if one not in self._asked][:BATCH]
         if due:
-            self._bus.publish([_event(one, "due", {}, str(now)) for one in due])
+            send_events(self._bus, [deployment_event(one, "due", {}, str(now)) for one in due])
             self._asked.update(dict.fromkeys(due, now))
         return len(due)
 
@@ -44,11 +47,22 @@ def recover(bus: Bus, views: Views, run: str) -> int:
     names this start. Returns how many deployments there are to go on with.
     """
     active = views.active()
-    bus.publish([_event(one, "gone", {"before": ALL_BEFORE, "worker": None}, run) for one in active])
+    send_events(bus, [deployment_event(one, "gone", {"before": ALL_BEFORE, "worker": None}, run) for one in active])
     return len(active)
 
 
-def _event(deployment: str, name: str, body: dict[str, object], occasion: str) -> Message:
+def send_events(bus: Bus, events: Sequence[Message]) -> None:
+    """Publish them, to queues that may have been deleted under way. Raises BusUnavailable."""
+    while events:
+        outcomes = bus.publish(events)
+        lost = [event for event, outcome in zip(events, outcomes, strict=True) if outcome is Published.UNROUTABLE]
+        for queue in {event.key for event in lost}:
+            bus.declare(queue)
+        events = lost
+
+
+def deployment_event(deployment: str, name: str, body: dict[str, object], occasion: str) -> Message:
+    """What the core tells a deployment; `occasion` makes the message's id."""
     return Message(
         key=m.reply_queue(deployment),
         body=m.encode(body),

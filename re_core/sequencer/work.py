@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from re_core import events as e
-from re_core.deadlines import due_at, due_of
+from re_core.consequences import awaited
+from re_core.deadlines import due_of, next_look
 from re_core.machine import Verdict, accept, advance
 from re_core.messages import Message
 from re_core.model import ENDED, View
+from re_core.notices import deployment_notices, retold
 from re_core.ports import Delivery
-from re_core.records import Dispatched, Entry, Record, Started
-from re_core.rules import awaited
+from re_core.records import CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started
 from re_core.sequencer.cache import Known
 from re_core.sequencer.creation import Creation, refusal
-from re_core.state import State, view_of
+from re_core.sequencer.offering import Route
+from re_core.state import State
+from re_core.summary import view_of
 
 #: milliseconds between two writings of one row of the list, while nothing in it is news
 VIEW_EVERY = 1_000
@@ -31,10 +34,25 @@ class Item(NamedTuple):
 class Work:
     """What a batch does to one deployment. Thrown away, with its state, when the append is lost."""
 
-    __slots__ = ("answers", "creation", "effects", "fresh", "items", "known", "overdue", "records", "refusals", "timed")
+    __slots__ = (
+        "answers",
+        "creation",
+        "effects",
+        "fresh",
+        "items",
+        "known",
+        "overdue",
+        "records",
+        "refusals",
+        "strange",
+        "timed",
+        "unclear",
+    )
 
-    def __init__(self, known: Known, fresh: bool, creation: Creation | None = None) -> None:
+    def __init__(self, known: Known, fresh: bool, creation: Creation | None = None, strange: bool = False) -> None:
         self.known = known
+        #: this core remembered nothing of it
+        self.strange = strange
         #: read from the journal in this batch, not from the cache
         self.fresh = fresh
         #: the request that this batch answers by creating the deployment
@@ -44,6 +62,8 @@ class Work:
         self.effects: list[e.Effect] = []
         #: what is said to who asked, once the records are in the journal
         self.answers: list[Message] = []
+        #: words that could be about anything, and why
+        self.unclear: list[tuple[Delivery, str]] = []
         #: why events did nothing
         self.refusals: list[str] = []
         #: the clock had a say, so that the row's `due` is out of date
@@ -68,6 +88,8 @@ class Work:
         work = cls(Known(state), fresh=True)
         if state.accepted.digest == creation.admission.accepted.digest:
             work.effects.extend(awaited(state))
+            if state.ended is None:
+                work.effects.extend(deployment_notices(state))
             work.answers.extend(creation.yes())
         else:
             why = f"the id {state.deployment} belongs to another deployment"
@@ -82,14 +104,55 @@ class Work:
     def advance(self, item: Item, now: int) -> bool:
         """Advance the state by one event. False where it has to be judged again, on a state that is fresh."""
         decision = advance(self.known.state, item.event, now)
-        if decision.verdict is not Verdict.APPLIED and not self.fresh:
-            return False
+        if not self.fresh and (decision.verdict is not Verdict.APPLIED or not decision.records):
+            return False  # what changes nothing proves nothing: no append would show that the state is stale
         if decision.verdict is Verdict.REFUSED:
             self.refusals.append(decision.reason)
+            if getattr(item.event, "step", 0) == e.UNSAID and item.delivery is not None:
+                self.unclear.append((item.delivery, decision.reason))
         self.records.extend(decision.records)
         self.effects.extend(decision.effects)
+        if not decision.records and item.delivery is not None:
+            self.effects.extend(self._retold(item.event, item.delivery))
         self.timed = self.timed or isinstance(item.event, e.TimeCame)
         return True
+
+    def _retold(self, event: e.Event, delivery: Delivery) -> Iterator[e.Notify]:
+        """Notifications that a crash may have cut off: the event comes again, or time has come where this core knows nothing of."""
+        state = self.known.state
+        if delivery.redelivered:
+            yield from retold(state, getattr(event, "step", None))
+        elif self.strange and isinstance(event, e.TimeCame):
+            yield from retold(state, None)
+            if state.entry == 1:
+                yield from deployment_notices(state)
+
+    def route(self, route: Callable[[str], Route], now: int) -> None:
+        """Before anything is written: a step that nobody offers fails, one for a worker of 2014 is handed over."""
+        sent = _dispatched(self.records)
+        effects, self.effects = self.effects, []
+        while effects:
+            effect = effects.pop(0)
+            if type(effect) is not e.Dispatch or (way := route(self._name(effect))) is Route.SEND:
+                self.effects.append(effect)
+            elif (event := self._diverted(effect, way, sent)) is not None:
+                decision = advance(self.known.state, event, now)
+                self.records.extend(decision.records)
+                effects.extend(decision.effects)
+                sent |= _dispatched(decision.records)
+
+    def _name(self, effect: e.Dispatch) -> str:
+        return self.known.state.plan.steps[effect.step].spec.name
+
+    @staticmethod
+    def _diverted(effect: e.Dispatch, way: Route, sent: set[tuple[int, int]]) -> e.Event | None:
+        """What becomes of a dispatch that is not simply sent; None where nothing does.
+
+        One that is only repeated is never handed over: the worker of 2014 may find the first copy too, and would not ask.
+        """
+        if way is Route.NOBODY:
+            return e.NobodyOffers(effect.step, effect.attempt)
+        return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
 
     def entry(self, now: int, writer: str) -> Entry | None:
         """All records in one entry; None where there are none. The state counts it as written."""
@@ -99,14 +162,28 @@ class Work:
         state.entry += 1
         return Entry(state.deployment, state.entry, now, writer, tuple(self.records))
 
+    @property
+    def urgent(self) -> bool:
+        """Whether a person has changed when something is due, in a message that does not come again once it has expired.
+
+        The row is then written before the entry: one that is ahead of its journal is mended by the first look.
+        """
+        return any(isinstance(record, CancelRequested | Decided | Retried) for record in self.records)
+
     def view(self, now: int) -> View | None:
         """The row of the list, where it has to be written now; None where it can wait."""
         known, state = self.known, self.known.state
         ended = state.status in ENDED
-        news = (ended and bool(self.records)) or self.creation is not None or self.timed or self._sooner(now)
+        news = (
+            (ended and bool(self.records))
+            or self.urgent
+            or self.creation is not None
+            or self.timed
+            or self._sooner(now)
+        )
         if not news and (not self.records or 0 <= now - known.view_at < VIEW_EVERY):
             return None
-        due = None if ended else due_at(state, now)
+        due = None if ended else next_look(state, now)
         known.view_at, known.view_due, known.view_entry = now, due, state.entry
         return view_of(state, due)
 
@@ -119,6 +196,10 @@ class Work:
             if known.view_due is None or due_of(state, record.step, now) < known.view_due:
                 return True
         return False
+
+
+def _dispatched(records: Iterable[Record]) -> set[tuple[int, int]]:
+    return {(record.step, record.attempt) for record in records if isinstance(record, Dispatched)}
 
 
 def advance_all(

@@ -10,7 +10,7 @@ from re_core import ports
 from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.model import OutputLine
 from re_core.ports import Page, ViewFilter
-from re_core.records import Entry, entry_to_document
+from re_core.records import Entry, entry_to_document, never_began
 from re_core.state import State, fold
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
 def find(journal: ports.Journal, id: str) -> State:
     """The deployment as it is now. Raises NotFound."""
     entries = journal.entries(id) if plausible(id) else []
-    if not entries:
+    if not entries or never_began(entries):
         raise NotFound(f"there is no deployment {id[:60]!r}")
     return fold(entries)
 

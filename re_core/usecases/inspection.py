@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
-from re_core.deadlines import due_at
-from re_core.errors import StoreRefused, StoreUnavailable
+from re_core.deadlines import next_look
+from re_core.errors import NewerFormat, StoreRefused, StoreUnavailable
 from re_core.model import View
 from re_core.ports import Journal, Store, ViewFilter
-from re_core.state import fold, view_of
+from re_core.records import never_began
+from re_core.state import fold
+from re_core.summary import view_of
 
 #: journals that are read between two looks at the list
 _PAGE = 200
@@ -52,6 +54,8 @@ class Read(NamedTuple):
     #: when its last entry was written; 0 where nobody can say
     at: int
     row: View | None
+    #: a newer engine wrote it, which can read it
+    newer: bool = False
 
 
 class Rebuilt(NamedTuple):
@@ -98,14 +102,14 @@ def read_journal(store: Journal, deployment: str, row: View | None, now: int) ->
     """What the journal says, and why not; None where there is none (any more)."""
     try:
         entries = store.entries(deployment)
-        if not entries:
+        if not entries or never_began(entries):
             return None
         state = fold(entries)
-        return Read(deployment, view_of(state, due_at(state, now)), "", entries[-1].at, row)
+        return Read(deployment, view_of(state, next_look(state, now)), "", entries[-1].at, row)
     except StoreUnavailable:
         raise
     except StoreRefused as error:
-        return Read(deployment, None, str(error), 0, row)
+        return Read(deployment, None, str(error), 0, row, isinstance(error, NewerFormat))
     except Exception as error:  # a record that is none of ours may break the fold anywhere
         return Read(deployment, None, f"the journal of {deployment} is damaged: {error!r}", 0, row)
 

@@ -62,7 +62,7 @@ def _is_over(store: Store, deployment: str, before: int) -> bool:
     """Whether its journal says so too. One that cannot be read is what a prune that was cut off has left."""
     read = read_journal(store, deployment, None, before)
     if read is None or read.expected is None:
-        return True
+        return read is None or not read.newer
     if read.expected.ended is not None and read.expected.ended < before:
         return True
     _correct(store, read.expected)

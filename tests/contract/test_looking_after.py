@@ -11,7 +11,8 @@ from re_core import strict_json
 from re_core.model import DeadLetter, DeploymentStatus, View
 from re_core.ports import Append, Maintenance, Store, ViewFilter
 from re_core.records import Entry, entry_from_document
-from re_core.state import fold, view_of
+from re_core.state import fold
+from re_core.summary import view_of
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
 from re_core.usecases.maintenance import DAY, FIRST, Pruned, Pruner, prune_some, would_prune
 from tests.contract.samples import view

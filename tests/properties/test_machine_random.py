@@ -11,10 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from re_core import events as e
 from re_core import records as r
+from re_core.consequences import awaited
 from re_core.machine import Decision, Verdict
 from re_core.model import ENDED, StepKind, StepStatus
 from re_core.plan import Around
-from re_core.rules import awaited
 from tests.factories import Run, action, check, playbook, sequence, slots_of
 from tests.properties.model_workers import World
 

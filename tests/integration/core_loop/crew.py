@@ -106,7 +106,8 @@ class Worker:
             self.waiting[attempt] = held
         else:
             self._begin(attempt, held, granted=False)
-        self._say(held, attempt, "started", {"status": "started"})
+        asks = {m.ASKS: "1"} if attempt in self.waiting else None
+        self._say(held, attempt, "started", {"status": "started"}, asks)
 
     def _hear(self, delivery: Delivery) -> None:
         headers = delivery.message.headers
@@ -118,7 +119,7 @@ class Worker:
                 self.decline(attempt)
             elif attempt in self.running:
                 self.end(attempt, {"status": "failed", "message": "cancelled"})
-        elif held is not None and held.token == headers[m.TOKEN]:
+        elif held is not None and held.token == headers.get(m.TOKEN):
             del self.waiting[attempt]
             if word == "go":
                 self._begin(attempt, held, granted=True)

@@ -89,5 +89,5 @@ class _Faulty:
 class _FaultyBus(_Faulty):
     """Its subscriptions are as bad as it is."""
 
-    def subscribe(self, queues: Any, prefetch: int) -> Any:
-        return _Faulty(self._real.subscribe(queues, prefetch), self._faults, SUBSCRIPTION)
+    def subscribe(self, queues: Any, prefetch: int, ranks: Any = None) -> Any:
+        return _Faulty(self._real.subscribe(queues, prefetch, ranks), self._faults, SUBSCRIPTION)

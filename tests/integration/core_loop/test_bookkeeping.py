@@ -10,8 +10,10 @@ from re_core import messages as m
 from re_core.dead import REASON
 from re_core.errors import StoreUnavailable, TransientError
 from re_core.messages import Message
+from re_core.model import WorkerRecord
 from re_core.sequencer.bookkeeping import FORGET, Cemetery, Heartbeats
-from re_core.sequencer.offers import FRESH, SILENT, LiveOffers
+from re_core.sequencer.liveness import SILENT
+from re_core.sequencer.offers import FRESH, LiveOffers
 from tests.factories import simple
 from tests.integration.core_loop.house import START, House
 
@@ -139,12 +141,36 @@ def test_a_call_that_fails_once_loses_no_dead_letter(house: House, number: int, 
 
 def test_offers_are_those_of_workers_that_live(house: House) -> None:
     offers = LiveOffers(house.store, house.clock)
+
+    def pass_seconds(seconds: int) -> None:
+        for _ in range(seconds):
+            house.clock.pass_seconds(1)
+            offers.read()
+
     _register(house, "w1", {"a:One": {"timeout": 1}})
-    house.clock.pass_seconds(20)
+    pass_seconds(20)
     _register(house, "w2", {"b:Two": {}})
+    pass_seconds(1)
     assert offers.read() == {"a:One": {"timeout": 1}, "b:Two": {}}
-    house.clock.pass_seconds(SILENT / 1000 - 19)
+    pass_seconds(SILENT // 1000 - 20)
     assert offers.read() == {"b:Two": {}}
+
+
+def test_a_core_that_was_away_gives_every_worker_its_time_again(house: House) -> None:
+    offers = LiveOffers(house.store, house.clock)
+    _register(house, "w1", {"a:One": {}})
+    assert offers.read() == {"a:One": {}}
+    house.clock.pass_seconds(3600)
+    assert offers.read() == {"a:One": {}}
+
+
+def test_a_worker_whose_core_has_another_time_is_heard_all_the_same(house: House) -> None:
+    """What counts is that `seen` changes, and not what it says."""
+    offers = LiveOffers(house.store, house.clock)
+    for number in range(60):
+        house.store.register(WorkerRecord("w1", 1, {"a:One": {}}, (), number))
+        house.clock.pass_seconds(1)
+        assert offers.read() == {"a:One": {}}
 
 
 def test_offers_are_read_once_a_second_and_counted_when_they_change(house: House) -> None:

@@ -13,6 +13,7 @@ from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
 from re_core.plan import Around
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House
 
 AROUND = Around(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
@@ -154,21 +155,18 @@ def test_a_notification_that_nobody_sends_is_a_dead_letter_though_the_bus_fails(
     assert {one.message.headers["re-dead-id"] for one in house.dead()} == {"d1/started/console", "d1/completed/console"}
 
 
-def test_news_about_a_deployment_that_a_newer_engine_took_over_is_dropped(
-    loud: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The core's own event has no delivery that could be a dead letter."""
+def test_what_the_core_finds_out_itself_is_carried_out_before_its_cause_is_acknowledged(loud: House) -> None:
+    """A crash in between brings the cause again, and so everything that follows."""
     loud.ask("d1", "ghostly")
-    loud.core.turn(0)
-    loud.core._cache.clear()
 
-    def newer(deployment: str, after: int = 0) -> Any:
-        raise StoreRefused("journal entry d1:000002 has format 2")
+    def die(called: str, number: int) -> None:
+        if called == "ack":
+            raise Death
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loud.store, "entries", newer)
-        assert loud.core.turn(0) == 0
-    assert (loud.dead(), loud.statuses()) == ([], ["dispatched", "pending"])
+    loud.faults.before = die
+    with pytest.raises(Death):
+        loud.core.turn(0)
+    assert loud.statuses() == ["failed", "skipped"]
 
 
 # -- the log -----------------------------------------------------------------------------------------

@@ -10,9 +10,11 @@ from re_core import events as e
 from re_core import machine, strict_json
 from re_core import messages as m
 from re_core.dead import DETAIL, QUEUE, REASON
+from re_core.errors import NewerFormat
 from re_core.machine import Decision
 from re_core.messages import Message
-from re_core.records import MAX_DATA, Completed, Late, Started
+from re_core.model import DeploymentStatus, View
+from re_core.records import MAX_DATA, Completed, Late, Started, kind_of
 from re_core.state import State
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -86,12 +88,10 @@ def test_a_core_with_nothing_to_do_does_nothing(house: House) -> None:
         (b"not json", {m.ATTEMPT: "d1/0/1"}, "not JSON"),
         (b"[]", {m.ATTEMPT: "d1/0/1"}, "expected an object"),
         (b'{"status": "maybe"}', {m.ATTEMPT: "d1/0/1"}, "expected started, completed or failed"),
-        (b'{"status": "started"}', {}, "without the header re-attempt"),
         (b'{"status": "started"}', {m.ATTEMPT: "d1"}, "not <deployment>/<step>/<attempt>"),
-        (b"{}", {m.EVENT: "explode"}, "known are cancel, declined, due, gone"),
+        (b"{}", {m.EVENT: "explode"}, "known are cancel, decide, declined, due, gone, retry"),
         (b'{"user": 1}', {m.EVENT: "cancel"}, "user and reason must be strings"),
         (b'{"before": "now"}', {m.EVENT: "gone"}, "before must be a number"),
-        (b"{}", {m.EVENT: "declined"}, "without the header re-attempt"),
     ],
 )
 def test_a_malformed_word_is_a_dead_letter_with_its_bytes(
@@ -197,21 +197,52 @@ def test_a_broken_event_of_the_core_itself_stops_nothing(house: House, monkeypat
     assert house.dead() == []
 
 
-def test_a_deployment_that_a_newer_engine_wrote_is_left_alone_and_the_others_go_on(house: House) -> None:
+def test_a_deployment_that_a_newer_engine_wrote_is_left_to_newer_engines(house: House) -> None:
+    """This one goes on no further, and what it was told stays on the queue."""
     _begin(house)
     house.ask("d2", "hangs")
     house.settle()
     house.boot()  # a core that remembers nothing
     with house.store._database.writing() as connection:
-        connection.execute("UPDATE journal SET body = json_set(body, '$.v', 2) WHERE deployment = 'd1'")
+        connection.execute("UPDATE journal SET body = json_set(body, '$.v', 3) WHERE deployment = 'd1'")
+    house.reply("d1/0/1", {"status": "completed"})
+    with pytest.raises(NewerFormat, match="has format 3, this engine reads 2; upgrade this engine"):
+        house.core.turn(0)
+    assert house.dead() == []
+    assert [one.message.id for one in house.left()] == ["d1/0/1/word"]
+
+
+def test_a_damaged_deployment_is_left_alone_and_the_others_go_on(house: House) -> None:
+    _begin(house)
+    house.ask("d2", "hangs")
+    house.settle()
+    house.boot()  # a core that remembers nothing
+    with house.store._database.writing() as connection:
+        connection.execute("UPDATE journal SET body = json_remove(body, '$.v') WHERE deployment = 'd1'")
     for id in ("d1", "d2"):
         house.reply(f"{id}/0/1", {"status": "completed"})
-    house.say("d1", "cancel")
+    house.say("d1", "cancel", reply_to=house.ear.name)
+    house.say("d1", "due")
     house.settle()
     letters = [one.message for one in house.dead()]
     assert [one.headers[REASON] for one in letters] == ["store-refused"] * 2
-    assert "has format 2, this engine reads 1; upgrade this engine" in letters[0].headers[DETAIL]
+    assert "is damaged: it has no format" in letters[0].headers[DETAIL]
+    (answer,) = [strict_json.loads(one.body) for one in house.ear.hear() if b"accepted" in one.body]
+    assert answer["accepted"] is False
     assert house.state("d2").status == "completed"
+
+
+def test_a_row_without_a_deployment_is_dropped_and_its_core_shut_out(house: House) -> None:
+    """A core wrote the row, and then was away before it wrote the entry."""
+    house.store.write_views([View("ghost", "g", "p", "n", "u", DeploymentStatus.ACCEPTED, 1, None, 0, 1, "", "", 1, 1)])
+    house.wait(1)
+    assert house.store.active() == []
+    assert house.dead() == []
+    assert [kind_of(record) for record in house.records("ghost")] == ["void"]
+    house.ask("ghost")
+    house.settle()
+    assert house.answers() == [(None, "expired")]
+    assert house.dead() == []
 
 
 # -- late, twice -------------------------------------------------------------------------------------
@@ -332,53 +363,6 @@ def test_a_long_message_without_data_is_no_data(house: House) -> None:
     house.settle()
     (first, _) = [one for one in house.records() if isinstance(one, Completed)]
     assert (first.data, first.cut) == (None, False)
-
-
-# -- cancel ------------------------------------------------------------------------------------------
-
-
-def _asked(house: House) -> list[dict[str, Any]]:
-    return [strict_json.loads(one.body) for one in house.ear.hear()]
-
-
-def test_a_running_step_is_told_to_stop_and_the_deployment_is_cancelled(house: House) -> None:
-    _begin(house)
-    house.cancel(user="ann", reason="wrong day")
-    house.settle()
-    assert _asked(house) == [{"accepted": True}]
-    assert house.world.stopped == ["d1/0/1"]
-    assert (house.state().status, house.state().reason) == ("cancelled", "cancelled by ann: wrong day")
-    assert house.statuses() == ["cancelled", "skipped"]
-
-
-def test_a_cancel_of_what_has_ended_is_refused_with_the_reason(house: House) -> None:
-    house.ask("d1")
-    house.settle()
-    house.ear.hear()
-    house.cancel()
-    house.settle()
-    assert _asked(house) == [{"accepted": False, "reason": "the deployment is completed"}]
-
-
-def test_a_second_cancel_is_accepted_and_changes_nothing(house: House) -> None:
-    _begin(house)
-    house.cancel()
-    house.cancel()
-    house.core.turn(0)
-    assert _asked(house) == [{"accepted": True}, {"accepted": True}]
-    assert house.kinds().count("cancel_requested") == 1
-
-
-def test_a_cancel_before_the_step_began_begins_nothing(house: House) -> None:
-    house.ask("d1")
-    house.core.turn(0)
-    house.worker.turn()  # it claims
-    house.cancel()
-    house.settle()
-    assert house.state().status == "cancelled"
-    assert house.world.begun in ([], house.world.begun[:1])
-    house.settle()
-    assert (house.worker.waiting, house.worker.running) == ({}, {})
 
 
 def test_more_deployments_than_a_core_remembers_end_all_the_same(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ TOKENS = "/api/v1/tokens"
             "/api/v1/deployments?status=done",
             "",
             400,
-            "status: expected some of accepted, running, cancelling, completed, failed, cancelled, found 'done'",
+            "status: expected some of accepted, running, waiting, cancelling, completed, failed, cancelled, found 'done'",
         ),
         ("GET", "/api/v1/nowhere", "", 404, "there is nothing at '/api/v1/nowhere'; /docs shows what there is"),
         ("DELETE", TOKENS, "", 405, "DELETE is not possible here; possible are GET, HEAD, OPTIONS, POST"),

@@ -10,7 +10,8 @@ from re_core.plan import Around
 from re_core.ports import ViewFilter
 from re_core.records import kind_of
 from re_core.sequencer.sweeper import recover
-from re_core.state import fold, view_of
+from re_core.state import fold
+from re_core.summary import view_of
 from tests.factories import action, check, sequence
 from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House

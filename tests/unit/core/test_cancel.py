@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from re_core import events as e
+from re_core.deadlines import ASK
 from re_core.machine import Verdict
 from re_core.plan import Around
 from tests.factories import Run, action, simple
@@ -158,7 +159,7 @@ def test_a_cancel_while_the_actions_run_lets_them_end_and_stops_none() -> None:
     run.do(0)
     run.claim(1)
     run.cancel()
-    assert (run.status, run.stops(), run.due) == ("cancelling", [], 3600)
+    assert (run.status, run.stops(), run.due) == ("cancelling", [], ASK / 1000)
     run.complete(1)
     run.do(2)
     assert (run.status, run.statuses) == ("cancelled", ["completed"] * 3)

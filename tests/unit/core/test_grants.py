@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from re_core import events as e
+from re_core.consequences import awaited
 from re_core.machine import Verdict
-from re_core.rules import awaited
 from tests.factories import Run, simple
 
 REPEATABLE = {"noop:A": {}, "idempotent": True}
@@ -108,7 +108,7 @@ def test_who_has_begun_an_attempt_that_was_fenced_is_told_to_stop() -> None:
 
 def test_what_is_awaited_of_a_granted_step_is_its_grant() -> None:
     run = Run(simple("noop:A"))
-    assert list(awaited(run.state)) == [e.Dispatch(0, 1)]
+    assert list(awaited(run.state)) == [e.Dispatch(0, 1, again=True)]
     run.claim(0, "one")
     assert list(awaited(run.state)) == [e.Grant("control.w", 0, 1, "one", go=True)]
     run.cancel()

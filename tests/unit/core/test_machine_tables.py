@@ -9,13 +9,13 @@ import pytest
 
 from re_core import events as e
 from re_core.machine import DEPLOYMENT, STEP, Verdict
-from re_core.model import ENDED, DeploymentStatus, StepStatus
+from re_core.model import ENDED, DeploymentStatus, OnLost, Ruling, StepStatus
 from re_core.plan import Around
 from tests.factories import Run, action, check, simple, slots_of
 
 EVENTS: tuple[type[Any], ...] = get_args(e.Event)
 #: events that speak of one attempt of one step
-WORDS = (e.ClaimMade, e.OutcomeCame, e.ClaimDropped, e.NobodyOffers)
+WORDS = (e.ClaimMade, e.OutcomeCame, e.ClaimDropped, e.NobodyOffers, e.HandOver, e.HandedInDoubt)
 
 
 def _ended(how: str) -> Run:
@@ -44,13 +44,34 @@ def _cancelling() -> Run:
     return run
 
 
+def _waiting() -> Run:
+    run = _running(Run(simple("noop:A", "noop:B"), Around(on_lost=OnLost.ASK)))
+    run.gone()
+    return run
+
+
 DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
     DeploymentStatus.ACCEPTED: lambda: Run(simple("noop:A", "noop:B")),
     DeploymentStatus.RUNNING: lambda: _running(Run(simple("noop:A", "noop:B"))),
+    DeploymentStatus.WAITING: _waiting,
     DeploymentStatus.CANCELLING: _cancelling,
     DeploymentStatus.COMPLETED: lambda: _ended("completed"),
     DeploymentStatus.FAILED: lambda: _ended("failed"),
     DeploymentStatus.CANCELLED: _cancelled,
+}
+
+
+#: events that change something in a deployment of DEPLOYMENTS, or say again what was said
+_ALWAYS = {e.CancelAsked, e.TimeCame, e.WorkersGone}
+_RUNS = {e.ClaimMade, e.OutcomeCame, e.ClaimDropped, *_ALWAYS}
+TAKEN: dict[DeploymentStatus, set[type[Any]]] = {
+    DeploymentStatus.ACCEPTED: {*_RUNS, e.NobodyOffers, e.HandOver},
+    DeploymentStatus.RUNNING: _RUNS,
+    DeploymentStatus.WAITING: {e.OutcomeCame, e.RulingMade, *_ALWAYS},
+    DeploymentStatus.CANCELLING: _RUNS,
+    DeploymentStatus.COMPLETED: set(),
+    DeploymentStatus.FAILED: {e.RetryAsked},
+    DeploymentStatus.CANCELLED: set(),
 }
 
 
@@ -61,6 +82,10 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
         e.OutcomeCame: e.OutcomeCame(step, attempt, True),
         e.ClaimDropped: e.ClaimDropped(step, attempt, "t"),
         e.NobodyOffers: e.NobodyOffers(step, attempt),
+        e.HandOver: e.HandOver(step, attempt),
+        e.HandedInDoubt: e.HandedInDoubt(step, attempt),
+        e.RulingMade: e.RulingMade(step, Ruling.AGAIN, "ann", ""),
+        e.RetryAsked: e.RetryAsked("ann", ""),
         e.CancelAsked: e.CancelAsked("ann", "", "answers", "r1"),
         e.TimeCame: e.TimeCame(),
         e.WorkersGone: e.WorkersGone(2**53),
@@ -78,9 +103,13 @@ def test_the_tables_speak_of_no_event_that_does_not_exist() -> None:
     assert {kind for row in STEP.values() for kind in row} == set(WORDS)
 
 
-@pytest.mark.parametrize("status", sorted(ENDED))
+@pytest.mark.parametrize("status", sorted(ENDED - {DeploymentStatus.FAILED}))
 def test_nothing_changes_what_has_ended(status: DeploymentStatus) -> None:
     assert DEPLOYMENT[status] == {}
+
+
+def test_what_has_failed_can_be_retried_and_nothing_else() -> None:
+    assert set(DEPLOYMENT[DeploymentStatus.FAILED]) == {e.RetryAsked}
 
 
 @pytest.mark.parametrize("status", list(DeploymentStatus))
@@ -92,7 +121,8 @@ def test_a_deployment_takes_an_event_of_its_row_and_refuses_any_other(
     assert run.state.status is status
     before = slots_of(run.folded())
     decision = run.send(_make(kind))
-    if kind in DEPLOYMENT[status] and not (kind is e.NobodyOffers and status is not DeploymentStatus.ACCEPTED):
+    if kind in TAKEN[status]:
+        assert kind in DEPLOYMENT[status]
         assert decision.verdict is not Verdict.REFUSED
     else:
         assert decision.verdict is Verdict.REFUSED
@@ -133,7 +163,8 @@ def test_a_step_takes_a_word_of_its_row_and_refuses_any_other(status: StepStatus
     before = slots_of(run.folded())
     attempt = max(1, run.attempt(step))
     decision = run.send(_make(kind, step, attempt))
-    if kind in STEP[status] and run.attempt(step):
+    # only what was handed over can be in doubt
+    if kind in STEP[status] and run.attempt(step) and kind is not e.HandedInDoubt:
         assert decision.verdict is not Verdict.REFUSED
     else:
         assert decision.verdict is Verdict.REFUSED

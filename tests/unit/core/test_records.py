@@ -25,6 +25,7 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "revision": _whole,
         "dynamic": _objects,
         "plan": _objects,
+        "exclusive": st.booleans(),
     },
     r.Dispatched: _attempt,
     r.Started: {**_attempt, "worker": _text, "token": _text, "control": _text},
@@ -33,12 +34,17 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     r.TimedOut: {**_attempt, "message": _text},
     r.Lost: {**_attempt, "message": _text},
     r.Fenced: {**_attempt, "message": _text},
+    r.Handed: _attempt,
+    r.Asked: {"step": _whole},
+    r.Decided: {"step": _whole, **dict.fromkeys(("ruling", "user", "reason", "request"), _text)},
+    r.Retried: dict.fromkeys(("user", "reason", "request"), _text),
     r.Withdrawn: {"step": _whole},
     r.Late: {**_attempt, "said": _text, "data": documents, "cut": st.booleans()},
     r.Halted: {"reason": _text},
     r.CancelRequested: {"user": _text, "reason": _text},
     r.Skipped: {"ranges": st.lists(st.tuples(_whole, _whole), max_size=3).map(tuple)},
     r.Ended: {"status": _text, "reason": _text},
+    r.Void: {"reason": _text},
 }
 records = st.one_of([st.builds(kind, **fields) for kind, fields in _FIELDS.items()])
 
@@ -92,8 +98,9 @@ def test_a_record_that_this_version_cannot_read_is_refused(document: Any) -> Non
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        ({"v": 2}, "format 2, this engine reads 1; upgrade"),
-        ({}, "format None"),
+        ({"v": 3}, "format 3, this engine reads 2; upgrade"),
+        ({}, "it has no format"),
+        ({"v": 0}, "it has no format"),
         ({"v": 1, "at": 0, "records": []}, "damaged"),
         ({"v": 1, "writer": "", "records": []}, "damaged"),
         ({"v": 1, "at": 0, "writer": ""}, "damaged"),
@@ -103,3 +110,14 @@ def test_a_record_that_this_version_cannot_read_is_refused(document: Any) -> Non
 def test_an_entry_of_a_newer_engine_or_a_damaged_one_is_refused(document: dict[str, Any], why: str) -> None:
     with pytest.raises(StoreRefused, match=why):
         r.entry_from_document("d1", 1, document)
+
+
+def test_an_entry_says_the_oldest_format_that_holds_it() -> None:
+    def format_of(*records: r.Record) -> int:
+        return int(r.entry_to_document(r.Entry("d1", 1, 0, "", records))["v"])
+
+    first = r.Accepted("g", "p", "n", 1, "", "", "", {}, {"on_lost": "fail"})
+    assert format_of(first, r.Dispatched(0, 1)) == 1
+    assert format_of(first._replace(exclusive=True)) == 2
+    assert format_of(first._replace(plan={"on_lost": "ask"})) == 2
+    assert format_of(r.Dispatched(0, 1), r.Handed(0, 1)) == 2

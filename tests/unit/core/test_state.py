@@ -9,7 +9,8 @@ from re_core.errors import StoreRefused
 from re_core.model import DeploymentStatus, StepStatus
 from re_core.plan import Around, compile_document
 from re_core.records import Entry
-from re_core.state import fold, view_of
+from re_core.state import fold
+from re_core.summary import view_of
 from tests.factories import START, Run, accepted, action, simple
 
 FIRST = accepted(compile_document(simple("noop:A", "noop:B"), Around(), {}))
@@ -40,7 +41,7 @@ def test_a_journal_folds_to_a_state_that_knows_its_last_entry() -> None:
         ([_entry(2, FIRST)], "has no entry 1"),
         ([_entry(1, FIRST), _entry(3, r.Dispatched(0, 1))], "has no entry 2"),
         ([_entry(1, FIRST), _entry(1, r.Dispatched(0, 1))], "has no entry 2"),
-        ([_entry(1, FIRST, FIRST)], "a second `accepted`"),
+        ([_entry(1, FIRST, FIRST)], "`accepted` record that is not its first"),
         ([_entry(1, FIRST, r.Started(0, 1))], "out of place"),
         ([_entry(1, FIRST, r.Completed(1, 1))], "out of place"),
         ([_entry(1, FIRST, r.Dispatched(2, 1))], "out of place"),

@@ -1,0 +1,61 @@
+"""Who gets a step: a worker that registered, one of 2014, or nobody. Must not know how a step is sent.
+
+A step is offered if a live worker offers it, or if somebody consumes its command's queue who never registered: that is
+a worker of 2014 (contract, section 1). It may stand beside workers of ours, and nobody knows which of them a message
+reaches; so where more consume the queue than have registered, every step goes the careful way.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from re_core.plan import offer_of
+from re_core.ports import Bus, Clock
+from re_core.sequencer.offers import LiveOffers
+
+#: milliseconds for which a queue's number of consumers is believed
+FRESH = 1_000
+
+
+class Route(Enum):
+    """What is done with a step whose turn has come."""
+
+    #: put it on its command's queue; it may be put there again
+    SEND = "send"
+    #: give it once to a worker that cannot be asked
+    HAND = "hand"
+    #: nobody will take it
+    NOBODY = "nobody"
+
+
+class Offering:
+    """One thread at a time."""
+
+    def __init__(self, bus: Bus, offers: LiveOffers, clock: Clock, waits: bool) -> None:
+        """`waits`: a step that nobody offers waits on its queue for a worker to come."""
+        self._bus = bus
+        self._offers = offers
+        self._clock = clock
+        self._waits = waits
+        #: queue -> (when it was looked at, how many consume it)
+        self._looked: dict[str, tuple[int, int]] = {}
+
+    def route(self, name: str) -> Route:
+        """Where the step `command:Subcommand` goes now. Its queue is there afterwards. Raises StoreUnavailable, BusUnavailable."""
+        command = name.partition(":")[0]
+        queue = f"worker.{command}"
+        offers = self._offers.read()
+        if self._consumers(queue) > self._offers.serving[command]:
+            return Route.HAND
+        if not self._waits and offer_of(name, offers) is None:
+            return Route.NOBODY
+        self._bus.declare(queue)
+        return Route.SEND
+
+    def _consumers(self, queue: str) -> int:
+        now = self._clock.now()
+        at, consumers = self._looked.get(queue, (None, 0))
+        if at is None or not 0 <= now - at < FRESH:
+            consumers = self._bus.consumers(queue)
+            self._looked[queue] = now, consumers
+        return consumers

@@ -1,0 +1,32 @@
+"""One row of the list of deployments, from the state of one. Pure; must not know when rows are written."""
+
+from __future__ import annotations
+
+from re_core.model import ENDED, StepStatus, View
+from re_core.state import State
+
+#: what a list shows of a deployment that has ended: the step that did not go well
+_TELLING = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
+
+
+def view_of(state: State, due: int | None) -> View:
+    """The row of the list."""
+    current = min(state.open, default=None)
+    if current is None:
+        current = next((n for n, step in sorted(state.steps.items()) if step.status in _TELLING), None)
+    return View(
+        id=state.deployment,
+        group=state.accepted.group,
+        playbook_id=state.accepted.playbook_id,
+        playbook=state.accepted.playbook,
+        user=state.accepted.user,
+        status=state.status,
+        created=state.created,
+        ended=state.ended,
+        done=state.count_done(),
+        total=len(state.plan.steps),
+        step="" if current is None else state.plan.steps[current].spec.name,
+        reason=state.reason,
+        due=None if state.status in ENDED else due,
+        entry=state.entry,
+    )
