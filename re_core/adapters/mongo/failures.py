@@ -107,7 +107,7 @@ def _answer(where: str, code: int | None, words: str) -> ReleaseEngineError:
 
 
 def _shortened(error: Exception) -> str:
-    return _clean(str(error).partition(", Timeout:")[0])
+    return _clean(str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0])
 
 
 def _clean(words: str) -> str:

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
 
 from re_core import strict_json
 from re_core.adapters.mongo import parts
@@ -70,7 +70,7 @@ class JournalPart:
             try:
                 return self._database.add(self._database.journal, documents)
             except StoreUnavailable as error:
-                if not _was_sent(error.__cause__):
+                if not _was_cut(error.__cause__):
                     raise
         return self._database.add(self._database.journal, documents)
 
@@ -113,9 +113,9 @@ class JournalPart:
         return entry_from_document(deployment, number, whole)
 
 
-def _was_sent(error: BaseException | None) -> bool:
-    """Whether the server may have done it, and only its answer is missing."""
-    return isinstance(error, AutoReconnect) and not isinstance(error, ServerSelectionTimeoutError)
+def _was_cut(error: BaseException | None) -> bool:
+    """Whether the connection broke, so that only the answer may be missing. Of a wait that was in vain there is no second."""
+    return isinstance(error, AutoReconnect) and not isinstance(error, (NetworkTimeout, ServerSelectionTimeoutError))
 
 
 def split(id: str) -> tuple[str, int]:

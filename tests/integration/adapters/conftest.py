@@ -1,0 +1,34 @@
+"""What the tests of the adapters share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from re_core.adapters.mongo import MongoStore
+from re_core.adapters.mongo.database import Database
+from tests.services.documents import MongoDB
+
+
+@pytest.fixture
+def mongo_url(mongodb: MongoDB) -> Iterator[str]:
+    """A database with nothing in it."""
+    with mongodb.database() as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_store(mongo_url: str) -> Iterator[MongoStore]:
+    """A store in it."""
+    store = MongoStore(mongo_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def mongo_database(mongo_url: str) -> Iterator[Database]:
+    """The same database as the adapter sees it, to look at what it stored and to spoil it."""
+    database = Database(mongo_url)
+    yield database
+    database.close()
