@@ -16,6 +16,9 @@ QUEUE, REASON, DETAIL, BY, AT = "re-dead-queue", "re-dead-reason", "re-dead-deta
 #: headers of a dead letter: the original's message_id, reply_to and app_id
 ID, REPLY_TO, APP = "re-dead-id", "re-dead-reply-to", "re-dead-app-id"
 
+#: headers of what a broker put there itself: the queue it was in, and the broker's word for why (`rejected`, `expired`)
+_BROKER_QUEUE, _BROKER_REASON = "x-first-death-queue", "x-first-death-reason"
+
 _OURS = frozenset({QUEUE, REASON, DETAIL, BY, AT, ID, REPLY_TO, APP})
 
 
@@ -50,8 +53,8 @@ def letter_of(message: Message) -> DeadLetter:
     at = headers.get(AT, "")
     return DeadLetter(
         id=message.id,
-        queue=headers.get(QUEUE, ""),
-        reason=headers.get(REASON, "unknown"),
+        queue=headers.get(QUEUE) or headers.get(_BROKER_QUEUE, ""),
+        reason=headers.get(REASON) or headers.get(_BROKER_REASON, "unknown"),
         detail=headers.get(DETAIL, ""),
         by=headers.get(BY, message.app_id),
         at=int(at) if at.isascii() and at.isdigit() else 0,

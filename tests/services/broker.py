@@ -83,6 +83,14 @@ class RabbitMQ:
         """Delete a queue with all in it."""
         self._ask("DELETE", _path("queues", vhost_of(url), queue))
 
+    def connections(self, url: str) -> list[str]:
+        """The names of the connections to the virtual host of that URL that the management API has heard of."""
+        return [connection["name"] for connection in self._ask("GET", _path("vhosts", vhost_of(url), "connections"))]
+
+    def close_connection(self, name: str) -> None:
+        """Close a connection from the broker's side."""
+        self._ask("DELETE", _path("connections", name))
+
     def alarmed(self) -> bool:
         """Whether the broker blocks publishers because memory or disk runs out."""
         return self._send("GET", "health/checks/alarms").status_code == ALARM

@@ -49,6 +49,8 @@ class Declarations:
         self._restoring: list[Then] = []
         self._refused: dict[str, BusRefused] = {}
         self._told: set[str] = set()
+        #: queues of which was said already that they cannot be had just now
+        self._away: set[str] = set()
 
     def made(self, name: str) -> bool:
         """Whether the queue is there, as far as this connection knows."""
@@ -141,7 +143,9 @@ class Declarations:
     def _settle(self, conversation: Conversation, name: str, error: Exception | None) -> None:
         waiting = self._making.pop(name, [])
         if isinstance(error, ChannelClosedByBroker):
-            _log.warning("the queue %s cannot be had just now: %s", name, error, extra={"action": "queue_away"})
+            if name not in self._away:
+                self._away.add(name)
+                _log.warning("the queue %s cannot be had just now: %s", name, error, extra={"action": "queue_away"})
             for then in waiting:
                 self._later(AGAIN, partial(self._if_still, conversation, partial(self._make, name, then)))
             return
@@ -149,6 +153,7 @@ class Declarations:
             self._refused[name] = error
         else:
             self._refused.pop(name, None)
+            self._away.discard(name)
             self._made.add(name)
             for then in waiting:
                 then()

@@ -7,15 +7,19 @@ as it is. So is one that this user may not declare but that somebody else has.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
 from re_core.adapters.amqp.conversation import Script
-from re_core.adapters.amqp.topology import DEAD_EXCHANGE, Queue, Topology, cost
+from re_core.adapters.amqp.topology import DEAD_EXCHANGE, Queue, Topology, difference
 from re_core.errors import BusRefused
 
-#: AMQP reply codes: not for this user, not there, somebody's own, declared otherwise
-ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
+#: AMQP reply codes: not for this user, not there, declared otherwise
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +33,9 @@ def exchanges(topology: Topology) -> Script:
 def queue(topology: Topology, wanted: Queue, told: set[str]) -> Script:
     """Declare and bind. `told` are the queues of which was said already that they are not as they should be."""
     try:
-        yield lambda channel, done: channel.queue_declare(
-            wanted.name, durable=True, arguments=wanted.arguments, callback=done
-        )
+        yield partial(_declare, wanted.name, wanted.arguments)
     except ChannelClosedByBroker as refused:
-        yield from _as_it_is(wanted.name, refused, told)
+        yield from _as_it_is(wanted, refused, told)
     for exchange, key in ((topology.exchange, wanted.key), (wanted.exchange, "")):
         if exchange and key is not None:
             yield from _bind(wanted.name, exchange, key)
@@ -50,9 +52,10 @@ def consumers(name: str) -> Script:
     return answer.consumer_count
 
 
-def _as_it_is(name: str, refused: ChannelClosedByBroker, told: set[str]) -> Script:
+def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> Script:
+    name = wanted.name
     if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
-        raise BusRefused(f"RabbitMQ refuses the queue {name}: {refused.reply_text}")
+        raise refused
     try:
         yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
     except ChannelClosedByBroker as missing:
@@ -62,14 +65,37 @@ def _as_it_is(name: str, refused: ChannelClosedByBroker, told: set[str]) -> Scri
         ) from missing
     if refused.reply_code == PRECONDITION_FAILED and name not in told:
         told.add(name)
+        costs = yield from _differences(wanted, refused)
         _log.warning(
             "the queue %s exists with other arguments and is used as it is. What it costs: %s. To have it as it should be, "
             "delete it while it is empty (%s)",
             name,
-            cost(refused.reply_text),
+            "; ".join(costs),
             refused.reply_text,
             extra={"action": "queue_used_as_it_is"},
         )
+
+
+def _differences(wanted: Queue, refused: ChannelClosedByBroker) -> Script:
+    """The broker names one difference at a time: ask with that one adapted, until it has no more to say."""
+    costs: list[str] = []
+    arguments = wanted.arguments
+    while True:
+        found = difference(refused.reply_text)
+        if found.cost in costs:
+            return costs
+        costs.append(found.cost)
+        arguments = found.adapted(arguments)
+        try:
+            yield partial(_declare, wanted.name, arguments)
+        except ChannelClosedByBroker as again:
+            refused = again
+        else:
+            return costs
+
+
+def _declare(name: str, arguments: dict[str, Any], channel: Channel, done: Callable[[Any], None]) -> None:
+    channel.queue_declare(name, durable=True, arguments=arguments, callback=done)
 
 
 def _exchange(name: str, kind: str) -> Script:

@@ -47,7 +47,7 @@ class Link:
         self._attempt: Connection | None = None
         #: the connection while it is open
         self.connection: Connection | None = None
-        #: why there is none; empty while there is one, and before the first try has ended
+        #: why there is none; empty while there is one, and before every address was tried
         self.trouble = ""
         #: why there will never be one
         self.refused: BusRefused | None = None
@@ -108,9 +108,10 @@ class Link:
             self.trouble = str(self.refused)
             self._on_change()
             return
-        self.trouble = f"RabbitMQ at {address.name}: {advice or why}"
-        self._told.down(self._name, f"{address.name}: {advice or why}")
-        self._on_change()
+        if self._turn % len(self._addresses) == 0:
+            self.trouble = f"RabbitMQ at {address.name}: {advice or why}"
+            self._told.down(self._name, f"{address.name}: {advice or why}")
+            self._on_change()
         self._again()
 
     def _lost(self, error: BaseException) -> None:

@@ -36,7 +36,8 @@ COSTS = {
     "x-expires": "it stays when its worker has gone, or goes while its worker is away",
 }
 
-_ARGUMENT = re.compile(r"inequivalent arg '([^']+)'")
+#: of the broker's words: which argument, and its value in the queue that is there, or `none`
+_DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.* current is (?:the value )?(?:'([^']*)'|none)")
 
 
 class Queue(NamedTuple):
@@ -92,7 +93,30 @@ def forwarding(name: str, to: str, life: int) -> Queue:
     return Queue(name, arguments, None)
 
 
-def cost(refusal: str) -> str:
-    """What it costs to use a queue that the broker would not declare again: "inequivalent arg …"."""
-    found = _ARGUMENT.search(refusal)
-    return COSTS.get(found[1] if found else "", "it may behave in another way than the engine expects")
+class Difference(NamedTuple):
+    """What a queue that is there has otherwise."""
+
+    argument: str
+    #: None where it has no such argument
+    current: str | None
+
+    @property
+    def cost(self) -> str:
+        """What it costs."""
+        return COSTS.get(self.argument, f"{self.argument or 'something'} is not as the engine expects")
+
+    def adapted(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with what is there."""
+        others = {name: value for name, value in arguments.items() if name != self.argument}
+        if self.current is not None:
+            others[self.argument] = int(self.current) if self.current.lstrip("-").isdigit() else self.current
+        if others.get("x-queue-type") == "classic":
+            # an argument of quorum queues alone
+            others.pop("x-delivery-limit", None)
+        return others
+
+
+def difference(refusal: str) -> Difference:
+    """What the broker says of a declaration: "inequivalent arg …"."""
+    found = _DIFFERENCE.search(refusal)
+    return Difference(found[1], found[2]) if found else Difference("", None)

@@ -109,6 +109,7 @@ class Wiring:
     def ask(self, script: Script) -> Any:
         """What a script returns. Raises BusUnavailable, BusRefused."""
         self.check()
+        self.wait(lambda: self.consuming.connection is not None)
         answers: list[tuple[Any, Exception | None]] = []
 
         def heard(value: Any, error: Exception | None) -> None:

@@ -8,7 +8,17 @@ import pytest
 
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
+from tests.integration.adapters.amqp_house import House
+from tests.services.broker import RabbitMQ
 from tests.services.documents import MongoDB
+
+
+@pytest.fixture
+def house(rabbitmq: RabbitMQ) -> Iterator[House]:
+    """A virtual host of RabbitMQ with nothing on it."""
+    house = House(rabbitmq)
+    yield house
+    house.close()
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""AmqpBus: queues and exchanges that are gone, otherwise, or somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from re_core.adapters.amqp.topology import CONTROL_LIFE
+from re_core.dead import letter_of
+from re_core.errors import BusRefused
+from re_core.messages import DEAD
+from re_core.ports import Bus, Published
+from tests.contract.places import NEVER
+from tests.contract.samples import message, names, take_all
+from tests.integration.adapters.amqp_house import House, beside, until
+from tests.services.broker import vhost_of
+
+QUEUE = "worker.test"
+REPLIES = "re.reply.1"
+
+
+def test_a_queue_that_is_deleted_under_way_is_declared_and_consumed_again(house: House) -> None:
+    bus = house.bus()
+    subscription = bus.subscribe([QUEUE, "worker.other"], 10)
+    bus.publish([message("a")])
+    before = take_all(subscription, 1)
+    for queue in (QUEUE, "worker.other"):
+        house.broker.delete_queue(house.url, queue)
+    until(lambda: bus.consumers(QUEUE) == bus.consumers("worker.other") == 1, "both are consumed again")
+    subscription.ack(before)
+    assert bus.publish([message("b"), message("c", "worker.other")]) == [Published.TAKEN] * 2
+    assert sorted(names(take_all(subscription, 2))) == ["b", "c"]
+
+
+def test_a_message_for_a_queue_that_was_ours_and_is_gone_finds_it_again(house: House) -> None:
+    bus = house.bus()
+    for queue in (QUEUE, REPLIES, "re.job.create"):
+        bus.declare(queue)
+        house.broker.delete_queue(house.url, queue)
+    sent = [message("a"), message("b", REPLIES, direct=True), message("c", "job.create"), message("d", "worker.other")]
+    assert bus.publish(sent) == [*[Published.TAKEN] * 3, Published.UNROUTABLE]
+    assert sorted(names(take_all(bus.subscribe([QUEUE, REPLIES, "re.job.create"], 5), 3))) == ["a", "b", "c"]
+
+
+def test_what_may_travel_once_does_not_travel_again_to_a_queue_that_is_gone(house: House) -> None:
+    bus = house.bus()
+    bus.declare(QUEUE)
+    house.broker.delete_queue(house.url, QUEUE)
+    assert bus.publish([message("a")._replace(once=True)]) == [Published.UNROUTABLE]
+
+
+def test_an_exchange_that_is_deleted_under_way_is_declared_again(house: House) -> None:
+    bus = house.bus()
+    subscription = bus.subscribe([QUEUE], 10)
+    house.raw().exchange_delete("re")
+    assert bus.publish([message("a")]) == [Published.TAKEN]
+    assert names(take_all(subscription, 1)) == ["a"]
+
+
+@pytest.mark.parametrize(("kind", "durable"), [("direct", True), ("topic", False)])
+def test_an_exchange_that_was_declared_otherwise_ends_it_with_words(house: House, kind: str, durable: bool) -> None:
+    house.raw().exchange_declare("re", kind, durable=durable, auto_delete=not durable)
+    bus = house.bus()
+    with pytest.raises(BusRefused, match=r"the exchange 're' exists, but is not a durable topic exchange.*RE_EXCHANGE"):
+        bus.subscribe([QUEUE], 10)
+    for call in (lambda: bus.publish([message("a")]), lambda: bus.declare(QUEUE), bus.ping):
+        with pytest.raises(BusRefused, match="RE_EXCHANGE"):
+            call()
+
+
+def test_a_queue_of_another_type_is_used_with_one_warning(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.raw().queue_declare(QUEUE, durable=True)
+    relay = house.relay()
+    relay.open()
+    bus = house.bus(relay.port)
+    subscription = bus.subscribe([QUEUE], 10)
+    assert bus.publish([message("a")]) == [Published.TAKEN]
+    assert names(take_all(subscription, 1)) == ["a"]
+    relay.cut()
+    assert names(take_all(subscription, 1)) == ["a"]
+    told = [record.getMessage() for record in caplog.records if QUEUE in record.getMessage()]
+    assert len(told) == 1
+    assert "only quorum queues are on the disk before they confirm" in told[0]
+    assert "what a worker of 2014 refuses is not kept as a dead letter" in told[0]
+
+
+def test_no_queue_of_ours_is_a_surprise_to_ours(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Declaring again what is there says nothing."""
+    queues = [QUEUE, REPLIES, "re.job.create", "notify.irc", "output", "re.heartbeat", "re.control.w-1"]
+    for bus in (house.bus(), house.bus()):
+        for queue in queues:
+            bus.declare(queue)
+            bus.forward("re.legacy.x", REPLIES, 60_000)
+    assert caplog.records == []
+
+
+def test_a_control_queue_goes_some_time_after_its_worker(house: House) -> None:
+    house.bus().declare("re.control.w-1")
+    # a declaration that is not the same is refused
+    arguments = {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}
+    house.raw().queue_declare("re.control.w-1", durable=True, arguments=arguments)
+
+
+def test_a_forwarding_queue_goes_when_its_life_is_over(house: House) -> None:
+    bus = house.bus()
+    bus.declare(REPLIES)
+    bus.forward("re.legacy.x", REPLIES, 300)
+    through = message("a", "re.legacy.x", direct=True)
+    assert bus.publish([through]) == [Published.TAKEN]
+    until(lambda: bus.publish([through]) == [Published.UNROUTABLE], "it has gone")
+
+
+def _drained(subscription: Any, count: int) -> list[str]:
+    deliveries = take_all(subscription, count)
+    subscription.ack(deliveries)
+    return names(deliveries)
+
+
+def test_a_reply_queue_goes_to_the_core_that_ranks_highest(house: House) -> None:
+    low, high = house.bus(), house.bus()
+    first = low.subscribe([REPLIES], 10, {REPLIES: 1})
+    assert low.publish([message("a", REPLIES, direct=True)]) == [Published.TAKEN]
+    assert _drained(first, 1) == ["a"]
+    second = high.subscribe([REPLIES], 10, {REPLIES: 5})
+    turns = iter(range(1000))
+
+    def moved() -> bool:
+        low.publish([message(f"b{next(turns)}", REPLIES, direct=True)])
+        first.ack(first.take(10, NEVER))
+        deliveries = second.take(10, NEVER)
+        second.ack(deliveries)
+        return deliveries != []
+
+    until(moved, "the queue moves to the higher rank")
+    low.publish([message(f"c{number}", REPLIES, direct=True) for number in range(5)])
+    assert _drained(second, 5) == [f"c{number}" for number in range(5)]
+    assert first.take(10, NEVER) == []
+    second.close()
+    low.publish([message("d", REPLIES, direct=True)])
+    assert _drained(first, 1) == ["d"]
+
+
+def test_output_has_one_consumer_at_a_time(house: House) -> None:
+    one, two = house.bus().subscribe(["output"], 100), house.bus().subscribe(["output"], 100)
+    house.bus().publish([message(str(number), "output") for number in range(10)])
+    assert names(take_all(one, 10)) == [str(number) for number in range(10)]
+    assert two.take(10, NEVER) == []
+
+
+def test_a_message_that_the_broker_refuses_for_now_is_published_until_it_is_taken(house: House) -> None:
+    """basic.nack, as a full queue with reject-publish makes one."""
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    channel = house.raw()
+    channel.queue_declare(QUEUE, durable=True, arguments=full)
+    bus = house.bus()
+    bus.declare(QUEUE)
+    assert bus.publish([message("a")]) == [Published.TAKEN]
+    assert bus.publish([message("x")._replace(once=True)]) == [Published.UNKNOWN]
+    outcomes: list[Published] = []
+    with beside(lambda: outcomes.extend(bus.publish([message("b")]))):
+        method, _, _ = channel.basic_get(QUEUE, auto_ack=True)
+        assert method is not None
+    assert outcomes == [Published.TAKEN]
+    assert house.drain(QUEUE) == ["b"]
+
+
+def test_what_no_broker_takes_is_unroutable_and_harms_no_other(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    bus = house.bus()
+    bus.declare(QUEUE)
+    sent = [
+        message("a"),
+        message("b")._replace(body=b"x" * (16 * 1024 * 1024 + 1)),
+        message("c"),
+        message("d", "k" * 300),
+    ]
+    assert bus.publish(sent) == [Published.TAKEN, Published.UNROUTABLE, Published.TAKEN, Published.UNROUTABLE]
+    assert house.drain(QUEUE) == ["a", "c"]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        f"the message {id} for {key} cannot travel" for id, key in (("b", QUEUE), ("d", "k" * 200))
+    ]
+
+
+def test_a_large_body_travels_in_pieces(house: House) -> None:
+    bus = house.bus()
+    subscription = bus.subscribe([QUEUE], 10)
+    body = bytes(range(256)) * 4096
+    bus.publish([message("a")._replace(body=body), message("b")])
+    large, small = take_all(subscription, 2)
+    assert (large.message.body, small.message.id) == (body, "b")
+
+
+def test_what_a_worker_of_2014_refuses_is_a_dead_letter(house: House) -> None:
+    bus = house.bus()
+    bus.declare(QUEUE)
+    bus.publish([message("a")])
+    channel = house.raw()
+    method, _, _ = channel.basic_get(QUEUE)
+    channel.basic_reject(method.delivery_tag, requeue=False)
+    (dead,) = take_all(bus.subscribe([DEAD], 1), 1)
+    letter = letter_of(dead.message)
+    assert (letter.queue, letter.reason, letter.body) == (QUEUE, "rejected", message("a").body)
+
+
+@pytest.fixture
+def guest_without_rights(house: House) -> Iterator[str]:
+    """The URL of a user who may read and write what is there, and declare nothing."""
+    parts = urlsplit(house.broker.url)
+    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{house.broker.api}/api/") as client:
+        name = f"reader-{vhost_of(house.url)}"
+        client.put(f"users/{name}", json={"password": "p", "tags": ""}).raise_for_status()
+        rights = {"configure": "^re[.]answer[.].*", "write": ".*", "read": ".*"}
+        client.put(f"permissions/{vhost_of(house.url)}/{name}", json=rights).raise_for_status()
+        yield f"amqp://{name}:p@{parts.hostname}:{parts.port}/{vhost_of(house.url)}"
+        client.delete(f"users/{name}").raise_for_status()
+
+
+def test_who_may_declare_nothing_uses_what_somebody_else_has_declared(house: House, guest_without_rights: str) -> None:
+    house.bus().declare(QUEUE)
+    bus: Bus = house.bus(url=guest_without_rights)
+    subscription = bus.subscribe([QUEUE], 10)
+    assert bus.publish([message("a")]) == [Published.TAKEN]
+    assert names(take_all(subscription, 1)) == ["a"]
+    with pytest.raises(BusRefused, match=r"worker\.missing.*permission to configure"):
+        bus.subscribe(["worker.missing"], 10)
+    assert bus.publish([message("b")]) == [Published.TAKEN]
