@@ -251,8 +251,11 @@ class State:
     def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
         self._close(record.step, StepStatus.SKIPPED if self.cancel is None else StepStatus.CANCELLED, at)
 
-    def _noted(self, record: r.Fenced, at: int) -> None:
+    def _fenced(self, record: r.Fenced, at: int) -> None:
         """A fence is for people and for other cores: the attempt number that follows it does the work."""
+        step = self.steps[record.step]
+        if step.status is StepStatus.STARTED:  # who claimed it has declined it, and has not begun
+            step.begun -= 1
 
     def _late(self, record: r.Late, at: int) -> None:
         self.late.add((record.step, record.attempt, record.said))
@@ -327,7 +330,7 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Failed: State._failed,
     r.TimedOut: State._timed_out,
     r.Lost: State._lost,
-    r.Fenced: State._noted,
+    r.Fenced: State._fenced,
     r.Handed: State._handed,
     r.Asked: State._asked,
     r.Decided: State._decided,

@@ -9,17 +9,15 @@ after, and everything after carries ids that make a repetition harmless.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from re_core import events as e
-from re_core import messages as m
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import ENDED
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription
 from re_core.records import Entry, Void, never_began
 from re_core.redaction import Redaction
 from re_core.sequencer import story
@@ -30,23 +28,14 @@ from re_core.sequencer.creation import Creation, gave_up, unusable
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.outgoing import messages_of, said_no
-from re_core.sequencer.ranks import ranks
 from re_core.sequencer.rows import Rows
 from re_core.sequencer.sorting import Sorting
+from re_core.sequencer.taking import Taking
 from re_core.sequencer.work import Item, Work, advance_all
 from re_core.state import fold
 
-#: deliveries of one turn
-BATCH = 256
-
-#: requests that a core holds at once
-REQUESTS = 64
-
 #: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
 WEIGHT = 2 * 1024 * 1024
-
-#: seconds for which a store may be away before its core leaves the queues to others
-ASIDE = 10.0
 
 #: how often one batch is judged again because another core was faster
 REDONE = 5
@@ -66,10 +55,12 @@ class Sequencer:
         identity: str,
         redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
         offering: Offering | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`identity` tells this process from all others, and from its own earlier lives.
 
-        Without `offering` a step is sent to its queue, and nobody offers it where there is none.
+        Without `offering` a step is sent to its queue, and nobody offers it where there is none. `monotonic`: seconds,
+        of the clock of `Delivery.received`.
         """
         self._bus = bus
         self._store = store
@@ -80,14 +71,11 @@ class Sequencer:
         self._batches = 0
         self._cache = Cache()
         self._rows = Rows(store)
-        self._outbox = Outbox(bus, store, clock)
+        self._outbox = Outbox(bus, store, clock, declares=offering is not None)
         #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
         self._own: list[tuple[str, Item]] = []
-        self._redaction = redaction
-        #: since when the store does not answer (seconds of the monotonic clock), and whether others have the queues meanwhile
-        self._away_since: float | None = None
-        self._aside = False
-        self._subscribe()
+        self._taking = Taking(bus, store, identity, monotonic)
+        self._sorting = Sorting(self._taking, self._outbox, acceptance, redaction, monotonic)
         #: journals read so far, new deployments and those that this core goes on with
         self.reads = 0
 
@@ -97,13 +85,30 @@ class Sequencer:
         Raises StoreUnavailable or BusUnavailable after it gave the deliveries back: nothing is lost, try again later.
         Raises NewerFormat where a newer engine goes on with what was delivered: this one must leave it to that.
         """
-        if self._aside:
-            self._come_back()
+        try:
+            self._taking.come_back()
+            handled = self._turn(timeout)
+        except StoreUnavailable:
+            self._taking.missed_store()
+            raise
+        self._taking.reached_store()
+        return handled
+
+    def close(self) -> None:
+        """Stop consuming; what was not settled goes to another core."""
+        self._taking.close()
+
+    @property
+    def _subscription(self) -> Subscription:
+        return self._taking.subscription
+
+    def _turn(self, timeout: float) -> int:
         self._outbox.catch_up()
         self._rows.write_overdue(self._clock.now())
         self._note_own()
-        deliveries = self._subscription.take(BATCH, 0 if self._own else self._rows.patience(timeout))
-        self._forget_after_reconnect()
+        deliveries = self._taking.take(0 if self._own else self._rows.patience(timeout))
+        if self._taking.is_new_connection():
+            self._cache.clear()
         if not deliveries and not self._own:
             return 0
         batches: list[Batch] = []
@@ -114,62 +119,18 @@ class Sequencer:
                 self._carry_out(batches[-1])
             self._carry_out_own()
             self._subscription.ack(_open(batches, deliveries))
-        except (StoreUnavailable, BusUnavailable) as error:
-            self._give_back(batches, deliveries)
-            self._step_aside(error)
+        except (StoreUnavailable, BusUnavailable):
+            self._cache.clear()  # what it holds may be ahead of the journal
+            for batch in batches:
+                self._rows.forget(batch.groups)
+            refused = [delivery for batch in batches for delivery in batch.refused]
+            self._taking.give_back(_open(batches, deliveries), refused)
             raise
-        self._away_since = None
         return len(deliveries)
-
-    def close(self) -> None:
-        """Stop consuming; what was not settled goes to another core."""
-        self._subscription.close()
-
-    def _give_back(self, batches: list[Batch], deliveries: Sequence[Delivery]) -> None:
-        self._cache.clear()  # what it holds may be ahead of the journal
-        for batch in batches:
-            self._rows.forget(batch.groups)
-        # a no stays a no: it is in the outbox, and judging the request once more could come to another answer
-        refused = {delivery.tag for batch in batches for delivery in batch.refused}
-        kept = _open(batches, deliveries)
-        with contextlib.suppress(BusUnavailable):
-            self._subscription.ack([delivery for delivery in kept if delivery.tag in refused])
-        self._subscription.requeue([delivery for delivery in kept if delivery.tag not in refused])
-
-    def _step_aside(self, error: Exception) -> None:
-        """A core that cannot reach its store must not keep the reply queues from one that can."""
-        if not isinstance(error, StoreUnavailable):
-            return
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        if now - self._away_since >= ASIDE:
-            _log.warning("leaving the queues to other cores until the store answers", extra={"action": "step_aside"})
-            self._subscription.close()
-            self._aside = True
-
-    def _come_back(self) -> None:
-        """Raises StoreUnavailable while the store does not answer."""
-        self._store.ping()
-        self._subscribe()
-        self._aside, self._away_since = False, None
-
-    def _subscribe(self) -> None:
-        queues = m.reply_queues()
-        self._subscription = self._bus.subscribe((m.JOB_CREATE, *queues), BATCH * 4, ranks(self._identity, queues))
-        # a core that is slow just now must not hoard requests that another one could accept
-        self._subscription.allow(m.JOB_CREATE, REQUESTS)
-        self._epoch = self._subscription.epoch
-        self._sorting = Sorting(self._subscription, self._outbox, self._acceptance, self._redaction)
 
     def _new_batch(self) -> Batch:
         self._batches += 1
         return Batch(self._clock.now(), f"{self._identity}.{self._batches}")
-
-    def _forget_after_reconnect(self) -> None:
-        """While the connection was away another core may have gone on with all of it."""
-        if self._epoch != self._subscription.epoch:
-            self._epoch = self._subscription.epoch
-            self._cache.clear()
 
     def _sort(self, batch: Batch, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -193,20 +154,25 @@ class Sequencer:
     # -- advance, append ---------------------------------------------------------------------------
 
     def _carry_out(self, batch: Batch) -> None:
-        works = [
-            work for creation in batch.creations if (work := self._create(batch, creation, fresh=False)) is not None
-        ]
+        first, again = _told_apart(batch.creations)
+        works = [work for creation in first if (work := self._create(batch, creation, fresh=False)) is not None]
         for deployment, items in batch.groups.items():
             work = self._advance(batch, deployment, items, fresh=False)
             if work is not None:
                 works.append(work)
+        self._append_all(batch, works)
+        self._append_all(
+            batch, [work for creation in again if (work := self._create(batch, creation, fresh=True)) is not None]
+        )
+        self._publish(batch)
+
+    def _append_all(self, batch: Batch, works: list[Work]) -> None:
         for _ in range(REDONE):
             if not works:
-                break
+                return
             works = [again for work in self._append(batch, works) if (again := self._redo(batch, work)) is not None]
         if works:
             raise StoreUnavailable("entries that are said to be there cannot be read")
-        self._publish(batch)
 
     def _advance(self, batch: Batch, deployment: str, items: list[Item], fresh: bool) -> Work | None:
         """The work of one deployment; None where nobody knows it, and its deliveries are dead letters."""
@@ -379,3 +345,10 @@ def _parts(deliveries: list[Delivery]) -> Iterator[list[Delivery]]:
             yield deliveries[start:place]
             start, weight = place, len(delivery.message.body)
     yield deliveries[start:]
+
+
+def _told_apart(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
+    """The first request for each deployment, and the others: one batch writes under one token, so two of them would both win."""
+    first: dict[str, Creation] = {}
+    again = [one for one in creations if first.setdefault(one.admission.deployment, one) is not one]
+    return list(first.values()), again

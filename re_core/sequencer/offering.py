@@ -39,9 +39,11 @@ class Offering:
         self._waits = waits
         #: queue -> (when it was looked at, how many consume it)
         self._looked: dict[str, tuple[int, int]] = {}
+        #: queues that were declared; who deletes one afterwards is noticed by who publishes to it
+        self._declared: set[str] = set()
 
     def route(self, name: str) -> Route:
-        """Where the step `command:Subcommand` goes now. Its queue is there afterwards. Raises StoreUnavailable, BusUnavailable."""
+        """Where the step `command:Subcommand` goes now. Its queue was declared by then. Raises StoreUnavailable, BusUnavailable."""
         command = name.partition(":")[0]
         queue = f"worker.{command}"
         offers = self._offers.read()
@@ -49,7 +51,9 @@ class Offering:
             return Route.HAND
         if not self._waits and offer_of(name, offers) is None:
             return Route.NOBODY
-        self._bus.declare(queue)
+        if queue not in self._declared:
+            self._bus.declare(queue)
+            self._declared.add(queue)
         return Route.SEND
 
     def _consumers(self, queue: str) -> int:

@@ -25,7 +25,9 @@ _AFTERWARDS = 3_600_000
 class Outbox:
     """One sequencer's. One thread at a time."""
 
-    def __init__(self, bus: Bus, journal: Journal, clock: Clock) -> None:
+    def __init__(self, bus: Bus, journal: Journal, clock: Clock, declares: bool = False) -> None:
+        """`declares`: a step's queue that is gone is declared again, since somebody is known to offer the step."""
+        self._declares = declares
         self._bus = bus
         self._journal = journal
         self._clock = clock
@@ -57,6 +59,7 @@ class Outbox:
         """Publish what may go out. Raises BusUnavailable; it is all published again then."""
         if self._once_since is not None:
             self._prepare_handed()
+        declared: set[str] = set()
         while self._ready:
             try:
                 outcomes = self._bus.publish(self._ready)
@@ -64,7 +67,7 @@ class Outbox:
                 self._forget_handed()
                 raise
             self._doubt(outcomes)
-            self._ready = self._returned(outcomes) if Published.UNROUTABLE in outcomes else []
+            self._ready = self._returned(outcomes, declared) if Published.UNROUTABLE in outcomes else []
 
     def catch_up(self) -> None:
         """Finish what an error cut off. Raises StoreUnavailable, BusUnavailable."""
@@ -103,18 +106,22 @@ class Outbox:
             if outcome is Published.UNKNOWN:
                 self.doubtful.append(m.parse_attempt(message.id))
 
-    def _returned(self, outcomes: Sequence[Published]) -> list[Message]:
+    def _returned(self, outcomes: Sequence[Published], declared: set[str]) -> list[Message]:
         """What found no queue: a step that nobody offers is news, a notification that nobody sends a dead letter."""
-        dead: list[Message] = []
+        again: list[Message] = []
         for message, outcome in zip(self._ready, outcomes, strict=True):
             if outcome is not Published.UNROUTABLE:
                 continue
-            if message.key.startswith("worker."):
+            if message.key.startswith("worker.") and self._declares and message.key not in declared:
+                self._bus.declare(message.key)
+                again.append(message)
+            elif message.key.startswith("worker."):
                 self.unoffered.append(m.parse_attempt(message.id))
             elif message.key.startswith("notify."):
                 why = f"no notifier serves {message.key}"
-                dead.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
-        return dead
+                again.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
+        declared.update(message.key for message in again)
+        return again
 
 
 def _life(message: Message) -> int:

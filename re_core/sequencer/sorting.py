@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 from re_core import messages as m
 from re_core.errors import BadMessage
-from re_core.ports import Delivery, Subscription
+from re_core.ports import Delivery
 from re_core.redaction import Redaction
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.creation import Said, admit, gave_up
 from re_core.sequencer.intake import read_word
 from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.taking import Taking
 from re_core.sequencer.work import Item
 
 _log = logging.getLogger(__name__)
@@ -25,14 +26,14 @@ class Sorting:
 
     def __init__(
         self,
-        subscription: Subscription,
+        taking: Taking,
         outbox: Outbox,
         acceptance: Acceptance,
         redaction: Redaction,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`monotonic` in seconds, as that of `Delivery.received`."""
-        self._subscription = subscription
+        self._taking = taking
         self._outbox = outbox
         self._acceptance = acceptance
         self._redaction = redaction
@@ -70,7 +71,7 @@ class Sorting:
             detail,
             extra={"action": "reject_message", "deployment_id": delivery.message.correlation_id},
         )
-        self._subscription.reject(delivery, reason, detail)
+        self._taking.subscription.reject(delivery, reason, detail)
         batch.rejected.add(delivery.tag)
 
     def is_late(self, delivery: Delivery) -> bool:

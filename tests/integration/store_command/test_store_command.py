@@ -15,8 +15,9 @@ from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
 from re_core.ports import Append, Store, ViewFilter
 from re_core.records import entry_from_document
-from re_core.state import fold, view_of
+from re_core.state import fold
 from re_core.strict_json import loads
+from re_core.summary import view_of
 from re_core.usecases.maintenance import DAY
 from tests.factories import Run, simple
 
