@@ -12,8 +12,8 @@ from re_workers.sdk import ANY, Worker, step
 class Noop(Worker):
     """Does nothing."""
 
-    #: nothing is held by a step that takes no time, so many may be in hand
-    slots: ClassVar[int | None] = 512
+    #: what is handed over at once: milliseconds of work, so that little is kept from others, and one batch of the core's
+    slots: ClassVar[int | None] = 128
 
     @step(name=ANY, idempotent=True, quick=True)
     def anything(self, ctx: Context, **parameters: Any) -> None:
