@@ -132,7 +132,7 @@ class Process:
         """Returns when told to end."""
         beat = LOOK if self._herald.watchdog is None else min(LOOK, self._herald.watchdog / 3)
         while not self._ending:
-            if not part.alive():
+            if not part.alive() and not self._ending:  # where it died of a refusal, that was told before
                 _log.critical("a part of %s has died", self._name, extra={"action": "bug"})
                 leave(BROKEN)
             self._herald.lives()

@@ -16,7 +16,7 @@ from re_client.session import Session, json_option, pass_session
 from re_client.text import safe
 from re_core.ports import Store
 from re_core.settings import Settings
-from re_core.usecases import inspection, maintenance
+from re_core.usecases import access, inspection, maintenance
 
 #: milliseconds of one of each
 _UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
@@ -111,6 +111,31 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
     else:
         done = "would be deleted" if dry_run else "deleted"
         session.terminal.line(f"{pruned.deployments} deployments and {pruned.dead_letters} dead letters {done}.")
+
+
+@store.command()
+@click.option("--user", required=True, metavar="USER", help="Who it is for.")
+@click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
+@click.option("--all-groups", is_flag=True, help="It reaches every group.")
+@click.option("--admin", is_flag=True, help="It reaches every group, and may make and revoke tokens.")
+@json_option
+@pass_session
+def token(session: Session, user: str, groups: tuple[str, ...], all_groups: bool, admin: bool, as_json: bool) -> None:
+    """Make a token, without the engine: the first one of a cluster, or one more when all are lost.
+
+    Whoever may open the store may do this; it is shown once and never again.
+    """
+    if bool(groups) == (all_groups or admin):
+        raise click.UsageError("say what it reaches: --group GROUP (as often as needed), --all-groups, or --admin")
+    from re_core import bootstrap
+
+    with _opened(session.settings) as opened:
+        minted = access.mint(opened, bootstrap.system_clock(), user, groups or None, admin)
+    if as_json:
+        session.terminal.json({**access.token_document(minted.token), "token": minted.secret})
+        return
+    session.terminal.line(minted.secret)
+    session.terminal.note(f"a token of {user}; keep it, it is not shown again")
 
 
 def _prune(opened: Store, before: int) -> maintenance.Pruned:

@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 
 import psutil
+import pytest
 
+from re_client.api import Client
+from re_client.errors import ClientError
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE, await_line, begin, ended, programs_of, run_step, statuses, steps_book
 from tests.e2e.engine_process import wait_until
@@ -138,3 +141,27 @@ def test_a_master_that_is_killed_takes_its_processes_with_it(new_cluster: MakeCl
     rest.await_exit()
     wait_until("all are gone", lambda: not any(map(psutil.Process.is_running, family)), PATIENCE)
     rest.start()
+
+
+def test_the_first_token_is_made_on_the_store_by_whoever_may_open_it(new_cluster: MakeCluster) -> None:
+    cluster = new_cluster()
+    environ = cluster.environ("operator")
+    cluster.start()
+
+    def make(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["rectl", "store", "token", *words], env=environ, capture_output=True, text=True, timeout=60
+        )
+
+    made = make("--user", "ann", "--admin")
+    assert made.returncode == 0, made.stderr
+    assert "not shown again" in made.stderr
+    with Client(cluster.url(), made.stdout.strip()) as client:
+        assert [(row["user"], row["groups"], row["admin"]) for row in client.tokens()] == [("ann", None, True)]
+        id = begin(client, steps_book("noop:Do"))
+        assert ended(client, id)["user"] == "ann"
+    limited = make("--user", "bob", "--group", "web").stdout.strip()
+    with Client(cluster.url(), limited) as client, pytest.raises(ClientError):
+        client.deployment(id)
+    assert make("--user", "bob").returncode == 2
+    assert make("--user", "bob", "--group", "web", "--admin").returncode == 2
