@@ -15,7 +15,11 @@ ARGS ?=
 # Percent of re_core's branches that the tests must take.
 COVERAGE := 95
 
-.PHONY: help demo test check bench dev lint format types layers unit docs-diagram clean
+# What the image installs, for every Python and system that it may be built for; names no index.
+LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+.PHONY: help demo test check bench dev lint format types layers unit docs-diagram lock clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +57,11 @@ layers: .venv/dev.stamp ## check that imports point down
 
 docs-diagram: .venv/dev.stamp ## write docs/state-machine.md anew from the machine's tables
 	@PYTHONPATH=. $(PYTHON) tools/state_diagram.py
+
+lock: .venv/run.stamp ## write requirements.lock and packaging/build.lock anew, with the newest versions
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) --output-file requirements.lock setup.cfg
+	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml | $(LOCK) --output-file packaging/build.lock -
 
 clean: ## remove what the other targets made
 	@rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache \

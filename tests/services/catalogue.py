@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.services import broker, documents, mongodb, ngircd, rabbitmq
+from tests.services import broker, documents, mongodb, nginx, ngircd, rabbitmq
 from tests.services.places import choose
 from tests.services.recipe import Place, Recipe
 from tests.services.shared import workplace
@@ -35,6 +35,14 @@ KINDS = {
         Kind(rabbitmq.RECIPE, broker.named, rabbitmq.running),
     )
 }
+
+#: Programs that a test starts itself, with a configuration of its own: a URL in the environment could not stand for them.
+PROGRAMS = {nginx.RECIPE.name: nginx.RECIPE}
+
+
+def recipe_of(name: str) -> Recipe:
+    """Of a service or a program."""
+    return PROGRAMS.get(name) or KINDS[name].recipe
 
 
 class Services:

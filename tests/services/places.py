@@ -73,8 +73,9 @@ def choose(recipe: Recipe, cache: Path) -> Place:
             reasons.append(str(reason))
             continue
         return place
+    named = f", or set {recipe.variable}" if recipe.variable else ""
     raise Unavailable(
-        f"no {recipe.name}: install {recipe.program} or start a container engine, or set {recipe.variable} "
+        f"no {recipe.name}: install {recipe.program} or start a container engine{named} "
         f"({'; '.join(reasons) or ServiceRoot.refusal()})"
     )
 

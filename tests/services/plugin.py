@@ -19,7 +19,7 @@ from tests.services import mongodb as mongo
 from tests.services import ngircd as irc
 from tests.services import rabbitmq as rabbit
 from tests.services.broker import RabbitMQ
-from tests.services.catalogue import KINDS, Services
+from tests.services.catalogue import KINDS, PROGRAMS, Services, recipe_of
 from tests.services.documents import MongoDB
 from tests.services.places import cache_directory
 from tests.services.recipe import Place, Recipe
@@ -63,7 +63,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that uses a service's fixture carries its marker, so that `-m "not service"` leaves it out."""
     for item in items:
-        for name in KINDS.keys() & {fixture.removeprefix(OWN) for fixture in _fixtures(item)}:
+        for name in (KINDS.keys() | PROGRAMS.keys()) & {fixture.removeprefix(OWN) for fixture in _fixtures(item)}:
             item.add_marker(pytest.mark.service(name))
 
 
@@ -73,10 +73,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     services = session.config.stash[_SERVICES]
     for name in sorted({mark.args[0] for item in session.items for mark in item.iter_markers("service")}):
         own = any(OWN + name in _fixtures(item) for item in session.items)
-        if os.environ.get(KINDS[name].recipe.variable) and not own:
+        if os.environ.get(recipe_of(name).variable) and not own:
             continue
         try:
-            services.place(KINDS[name].recipe)
+            services.place(recipe_of(name))
         except Unavailable:
             continue  # The fixture says it, for every test that needs the service.
 
@@ -113,6 +113,15 @@ def mongodb(pytestconfig: pytest.Config) -> MongoDB:
     found = _server(pytestconfig, mongo.RECIPE.name)
     assert isinstance(found, MongoDB)
     return found
+
+
+@pytest.fixture
+def nginx(pytestconfig: pytest.Config) -> Place:
+    """Where nginx runs: `with running(nginx, data, configuration, port)` of tests/services/nginx.py."""
+    try:
+        return pytestconfig.stash[_SERVICES].place(PROGRAMS["nginx"])
+    except Unavailable as reason:
+        _give_up(reason)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ class Recipe(NamedTuple):
 
     #: The service's name: that of its fixture and of its marker.
     name: str
-    #: Environment variable with the URL of a server to use as it is.
+    #: Environment variable with the URL of a server to use as it is; empty where no other server would do.
     variable: str
     #: Program to look for on the PATH.
     program: str
