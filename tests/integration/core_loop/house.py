@@ -18,6 +18,7 @@ from re_core.ports import Bus, Delivery, Store
 from re_core.records import Record, kind_of
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.loop import Sequencer
+from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
 from re_core.sequencer.sweeper import Sweeper, recover
 from re_core.state import State, fold
@@ -57,7 +58,10 @@ class House:
         sequencers: int = 1,
         commands: Sequence[str] = ("noop",),
         transports: Sequence[str] = ("console",),
+        shared: bool | None = None,
     ) -> None:
+        """`shared`: the core asks who offers a step, as on a bus that many processes share; True: and lets it wait."""
+        self._shared = shared
         self.clock, self.world, self.faults = Clock(), World(), Faults()
         self.store = SqliteStore(directory / "house.db", self.clock)
         # the processes of these tests die, their machine does not: nothing has to reach the disk
@@ -91,8 +95,10 @@ class House:
         return Worker(self.bus, self.world, name, self._commands, self._script)
 
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
-        acceptance = Acceptance(store, LiveOffers(store, self.clock), self._around)
-        return Sequencer(bus, store, self.clock, acceptance, name)
+        offers = LiveOffers(store, self.clock)
+        acceptance = Acceptance(store, offers, self._around)
+        offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared)
+        return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)
 
     @property
     def core(self) -> Sequencer:

@@ -1,0 +1,226 @@
+"""Who gets a step on a bus that many share: workers that registered, workers of 2014, or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from re_core import messages as m
+from re_core.adapters.embedded_subscription import EmbeddedSubscription
+from re_core.errors import BusUnavailable
+from re_core.messages import Message
+from re_core.model import WorkerRecord
+from re_core.plan import Around
+from re_core.ports import Delivery
+from re_core.records import Dispatched, Handed
+from re_core.sequencer.liveness import SILENT
+from tests.factories import simple
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.house import House
+
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def house(build: Build) -> House:
+    """A core that asks who offers a step; one worker of ours, which offers noop."""
+    made = build(around=Around(patience=PATIENCE), shared=False)
+    _register(made, "ours", "noop:*")
+    made.save(simple("noop:A"), "ours")
+    made.save(simple("old:Do", "noop:B"), "theirs")
+    return made
+
+
+def _register(house: House, worker: str, *offers: str) -> None:
+    house.store.register(WorkerRecord(worker, 8, {offer: {} for offer in offers}, (), house.clock.now()))
+
+
+def _old_worker(house: House) -> EmbeddedSubscription:
+    """One of 2014: it consumes, and that is all that anybody knows of it."""
+    return house.bus.subscribe(["worker.old"], 8)
+
+
+def _take(worker: EmbeddedSubscription) -> list[Message]:
+    """It acknowledges before it works."""
+    taken = worker.take(8, 0)
+    worker.ack(taken)
+    return [one.message for one in taken]
+
+
+def _answer(house: House, step: Message, status: str) -> None:
+    """All that a worker of 2014 returns: the deployment's id."""
+    body = m.encode({"status": status})
+    house.bus.publish([Message(step.reply_to, body, "", step.correlation_id, direct=True)])
+
+
+def test_a_step_that_a_living_worker_offers_goes_to_it(house: House) -> None:
+    house.ask("d1", "ours")
+    house.settle()
+    assert house.state().status == "completed"
+    assert "handed" not in house.kinds()
+
+
+def test_a_step_for_a_worker_of_2014_is_handed_over_in_the_entry_that_dispatches_it(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    (entry,) = house.store.entries("d1")
+    assert [type(record) for record in entry.records[1:]] == [Dispatched, Handed]
+    (step,) = _take(worker)
+    assert step.reply_to == "re.attempt.d1/0/1"
+    assert m.GRANT not in step.headers
+    assert step.once
+    assert step.expires == PATIENCE * 1000
+    worker.close()
+
+
+def test_a_worker_of_2014_carries_a_step_out_though_it_returns_nothing_but_the_deployment(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    (step,) = _take(worker)
+    _answer(house, step, "started")
+    _answer(house, step, "completed")
+    house.settle()
+    assert house.state().status == "completed"
+    assert house.dead() == []
+    worker.close()
+
+
+def test_what_was_handed_over_is_never_sent_again_and_silence_is_a_loss(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    assert len(_take(worker)) == 1
+    for _ in range(12):
+        house.wait(PATIENCE / 10)
+    assert _take(worker) == []
+    assert house.statuses() == ["lost", "skipped"]
+    worker.close()
+
+
+def test_a_core_that_dies_before_it_sent_what_it_handed_over_does_not_send_it_later(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    _fail_publish(house)
+    house.turn()
+    house.settle()
+    assert _take(worker) == []
+    assert house.statuses() == ["lost", "skipped"]
+    worker.close()
+
+
+def test_a_core_that_was_frozen_before_it_sent_it_does_not_send_it_any_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = _old_worker(house)
+    real, append = house.core._outbox._journal, house.core._outbox._journal.append
+
+    class Slow:
+        """It answers, and then the process stands still."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(real, name)
+
+        def append(self, *arguments: object) -> object:
+            done = append(*arguments)  # type: ignore[arg-type]
+            monkeypatch.setattr("re_core.sequencer.outbox.time.monotonic", _later())
+            return done
+
+    monkeypatch.setattr(house.core._outbox, "_journal", Slow())
+    house.ask("d1", "theirs")
+    house.settle()
+    assert _take(worker) == []
+    assert house.statuses() == ["lost", "skipped"]
+    worker.close()
+
+
+def _later() -> Callable[[], float]:
+    """A clock that is asked twice, and a minute passes in between."""
+    times = iter([0.0])
+    return lambda: next(times, 60.0)
+
+
+def _fail_publish(house: House) -> None:
+    left = ["publish"]
+
+    def check(called: str, number: int) -> None:
+        if left and called == "publish":
+            left.pop()
+            raise BusUnavailable
+
+    house.faults.before = check
+
+
+def test_a_step_that_nobody_offers_fails_at_once(house: House) -> None:
+    house.ask("d1", "theirs")
+    house.settle()
+    assert house.state().reason == "old:Do on web01 failed: no worker offers old:Do"
+    assert len(house.store.entries("d1")) == 1
+
+
+def test_a_step_that_the_workers_of_its_command_do_not_know_fails_at_once(house: House) -> None:
+    _register(house, "young", "old:Other")
+    house.ask("d1", "theirs")
+    house.settle()
+    assert house.state().reason == "old:Do on web01 failed: no worker offers old:Do"
+
+
+def test_where_steps_may_wait_a_worker_that_comes_later_gets_them(build: Build) -> None:
+    house = build(around=Around(patience=PATIENCE), shared=True)
+    house.save(simple("late:Do"), "late")
+    house.ask("d1", "late")
+    house.settle()
+    assert house.statuses() == ["dispatched"]
+    _register(house, "late", "late:Do")
+    worker = house.bus.subscribe(["worker.late"], 8)
+    assert [one.message.id for one in worker.take(8, 0)] == ["d1/0/1"]
+    worker.close()
+
+
+def test_a_worker_of_2014_beside_one_of_ours_makes_every_step_go_the_careful_way(house: House) -> None:
+    """Nobody knows which of them a message reaches."""
+    worker = house.bus.subscribe(["worker.noop"], 8)
+    house.ask("d1", "ours")
+    house.turn()
+    assert "handed" in house.kinds()
+    worker.close()
+
+
+def test_a_step_whose_worker_has_fallen_silent_fails_when_it_is_asked_for_again(house: House) -> None:
+    house.worker.close()
+    house.ask("d1", "ours")
+    house.turn()
+    assert house.statuses() == ["dispatched"]
+    for _ in range(SILENT // 1000 + 2):
+        house.clock.pass_seconds(1)
+        house.core._acceptance._offers.read()
+    house.sweeper.turn()
+    house.turn()
+    assert house.state().reason == "noop:A on web01 failed: no worker offers noop:A"
+
+
+def test_a_word_without_an_attempt_is_about_the_one_step_that_waits(house: House) -> None:
+    """A worker of 2014 took a step that was meant for one of ours."""
+    house.worker.close()
+    house.ask("d1", "ours")
+    house.turn()
+    said = [{"status": "started"}, {"status": "completed"}]
+    for body in said:
+        house.bus.publish([Message(m.reply_queue("d1"), m.encode(body), "", "d1", direct=True)])
+    house.turn()
+    assert house.state().status == "completed"
+
+
+def test_a_word_that_could_be_about_anything_is_a_dead_letter(house: House) -> None:
+    house.ask("d1", "ours")
+    house.settle()
+    house.bus.publish([Message(m.reply_queue("d1"), b'{"status":"completed"}', "", "d1", direct=True)])
+    house.settle()
+    (letter,) = _letters(house.dead())
+    assert letter.body == b'{"status":"completed"}'
+
+
+def _letters(dead: list[Delivery]) -> list[Message]:
+    return [one.message for one in dead]
