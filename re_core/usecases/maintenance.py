@@ -47,31 +47,43 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list.
     """
-    proposed = store.ended(before, limit)
-    over = [deployment for deployment in proposed if _is_over(store, deployment, before)]
+    over: list[str] = []
+    while not over and (proposed := store.ended(before, limit)):
+        over, behind = _sorted(store, proposed, before)
+        _correct(store, behind)
+        if not behind:
+            break
     store.forget(over)
     letters = store.old_dead_letters(before, limit)
     for letter in letters:
         store.drop_dead_letter(letter)
-    if proposed and not over:  # their rows are right now, so the next step sees others
-        return Pruned(0, len(letters)).plus(prune_some(store, before, limit))
     return Pruned(len(over), len(letters))
 
 
-def _is_over(store: Store, deployment: str, before: int) -> bool:
-    """Whether its journal says so too. One that cannot be read is what a prune that was cut off has left."""
-    read = read_journal(store, deployment, None, before)
-    if read is None or read.expected is None:
-        return read is None or not read.newer
-    if read.expected.ended is not None and read.expected.ended < before:
-        return True
-    _correct(store, read.expected)
-    return False
+def _sorted(store: Store, proposed: list[str], before: int) -> tuple[list[str], list[View]]:
+    """Those that are over by their journals too, and right rows of those that are not.
+
+    A journal that cannot be read is what a prune that was cut off has left; one of a newer engine is left to that.
+    """
+    over: list[str] = []
+    behind: list[View] = []
+    for deployment in proposed:
+        read = read_journal(store, deployment, None, before)
+        if read is None or (read.expected is None and not read.newer):
+            over.append(deployment)
+        elif read.expected is not None:
+            ended = read.expected.ended
+            if ended is not None and ended < before:
+                over.append(deployment)
+            else:
+                behind.append(read.expected)
+    return over, behind
 
 
-def _correct(store: Store, row: View) -> None:
-    store.drop_views([row.id])
-    store.write_views([row])
+def _correct(store: Store, rows: list[View]) -> None:
+    """A write alone would not replace a row that is ahead of its journal."""
+    store.drop_views([row.id for row in rows])
+    store.write_views(rows)
 
 
 class Pruner:

@@ -205,6 +205,15 @@ def test_a_prune_that_was_cut_off_is_gone_on_with(store: Store) -> None:
     assert _rows(store) == {}
 
 
+def test_what_a_newer_engine_wrote_is_left_to_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stories = [_story(f"newer-{number}") for number in range(5)]
+    _store_it(store, *stories)
+    with monkeypatch.context() as patch:
+        patch.setattr("re_core.records.FORMAT", 0)
+        assert _prune(store, START + 1000) == (0, 0)
+    assert store.entries("newer-0") == stories[0].entries
+
+
 class _Clock:
     def __init__(self) -> None:
         self.at = LATER

@@ -7,6 +7,7 @@ a majority has and nothing that could still be rolled back. So whoever reads an 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from re_core.adapters.mongo.failures import CAUGHT, duplicates, meaning
-from re_core.errors import BadSettings, StoreRefused
+from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
 
 #: a document as it goes in and comes out
 Document = dict[str, Any]
@@ -37,6 +38,9 @@ _TIMES: dict[str, Any] = {
     "socketTimeoutMS": 20_000,
     "waitQueueTimeoutMS": 20_000,
 }
+
+#: seconds that a document which is there may take to be seen by a majority, and between two looks
+SEEN, _LOOK = 5.0, 0.05
 
 #: MongoDB 6.0, the oldest server that is kept up
 _WIRE = 17
@@ -104,6 +108,26 @@ class Database:
                     raise
                 return there
         return []
+
+    def add_or_find(self, collection: Collection[Document], document: Document) -> Document:
+        """Insert it unless its key is there; the document that stands now. Raises StoreRefused, StoreUnavailable."""
+        end = time.monotonic() + SEEN
+        while self.add(collection, [document]):
+            with self.told():
+                found = collection.find_one({"_id": document["_id"]})
+            if found is not None:
+                return found
+            self.wait_until_seen(end)  # or it was deleted between the two
+        return document
+
+    def wait_until_seen(self, end: float) -> None:
+        """A document is there that a majority has not confirmed, so it may still be rolled back: wait a little.
+
+        Raises StoreUnavailable once it is `end` by the monotonic clock.
+        """
+        if time.monotonic() > end:
+            raise StoreUnavailable(f"store {self.where}: a majority does not confirm what is there; see to its members")
+        time.sleep(_LOOK)
 
     def readable(
         self, name: str, documents: Iterable[Document], read: Callable[[Document], _Row]

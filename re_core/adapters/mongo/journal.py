@@ -14,7 +14,7 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeout
 
 from re_core import strict_json
 from re_core.adapters.mongo import parts
-from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.database import SEEN, Database, Document
 from re_core.adapters.mongo.views import document_of
 from re_core.errors import StoreRefused, StoreUnavailable
 from re_core.ports import Append, Appended
@@ -22,9 +22,6 @@ from re_core.records import Entry, entry_from_document, entry_id, entry_to_docum
 
 #: how often an insert whose connection broke is tried again at once; its own documents are recognised
 _TRIES = 3
-
-#: seconds that an entry which is there may take to be seen by a majority, and between two looks
-_SEEN, _LOOK = 5.0, 0.05
 
 #: the highest number that the order of keys holds
 _LAST = 999_999
@@ -77,18 +74,14 @@ class JournalPart:
     def _read_back(self, documents: list[Document]) -> list[bool]:
         """Whether the entry that has the number is one's own to the letter, of each."""
         wanted = list({document["_id"]: None for document in documents})
-        end = time.monotonic() + _SEEN
+        end = time.monotonic() + SEEN
         while True:
             with self._database.told():
                 found = self._database.journal.find({"_id": {"$in": wanted}}).batch_size(_BATCH)
                 stand = {one["_id"]: one for one in found}
             if len(stand) == len(wanted):
                 return [stand[document["_id"]] == document for document in documents]
-            if time.monotonic() > end:  # a majority has not confirmed it yet, so it may still be rolled back
-                raise StoreUnavailable(
-                    f"store {self._database.where}: entries are there, and not confirmed by a majority"
-                )
-            time.sleep(_LOOK)
+            self._database.wait_until_seen(end)
 
     def _document(self, entry: Entry) -> Document:
         document = entry_to_document(entry)

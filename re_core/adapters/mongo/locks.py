@@ -19,16 +19,10 @@ class LocksPart:
     def hold(self, key: str, deployment: str, at: int) -> Hold:
         """See ports.Locks."""
         database = self._database
-        document = {"_id": key, "deployment": deployment, "at": at}
-        while database.add(database.holds, [document]):
-            with database.told():
-                found = database.holds.find_one({"_id": key})
-            if found is None:  # it was released between the two, or a majority has not confirmed it yet
-                continue
-            if isinstance(found.get("deployment"), str) and isinstance(found.get("at"), int):
-                return Hold(key, found["deployment"], int(found["at"]))
-            raise StoreRefused(f"store {database.where}: {foreign('holds', found)}; remove it")
-        return Hold(key, deployment, at)
+        found = database.add_or_find(database.holds, {"_id": key, "deployment": deployment, "at": at})
+        if isinstance(found.get("deployment"), str) and isinstance(found.get("at"), int):
+            return Hold(key, found["deployment"], int(found["at"]))
+        raise StoreRefused(f"store {database.where}: {foreign('holds', found)}; remove it")
 
     def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
         """See ports.Locks."""

@@ -53,8 +53,9 @@ class PlaybooksPart:
         return [playbook for deleted, playbook in self._revisions(_all_of(id)) if not deleted]
 
     def save_playbook(self, playbook: StoredPlaybook) -> bool:
-        """See ports.Playbooks."""
-        return not self._database.add(self._database.playbooks, [document_of(playbook)])
+        """See ports.Playbooks. One that is the same to the letter is one's own, whose answer was lost."""
+        document = document_of(playbook)
+        return self._database.add_or_find(self._database.playbooks, document) == document
 
     def delete_playbook(self, id: str, revision: int) -> bool:
         """See ports.Playbooks."""

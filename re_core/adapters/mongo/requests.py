@@ -16,12 +16,7 @@ class RequestsPart:
         """See ports.Requests."""
         database = self._database
         document = {"_id": claim.key, "deployment": claim.deployment, "digest": claim.digest}
-        while database.add(database.requests, [document]):
-            with database.told():
-                found = database.requests.find_one({"_id": claim.key})
-            if found is None:  # it was pruned between the two, or a majority has not confirmed it yet
-                continue
-            if isinstance(found.get("deployment"), str) and isinstance(found.get("digest"), str):
-                return Claim(claim.key, found["deployment"], found["digest"])
-            raise StoreRefused(f"store {database.where}: {foreign('requests', found)}; remove it")
-        return claim
+        found = database.add_or_find(database.requests, document)
+        if isinstance(found.get("deployment"), str) and isinstance(found.get("digest"), str):
+            return Claim(claim.key, found["deployment"], found["digest"])
+        raise StoreRefused(f"store {database.where}: {foreign('requests', found)}; remove it")

@@ -13,7 +13,7 @@ from re_core.adapters.mongo.database import Database
 from re_core.errors import StoreRefused, StoreUnavailable
 from re_core.model import DeadLetter, StoredPlaybook
 from re_core.ports import Append, Appended, ViewFilter
-from re_core.records import Completed, Entry
+from re_core.records import FORMAT, Completed, Entry
 from tests.contract.samples import append, entry, playbook, view
 from tests.integration.adapters.lossy_wire import LossyWire
 
@@ -161,6 +161,19 @@ def test_the_hot_path_is_one_insert_for_a_batch(mongo_store: MongoStore, monkeyp
     assert inserted == [100]
 
 
+def test_a_playbook_whose_answer_was_lost_can_be_saved_again(mongo_url: str) -> None:
+    with LossyWire(mongo_url) as wire:
+        store = MongoStore(wire.url)
+        try:
+            wire.lose_answer_to(b"insert\x00\x0a\x00\x00\x00playbooks")
+            with pytest.raises(StoreUnavailable):
+                store.save_playbook(playbook("p"))
+            assert store.save_playbook(playbook("p"))
+            assert not store.save_playbook(playbook("p", name="other"))
+        finally:
+            store.close()
+
+
 # -- what a majority has not seen yet ----------------------------------------------------------------
 
 
@@ -181,8 +194,8 @@ def test_an_entry_that_is_there_and_not_to_be_seen_yet_is_waited_for(
     assert mongo_store.append([append("d-1")]) == [STORED]
     assert len(looks) == 3
     monkeypatch.setattr(mongo_store._database, "journal", hidden)
-    monkeypatch.setattr(journal, "_SEEN", 0.0)
-    with pytest.raises(StoreUnavailable, match="not confirmed by a majority"):
+    monkeypatch.setattr(journal, "SEEN", 0.0)
+    with pytest.raises(StoreUnavailable, match="a majority does not confirm"):
         mongo_store.append([append("d-1")])
 
 
@@ -216,8 +229,8 @@ def test_documents_that_are_not_ours_are_passed_over_in_lists_and_told(
     [
         ({"_id": "d-1:x"}, "'d-1:x' in the journal is not ours"),
         ({"_id": "d-1:2"}, "'d-1:2' in the journal is not ours"),
-        ({"_id": "d-1:000002"}, "format None"),
-        ({"_id": "d-1:000002", "v": 2, "more": 1}, "has format 2, this engine reads 1; upgrade"),
+        ({"_id": "d-1:000002"}, "is damaged: it has no format"),
+        ({"_id": "d-1:000002", "v": FORMAT + 1}, "upgrade this engine"),
         ({"_id": "d-1:000002", "v": 1}, "entry d-1:000002 is damaged"),
         ({"_id": "d-1:000002", "v": 1, "at": 5, "writer": "w", "records": [1]}, "entry d-1:000002 is damaged"),
         ({"_id": "d-1:000002", "v": 1, "at": 5, "writer": "w", "records": '[{"kind":"x"}]'}, "unknown kind"),

@@ -151,6 +151,22 @@ def test_a_consumer_that_does_not_stop_in_time_is_told_of(
     assert not core.alive()
 
 
+def test_a_core_forgets_what_ended_long_ago_where_the_settings_say_so(house: House, settings: Settings) -> None:
+    house.save(simple("noop:A"))
+    house.ask("d1")
+    house.settle()
+    assert house.statuses() == ["completed"]
+    house.clock.pass_seconds(100 * 24 * 3600)
+    core = _running(house, replace(settings, prune_older=90))
+    house.clock.pass_seconds(60)
+    core.start()
+    try:
+        _await(lambda: house.store.entries("d1") == [])
+        _await(lambda: house.store.rows(["d1"]) == [])
+    finally:
+        core.stop(SOON)
+
+
 def test_no_two_cores_bear_one_name(house: House, settings: Settings) -> None:
     names = {Core(settings, house.bus, house.store, house.clock, _fails).identity for _ in range(10)}
     assert len(names) == 10
