@@ -44,6 +44,10 @@ def check_server(database: Database) -> None:
     try:
         with database.told():
             check(database.checks)
+    except (KeyError, TypeError) as error:  # the driver's own: it does not find what every MongoDB answers
+        raise StoreRefused(
+            f"store {database.where}: this server does not answer as a MongoDB does ({error!r}). Use MongoDB 6 or newer"
+        ) from error
     except Failed as error:
         raise StoreRefused(
             f"store {database.where}: this server cannot carry the engine: {error}. Use MongoDB 6 or newer, or a server "

@@ -111,6 +111,13 @@ class ForgetsTheCondition(Planted):
             self._real.update_one({"_id": update._filter["_id"]}, update._doc, upsert=True)
 
 
+class LeavesOutAnAnswer(Planted):
+    """The answer to an update of many has no count: FerretDB 1.24, where a key is there already."""
+
+    def bulk_write(self, updates: Sequence[Any], ordered: bool = True) -> None:
+        raise KeyError("nModified")
+
+
 class NeverReplaces(Planted):
     """An update of many that names a condition finds nothing."""
 

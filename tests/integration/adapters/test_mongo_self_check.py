@@ -8,7 +8,7 @@ from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.self_check import Failed, check, check_server
 from re_core.errors import StoreRefused
-from tests.integration.adapters.planted import MISTAKES, LooksAndThenWrites, Planted
+from tests.integration.adapters.planted import MISTAKES, LeavesOutAnAnswer, LooksAndThenWrites, Planted
 
 
 def test_a_good_server_passes_and_has_nothing_left_of_it(mongo_database: Database) -> None:
@@ -33,6 +33,12 @@ def test_the_refusal_says_what_the_server_does_wrong(mongo_database: Database) -
         check_server(mongo_database)
     assert "racing updates of one document were told that they succeeded" in str(caught.value)
     assert "Use MongoDB 6 or newer" in str(caught.value)
+
+
+def test_a_server_that_leaves_out_what_the_driver_expects_is_refused(mongo_database: Database) -> None:
+    mongo_database.checks = LeavesOutAnAnswer(mongo_database.checks).as_collection()
+    with pytest.raises(StoreRefused, match="does not answer as a MongoDB does"):
+        check_server(mongo_database)
 
 
 def test_a_store_that_is_opened_asks(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
