@@ -47,6 +47,8 @@ USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest
 GRANT, TIMEOUT = "re-grant", "re-timeout"
 #: header of what came through a queue that only forwards: that queue (RabbitMQ's name for it)
 FORWARDED_BY = "x-first-death-queue"
+#: header of a step message: when its turn came, milliseconds since the epoch
+TURN = "re-turn"
 #: header of `started`: `1` where the worker waits for an answer before it begins
 ASKS = "re-asks"
 #: header of an output message: number of the step

@@ -37,7 +37,11 @@ def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
         "notify": spec.notify,
     }
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
-    headers = {m.ATTEMPT: attempt, m.TIMEOUT: f"{spec.timeout:g}"}
+    headers = {
+        m.ATTEMPT: attempt,
+        m.TIMEOUT: f"{spec.timeout:g}",
+        m.TURN: str(state.steps[effect.step].dispatched_at or 0),
+    }
     if not spec.repeatable or (isinstance(effect, e.Dispatch) and effect.again):
         headers[m.GRANT] = "1"
     return Message(
@@ -48,6 +52,8 @@ def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
         reply_to=m.reply_queue(state.deployment),
         headers=headers,
         app_id=APP,
+        # by then the step is given up
+        expires=int(state.plan.patience * 1000),
     )
 
 
@@ -57,7 +63,6 @@ def _hand(state: State, effect: e.Hand) -> Message:
     return message._replace(
         reply_to=m.attempt_queue(m.AttemptId(state.deployment, effect.step, effect.attempt)),
         headers={name: value for name, value in message.headers.items() if name != m.GRANT},
-        expires=int(state.plan.patience * 1000),
         once=True,
     )
 
