@@ -7,6 +7,7 @@ on that channel in between.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 
 from re_core.adapters.amqp import content
@@ -92,4 +93,4 @@ class Inflow:
             self._give_back(tag)
             return
         message = content.message(exchange, key, self._properties, body)
-        self._arrived.append(Delivery(message, queue, redelivered, tag, self._epoch))
+        self._arrived.append(Delivery(message, queue, redelivered, tag, self._epoch, time.monotonic()))
