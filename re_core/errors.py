@@ -87,6 +87,11 @@ class Refused(CallerError):
 
     reason = "refused"
 
+    def __init__(self, message: str = "", deployment: str = "") -> None:
+        super().__init__(message)
+        #: id of the deployment that stands in the way; empty where none does
+        self.deployment = deployment
+
 
 class Conflict(CallerError):
     """The state of things does not allow this."""

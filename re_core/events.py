@@ -93,8 +93,12 @@ class RetryAsked(NamedTuple):
     lost: Ruling | None = None
     reply_to: str = ""
     request: str = ""
+    #: how often it had been retried when its author looked; None where that was not said
+    seen: int | None = None
     #: why a rule outside of the deployment forbids it; empty where none does
     forbidden: str = ""
+    #: the deployment that stands in the way
+    holder: str = ""
 
 
 class CancelAsked(NamedTuple):
@@ -194,12 +198,13 @@ class Stop(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer somebody's request."""
+    """Answer somebody's request. `holder`: the deployment that stands in the way of what is refused."""
 
     reply_to: str
     request: str
     accepted: bool
     reason: str = ""
+    holder: str = ""
 
 
 Effect = Dispatch | Hand | Notify | Grant | Inquire | Stop | Answer

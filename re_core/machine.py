@@ -124,7 +124,8 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
         elif event.step not in state.open or state.steps[event.step].attempt != event.attempt:
             effects = (e.Stop(event.control, event.step, event.attempt),)
     elif isinstance(event, e.Wish) and event.reply_to:
-        effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason),)
+        holder = event.holder if isinstance(event, e.RetryAsked) else ""
+        effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason, holder=holder),)
     return Decision(Verdict.REFUSED, (), effects, reason)
 
 

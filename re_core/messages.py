@@ -41,6 +41,8 @@ BYE = "bye"
 REASON, DETAIL = "re-reason", "re-detail"
 #: header of a refusal: JSON list of {path, message}, where the reason has parts
 PROBLEMS = "re-problems"
+#: header of a refusal: id of the deployment that stands in the way
+HOLDER = "re-holder"
 #: headers of job.create: who asks, for which key
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take

@@ -58,6 +58,8 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
         raise Refusal(event.forbidden)
     if state.cancel is not None:
         raise Refusal("the deployment was cancelled; start another one")
+    if event.seen not in (None, state.retries):
+        raise Refusal(f"it has failed once more since: it was retried {state.retries} times by now; look again")
     lost = sorted(
         n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
     )

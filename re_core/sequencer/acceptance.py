@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 from re_core import messages as m
 from re_core.errors import BadDocument, BadDynamic, CallerError, KeyReused, Refused, UnknownGroup, UnknownPlaybook
 from re_core.events import Event, RetryAsked
+from re_core.machine import Verdict, advance
 from re_core.messages import DeploymentRequest, Message
-from re_core.model import DeploymentStatus, Plan, StoredPlaybook
+from re_core.model import Plan, StoredPlaybook
 from re_core.plan import Around, compile_document, missing_dynamic, required_dynamic
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Journal, Playbooks, Requests
@@ -78,16 +79,22 @@ class Acceptance:
                 raise
             return admission
 
-    def permitted(self, deployment: str, event: Event) -> Event:
+    def permitted(self, deployment: str, event: Event, now: int) -> Event:
         """The event as it may be judged: a retry of an exclusive playbook's deployment is forbidden while another one runs."""
         if not isinstance(event, RetryAsked) or self._exclusive is None:
             return event
         entries = self._library.entries(deployment)
         state = fold(entries) if entries and not never_began(entries) else None
-        if state is None or not state.accepted.exclusive or state.status is not DeploymentStatus.FAILED:
+        if state is None or state.ended is None or not state.accepted.exclusive:
             return event
-        forbidden = self._exclusive.regain(state.accepted.playbook_id, deployment)
-        return event._replace(forbidden=forbidden)
+        # the lock is taken only for what is then carried out; this state is thrown away
+        if advance(state, event, now).verdict is not Verdict.APPLIED:
+            return event
+        try:
+            self._exclusive.regain(state.accepted.playbook_id, deployment, state.retries)
+        except Refused as refusal:
+            return event._replace(forbidden=str(refusal), holder=refusal.deployment)
+        return event
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
         """The deployment, where the same request has begun it."""
@@ -125,10 +132,15 @@ class Acceptance:
         key = message.headers.get(m.KEY)
         if not key:
             return deployment
-        standing = self._library.claim(Claim(key, deployment, message.headers.get(m.KEY_DIGEST, digest)))
-        if standing.digest != message.headers.get(m.KEY_DIGEST, digest):
-            raise KeyReused()
-        return standing.deployment
+        digest = message.headers.get(m.KEY_DIGEST, digest)
+        while True:
+            standing = self._library.claim(Claim(key, deployment, digest))
+            if standing.digest != digest:
+                raise KeyReused()
+            if standing.deployment == deployment or not never_began(self._library.entries(standing.deployment)):
+                return standing.deployment
+            # what the key stood for can never begin; all who come with the key go on to the same next one
+            key = hashlib.sha256(f"{key}/{standing.deployment}".encode()).hexdigest()
 
     def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
         playbook = self._library.playbook(request.playbook_id)

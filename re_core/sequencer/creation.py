@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadMessage, CallerError, Expired, ReleaseEngineError
+from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Refused, ReleaseEngineError
 from re_core.messages import Message
 from re_core.ports import Delivery
 from re_core.sequencer.acceptance import Acceptance, Admission
@@ -80,6 +80,8 @@ def refusal(message: Message, reason: str, detail: str, error: CallerError | Non
     if not message.reply_to:
         return []
     headers = {m.REASON: reason, m.DETAIL: " ".join(detail.split())[:1000]}
+    if isinstance(error, Refused) and error.deployment:
+        headers[m.HOLDER] = error.deployment
     if isinstance(error, BadDocument):
         problems = [{"path": problem.path, "message": problem.message} for problem in error.problems[:50]]
         headers[m.PROBLEMS] = dumps(problems)

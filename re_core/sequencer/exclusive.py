@@ -3,7 +3,8 @@
 A hold is taken before the deployment's entry is appended, and never given back: whoever wants it next finds in the
 holder's journal that it has ended, and takes it over. A holder without an entry after its hold may be about to write
 one, so it is waited for; after ABANDONED somebody else writes that entry, a `void`, and from then on the holder cannot:
-one id, one writer (docs/decisions/0001).
+one id, one writer (docs/decisions/0001). A hold for a retry names it, so that the journal tells whether it was used:
+no two clocks are compared for that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from re_core.state import fold
 
 #: milliseconds for which a holder is waited for that has written nothing after its hold
 ABANDONED = 60_000
+
+#: between id and number of who holds for a retry; no id has blanks in it (re_core.usecases.ids)
+_RETRY = " retry "
 
 
 class _Books(Journal, Locks, Protocol):
@@ -40,37 +44,45 @@ class Exclusive:
             self._await_end(held, now)
             held = self._store.take_over(key, held, deployment, now)
 
-    def regain(self, playbook: str, deployment: str) -> str:
-        """Hold it for a deployment that has ended and shall go on; why that cannot be, or nothing."""
+    def regain(self, playbook: str, deployment: str, retries: int) -> None:
+        """Hold it for a deployment that has ended and shall go on, as its retry of that number. Raises Refused."""
         now = self._clock.now()
-        key = f"exclusive:{playbook}"
-        held = self._store.hold(key, deployment, now)
-        try:
-            if held.deployment != deployment:
-                self._await_end(held, now)
-            # a new hold in any case: whoever has just read that this deployment has ended must not take over the old one
-            held = self._store.take_over(key, held, deployment, max(now, held.at + 1))
-            if held.deployment != deployment:
-                self._refuse(held)
-        except Refused as refusal:
-            return str(refusal)
-        return ""
+        key, wanted = f"exclusive:{playbook}", f"{deployment}{_RETRY}{retries}"
+        held = self._store.hold(key, wanted, now)
+        if _holder(held)[0] != deployment:
+            self._await_end(held, now)
+        # a new hold in any case: whoever has just read that this deployment has ended must not take over the old one
+        held = self._store.take_over(key, held, wanted, max(now, held.at + 1))
+        if held.deployment != wanted:
+            self._refuse(held)
 
     def _await_end(self, held: Hold, now: int) -> None:
-        """Raises Refused unless the holder has ended, or cannot begin any more."""
-        entries = self._store.entries(held.deployment)
-        ended = fold(entries).ended if entries and not never_began(entries) else 0
-        if ended is None:
+        """Raises Refused unless the holder has ended, or cannot begin any more, or cannot go on."""
+        deployment, retries = _holder(held)
+        entries = self._store.entries(deployment)
+        if never_began(entries) or (retries and not entries):  # the latter is forgotten, as old deployments are
+            return
+        state = fold(entries) if entries else None
+        if state is not None and state.ended is None:
             self._refuse(held)
-        elif held.at > ended and not never_began(entries):
-            if now - held.at < ABANDONED:
-                self._refuse(held)
-            void = Entry(held.deployment, len(entries) + 1, now, self._writer, (Void("it was waited for in vain"),))
-            if self._store.append([Append(void)]) != [Appended.STORED]:
-                self._refuse(held)
+        if state is not None and state.retries >= retries:
+            return
+        if now - held.at < ABANDONED:
+            self._refuse(held)
+        void = Entry(deployment, len(entries) + 1, now, self._writer, (Void("it was waited for in vain"),))
+        if self._store.append([Append(void)]) != [Appended.STORED]:
+            self._refuse(held)
 
     @staticmethod
     def _refuse(held: Hold) -> None:
+        deployment, _ = _holder(held)
         raise Refused(
-            f"deployment {held.deployment} of this playbook has not ended; the playbook is exclusive: one at a time"
+            f"deployment {deployment} of this playbook has not ended; the playbook is exclusive: one at a time",
+            deployment,
         )
+
+
+def _holder(held: Hold) -> tuple[str, int]:
+    """The deployment, and the number of its retry for which it holds; 0 where it holds for its beginning."""
+    deployment, _, retries = held.deployment.partition(_RETRY)
+    return deployment, int(retries or 0)

@@ -109,19 +109,22 @@ def _cancel(message: Message) -> Word:
 def _retry(message: Message) -> Word:
     user, reason, document = _wish(message)
     lost = None if document.get("lost") is None else _ruling(document, "lost")
-    return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id))
+    seen = None if document.get("retries") is None else _number(document, "retries", 0)
+    return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
 
 
 def _decide(message: Message) -> Word:
     user, reason, document = _wish(message)
-    step = document.get("step")
-    if not isinstance(step, int) or isinstance(step, bool):
-        raise BadMessage(f"expected the number of a step, found {step!r:.40}", "/step")
-    attempt = document.get("attempt", 0)
-    if not isinstance(attempt, int) or isinstance(attempt, bool):
-        raise BadMessage(f"expected the number of an attempt, found {attempt!r:.40}", "/attempt")
+    step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
     ruling = _ruling(document, "ruling")
     return Word(_deployment(message), e.RulingMade(step, ruling, user, reason, message.reply_to, message.id, attempt))
+
+
+def _number(document: Mapping[str, Any], name: str, missing: int | None) -> int:
+    value = document.get(name, missing)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadMessage(f"expected a whole number, found {value!r:.40}", f"/{name}")
+    return value
 
 
 def _ruling(document: Mapping[str, Any], name: str) -> Ruling:

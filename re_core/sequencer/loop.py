@@ -182,7 +182,7 @@ class Sequencer:
             if item.delivery is not None:
                 self._sorting.reject(batch, item.delivery, "error", f"{type(error).__name__}: {error}")
 
-        items = [item._replace(event=self._acceptance.permitted(deployment, item.event)) for item in items]
+        items = [item._replace(event=self._acceptance.permitted(deployment, item.event, batch.now)) for item in items]
         try:
             work = advance_all(items, lambda again: self._load(deployment, fresh or again), batch.now, broken)
             reason, detail = "unknown-deployment", f"no deployment has the id {deployment[:100]!r}"

@@ -137,6 +137,8 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
     body: dict[str, Any] = {"accepted": effect.accepted}
     if effect.reason:
         body["reason"] = effect.reason
+    if effect.holder:
+        body["holder"] = effect.holder
     return Message(
         key=effect.reply_to,
         body=m.encode(body),

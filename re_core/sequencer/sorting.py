@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from re_core import messages as m
-from re_core.errors import BadMessage
+from re_core.errors import BadMessage, Expired
+from re_core.events import RetryAsked, RulingMade
 from re_core.ports import Delivery
 from re_core.redaction import Redaction
 from re_core.sequencer.acceptance import Acceptance
@@ -15,6 +16,7 @@ from re_core.sequencer.batch import Batch
 from re_core.sequencer.creation import Said, admit, gave_up
 from re_core.sequencer.intake import read_word
 from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.outgoing import said_no
 from re_core.sequencer.taking import Taking
 from re_core.sequencer.work import Item
 
@@ -52,7 +54,11 @@ class Sorting:
             _log.error("a message cannot be read", exc_info=error, extra={"action": "event_error"})
             self.reject(batch, delivery, "error", f"{type(error).__name__}: {error}")
         else:
-            batch.add(word.deployment, Item(word.event, delivery))
+            if isinstance(word.event, RetryAsked | RulingMade) and self.is_late(delivery):
+                # who asked has stopped waiting and may have thought better of it: nothing starts behind their back
+                self.refuse(batch, delivery, Said(said_no(word.deployment, word.event, str(Expired()))))
+            else:
+                batch.add(word.deployment, Item(word.event, delivery))
 
     def refuse(self, batch: Batch, delivery: Delivery, said: Said) -> None:
         """Say no to who asked; what cannot be used is a dead letter too."""

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from re_core.notices import describe_step
 from re_core.records import (
     Accepted,
+    Asked,
     CancelRequested,
+    Decided,
     Ended,
     Failed,
     Fenced,
@@ -19,6 +21,7 @@ from re_core.records import (
     Late,
     Lost,
     Record,
+    Retried,
     TimedOut,
     kind_of,
 )
@@ -27,7 +30,7 @@ from re_core.state import State
 _log = logging.getLogger(__name__)
 
 #: what a person wants to find without having asked for more
-_NOTABLE = (Accepted, CancelRequested, Ended, Failed, Fenced, Halted, Late, Lost, TimedOut)
+_NOTABLE = (Accepted, Asked, CancelRequested, Decided, Ended, Failed, Fenced, Halted, Late, Lost, Retried, TimedOut)
 
 
 def tell(state: State, records: Sequence[Record]) -> None:

@@ -17,6 +17,7 @@ from re_core.plan import Around
 from re_core.ports import Bus, Delivery, Store
 from re_core.records import Record, kind_of
 from re_core.sequencer.acceptance import Acceptance
+from re_core.sequencer.exclusive import Exclusive
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
@@ -96,7 +97,7 @@ class House:
 
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
         offers = LiveOffers(store, self.clock)
-        acceptance = Acceptance(store, offers, self._around)
+        acceptance = Acceptance(store, offers, self._around, Exclusive(store, self.clock, name))
         offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared)
         return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)
 
@@ -132,6 +133,12 @@ class House:
 
     def cancel(self, deployment: str = "d1", **body: Any) -> None:
         self.say(deployment, "cancel", body, reply_to=self.ear.name, id=f"{deployment}/cancel")
+
+    def retry(self, deployment: str = "d1", id: str = "r1", **body: Any) -> None:
+        self.say(deployment, "retry", body, reply_to=self.ear.name, id=id)
+
+    def decide(self, deployment: str = "d1", id: str = "r1", **body: Any) -> None:
+        self.say(deployment, "decide", body, reply_to=self.ear.name, id=id)
 
     def reply(self, attempt: str, body: Mapping[str, Any] | bytes, **headers: str) -> None:
         """A word of a worker that nobody scripted."""

@@ -15,8 +15,10 @@ from tests.factories import Run, action, check, simple
 ASK = Around(on_lost=OnLost.ASK)
 
 
-def _retry(run: Run, lost: Ruling | None = None, request: str = "q1", forbidden: str = "") -> Decision:
-    return run.send(e.RetryAsked("ann", "mended", lost, "answers", request, forbidden))
+def _retry(
+    run: Run, lost: Ruling | None = None, request: str = "q1", forbidden: str = "", seen: int | None = None
+) -> Decision:
+    return run.send(e.RetryAsked("ann", "mended", lost, "answers", request, seen, forbidden))
 
 
 def _rule(run: Run, ruling: Ruling, step: int = 0, request: str = "q1") -> Decision:
@@ -103,6 +105,19 @@ def test_what_a_rule_forbids_is_refused_with_its_reason() -> None:
     run.fail(0)
     assert _retry(run, forbidden="d2 is under way").reason == "d2 is under way"
     assert run.status == "failed"
+
+
+def test_a_retry_of_what_has_failed_once_more_since_its_author_looked_is_refused() -> None:
+    run = Run(simple("noop:A"))
+    run.claim(0)
+    run.gone()
+    assert _retry(run, Ruling.AGAIN, seen=0).verdict is Verdict.APPLIED
+    run.claim(0)
+    run.gone()
+    refused = _retry(run, Ruling.HAPPENED, request="q2", seen=0)
+    assert (refused.verdict, run.status) == (Verdict.REFUSED, "failed")
+    assert "look again" in refused.reason
+    assert _retry(run, Ruling.HAPPENED, request="q3", seen=1).verdict is Verdict.APPLIED
 
 
 def test_a_failed_check_is_made_again_before_step_one() -> None:
