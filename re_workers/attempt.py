@@ -16,9 +16,11 @@ from re_core.messages import (
     WORKER,
     AttemptId,
     Message,
+    attempt_of_queue,
     encode,
     parse_attempt,
     parse_step,
+    reply_queue,
 )
 from re_core.ports import Delivery
 from re_core.redaction import Redaction
@@ -44,8 +46,10 @@ class Attempt:
         self.call, self.parameters = _read(message, id)
         #: the attempt's id; for a message of 2014, which has none, the token
         self.key = id or token
-        #: it begins only when the core says so
-        self.granted = message.headers.get(GRANT) == "1"
+        self._reply_to, handed = _address(message)
+        #: it begins only when the core says so. Nobody gets a step twice that was handed over to a worker of 2014
+        #: because there seemed to be one; but the broker may deliver it twice, so one of ours asks all the same
+        self.granted = message.headers.get(GRANT) == "1" or handed
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
         #: milliseconds since the epoch at which its delivery came
@@ -99,21 +103,21 @@ class Attempt:
     def _reply(
         self, what: str, body: bytes, control: str, headers: Mapping[str, str], once: bool = False
     ) -> list[Message]:
-        reply_to = self.delivery.message.reply_to
-        if not reply_to:
+        if not self._reply_to:
             return []
         id = f"{self.key}/{what}/{self.token}"
-        return [Message(reply_to, body, id, self.call.deployment, control, headers, APP, True, None, once)]
+        return [Message(self._reply_to, body, id, self.call.deployment, control, headers, APP, True, None, once)]
 
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:
     """The outcome of a step message that is not run now; nothing where it does not say who wants to know what."""
     id = message.headers.get(ATTEMPT, "")
-    if not (id and message.reply_to):
+    reply_to, _ = _address(message)
+    if not (id and reply_to):
         return []
     headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id}
     deployment = message.correlation_id
-    return [Message(message.reply_to, body, f"{id}/outcome/{token}", deployment, control, headers, APP, True)]
+    return [Message(reply_to, body, f"{id}/outcome/{token}", deployment, control, headers, APP, True)]
 
 
 def unreadable(message: Message, detail: str) -> bytes:
@@ -123,6 +127,13 @@ def unreadable(message: Message, detail: str) -> bytes:
     except BadMessage:
         return b""
     return encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
+
+
+def _address(message: Message) -> tuple[str, bool]:
+    """Where replies go, and whether it was handed over: by then it names a queue of the attempt alone, which we need not."""
+    if message.headers.get(ATTEMPT) and attempt_of_queue(message.reply_to):
+        return reply_queue(message.correlation_id), True
+    return message.reply_to, False
 
 
 def _read(message: Message, id: str) -> tuple[Call, Mapping[str, Any]]:

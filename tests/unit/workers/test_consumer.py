@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply
+from re_core.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
 from re_workers import Context, Worker, step
 from re_workers.consumer import GRANT_PATIENCE
 from re_workers.runs import TIMEOUT_GRACE
@@ -64,6 +64,20 @@ def test_a_granted_step_begins_only_when_told(desk: Desk, subcommand: str) -> No
     desk.answer(claim, "go")
     desk.turn()
     assert (_done(desk), desk.words()) == ([attempt], ["completed"])
+    assert desk.unsettled() == 0
+
+
+def test_a_step_that_was_handed_over_as_to_a_worker_of_2014_is_asked_for_and_answered_to_the_core(desk: Desk) -> None:
+    attempt = desk.send(reply_to="re.attempt.D/0/1", attempt="D/0/1")
+    queue = desk.bus.subscribe([reply_queue("D")], 10)
+    desk.turn()
+    assert _done(desk) == []
+    [claim] = [one.message for one in queue.take(10, 0)]
+    assert (claim.headers[ASKS], claim.once) == ("1", True)
+    desk.answer(claim, "go")
+    desk.turn()
+    [outcome] = [one.message for one in queue.take(10, 0)]
+    assert (_done(desk), parse_reply(outcome.body).status) == ([attempt], "completed")
     assert desk.unsettled() == 0
 
 
