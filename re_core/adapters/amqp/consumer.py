@@ -72,10 +72,15 @@ class Consumer:
         self._missing: set[str] = set()
         self._closing: Callable[[], None] | None = None
 
+    @property
+    def queues(self) -> Sequence[str]:
+        """What it consumes."""
+        return list(self._places)
+
     def opened(self, connection: Connection) -> None:
         """There is a connection."""
         self._connection = connection
-        self._declare(list(self._places), lambda: self._start(connection))
+        self._declare(self.queues, lambda: self._start(connection))
 
     def lost(self) -> None:
         """The connection has gone."""

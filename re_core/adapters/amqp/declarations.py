@@ -84,9 +84,13 @@ class Declarations:
         self._made.clear()
         self._making.clear()
 
+    def want(self, names: Iterable[str]) -> None:
+        """From now on these are ours, and declared on every connection."""
+        self._names.update(dict.fromkeys(names))
+
     def make(self, names: Sequence[str], then: Then) -> None:
         """Declare queues, from now on on every connection; `then` when they are there."""
-        self._names.update(dict.fromkeys(names))
+        self.want(names)
         missing = set(names)
         if not missing:
             then()

@@ -159,6 +159,7 @@ class Wiring:
     def add(self, consumer: Consumer) -> None:
         """From now on it consumes whenever there is a connection."""
         self._consumers.append(consumer)
+        self.declarations.want(consumer.queues)
         if self.consuming.connection is not None:
             consumer.opened(self.consuming.connection)
 
