@@ -130,7 +130,9 @@ class Core:
         offers = LiveOffers(store, clock, liveness)
         acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
         shared = settings.bus_url != EMBEDDED
-        offering = Offering(bus, offers, clock, settings.unoffered_steps == "wait") if shared else None
+        legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
+        waits = settings.unoffered_steps == "wait"
+        offering = Offering(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
             Recorder(bus, store, clock, redaction),
@@ -149,7 +151,7 @@ class Core:
         # in one process all workers are there as long as the core is
         self._absence = Absence(bus, store, store, clock, liveness) if shared else None
         #: queues of workers that declare nothing, until they are there
-        self._undeclared = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
+        self._undeclared = legacy
 
     def recover(self) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts."""

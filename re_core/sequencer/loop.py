@@ -24,6 +24,7 @@ from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, Known
+from re_core.sequencer.claimants import Claimants
 from re_core.sequencer.creation import Creation, gave_up, unusable
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.outbox import Outbox
@@ -67,6 +68,7 @@ class Sequencer:
         self._clock = clock
         self._identity = identity
         self._offering = offering
+        self._claimants = None if offering is None else Claimants(store, clock)
         self._acceptance = acceptance
         self._batches = 0
         self._cache = Cache()
@@ -314,6 +316,9 @@ class Sequencer:
             _log.info(
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
             )
+        for item in work.items:
+            if isinstance(item.event, e.ClaimMade) and item.event.worker and self._claimants is not None:
+                self._claimants.met(item.event.worker)
         if work.records:
             story.tell(state, work.records)
         if state.status in ENDED:

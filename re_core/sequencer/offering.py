@@ -2,11 +2,13 @@
 
 A step is offered if a live worker offers it, or if somebody consumes its command's queue who never registered: that is
 a worker of 2014 (contract, section 1). It may stand beside workers of ours, and nobody knows which of them a message
-reaches; so where more consume the queue than have registered, every step goes the careful way.
+reaches; so where more consume the queue than have registered, every step goes the careful way. A worker of ours that has
+just come, or whose connection has just been cut, looks the same for a while: only a surplus that lasts is believed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from re_core.plan import offer_of
@@ -15,6 +17,11 @@ from re_core.sequencer.offers import LiveOffers
 
 #: milliseconds for which a queue's number of consumers is believed
 FRESH = 1_000
+
+
+#: milliseconds for which more must consume a queue than have registered, before that means a worker of 2014: longer than
+#: a first heartbeat takes, and than the broker counts a consumer whose connection was cut
+LASTING = 20_000
 
 
 class Route(Enum):
@@ -31,14 +38,17 @@ class Route(Enum):
 class Offering:
     """One thread at a time."""
 
-    def __init__(self, bus: Bus, offers: LiveOffers, clock: Clock, waits: bool) -> None:
-        """`waits`: a step that nobody offers waits on its queue for a worker to come."""
+    def __init__(self, bus: Bus, offers: LiveOffers, clock: Clock, waits: bool, legacy: Iterable[str] = ()) -> None:
+        """`waits`: a step that nobody offers waits on its queue for a worker to come. `legacy`: queues of workers of 2014."""
+        self._legacy = frozenset(legacy)
         self._bus = bus
         self._offers = offers
         self._clock = clock
         self._waits = waits
         #: queue -> (when it was looked at, how many consume it)
         self._looked: dict[str, tuple[int, int]] = {}
+        #: queue -> since when more consume it than have registered
+        self._surplus: dict[str, int] = {}
         #: queues that were declared; who deletes one afterwards is noticed by who publishes to it
         self._declared: set[str] = set()
 
@@ -47,14 +57,22 @@ class Offering:
         command = name.partition(":")[0]
         queue = f"worker.{command}"
         offers = self._offers.read()
-        if self._consumers(queue) > self._offers.serving[command]:
+        surplus = self._consumers(queue) > self._offers.serving[command]
+        if self._is_legacy(queue, surplus):
             return Route.HAND
-        if not self._waits and offer_of(name, offers) is None:
+        if not surplus and not self._waits and offer_of(name, offers) is None:
             return Route.NOBODY
         if queue not in self._declared:
             self._bus.declare(queue)
             self._declared.add(queue)
         return Route.SEND
+
+    def _is_legacy(self, queue: str, surplus: bool) -> bool:
+        if not surplus:
+            self._surplus.pop(queue, None)
+            return False
+        now = self._clock.now()
+        return queue in self._legacy or now - self._surplus.setdefault(queue, now) >= LASTING
 
     def _consumers(self, queue: str) -> int:
         now = self._clock.now()

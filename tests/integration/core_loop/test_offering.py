@@ -15,6 +15,8 @@ from re_core.plan import Around
 from re_core.ports import Delivery
 from re_core.records import Dispatched, Handed
 from re_core.sequencer.liveness import SILENT
+from re_core.sequencer.offering import LASTING, Offering, Route
+from re_core.sequencer.offers import LiveOffers
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House
@@ -32,12 +34,19 @@ def house(build: Build) -> House:
     return made
 
 
+def _believe(house: House, *queues: str) -> None:
+    """The core has seen for long enough that more consume these queues than have registered."""
+    for queue in queues:
+        house.core._offering._surplus[queue] = house.clock.now() - LASTING  # type: ignore[union-attr]
+
+
 def _register(house: House, worker: str, *offers: str) -> None:
     house.store.register(WorkerRecord(worker, 8, {offer: {} for offer in offers}, (), house.clock.now()))
 
 
 def _old_worker(house: House) -> EmbeddedSubscription:
     """One of 2014: it consumes, and that is all that anybody knows of it."""
+    _believe(house, "worker.old")
     return house.bus.subscribe(["worker.old"], 8)
 
 
@@ -182,10 +191,57 @@ def test_where_steps_may_wait_a_worker_that_comes_later_gets_them(build: Build) 
 def test_a_worker_of_2014_beside_one_of_ours_makes_every_step_go_the_careful_way(house: House) -> None:
     """Nobody knows which of them a message reaches."""
     worker = house.bus.subscribe(["worker.noop"], 8)
+    _believe(house, "worker.noop")
     house.ask("d1", "ours")
     house.turn()
     assert "handed" in house.kinds()
     worker.close()
+
+
+def test_a_worker_that_has_just_come_is_not_taken_for_one_of_2014(house: House) -> None:
+    """It consumes before its first heartbeat is in the registry."""
+    worker = house.bus.subscribe(["worker.new"], 8)
+    house.save(simple("new:Do"), "new")
+    house.ask("d1", "new")
+    house.turn()
+    assert "handed" not in house.kinds()
+    (step,) = _take(worker)
+    assert (step.reply_to, step.headers[m.GRANT]) == (m.reply_queue("d1"), "1")
+    _register(house, "new", "new:Do")
+    house.clock.pass_seconds(LASTING / 1000 + 1)
+    house.ask("d2", "new")
+    house.turn()
+    assert "handed" not in house.kinds("d2")
+    worker.close()
+
+
+def test_a_surplus_that_lasts_is_a_worker_of_2014(house: House) -> None:
+    worker = house.bus.subscribe(["worker.new"], 8)
+    house.save(simple("new:Do"), "new")
+    house.ask("d1", "new")
+    house.turn()
+    house.clock.pass_seconds(LASTING / 1000)
+    house.ask("d2", "new")
+    house.turn()
+    assert "handed" in house.kinds("d2")
+    worker.close()
+
+
+def test_a_queue_that_the_settings_name_belongs_to_workers_of_2014_at_once(house: House) -> None:
+    offers = LiveOffers(house.store, house.clock)
+    offering = Offering(house.bus, offers, house.clock, False, ["worker.old"])
+    worker = house.bus.subscribe(["worker.old"], 8)
+    assert offering.route("old:Do") is Route.HAND
+    worker.close()
+
+
+def test_who_claims_a_step_without_having_registered_is_in_the_registry_then(house: House) -> None:
+    """Or nobody would notice when it dies."""
+    house.ask("d1", "ours")
+    house.settle()
+    assert {one.id for one in house.store.workers()} == {"ours", house.worker.name}
+    (mine,) = [one for one in house.store.workers() if one.id == "ours"]
+    assert mine.offers == {"noop:*": {}}
 
 
 def test_a_step_whose_worker_has_fallen_silent_fails_when_it_is_asked_for_again(house: House) -> None:

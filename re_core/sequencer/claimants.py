@@ -1,0 +1,28 @@
+"""Whoever claims a step is in the registry, or nobody would notice when it dies. Must not know what was claimed.
+
+A worker that dies before its first heartbeat was written down has claimed steps all the same.
+"""
+
+from __future__ import annotations
+
+from re_core.model import WorkerRecord
+from re_core.ports import Clock, Registry
+
+
+class Claimants:
+    """One core's. One thread."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._known: set[str] = set()
+
+    def met(self, worker: str) -> None:
+        """It has claimed a step. Raises StoreUnavailable."""
+        if worker in self._known:
+            return
+        registered = {one.id for one in self._registry.workers()}
+        if worker not in registered:
+            # what it offers nobody knows; its next heartbeat says so, if there is one
+            self._registry.register(WorkerRecord(worker, 1, {}, (), self._clock.now()))
+        self._known = registered | {worker}
