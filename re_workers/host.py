@@ -15,7 +15,7 @@ from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
 from re_core.messages import BYE, EVENT, Message, encode
-from re_core.ports import Bus, Clock
+from re_core.ports import Bus, Clock, Published
 from re_core.redaction import Redaction
 from re_workers.attempt import APP
 from re_workers.consumer import Consumer
@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 #: seconds between two heartbeats (contract, section 4)
 HEARTBEAT = 5.0
+
+#: seconds until the next one where nobody heard the last: cores may be about to start, and who is unknown cannot be missed
+UNHEARD = 1.0
 
 #: milliseconds after which a heartbeat says nothing any more
 HEARTBEAT_LIFE = 30_000
@@ -79,6 +82,8 @@ class WorkerHost:
         self._beats = itertools.count(1)
         #: the last heartbeat could not be sent, and somebody knows
         self._silent = False
+        #: there was a queue for it
+        self._heard = False
         self._stopping = threading.Event()
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -119,9 +124,11 @@ class WorkerHost:
     def _say(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         """Say it now or not at all: nobody wants to know later what was true now."""
         body = encode({**about, "running": self.running()})
+        message = Message("heartbeat", body, id, "", "", headers, APP, expires=HEARTBEAT_LIFE, once=True)
+        self._heard = False
         try:
             self._bus.ping()
-            self._bus.publish([Message("heartbeat", body, id, "", "", headers, APP, expires=HEARTBEAT_LIFE, once=True)])
+            self._heard = self._bus.publish([message]) == [Published.TAKEN]
         except ReleaseEngineError as error:
             log = _log.debug if self._silent else _log.warning
             log("no heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
@@ -130,5 +137,5 @@ class WorkerHost:
             self._silent = False
 
     def _beat(self) -> None:
-        while not self._stopping.wait(HEARTBEAT):
+        while not self._stopping.wait(HEARTBEAT if self._heard else UNHEARD):
             self.heartbeat()

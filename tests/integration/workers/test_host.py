@@ -25,7 +25,7 @@ from re_core.messages import (
 from re_workers import Context, Worker, step
 from re_workers.host import WorkerHost
 from re_workers.notify.handler import Notice
-from tests.integration.workers.waiting import until
+from tests.integration.workers.waiting import PATIENCE, until
 
 REPLIES = "re.reply.0"
 
@@ -180,6 +180,19 @@ def test_at_its_stop_it_says_that_it_leaves(engine: Engine) -> None:
     [_, bye] = engine.until_heard(_beat, 2)
     assert bye.headers[EVENT] == "bye"
     assert (parse_heartbeat(bye.body).worker, parse_heartbeat(bye.body).offers) == (engine.host.identity, {})
+
+
+def test_a_heartbeat_that_nobody_heard_is_followed_by_the_next_one_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cores may start after their workers, and a worker that they have never heard of cannot fall silent."""
+    monkeypatch.setattr("re_workers.host.HEARTBEAT", 3600.0)
+    bus = EmbeddedBus()
+    host = WorkerHost(bus, SystemClock(), [Slow()])
+    host.start()
+    cores = bus.subscribe(["re.heartbeat"], 10)
+    [beat] = cores.take(10, PATIENCE)
+    assert parse_heartbeat(beat.message.body).worker == host.identity
+    host.stop(0)
+    bus.close()
 
 
 def test_two_starts_are_two_workers() -> None:
