@@ -252,7 +252,7 @@ class Survey(NamedTuple):
     #: which kind of store, for people
     kind: str
     layout: int
-    #: what is counted -> how many there are, about
+    #: what is counted -> how many there are
     counts: Mapping[str, int]
     #: what is wrong, and what to do about it
     problems: tuple[str, ...]

@@ -97,7 +97,7 @@ class MaintenancePart:
         """See ports.Maintenance. Reads every document but the entries, of which it reads the keys."""
         database = self._database
         with database.told():
-            counts = {name: database.raw[name].estimated_document_count() for name in COLLECTIONS}
+            counts = {name: database.raw[name].count_documents({}) for name in COLLECTIONS}
             problems = index_problems(database)
             for name, read in _READERS.items():
                 strays = (one for one in database.raw[name].find() if attempted(one, read) is None)

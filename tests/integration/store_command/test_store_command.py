@@ -151,10 +151,16 @@ def test_a_store_on_mongodb_is_looked_after_like_a_file(rectl: Rectl, mongo_url:
     _deploy(store, "new", 10)
     store.drop_views(["new"])
     store.close()
-    assert rectl("check", RE_STORE_URL=mongo_url).code == 1
-    assert rectl("rebuild-views", RE_STORE_URL=mongo_url).code == 0
-    checked = rectl("check", RE_STORE_URL=mongo_url)
-    assert (checked.code, checked.out.startswith("MongoDB mongodb://")) == (0, True)
-    assert "password" not in checked.out
-    assert json.loads(rectl("prune", "--older", "90d", "--json", RE_STORE_URL=mongo_url).out)["deployments"] == 1
-    assert json.loads(rectl("check", "--json", RE_STORE_URL=mongo_url).out)["counts"]["views"] == 1
+
+    def told(*arguments: str) -> Ran:
+        return rectl(*arguments, RE_STORE_URL=mongo_url)
+
+    found = told("check")
+    assert (found.code, found.err) == (1, "1 thing(s) are wrong.\n")
+    assert told("rebuild-views") == Ran(0, "2 rows written, 0 without a journal dropped.\n", "")
+    sound = told("check")
+    assert (sound.code, sound.err, sound.out.startswith("MongoDB mongodb://")) == (0, "Nothing is wrong.\n", True)
+    assert "password" not in sound.out
+    pruned = told("prune", "--older", "90d")
+    assert pruned == Ran(0, "1 deployments and 0 dead letters deleted.\n", "")
+    assert json.loads(told("check", "--json").out)["counts"]["views"] == 1
