@@ -53,6 +53,8 @@ FORWARDED_BY = "x-first-death-queue"
 TURN = "re-turn"
 #: header of `started`: `1` where the worker waits for an answer before it begins
 ASKS = "re-asks"
+#: value of GRANT: it may be begun more than once, but a copy of it may be under way, so whoever gets this one asks
+AGAIN = "again"
 #: header of an output message: number of the step
 STEP = "re-step"
 

@@ -13,6 +13,7 @@ from re_core.messages import (
     GRANT,
     TIMEOUT,
     TOKEN,
+    TURN,
     WORKER,
     AttemptId,
     Message,
@@ -30,6 +31,9 @@ from re_workers.outcomes import encode as encode_outcome
 from re_workers.outgoing import Origin, Outgoing
 from re_workers.sdk import Step, Worker
 
+#: milliseconds from a step's turn within which one that may be repeated is begun without asking
+PROMPT = 5_000
+
 #: who the messages say they are from
 APP = "re-worker"
 
@@ -37,8 +41,8 @@ APP = "re-worker"
 class Attempt:
     """A step message, read; `token` tells this delivery from every other of the same attempt."""
 
-    def __init__(self, delivery: Delivery, token: str, worker_id: str) -> None:
-        """Raises BadMessage."""
+    def __init__(self, delivery: Delivery, token: str, worker_id: str, now: int) -> None:
+        """`now` in milliseconds since the epoch. Raises BadMessage."""
         message = delivery.message
         id = message.headers.get(ATTEMPT, "")
         self.delivery = delivery
@@ -47,9 +51,14 @@ class Attempt:
         #: the attempt's id; for a message of 2014, which has none, the token
         self.key = id or token
         self._reply_to, handed = _address(message)
-        #: it begins only when the core says so. Nobody gets a step twice that was handed over to a worker of 2014
-        #: because there seemed to be one; but the broker may deliver it twice, so one of ours asks all the same
-        self.granted = message.headers.get(GRANT) == "1" or handed
+        #: it may be begun more than once. Nobody sends a step twice that was handed over to a worker of 2014 because there
+        #: seemed to be one; but the broker may deliver it twice
+        self.repeatable = bool(id) and message.headers.get(GRANT) != "1" and not handed
+        #: it begins only when the core says so. What comes again, or late, may have been begun by somebody else or be
+        #: none of the deployment's business any more
+        self.granted = (
+            GRANT in message.headers or handed or (bool(id) and (delivery.redelivered or _is_late(message, now)))
+        )
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
         #: milliseconds since the epoch at which its delivery came
@@ -127,6 +136,12 @@ def unreadable(message: Message, detail: str) -> bytes:
     except BadMessage:
         return b""
     return encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
+
+
+def _is_late(message: Message, now: int) -> bool:
+    """Whether the step's turn came a while ago, as far as two clocks can say: who asks once too often loses little."""
+    turn = message.headers.get(TURN, "")
+    return turn.isascii() and turn.isdigit() and now - int(turn) > PROMPT
 
 
 def _address(message: Message) -> tuple[str, bool]:

@@ -198,7 +198,7 @@ class Consumer:
             self._hands.misjudged()
             self._subscription.requeue([delivery])
             return
-        attempt = Attempt(delivery, self._token(), self._identity)
+        attempt = Attempt(delivery, self._token(), self._identity, self._clock.now())
         problem = attempt.prepare(self._worker)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))

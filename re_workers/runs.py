@@ -62,6 +62,7 @@ class Runs:
         self._running[attempt.key] = attempt
         attempt.begin(self._wake, self._redaction)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
+        attempt.limit = float("inf")  # it was that of its grant
         if attempt.call.timeout is not None:
             attempt.limit = self._clock.now() + (attempt.call.timeout + TIMEOUT_GRACE) * 1000
         try:
@@ -109,8 +110,7 @@ class Runs:
     def abandon(self, reason: str) -> None:
         """Tell all to stop. What may be repeated is left to somebody else, unless it has been told to stop before."""
         for attempt in self._running.values():
-            may_be_repeated = not attempt.granted and bool(attempt.call.attempt_id)
-            attempt.left = may_be_repeated and not attempt.context.cancelled.is_set()
+            attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
             attempt.context.cancel(reason)
 
     def _run(self, attempt: Attempt) -> None:

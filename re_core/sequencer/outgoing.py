@@ -42,8 +42,10 @@ def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
         m.TIMEOUT: f"{spec.timeout:g}",
         m.TURN: str(state.steps[effect.step].dispatched_at or 0),
     }
-    if not spec.repeatable or (isinstance(effect, e.Dispatch) and effect.again):
+    if not spec.repeatable:
         headers[m.GRANT] = "1"
+    elif isinstance(effect, e.Dispatch) and effect.again:
+        headers[m.GRANT] = m.AGAIN
     return Message(
         key=f"worker.{spec.command}",
         body=m.encode(body),
