@@ -78,7 +78,7 @@ def test_a_step_for_a_worker_of_2014_is_handed_over_in_the_entry_that_dispatches
     assert [type(record) for record in entry.records[1:]] == [Dispatched, Handed]
     (step,) = _take(worker)
     assert step.reply_to == "re.attempt.d1/0/1"
-    assert m.GRANT not in step.headers
+    assert step.headers[m.GRANT] == "1"
     assert step.once
     assert step.expires == PATIENCE * 1000
     worker.close()
