@@ -208,6 +208,17 @@ def check_shared(settings: Settings, store: bool = True) -> None:
         )
 
 
+def check_alone(settings: Settings) -> None:
+    """Whether one process may have this bus and this store for itself, as it believes at its start. Raises BadSettings."""
+    others = "start re-rest, re-core and re-worker, each as often as you like, and not `rectl up`"
+    if settings.bus_url != "embedded:":
+        raise BadSettings(f"RE_BUS_URL: `rectl up` is one process with the bus embedded: in it; on RabbitMQ {others}")
+    if not settings.store_url.startswith("sqlite:"):
+        raise BadSettings(
+            f"RE_STORE_URL: `rectl up` is one process with one file, sqlite:///<path>; on MongoDB (and RabbitMQ) {others}"
+        )
+
+
 def reach(settings: Settings, store: Store | None) -> Bus:
     """A bus that answers. Raises BadSettings and other OperatorErrors, BusUnavailable."""
     bus = bootstrap.open_bus(settings, store)

@@ -36,8 +36,10 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 def _serve(settings: Settings, quiet: bool) -> None:
     from re_core.lock import DirectoryLock
+    from re_core.process import check_alone
     from re_up.server import Server
 
+    check_alone(settings)
     directory = settings.data_dir
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

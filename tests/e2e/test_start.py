@@ -117,19 +117,21 @@ def test_all_that_is_wrong_with_the_settings_is_named_at_once(new_engine: MakeEn
     assert not engine.data.exists()
 
 
-def test_a_bus_that_this_version_has_not_is_refused(new_engine: MakeEngine) -> None:
+def test_a_broker_is_not_for_one_process(new_engine: MakeEngine) -> None:
     engine = new_engine()
     engine.environ["RE_BUS_URL"] = "amqp://guest:secret@127.0.0.1/"
     said = refused(engine)
-    assert "RE_BUS_URL: this version has the bus embedded:" in said
+    assert "rectl up` is one process with the bus embedded:" in said
+    assert "re-rest, re-core and re-worker" in said
     assert "secret" not in said
 
 
-def test_a_store_that_this_version_has_not_is_refused(new_engine: MakeEngine) -> None:
+def test_a_store_of_many_is_not_for_one_process(new_engine: MakeEngine) -> None:
     engine = new_engine()
     engine.environ["RE_STORE_URL"] = "mongodb://someone:secret@127.0.0.1/re"
     said = refused(engine)
-    assert "RE_STORE_URL: this version keeps its data in sqlite:///" in said
+    assert "rectl up` is one process with one file, sqlite:///" in said
+    assert "re-rest, re-core and re-worker" in said
     assert "secret" not in said
 
 

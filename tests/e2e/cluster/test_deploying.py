@@ -96,7 +96,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_step_and_the_rest_goes_elsewh
 
 
 def test_a_step_beyond_the_deadline_is_told_to_end_and_says_so(new_cluster: MakeCluster) -> None:
-    cluster = new_cluster(workers=[("command",)], environ={"RE_STOP_TIMEOUT": "0.5"})
+    cluster = new_cluster(workers=[("command",)], environ={"RE_STOP_TIMEOUT": "8"})
     cluster.start()
     with cluster.client() as client:
         id = begin(client, steps_book(run_step("echo begun; sleep 300 & wait"), "noop:Do"))
