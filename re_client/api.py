@@ -138,6 +138,27 @@ class Client:
         """Ask for its end; ApiError (409) where it has ended."""
         return self._transport.json("POST", f"{_deployment(id)}/cancel", json=_given(reason=reason or None))
 
+    def retry(
+        self, id: str, reason: str = "", lost: str | None = None, retries: int | None = None, key: str = ""
+    ) -> Any:
+        """Let a failed deployment go on, once: it is sent again under the same key while the answer stays away.
+
+        `lost` says what became of lost steps: `happened` or `again`. `retries`, of the document that was looked at, guards
+        against another retry meanwhile. ApiError (409) where it cannot go on.
+        """
+        body = _given(reason=reason or None, lost=lost, retries=retries)
+        headers = {"idempotency-key": key or _key()}
+        return self._repeatable("POST", f"{_deployment(id)}/retry", json=body, headers=headers)
+
+    def decide(self, id: str, step: int, ruling: str, attempt: int = 0, reason: str = "", key: str = "") -> Any:
+        """Say what became of a lost step that it waits for: `happened`, `again` or `fail`. As `retry` otherwise.
+
+        `attempt` is the one that was looked at: ApiError (409) where it was lost once more since.
+        """
+        body = _given(step=step, ruling=ruling, attempt=attempt or None, reason=reason or None)
+        headers = {"idempotency-key": key or _key()}
+        return self._repeatable("POST", f"{_deployment(id)}/decide", json=body, headers=headers)
+
     # -- the rest ----------------------------------------------------------------------------------
 
     def dead_letters(self, limit: int | None = 100) -> list[shapes.DeadLetter]:

@@ -40,7 +40,13 @@ class ApiError(ClientError):
     reason = "refused"
 
     def __init__(
-        self, message: str, status: int = 0, type: str = "", problems: Sequence[Problem] = (), retry_after: float = 0
+        self,
+        message: str,
+        status: int = 0,
+        type: str = "",
+        problems: Sequence[Problem] = (),
+        retry_after: float = 0,
+        deployment: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -48,12 +54,17 @@ class ApiError(ClientError):
         self.problems = tuple(problems)
         #: seconds that the server asks to wait
         self.retry_after = retry_after
+        #: id of the deployment that stands in the way; empty where none does
+        self.deployment = deployment
 
     def __str__(self) -> str:
         text = super().__str__()
         if len(self.problems) == 1 and self.problems[0].message == text:
             return told(self.problems[0])
-        return "\n".join([text, *(f"  {told(problem)}" for problem in self.problems)])
+        rest = [f"  {told(problem)}" for problem in self.problems]
+        if self.deployment:
+            rest.append(f"  see what it does:  rectl status {self.deployment}")
+        return "\n".join([text, *rest])
 
 
 class NotFound(ApiError):

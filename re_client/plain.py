@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from re_client import screen, text
+from re_client import screen, text, words
 from re_client.shapes import Line, Step
-from re_client.view import Change, DeploymentChange, Lost, Printed, StepChange
+from re_client.view import Asking, Change, DeploymentChange, Lost, Printed, StepChange
 from re_core.model import ENDED, StepStatus
 
 #: steps in a row that were never begun, from which on one line tells of all of them
@@ -23,7 +23,7 @@ def lines(changes: Sequence[Change]) -> Iterator[str]:
         if never_begun and len(some) >= MANY:
             yield _many([change.step for change in some if isinstance(change, StepChange)])
         else:
-            yield from (line for line in map(_line, some) if line)
+            yield from (line for change in some for line in _lines(change) if line)
 
 
 def output(line: Line) -> str:
@@ -32,7 +32,14 @@ def output(line: Line) -> str:
     return f"{text.clock(line['at'])} {who} | {text.safe(line['text'])}"
 
 
-def _line(change: Change) -> str:
+def _lines(change: Change) -> Iterator[str]:
+    if isinstance(change, Asking):
+        yield from words.question(change.document, change.step)
+    else:
+        yield _line(change)
+
+
+def _line(change: StepChange | DeploymentChange | Printed | Lost) -> str:
     if isinstance(change, Printed):
         return output(change.line)
     if isinstance(change, Lost):
@@ -48,7 +55,7 @@ def _line(change: Change) -> str:
 
 
 def _step(step: Step) -> str:
-    words = screen.look(step["status"], screen.STEPS).words
+    shown = screen.look(step["status"], screen.STEPS)
     moment = text.moment(step["ended"])
     took = (
         f" in {text.duration(text.since(step['started'], step['ended'], moment))}" if moment and step["started"] else ""
@@ -56,12 +63,12 @@ def _step(step: Step) -> str:
     tried = f" (attempt {step['attempt']})" if step["attempt"] > 1 else ""
     said = f": {text.safe(step['message'])}" if step["message"] else ""
     at = text.clock(step["ended"] or step["started"] or step["dispatched"])
-    return f"{at} {screen.place(step)}: {words}{took}{tried}{said}".strip()
+    return f"{at} {words.place(step)}: {shown.words}{took}{tried}{said}".strip()
 
 
 def _many(steps: Sequence[Step]) -> str:
-    words = screen.look(steps[0]["status"], screen.STEPS).words
-    return f"{text.clock(steps[0]['ended'])} steps {steps[0]['number']} to {steps[-1]['number']}: {words}".strip()
+    shown = screen.look(steps[0]["status"], screen.STEPS)
+    return f"{text.clock(steps[0]['ended'])} steps {steps[0]['number']} to {steps[-1]['number']}: {shown.words}".strip()
 
 
 def _never_begun(change: Change) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from re_client import text
+from re_client import text, words
 from re_client.shapes import Deployment, Step
 from re_client.view import Watched
 from re_core.model import DeploymentStatus, StepStatus
@@ -55,6 +55,7 @@ STEPS = {
 DEPLOYMENTS = {
     DeploymentStatus.ACCEPTED: Look("○", "o", "accepted", "cyan"),
     DeploymentStatus.RUNNING: Look("▶", ">", "running", "bold cyan"),
+    DeploymentStatus.WAITING: Look("?", "?", "waiting", "bold yellow"),
     DeploymentStatus.CANCELLING: Look("■", "#", "cancelling", "yellow"),
     DeploymentStatus.COMPLETED: Look("✓", "+", "completed", "bold green"),
     DeploymentStatus.FAILED: Look("✗", "x", "failed", "bold red"),
@@ -76,7 +77,8 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     if document is None:
         return [[("waiting for the engine", "dim")]]
     tails = _tails(watched, rows // OUTPUT_PART)
-    room = rows - FRAME - sum(len(lines) for lines in tails.values()) - bool(watched.gap)
+    todo = _todo(document, rows // OUTPUT_PART)
+    room = rows - FRAME - sum(len(lines) for lines in tails.values()) - len(todo) - bool(watched.gap)
     window = watched.window(room)
     found = [*head(document, now, unicode), []]
     if window.before:
@@ -89,6 +91,7 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     if window.behind:
         found.append([(f"    {window.behind} more behind", "dim")])
     found.append(_counts(watched))
+    found += todo
     if watched.gap:
         found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])
     return [_cut(row, columns, "…" if unicode else "~") for row in found[:rows]]
@@ -134,16 +137,11 @@ def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, me
     row = [
         (f"  {step['number']:>{widths.number}} ", "dim"),
         (f"{shown.glyph if unicode else shown.ascii} {shown.words:<9}  ", shown.style),
-        (_padded(_name(step), widths.name) + "  ", ""),
+        (_padded(words.name(step), widths.name) + "  ", ""),
         (_padded(text.safe(step["host"]), widths.host) + ("  " if widths.host else ""), "dim"),
         ("  ".join(note for note in notes if note), ""),
     ]
     return [(part, style) for part, style in row if part]
-
-
-def place(step: Step) -> str:
-    """`step 3 service:Restart on foo.example.com`."""
-    return f"step {step['number']} {_name(step)}" + (f" on {text.safe(step['host'])}" if step["host"] else "")
 
 
 def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immutable
@@ -151,15 +149,16 @@ def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immut
     return [(" " * (widths.number + 5) + "| ", "dim"), (line, "")]
 
 
-def _name(step: Step) -> str:
-    label = f" ({text.safe(step['label'])})" if step["label"] else ""
-    return text.safe(step["name"]) + label
-
-
 def _told_below(watched: Watched) -> int | None:
     """The step of which the end tells below the list: its row need not say it as well."""
     step = watched.stopped_by if watched.ended and not watched.completed else None
     return None if step is None else step["number"]
+
+
+def _todo(document: Deployment, most: int) -> list[Row]:
+    """What a person has to say so that it goes on."""
+    lines = words.todo(document) if words.asking(document) else []
+    return [[(f"  {line}", "bold yellow")] for line in lines[:most]]
 
 
 def _counts(watched: Watched) -> Row:
@@ -182,7 +181,7 @@ def _tails(watched: Watched, room: int) -> dict[int, list[str]]:
 def _widths(steps: Sequence[Step]) -> Widths:
     return Widths(
         max((len(str(step["number"])) for step in steps), default=1),
-        max((text.width(_name(step)) for step in steps), default=0),
+        max((text.width(words.name(step)) for step in steps), default=0),
         max((text.width(text.safe(step["host"])) for step in steps), default=0),
     )
 

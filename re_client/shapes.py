@@ -17,6 +17,8 @@ class Step(TypedDict):
     host: str | None
     sequence: int | None
     label: str
+    #: it is lost, and the deployment waits for a person's word about it
+    asks: bool
     status: str
     attempt: int
     worker: str | None
@@ -43,6 +45,7 @@ class Deployment(TypedDict):
     playbook_id: str
     playbook: str
     revision: int
+    exclusive: bool
     user: str
     source: str
     created: str
@@ -50,6 +53,8 @@ class Deployment(TypedDict):
     ended: str | None
     duration: float | None
     reason: str
+    #: how often it was retried
+    retries: int
     steps: list[Step]
     counts: Counts
     links: dict[str, str]

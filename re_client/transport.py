@@ -139,6 +139,7 @@ def _refuse(response: httpx2.Response) -> NoReturn:
         str(document.get("type", "")),
         [_read_problem(one) for one in errors if isinstance(one, dict)] if isinstance(errors, list) else [],
         _seconds(response.headers.get("retry-after", "")),
+        str(document.get("deployment") or ""),
     )
 
 

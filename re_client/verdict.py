@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from re_client import screen, text
+from re_client import screen, text, words
 from re_client.shapes import Step
 from re_client.view import Watched
 
@@ -13,7 +13,7 @@ FAILED_LINES = 10
 
 
 def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[screen.Row]:
-    """How it ended, and where it did not complete: why, which step, its last lines."""
+    """How it ended, and where it did not complete: why, which step, its last lines, what can be done."""
     document = watched.document
     if document is None:
         return []
@@ -23,7 +23,12 @@ def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[scree
     first = f" {'in' if watched.completed else 'after'} {took}"
     rest = f", {counts['completed']} of {counts['total']} steps completed"
     head = [(f"{shown.glyph if unicode else shown.ascii} {shown.words}", shown.style), (first + rest, "")]
-    return [head, *why(watched)]
+    return [head, *why(watched), *todo(watched)]
+
+
+def todo(watched: Watched) -> list[screen.Row]:
+    """What a person can do so that it goes on."""
+    return [] if watched.document is None else [[(f"  {line}", "")] for line in words.todo(watched.document)]
 
 
 def why(watched: Watched) -> list[screen.Row]:
@@ -35,7 +40,7 @@ def why(watched: Watched) -> list[screen.Row]:
     if step is None:
         return [[("  why: ", "dim"), (reason, "")]] if reason else []
     said = f": {text.safe(step['message'])}" if step["message"] else ""
-    told = f"{screen.place(step)} {screen.look(step['status'], screen.STEPS).words}{said}"
+    told = f"{words.place(step)} {screen.look(step['status'], screen.STEPS).words}{said}"
     parts = [("why", told)] if _is_said_of(step, reason) else [("why", reason), ("where", told)]
     return [
         *([(f"  {name}: ", "dim"), (words, "")] for name, words in parts),

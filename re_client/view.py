@@ -33,6 +33,13 @@ class DeploymentChange(NamedTuple):
     document: Deployment
 
 
+class Asking(NamedTuple):
+    """The deployment waits for a person's word about a lost step."""
+
+    document: Deployment
+    step: Step
+
+
 class Printed(NamedTuple):
     """A step printed a line that was not told before."""
 
@@ -45,7 +52,7 @@ class Lost(NamedTuple):
     why: str
 
 
-Change = StepChange | DeploymentChange | Printed | Lost
+Change = StepChange | DeploymentChange | Asking | Printed | Lost
 
 
 class Window(NamedTuple):
@@ -123,7 +130,9 @@ class Watched:
     def _focus(self) -> int:
         """Where to look: the place of a step in the list."""
         interesting = _STOPPED if self.ended else _GOING
-        places: Iterable[int] = (place for place, step in enumerate(self.steps) if step["status"] in interesting)
+        places: Iterable[int] = (
+            place for place, step in enumerate(self.steps) if step["status"] in interesting or step.get("asks")
+        )
         waiting = (place for place, step in enumerate(self.steps) if step["status"] == StepStatus.PENDING)
         return next(iter(places), next(waiting, len(self.steps)))
 
@@ -141,8 +150,11 @@ class Watched:
         changes: list[Change] = []
         for step in document["steps"]:
             now = (step["status"], step["attempt"])
-            if now != self._known.get(step["number"], (StepStatus.PENDING, now[1])):
+            # that the turn of a step has not come, or after a retry has not come any more, is no news
+            if step["status"] != StepStatus.PENDING and now != self._known.get(step["number"]):
                 changes.append(StepChange(step))
+            if step.get("asks") and now != self._known.get(step["number"]):
+                changes.append(Asking(document, step))
             self._known[step["number"]] = now
         if before is None or before["status"] != document["status"]:
             # an end is told after the steps that made it, everything else before what follows from it

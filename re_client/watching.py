@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from re_client import plain, verdict
+from re_client import plain, verdict, words
 from re_client.api import Client
 from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED
-from re_client.shapes import Event, GapEvent, StateEvent
+from re_client.shapes import Deployment, Event, GapEvent, StateEvent
 from re_client.terminal import Terminal
-from re_client.view import Watched
+from re_client.view import Asking, Watched
 
 
 class Way(Enum):
@@ -21,16 +21,29 @@ class Way(Enum):
 
     #: everything: a live view on a terminal, lines elsewhere
     WATCH = "watch"
-    #: nothing before the end
+    #: nothing before the end, but a question to whoever has to decide something
     WAIT = "wait"
 
 
-def follow(client: Client, id: str, terminal: Terminal, way: Way = Way.WATCH, as_json: bool = False) -> int:
-    """Until it ends; the exit code: 0 completed, 1 not, 130 interrupted, which leaves the deployment alone."""
+def follow(
+    client: Client,
+    id: str,
+    terminal: Terminal,
+    way: Way = Way.WATCH,
+    as_json: bool = False,
+    known: Deployment | None = None,
+    last: str = "",
+) -> int:
+    """Until it ends; the exit code: 0 completed, 1 not, 130 interrupted, which leaves the deployment alone.
+
+    What a document says that is `known`, and what came before the event `last`, is not told again.
+    """
     watched = Watched()
+    if known is not None:
+        watched.feed(StateEvent(known))
     try:
         with _telling(watched, terminal, way, as_json) as tell:
-            for event in client.events(id):
+            for event in client.events(id, last):
                 tell(event)
     except KeyboardInterrupt:
         if watched.ended:
@@ -55,11 +68,14 @@ def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> I
         watched.feed(event)
         terminal.line(_compact(event))
 
-    def nothing(event: Event) -> None:
-        watched.feed(event)
+    def questions(event: Event) -> None:
+        """Nobody may wait for an answer without having been asked."""
+        for change in watched.feed(event):
+            if isinstance(change, Asking):
+                terminal.note("\n".join(words.question(change.document, change.step)))
 
     if way is Way.WAIT:
-        yield nothing
+        yield questions
     elif as_json:
         yield objects
     elif not terminal.moves:

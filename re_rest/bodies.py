@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, Problem
+from re_core.model import Ruling
 from re_core.schema_words import found, pointer, quoted, suggestion
 
 #: characters of a name or a reason that somebody gives
 MAX_TEXT = 1000
+
+#: numbers above it are no numbers of ours
+MAX_NUMBER = 2**53
 
 
 class Field(NamedTuple):
@@ -41,6 +45,10 @@ def _groups(value: Any) -> bool:
     return value is None or (isinstance(value, list) and all(_name(one) for one in value))
 
 
+def _whole(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MAX_NUMBER
+
+
 def _object(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -51,6 +59,19 @@ def _anything(value: Any) -> bool:
 
 #: body of a cancel
 CANCEL = {"reason": Field(f"a string of at most {MAX_TEXT} characters", _text)}
+#: body of a retry
+RETRY = {
+    **CANCEL,
+    "lost": Field("happened or again", lambda value: value in ("happened", "again")),
+    "retries": Field("a whole number of at least 0", lambda value: _whole(value, 0)),
+}
+#: body of a decision
+DECIDE = {
+    **CANCEL,
+    "step": Field("the number of a step", lambda value: _whole(value, 0), required=True),
+    "ruling": Field("happened, again or fail", lambda value: value in tuple(Ruling), required=True),
+    "attempt": Field("the number of an attempt, from 1", lambda value: _whole(value, 1)),
+}
 #: body of a plan
 PLAN = {"dynamic": Field("an object", _object)}
 #: body of a new token

@@ -1,4 +1,4 @@
-"""Deployments: start, list, look at, cancel. Must not know how any of it is done."""
+"""Deployments: start, list, look at, cancel, retry, decide. Must not know how any of it is done."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from flask import Blueprint, Response, request
 from re_core import messages, schema, strict_json
 from re_core.errors import BadDocument, BadMessage, CallerError
 from re_core.messages import DeploymentRequest
-from re_core.model import DeploymentStatus
+from re_core.model import DeploymentStatus, Ruling
 from re_core.ports import ViewFilter
 from re_core.state import State
-from re_core.usecases import deployments, describe, history
+from re_core.usecases import deployments, describe, history, keys
 from re_core.usecases.access import require_group
+from re_core.usecases.deployments import Wish
 from re_core.usecases.times import parse_time
 from re_rest import asking, bodies
 from re_rest.answering import json_answer, page_answer
@@ -82,6 +83,32 @@ def cancel(id: str) -> Response:
     return json_answer({"id": id, "links": links(id)}, 202)
 
 
+@blueprint.post("/<id>/retry")
+def retry(id: str) -> Response:
+    visible(id)
+    said = asking.optional_document(bodies.RETRY)
+    lost = Ruling(said["lost"]) if "lost" in said else None
+    here = services()
+    deployments.retry(here.bus, _wish(id, "retry", said), lost, said.get("retries"), here.request_timeout)
+    return json_answer({"id": id, "links": links(id)}, 202)
+
+
+@blueprint.post("/<id>/decide")
+def decide(id: str) -> Response:
+    visible(id)
+    said = asking.json_document(bodies.DECIDE)
+    step, ruling, attempt = said["step"], Ruling(said["ruling"]), said.get("attempt", 0)
+    here = services()
+    deployments.decide(here.bus, _wish(id, "decide", said), step, ruling, attempt, here.request_timeout)
+    return json_answer({"id": id, "links": links(id)}, 202)
+
+
+def _wish(id: str, event: str, said: dict[str, Any]) -> Wish:
+    who = asking.asker()
+    request = keys.request_id(services().store, who.user, f"deployments/{id}/{event}", who.key, said, id)
+    return Wish(id, who.user, str(said.get("reason", "")), request)
+
+
 def visible(id: str) -> State:
     """The deployment, if the caller may see it. Raises NotFound, NotAllowed."""
     state = history.find(services().store, id)
@@ -97,8 +124,10 @@ def links(id: str) -> dict[str, str]:
 
 
 def document(state: State, id: str, now: int) -> dict[str, Any]:
-    """The deployment with its links."""
-    return {**describe.deployment_document(state, id, now), "links": links(id)}
+    """The deployment with its links: those of what can be asked of it now too."""
+    known = links(id)
+    more = {name: f"{known['self']}/{name}" for name in describe.possible(state)}
+    return {**describe.deployment_document(state, id, now), "links": {**known, **more}}
 
 
 def _request() -> DeploymentRequest:

@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from re_core import errors, strict_json
-from re_core.errors import BadDocument, NoAnswer, ReleaseEngineError
+from re_core.errors import BadDocument, NoAnswer, Refused, ReleaseEngineError
 from re_core.usecases.checking import problem_document
 
 _LOG = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def answer_ours(error: ReleaseEngineError) -> Response:
             detail = f"the document has {len(error.problems)} errors"
     if isinstance(error, NoAnswer) and error.id:
         more["id"] = error.id
+    if isinstance(error, Refused) and error.deployment:
+        more["deployment"] = error.deployment
     title = " ".join((type(error).__doc__ or "").split()).rstrip(".")
     response = _answer(status, error.reason, title, detail, more)
     if status == 503:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from re_core.messages import PHASES
-from re_core.model import DeploymentStatus, StepKind, StepStatus
-from re_rest.bodies import MAX_TEXT
+from re_core.model import DeploymentStatus, Ruling, StepKind, StepStatus
+from re_rest.bodies import MAX_NUMBER, MAX_TEXT
 
 #: one JSON Schema
 Shape = dict[str, Any]
@@ -68,14 +68,14 @@ _PLAYBOOK = {
 }
 _LETTER = {"id": TEXT, "queue": TEXT, "reason": TEXT, "detail": TEXT, "by": TEXT, "at": TIME, "size": NUMBER}
 _TOKEN = {"id": TEXT, "user": TEXT, "groups": maybe(many(TEXT)), "admin": FLAG, "created": TIME}
-_LINKS = closed(self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT)
+_LINKS = closed({"retry": TEXT, "decide": TEXT}, self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT)
 
 #: components of version 1
 V1: dict[str, Shape] = {
     "Problem": {
         "type": "object",
         "description": "RFC 9457. `errors` has a part for everything that is wrong with a body; `id` is the id "
-        "that was minted for a deployment whose fate is not known.",
+        "that was minted for a deployment whose fate is not known, `deployment` that of one which stands in the way.",
         "required": ["type", "title", "status", "detail", "request_id"],
         "properties": {
             "type": {"type": "string", "format": "uri"},
@@ -85,15 +85,17 @@ V1: dict[str, Shape] = {
             "request_id": TEXT,
             "errors": many(ref("Fault")),
             "id": TEXT,
+            "deployment": TEXT,
         },
     },
     "Fault": closed({"line": NUMBER, "column": maybe(NUMBER)}, path=TEXT, message=TEXT),
     "Links": _LINKS,
     "Created": closed(id=TEXT, status={"const": "accepted"}, links=_LINKS),
-    "Cancelling": closed(id=TEXT, links=_LINKS),
+    "Asked": closed(id=TEXT, links=_LINKS),
     "DeploymentStatus": {"enum": [*DeploymentStatus]},
     "Step": closed(
         **_PLACE,
+        asks=FLAG,
         status={"enum": [*StepStatus]},
         attempt=NUMBER,
         worker=maybe(TEXT),
@@ -110,6 +112,7 @@ V1: dict[str, Shape] = {
         playbook_id=TEXT,
         playbook=TEXT,
         revision=NUMBER,
+        exclusive=FLAG,
         user=TEXT,
         source=TEXT,
         created=TIME,
@@ -117,6 +120,7 @@ V1: dict[str, Shape] = {
         ended=maybe(TIME),
         duration=maybe({"type": "number"}),
         reason=TEXT,
+        retries=NUMBER,
         steps=many(ref("Step")),
         counts=closed(completed=NUMBER, total=NUMBER),
         links=_LINKS,
@@ -163,11 +167,20 @@ V1: dict[str, Shape] = {
 }
 
 _SHORT_TEXT = {"type": "string", "maxLength": MAX_TEXT}
+_WHOLE = {"type": "integer", "maximum": MAX_NUMBER}
 _NAME = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": "^[A-Za-z0-9._ -]*[A-Za-z0-9]$"}
 
 #: components: what is sent
 SENT: dict[str, Shape] = {
     "CancelRequest": closed({"reason": _SHORT_TEXT}),
+    "RetryRequest": closed(
+        {"reason": _SHORT_TEXT, "lost": {"enum": ["happened", "again"]}, "retries": {**_WHOLE, "minimum": 0}}
+    ),
+    "DecideRequest": closed(
+        {"reason": _SHORT_TEXT, "attempt": {**_WHOLE, "minimum": 1}},
+        step={**_WHOLE, "minimum": 0},
+        ruling={"enum": [*Ruling]},
+    ),
     "PlanRequest": closed({"dynamic": OBJECT}),
     "TokenRequest": closed({"groups": maybe(many(_NAME)), "admin": FLAG}, user=_NAME),
     "NotificationRequest": closed(

@@ -66,7 +66,7 @@ class Moment(NamedTuple):
     state: State
     #: the last line of a step that this state says has ended: to be told before the state
     before: int
-    #: nothing more will come
+    #: nothing more will come, unless somebody has it retried
     over: bool
 
 
@@ -93,7 +93,8 @@ class Follower:
         with self._changed:
             while not self.closed:
                 moment, now = self._moment, time.monotonic()
-                if moment is not None and (moment.over or seen.lacks(moment.at)):
+                # what has ended may go on again: that nothing more comes is believed only while it is fresh
+                if moment is not None and (now < self._next if moment.over else seen.lacks(moment.at)):
                     return moment
                 if now >= deadline:
                     return None

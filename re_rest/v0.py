@@ -102,10 +102,10 @@ def status(id: str) -> Response:
 
 
 def _active(state: State) -> str:
-    """What runs; before the first step the first one, between two the next one."""
-    if state.open:
-        return state.plan.steps[min(state.open)].spec.name
-    waiting = (step for number, step in enumerate(state.plan.steps) if number not in state.steps)
+    """What runs, or waits for a person; before the first step the first one, between two the next one."""
+    if current := state.open or state.asked:
+        return state.plan.steps[min(current)].spec.name
+    waiting = (step for number, step in enumerate(state.plan.steps) if state.is_pending(number))
     return next((step.spec.name for step in waiting), "")
 
 

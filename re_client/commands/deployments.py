@@ -72,7 +72,7 @@ def deployments(
 def status(session: Session, id: str, as_json: bool) -> int:
     """Show one deployment with all its steps; exit code 1 where it failed or was cancelled.
 
-    Of a step that stopped it, the last lines that it printed are shown too.
+    Of a step that stopped it, the last lines that it printed are shown too; and what can be done to make it go on.
     """
     found = resolve.deployment(session.client, id)
     watched = Watched()
@@ -84,7 +84,7 @@ def status(session: Session, id: str, as_json: bool) -> int:
         if watched.ended and not watched.completed and watched.stopped_by:
             for line in session.client.tail(found["id"], verdict.FAILED_LINES, watched.stopped_by["number"]):
                 watched.feed(OutputEvent(line))
-        session.terminal.rows(verdict.why(watched))
+        session.terminal.rows([*verdict.why(watched), *verdict.todo(watched)])
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
 
 

@@ -1,13 +1,14 @@
-"""Ask the engine for a deployment, or for the end of one, and understand its answer. Must not know how it decides."""
+"""Ask the engine for a deployment, or something of one, and understand its answer. Must not know how it decides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core import errors, messages, strict_json
-from re_core.errors import Conflict, NoAnswer, Problem, ReleaseEngineError, StoreUnavailable
+from re_core.errors import Conflict, NoAnswer, Problem, Refused, ReleaseEngineError, StoreUnavailable
 from re_core.messages import DeploymentRequest, Message
+from re_core.model import Ruling
 from re_core.ports import Bus
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import body_digest, key_digest
@@ -33,6 +34,17 @@ REFUSALS: dict[str, type[ReleaseEngineError]] = {
         errors.BusUnavailable,
     )
 }
+
+
+class Wish(NamedTuple):
+    """What a person wants of a deployment, whatever it is."""
+
+    deployment: str
+    user: str
+    #: for whoever reads the journal
+    reason: str = ""
+    #: id of the request, the same at every repetition (keys.request_id); empty where it will not be repeated
+    request: str = ""
 
 
 class Asker(NamedTuple):
@@ -84,22 +96,49 @@ def create(
 
 def cancel(bus: Bus, id: str, user: str, reason: str, timeout: float) -> None:
     """Ask a deployment to end; `timeout` in seconds. Raises Conflict where it cannot, NoAnswer, BusUnavailable."""
+    _wish(bus, Wish(id, user, reason), "cancel", {}, timeout)
+
+
+def retry(bus: Bus, wish: Wish, lost: Ruling | None, retries: int | None, timeout: float) -> None:
+    """Ask a failed deployment to go on from what failed.
+
+    `lost` says what became of its lost steps, `retries` how often it had been retried when the author looked (None: not
+    said). Raises Conflict where it cannot go on, Refused where another deployment stands in the way, NoAnswer, BusUnavailable.
+    """
+    _wish(bus, wish, "retry", {"lost": lost, "retries": retries}, timeout)
+
+
+def decide(bus: Bus, wish: Wish, step: int, ruling: Ruling, attempt: int, timeout: float) -> None:
+    """Say what became of a lost step on which the deployment waits; `attempt` is the one looked at, 0 where that is not said.
+
+    Raises Conflict where nothing waits for that, NoAnswer, BusUnavailable.
+    """
+    _wish(bus, wish, "decide", {"step": step, "ruling": ruling, "attempt": attempt}, timeout)
+
+
+def _wish(bus: Bus, wish: Wish, event: str, more: Mapping[str, Any], timeout: float) -> None:
+    said = {name: value for name, value in more.items() if value is not None}
     message = Message(
-        messages.reply_queue(id),
-        messages.encode({"user": user, "reason": reason}),
-        new_id(),
-        correlation_id=id,
-        headers={messages.EVENT: "cancel"},
+        messages.reply_queue(wish.deployment),
+        messages.encode({"user": wish.user, "reason": wish.reason, **said}),
+        wish.request or new_id(),
+        correlation_id=wish.deployment,
+        headers={messages.EVENT: event},
         app_id=APP_ID,
         direct=True,
+        # nothing is done behind the back of somebody who has stopped waiting; what was written in time is carried out
         expires=round(timeout * 1000),
     )
     answer = bus.request(message, timeout)
     if answer is None:
-        raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may cancel {id} still", id)
+        id = wish.deployment
+        raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may {event} {id} still: look at it", id)
     document = _answered(answer)
-    if document.get("accepted") is not True:
-        raise Conflict(str(document.get("reason") or answer.headers.get(messages.DETAIL, "")))
+    if document.get("accepted") is True:
+        return
+    reason = str(document.get("reason") or answer.headers.get(messages.DETAIL, ""))
+    holder = document.get("holder")
+    raise Refused(reason, holder) if isinstance(holder, str) else Conflict(reason)
 
 
 def _answered(answer: Message) -> dict[str, Any]:
@@ -114,6 +153,8 @@ def _refusal(answer: Message) -> ReleaseEngineError:
         return errors.BadMessage(detail)
     if issubclass(kind, errors.BadDocument):
         return kind(detail, _problems(answer.headers.get(messages.PROBLEMS, "")))
+    if issubclass(kind, Refused):
+        return kind(detail, answer.headers.get(messages.HOLDER, ""))
     return kind(detail)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from re_core.model import OutputLine, Plan, PlannedStep, StepStatus, View
+from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepStatus, View
 from re_core.state import State, StepState
 from re_core.usecases.times import rfc3339, seconds_between
 
@@ -12,7 +12,10 @@ from re_core.usecases.times import rfc3339, seconds_between
 def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
     """Everything about one deployment; `now` in milliseconds ends the duration of one that runs."""
     accepted = state.accepted
-    steps = [_step(number, step, state.steps.get(number)) for number, step in enumerate(state.plan.steps)]
+    steps = [
+        _step(number, step, state.steps.get(number), number in state.asked)
+        for number, step in enumerate(state.plan.steps)
+    ]
     completed = sum(step["status"] == StepStatus.COMPLETED for step in steps)
     return {
         "id": id,
@@ -21,6 +24,7 @@ def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
         "playbook_id": accepted.playbook_id,
         "playbook": accepted.playbook,
         "revision": accepted.revision,
+        "exclusive": accepted.exclusive,
         "user": accepted.user,
         "source": accepted.source,
         "created": rfc3339(state.created),
@@ -28,9 +32,17 @@ def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
         "ended": rfc3339(state.ended),
         "duration": seconds_between(state.created, now if state.ended is None else state.ended),
         "reason": state.reason,
+        "retries": state.retries,
         "steps": steps,
         "counts": {"completed": completed, "total": len(steps)},
     }
+
+
+def possible(state: State) -> tuple[str, ...]:
+    """What a person may ask of it now, beside what is always possible to ask: words of the front ends' routes."""
+    if state.status is DeploymentStatus.FAILED and state.cancel is None:
+        return ("retry",)
+    return ("decide",) if state.asked else ()
 
 
 def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:
@@ -80,8 +92,8 @@ def _place(number: int, step: PlannedStep) -> dict[str, Any]:
     }
 
 
-def _step(number: int, step: PlannedStep, state: StepState | None) -> dict[str, Any]:
-    document = _place(number, step)
+def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool) -> dict[str, Any]:
+    document = {**_place(number, step), "asks": asks}
     if state is None:
         return {**document, **_NOT_YET}
     return {

@@ -44,6 +44,16 @@ def claim(
     return standing.deployment, standing.deployment == id
 
 
+def request_id(
+    requests: ports.Requests, user: str, route: str, key: str, document: Mapping[str, Any], deployment: str
+) -> str:
+    """Id of a request about a deployment: the same whenever it comes with that key, empty without one. Raises KeyReused."""
+    if not key:
+        return ""
+    claim(requests, user, route, key, document, deployment)
+    return key_digest(user, route, key)
+
+
 def _sorted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _sorted(value[name]) for name in sorted(value)}

@@ -91,6 +91,8 @@ def test_version_0_takes_the_token_as_a_basic_password_and_ignores_the_name(hous
         ("GET", "/api/v1/deployments/dep1/output"),
         ("GET", "/api/v1/deployments/dep1/events"),
         ("POST", "/api/v1/deployments/dep1/cancel"),
+        ("POST", "/api/v1/deployments/dep1/retry"),
+        ("POST", "/api/v1/deployments/dep1/decide"),
         ("GET", "/api/v1/deployments?group=ours"),
         ("GET", "/api/v1/playbooks?group=ours"),
         ("GET", "/api/v1/playbooks/book"),

@@ -33,6 +33,8 @@ ROUTES = [
     ("GET", "/api/v1/deployments/{}/output"),
     ("GET", "/api/v1/deployments/{}/events"),
     ("POST", "/api/v1/deployments/{}/cancel"),
+    ("POST", "/api/v1/deployments/{}/retry"),
+    ("POST", "/api/v1/deployments/{}/decide"),
     ("GET", "/api/v1/playbooks/{}"),
     ("PUT", "/api/v1/playbooks/{}"),
     ("DELETE", "/api/v1/playbooks/{}"),

@@ -15,6 +15,28 @@ from re_rest import bodies, openapi, routes, shapes
 from re_rest.auth import OPEN
 from tests.integration.front_end.house import House
 
+RETRIES: list[Any] = [
+    {},
+    {"reason": "x", "lost": "again", "retries": 2},
+    {"lost": "fail"},
+    {"lost": None},
+    {"retries": -1},
+    {"retries": True},
+    {"retries": 2**53 + 1},
+    {"step": 1},
+]
+DECISIONS: list[Any] = [
+    {"step": 0, "ruling": "fail"},
+    {"step": 3, "ruling": "happened", "attempt": 1, "reason": "x"},
+    {"step": 0},
+    {"ruling": "again"},
+    {"step": -1, "ruling": "again"},
+    {"step": "0", "ruling": "again"},
+    {"step": 0, "ruling": "AGAIN"},
+    {"step": 0, "ruling": "again", "attempt": 0},
+    {"step": 0, "ruling": "again", "lost": "again"},
+]
+
 
 def _document() -> dict[str, Any]:
     return openapi.document("0", {name: re_schemas.load(name) for name in re_schemas.names()})
@@ -77,6 +99,8 @@ def test_the_served_document_is_this_one_and_asks_for_no_token(house: House) -> 
         ("CancelRequest", bodies.CANCEL, {"reason": 1}),
         ("CancelRequest", bodies.CANCEL, {"reason": "x" * 1001}),
         ("CancelRequest", bodies.CANCEL, {"y": 1}),
+        *(("RetryRequest", bodies.RETRY, one) for one in RETRIES),
+        *(("DecideRequest", bodies.DECIDE, one) for one in DECISIONS),
         ("PlanRequest", bodies.PLAN, {"dynamic": {}}),
         ("PlanRequest", bodies.PLAN, {"dynamic": []}),
         ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": ["a"], "admin": True}),

@@ -56,3 +56,17 @@ def test_one_or_two_that_never_began_are_named() -> None:
         "step 1 noop:Do on foo.example.com: skipped",
         "step 2 noop:Do on foo.example.com: skipped",
     ]
+
+
+def test_a_question_is_one_too() -> None:
+    assert _told(
+        StateEvent(deployment("running", step(1, "started"))),
+        StateEvent(deployment("waiting", step(1, "lost", asks=True, message="its worker is gone"))),
+    )[2:] == [
+        "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: waiting",
+        "12:00:01 step 1 noop:Do on foo.example.com: lost in 0.5 s: its worker is gone",
+        "step 1 noop:Do on foo.example.com is lost: nobody knows whether it happened. Look, then:",
+        "  rectl decide 01DEPLOYMENT 1 happened  # it did",
+        "  rectl decide 01DEPLOYMENT 1 again     # it did not, or twice does no harm",
+        "  rectl decide 01DEPLOYMENT 1 fail      # let the deployment fail",
+    ]

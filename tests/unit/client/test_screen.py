@@ -145,8 +145,8 @@ def test_numbers_of_steps_stand_below_each_other_and_output_below_its_step() -> 
 
 
 def test_a_status_of_a_newer_engine_is_shown_by_its_name() -> None:
-    drawn = _plain(screen.whole(_watched(StateEvent(deployment("waiting", step(0, "held\x07")))), NOW))
-    assert drawn[0].startswith("• inception/Simple playbook  waiting")
+    drawn = _plain(screen.whole(_watched(StateEvent(deployment("paused", step(0, "held\x07")))), NOW))
+    assert drawn[0].startswith("• inception/Simple playbook  paused")
     assert drawn[3].startswith("  0 • held\ufffd")
 
 
@@ -185,3 +185,32 @@ def test_the_live_view_draws_what_it_watches_and_leaves_the_last_frame() -> None
     with live.LiveView(watched, out, lambda: NOW) as view, view.lock:
         watched.feed(StateEvent(deployment("completed", step(0, "completed"))))
     assert "✓ completed  noop:Do" in out.getvalue()
+
+
+def test_a_waiting_deployment_shows_its_question_and_the_commands_that_answer() -> None:
+    steps = [step(0, "completed"), step(1, "lost", asks=True), step(2)]
+    drawn = _plain(screen.live(_watched(StateEvent(deployment("waiting", *steps))), NOW, 100, 24))
+    assert drawn[0] == "? inception/Simple playbook  waiting 12 s"
+    assert drawn[-4:] == [
+        "  step 1 noop:Do on foo.example.com is lost: nobody knows whether it happened. Look, then:",
+        "    rectl decide 01DEPLOYMENT 1 happened  # it did",
+        "    rectl decide 01DEPLOYMENT 1 again     # it did not, or twice does no harm",
+        "    rectl decide 01DEPLOYMENT 1 fail      # let the deployment fail",
+    ]
+
+
+def test_many_questions_leave_room_for_the_steps() -> None:
+    steps = [step(n, "lost", asks=True) for n in range(100)]
+    watched = _watched(StateEvent(deployment("waiting", *steps)), GapEvent("gone"))
+    for rows in (1, 2, 5, 8, 24):
+        drawn = _plain(screen.live(watched, NOW, 40, rows))
+        assert len(drawn) <= rows
+        assert max(map(text.width, drawn)) <= 40
+    assert sum("? lost" in row for row in drawn) > 5
+
+
+def test_the_summary_of_a_failure_says_how_to_go_on() -> None:
+    failed = deployment("failed", step(0, "failed"), links={"retry": "…"}, reason="noop:Do failed")
+    assert _plain(verdict.summary(_watched(StateEvent(failed)), NOW))[-1] == (
+        "  go on from what failed:  rectl retry 01DEPLOYMENT"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent
-from re_client.view import Change, DeploymentChange, Lost, Printed, StepChange, Watched
+from re_client.view import Asking, Change, DeploymentChange, Lost, Printed, StepChange, Watched
 from tests.unit.client.documents import deployment, line, step
 
 
@@ -127,3 +127,41 @@ def test_after_a_failure_the_window_is_around_it() -> None:
     ]
     window = _fed(StateEvent(deployment("failed", *steps)))[0].window(6)
     assert [one["number"] for one in window.steps] == [48, 49, 50, 51, 52, 53]
+
+
+def test_a_step_that_asks_is_told_once_and_again_when_it_is_lost_again() -> None:
+    def waiting(attempt: int) -> StateEvent:
+        return StateEvent(deployment("waiting", step(0, "lost", asks=True, attempt=attempt)))
+
+    watched = Watched()
+    kinds = [
+        [type(change) for change in watched.feed(event)]
+        for event in (
+            waiting(1),
+            waiting(1),
+            StateEvent(deployment("running", step(0, "dispatched", attempt=2))),
+            waiting(2),
+        )
+    ]
+    assert kinds == [
+        [DeploymentChange, StepChange, Asking],
+        [],
+        [DeploymentChange, StepChange],
+        [DeploymentChange, StepChange, Asking],
+    ]
+
+
+def test_after_a_retry_what_has_its_turn_before_it_is_no_news() -> None:
+    watched = Watched()
+    watched.feed(StateEvent(deployment("failed", step(0, "failed"), *(step(n, "skipped") for n in range(1, 99)))))
+    assert watched.ended
+    again = deployment("running", step(0, "dispatched", attempt=2), *(step(n, "pending") for n in range(1, 99)))
+    told = [change.step["number"] for change in watched.feed(StateEvent(again)) if isinstance(change, StepChange)]
+    assert (told, watched.ended) == ([0], False)
+
+
+def test_a_waiting_deployment_is_looked_at_where_it_waits() -> None:
+    watched = Watched()
+    steps = [step(n, "completed") for n in range(50)] + [step(50, "lost", asks=True)]
+    watched.feed(StateEvent(deployment("waiting", *steps, *(step(n) for n in range(51, 100)))))
+    assert 50 in [one["number"] for one in watched.window(5).steps]

@@ -1,0 +1,56 @@
+"""`rectl decide`."""
+
+from __future__ import annotations
+
+import click
+
+from re_client import resolve, words
+from re_client.errors import DONE, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import Deployment, Step
+from re_core.model import Ruling
+
+
+@click.command(short_help="Say what became of a lost step that a deployment waits for.")
+@click.argument("id")
+@click.argument("step", metavar="[STEP]")
+@click.argument("ruling", metavar="happened|again|fail", required=False)
+@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads its history.")
+@json_option
+@pass_session
+def decide(session: Session, id: str, step: str, ruling: str | None, reason: str, as_json: bool) -> int:
+    """Say what became of a lost step on which a deployment waits (the setting `lost_steps: ask`).
+
+    STEP is its number in `rectl status`; where only one waits it may be left out. It happened: the deployment goes on
+    behind it. Again: it gets a new attempt. Fail: the deployment fails.
+
+    \b
+    rectl decide 01M82000000000000000000001 3 happened --reason "the service runs 1.4.2"
+    """
+    number, word = (None, step) if ruling is None else (step, ruling)
+    if word not in tuple(Ruling):
+        raise BadInput(f"expected {', '.join(Ruling)}, found {word!r}")
+    found = resolve.deployment(session.client, id)
+    meant = _meant(found, number)
+    answer = session.client.decide(found["id"], meant["number"], word, meant["attempt"], reason)
+    if as_json:
+        session.terminal.json(answer)
+    else:
+        session.terminal.line(f"{words.place(meant)}: {word}")
+    return DONE
+
+
+def _meant(found: Deployment, number: str | None) -> Step:
+    """The step that waits. Raises BadInput where that one does not, or where it is not clear which one is meant."""
+    waiting = words.asking(found)
+    if number is None:
+        fitting = waiting if len(waiting) == 1 else []
+        problem = f"{len(waiting)} steps wait; say which:" if waiting else ""
+    else:
+        fitting = [step for step in waiting if str(step["number"]) == number]
+        problem = f"step {number} does not wait for a decision:"
+    if fitting:
+        return fitting[0]
+    todo = [f"  {line}" for line in words.todo(found)]
+    nothing = f"no step of it waits for a decision: it is {found['status']}"
+    raise BadInput("\n".join([problem if waiting else nothing, *todo]))

@@ -1,0 +1,75 @@
+"""What is said of steps and deployments: where one stands, and what a person can do next. Pure; must not know who says it.
+
+A command stands on a line of its own and does one thing, so that it can be pasted into a shell as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from re_client.shapes import Deployment, Step
+from re_client.text import safe
+from re_core.model import Ruling, StepKind, StepStatus
+
+#: ruling -> when it is the right one
+_MEANINGS = {
+    Ruling.HAPPENED: "it did",
+    Ruling.AGAIN: "it did not, or twice does no harm",
+    Ruling.FAIL: "let the deployment fail",
+}
+
+
+def name(step: Step) -> str:
+    """What the playbook calls it, and its label."""
+    label = f" ({safe(step['label'])})" if step["label"] else ""
+    return safe(step["name"]) + label
+
+
+def place(step: Step) -> str:
+    """`step 3 service:Restart on foo.example.com`."""
+    return f"step {step['number']} {name(step)}" + (f" on {safe(step['host'])}" if step["host"] else "")
+
+
+def asking(document: Deployment) -> list[Step]:
+    """The steps about which the deployment waits for a decision."""
+    return [step for step in document["steps"] if step.get("asks")]
+
+
+def unclear(document: Deployment) -> list[Step]:
+    """The steps about which a retry of the deployment has to say something."""
+    if not can_be_retried(document):
+        return []
+    return [step for step in document["steps"] if step["status"] == StepStatus.LOST and step["kind"] != StepKind.ACTION]
+
+
+def can_be_retried(document: Deployment) -> bool:
+    """Whether it has failed and may go on."""
+    return "retry" in document["links"]
+
+
+def question(document: Deployment, step: Step) -> list[str]:
+    """What is asked about a step, and the commands that answer."""
+    id, number = safe(document["id"]), step["number"]
+    return [_doubt(step), *_commands(f"rectl decide {id} {number}", tuple(Ruling))]
+
+
+def todo(document: Deployment) -> list[str]:
+    """What a person can do so that it goes on; nothing where it goes on by itself, or never."""
+    asked, id = asking(document), safe(document["id"])
+    if asked:
+        return [line for step in asked for line in question(document, step)]
+    if not can_be_retried(document):
+        return []
+    lost = unclear(document)
+    if not lost:
+        return [f"go on from what failed:  rectl retry {id}"]
+    return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Ruling.HAPPENED, Ruling.AGAIN))]
+
+
+def _doubt(step: Step) -> str:
+    return f"{place(step)} is lost: nobody knows whether it happened. Look, then:"
+
+
+def _commands(begin: str, rulings: Sequence[Ruling]) -> list[str]:
+    longest = max(map(len, rulings))
+    return [f"  {begin} {ruling:<{longest}}  # {_MEANINGS[ruling]}" for ruling in rulings]
