@@ -123,6 +123,41 @@ def test_a_running_deployment_is_cancelled_once(live: Caller) -> None:
     assert live.call("POST", f"{DEPLOYMENTS}/{id}/cancel").status_code == 409
 
 
+def test_a_failed_deployment_goes_on_after_a_retry_and_one_key_retries_it_once(live: Caller, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    id = live.deploy(live.store({"command:Run": {"cmd": f"test -e {mended}"}}, "noop:B", hosts=("a",))).json["id"]
+    live.follow(id)
+    mended.touch()
+    headers = {"Idempotency-Key": f"retry-{id}"}
+
+    answers = [live.call("POST", f"{DEPLOYMENTS}/{id}/retry", json={"retries": 0}, headers=headers) for _ in range(3)]
+    live.follow(id)
+
+    assert [answer.status_code for answer in answers] == [202] * 3
+    document = live.call("GET", f"{DEPLOYMENTS}/{id}").json
+    assert (document["status"], document["retries"], document["steps"][0]["attempt"]) == ("completed", 1, 2)
+    assert live.call("POST", f"{DEPLOYMENTS}/{id}/retry").json["detail"] == "the deployment is completed"
+    assert live.call("POST", f"{DEPLOYMENTS}/{id}/decide", json={"step": 0, "ruling": "again"}).status_code == 409
+
+
+def test_a_second_deployment_of_an_exclusive_playbook_is_a_409_that_names_the_first(live: Caller) -> None:
+    step = {"sleep:Seconds": {"seconds": 600}}
+    document = {"group": "ours", "name": "n", "exclusive": True, "execution": [{"hosts": ["a"], "steps": [step]}]}
+    playbook = live.call("POST", "/api/v1/playbooks", json=document).json["id"]
+    first = live.deploy(playbook).json["id"]
+
+    second = live.deploy(playbook)
+    live.call("POST", f"{DEPLOYMENTS}/{first}/cancel")
+    live.follow(first)
+    third = live.deploy(playbook)
+
+    assert (second.status_code, second.json["deployment"]) == (409, first)
+    assert first in second.json["detail"]
+    assert live.call("GET", f"{DEPLOYMENTS}/{first}").json["exclusive"] is True
+    assert third.status_code == 201
+    live.call("POST", f"{DEPLOYMENTS}/{third.json['id']}/cancel")
+
+
 def test_what_is_missing_unknown_or_misspelt_starts_nothing(live: Caller) -> None:
     playbook = live.store({"noop:A": {"dynamic": ["cart", "tag"]}})
 
