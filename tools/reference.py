@@ -1,6 +1,6 @@
 """Writes what in docs/reference is made from the code: python tools/reference.py
 
-`rectl.md` is the help of every command; in `settings.md` and `rest.md` the tables between two marks. A test holds the
+`rectl.md` and `programs.md` are the help of every command; in `settings.md` and `rest.md` the tables between two marks. A test holds the
 files to what this makes. Must not know what any command or setting is for: their help and comments say it.
 """
 
@@ -15,6 +15,9 @@ from pathlib import Path
 
 import click
 
+import re_core.__main__ as core
+import re_rest.__main__ as rest
+import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors, settings
 from re_rest import routes
@@ -48,6 +51,17 @@ def rectl() -> str:
         "[Exit codes](exit-codes.md) are the same\nfor all commands.\n"
     )
     return head + "".join(_pages(cli, "rectl", None))
+
+
+def programs() -> str:
+    """The page of the programs that are processes of their own."""
+    head = (
+        "# re-rest, re-core, re-worker\n\n"
+        "The help of the programs of a [cluster](../how-to/run-a-cluster.md), as `--help` prints it. This page is made by\n"
+        "`tools/reference.py`.\n"
+    )
+    known = {"re-rest": rest.command, "re-core": core.command, "re-worker": workers.command}
+    return head + "".join(page for name, command in known.items() for page in _pages(command, name, None))
 
 
 def settings_table() -> str:
@@ -89,7 +103,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 def pages() -> dict[str, str]:
     """Name of a page -> its text as it should be."""
-    found = {"rectl.md": rectl()}
+    found = {"rectl.md": rectl(), "programs.md": programs()}
     for (page, mark), make in TABLES.items():
         text = found.get(page) or (REFERENCE / page).read_text()
         begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"
