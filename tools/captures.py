@@ -166,6 +166,7 @@ def _take(terminal: Terminal, likeness: Likeness, url: str, environ: dict[str, s
     newest = _output("rectl deployments --limit 1 --json", environ)
     number = str(re.findall(r'"id": "([0-9A-Z]{26})"', newest)[0])
     keep("status", shown(terminal, f"rectl status {number}"), shown(terminal, f"rectl logs {number} --times"))
+    keep("retry", *_retried(terminal, environ))
     _output(f"curl -s -o /dev/null {_notification(url, environ)}", environ)
     _await(lambda: _output("rectl deadletters list", environ), "a dead letter")
     keep_all(AFTERWARDS)
@@ -177,6 +178,16 @@ def _watched(terminal: Terminal, command: str) -> Iterator[str]:
         halfway = _await(lambda: found if "web02.example.com: unpack" in (found := screen()) else "", command)
         yield f"$ {command}\n{halfway}\n"
         yield f"… and when it has ended:\n\n{_end(screen, command)}"
+
+
+def _retried(terminal: Terminal, environ: dict[str, str]) -> Iterator[str]:
+    """A deployment that fails, is mended and goes on."""
+    _output("rectl playbook apply docs/captures/disk-full.yaml", environ)
+    number = _output("rectl deploy demo/disk-full", environ).split()[0]
+    _output(f"rectl watch {number}", environ)
+    yield shown(terminal, f"rectl status {number}")
+    (Path(environ["HOME"]) / "mended").touch()
+    yield shown(terminal, f"rectl retry {number} --reason 'made room' --watch", ROWS)
 
 
 def _end(screen: Callable[[], str], command: str) -> str:
