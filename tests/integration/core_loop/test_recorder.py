@@ -113,6 +113,23 @@ def test_a_message_that_comes_again_is_recorded_once(house: House, recorder: Rec
     assert _lines(house) == [(1, "one")]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_copy_that_nobody_marked_makes_no_gap(house: House, restarted: bool) -> None:
+    """Who published it did not hear that it had arrived, and published it again."""
+    bus = EmbeddedBus(None, house.clock, house.clock.monotonic)
+    recorder = _recorder(house, bus=bus)
+    for id in ("a", "b"):
+        _print(bus, id, id)
+    recorder.turn(0)
+    if restarted:
+        recorder.close()
+        recorder = _recorder(house, bus=bus)
+    for id in ("a", "b", "a", "c"):
+        _print(bus, id, id)
+    recorder.turn(0)
+    assert _lines(house) == [(1, "a"), (2, "b"), (3, "c")]
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_a_call_that_fails_once_makes_no_gap_and_no_copy(house: House, number: int, after: bool) -> None:
