@@ -76,17 +76,32 @@ def _retold_step(state: State, number: int) -> Iterator[Notify]:
 
 
 def deployment_notices(state: State) -> Iterator[Notify]:
-    """What the settings want told at the start and at the end of every deployment."""
-    ended = state.ended is not None
+    """What the settings want told of every deployment: its start, or its end once that has come."""
+    yield from begin_notices(state) if state.ended is None else _end_notices(state)
+
+
+def begin_notices(state: State) -> Iterator[Notify]:
+    """That it was started, or retried, whatever has come of it since."""
     about = f"retry-{state.retries}" if state.retries else ""
-    phase = "started" if not ended else "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
+    word = "retried" if state.retries else "started"
+    by = f" by {state.accepted.user}" if state.accepted.user else ""
+    for transport, target in state.plan.notify.get("started", {}).items():
+        yield _notify(state, about, "started", transport, target, word, f"{word}{by}.")
+
+
+def _end_notices(state: State) -> Iterator[Notify]:
+    about = f"retry-{state.retries}" if state.retries else ""
+    phase = "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
     for transport, target in state.plan.notify.get(phase, {}).items():
-        word = state.status if ended else "retried" if state.retries else "started"
-        text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {word}"
-        if not ended and state.accepted.user:
-            text += f" by {state.accepted.user}"
-        text += f": {state.reason}" if ended and state.reason else "."
-        yield Notify(about, phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
+        why = f": {state.reason}" if state.reason else "."
+        yield _notify(state, about, phase, transport, target, state.status, f"{state.status}{why}")
+
+
+def _notify(
+    state: State, about: str, phase: str, transport: str, target: tuple[str, ...], word: str, told: str
+) -> Notify:
+    text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {told}"
+    return Notify(about, phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
 
 
 def _short(text: str) -> str:

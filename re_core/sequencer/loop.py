@@ -219,7 +219,8 @@ class Sequencer:
         """The work of a new deployment, or (`fresh`) of one that was there first; None where that cannot be."""
         try:
             entries = self._store.entries(creation.admission.deployment) if fresh else []
-            if never_began(entries):
+            # looked at again: to admit it took a while, and a core may have been frozen meanwhile
+            if never_began(entries) or (not entries and self._sorting.is_late(creation.delivery)):
                 self._sorting.refuse(batch, creation.delivery, gave_up(creation.message))
                 return None
             return Work.answer_again(creation, fold(entries)) if entries else Work.create(creation, batch.now)
@@ -265,6 +266,7 @@ class Sequencer:
             if outcome is Appended.LOST:
                 lost.append(work)
             else:
+                work.overdue = work.closing_row()
                 self._done(batch, work, messages)
         if not self._store.transactional:
             self._defer_views(rows, written)

@@ -11,7 +11,7 @@ from re_core.deadlines import due_of, next_look
 from re_core.machine import Verdict, accept, advance
 from re_core.messages import Message
 from re_core.model import ENDED, View
-from re_core.notices import deployment_notices, retold
+from re_core.notices import begin_notices, deployment_notices, retold
 from re_core.ports import Delivery
 from re_core.records import CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started
 from re_core.sequencer.cache import Known
@@ -88,8 +88,9 @@ class Work:
         work = cls(Known(state), fresh=True)
         if state.accepted.digest == creation.admission.accepted.digest:
             work.effects.extend(awaited(state))
-            if state.ended is None:
-                work.effects.extend(deployment_notices(state))
+            if creation.delivery.redelivered:  # a crash may have cut them off
+                work.effects.extend(begin_notices(state))
+                work.effects.extend(retold(state, None))
             work.answers.extend(creation.yes())
         else:
             why = f"the id {state.deployment} belongs to another deployment"
@@ -185,7 +186,14 @@ class Work:
             return None
         due = None if ended else next_look(state, now)
         known.view_at, known.view_due, known.view_entry = now, due, state.entry
-        return view_of(state, due)
+        row = view_of(state, due)
+        # the row of a new deployment comes before its entry: should that never come, a look at the row must find it out
+        return row._replace(due=now + VIEW_EVERY) if ended and self.creation is not None else row
+
+    def closing_row(self) -> View | None:
+        """Of a deployment that ended as it began, and whose entry is there now: nobody need look at it any more."""
+        ended_at_once = self.creation is not None and self.known.state.status in ENDED
+        return view_of(self.known.state, None) if ended_at_once else None
 
     def _sooner(self, now: int) -> bool:
         """Whether something is due before the row says so: the sweeper must not come too late."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from re_core.deadlines import GRACE, due_at
 from re_core.model import View
-from re_core.ports import ViewFilter
+from re_core.ports import Append, Appended, ViewFilter
 from re_core.sequencer.cache import Known
 from re_core.sequencer.rows import BEHIND, Rows
+from re_core.sequencer.work import VIEW_EVERY
 from re_core.summary import view_of
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -42,6 +45,24 @@ def test_an_ended_one_is_shown_as_ended_at_once(house: House) -> None:
     house.settle()
     assert _row(house) == view_of(house.state(), None)
     assert (_row(house).done, _row(house).due) == (6, None)
+
+
+def test_one_that_ends_as_it_begins_is_looked_at_until_its_entry_is_there(build: Build) -> None:
+    """Where the row comes before the entry, and the entry never, a row without a `due` would stay for ever."""
+    house = build(shared=False)
+    house.save(simple("ghost:Do"), "ghostly")
+    appended: list[View] = []
+    real = house.store.append
+
+    def append(batch: Sequence[Append]) -> list[Appended]:
+        appended.extend(one.view for one in batch if one.view is not None and one.view.ended)
+        return real(batch)
+
+    house.store.append = append  # type: ignore[method-assign]
+    house.ask("d1", "ghostly")
+    house.core.turn(0)
+    assert [row.due for row in appended] == [house.clock.now() + VIEW_EVERY]
+    assert _row(house) == view_of(house.state(), None)
 
 
 def test_a_row_is_not_written_for_every_step(house: House) -> None:

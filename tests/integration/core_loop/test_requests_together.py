@@ -1,0 +1,61 @@
+"""Two requests that mean one deployment: in one batch, one after the other, and one that comes again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from re_core import messages as m
+from re_core.events import Notify
+from re_core.messages import Message
+from re_core.plan import Around
+from re_core.ports import Delivery, Published
+from re_core.sequencer.acceptance import Admission
+from re_core.sequencer.creation import Creation
+from re_core.sequencer.work import Work
+from tests.factories import simple
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.house import House
+
+
+@pytest.fixture
+def loud(build: Build) -> House:
+    """A house that tells of every start."""
+    made = build(around=Around(notify={phase: {"console": ("ops",)} for phase in ("started", "failed")}))
+    made.save(simple("noop:A"))
+    made.save(simple("ghost:Do"), "ghostly")
+    return made
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("headers", [{}, {m.KEY: "k1"}])
+def test_two_requests_for_one_deployment_tell_people_once(loud: House, headers: dict[str, str], together: bool) -> None:
+    """One batch writes under one token, so both first entries would pass for the one that was stored."""
+    sent: list[str] = []
+    real = loud.bus.publish
+
+    def publish(messages: Sequence[Message]) -> list[Published]:
+        sent.extend(one.id for one in messages)
+        return real(messages)
+
+    loud.bus.publish = publish  # type: ignore[method-assign]
+    loud.ask("d1", headers=headers)
+    if not together:
+        loud.core.turn(0)
+    loud.ask("d2" if headers else "d1", headers=headers)
+    loud.settle()
+    assert loud.answers() == [("d1", ""), ("d1", "")]
+    assert sent.count("d1/started/console") == 1
+
+
+@pytest.mark.parametrize("redelivered", [True, False])
+def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: House, redelivered: bool) -> None:
+    """The deployment had ended in its first entry, since nobody offers its step, and nothing of it was published."""
+    loud.ask("d1", "ghostly")
+    loud.settle()
+    ended = loud.state()
+    request = Delivery(loud.request("d1", "ghostly"), m.JOB_CREATE, redelivered, 1)
+    creation = Creation(request, Admission("d1", ended.accepted, ended.plan))
+    told = [one.phase for one in Work.answer_again(creation, ended).effects if isinstance(one, Notify)]
+    assert told == (["started", "failed"] if redelivered else [])
