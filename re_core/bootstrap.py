@@ -119,11 +119,20 @@ class Core:
     """The core's consumers, each on its thread."""
 
     def __init__(
-        self, settings: Settings, bus: Bus, store: Store, clock: Clock, on_fatal: Callable[[Exception], None]
+        self,
+        settings: Settings,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        on_fatal: Callable[[Exception], None],
+        identity: str = "",
     ) -> None:
-        """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on."""
+        """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on.
+
+        `identity` must be new at every start; one is made where it is empty.
+        """
         #: names this start of the core
-        self.identity = f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
+        self.identity = identity or f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
         self._bus, self._store = bus, store
         redaction = Redaction(settings.redact)
         liveness = Liveness(clock)

@@ -22,6 +22,7 @@ from re_workers.consumer import Consumer
 from re_workers.loop import Loop
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Handler
+from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
 
 _log = logging.getLogger(__name__)
@@ -56,16 +57,19 @@ class WorkerHost:
         handlers: Sequence[Handler] = (),
         slots: int = SLOTS,
         redaction: Redaction | None = None,
+        spawn: Spawn = on_thread,
+        identity: str = "",
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
-        `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either.
+        `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either. `spawn` runs the
+        steps that are not quick. `identity` must be new at every start; one is made where it is empty.
         """
-        self.identity = str(ULID())
+        self.identity = identity or str(ULID())
         self._bus = bus
         self._workers = tuple(workers)
         self._consumers = [
-            Consumer(bus, clock, one, self.identity, one.slots or slots, redaction=redaction) for one in self._workers
+            Consumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction) for one in self._workers
         ]
         notifiers = [Notifier(bus, clock, self.identity, handler) for handler in handlers]
         self._loops = [

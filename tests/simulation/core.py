@@ -1,0 +1,35 @@
+"""A core process of the simulation: what bootstrap puts together, taking turns when the world lets it. Must not know workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from re_core.bootstrap import Core
+from re_core.ports import Bus, Store
+from re_core.settings import Settings
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: milliseconds between two turns of a part that nothing comes to
+PERIOD = 1_000
+
+
+class CoreProcess(Process):
+    """See re_core.bootstrap.Core."""
+
+    def __init__(self, world: World, name: str, skew: int, settings: Settings) -> None:
+        super().__init__(world, name, skew)
+        self.core = Core(settings, cast(Bus, self.bus), cast(Store, self.store), self.clock, _fatal, name)
+        self.sequencer: Any = self.core._consumers[0]
+        for part in (self.sequencer._taking, self.sequencer._sorting):
+            part._monotonic = world.time.monotonic
+        for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
+            self.add(pump._thread.name, pump._turn, PERIOD, consumer)
+        self.core._sweep.tell_to_stop()  # it pauses for real otherwise
+        self.add("sweeper", self.core._sweep._turn, PERIOD)
+
+
+def _fatal(error: Exception) -> None:
+    raise AssertionError(f"a core cannot go on: {error!r}")

@@ -1,0 +1,78 @@
+"""What a seed lets go wrong, how often, and what really did. Must not know what a fault does."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+_One = TypeVar("_One")
+
+#: kind of fault -> how many of it one seed may have, and how likely it is at each occasion where the seed has it at all
+KINDS: Mapping[str, tuple[int, float]] = {
+    # at any call of a port, before and after it
+    "death": (3, 0.004),
+    "freeze": (2, 0.003),
+    # of the store
+    "store error": (6, 0.01),
+    "stored, but an error": (4, 0.03),
+    "some of many stored": (3, 0.2),
+    # of publishing
+    "bus error": (6, 0.01),
+    "taken, but an error": (4, 0.02),
+    "some of many taken": (3, 0.05),
+    "death while publishing": (2, 0.01),
+    "connection lost while publishing": (3, 0.01),
+    "death while acknowledging": (2, 0.01),
+    # of the world; how often is up to `happenings`
+    "process killed": (3, 1),
+    "process stopped": (2, 1),
+    "process frozen": (2, 1),
+    "connection lost": (3, 1),
+    "connection away": (2, 1),
+    "broker restarted": (1, 1),
+    "queues deleted": (2, 1),
+    "queues purged": (2, 1),
+    "queue slow": (4, 1),
+    "clock jumps": (2, 1),
+}
+
+#: kinds that one seed has: all, some, or none, so that one fault alone is seen too
+_SHARES = (0.0, 0.1, 0.3, 0.6, 1.0)
+
+
+class Death(BaseException):
+    """The process ends here: nobody in it catches this."""
+
+
+class Faults:
+    """The seed's dice."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        #: what happened, by kind
+        self.happened: Counter[str] = Counter()
+        self.calm = False
+        #: how likely others act in the middle of somebody's turn
+        self.interleave = self.random.choice((0.0, 0.03, 0.15))
+        share = self.random.choice(_SHARES)
+        self._left = {kind: most for kind, (most, _) in KINDS.items() if self.random.random() < share}
+
+    def has(self, kind: str) -> bool:
+        """Whether this seed has such faults left."""
+        return not self.calm and self._left.get(kind, 0) > 0
+
+    def strike(self, kind: str) -> bool:
+        """Whether it happens here; it is counted then."""
+        if self.calm or self._left.get(kind, 0) <= 0 or self.random.random() >= KINDS[kind][1]:
+            return False
+        self._left[kind] -= 1
+        self.happened[kind] += 1
+        return True
+
+    def some(self, many: Sequence[_One]) -> list[_One]:
+        """Some of them, perhaps all or none: mostly the first ones, in their order."""
+        if self.random.random() < 0.7:
+            return list(many[: self.random.randint(0, len(many))])
+        return [one for one in many if self.random.random() < 0.5]

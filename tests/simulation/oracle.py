@@ -1,0 +1,231 @@
+"""What must hold at the end of every seed, whatever happened. Must not know why it should."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from re_core import strict_json
+from re_core.consequences import IDEMPOTENT_ATTEMPTS
+from re_core.model import DeploymentStatus, StepStatus
+from re_core.records import Entry, Started, entry_from_document, entry_to_document
+from re_core.state import State, fold
+from re_core.summary import view_of
+from tests.factories import slots_of
+from tests.simulation.client import PATIENCE
+from tests.simulation.core import CoreProcess
+from tests.simulation.town import Town
+from tests.simulation.world import SILENT
+
+
+class Broken(AssertionError):
+    """A promise was not kept."""
+
+
+def check(town: Town) -> None:
+    """All promises. Raises Broken with those that were not kept."""
+    problems = [problem for look in _LOOKS for problem in look(town)]
+    if problems:
+        raise Broken("; ".join(problems))
+
+
+def _states(town: Town) -> Iterator[State]:
+    for entries in town.server.begun.values():
+        yield fold(_reread(entries))
+
+
+def _reread(entries: list[Entry]) -> list[Entry]:
+    """As another core would read them from a store."""
+    documents = [strict_json.loads(strict_json.dumps(entry_to_document(one))) for one in entries]
+    return [
+        entry_from_document(one.deployment, one.number, document)
+        for one, document in zip(entries, documents, strict=True)
+    ]
+
+
+# -- the journal and what is derived from it ---------------------------------------------------------
+
+
+def _everything_ends(town: Town) -> Iterator[str]:
+    for id in town.server.unfinished:
+        yield f"{id} never ended"
+
+
+def _journals_are_whole(town: Town) -> Iterator[str]:
+    for id, entries in town.server.begun.items():
+        if [one.number for one in entries] != list(range(1, len(entries) + 1)):
+            yield f"the journal of {id} has a hole: {[one.number for one in entries]}"
+        kinds = Counter(type(record).__name__ for one in entries for record in one.records)
+        if kinds["Accepted"] != 1 or kinds["Ended"] > 1:
+            yield f"{id} began or ended twice: {kinds}"
+
+
+def _rows_say_what_journals_say(town: Town) -> Iterator[str]:
+    for state in _states(town):
+        row = town.server.rows.get(state.deployment)
+        if state.ended is not None and row != view_of(state, None):
+            yield f"the row of {state.deployment} is {row}, its journal says {view_of(state, None)}"
+    for id in town.server.rows.keys() - town.server.begun.keys():
+        yield f"{id} has a row, and is no deployment"
+
+
+def _memories_are_the_journal(town: Town) -> Iterator[str]:
+    """What a core remembers is what the journal said up to some entry."""
+    for process in town.processes:
+        if isinstance(process, CoreProcess):
+            for id, known in process.sequencer._cache._known.items():
+                there = fold(_reread(town.server.journal[id][: known.state.entry]))
+                if slots_of(there) != slots_of(known.state):
+                    yield f"{process.name} remembers {id} otherwise than the journal up to entry {known.state.entry}"
+
+
+# -- what callers were told --------------------------------------------------------------------------
+
+
+def _answers_are_true(town: Town) -> Iterator[str]:
+    journal = town.server.begun
+    for post in town.client.posts.values():
+        for heard in post.heard:
+            if heard is not None and heard not in journal:
+                yield f"{post.id} was told that {heard} exists, and it does not"
+            misled = post.why == "expired" and town.faults.happened["clock jumps"]
+            if heard is None and post.id in journal and not misled:
+                yield f"{post.id} was told no ({post.why}), and it exists"
+        if len(post.heard) > 1:
+            yield f"{post.id} was told {post.heard}"
+
+
+def _one_key_is_one_deployment(town: Town) -> Iterator[str]:
+    started = Counter(town.client.posts[id].key for id in town.server.begun)
+    for key, times in started.items():
+        if times > 1:
+            yield f"{key} started {times} deployments"
+
+
+def _nothing_starts_behind_a_back(town: Town) -> Iterator[str]:
+    if town.faults.happened["clock jumps"]:
+        return  # a core measures by its clock how long it held a request
+    for id, accepted in town.ledger.accepted.items():
+        late = accepted - town.client.posts[id].at
+        begun = [step for (deployment, step), begins in town.ledger.begun.items() if deployment == id and begins]
+        # it may lie in a queue for as long as that, and in a core's hands; a frozen core does not see how long
+        if begun and late > 2 * PATIENCE + (SILENT[1] if town.cores_frozen else 0):
+            yield f"{id} was accepted {late} ms after it was asked for, and began {begun}"
+
+
+def _cancelled_ones_do_not_complete(town: Town) -> Iterator[str]:
+    for state in _states(town):
+        if state.deployment in town.client.cancelled and state.status is DeploymentStatus.COMPLETED:
+            yield f"{state.deployment} was cancelled, and completed"
+
+
+# -- what was done -----------------------------------------------------------------------------------
+
+
+def _steps_begin_as_often_as_they_may(town: Town) -> Iterator[str]:
+    for state in _states(town):
+        for number, planned in enumerate(state.plan.steps):
+            where = f"step {number} of {state.deployment}"
+            begun = town.ledger.begun[state.deployment, number]
+            if not planned.spec.repeatable:
+                if len(begun) > 1:
+                    yield f"{where} may not be repeated and began {len(begun)} times: {begun}"
+                if begun and not begun[0].allowed:
+                    yield f"{where} began without a grant: {begun}"
+            most = max(planned.spec.retries + 1, IDEMPOTENT_ATTEMPTS if planned.spec.idempotent else 1)
+            if len({one.attempt for one in begun}) > most:
+                yield f"{where} may be tried {most} times, and was: {begun}"
+
+
+def _completed_steps_were_done(town: Town) -> Iterator[str]:
+    for state in _states(town):
+        for number, planned in enumerate(state.plan.steps):
+            step = state.step(number)
+            done = town.ledger.completed[f"{state.deployment}/{number}/{step.attempt}"]
+            if step.status is StepStatus.COMPLETED and (done < 1 or (done > 1 and not planned.spec.repeatable)):
+                yield f"step {number} of {state.deployment} completed, and was done {done} times"
+            elif state.status is DeploymentStatus.COMPLETED and step.status is not StepStatus.COMPLETED:
+                yield f"{state.deployment} completed, and step {number} is {step.status}"
+
+
+def _people_are_told(town: Town) -> Iterator[str]:
+    happened = town.faults.happened
+    if town.cores_lost and (happened["queues deleted"] or happened["queues purged"]):
+        return  # a core died before it told, and nobody has the message any more that would have had another one tell
+    for state in _states(town):
+        for id in _promised(town, state):
+            if town.ledger.told[id] < 1:
+                yield f"nobody heard {id}"
+    if not sum(town.faults.happened.values()):
+        for id, times in town.ledger.told.items():
+            if times > 1:
+                yield f"people heard {id} {times} times though nothing happened"
+
+
+def _promised(town: Town, state: State) -> Iterator[str]:
+    """Ids of the notifications that this journal owes to people."""
+    if state.plan.notify:
+        # a core that dies before it tells, and stays away until the request has expired, leaves nobody who knows of that
+        forgotten = town.cores_lost and not town.client.posts[state.deployment].heard
+        if not forgotten and (state.cancel is None or state.cancel.user):  # else nobody waited for it any more
+            yield f"{state.deployment}/started/console"
+        if state.ended is not None:
+            end = "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
+            yield f"{state.deployment}/{end}/console"
+    claimed = _first_claims(town.server.journal[state.deployment])
+    for number, step in state.steps.items():
+        if not state.plan.steps[number].spec.notify:
+            continue
+        about = f"{state.deployment}/{number}/{step.attempt}"
+        if claimed.get(number) == 1:
+            yield f"{state.deployment}/{number}/1/started/console"
+        if step.status is StepStatus.COMPLETED:
+            yield f"{about}/completed/console"
+        elif step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST):
+            yield f"{about}/failed/console"
+
+
+def _first_claims(entries: list[Entry]) -> dict[int, int]:
+    """Step -> the first of its attempts that was claimed."""
+    claims: dict[int, int] = {}
+    for entry in entries:
+        for record in entry.records:
+            if isinstance(record, Started):
+                claims.setdefault(record.step, record.attempt)
+    return claims
+
+
+# -- what is left ------------------------------------------------------------------------------------
+
+
+def _nothing_is_left(town: Town) -> Iterator[str]:
+    if left := town.left():
+        yield f"left in queues or hands: {left}"
+    for name in town.unsent():
+        yield f"{name} has something to say still"
+    for letter in town.server.letters.values():
+        yield f"a dead letter from {letter.queue}: {letter.reason}: {letter.detail}"
+
+
+def _output_is_numbered(town: Town) -> Iterator[str]:
+    for id in town.server.journal:
+        chunks = sorted(one.first for one in town.server.chunks.values() if one.deployment == id)
+        if chunks != list(range(1, len(chunks) + 1)):
+            yield f"the output of {id} is numbered {chunks}"
+
+
+_LOOKS = (
+    _everything_ends,
+    _journals_are_whole,
+    _rows_say_what_journals_say,
+    _memories_are_the_journal,
+    _answers_are_true,
+    _nothing_starts_behind_a_back,
+    _one_key_is_one_deployment,
+    _cancelled_ones_do_not_complete,
+    _steps_begin_as_often_as_they_may,
+    _completed_steps_were_done,
+    _people_are_told,
+    _nothing_is_left,
+    _output_is_numbered,
+)

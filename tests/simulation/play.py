@@ -1,0 +1,29 @@
+"""One seed, played from its beginning to its end. Must not know what can go wrong in it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from unittest.mock import patch
+
+from tests.simulation.oracle import check
+from tests.simulation.town import Town
+
+
+def play(seed: int, loud: bool = False) -> Counter[str]:
+    """What happened, by kind. Raises AssertionError that names the seed."""
+    before = random.getstate()
+    random.seed(seed)  # the engine's own jitter
+    try:
+        town = Town(seed, loud)
+        # the engine measures by these how long it held something, and makes ids; nothing else runs here meanwhile
+        with patch.multiple(time, monotonic=town.time.monotonic, time=town.time.seconds):
+            town.run()
+        check(town)
+    except Exception as error:
+        again = f"python -m tests.simulation --seed {seed}"
+        raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\ntold step by step by: {again}") from error
+    finally:
+        random.setstate(before)
+    return town.faults.happened + Counter(deployments=len(town.server.journal))

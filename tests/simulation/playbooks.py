@@ -1,0 +1,78 @@
+"""Playbooks and settings for one seed. Must not know when they are deployed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from re_core.model import StoredPlaybook
+from re_core.settings import Settings
+from tests.simulation.clock import START
+
+_TOLD = {phase: {"console": ["dev"]} for phase in ("started", "completed", "failed")}
+
+#: how often a kind of step is drawn, and how it is made
+_STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
+    (4, lambda dice: {"job:Quick": {}}),
+    (6, lambda dice: {"job:Do": {"takes": dice.choice((0, 200, 3_000, 12_000))}}),
+    (2, lambda dice: {"other:Quick": {}}),
+    (3, lambda dice: {"job:Do": {"takes": dice.choice((0, 2_000, 9_000))}, "idempotent": True}),
+    (2, lambda dice: {"job:Quick": {}, "idempotent": True}),
+    (2, lambda dice: {"job:Do": {"takes": 500, "fails": dice.choice((0, 1, 2, 3))}, "retries": 2}),
+    (1, lambda dice: {"job:Quick": {"fails": 9}}),
+    (1, lambda dice: {"ghost:Do": {}}),
+    (1, lambda dice: {"job:Do": {"takes": 50_000}, "timeout": 15}),
+    (1, lambda dice: {"job:Do": {"takes": 60_000, "stubborn": True}, "timeout": 20}),
+]
+
+
+def draw_playbook(dice: random.Random, name: str) -> StoredPlaybook:
+    """A playbook, mostly one that ends well."""
+    sequences = [_sequence(dice) for _ in range(dice.choice((1, 1, 2)))]
+    document = {"group": "inception", "name": name, "execution": sequences}
+    return StoredPlaybook(name, "inception", name, 1, document, START, START, "pat")
+
+
+def draw_settings(dice: random.Random) -> Settings:
+    """What the settings put around every deployment of this seed."""
+    around: dict[str, Any] = {}
+    if dice.random() < 0.4:
+        around["pre_deploy_check"] = (_around("Check", dice),)
+    if dice.random() < 0.4:
+        around["post_deploy_action"] = (_around("Tidy", dice), _around("Sweep", dice))
+    if dice.random() < 0.7:
+        around["phase_notification"] = {phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")}
+    return Settings(bus_url="amqp://simulated", step_timeout=40.0, worker_patience=90.0, **around)
+
+
+def _sequence(dice: random.Random) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "hosts": ["a", "b"][: dice.choice((1, 1, 2))],
+        "steps": [_step(dice) for _ in range(dice.randint(1, 3))],
+    }
+    if dice.random() < 0.25:
+        made["preflight"] = [_step(dice) for _ in range(dice.choice((1, 2)))]
+    return made
+
+
+def _step(dice: random.Random) -> dict[str, Any]:
+    weights = [weight for weight, _ in _STEPS]
+    ((_, make),) = dice.choices(_STEPS, weights)
+    made = make(dice)
+    if dice.random() < 0.3:
+        (name,) = (key for key in made if ":" in key)
+        made[name]["notify"] = _TOLD
+    return made
+
+
+def _around(name: str, dice: random.Random) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "NAME": name,
+        "COMMAND": "job",
+        "SUBCOMMAND": dice.choice(("Quick", "Do")),
+        "PARAMETERS": {},
+    }
+    if name == "Check":
+        made["EXPECTATION"] = {"status": "completed"}
+    return made

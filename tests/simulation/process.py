@@ -1,0 +1,96 @@
+"""A process that can freeze and die, and the parts of it that take turns. Must not know what a turn does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.bus import SimBus
+from tests.simulation.clock import ProcessClock
+from tests.simulation.faults import Death
+from tests.simulation.store import SimStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: milliseconds that a part waits after an error: at first, and at most
+BACKOFF, MAX_BACKOFF = 100, 5_000
+
+
+class Actor:
+    """One part of a process, which in reality has a thread of its own."""
+
+    __slots__ = ("_consumer", "_failures", "busy", "held", "name", "next", "period", "process", "turn")
+
+    def __init__(
+        self, process: Process, name: str, turn: Callable[[], object], period: int, consumer: Any = None
+    ) -> None:
+        """`period`: milliseconds after which it takes a turn though nothing came for this consumer."""
+        self.process, self.name, self.turn, self.period = process, name, turn, period
+        self._consumer = consumer
+        #: in the middle of a turn, in which others act
+        self.busy = False
+        #: when it takes its next turn at the latest, and before when it takes none
+        self.next = self.held = 0
+        self._failures = 0
+
+    def ready(self, now: int) -> bool:
+        """Whether it may take a turn now and has a reason to."""
+        if self.busy or self.process.frozen or now < self.held:
+            return False
+        return now >= self.next or (self._consumer is not None and self._consumer._subscription.signal)
+
+    def rest(self, now: int) -> None:
+        """A turn went well."""
+        self._failures = 0
+        self.next = now + self.period
+
+    def back_off(self, now: int) -> None:
+        """A turn failed, and is tried again later."""
+        self.held = self.next = now + min(MAX_BACKOFF, BACKOFF * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+
+
+class Process:
+    """One process: a connection to the broker, a way to the store, a clock."""
+
+    #: whether it may freeze and die by itself
+    mortal = True
+
+    def __init__(self, world: World, name: str, skew: int = 0) -> None:
+        self.world = world
+        self.name = name
+        self.alive = True
+        self.frozen = False
+        #: when it last went on after it had been frozen; seconds
+        self.thawed = 0.0
+        self.clock = ProcessClock(world.time, skew)
+        self.bus = SimBus(world.broker, self, world.faults)
+        self.store = SimStore(world.server, self, world.faults)
+        self.actors: list[Actor] = []
+
+    def add(self, name: str, turn: Callable[[], object], period: int, consumer: Any = None) -> None:
+        self.actors.append(Actor(self, f"{self.name} {name}", turn, period, consumer))
+
+    def point(self, where: str) -> None:
+        """In the middle of a turn: others may act, the process may freeze or die."""
+        faults = self.world.faults
+        if not self.alive:
+            raise Death
+        if faults.calm:
+            return
+        if self.mortal and faults.strike("death"):
+            self.world.trace(f"{self.name} dies at {where}")
+            raise Death
+        if self.mortal and faults.strike("freeze"):
+            self.world.freeze_within(self, where)
+        elif faults.interleave and faults.random.random() < faults.interleave:
+            self.world.meanwhile()
+        if not self.alive:
+            raise Death
+
+    def die(self) -> None:
+        """Nothing of it goes on."""
+        self.alive = False
+        self.bus.lose()
+        self.bus.subscriptions.clear()

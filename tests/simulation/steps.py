@@ -1,0 +1,128 @@
+"""The steps of simulated workers, and the place where they do their work. Must not know queues or the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from re_workers.context import Context
+from re_workers.notify.handler import Notice
+from re_workers.outcomes import Failed
+from re_workers.sdk import Worker, step
+
+if TYPE_CHECKING:
+    from re_workers.attempt import Attempt
+    from tests.simulation.worker import WorkerProcess
+
+#: milliseconds after which a step looks again whether its frozen process goes on
+LOOK = 500
+
+
+class Under:
+    """A step that takes its time."""
+
+    def __init__(self, attempt: Attempt, work: Callable[[], None]) -> None:
+        self.attempt = attempt
+        self._work = work
+        self.done = False
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody told it to stop, and it listens."""
+        return self.attempt.context.cancelled.is_set() and not self.attempt.arguments.get("stubborn")
+
+    def finish(self) -> None:
+        """It ends, however it ends."""
+        if not self.done:
+            self.done = True
+            self._work()
+
+
+class Site:
+    """Where one worker process does its steps."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+        #: token of the attempt -> its work
+        self._under_way: dict[str, Under] = {}
+
+    def spawn(self, work: Callable[[], None]) -> None:
+        """See re_workers.runs.Spawn: a step that is not quick begins."""
+        attempt = next(one for one in self._process.attempts() if one.token not in self._under_way)
+        under = self._under_way[attempt.token] = Under(attempt, work)
+        self._process.world.ledger.begin(attempt.call.attempt_id, self._process.name)
+        self._process.world.after(attempt.arguments.get("takes", 0), lambda: self._end(under))
+
+    def look(self) -> None:
+        """Those that were told to stop do; those whose end was told are forgotten."""
+        running = {one.token for one in self._process.attempts()}
+        self._under_way = {token: under for token, under in self._under_way.items() if token in running}
+        for under in list(self._under_way.values()):
+            if under.stopped:
+                self._end(under)
+
+    def begin_quick(self, ctx: Context) -> None:
+        """A step that is over at once begins."""
+        self._process.world.ledger.begin(ctx.attempt_id, self._process.name)
+
+    def complete(self, ctx: Context) -> None:
+        """It did what it should."""
+        self._process.world.ledger.completed[ctx.attempt_id] += 1
+
+    def _end(self, under: Under) -> None:
+        if under.done or not self._process.alive:
+            return
+        if self._process.frozen:
+            self._process.world.after(LOOK, lambda: self._end(under))
+            return
+        under.finish()
+
+
+class Job(Worker):
+    """Steps that do nothing but be counted."""
+
+    command = "job"
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @step(quick=True)
+    def Quick(self, ctx: Context, fails: int = 0) -> None:
+        """Over at once. The first `fails` attempts fail."""
+        self._site.begin_quick(ctx)
+        self._end(ctx, fails)
+
+    @step
+    def Do(self, ctx: Context, takes: int = 0, fails: int = 0, stubborn: bool = False) -> None:
+        """Takes that many milliseconds; a stubborn one does not stop when it is told to."""
+        if not stubborn:
+            ctx.check()
+        self._end(ctx, fails)
+
+    def _end(self, ctx: Context, fails: int) -> None:
+        ctx.output(f"step {ctx.step} attempt {ctx.attempt}")
+        if ctx.attempt <= fails:
+            raise Failed("broken")
+        self._site.complete(ctx)
+
+
+class Other(Job):
+    """The same steps under another command, which not every worker has."""
+
+    command = "other"
+
+
+class Teller:
+    """See re_workers.notify.handler.Handler."""
+
+    transport = "console"
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._ledger = process.world.ledger
+
+    def deliver(self, notice: Notice, notification_id: str) -> None:
+        """People hear of it."""
+        self._ledger.told[notification_id] += 1
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,222 @@
+"""The store: what the server keeps, and how one process reaches it (ports.Store). Must not know what the entries mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from re_core.errors import StoreUnavailable
+from re_core.model import DeadLetter, OutputChunk, StoredPlaybook, View, WorkerRecord
+from re_core.ports import Append, Appended, Claim, Hold
+from re_core.records import Ended, Entry, never_began
+from tests.simulation.faults import Faults
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+
+_Result = TypeVar("_Result")
+
+
+class Server:
+    """What is kept. It never forgets what it has said is stored."""
+
+    def __init__(self, transactional: bool) -> None:
+        self.transactional = transactional
+        self.journal: dict[str, list[Entry]] = {}
+        self.rows: dict[str, View] = {}
+        self.claims: dict[str, Claim] = {}
+        self.holds: dict[str, Hold] = {}
+        self.playbooks: dict[str, StoredPlaybook] = {}
+        self.chunks: dict[str, OutputChunk] = {}
+        self.workers: dict[str, WorkerRecord] = {}
+        self.letters: dict[str, DeadLetter] = {}
+        #: deployments whose journal has no end
+        self.unfinished: dict[str, None] = {}
+
+    def insert(self, entry: Entry) -> Appended:
+        """By its unique id; one's own, repeated, is recognised."""
+        entries = self.journal.setdefault(entry.deployment, [])
+        for there in entries:
+            if there.number == entry.number:
+                return Appended.STORED if there.writer == entry.writer else Appended.LOST
+        entries.append(entry)
+        entries.sort(key=lambda one: one.number)
+        self.unfinished[entry.deployment] = None
+        if any(isinstance(record, Ended) for record in entry.records) or never_began(entries):
+            self.unfinished.pop(entry.deployment)
+        return Appended.STORED
+
+    @property
+    def begun(self) -> dict[str, list[Entry]]:
+        """The journals of deployments; the others only say that there will never be one."""
+        return {id: entries for id, entries in self.journal.items() if not never_began(entries)}
+
+    def write(self, row: View) -> None:
+        """An older summary never replaces a newer one."""
+        there = self.rows.get(row.id)
+        if there is None or there.entry <= row.entry:
+            self.rows[row.id] = row
+
+    def append(self, one: Append) -> Appended:
+        """The entry; in the same transaction its row, where there are transactions."""
+        outcome = self.insert(one.entry)
+        if self.transactional and outcome is Appended.STORED and one.view is not None:
+            self.write(one.view)
+        return outcome
+
+
+class SimStore:
+    """See ports.Store; of it, what cores use."""
+
+    def __init__(self, server: Server, process: Process, faults: Faults) -> None:
+        self.transactional = server.transactional
+        self._server, self._process, self._faults = server, process, faults
+
+    # -- journal and views -------------------------------------------------------------------------
+
+    def append(self, batch: Sequence[Append]) -> list[Appended]:
+        """See ports.Journal."""
+        called = self._process.world.time.now
+        self._process.point("append")
+        self._fail()
+        if not self.transactional:
+            self._announce(batch)
+        if not self.transactional and len(batch) > 1 and self._faults.strike("some of many stored"):
+            for one in self._faults.some(batch):
+                self._append(one, called)
+            raise StoreUnavailable
+        outcomes = [self._append(one, called) for one in batch]
+        self._fail_after()
+        self._process.point("appended")
+        return outcomes
+
+    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+        """See ports.Journal."""
+        return self._call(lambda: [one for one in self._server.journal.get(deployment, ()) if one.number > after])
+
+    def write_views(self, views: Sequence[View]) -> None:
+        """See ports.Views."""
+        self._process.point("write_views")
+        self._fail()
+        for row in views:
+            self._server.write(row)
+        self._fail_after()
+        self._process.point("views written")
+
+    def active(self) -> list[str]:
+        """See ports.Views."""
+        rows = self._call(lambda: [row for row in self._server.rows.values() if row.ended is None])
+        return [row.id for row in sorted(rows, key=lambda row: (row.created, row.id))]
+
+    def due(self, now: int, limit: int) -> list[str]:
+        """See ports.Views."""
+        rows = self._call(lambda: [row for row in self._server.rows.values() if row.due is not None and row.due <= now])
+        return [row.id for row in sorted(rows, key=lambda row: (row.due or 0, row.id))][:limit]
+
+    def drop_views(self, ids: Sequence[str]) -> None:
+        """See ports.Maintenance."""
+        self._call(lambda: [self._server.rows.pop(id, None) for id in ids])
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    def claim(self, claim: Claim) -> Claim:
+        """See ports.Requests."""
+        return self._call(lambda: self._server.claims.setdefault(claim.key, claim))
+
+    def hold(self, key: str, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+        return self._call(lambda: self._server.holds.setdefault(key, Hold(key, deployment, at)))
+
+    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+        """See ports.Locks."""
+
+        def swap() -> Hold:
+            if self._server.holds.get(key) == held:
+                self._server.holds[key] = Hold(key, deployment, at)
+            return self._server.holds.setdefault(key, Hold(key, deployment, at))
+
+        return self._call(swap)
+
+    def release(self, key: str, deployment: str) -> bool:
+        """See ports.Locks."""
+
+        def let_go() -> bool:
+            held = self._server.holds.get(key)
+            if held is None or held.deployment != deployment:
+                return False
+            del self._server.holds[key]
+            return True
+
+        return self._call(let_go)
+
+    def playbook(self, id: str, revision: int | None = None) -> StoredPlaybook | None:
+        """See ports.Playbooks."""
+        return self._call(lambda: self._server.playbooks.get(id))
+
+    def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
+        """See ports.Playbooks."""
+        return self._call(lambda: [one for one in self._server.playbooks.values() if group in (None, one.group)])
+
+    def add_output(self, chunks: Sequence[OutputChunk]) -> None:
+        """See ports.Output."""
+        self._call(lambda: [self._server.chunks.setdefault(chunk.id, chunk) for chunk in chunks])
+
+    def has_output(self, id: str) -> bool:
+        """See ports.Output."""
+        return self._call(lambda: id in self._server.chunks)
+
+    def last_line(self, deployment: str) -> int:
+        """See ports.Output."""
+        chunks = self._call(lambda: [one for one in self._server.chunks.values() if one.deployment == deployment])
+        return max((one.first + len(one.lines) - 1 for one in chunks), default=0)
+
+    def register(self, worker: WorkerRecord) -> None:
+        """See ports.Registry."""
+        self._call(lambda: self._server.workers.update({worker.id: worker}))
+
+    def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
+        """See ports.Registry."""
+        return self._call(lambda: [one for one in self._server.workers.values() if one.seen >= seen_since])
+
+    def forget_workers(self, seen_before: int) -> None:
+        """See ports.Registry."""
+        kept = {id: one for id, one in self._server.workers.items() if one.seen >= seen_before}
+        self._call(lambda: setattr(self._server, "workers", kept))
+
+    def bury(self, letter: DeadLetter) -> None:
+        """See ports.DeadLetters."""
+        self._call(lambda: self._server.letters.setdefault(letter.id, letter))
+
+    def ping(self) -> None:
+        """See ports.Store."""
+        self._call(lambda: None)
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def _call(self, do: Callable[[], _Result]) -> _Result:
+        """Any call but those that are told apart."""
+        self._process.point("store")
+        self._fail()
+        return do()
+
+    def _announce(self, batch: Sequence[Append]) -> None:
+        """The rows of new deployments come before their entries."""
+        for one in batch:
+            if one.entry.number == 1 and one.view is not None:
+                self._server.rows.setdefault(one.entry.deployment, one.view)
+        self._process.point("announced")
+
+    def _append(self, one: Append, called: int) -> Appended:
+        outcome = self._server.append(one)
+        if one.entry.number == 1:
+            self._process.world.ledger.accept(one.entry.deployment, called)
+        self._process.world.trace(f"{self._process.name} appends {outcome.value} {one.entry.id} {one.entry.records}")
+        return outcome
+
+    def _fail(self) -> None:
+        if self._faults.strike("store error"):
+            raise StoreUnavailable
+
+    def _fail_after(self) -> None:
+        if self._faults.strike("stored, but an error"):
+            raise StoreUnavailable

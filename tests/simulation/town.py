@@ -1,0 +1,203 @@
+"""The world with somebody in it: cores, workers, a client, and what happens to them. Must not know what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+from tests.simulation.client import Client
+from tests.simulation.core import CoreProcess
+from tests.simulation.playbooks import draw_playbook, draw_settings
+from tests.simulation.process import Process
+from tests.simulation.worker import WorkerProcess
+from tests.simulation.world import FREEZE, World
+
+#: milliseconds until a supervisor has started another process
+RESTART = (100, 20_000)
+#: milliseconds in which a world has its troubles
+TROUBLE = (8_000, 45_000)
+#: milliseconds that everything has to come to its end afterwards
+SETTLE = 40 * 60_000
+#: milliseconds by which clocks are set wrong
+JUMPS = (-300_000, -20_000, -900, 900, 20_000, 300_000)
+
+
+class Town(World):
+    """A seed's world, from its beginning to its end."""
+
+    def __init__(self, seed: int, loud: bool = False) -> None:
+        super().__init__(seed, loud)
+        dice = self.random
+        self.settings = draw_settings(dice)
+        self.playbooks = [draw_playbook(dice, name) for name in ("p0", "p1")[: dice.choice((1, 2))]]
+        self.server.playbooks = {one.id: one for one in self.playbooks}
+        #: cores that died, and that stood still for a while
+        self.cores_lost = self.cores_frozen = 0
+        self._lives: dict[str, int] = {}
+        self._skews = [dice.choice((0, 0, -1500, 900)) for _ in range(6)]
+        self.slots = dice.choice((1, 3, 8))
+        self.cores = [f"core{number}" for number in range(dice.choice((1, 2, 2, 3)))]
+        self.workers = [f"worker{number}" for number in range(dice.choice((1, 2, 3)))]
+        for queue in ("worker.job", "notify.console", "re.job.create"):
+            self.broker.declare(queue, None)  # there was a yesterday
+        self.client = Client(self, "client")
+        self.start(self.client)
+        for role in (*self.cores, *self.workers):
+            self.after(dice.choice((0, 0, 0, 3_000)), partial(self._begin, role))
+
+    def run(self) -> None:
+        """All of it."""
+        end = self.time.now + self.random.randint(*TROUBLE)
+        self._plan(end)
+        self.run_until(lambda: self.time.now >= end)
+        self.trace("-- from here on nothing bad happens")
+        self._calm()
+        end = self.time.now + SETTLE
+        self.run_until_quiet(end)
+
+    def run_until_quiet(self, end: int) -> None:
+        """Until nobody has anything to do, or the time is over."""
+        while self.time.now < end:
+            if not self.step() and self.quiet():
+                return
+
+    def quiet(self) -> bool:
+        """Whether everything that will ever happen has happened."""
+        open_rows = any(row.ended is None or row.due is not None for row in self.server.rows.values())
+        return not (self.server.unfinished or open_rows or self.left() or self.unsent()) and self.client.idle
+
+    def unsent(self) -> list[str]:
+        """Cores that have something to say still."""
+        cores = [process for process in self.processes if isinstance(process, CoreProcess)]
+        return [one.name for one in cores if one.sequencer._outbox._ready or one.sequencer._outbox._doubtful[0]]
+
+    def left(self) -> dict[str, int]:
+        """What lies in queues and in hands: queue -> how much."""
+        found = {name: len(one.ready) for name, one in self.broker.queues.items() if one.ready and one.gone_at == inf}
+        for process in self.processes:
+            for subscription in process.bus.subscriptions:
+                for name in subscription.queues:
+                    if subscription.holds(name):
+                        found[name] = found.get(name, 0) + 1
+        return found
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def ended(self, process: Process) -> None:
+        """See World: a supervisor starts another one."""
+        role = process.name.partition(".")[0]
+        self.cores_lost += role in self.cores
+        wait = RESTART[0] if self.faults.calm else self.random.randint(*RESTART)
+        self.after(wait, partial(self._begin, role))
+
+    def freeze(self, process: Process, milliseconds: int) -> None:
+        """See World."""
+        self.cores_frozen += isinstance(process, CoreProcess)
+        super().freeze(process, milliseconds)
+
+    def _begin(self, role: str) -> None:
+        life = self._lives[role] = self._lives.get(role, 0) + 1
+        name = f"{role}.{life}"
+        if role in self.cores:
+            self.start(CoreProcess(self, name, self._skews[self.cores.index(role)], self.settings))
+        else:
+            number = self.workers.index(role)
+            self.start(WorkerProcess(self, name, self._skews[number + 3], self.slots, other=number != 1))
+
+    def _victim(self) -> Process | None:
+        running = [one for one in self.processes if one is not self.client and not one.frozen]
+        return self.random.choice(running) if running else None
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    def _plan(self, end: int) -> None:
+        """Decide what happens when."""
+        dice, begin = self.random, self.time.now
+        for number in range(dice.choice((1, 1, 2, 3))):
+            playbook = dice.choice(self.playbooks).id
+            for _ in range(dice.choice((1, 1, 1, 2))):
+                self.at(dice.randint(begin, (begin + end) // 2), partial(self.client.post, f"key{number}", playbook))
+        if dice.random() < 0.3:
+            self.at(dice.randint(begin, end), self._cancel)
+        for kind, happen in self._happenings().items():
+            for _ in range(dice.choice((1, 1, 2, 4))):
+                if self.faults.has(kind):
+                    self.at(dice.randint(begin, end), partial(self._happen, kind, happen))
+
+    def _happenings(self) -> dict[str, Callable[[], None]]:
+        return {
+            "process killed": self._kill,
+            "process frozen": self._freeze,
+            "connection lost": lambda: self._cut(0),
+            "connection away": lambda: self._cut(self.random.randint(200, 20_000)),
+            "broker restarted": self._restart_broker,
+            "queues deleted": self._delete_queues,
+            "queues purged": self._purge_queues,
+            "queue slow": self._slow_queue,
+            "clock jumps": self._jump,
+        }
+
+    def _happen(self, kind: str, happen: Callable[[], None]) -> None:
+        if self.faults.strike(kind):
+            self.trace(f"-- {kind}")
+            happen()
+
+    def _cancel(self) -> None:
+        known = [id for post in self.client.posts.values() for id in post.heard if id]
+        if known:
+            self.client.cancel(self.random.choice(known))
+
+    def _kill(self) -> None:
+        if victim := self._victim():
+            self.kill(victim)
+
+    def _freeze(self) -> None:
+        if victim := self._victim():
+            self.freeze(victim, self.random.randint(*FREEZE))
+
+    def _cut(self, away: int) -> None:
+        if victim := self.random.choice([self.client, self._victim()]):
+            self.cut(victim, away)
+
+    def _restart_broker(self) -> None:
+        away = self.random.randint(200, 8_000)
+        for process in self.processes:
+            self.cut(process, away)
+
+    def _delete_queues(self) -> None:
+        """All queues of steps and replies; whoever consumes them hears of it and declares them anew."""
+        names = self.broker.work_queues()
+        lost = self.broker.delete(names)
+        self.faults.happened["messages deleted"] += lost
+        for process in self.processes:
+            for subscription in process.bus.subscriptions:
+                subscription.bereave(names)
+            self.after(self.random.choice((0, 50, 900)), partial(self._attach, process))
+
+    def _attach(self, process: Process) -> None:
+        if process.alive and process.bus.connected:
+            process.bus.attach()
+
+    def _purge_queues(self) -> None:
+        self.faults.happened["messages purged"] += self.broker.purge(self.broker.work_queues())
+
+    def _slow_queue(self) -> None:
+        queue = self.random.choice(list(self.broker.queues.values()))
+        queue.slow_until = self.time.now + self.random.choice((300, 4_000, 15_000))
+        self.at(queue.slow_until, queue.fill)
+
+    def _jump(self) -> None:
+        self.time.shift += self.random.choice(JUMPS)
+
+    def _calm(self) -> None:
+        """Nothing bad happens any more, and what was bad is over."""
+        self.faults.calm = True
+        for process in list(self.processes):
+            self.thaw(process)
+            if not process.bus.connected:
+                process.bus.reconnect()
+            process.bus.attach()
+        for queue in self.broker.queues.values():
+            queue.slow_until = 0
+        self.broker.nudge()

@@ -1,0 +1,54 @@
+"""A worker process of the simulation: the real host, whose loops take turns when the world lets them. Must not know the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from re_core.ports import Bus
+from re_workers.consumer import Consumer
+from re_workers.host import HEARTBEAT, WorkerHost
+from tests.simulation.process import Process
+from tests.simulation.steps import Job, Other, Site, Teller
+
+if TYPE_CHECKING:
+    from re_workers.attempt import Attempt
+    from tests.simulation.world import World
+
+#: milliseconds between two turns of a loop that nothing comes to
+PERIOD = 1_000
+
+
+class WorkerProcess(Process):
+    """See re_workers.host.WorkerHost."""
+
+    def __init__(self, world: World, name: str, skew: int, slots: int, other: bool) -> None:
+        super().__init__(world, name, skew)
+        self.site = Site(self)
+        kinds = [Job, Other] if other else [Job]
+        self.host = WorkerHost(
+            cast(Bus, self.bus),
+            self.clock,
+            [kind(self.site) for kind in kinds],
+            [Teller(self)],
+            slots,
+            spawn=self.site.spawn,
+            identity=name,
+        )
+        for loop in self.host._loops:
+            turning = loop._turning
+            self.add(loop._thread.name, self._turn(turning), PERIOD, turning)
+        self.add("heartbeat", self.host.heartbeat, int(HEARTBEAT * 1000))
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Those that have begun and not ended."""
+        for consumer in self.host._consumers:
+            yield from consumer._runs._running.values()
+
+    def _turn(self, turning: Any) -> Any:
+        def turn() -> None:
+            turning.turn(0)
+            if isinstance(turning, Consumer):
+                self.site.look()
+
+        return turn
