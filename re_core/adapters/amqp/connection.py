@@ -1,9 +1,10 @@
 """pika's connection with a faster way in for what comes by the thousand: deliveries and confirms. Must not know queues.
 
-pika makes three objects and looks for callbacks four times per delivery; a quarter of the core's time went there
-(docs/decisions/0008). Frames of channels that have a reader are offered to it where they lie in the buffer; what it
-does not want, and everything else, goes pika's way. `_on_data_available`, `_frame_buffer`, `_process_frame`,
-`_output_marshaled_frames`, `_terminate_stream` and `_opened` are pika's own: tests/unit/adapters/test_amqp_pika.py holds them.
+pika makes several objects and looks for callbacks with every frame of a delivery (docs/decisions/0008). Frames of
+channels that have a reader are offered to it where they lie in the buffer; what it does not want, and everything else, goes
+pika's way. `_on_data_available`, `_frame_buffer`, `_process_frame`,
+`_output_marshaled_frames`, `_terminate_stream`, `_opened` and `_transport` are pika's own: tests/unit/adapters/test_amqp_pika.py
+holds them.
 """
 
 from __future__ import annotations

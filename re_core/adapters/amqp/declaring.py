@@ -70,7 +70,7 @@ def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> 
             "the queue %s exists with other arguments and is used as it is. What it costs: %s. To have it as it should be, "
             "delete it while it is empty (%s)",
             name,
-            "; ".join(costs),
+            "; ".join(costs) or "nothing",
             refused.reply_text,
             extra={"action": "queue_used_as_it_is"},
         )
@@ -79,12 +79,14 @@ def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> 
 def _differences(wanted: Queue, refused: ChannelClosedByBroker) -> Script:
     """The broker names one difference at a time: ask with that one adapted, until it has no more to say."""
     costs: list[str] = []
+    seen: set[str] = set()
     arguments = wanted.arguments
     while True:
         found = difference(refused.reply_text)
-        if found.cost in costs:
+        if found.argument in seen:
             return costs
-        costs.append(found.cost)
+        seen.add(found.argument)
+        costs += [found.cost] if found.cost else []
         arguments = found.adapted(arguments)
         try:
             yield partial(_declare, wanted.name, arguments)

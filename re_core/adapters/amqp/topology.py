@@ -102,7 +102,9 @@ class Difference(NamedTuple):
 
     @property
     def cost(self) -> str:
-        """What it costs."""
+        """What it costs; empty where it costs nothing."""
+        if (self.argument, self.current) == ("x-delivery-limit", "-1"):
+            return ""
         return COSTS.get(self.argument, f"{self.argument or 'something'} is not as the engine expects")
 
     def adapted(self, arguments: dict[str, Any]) -> dict[str, Any]:

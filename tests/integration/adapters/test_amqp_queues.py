@@ -11,7 +11,7 @@ import pytest
 
 from re_core.adapters.amqp.topology import CONTROL_LIFE
 from re_core.dead import letter_of
-from re_core.errors import BusRefused
+from re_core.errors import BusRefused, BusUnavailable
 from re_core.messages import DEAD
 from re_core.ports import Bus, Delivery, Published
 from tests.contract.places import NEVER
@@ -30,10 +30,18 @@ def test_a_queue_that_is_deleted_under_way_is_declared_and_consumed_again(house:
     before = take_all(subscription, 1)
     for queue in (QUEUE, "worker.other"):
         house.broker.delete_queue(house.url, queue)
-    until(lambda: bus.consumers(QUEUE) == bus.consumers("worker.other") == 1, "both are consumed again")
+    until(lambda: _consumed(bus, QUEUE) and _consumed(bus, "worker.other"), "both are consumed again")
     subscription.ack(before)
     assert bus.publish([message("b"), message("c", "worker.other")]) == [Published.TAKEN] * 2
     assert sorted(names(take_all(subscription, 2))) == ["b", "c"]
+
+
+def _consumed(bus: Bus, queue: str) -> bool:
+    try:
+        return bus.consumers(queue) == 1
+    except BusUnavailable:
+        # RabbitMQ 4.3 sometimes ends the connection (541 INTERNAL_ERROR) of who declares a queue while it goes
+        return False
 
 
 def test_a_message_for_a_queue_that_was_ours_and_is_gone_finds_it_again(house: House) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from re_core.adapters.amqp import AmqpBus
 from re_core.errors import BusUnavailable
 from re_core.messages import Message
 from re_core.ports import Published
@@ -18,7 +19,7 @@ from tests.integration.adapters.amqp_house import SHORT, House, beside, until
 QUEUE = "worker.test"
 
 #: threads that publish, batches of each, messages of a batch
-THREADS, BATCHES, SIZE = 3, 24, 20
+THREADS, BATCHES, SIZE = 3, 15, 20
 
 
 def _batch(thread: int, number: int) -> list[Message]:
@@ -56,7 +57,7 @@ def test_what_was_taken_is_there_and_what_travels_once_is_there_once_however_oft
         one.id for thread in range(THREADS) for number in range(BATCHES) for one in _batch(thread, number) if one.once
     }
     assert len(outcomes) == THREADS * BATCHES * SIZE
-    assert cut >= 5
+    assert cut >= 3
     assert {id for id, outcome in outcomes.items() if outcome is Published.TAKEN} <= set(found)
     assert {id for id, outcome in outcomes.items() if outcome is Published.UNKNOWN} <= once
     assert not [id for id in once if found.count(id) > 1]
@@ -137,15 +138,18 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(house: House, caplog: pyte
         subscription = bus.subscribe([QUEUE], 10)
         bus.declare("worker.other")
         assert subscription.take(1, NEVER) == []
-        for call in (bus.ping, lambda: bus.publish([message("early")]), lambda: bus.consumers(QUEUE)):
-            with pytest.raises(BusUnavailable, match=f"127.0.0.1:{relay.port}"):
+        until(lambda: f"127.0.0.1:{relay.port}" in _trouble(bus), "it says where nobody is")
+        calls = (
+            lambda: bus.publish([message("early")]),
+            lambda: bus.request(message("ask", "job.create"), SHORT),
+            lambda: bus.consumers(QUEUE),
+            lambda: bus.forward("re.legacy.x", "re.reply.1", 1000),
+        )
+        for call in calls:
+            with pytest.raises(BusUnavailable, match="RabbitMQ"):
                 call()
-        with pytest.raises(BusUnavailable, match=f"127.0.0.1:{relay.port}"):
-            bus.request(message("ask", "job.create"), SHORT)
-        with pytest.raises(BusUnavailable, match=f"127.0.0.1:{relay.port}"):
-            bus.forward("re.legacy.x", "re.reply.1", 1000)
         relay.open()
-        until(lambda: _works(bus), "the bus works")
+        until(lambda: not _trouble(bus), "the bus works")
         assert bus.publish([message("a"), message("b", "worker.other")]) == [Published.TAKEN] * 2
         assert names(take_all(subscription, 1)) == ["a"]
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
@@ -154,12 +158,12 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(house: House, caplog: pyte
     assert "early" not in house.drain(QUEUE)
 
 
-def _works(bus: Any) -> bool:
+def _trouble(bus: AmqpBus) -> str:
     try:
         bus.ping()
-    except BusUnavailable:
-        return False
-    return True
+    except BusUnavailable as error:
+        return str(error)
+    return ""
 
 
 def test_an_address_that_is_dead_is_passed_over_and_another_one_taken_when_it_dies(house: House) -> None:
