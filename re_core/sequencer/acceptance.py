@@ -87,7 +87,7 @@ class Acceptance:
         state = fold(entries) if entries and not never_began(entries) else None
         if state is None or state.ended is None or not state.accepted.exclusive:
             return event
-        # the lock is taken only for what is then carried out; this state is thrown away
+        # the lock is taken only for what is then carried out; this state, which counts that retry, is thrown away
         if advance(state, event, now).verdict is not Verdict.APPLIED:
             return event
         try:
