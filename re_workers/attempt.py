@@ -107,7 +107,7 @@ class Attempt:
 
     def declined(self, reason: str, control: str) -> list[Message]:
         """This delivery will not begin, or somebody else may have it."""
-        return self._reply("declined", encode({"reason": reason}), control, {**self._headers, EVENT: "declined"})
+        return self._reply("declined", _reason(reason), control, {**self._headers, EVENT: "declined"})
 
     def _reply(
         self, what: str, body: bytes, control: str, headers: Mapping[str, str], once: bool = False
@@ -120,13 +120,26 @@ class Attempt:
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:
     """The outcome of a step message that is not run now; nothing where it does not say who wants to know what."""
+    return _word_of(message, "outcome", body, control, {TOKEN: token, WORKER: worker_id})
+
+
+def declined_of(message: Message, token: str, worker_id: str, control: str, reason: str) -> list[Message]:
+    """That what a message asks about did not begin; nothing where it does not say who wants to know what."""
+    headers = {TOKEN: token, WORKER: worker_id, EVENT: "declined"}
+    return _word_of(message, "declined", _reason(reason), control, headers)
+
+
+def _word_of(message: Message, what: str, body: bytes, control: str, more: Mapping[str, str]) -> list[Message]:
     id = message.headers.get(ATTEMPT, "")
     reply_to, _ = _address(message)
     if not (id and reply_to):
         return []
-    headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id}
-    deployment = message.correlation_id
-    return [Message(reply_to, body, f"{id}/outcome/{token}", deployment, control, headers, APP, True)]
+    headers = {ATTEMPT: id, **more}
+    return [Message(reply_to, body, f"{id}/{what}/{more[TOKEN]}", message.correlation_id, control, headers, APP, True)]
+
+
+def _reason(reason: str) -> bytes:
+    return encode({"reason": reason})
 
 
 def unreadable(message: Message, detail: str) -> bytes:

@@ -16,13 +16,13 @@ from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.messages import ATTEMPT, EVENT, TOKEN
 from re_core.ports import Bus, Clock, Delivery
 from re_core.redaction import Redaction
-from re_workers.attempt import APP, Attempt, outcome_of, unreadable
+from re_workers.attempt import APP, Attempt, declined_of, outcome_of, unreadable
 from re_workers.hands import Hands
 from re_workers.outbox import Outbox
 from re_workers.outcomes import Outcome, encode
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
-from re_workers.seen import Outcomes, Told
+from re_workers.seen import Outcomes, Remembered, Told
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class Consumer:
         #: keys of those whose outcome goes out with the next sending
         self._over: list[str] = []
         self._outcomes = Outcomes()
+        #: attempts that were claimed and not begun -> the token of the claim
+        self._declined = Remembered()
         self._draining = False
         self._tokens = 0
 
@@ -247,10 +249,13 @@ class Consumer:
         self._outbox.done(delivery)
 
     def _tell(self, delivery: Delivery, key: str) -> None:
-        """The core waits for an outcome that was told: it may have gone with a queue."""
-        told = self._outcomes.get(key)
+        """The core waits for a word that was said: it may have gone with a queue."""
+        told, token = self._outcomes.get(key), self._declined.get(key)
+        message, me = delivery.message, self._identity
         if told is not None:
-            self._outbox.say(outcome_of(delivery.message, told.token, self._identity, self.control, told.body))
+            self._outbox.say(outcome_of(message, told.token, me, self.control, told.body))
+        elif token is not None:
+            self._outbox.say(declined_of(message, token, me, self.control, "it was declined before"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: who knows what happened meanwhile
@@ -276,6 +281,7 @@ class Consumer:
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         self._waiting.pop(attempt.key, None)
+        self._declined.add(attempt.call.attempt_id, attempt.token)
         self._hands.drop(attempt.key)
         messages = attempt.declined(reason, self.control)
         if attempt.parted:

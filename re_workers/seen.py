@@ -12,22 +12,37 @@ REMEMBERED = 10_000
 MAX_OUTCOMES = 4 * 1024 * 1024
 
 
-class Seen:
-    """A set that forgets what was added longest ago."""
+class Remembered:
+    """Words by id; forgets what was added longest ago."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._words: OrderedDict[str, str] = OrderedDict()
         self._limit = limit
 
+    def get(self, id: str) -> str | None:
+        """The last word of this id, if it is remembered."""
+        return self._words.get(id)
+
+    def add(self, id: str, word: str) -> None:
+        """Remember it, if it is an id at all."""
+        if id:
+            self._words[id] = word
+            if len(self._words) > self._limit:
+                self._words.popitem(last=False)
+
+
+class Seen:
+    """Ids that are remembered."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._ids = Remembered(limit)
+
     def __contains__(self, id: str) -> bool:
-        return id in self._ids
+        return self._ids.get(id) is not None
 
     def add(self, id: str) -> None:
         """Remember it, if it is an id at all."""
-        if id:
-            self._ids[id] = None
-            if len(self._ids) > self._limit:
-                self._ids.popitem(last=False)
+        self._ids.add(id, "")
 
 
 class Told(NamedTuple):

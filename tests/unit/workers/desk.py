@@ -121,9 +121,16 @@ class Desk:
 
     def cancel(self, attempt: str) -> None:
         """The core's word to a running step."""
-        mine = {EVENT: "cancel", ATTEMPT: attempt}
+        self._tell(attempt, "cancel")
+
+    def inquire(self, attempt: str) -> None:
+        """The core's question how an attempt stands."""
+        self._tell(attempt, "tell")
+
+    def _tell(self, attempt: str, event: str) -> None:
+        mine, number = {EVENT: event, ATTEMPT: attempt}, next(self._numbers)
         key = self.consumer.control
-        self.bus.publish([Message(key, b"{}", f"cancel/{next(self._numbers)}", headers=mine, direct=True)])
+        self.bus.publish([Message(key, b"{}", f"{event}/{number}", "D", REPLIES, mine, direct=True)])
 
     def turn(self) -> int:
         """One turn that waits for nothing."""

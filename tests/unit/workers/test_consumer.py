@@ -120,6 +120,32 @@ def test_without_a_grant_in_time_the_step_is_declined_and_a_late_grant_is_ignore
     assert desk.unsettled() == 0
 
 
+@pytest.mark.parametrize("declines", [False, True])
+def test_who_asks_hears_the_last_word_of_an_attempt_again(desk: Desk, declines: bool) -> None:
+    """It may have gone with the queue that it was sent to."""
+    attempt = desk.send(grant=declines)
+    desk.turn()
+    desk.clock.time += GRANT_PATIENCE
+    desk.turn()
+    last = desk.heard()[-1]
+    assert ("declined" in last.id) == declines
+    desk.inquire(attempt)
+    desk.turn()
+    [again] = desk.heard()
+    assert (again.id, again.headers, again.correlation_id) == (last.id, last.headers, last.correlation_id)
+    assert desk.unsettled() == 0
+
+
+def test_who_asks_about_what_runs_or_was_never_here_hears_nothing(desk: Desk) -> None:
+    attempt = desk.send(grant=True)
+    desk.turn()
+    desk.heard()
+    for asked in (attempt, "D/9/9"):
+        desk.inquire(asked)
+        desk.turn()
+    assert desk.words() == []
+
+
 def test_a_declined_attempt_can_be_claimed_again_with_another_token(desk: Desk) -> None:
     attempt = desk.send(grant=True)
     desk.turn()
