@@ -99,6 +99,7 @@ class Sequencer:
     def close(self) -> None:
         """Stop consuming; what was not settled goes to another core."""
         self._taking.close()
+        _log.info("read %d journals to go on with their deployments", self.reads, extra={"action": "reads"})
 
     @property
     def _subscription(self) -> Subscription:
