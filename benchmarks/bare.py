@@ -41,6 +41,10 @@ class ConstantServer(Server):
 
     worker = ThreadWorker
 
+    def load_config(self) -> None:
+        super().load_config()
+        self.cfg.set("workers", self._settings.http_workers)
+
     def load(self) -> Any:
         app = Flask("bare")
 
@@ -52,9 +56,9 @@ class ConstantServer(Server):
         return app
 
 
-def serve_constant(data_dir: str) -> None:
-    """Run the constant server until TERM; writes `<data_dir>/url` when it is ready."""
-    settings = load({"RE_DATA_DIR": data_dir, "RE_HTTP": "127.0.0.1:0"})
+def serve_constant(data_dir: str, workers: str) -> None:
+    """Run the constant server with so many processes until TERM; writes `<data_dir>/url` when it is ready."""
+    settings = load({"RE_DATA_DIR": data_dir, "RE_HTTP": "127.0.0.1:0", "RE_HTTP_WORKERS": workers})
     ConstantServer(settings, lambda url: write_url(Path(data_dir), url)).run()
 
 
@@ -68,4 +72,4 @@ def write_url(data_dir: Path, url: str) -> None:
 if __name__ == "__main__":
     import sys
 
-    serve_constant(sys.argv[1])
+    serve_constant(sys.argv[1], sys.argv[2])

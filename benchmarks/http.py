@@ -33,23 +33,33 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
         _prepare(Path(engine), steps)
         with (
             _server([sys.executable, "-m", "re_client", "up", "--quiet"], Path(engine)) as (url, process, ready),
-            _server([sys.executable, "-m", "benchmarks.bare", constant], Path(constant)) as (bare_url, _, _),
+            constant_route(Path(constant), 1) as bare_url,
         ):
             token = (Path(engine) / "token").read_text().strip()
-            request, bare_request = load.post(PATH, BODY, token), load.post(PATH, BODY)
-            ours, bare = [], []
-            for count in (100, *[total] * ROUNDS):
-                ours.append(load.drive(url, request, connections, count))
-                bare.append(load.drive(bare_url, bare_request, connections, count))
+            row = in_turn((url, load.post(PATH, BODY, token)), bare_url, connections, total)
             memory = pss(process.pid)
+    return {"steps": steps, "ready_s": ready, "pss_mib": memory, **row}
+
+
+@contextmanager
+def constant_route(directory: Path, workers: int) -> Iterator[str]:
+    """The URL of the bare server, with so many processes."""
+    with _server([sys.executable, "-m", "benchmarks.bare", str(directory), str(workers)], directory) as (url, _, _):
+        yield url
+
+
+def in_turn(engine: tuple[str, bytes], bare_url: str, connections: int, total: int) -> dict[str, Any]:
+    """So many requests to the engine (its URL, the request), and to the constant route."""
+    bare_request = load.post(PATH, BODY)
+    ours, bare = [], []
+    for count in (100, *[total] * ROUNDS):
+        ours.append(load.drive(*engine, connections, count))
+        bare.append(load.drive(bare_url, bare_request, connections, count))
     return {
         "connections": connections,
         "posts": total,
-        "steps": steps,
-        "ready_s": ready,
         **_middle(ours[1:]),
         "failed": sum(one["failed"] for one in ours),
-        "pss_mib": memory,
         "bare": _middle(bare[1:]),
     }
 

@@ -1,0 +1,140 @@
+"""The figures as tables for people. Must not know how they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+COSTS = (
+    "steps are",
+    "cores",
+    "in flight",
+    "msgs of\nsteps/step",
+    "all msgs\n/step",
+    "docs/step",
+    "deliveries\n/turn",
+    "reads/\ndeployment",
+    "CPU µs/step:\nengine",
+    "servers",
+    "bare\nloops",
+    "bare\nservers",
+    "PSS MiB",
+)
+
+
+def flow(rows: Sequence[Row]) -> Table:
+    """Of benchmarks.flow."""
+    names = ("steps are", "in flight", "steps/s", "p50 ms", "p99 ms", "docs/step", "CPU µs/step", "peak MiB")
+    title = "Deployments of 10 noop steps, embedded bus and SQLite, every step durable"
+    table = _table(title, (*names, "bare commits,\nsteps/s", "ratio"))
+    for row in rows:
+        table.add_row(
+            _kind(row),
+            str(row["in_flight"]),
+            f"{row['steps_per_second']:.0f}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+            f"{row['documents_per_step']:.2f}",
+            f"{row['cpu_us_per_step']:.0f}",
+            f"{row['peak_mib']:.0f}",
+            f"{row['bare_steps_per_second']:.0f}",
+            f"{row['steps_per_second'] / row['bare_steps_per_second']:.2f}",
+        )
+    return table
+
+
+def http(rows: Sequence[Row]) -> Table:
+    """Of benchmarks.http."""
+    return _http("POST /api/v1/deployments, answered once durable, while the steps run beside it", rows)
+
+
+def flat(row: Row) -> Table:
+    """Of benchmarks.flat."""
+    title = f"With {row['past']} finished deployments in the store ({row['store_mib']:.0f} MiB)"
+    table = _table(title, ("", "empty", "full", "full/empty"))
+    pairs = {
+        "steps/s": (row["empty_steps_per_second"], row["full_steps_per_second"]),
+        "list, ms": (row["list_ms"]["empty"], row["list_ms"]["full"]),
+        "status, ms": (row["status_ms"]["empty"], row["status_ms"]["full"]),
+    }
+    for name, (empty, full) in pairs.items():
+        table.add_row(name, f"{empty:.2f}", f"{full:.2f}", f"{full / empty:.2f}")
+    return table
+
+
+def cluster(rows: Sequence[Row]) -> Iterable[Table]:
+    """Of benchmarks.cluster: speed, and what it costs."""
+    title = "The same on RabbitMQ and a MongoDB server, separate processes, all on this machine"
+    names = ("steps are", "cores", "in flight", "steps/s", "p50 ms", "p99 ms", "bare steps/s", "ratio", "bare p50 ms")
+    speed = _table(title, names)
+    cost = _table("What it costs", COSTS)
+    for row in rows:
+        load = (_kind(row), str(row["cores"]), str(row["in_flight"]))
+        bare = row["bare"]
+        speed.add_row(
+            *load,
+            f"{row['steps_per_second']:.0f}",
+            f"{row['p50_ms']:.0f}",
+            f"{row['p99_ms']:.0f}",
+            f"{bare['steps_per_second']:.0f}",
+            f"{row['steps_per_second'] / bare['steps_per_second']:.2f}",
+            f"{bare['p50_ms']:.0f}",
+        )
+        cost.add_row(
+            *load,
+            f"{row['step_messages_per_step']:.2f}",
+            f"{row['messages_per_step']:.2f}",
+            f"{row['documents_per_step']:.2f}",
+            f"{row['deliveries_per_turn']:.1f}",
+            f"{row['reads_per_deployment']:.2f}",
+            *_processors(row["cpu_us_per_step"]),
+            *_processors(bare["cpu_us_per_step"]),
+            f"{sum(row['pss_mib'].values()):.0f}",
+        )
+    return speed, cost
+
+
+def cluster_http(rows: Sequence[Row]) -> Table:
+    """Of benchmarks.cluster_http."""
+    return _http("POST /api/v1/deployments to re-rest, RabbitMQ and a MongoDB server", rows)
+
+
+def _http(title: str, rows: Sequence[Row]) -> Table:
+    names = ("noop steps each", "POST/s", "p50 ms", "p99 ms", "failed", "ready, s", "PSS MiB", "bare route/s", "ratio")
+    table = _table(title, names)
+    for row in rows:
+        memory = row["pss_mib"]
+        table.add_row(
+            str(row["steps"]),
+            f"{row['per_second']:.0f}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+            str(row["failed"]),
+            f"{row['ready_s']:.1f}",
+            f"{sum(memory.values()) if isinstance(memory, Mapping) else memory:.0f}",
+            f"{row['bare']['per_second']:.0f}",
+            f"{row['per_second'] / row['bare']['per_second']:.2f}",
+        )
+    return table
+
+
+def _table(title: str, names: Sequence[str]) -> Table:
+    table = Table(title=title)
+    for name in names:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _kind(row: Row) -> str:
+    return "repeatable" if row["repeatable"] else "granted"
+
+
+def _processors(used: Mapping[str, float]) -> tuple[str, str]:
+    """Of the loops or the engine, and of the servers; not of the driver."""
+    servers = used.get("broker", 0.0) + used.get("store", 0.0)
+    own = sum(value for name, value in used.items() if name.partition("-")[0] in ("rest", "core", "worker", "bare"))
+    return f"{own:.0f}", f"{servers:.0f}"
