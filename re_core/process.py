@@ -20,7 +20,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Protocol, TypeVar
 
-from re_core import bootstrap, logs
+from re_core import bootstrap, interpreter, logs
 from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
 from re_core.ports import Bus, Store
 from re_core.settings import Settings, load
@@ -109,6 +109,7 @@ class Process:
                 signal.signal(number, self._on_end)
         part = Patience(self._name, "bus and store", lambda error: self._herald.waits(str(error))).until(begin)
         self._begun = True
+        interpreter.settle()
         stopped = threading.Event()
         looks = threading.Thread(target=self._look, args=(part, stopped), name="readiness", daemon=True)
         looks.start()

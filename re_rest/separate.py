@@ -17,7 +17,7 @@ from typing import Any, NoReturn, cast
 from gunicorn.app.base import BaseApplication
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from re_core import bootstrap
+from re_core import bootstrap, interpreter
 from re_core import messages as m
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
 from re_core.ports import Bus, Store
@@ -83,6 +83,7 @@ class Opening:
             _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
             leave(FAILED)
         furnish(self.app, self._services(bus, store, lambda: reachable(bus, store)))
+        interpreter.settle()
         _log.info("re-rest is ready", extra={"action": "ready"})
 
     def _patiently(self, part: str, attempt: Callable[[], Any]) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 
-from re_core import bootstrap
+from re_core import bootstrap, interpreter
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
 from re_core.lock import DirectoryLock
 from re_core.redaction import Redaction
@@ -25,13 +23,6 @@ from re_workers.steps.orphans import end_orphans
 
 #: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
 PREDECESSOR = 40.0
-
-#: seconds that a thread may keep the interpreter while others wait for it: the core's batches and the requests
-#: share it, and at Python's 5 ms each hand-over costs either of them more than its work
-SWITCH = 0.001
-
-#: objects more than a collection of each generation waits for; Python's (700, 10, 10) takes a sixth of a busy engine
-COLLECT = (20_000, 20, 50)
 
 #: seconds in which the engine's own workers must have registered
 REGISTRATION = 10.0
@@ -53,7 +44,6 @@ class Engine:
         self._lock = DirectoryLock(settings.data_dir, "engine.lock")
         self._lock.acquire(f"the engine with process id {os.getpid()}", PREDECESSOR)
         identity = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
-        sys.setswitchinterval(SWITCH)
         self.clock = bootstrap.system_clock()
         self.store = bootstrap.open_store(settings)
         # before their steps are called lost: what a killed engine started must not go on behind the new one's back
@@ -73,10 +63,7 @@ class Engine:
         self.core.start()
         self._host.start()
         self._await_registration()
-        # what exists now stays; what comes is short-lived, and has no cycles worth looking for ten times a second
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT)
+        interpreter.settle()
 
     def stop(self, deadline: float) -> None:
         """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
