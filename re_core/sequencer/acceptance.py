@@ -57,6 +57,12 @@ class Acceptance:
         self._offers = offers
         self._around = around
         self._plans: dict[tuple[str, int, int], _Compiled] = {}
+        #: as they were found since `look_again`
+        self._found: dict[str, StoredPlaybook] = {}
+
+    def look_again(self) -> None:
+        """From now on playbooks as they are now: call it when requests have come, since whoever asks means no older one."""
+        self._found.clear()
 
     def admit(self, message: Message) -> Admission:
         """The deployment that job.create asks for.
@@ -143,8 +149,9 @@ class Acceptance:
             key = hashlib.sha256(f"{key}/{standing.deployment}".encode()).hexdigest()
 
     def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
-        playbook = self._library.playbook(request.playbook_id)
+        playbook = self._found.get(request.playbook_id) or self._library.playbook(request.playbook_id)
         if playbook is not None and playbook.group == request.group:
+            self._found[playbook.id] = playbook
             return playbook
         if not self._library.playbooks(request.group):
             raise UnknownGroup(f"no playbook belongs to the group {request.group[:100]!r}")

@@ -387,3 +387,14 @@ def test_a_core_that_was_slower_answers_for_the_deployment_that_is_there(build: 
     house.settle()
     assert house.answers() == [("d1", ""), ("d1", "")]
     assert house.world.begun_times("d1") == {"d1/0/1": 1}
+
+
+def test_requests_that_came_together_read_their_playbook_once_and_later_ones_read_it_again(house: House) -> None:
+    for one in ("d1", "d2", "d3"):
+        house.ask(one)
+    house.core.turn(0)
+    assert house.faults.calls["playbook"] == 1
+    house.save(simple("noop:B"), revision=2)
+    house.ask("d4")
+    house.core.turn(0)
+    assert [house.state(one).accepted.revision for one in ("d1", "d2", "d3", "d4")] == [1, 1, 1, 2]
