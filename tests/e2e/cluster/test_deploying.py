@@ -52,10 +52,14 @@ def test_every_component_tells_of_a_deployment_under_its_id(new_cluster: MakeClu
     with cluster.client() as client:
         id = begin(client, steps_book("noop:Do"))
         ended(client, id)
-    told = [line for line in cluster.cores[0].text.splitlines() if f'deployment_id="{id}"' in line]
-    assert any('action="accepted"' in line and 'user_id="tests"' in line for line in told)
-    assert any('action="ended"' in line for line in told)
-    assert all(' - app_component="recore" - ' in line for line in told)
+
+    def told() -> list[str]:
+        return [line for line in cluster.cores[0].text.splitlines() if f'deployment_id="{id}"' in line]
+
+    # the log is written when all else is done, so a little after everybody may know
+    wait_until("the end is told", lambda: any('action="ended"' in line for line in told()), PATIENCE)
+    assert any('action="accepted"' in line and 'user_id="tests"' in line for line in told())
+    assert all(' - app_component="recore" - ' in line for line in told())
     for member, component in ((cluster.rests[0], "rerest"), (cluster.workers[0], "reworker")):
         lines = member.text.splitlines()
         assert lines

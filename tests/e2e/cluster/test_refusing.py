@@ -24,7 +24,7 @@ def refused(cluster: Cluster, program: str, **environ: str) -> str:
     argv = [program, *PROGRAMS[program]]
     ran = subprocess.run(argv, env={"RE_HTTP": "127.0.0.1:0", **given}, capture_output=True, text=True)
     assert ran.returncode == 2, ran.stderr
-    assert "Traceback" not in ran.stderr
+    assert "Traceback" not in ran.stderr, ran.stderr
     assert SECRET not in ran.stderr
     assert ran.stdout == ""
     return ran.stderr
