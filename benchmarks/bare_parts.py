@@ -91,7 +91,7 @@ class Core:
     def _next(self, deployment: str, one: Got) -> Send:
         if one.body == _STARTED:
             headers = {"re-event": "go", "re-attempt": one.id, "re-token": "x" * 30}
-            return Send("", GRANTS, b"{}", deployment, f"{one.id}/go", headers=headers)
+            return Send("", GRANTS, b"{}", deployment, f"{one.id}/go", headers=headers, persistent=False)
         step = 1 if one.queue == "re.job.create" else int(one.id.split("/")[1]) + 1
         if step > self._plan.steps:
             return Send(

@@ -13,7 +13,7 @@ from re_core.adapters.amqp.batch import Batch
 from re_core.adapters.amqp.consumer import Consumer
 from re_core.adapters.amqp.hand import Hand
 from re_core.adapters.amqp.subscription import AmqpSubscription
-from re_core.adapters.amqp.topology import Topology, forwarding
+from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
 from re_core.adapters.amqp.wiring import Wiring
 from re_core.adapters.clock_system import SystemClock
 from re_core.dead import dead_letter_message
@@ -136,7 +136,7 @@ class AmqpBus:
 
     def _frames(self, message: Message) -> bytes | None:
         try:
-            return frames.publish(message, self._topology.exchange)
+            return frames.publish(message, self._topology.exchange, not is_fleeting(message))
         except frames.TooLong as error:
             words = "the message %.200s for %.200s cannot travel: %s"
             _log.error(words, message.id, message.key, error, extra={"action": "too_long"})

@@ -41,20 +41,20 @@ _CONTENT_TYPE, _HEADERS, _DELIVERY_MODE = 1 << 15, 1 << 13, 1 << 12
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _APP_ID = 1 << 10, 1 << 9, 1 << 8, 1 << 7, 1 << 3
 
 _JSON = b"\x10application/json"
-_PERSISTENT = b"\x02"
+_PERSISTENT, _TRANSIENT = b"\x02", b"\x01"
 
 
 class TooLong(ValueError):
     """What the message has in this place does not fit into a frame."""
 
 
-def publish(message: Message, exchange: str) -> bytes:
-    """All frames of one message, mandatory and persistent. Raises TooLong."""
+def publish(message: Message, exchange: str, persistent: bool) -> bytes:
+    """All frames of one message, mandatory; `persistent`: it goes to the disk. Raises TooLong."""
     body = message.body
     size = len(body)
     if size > MOST_BODY:
         raise TooLong(f"a body of {size} octets; the broker takes {MOST_BODY}")
-    flags, properties = _properties(message)
+    flags, properties = _properties(message, persistent)
     if len(properties) > MOST_HEADERS - _CONTENT.size:
         raise TooLong(f"headers of {len(properties)} octets; the broker takes {MOST_HEADERS}")
     pieces = [
@@ -91,14 +91,14 @@ def _publish_method(exchange: str, key: str) -> bytes:
     return _HEAD.pack(_FRAME_METHOD, PUBLISHING, len(payload)) + payload + _END
 
 
-def _properties(message: Message) -> tuple[int, bytes]:
+def _properties(message: Message, persistent: bool) -> tuple[int, bytes]:
     flags = _CONTENT_TYPE | _DELIVERY_MODE
     pieces = [_JSON]
     if message.headers:
         flags |= _HEADERS
         table = b"".join([_header(name, value) for name, value in message.headers.items()])
         pieces += (_LONG.pack(len(table)), table)
-    pieces.append(_PERSISTENT)
+    pieces.append(_PERSISTENT if persistent else _TRANSIENT)
     if message.correlation_id:
         flags |= _CORRELATION_ID
         pieces.append(_short(message.correlation_id, "the correlation id"))

@@ -9,13 +9,16 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.messages import DEAD, HEARTBEAT, JOB_CREATE, OUTPUT
+from re_core.messages import DEAD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
 
 #: queues that one worker process listens to
 CONTROL = "re.control."
+
+#: routing key of heartbeats
+HEARTBEAT_KEY = "heartbeat"
 
 #: milliseconds after which a control queue that nobody consumes is gone: a worker's reconnect takes less
 CONTROL_LIFE = 600_000
@@ -78,7 +81,17 @@ class Topology:
         """The queue that a message is for."""
         if direct:
             return message_key
-        return {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}.get(message_key, message_key)
+        return {"job.create": JOB_CREATE, HEARTBEAT_KEY: HEARTBEAT}.get(message_key, message_key)
+
+
+def is_fleeting(message: Message) -> bool:
+    """Whether it need not outlive the broker: what it says expires, and is worth nothing on another connection.
+
+    A worker drops what waits for its grant with the connection that brought it (decision 0004), and tells anew that it lives.
+    """
+    if message.expires is None:
+        return False
+    return message.key.startswith(CONTROL) if message.direct else message.key == HEARTBEAT_KEY
 
 
 def forwarding(name: str, to: str, life: int) -> Queue:

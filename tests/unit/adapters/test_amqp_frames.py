@@ -35,11 +35,11 @@ MESSAGES = st.builds(
 )
 
 
-def _by_pika(message: Message, exchange: str) -> bytes:
+def _by_pika(message: Message, exchange: str, persistent: bool = True) -> bytes:
     properties = BasicProperties(
         content_type="application/json",
         headers=dict(message.headers) or None,
-        delivery_mode=2,
+        delivery_mode=2 if persistent else 1,
         correlation_id=message.correlation_id or None,
         reply_to=message.reply_to or None,
         expiration=None if message.expires is None else str(message.expires),
@@ -52,14 +52,14 @@ def _by_pika(message: Message, exchange: str) -> bytes:
     return b"".join(one.marshal() for one in made)
 
 
-@given(MESSAGES)
-def test_a_message_is_framed_as_pika_frames_it(message: Message) -> None:
-    assert frames.publish(message, "re") == _by_pika(message, "re")
+@given(MESSAGES, st.booleans())
+def test_a_message_is_framed_as_pika_frames_it(message: Message, persistent: bool) -> None:
+    assert frames.publish(message, "re", persistent) == _by_pika(message, "re", persistent)
 
 
 @given(MESSAGES)
 def test_a_message_is_read_as_it_was_sent(message: Message) -> None:
-    written = frames.publish(message, "re")
+    written = frames.publish(message, "re", persistent=True)
     method = 7 + struct.unpack_from(">I", written, 3)[0] + 1
     header = written[method + 7 : method + 7 + struct.unpack_from(">I", written, method + 3)[0]]
     assert content.message("" if message.direct else "re", message.key, header[12:], message.body) == message
@@ -132,9 +132,9 @@ def test_octets_that_are_no_properties_cost_no_more_than_themselves(octets: byte
 )
 def test_what_the_broker_would_close_the_connection_for_is_not_framed(message: Message) -> None:
     with pytest.raises(frames.TooLong):
-        frames.publish(message, "re")
+        frames.publish(message, "re", persistent=True)
 
 
 def test_half_a_character_from_json_is_replaced() -> None:
-    written = frames.publish(Message("k", b"", "a", headers={"re-detail": "\ud800"}), "re")
+    written = frames.publish(Message("k", b"", "a", headers={"re-detail": "\ud800"}), "re", persistent=True)
     assert b"S\x00\x00\x00\x01?" in written
