@@ -6,6 +6,7 @@ only what the state still awaits (design, The heart), and notifications and answ
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ _PROMPT = 5.0
 
 #: milliseconds that an attempt's own reply queue outlives the attempt
 _AFTERWARDS = 3_600_000
+
+_log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -112,16 +115,26 @@ class Outbox:
         for message, outcome in zip(self._ready, outcomes, strict=True):
             if outcome is not Published.UNROUTABLE:
                 continue
-            if message.key.startswith("worker.") and self._declares and message.key not in declared:
-                self._bus.declare(message.key)
-                again.append(message)
-            elif message.key.startswith("worker."):
-                self.unoffered.append(m.parse_attempt(message.id))
+            if message.key.startswith("worker."):
+                again += self._without_queue(message, declared)
             elif message.key.startswith("notify."):
                 why = f"no notifier serves {message.key}"
                 again.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
         declared.update(message.key for message in again)
         return again
+
+    def _without_queue(self, message: Message, declared: set[str]) -> list[Message]:
+        """A step that found no queue: what to publish again."""
+        if not self._declares:
+            self.unoffered.append(m.parse_attempt(message.id))
+        elif message.key not in declared:
+            self._bus.declare(message.key)
+            return [message]
+        elif message.once:
+            self.doubtful.append(m.parse_attempt(message.id))
+        else:  # somebody goes on deleting the queue; the step is offered, and is sent again when the sweeper looks
+            _log.warning("the queue %s is gone again", message.key, extra={"action": "queue_gone"})
+        return []
 
 
 def _life(message: Message) -> int:

@@ -18,9 +18,6 @@ from re_core.adapters.paging import cursor_of, read_cursor, whole
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
-#: what changes in a deployment's life; an update touches no other index
-_CHANGING = frozenset({"status", "ended", "done", "total", "step", "reason", "due", "entry"})
-
 _NUMBERS = ("created", "ended", "done", "total", "due", "entry")
 
 
@@ -90,11 +87,8 @@ def view_of(document: Document) -> View:
 def _update(view: View) -> UpdateOne:
     document = document_of(view)
     id = document.pop("_id")
-    changing = {name: value for name, value in document.items() if name in _CHANGING}
-    lasting = {name: value for name, value in document.items() if name not in _CHANGING}
-    return UpdateOne(
-        {"_id": id, "entry": {"$lte": view.entry}}, {"$set": changing, "$setOnInsert": lasting}, upsert=True
-    )
+    # all of it, also what never changes in a deployment's life: a core that died before its entry has left a row of its own
+    return UpdateOne({"_id": id, "entry": {"$lte": view.entry}}, {"$set": document}, upsert=True)
 
 
 def _query(wanted: ViewFilter) -> dict[str, Any]:

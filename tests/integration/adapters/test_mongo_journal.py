@@ -252,3 +252,12 @@ def test_keys_of_the_journal_that_are_not_ours_are_told(mongo_store: MongoStore,
     mongo_database.journal.insert_many([{"_id": 7}, {"_id": "what"}, {}])
     assert mongo_store.journals(10).ids == ["d-1"]
     assert len(mongo_store.survey().problems) == 3
+
+
+def test_a_row_that_a_core_left_before_it_died_is_mended_by_the_next_one(mongo_store: MongoStore) -> None:
+    """The row is written before the entry, so the first core's may say when *it* took the request."""
+    mongo_store.write_views([view("d-1", 1)])
+    assert mongo_store.append([append("d-1")._replace(view=view("d-1", 9))]) == [STORED]
+    mongo_store.write_views([view("d-1", 9, 2)])
+    (row,) = mongo_store.rows(["d-1"])
+    assert (row.created, row.entry) == (9, 2)
