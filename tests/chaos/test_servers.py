@@ -1,0 +1,46 @@
+"""Broker and store die, stop, stand still and refuse, while deployments run: all that was accepted ends as promised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import Campaign
+from tests.chaos.parts import everything, servers
+from tests.chaos.rig import Rig
+from tests.services.mongodb import MongoServer
+from tests.services.rabbitmq import RabbitServer
+
+
+@pytest.mark.timeout(600)
+def test_broker_and_store_may_die_and_stand_still(
+    tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer, seed: int
+) -> None:
+    url, database = own_rabbitmq.new_vhost(), own_mongodb.new_database()
+    rig = Rig(tmp_path / "rig", own_rabbitmq, url, database, own_mongodb, rests=2, cores=2, workers=2)
+    with rig.cluster:
+        rig.start()
+        with Campaign(rig, seed) as campaign:
+            for part in servers(rig):
+                campaign.strike([part], 1)
+            report = campaign.end()
+    assert report.problems == []
+    assert report.counts["lost steps"] == 0
+    assert len(rig.faults) == len(servers(rig)), rig.faults
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_everything_may_break_for_long(
+    tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer, seed: int
+) -> None:
+    url, database = own_rabbitmq.new_vhost(), own_mongodb.new_database()
+    rig = Rig(tmp_path / "rig", own_rabbitmq, url, database, own_mongodb, rests=2, cores=2, workers=2)
+    with rig.cluster:
+        rig.start()
+        with Campaign(rig, seed) as campaign:
+            campaign.strike(everything(rig), 100)
+            report = campaign.end()
+    unexpected = [one for one in report.problems if not one.startswith("dead letter notify.console: unroutable")]
+    assert unexpected == []
