@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos.campaign import Campaign
+from tests.chaos.gaps import FALLS, measure
 from tests.chaos.ledger import largest_gap
 from tests.chaos.parts import PARTS, everything
 from tests.chaos.rig import Rig
@@ -25,6 +26,9 @@ from tests.services.shared import workplace
 
 #: all parts at once
 ALL = "all"
+
+#: how long deployments stand still when one of two cores falls, instead of what is promised
+GAPS = "gaps"
 
 #: faults of one part where nobody says
 FAULTS = 100
@@ -69,7 +73,7 @@ def own_servers() -> Iterator[Servers]:
 def main() -> int:
     """The exit code: 1 where something was not kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}, or {ALL}, which is the default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}, {GAPS}, or {ALL}: the default")
     parser.add_argument("--faults", type=int, default=FAULTS, help="bad things per part (%(default)s)")
     parser.add_argument("--minutes", type=float, help="go on for so long with each part, instead of a number of faults")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="plays the same faults and playbooks")
@@ -77,7 +81,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     words = parser.parse_args()
     parts = words.parts or [ALL]
-    unknown = [part for part in parts if part not in (*PARTS, ALL)]
+    unknown = [part for part in parts if part not in (*PARTS, GAPS, ALL)]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}")
     directory = Path(tempfile.mkdtemp(prefix="re-chaos-"))
@@ -85,14 +89,27 @@ def main() -> int:
     rows: list[tuple[str, ...]] = [_HEAD]
     kept = True
     with own_servers() as servers:
+        if GAPS in parts:
+            parts.remove(GAPS)
+            _measure(directory, servers)
         for part in parts:
             row, problems = _play(part, words, directory / part, servers)
             rows.append(row)
             kept = kept and not problems
             print(*problems, sep="\n", flush=True)
-    for cells in rows:
+    for cells in rows if len(rows) > 1 else []:
         print("| " + " | ".join(cells) + " |")
     return 0 if kept else 1
+
+
+def _measure(directory: Path, servers: Servers) -> None:
+    for name, fall in FALLS.items():
+        url, database = servers.broker.new_vhost(), servers.store.new_database()
+        rig = Rig(directory / name, servers.broker, url, database, cores=2, workers=2, slots=20)
+        with rig.cluster:
+            rig.start()
+            gaps = measure(rig, fall)
+        print(f"{name}: longest pause {gaps.overall:.1f} s, of one deployment {gaps.deployment:.1f} s", flush=True)
 
 
 def _play(part: str, words: argparse.Namespace, directory: Path, servers: Servers) -> tuple[tuple[str, ...], list[str]]:

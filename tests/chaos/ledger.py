@@ -6,6 +6,7 @@ Must not know what the engine thinks of it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,7 +57,7 @@ def begins(lines: Iterable[Line]) -> list[Line]:
     return [line for line in lines if line.what == "begin"]
 
 
-def largest_gap(lines: Iterable[Line], until: float) -> float:
+def largest_gap(lines: Iterable[Line], until: float = math.inf) -> float:
     """Seconds of the longest pause between two lines that follow each other, the first not after `until`."""
     pairs = itertools.pairwise(line.at for line in lines)
     return max((later - earlier for earlier, later in pairs if earlier <= until), default=0.0)
