@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results"
 LOADS = {1: 100, 100: 2000, 1000: 4000}
 
 #: cores, deployments in flight, deployments of each round
-CLUSTERS = ((1, 1, 50), (1, 100, 1000), (2, 100, 1000))
+CLUSTERS = ((1, 1, 30), (1, 100, 500), (2, 100, 500))
 
 EMBEDDED = ("flow", "http", "flat")
 SEPARATE = ("cluster", "cluster-http")
@@ -47,6 +47,7 @@ def main() -> None:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "at": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "load_before": os.getloadavg()[0],
     }
     console = Console(width=None if sys.stdout.isatty() else 160)
     _embedded(words, quick, figures, console)
@@ -56,6 +57,10 @@ def main() -> None:
                 _separate(words, quick, figures, console, found)
         except Unavailable as reason:
             console.print(f"left out: {', '.join(word for word in words if word in SEPARATE)} ({reason})")
+    if figures["load_before"] > 1:
+        console.print(
+            f"other work ran on this machine: its load was {figures['load_before']:.1f} before the first benchmark"
+        )
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "latest.json"
     path.write_text(json.dumps(figures, indent=2) + "\n")
