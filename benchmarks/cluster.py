@@ -6,6 +6,7 @@ The processes are those that the tests start (tests/cluster). Must not know what
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -28,6 +29,9 @@ from re_core.model import StoredPlaybook
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 
+#: variables that the processes get from whoever runs this, see benchmarks.observed
+PASSED_ON = ("BENCH_PROFILE",)
+
 #: how often each load is measured
 ROUNDS = 3
 
@@ -43,7 +47,7 @@ def cluster(
     servers: Servers, cores: int, repeatable: bool, steps: int = STEPS, settings: str = ""
 ) -> Iterator[Cluster]:
     """One front end, so many cores and one worker, ready, with a playbook `noop` of steps that do nothing."""
-    environ = {"RE_LOG_LEVEL": "warning"}
+    environ = {"RE_LOG_LEVEL": "warning"} | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     with (
         servers.broker.vhost() as bus_url,
         servers.store.database() as store_url,

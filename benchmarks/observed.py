@@ -1,7 +1,7 @@
 """Runs `re-core` or `re-worker` and counts what it does; started in their place by a benchmark.
 
 Called as `python -m benchmarks.observed <file> <program> <words>`; when the program ends, the file holds one JSON object.
-With RE_BENCH_PROFILE, a directory, each thread's profile is there too, for `python -m pstats`. Must not know what is measured.
+With BENCH_PROFILE, a directory, each thread's profile is there too, for `python -m pstats`. Must not know what is measured.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def _profile() -> None:
 
 def _dump_profiles() -> None:
     for name, profile in _profiles.items():
-        profile.dump_stats(Path(os.environ["RE_BENCH_PROFILE"]) / f"{os.getpid()}.{name}.prof")
+        profile.dump_stats(Path(os.environ["BENCH_PROFILE"]) / f"{os.getpid()}.{name}.prof")
 
 
 def main() -> None:
     """See the module."""
     file, program, *words = sys.argv[1:]
     observe(Path(file))
-    if os.environ.get("RE_BENCH_PROFILE"):
+    if os.environ.get("BENCH_PROFILE"):
         _profile()
     sys.argv = [program, *words]
     # imported late: they take `leave` by its name
