@@ -13,7 +13,7 @@ from re_core.adapters.amqp.address import addresses
 from re_core.adapters.amqp.bus import AmqpBus
 from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.clock_system import SystemClock
-from re_core.messages import ATTEMPT, EVENT, GRANT, TOKEN, Message, encode, parse_heartbeat, parse_output
+from re_core.messages import ASKS, ATTEMPT, EVENT, GRANT, TOKEN, Message, encode, parse_heartbeat, parse_output
 from re_workers import Context, Worker, step
 from re_workers.host import WorkerHost
 from tests.cable import Cable
@@ -54,6 +54,8 @@ class Yard:
         self.cable = Cable(url)
         self.done: list[tuple[str, str]] = []
         self.heard: list[Message] = []
+        #: ids of the claims that `agree` has answered
+        self._agreed: set[str] = set()
         self._buses: list[AmqpBus] = []
         self._hosts: list[WorkerHost] = []
         self._numbers = itertools.count()
@@ -84,6 +86,18 @@ class Yard:
     def answer(self, claim: Message, event: str = "go") -> None:
         headers = {EVENT: event, ATTEMPT: claim.headers[ATTEMPT], TOKEN: claim.headers[TOKEN]}
         self.bus.publish([Message(claim.reply_to, b"{}", f"{event}/{claim.id}", headers=headers, direct=True)])
+
+    def agree(self) -> None:
+        """Say `go` to every claim that was not answered yet: a step that comes again is asked about."""
+        claims = [one for one in self.all_of("started") if one.headers.get(ASKS) == "1" and one.id not in self._agreed]
+        for claim in claims:
+            self._agreed.add(claim.id)
+            self.answer(claim)
+
+    def agreed_outcomes(self) -> int:
+        """How many steps have ended, all of which may begin."""
+        self.agree()
+        return len({one.headers[ATTEMPT] for one in self.all_of("outcome")})
 
     def all_of(self, word: str, attempt: str = "") -> list[Message]:
         """What was said so far: `started`, `outcome`, `declined`, `output`, `heartbeat`."""
@@ -161,7 +175,7 @@ def test_what_a_step_prints_keeps_its_order_over_lost_connections(yard: Yard) ->
     for _ in range(3):
         yard.cable.cut()
         yard.send("Quick")
-    until(lambda: len({one.id for one in yard.all_of("outcome")}) == 4)
+    until(lambda: yard.agreed_outcomes() == 4)
     seen: set[str] = set()
     lines: list[str] = []
     for message in yard.all_of("output"):
