@@ -148,7 +148,7 @@ class SimBus:
 
     def _fail_in_publish(self, messages: Sequence[Message]) -> None:
         faults = self.faults
-        if faults.strike("bus error"):
+        if faults.strike("bus error", "publish"):
             raise BusUnavailable
         if faults.strike("taken, but an error"):
             self._put_all(messages)

@@ -23,7 +23,9 @@ class Post:
     """One POST of a deployment."""
 
     def __init__(self, id: str, key: str, playbook: str, at: int) -> None:
-        self.id, self.key, self.playbook, self.at = id, key, playbook, at
+        self.id, self.key, self.playbook = id, key, playbook
+        #: when its publishing began, and when that was over
+        self.at = self.sent = at
         #: what was heard: an id, or None for no
         self.heard: set[str | None] = set()
         self.why = ""
@@ -55,6 +57,7 @@ class Client(Process):
             self.bus.publish([message])
         except BusUnavailable:
             self.world.trace(f"{post.id} could not be asked for")
+        post.sent = self.world.time.now
 
     def cancel(self, deployment: str) -> None:
         """Ask for its end, and wait for the answer."""
@@ -74,11 +77,11 @@ class Client(Process):
         taken = self._subscription.take(100, 0)
         for delivery in taken:
             post = self.posts[delivery.message.id.removesuffix("/answer")]
-            if self.world.time.now >= post.at + PATIENCE:
+            if self.world.time.now >= post.sent + PATIENCE:
                 continue  # it is gone
             post.heard.add(strict_json.loads(delivery.message.body)["id"])
             post.why = delivery.message.headers.get(m.REASON, "")
             post.over = True
         self._subscription.ack(taken)
         for post in self.posts.values():
-            post.over = post.over or self.world.time.now >= post.at + PATIENCE
+            post.over = post.over or self.world.time.now >= post.sent + PATIENCE

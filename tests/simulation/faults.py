@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _One = TypeVar("_One")
 
@@ -38,8 +38,31 @@ KINDS: Mapping[str, tuple[int, float]] = {
     "clock jumps": (2, 1),
 }
 
+#: faults after which a step may be lost though its worker did it
+HARMFUL = ("queues deleted", "queues purged", "clock jumps")
+
+#: moments in the middle of a turn (Process.point), of which a seed may pick one where everything is much likelier
+POINTS = ("take", "store", "append", "announced", "appended", "publish", "published", "ack", "acked")
+
+#: how much likelier, there
+FOCUS = 50
+
 #: kinds that one seed has: all, some, or none, so that one fault alone is seen too
 _SHARES = (0.0, 0.1, 0.3, 0.6, 1.0)
+
+
+#: how many more of a fault one seed may have where a mistake is hunted with it
+PLENTY = 5
+
+
+class Bias(NamedTuple):
+    """What a hunt for one mistake lets happen, instead of what the seed would choose."""
+
+    #: kinds of fault; no others happen
+    kinds: tuple[str, ...]
+    #: one of POINTS, or empty
+    focus: str = ""
+    spares_workers: bool = True
 
 
 class Death(BaseException):
@@ -49,23 +72,35 @@ class Death(BaseException):
 class Faults:
     """The seed's dice."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bias: Bias | None = None) -> None:
         self.random = random.Random(seed)
         #: what happened, by kind
         self.happened: Counter[str] = Counter()
         self.calm = False
         #: how likely others act in the middle of somebody's turn
         self.interleave = self.random.choice((0.0, 0.03, 0.15))
+        #: whether workers live, and their messages with them: then whatever else happens must harm nobody
+        self.spares_workers = self.random.random() < 0.4
+        #: how much likelier everything is than KINDS says
+        self._zeal = self.random.choice((1, 1, 5))
+        self._focus = self.random.choice((None, *POINTS))
         share = self.random.choice(_SHARES)
-        self._left = {kind: most for kind, (most, _) in KINDS.items() if self.random.random() < share}
+        kinds = [kind for kind in KINDS if not (self.spares_workers and kind in HARMFUL)]
+        self._left = {kind: KINDS[kind][0] for kind in kinds if self.random.random() < share}
+        if bias is not None:
+            self.spares_workers, self._focus, self._zeal = bias.spares_workers, bias.focus, 5
+            self._left = {kind: KINDS[kind][0] * PLENTY for kind in bias.kinds}
 
     def has(self, kind: str) -> bool:
         """Whether this seed has such faults left."""
         return not self.calm and self._left.get(kind, 0) > 0
 
-    def strike(self, kind: str) -> bool:
-        """Whether it happens here; it is counted then."""
-        if self.calm or self._left.get(kind, 0) <= 0 or self.random.random() >= KINDS[kind][1]:
+    def strike(self, kind: str, where: str = "") -> bool:
+        """Whether it happens here (`where`: at that point); it is counted then."""
+        if self.calm or self._left.get(kind, 0) <= 0:
+            return False
+        odds = KINDS[kind][1] * (FOCUS if where and where == self._focus else self._zeal)
+        if self.random.random() >= odds:
             return False
         self._left[kind] -= 1
         self.happened[kind] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from re_core import messages as m
 from re_core import strict_json
 from re_core.consequences import IDEMPOTENT_ATTEMPTS
 from re_core.model import DeploymentStatus, StepStatus
@@ -14,6 +15,7 @@ from re_core.summary import view_of
 from tests.factories import slots_of
 from tests.simulation.client import PATIENCE
 from tests.simulation.core import CoreProcess
+from tests.simulation.playbooks import should_complete
 from tests.simulation.town import Town
 from tests.simulation.world import SILENT
 
@@ -106,7 +108,8 @@ def _nothing_starts_behind_a_back(town: Town) -> Iterator[str]:
     if town.faults.happened["clock jumps"]:
         return  # a core measures by its clock how long it held a request
     for id, accepted in town.ledger.accepted.items():
-        late = accepted - town.client.posts[id].at
+        key = town.client.posts[id].key
+        late = accepted - max(one.sent for one in town.client.posts.values() if one.key == key and one.at <= accepted)
         begun = [step for (deployment, step), begins in town.ledger.begun.items() if deployment == id and begins]
         # it may lie in a queue for as long as that, and in a core's hands; a frozen core does not see how long
         if begun and late > 2 * PATIENCE + (SILENT[1] if town.cores_frozen else 0):
@@ -117,6 +120,19 @@ def _cancelled_ones_do_not_complete(town: Town) -> Iterator[str]:
     for state in _states(town):
         if state.deployment in town.client.cancelled and state.status is DeploymentStatus.COMPLETED:
             yield f"{state.deployment} was cancelled, and completed"
+
+
+def _harmless_faults_fail_nothing(town: Town) -> Iterator[str]:
+    """Cores that die or freeze, errors, lost connections: as long as the workers and their messages live, all goes well."""
+    if not town.faults.spares_workers:
+        return
+    for state in _states(town):
+        if (
+            state.status is DeploymentStatus.FAILED
+            and should_complete(state)
+            and "no worker offers" not in state.reason
+        ):
+            yield f"{state.deployment} failed though nothing harmed it: {state.reason}"
 
 
 # -- what was done -----------------------------------------------------------------------------------
@@ -133,7 +149,9 @@ def _steps_begin_as_often_as_they_may(town: Town) -> Iterator[str]:
                 if begun and not begun[0].allowed:
                     yield f"{where} began without a grant: {begun}"
             most = max(planned.spec.retries + 1, IDEMPOTENT_ATTEMPTS if planned.spec.idempotent else 1)
-            if len({one.attempt for one in begun}) > most:
+            # one copy may have begun when the holder of another one says that it will not: that attempt is late then
+            late = {attempt for number_, attempt, _ in state.late if number_ == number}
+            if len({one.attempt for one in begun if m.parse_attempt(one.attempt).attempt not in late}) > most:
                 yield f"{where} may be tried {most} times, and was: {begun}"
 
 
@@ -153,6 +171,8 @@ def _people_are_told(town: Town) -> Iterator[str]:
     if town.cores_lost and (happened["queues deleted"] or happened["queues purged"]):
         return  # a core died before it told, and nobody has the message any more that would have had another one tell
     for state in _states(town):
+        if _is_forgotten(town, state) and len(town.server.journal[state.deployment]) == 1:
+            continue
         for id in _promised(town, state):
             if town.ledger.told[id] < 1:
                 yield f"nobody heard {id}"
@@ -165,9 +185,7 @@ def _people_are_told(town: Town) -> Iterator[str]:
 def _promised(town: Town, state: State) -> Iterator[str]:
     """Ids of the notifications that this journal owes to people."""
     if state.plan.notify:
-        # a core that dies before it tells, and stays away until the request has expired, leaves nobody who knows of that
-        forgotten = town.cores_lost and not town.client.posts[state.deployment].heard
-        if not forgotten and (state.cancel is None or state.cancel.user):  # else nobody waited for it any more
+        if not _is_forgotten(town, state):
             yield f"{state.deployment}/started/console"
         if state.ended is not None:
             end = "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
@@ -177,12 +195,22 @@ def _promised(town: Town, state: State) -> Iterator[str]:
         if not state.plan.steps[number].spec.notify:
             continue
         about = f"{state.deployment}/{number}/{step.attempt}"
-        if claimed.get(number) == 1:
+        # what an attempt that was repeated led to, a core that comes after another one does not know
+        if claimed.get(number) == 1 and (step.attempt == 1 or not town.cores_lost):
             yield f"{state.deployment}/{number}/1/started/console"
         if step.status is StepStatus.COMPLETED:
             yield f"{about}/completed/console"
         elif step.status in (StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST):
             yield f"{about}/failed/console"
+
+
+def _is_forgotten(town: Town, state: State) -> bool:
+    """Nobody knows that its start is not told: its core was frozen until nobody waited any more, or died until the request had expired."""
+    requests = town.broker.find("re.job.create")
+    expired = town.cores_lost and requests is not None and state.deployment in requests.expired
+    frozen = town.cores_frozen and not town.client.posts[state.deployment].heard
+    taken_back = state.cancel is not None and not state.cancel.user
+    return bool(expired or frozen or taken_back)
 
 
 def _first_claims(entries: list[Entry]) -> dict[int, int]:
@@ -223,6 +251,7 @@ _LOOKS = (
     _nothing_starts_behind_a_back,
     _one_key_is_one_deployment,
     _cancelled_ones_do_not_complete,
+    _harmless_faults_fail_nothing,
     _steps_begin_as_often_as_they_may,
     _completed_steps_were_done,
     _people_are_told,

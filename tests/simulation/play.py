@@ -7,16 +7,17 @@ import time
 from collections import Counter
 from unittest.mock import patch
 
+from tests.simulation.faults import Bias
 from tests.simulation.oracle import check
 from tests.simulation.town import Town
 
 
-def play(seed: int, loud: bool = False) -> Counter[str]:
+def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str]:
     """What happened, by kind. Raises AssertionError that names the seed."""
     before = random.getstate()
     random.seed(seed)  # the engine's own jitter
     try:
-        town = Town(seed, loud)
+        town = Town(seed, loud, bias)
         # the engine measures by these how long it held something, and makes ids; nothing else runs here meanwhile
         with patch.multiple(time, monotonic=town.time.monotonic, time=town.time.seconds):
             town.run()

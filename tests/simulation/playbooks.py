@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from re_core.model import StoredPlaybook
+from re_core.model import StepSpec, StoredPlaybook
 from re_core.settings import Settings
+from re_core.state import State
 from tests.simulation.clock import START
 
 _TOLD = {phase: {"console": ["dev"]} for phase in ("started", "completed", "failed")}
@@ -15,7 +16,7 @@ _TOLD = {phase: {"console": ["dev"]} for phase in ("started", "completed", "fail
 #: how often a kind of step is drawn, and how it is made
 _STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
     (4, lambda dice: {"job:Quick": {}}),
-    (6, lambda dice: {"job:Do": {"takes": dice.choice((0, 200, 3_000, 12_000))}}),
+    (6, lambda dice: {"job:Do": {"takes": dice.choice((0, 200, 3_000, 12_000, 45_000))}}),
     (2, lambda dice: {"other:Quick": {}}),
     (3, lambda dice: {"job:Do": {"takes": dice.choice((0, 2_000, 9_000))}, "idempotent": True}),
     (2, lambda dice: {"job:Quick": {}, "idempotent": True}),
@@ -43,7 +44,7 @@ def draw_settings(dice: random.Random) -> Settings:
         around["post_deploy_action"] = (_around("Tidy", dice), _around("Sweep", dice))
     if dice.random() < 0.7:
         around["phase_notification"] = {phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")}
-    return Settings(bus_url="amqp://simulated", step_timeout=40.0, worker_patience=90.0, **around)
+    return Settings(bus_url="amqp://simulated", step_timeout=240.0, worker_patience=240.0, **around)
 
 
 def _sequence(dice: random.Random) -> dict[str, Any]:
@@ -76,3 +77,14 @@ def _around(name: str, dice: random.Random) -> dict[str, Any]:
     if name == "Check":
         made["EXPECTATION"] = {"status": "completed"}
     return made
+
+
+def should_complete(state: State) -> bool:
+    """Whether nothing in this deployment's own plan keeps it from ending well."""
+    return all(_ends_well(planned.spec) for planned in state.plan.steps)
+
+
+def _ends_well(spec: StepSpec) -> bool:
+    parameters = spec.parameters
+    in_time = int(parameters.get("takes", 0)) < spec.timeout * 1000
+    return spec.command != "ghost" and int(parameters.get("fails", 0)) <= spec.retries and in_time

@@ -79,10 +79,10 @@ class Process:
             raise Death
         if faults.calm:
             return
-        if self.mortal and faults.strike("death"):
+        if self.mortal and faults.strike("death", where):
             self.world.trace(f"{self.name} dies at {where}")
             raise Death
-        if self.mortal and faults.strike("freeze"):
+        if self.mortal and self.world.may_stand_still and faults.strike("freeze", where):
             self.world.freeze_within(self, where)
         elif faults.interleave and faults.random.random() < faults.interleave:
             self.world.meanwhile()

@@ -51,6 +51,8 @@ class Queue:
         #: milliseconds until which the broker is slow with it
         self.slow_until = 0
         self.ready: deque[Kept] = deque()
+        #: ids of messages that nobody wanted any more when their turn came
+        self.expired: set[str] = set()
         self._time = time
         self._single = single
         self._consumers: list[Consumer] = []
@@ -74,6 +76,8 @@ class Queue:
             kept = self.ready.popleft()
             if kept.deadline > self._time.now:
                 consumer.hand(self.name, kept)
+            else:
+                self.expired.add(kept.message.id)
 
     def join(self, consumer: Consumer) -> None:
         self.gone_at = math.inf

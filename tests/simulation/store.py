@@ -78,7 +78,7 @@ class SimStore:
         """See ports.Journal."""
         called = self._process.world.time.now
         self._process.point("append")
-        self._fail()
+        self._fail("append")
         if not self.transactional:
             self._announce(batch)
         if not self.transactional and len(batch) > 1 and self._faults.strike("some of many stored"):
@@ -213,8 +213,8 @@ class SimStore:
         self._process.world.trace(f"{self._process.name} appends {outcome.value} {one.entry.id} {one.entry.records}")
         return outcome
 
-    def _fail(self) -> None:
-        if self._faults.strike("store error"):
+    def _fail(self, where: str = "") -> None:
+        if self._faults.strike("store error", where):
             raise StoreUnavailable
 
     def _fail_after(self) -> None:

@@ -8,6 +8,7 @@ from math import inf
 
 from tests.simulation.client import Client
 from tests.simulation.core import CoreProcess
+from tests.simulation.faults import Bias
 from tests.simulation.playbooks import draw_playbook, draw_settings
 from tests.simulation.process import Process
 from tests.simulation.worker import WorkerProcess
@@ -26,8 +27,8 @@ JUMPS = (-300_000, -20_000, -900, 900, 20_000, 300_000)
 class Town(World):
     """A seed's world, from its beginning to its end."""
 
-    def __init__(self, seed: int, loud: bool = False) -> None:
-        super().__init__(seed, loud)
+    def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
+        super().__init__(seed, loud, bias)
         dice = self.random
         self.settings = draw_settings(dice)
         self.playbooks = [draw_playbook(dice, name) for name in ("p0", "p1")[: dice.choice((1, 2))]]
@@ -106,7 +107,7 @@ class Town(World):
             self.start(WorkerProcess(self, name, self._skews[number + 3], self.slots, other=number != 1))
 
     def _victim(self) -> Process | None:
-        running = [one for one in self.processes if one is not self.client and not one.frozen]
+        running = [one for one in self.processes if one.mortal and not one.frozen]
         return self.random.choice(running) if running else None
 
     # -- what happens ------------------------------------------------------------------------------
@@ -157,8 +158,9 @@ class Town(World):
             self.freeze(victim, self.random.randint(*FREEZE))
 
     def _cut(self, away: int) -> None:
-        if victim := self.random.choice([self.client, self._victim()]):
-            self.cut(victim, away)
+        awake = [one for one in self.processes if not one.frozen]
+        if awake:
+            self.cut(self.random.choice(awake), away)
 
     def _restart_broker(self) -> None:
         away = self.random.randint(200, 8_000)

@@ -24,6 +24,7 @@ class WorkerProcess(Process):
 
     def __init__(self, world: World, name: str, skew: int, slots: int, other: bool) -> None:
         super().__init__(world, name, skew)
+        self.mortal = not world.faults.spares_workers
         self.site = Site(self)
         kinds = [Job, Other] if other else [Job]
         self.host = WorkerHost(

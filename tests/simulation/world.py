@@ -14,7 +14,7 @@ from collections.abc import Callable
 from re_core.errors import TransientError
 from tests.simulation.broker import Broker
 from tests.simulation.clock import Time
-from tests.simulation.faults import Death, Faults
+from tests.simulation.faults import Bias, Death, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Actor, Process
 from tests.simulation.store import Server
@@ -32,8 +32,8 @@ PACE = (0, 0, 1, 5, 30)
 class World:
     """Everything there is."""
 
-    def __init__(self, seed: int, loud: bool = False) -> None:
-        self.faults = Faults(seed)
+    def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
+        self.faults = Faults(seed, bias)
         self.random = self.faults.random
         self.time = Time()
         self.broker = Broker(self.time)
@@ -93,10 +93,13 @@ class World:
             process.thawed = self.time.monotonic()
             self._reconnect(process)
 
+    @property
+    def may_stand_still(self) -> bool:
+        """Whether a process may freeze in the middle of a turn: in turns within turns, others would have to wait with it."""
+        return self._depth == 1
+
     def freeze_within(self, process: Process, where: str) -> None:
         """It stands still in the middle of a turn."""
-        if process.frozen or self._depth >= DEPTH:
-            return
         self.trace(f"{process.name} stands still at {where}")
         milliseconds = self.random.randint(*FREEZE)
         self.freeze(process, milliseconds)

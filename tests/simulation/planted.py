@@ -1,0 +1,273 @@
+"""Mistakes that somebody could make in the engine, each as small as it would be made. Must not know which promise each one breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from re_core import machine, rules
+from re_core import records as r
+from re_core.consequences import Refusal
+from re_core.events import ClaimMade
+from re_core.model import StepStatus
+from re_core.ports import Append, Appended
+from re_core.records import Entry
+from re_core.sequencer import work
+from re_core.sequencer.acceptance import Acceptance
+from re_core.sequencer.cache import Cache
+from re_core.sequencer.liveness import Liveness
+from re_core.sequencer.loop import Sequencer
+from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.recorder import Recorder
+from re_core.sequencer.sorting import Sorting
+from re_core.sequencer.sweeper import Sweeper
+from re_core.sequencer.work import Work
+from re_workers.attempt import Attempt
+from re_workers.outbox import Outbox as WorkerOutbox
+from tests.simulation.faults import Bias
+
+Patch = pytest.MonkeyPatch
+
+
+# -- the order of append, publish and ack ------------------------------------------------------------
+
+
+def acknowledges_before_it_appends(patch: Patch) -> None:
+    """Deliveries are settled before what they say is in the journal."""
+    real = Sequencer._sort
+
+    def sort(self: Sequencer, batch: Any, deliveries: Any) -> None:
+        real(self, batch, deliveries)
+        self._subscription.ack([one for one in deliveries if one.tag not in batch.rejected])
+
+    patch.setattr(Sequencer, "_sort", sort)
+
+
+def publishes_before_it_appends(patch: Patch) -> None:
+    """Steps and grants go out before the journal knows of them."""
+    real = Outbox.append
+
+    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
+        self._bus.publish([message for part in causing for message in part])
+        return real(self, rows, causing)
+
+    patch.setattr(Outbox, "append", append)
+
+
+def forgets_what_an_error_cut_off(patch: Patch) -> None:
+    """What was appended, and not published, is not published later."""
+
+    def catch_up(self: Outbox) -> None:
+        self._ready, self._doubtful = [], ((), ())
+
+    patch.setattr(Outbox, "catch_up", catch_up)
+
+
+def repeats_nothing_after_a_redelivery(patch: Patch) -> None:
+    """What the state still awaits is asked for once only, whoever died meanwhile."""
+    patch.setattr(rules, "awaited", lambda state: ())
+    patch.setattr(work, "awaited", lambda state: ())
+    patch.setattr(rules, "REPEAT", 1 << 60)
+
+
+def retells_nothing_after_a_crash(patch: Patch) -> None:
+    """Notifications that a crash cut off stay untold."""
+    patch.setattr(Work, "_retold", lambda self, event, delivery: ())
+
+
+def tells_nothing_again_of_a_new_deployment(patch: Patch) -> None:
+    """A request that comes again after a crash is only answered."""
+    patch.setattr(work, "begin_notices", lambda state: ())
+
+
+# -- the journal -------------------------------------------------------------------------------------
+
+
+def splits_an_entry_in_two(patch: Patch) -> None:
+    """The records of one advance become two documents, of which one may be stored and the other not."""
+
+    def entry(self: Work, now: int, writer: str) -> Entry | None:
+        state = self.known.state
+        if not self.records:
+            return None
+        state.entry += 1 if len(self.records) == 1 else 2
+        return Entry(state.deployment, state.entry, now, writer, tuple(self.records))
+
+    real = Outbox.append
+
+    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
+        halves = [_halves(row) for row in rows]
+        parts = [[[]] * (len(pair) - 1) + [part] for pair, part in zip(halves, causing, strict=True)]
+        outcomes = iter(real(self, [one for pair in halves for one in pair], [one for pair in parts for one in pair]))
+        stored = [[next(outcomes) for _ in pair] for pair in halves]
+        return [Appended.LOST if Appended.LOST in pair else Appended.STORED for pair in stored]
+
+    patch.setattr(Work, "entry", entry)
+    patch.setattr(Outbox, "append", append)
+
+
+def _halves(row: Append) -> list[Append]:
+    entry = row.entry
+    if len(entry.records) == 1:
+        return [row]
+    first = entry._replace(number=entry.number - 1, records=entry.records[:1])
+    return [row._replace(entry=first), Append(entry._replace(records=entry.records[1:]))]
+
+
+def ignores_who_was_faster(patch: Patch) -> None:
+    """An append that was lost passes for stored, and its state for the deployment's."""
+    real = Outbox.append
+
+    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
+        return [Appended.STORED for _ in real(self, rows, causing)]
+
+    patch.setattr(Outbox, "append", append)
+
+
+def remembers_what_was_not_appended(patch: Patch) -> None:
+    """After an error the cache keeps a state that is ahead of the journal."""
+    patch.setattr(Cache, "clear", lambda self: None)
+
+
+def leaves_a_record_out(patch: Patch) -> None:
+    """What a worker's lost claim led to is in memory only."""
+    real = Work.entry
+
+    def entry(self: Work, now: int, writer: str) -> Entry | None:
+        made = real(self, now, writer)
+        if made is None or len(made.records) < 2:
+            return made
+        return made._replace(records=tuple(one for one in made.records if not isinstance(one, r.Skipped)))
+
+    patch.setattr(Work, "entry", entry)
+
+
+def begins_two_deployments_for_one_key(patch: Patch) -> None:
+    """Who asks again with the same key gets a deployment of its own."""
+    patch.setattr(Acceptance, "_settle_id", lambda self, message, digest: message.id)
+
+
+def begins_what_nobody_waits_for(patch: Patch) -> None:
+    """A request that lay in a frozen core's hands begins all the same."""
+    patch.setattr(Sorting, "is_late", lambda self, delivery: False)
+
+
+def keeps_rows_of_what_never_began(patch: Patch) -> None:
+    """The row that was written before an entry that never came stays."""
+    patch.setattr(Sequencer, "_drop_row", lambda self, batch, deployment: None)
+
+
+# -- grants, fences, silence -------------------------------------------------------------------------
+
+
+def grants_a_second_claimant(patch: Patch) -> None:
+    """Two workers hear `go` for one attempt."""
+
+    def second(go: Any, step: Any, event: ClaimMade) -> None:
+        go.repeated = True
+        rules._grant(go, event)
+
+    patch.setitem(machine.STEP[StepStatus.STARTED], ClaimMade, second)
+
+
+def heeds_a_fenced_attempt(patch: Patch) -> None:
+    """What is said of an attempt that no longer counts is taken for a word about the one that does."""
+
+    def step(go: Any, event: Any) -> None:
+        found = go.state.steps.get(event.step)
+        rule = None if found is None else machine.STEP[found.status].get(type(event))
+        if rule is None:
+            raise Refusal("no rule")
+        rule(go, found, event)
+
+    for table in machine.DEPLOYMENT.values():
+        for kind, rule in table.items():
+            if rule is machine._step:
+                patch.setitem(table, kind, step)
+
+
+def begins_without_a_grant(patch: Patch) -> None:
+    """A worker does not wait for `go`."""
+    real = Attempt.__init__
+
+    def init(self: Attempt, *arguments: Any) -> None:
+        real(self, *arguments)
+        self.granted = False
+
+    patch.setattr(Attempt, "__init__", init)
+
+
+def forgets_what_it_could_not_say(patch: Patch) -> None:
+    """A worker settles a step though its outcome did not get through."""
+    real = WorkerOutbox._publish
+
+    def publish(self: WorkerOutbox) -> Any:
+        try:
+            return real(self)
+        except Exception:
+            self._messages = []
+            raise
+
+    patch.setattr(WorkerOutbox, "_publish", publish)
+
+
+def looks_for_nothing_that_is_due(patch: Patch) -> None:
+    """There is no sweeper."""
+    patch.setattr(Sweeper, "turn", lambda self: 0)
+
+
+def takes_its_own_absence_for_silence(patch: Patch) -> None:
+    """A core that was frozen calls the steps of all workers lost, because it heard nobody."""
+    real = Liveness.tick
+
+    def tick(self: Liveness) -> int:
+        self._last = self._clock.now()
+        now = real(self)
+        self.since = 0
+        return now
+
+    patch.setattr(Liveness, "tick", tick)
+
+
+# -- output ------------------------------------------------------------------------------------------
+
+
+def numbers_copies_of_output(patch: Patch) -> None:
+    """A message that comes twice gets two numbers."""
+    patch.setattr(Recorder, "_is_known", lambda self, deployment, id, redelivered: False)
+
+
+def numbers_output_from_memory(patch: Patch) -> None:
+    """A recorder does not look how far another one has come."""
+    patch.setattr(Recorder, "_last_line", lambda self, deployment: self._last.get(deployment, 0))
+
+
+_CORES_DIE = ("death", "process killed")
+_ANY = ("store error", "bus error", "connection lost", "death", "queue slow", "clock jumps")
+
+#: each mistake, and the bad luck that brings it to light
+MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
+    (acknowledges_before_it_appends, Bias(("death",), "append")),
+    (publishes_before_it_appends, Bias(_CORES_DIE, "append")),
+    (forgets_what_an_error_cut_off, Bias(("bus error", "taken, but an error", "store error"), "publish")),
+    (repeats_nothing_after_a_redelivery, Bias(_CORES_DIE, "publish")),
+    (retells_nothing_after_a_crash, Bias(_CORES_DIE, "publish")),
+    (tells_nothing_again_of_a_new_deployment, Bias(_CORES_DIE, "appended")),
+    (splits_an_entry_in_two, Bias(("some of many stored",))),
+    (ignores_who_was_faster, Bias(("connection lost", "queue slow"))),
+    (remembers_what_was_not_appended, Bias(("store error",), "append")),
+    (leaves_a_record_out, Bias(_ANY, spares_workers=False)),
+    (begins_two_deployments_for_one_key, Bias(())),
+    (begins_what_nobody_waits_for, Bias(("freeze", "process frozen"), "store")),
+    (keeps_rows_of_what_never_began, Bias(_CORES_DIE, "announced")),
+    (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
+    (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
+    (begins_without_a_grant, Bias(())),
+    (forgets_what_it_could_not_say, Bias(("bus error", "broker restarted"))),
+    (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
+    (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),
+    (numbers_copies_of_output, Bias(("taken, but an error", "some of many taken"))),
+    (numbers_output_from_memory, Bias((*_CORES_DIE, "process frozen"))),
+)
