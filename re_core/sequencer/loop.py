@@ -211,7 +211,11 @@ class Sequencer:
 
     def _drop_row(self, batch: Batch, deployment: str) -> None:
         """A core died after it wrote the row and before it wrote the entry; where it was only slow, it must not write it now."""
-        void = Entry(deployment, 1, batch.now, batch.writer, (Void("its core was away before it began"),))
+        if any(creation.admission.deployment == deployment for creation in batch.creations):
+            return  # it begins in this very batch
+        # under a token of its own: a creation that fails in this batch and comes again must not take it for its own entry
+        writer = f"{batch.writer}.void"
+        void = Entry(deployment, 1, batch.now, writer, (Void("its core was away before it began"),))
         entries = self._store.entries(deployment)
         if never_began(entries) or self._store.append([Append(void)]) == [Appended.STORED]:
             _log.warning("dropping a row of the list without a deployment", extra={"action": "drop_row"})

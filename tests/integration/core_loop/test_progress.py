@@ -376,3 +376,14 @@ def test_more_deployments_than_a_core_remembers_end_all_the_same(build: Build, m
     house.settle()
     assert [house.state(id).status for id in ids] == ["completed"] * 12
     assert house.faults.calls["entries"] > 0
+
+
+def test_a_row_whose_request_comes_in_the_same_batch_is_not_dropped(house: House) -> None:
+    """The core that wrote the row died, and its request is delivered again while the sweeper looks."""
+    house.store.write_views([View("d1", "g", "p", "n", "u", DeploymentStatus.ACCEPTED, 1, None, 0, 1, "", "", 1, 1)])
+    house.ask("d1")
+    house.say("d1", "due")
+    house.settle()
+    assert "void" not in house.kinds()
+    assert house.state().status == "completed"
+    assert house.dead() == []
