@@ -10,7 +10,7 @@ from re_core import messages as m
 from re_core.events import Notify
 from re_core.messages import Message
 from re_core.plan import Around
-from re_core.ports import Delivery, Published
+from re_core.ports import Append, Appended, Delivery, Published
 from re_core.sequencer.acceptance import Admission
 from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Work
@@ -59,3 +59,28 @@ def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: H
     creation = Creation(request, Admission("d1", ended.accepted, ended.plan))
     told = [one.phase for one in Work.answer_again(creation, ended).effects if isinstance(one, Notify)]
     assert told == (["started", "failed"] if redelivered else [])
+
+
+def test_a_request_that_comes_with_a_look_at_its_row_begins_whole(loud: House) -> None:
+    """A row is left of a core that died: to write that there is no such deployment would be wrong in this very batch."""
+    loud.ask("d1")
+    loud.settle()
+    row = loud.store.rows(["d1"])[0]._replace(id="d2", ended=None, due=1)
+    loud.store.write_views([row])
+    real = loud.store.append
+
+    def append(batch: Sequence[Append]) -> list[Appended]:
+        """As a store that knows its own entries by their writer."""
+        stored = real(batch)
+        writers = [loud.store.entries(one.entry.deployment)[one.entry.number - 1].writer for one in batch]
+        own = [writer == one.entry.writer for writer, one in zip(writers, batch, strict=True)]
+        return [Appended.STORED if mine else outcome for mine, outcome in zip(own, stored, strict=True)]
+
+    loud.store.append = append  # type: ignore[method-assign]
+    loud.ear.hear()
+    loud.ask("d2")
+    loud.say("d2", "due")
+    loud.core.turn(0)
+    loud.settle()
+    assert loud.answers() == [("d2", "")]
+    assert (loud.state("d2").status, loud.kinds("d2")[0]) == ("completed", "accepted")
