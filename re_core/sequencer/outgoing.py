@@ -83,45 +83,31 @@ def _notify(state: State, effect: e.Notify) -> Message:
 
 
 def _grant(state: State, effect: e.Grant) -> Message:
-    attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
     word = "go" if effect.go else "no-go"
-    return Message(
-        key=effect.control,
-        body=_NOTHING,
-        id=f"{attempt}/{word}/{effect.token}",
-        correlation_id=state.deployment,
-        headers={m.EVENT: word, m.ATTEMPT: attempt, m.TOKEN: effect.token},
-        app_id=APP,
-        direct=True,
-        expires=GRANT_LIFE,
-    )
+    message = _control(state, effect, word, expires=GRANT_LIFE)
+    return message._replace(id=f"{message.id}/{effect.token}", headers={**message.headers, m.TOKEN: effect.token})
 
 
 def _inquire(state: State, effect: e.Inquire) -> Message:
-    attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
-    return Message(
-        key=effect.control,
-        body=_NOTHING,
-        id=f"{attempt}/tell",
-        correlation_id=state.deployment,
-        reply_to=m.reply_queue(state.deployment),
-        headers={m.EVENT: "tell", m.ATTEMPT: attempt},
-        app_id=APP,
-        direct=True,
-        expires=GRANT_LIFE,
-    )
+    return _control(state, effect, "tell", expires=GRANT_LIFE)._replace(reply_to=m.reply_queue(state.deployment))
 
 
 def _stop(state: State, effect: e.Stop) -> Message:
+    return _control(state, effect, "cancel")
+
+
+def _control(state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, expires: int | None = None) -> Message:
+    """A word about an attempt, for the control queue of the worker that claimed it."""
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
     return Message(
         key=effect.control,
         body=_NOTHING,
-        id=f"{attempt}/cancel",
+        id=f"{attempt}/{word}",
         correlation_id=state.deployment,
-        headers={m.EVENT: "cancel", m.ATTEMPT: attempt},
+        headers={m.EVENT: word, m.ATTEMPT: attempt},
         app_id=APP,
         direct=True,
+        expires=expires,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,22 @@ from tests.services.mongodb import MongoServer
 from tests.services.rabbitmq import RabbitServer
 
 
-@pytest.mark.timeout(600)
-def test_broker_and_store_may_die_and_stand_still(
-    tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer, seed: int
-) -> None:
+@pytest.fixture
+def rig(tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer) -> Iterator[Rig]:
+    """Two of each part, on servers that may be killed."""
     url, database = own_rabbitmq.new_vhost(), own_mongodb.new_database()
     rig = Rig(tmp_path / "rig", own_rabbitmq, url, database, own_mongodb, rests=2, cores=2, workers=2)
     with rig.cluster:
         rig.start()
-        with Campaign(rig, seed) as campaign:
-            for part in servers(rig):
-                campaign.strike([part], 1)
-            report = campaign.end()
+        yield rig
+
+
+@pytest.mark.timeout(600)
+def test_broker_and_store_may_die_and_stand_still(rig: Rig, seed: int) -> None:
+    with Campaign(rig, seed) as campaign:
+        for part in servers(rig):
+            campaign.strike([part], 1)
+        report = campaign.end()
     assert report.problems == []
     assert report.counts["lost steps"] == 0
     assert len(rig.faults) == len(servers(rig)), rig.faults
@@ -32,15 +37,9 @@ def test_broker_and_store_may_die_and_stand_still(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_everything_may_break_for_long(
-    tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer, seed: int
-) -> None:
-    url, database = own_rabbitmq.new_vhost(), own_mongodb.new_database()
-    rig = Rig(tmp_path / "rig", own_rabbitmq, url, database, own_mongodb, rests=2, cores=2, workers=2)
-    with rig.cluster:
-        rig.start()
-        with Campaign(rig, seed) as campaign:
-            campaign.strike(everything(rig), 100)
-            report = campaign.end()
+def test_everything_may_break_for_long(rig: Rig, seed: int) -> None:
+    with Campaign(rig, seed) as campaign:
+        campaign.strike(everything(rig), 100)
+        report = campaign.end()
     unexpected = [one for one in report.problems if not one.startswith("dead letter notify.console: unroutable")]
     assert unexpected == []

@@ -100,14 +100,7 @@ class Database:
         if not documents:
             return []
         with self.told():
-            try:
-                collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                there = duplicates(error)
-                if there is None:
-                    raise
-                return there
-        return []
+            return insert_all(collection, documents)
 
     def add_or_find(self, collection: Collection[Document], document: Document) -> Document:
         """Insert it unless its key is there; the document that stands now. Raises StoreRefused, StoreUnavailable."""
@@ -189,3 +182,15 @@ def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
         raise meaning("mongodb+srv", error) from error
     hosts = ",".join(host if port is None else f"{host}:{port}" for host, port in parsed["nodelist"])
     return dict(parsed["options"]), parsed["database"] or DEFAULT_NAME, hosts
+
+
+def insert_all(collection: Collection[Document], documents: list[Document]) -> list[int]:
+    """Insert all in one go; places of those whose key was there already. Raises what the driver raises."""
+    try:
+        collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        there = duplicates(error)
+        if there is None:
+            raise
+        return there
+    return []

@@ -16,7 +16,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.database import Database, insert_all
 from re_core.adapters.mongo.failures import duplicates
 from re_core.errors import StoreRefused
 
@@ -72,7 +72,7 @@ def _one_winner(checks: Checks, name: str) -> None:
     lost: dict[int, list[int]] = {}
 
     def race(rival: int) -> None:
-        lost[rival] = _insert(checks, [{"_id": key, "writer": rival, "at": _now()} for key in keys])
+        lost[rival] = insert_all(checks, [{"_id": key, "writer": rival, "at": _now()} for key in keys])
 
     _race(race)
     stand = {one["_id"]: one["writer"] for one in checks.find({"_id": {"$gte": f"{name}:", "$lt": f"{name};"}})}
@@ -87,9 +87,9 @@ def _one_winner(checks: Checks, name: str) -> None:
 def _own_insert(checks: Checks, name: str) -> None:
     """An insert that is repeated since its answer was lost: told by its place, and the others are stored."""
     mine = {"_id": f"{name} b", "writer": "me", "at": _now()}
-    _insert(checks, [mine])
+    insert_all(checks, [mine])
     batch = [{**mine, "_id": f"{name} a"}, {**mine, "writer": "another"}, {**mine, "_id": f"{name} c"}]
-    if _insert(checks, batch) != [1]:
+    if insert_all(checks, batch) != [1]:
         raise Failed("in one insert of many documents it does not say which one was there already")
     there = {one["_id"]: one for one in checks.find({"_id": {"$in": [one["_id"] for one in batch]}})}
     if there.get(mine["_id"]) != mine or len(there) != 3:
@@ -132,7 +132,7 @@ def _older_row(checks: Checks, name: str) -> None:
 
 def _deleted_once(checks: Checks, name: str) -> None:
     """Racing deletions of one document: one is told that it deleted it."""
-    _insert(checks, [{"_id": f"{name} {number}", "at": _now()} for number in range(_ROUNDS)])
+    insert_all(checks, [{"_id": f"{name} {number}", "at": _now()} for number in range(_ROUNDS)])
     counts: list[int] = []
 
     def race(rival: int) -> None:
@@ -163,18 +163,6 @@ def _race(run: Callable[[int], None]) -> None:
         thread.join()
     if errors:
         raise errors[0]
-
-
-def _insert(checks: Checks, documents: list[Document]) -> list[int]:
-    """Places of those whose key was there."""
-    try:
-        checks.insert_many(documents, ordered=False)
-    except BulkWriteError as error:
-        there = duplicates(error)
-        if there is None:
-            raise
-        return there
-    return []
 
 
 def _now() -> int:
