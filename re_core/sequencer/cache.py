@@ -31,6 +31,8 @@ class Cache:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._known: OrderedDict[str, Known] = OrderedDict()
+        #: ids of those that this core brought to their end
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def get(self, deployment: str) -> Known | None:
         known = self._known.get(deployment)
@@ -43,8 +45,20 @@ class Cache:
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
+    def retire(self, deployment: str) -> None:
+        """It has ended; only that is remembered."""
+        self.drop(deployment)
+        self._ended[deployment] = None
+        while len(self._ended) > self._capacity:
+            self._ended.popitem(last=False)
+
+    def has_retired(self, deployment: str) -> bool:
+        """Whether this core brought it to its end, as far as it remembers."""
+        return deployment in self._ended
+
     def drop(self, deployment: str) -> None:
         self._known.pop(deployment, None)
 
     def clear(self) -> None:
         self._known.clear()
+        self._ended.clear()

@@ -243,7 +243,10 @@ class Sequencer:
         self._cache.drop(deployment)
         entries = self._store.entries(deployment)
         self.reads += 1
-        return Work(Known(fold(entries)), fresh=True) if entries and not never_began(entries) else None
+        if not entries or never_began(entries):
+            return None
+        strange = not fresh and not self._cache.has_retired(deployment)
+        return Work(Known(fold(entries)), fresh=True, strange=strange)
 
     def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
         """Append what is new, and note what may be published; returns the works whose append was lost."""
@@ -266,6 +269,9 @@ class Sequencer:
             causing.append(messages)
         if not rows:
             return []
+        ahead = [work.ahead_row(batch.now) for work in written if work.urgent]
+        if ahead and not self._store.transactional:
+            self._store.write_views(ahead)
         lost: list[Work] = []
         outcomes = self._outbox.append(rows, causing)
         for work, messages, outcome in zip(written, causing, outcomes, strict=True):
@@ -330,7 +336,7 @@ class Sequencer:
         if work.records:
             story.tell(state, work.records)
         if state.status in ENDED:
-            self._cache.drop(state.deployment)
+            self._cache.retire(state.deployment)
         else:
             self._cache.put(work.known)
 

@@ -165,10 +165,7 @@ class Work:
 
     @property
     def urgent(self) -> bool:
-        """Whether a person has changed when something is due, in a message that does not come again once it has expired.
-
-        The row is then written before the entry: one that is ahead of its journal is mended by the first look.
-        """
+        """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
         return any(isinstance(record, CancelRequested | Decided | Retried) for record in self.records)
 
     def view(self, now: int) -> View | None:
@@ -189,6 +186,14 @@ class Work:
         row = view_of(state, due)
         # the row of a new deployment comes before its entry: should that never come, a look at the row must find it out
         return row._replace(due=now + VIEW_EVERY) if ended and self.creation is not None else row
+
+    def ahead_row(self, now: int) -> View:
+        """The row before the entry, where no transaction holds both: a crash in between must not leave nobody to look.
+
+        It still says that it summarises the entry before, so that the first look mends it where the new one never came.
+        """
+        row = view_of(self.known.state, now + VIEW_EVERY)
+        return row._replace(due=now + VIEW_EVERY, entry=self.known.state.entry - 1)
 
     def closing_row(self) -> View | None:
         """Of a deployment that ended as it began, and whose entry is there now: nobody need look at it any more."""

@@ -1,0 +1,114 @@
+"""What a person changes is in the list before it is in the journal, where no transaction holds both: somebody must look after a crash."""
+
+from __future__ import annotations
+
+import pytest
+
+from re_core.messages import Message
+from re_core.plan import Around
+from tests.factories import simple
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.faults import Death
+from tests.integration.core_loop.house import House
+
+AROUND = Around(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
+
+
+@pytest.fixture
+def house(build: Build, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A core whose store has no transactions; one deployment has failed."""
+    monkeypatch.setattr("re_core.adapters.sqlite.store.SqliteStore.transactional", False)
+    made = build(around=AROUND, script={"Bad": {"status": "failed"}})
+    made.save(simple("noop:Bad", "noop:B"))
+    made.save(simple("noop:Hang"), "hangs")
+    return made
+
+
+def _die_before_the_append(house: House) -> None:
+    def die(name: str, number: int) -> None:
+        if name == "append":
+            raise Death
+
+    house.faults.before = die
+    with pytest.raises(Death):
+        house.core.turn(0)
+    house.faults.heal()
+
+
+def _row(house: House) -> tuple[str, int | None]:
+    (row,) = house.store.rows(["d1"])
+    return row.status.value, row.due
+
+
+def test_a_retry_is_in_the_list_before_it_is_in_the_journal(house: House) -> None:
+    house.ask("d1")
+    house.settle()
+    assert _row(house) == ("failed", None)
+    house.say("d1", "retry", {"user": "ann"})
+    _die_before_the_append(house)
+    status, due = _row(house)
+    assert status == "running"
+    assert due is not None
+    assert "retried" not in house.kinds()
+
+
+def test_a_row_that_is_ahead_of_its_journal_is_mended_by_the_first_look(house: House) -> None:
+    house.ask("d1")
+    house.settle()
+    house.say("d1", "retry", {"user": "ann"})
+    _die_before_the_append(house)
+    house.boot()  # the message has gone with the process
+    house.wait(2)
+    assert _row(house) == ("failed", None)
+
+
+def test_a_cancel_that_ends_a_deployment_leaves_a_row_that_is_looked_at(house: House) -> None:
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    house.cancel()
+    _die_before_the_append(house)
+    assert _row(house)[1] is not None
+
+
+def test_a_core_that_knows_nothing_of_a_deployment_tells_again_what_a_crash_may_have_cut_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request has expired, so nothing comes again but the sweeper's look."""
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    house.boot()
+    sent = _listen(house, monkeypatch)
+    house.say("d1", "due")
+    house.core.turn(0)
+    assert "d1/started/console" in sent
+
+
+def test_a_core_that_began_a_deployment_tells_of_it_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    sent = _listen(house, monkeypatch)
+    house.say("d1", "due")
+    house.core.turn(0)
+    assert sent == []
+
+
+def test_a_core_that_ended_a_deployment_tells_of_its_end_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.ask("d1")
+    house.settle()
+    sent = _listen(house, monkeypatch)
+    house.say("d1", "due")
+    house.core.turn(0)
+    assert sent == []
+
+
+def _listen(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the notifications that are published from now on."""
+    sent: list[str] = []
+    real = house.bus.publish
+
+    def publish(messages: list[Message]) -> object:
+        sent.extend(one.id for one in messages if one.key.startswith("notify."))
+        return real(messages)
+
+    monkeypatch.setattr(house.bus, "publish", publish)
+    return sent
