@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import sys
 from collections import Counter
@@ -26,7 +25,6 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2000, help="how many")
     parser.add_argument("--workers", type=int, default=1, help="how many processes share them")
     given = parser.parse_args()
-    logging.disable(logging.CRITICAL)
     if given.seed is not None:
         print(dict(play(given.seed, loud=True)))
         return 0

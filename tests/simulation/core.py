@@ -23,12 +23,30 @@ class CoreProcess(Process):
         super().__init__(world, name, skew)
         self.core = Core(settings, cast(Bus, self.bus), cast(Store, self.store), self.clock, _fatal, name)
         self.sequencer: Any = self.core._consumers[0]
+        self._stopping = False
+        self._open: list[Any] = list(self.core._consumers)
         for part in (self.sequencer._taking, self.sequencer._sorting):
             part._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
-            self.add(pump._thread.name, pump._turn, PERIOD, consumer)
+            self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer)
         self.core._sweep.tell_to_stop()  # it pauses for real otherwise
         self.add("sweeper", self.core._sweep._turn, PERIOD)
+
+    def stop(self) -> None:
+        """See Core.stop: the turns that are under way are the last."""
+        self._stopping = True
+
+    def _turn(self, pump: Any, consumer: Any) -> Any:
+        def turn() -> None:
+            if not self._stopping:
+                pump._turn()
+            elif consumer in self._open:
+                consumer.close()
+                self._open.remove(consumer)
+                if not self._open:
+                    self.world.kill(self)
+
+        return turn
 
 
 def _fatal(error: Exception) -> None:

@@ -17,7 +17,7 @@ KINDS: Mapping[str, tuple[int, float]] = {
     # of the store
     "store error": (6, 0.01),
     "stored, but an error": (4, 0.03),
-    "some of many stored": (3, 0.2),
+    "some of many stored": (3, 0.6),
     # of publishing
     "bus error": (6, 0.01),
     "taken, but an error": (4, 0.02),

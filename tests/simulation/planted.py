@@ -57,7 +57,8 @@ def publishes_before_it_appends(patch: Patch) -> None:
 
 
 def forgets_what_an_error_cut_off(patch: Patch) -> None:
-    """What was appended, and not published, is not published later."""
+    """What was appended, and not published, is neither published later nor told when its event comes again."""
+    retells_nothing_after_a_crash(patch)
 
     def catch_up(self: Outbox) -> None:
         self._ready, self._doubtful = [], ((), ())
@@ -132,14 +133,14 @@ def remembers_what_was_not_appended(patch: Patch) -> None:
 
 
 def leaves_a_record_out(patch: Patch) -> None:
-    """What a worker's lost claim led to is in memory only."""
+    """What comes next is known to have been dispatched in memory only."""
     real = Work.entry
 
     def entry(self: Work, now: int, writer: str) -> Entry | None:
         made = real(self, now, writer)
-        if made is None or len(made.records) < 2:
+        if made is None or made.number == 1 or len(made.records) < 2:
             return made
-        return made._replace(records=tuple(one for one in made.records if not isinstance(one, r.Skipped)))
+        return made._replace(records=tuple(one for one in made.records if not isinstance(one, r.Dispatched)))
 
     patch.setattr(Work, "entry", entry)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections import Counter
@@ -14,8 +15,9 @@ from tests.simulation.town import Town
 
 def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str]:
     """What happened, by kind. Raises AssertionError that names the seed."""
-    before = random.getstate()
+    before, silent = random.getstate(), logging.root.manager.disable
     random.seed(seed)  # the engine's own jitter
+    logging.disable()  # it complains a lot, and rightly so
     try:
         town = Town(seed, loud, bias)
         # the engine measures by these how long it held something, and makes ids; nothing else runs here meanwhile
@@ -27,4 +29,5 @@ def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str
         raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\ntold step by step by: {again}") from error
     finally:
         random.setstate(before)
+        logging.disable(silent)
     return town.faults.happened + Counter(deployments=len(town.server.journal))

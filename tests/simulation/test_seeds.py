@@ -14,9 +14,9 @@ from tests.simulation.faults import KINDS
 from tests.simulation.play import play
 
 #: seeds of one run, and of one test
-SEEDS, CHUNK = 2_000, 100
+SEEDS, CHUNK = 2_000, 200
 #: how often a kind of fault must have happened in one test's seeds, that is, in CHUNK of them: all kinds together
-FAULTS = 200
+FAULTS = 400
 
 
 def _seeds(first: int) -> range:
@@ -31,6 +31,7 @@ def test_every_promise_holds_in_every_seed(first: int) -> None:
         happened += play(seed)
     if not os.environ.get("RE_TEST_SEED"):
         assert sum(happened[kind] for kind in KINDS) > FAULTS, happened
+        assert [kind for kind in KINDS if not happened[kind]] == [], "a kind of fault that never happened"
         assert happened["deployments"] > CHUNK, happened
 
 

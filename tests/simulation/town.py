@@ -129,6 +129,7 @@ class Town(World):
     def _happenings(self) -> dict[str, Callable[[], None]]:
         return {
             "process killed": self._kill,
+            "process stopped": self._stop,
             "process frozen": self._freeze,
             "connection lost": lambda: self._cut(0),
             "connection away": lambda: self._cut(self.random.randint(200, 20_000)),
@@ -152,6 +153,12 @@ class Town(World):
     def _kill(self) -> None:
         if victim := self._victim():
             self.kill(victim)
+
+    def _stop(self) -> None:
+        """It is asked to leave, as at every upgrade."""
+        victim = self._victim()
+        if isinstance(victim, CoreProcess | WorkerProcess):
+            victim.stop()
 
     def _freeze(self) -> None:
         if victim := self._victim():

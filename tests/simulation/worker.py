@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from re_core.messages import BYE, EVENT
 from re_core.ports import Bus
 from re_workers.consumer import Consumer
-from re_workers.host import HEARTBEAT, WorkerHost
+from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
+from re_workers.loop import LAST_WORDS
 from tests.simulation.process import Process
 from tests.simulation.steps import Job, Other, Site, Teller
 
@@ -36,6 +38,9 @@ class WorkerProcess(Process):
             spawn=self.site.spawn,
             identity=name,
         )
+        #: when it was told to leave; 0 where it was not
+        self._stopping = 0
+        self._open = [loop._turning for loop in self.host._loops]
         for loop in self.host._loops:
             turning = loop._turning
             self.add(loop._thread.name, self._turn(turning), PERIOD, turning)
@@ -46,10 +51,35 @@ class WorkerProcess(Process):
         for consumer in self.host._consumers:
             yield from consumer._runs._running.values()
 
+    def stop(self) -> None:
+        """See WorkerHost.stop: it begins nothing more, and leaves when what runs has ended, or after a while."""
+        self._stopping = self._stopping or self.world.time.now
+
     def _turn(self, turning: Any) -> Any:
         def turn() -> None:
-            turning.turn(0)
+            if not self._stopping:
+                turning.turn(0)
+            elif turning in self._open:
+                self._leave(turning, self.world.time.now - self._stopping)
             if isinstance(turning, Consumer):
                 self.site.look()
 
         return turn
+
+    def _leave(self, turning: Any, passed: int) -> None:
+        """See re_workers.loop.Loop."""
+        turning.drain()
+        if passed >= (DEADLINE - LAST_WORDS) * 1000:
+            turning.abandon("the worker is stopping")
+        if not turning.idle and passed < DEADLINE * 1000:
+            turning.turn(0)
+            return
+        turning.close()
+        self._open.remove(turning)
+        if not self._open:
+            self._say_bye()
+            self.world.kill(self)
+
+    def _say_bye(self) -> None:
+        if not any(consumer.running() or consumer.unsaid() for consumer in self.host._consumers):
+            self.host._say(f"{self.name}/{BYE}", {**self.host._about, "offers": {}}, {EVENT: BYE})

@@ -1,18 +1,13 @@
-"""Two cores on one store and one bus: nobody owns a deployment, and whoever is slower judges again."""
+"""Two cores on one store and one bus: whoever is slower judges again. Many cores under all kinds of bad luck: tests/simulation."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from typing import Any
-
-import pytest
 
 from re_core.ports import Append, Appended
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House
-from tests.integration.sequencer.lives import AROUND, SCRIPT, check_promises, save_all, seen
 
 NAMES = ("well", "badly", "stopped", "fails")
 
@@ -29,45 +24,6 @@ def _counting_lost(house: House, lost: Counter[str]) -> None:
         return outcomes
 
     house.store.append = append  # type: ignore[method-assign,assignment]
-
-
-def _interleave(house: House, random: random.Random) -> None:
-    """Each takes a turn when its number comes up, until nobody has anything to do."""
-    actors: list[Any] = [*house.cores, house.worker, *house.notifiers]
-    quiet = 0
-    while quiet < 40:
-        actor = random.choice(actors)
-        handled = actor.turn(0) if actor in house.cores else actor.turn()
-        quiet = 0 if handled else quiet + 1
-    house.settle()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_two_cores_share_many_deployments_and_keep_every_promise(build: Build, seed: int) -> None:
-    house, chance, lost = build(around=AROUND, script=SCRIPT, sequencers=2), random.Random(seed), Counter[str]()
-    save_all(house)
-    _counting_lost(house, lost)
-    ids = {f"{name}{number}": name for number in range(5) for name in NAMES}
-    for id, name in ids.items():
-        for _ in range(chance.choice((1, 1, 2))):  # a copy may reach the other core
-            house.ask(id, name, headers={"re-key": f"key {id}"})
-    _interleave(house, chance)
-    for id, name in ids.items():
-        if name == "stopped":
-            house.cancel(id)
-            house.say(id, "due")
-    _interleave(house, chance)
-    house.finish(list(ids))
-    for id in ids:
-        check_promises(house, id)
-    for name in NAMES:
-        one, *others = [seen(house, id)._replace(history=()) for id in ids if ids[id] == name]
-        assert others == [one] * 4
-    writers = {entry.writer.partition(".")[2][0] for id in ids for entry in house.store.entries(id)}
-    assert writers == {"0", "1"}, "one core did all of it"
-    assert lost["creation"] and lost["advance"], f"no race came about: {lost} (seed {seed})"
-    assert all(times == 1 for times in house.world.told.values())
-    assert house.left() == []
 
 
 def test_a_core_whose_memory_is_stale_appends_nothing_wrong(build: Build) -> None:
