@@ -32,7 +32,7 @@ from re_core.sequencer.outgoing import messages_of, said_no
 from re_core.sequencer.rows import Rows
 from re_core.sequencer.sorting import Sorting
 from re_core.sequencer.taking import Taking
-from re_core.sequencer.work import Item, Work, advance_all
+from re_core.sequencer.work import SETTLING, Item, Work, advance_all
 from re_core.state import fold
 
 #: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
@@ -188,7 +188,7 @@ class Sequencer:
 
         items = [item._replace(event=self._acceptance.permitted(deployment, item.event, batch.now)) for item in items]
         try:
-            work = advance_all(items, lambda again: self._load(deployment, fresh or again), batch.now, broken)
+            work = advance_all(items, lambda again: self._load(batch, deployment, fresh or again), batch.now, broken)
             reason, detail = "unknown-deployment", f"no deployment has the id {deployment[:100]!r}"
         except NewerFormat:
             raise
@@ -236,7 +236,7 @@ class Sequencer:
             self._sorting.refuse(batch, creation.delivery, unusable(creation.message, error))
             return None
 
-    def _load(self, deployment: str, fresh: bool) -> Work | None:
+    def _load(self, batch: Batch, deployment: str, fresh: bool) -> Work | None:
         known = None if fresh else self._cache.get(deployment)
         if known is not None:
             return Work(known, fresh=False)
@@ -246,7 +246,8 @@ class Sequencer:
         if not entries or never_began(entries):
             return None
         strange = not fresh and not self._cache.has_retired(deployment)
-        return Work(Known(fold(entries)), fresh=True, strange=strange)
+        settled = not 0 <= batch.now - entries[-1].at < SETTLING
+        return Work(Known(fold(entries)), fresh=True, strange=strange, settled=settled)
 
     def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
         """Append what is new, and note what may be published; returns the works whose append was lost."""
@@ -325,6 +326,8 @@ class Sequencer:
 
     def _keep(self, work: Work, now: int) -> None:
         state = work.known.state
+        if work.premature:
+            return
         self._rows.note(work.known, now)
         for reason in work.refusals:
             _log.info(

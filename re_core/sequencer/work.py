@@ -23,6 +23,9 @@ from re_core.summary import view_of
 #: milliseconds between two writings of one row of the list, while nothing in it is news
 VIEW_EVERY = 1_000
 
+#: milliseconds in which the core that wrote an entry has published what it leads to, or has died
+SETTLING = 10_000
+
 
 class Item(NamedTuple):
     """One event, and the delivery that brought it (None for one that the core made itself)."""
@@ -44,15 +47,25 @@ class Work:
         "overdue",
         "records",
         "refusals",
+        "settled",
         "strange",
         "timed",
         "unclear",
     )
 
-    def __init__(self, known: Known, fresh: bool, creation: Creation | None = None, strange: bool = False) -> None:
+    def __init__(
+        self,
+        known: Known,
+        fresh: bool,
+        creation: Creation | None = None,
+        strange: bool = False,
+        settled: bool = True,
+    ) -> None:
         self.known = known
         #: this core remembered nothing of it
         self.strange = strange
+        #: its last entry was written a while ago
+        self.settled = settled
         #: read from the journal in this batch, not from the cache
         self.fresh = fresh
         #: the request that this batch answers by creating the deployment
@@ -118,12 +131,17 @@ class Work:
         self.timed = self.timed or isinstance(item.event, e.TimeCame)
         return True
 
+    @property
+    def premature(self) -> bool:
+        """Whether time came for what another core may be telling of in this very moment: it is left as it is, and looked at again."""
+        return self.strange and self.timed and not self.settled and not self.records
+
     def _retold(self, event: e.Event, delivery: Delivery) -> Iterator[e.Notify]:
         """Notifications that a crash may have cut off: the event comes again, or time has come where this core knows nothing of."""
         state = self.known.state
         if delivery.redelivered:
             yield from retold(state, getattr(event, "step", None))
-        elif self.strange and isinstance(event, e.TimeCame):
+        elif self.strange and self.settled and isinstance(event, e.TimeCame):
             yield from retold(state, None)
             if state.entry == 1:
                 yield from deployment_notices(state)
@@ -170,6 +188,8 @@ class Work:
 
     def view(self, now: int) -> View | None:
         """The row of the list, where it has to be written now; None where it can wait."""
+        if self.premature:
+            return None
         known, state = self.known, self.known.state
         ended = state.status in ENDED
         news = (

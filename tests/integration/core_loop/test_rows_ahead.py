@@ -6,6 +6,7 @@ import pytest
 
 from re_core.messages import Message
 from re_core.plan import Around
+from re_core.sequencer.work import SETTLING
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death
@@ -58,7 +59,7 @@ def test_a_row_that_is_ahead_of_its_journal_is_mended_by_the_first_look(house: H
     house.say("d1", "retry", {"user": "ann"})
     _die_before_the_append(house)
     house.boot()  # the message has gone with the process
-    house.wait(2)
+    house.wait(SETTLING / 1000 + 1)
     assert _row(house) == ("failed", None)
 
 
@@ -77,8 +78,28 @@ def test_a_core_that_knows_nothing_of_a_deployment_tells_again_what_a_crash_may_
     house.ask("d1", "hangs")
     house.core.turn(0)
     house.boot()
+    house.clock.pass_seconds(SETTLING / 1000)
     sent = _listen(house, monkeypatch)
     house.say("d1", "due")
+    house.core.turn(0)
+    assert "d1/started/console" in sent
+
+
+def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_at_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    before = _row(house)
+    house.boot()
+    sent = _listen(house, monkeypatch)
+    house.say("d1", "due")
+    house.core.turn(0)
+    house.clock.pass_seconds(1)
+    house.core.turn(0)
+    assert (sent, _row(house)) == ([], before)
+    house.clock.pass_seconds(SETTLING / 1000)
+    house.say("d1", "due", id="again")
     house.core.turn(0)
     assert "d1/started/console" in sent
 
