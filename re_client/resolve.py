@@ -1,52 +1,125 @@
-"""From what a person typed to what the engine calls it: playbooks by GROUP/NAME, deployments by a part of their id.
+"""From what a person typed to what the engine calls it: `@last`, a part of an id, GROUP/NAME. Must not know any command.
 
-Must not know any command.
+What stands for something else is never used silently: the caller's `note` gets the id that was found.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from re_client import shapes
 from re_client.api import Client
 from re_client.errors import BadInput, NotFound
-from re_client.text import day, suggestion
+from re_client.text import day, safe, suggestion
 
 #: characters from which on the beginning of an id may stand for it
 SHORTEST = 4
-#: newest deployments among which a part of an id is looked for
+#: newest deployments and dead letters among which a part of an id is looked for
 RECENT = 100
+#: what stands for the newest one
+LAST = "@last"
+#: matches of an ambiguous name that are printed
+LISTED = 10
+
+Note = Callable[[str], None]
 
 
-def playbook(client: Client, name: str) -> shapes.PlaybookRow:
-    """The playbook that GROUP/NAME or an id names. Raises BadInput, with the ids where several match."""
+def playbook(client: Client, name: str, note: Note) -> shapes.PlaybookRow:
+    """The playbook that GROUP/NAME, an id, a part of one or @last names. Raises BadInput, with the ids where several match."""
     rows = client.playbooks()
-    found = [row for row in rows if row["id"] == name] or [row for row in rows if _label(row) == name]
-    if not found and len(name) >= SHORTEST:
-        found = [row for row in rows if row["id"].startswith(name)]
+    if name == LAST:
+        newest = max(rows, key=lambda row: (row["updated"], row["id"]), default=None)
+        if newest is None:
+            raise BadInput(f"{LAST}: no playbook is stored")
+        note(f"{LAST} is {safe(_label(newest))}, {newest['id']}")
+        return newest
+    exact = [row for row in rows if row["id"] == name] or [row for row in rows if _label(row) == name]
+    found = exact or _matching(rows, name)
     if len(found) == 1:
+        if not exact:
+            note(f"{name} is {safe(_label(found[0]))}, {found[0]['id']}")
         return found[0]
     if found:
-        ids = "\n".join(
-            f"  {row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found
-        )
-        raise BadInput(f"{len(found)} playbooks match {name!r}; name one by its id:\n{ids}")
-    advice = suggestion(name, {_label(row) for row in rows}) or "; `rectl playbook list` shows those that there are"
+        lines = [f"{row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found]
+        raise _ambiguous("playbooks", name, lines, "name one by its id")
+    labels = {_label(row) for row in rows}
+    same_name = sorted(label for label in labels if label.partition("/")[2] == name)
+    if same_name:
+        raise BadInput(f"there is no playbook {name!r}; did you mean {' or '.join(map(repr, same_name[:LISTED]))}?")
+    advice = suggestion(name, labels) or "; `rectl playbook list` shows those that there are"
     raise BadInput(f"there is no playbook {name!r}{advice}")
 
 
-def deployment(client: Client, id: str) -> shapes.Deployment:
-    """The deployment with this id, or with the only recent id that begins or ends so. Raises NotFound, BadInput."""
+def deployment(client: Client, id: str, note: Note) -> shapes.Deployment:
+    """The deployment with this id, with the only recent id that begins or ends so, or the newest one (@last).
+
+    Raises NotFound, BadInput.
+    """
+    if id == LAST:
+        newest = client.deployments(1)
+        if not newest:
+            raise BadInput(f"{LAST}: no deployment is in the list")
+        note(f"{LAST} is {newest[0]['id']} of {safe(newest[0]['group'])}/{safe(newest[0]['playbook'])}")
+        return client.deployment(newest[0]["id"])
     try:
         return client.deployment(id)
     except NotFound as error:
         missing = error
     ids = [row["id"] for row in client.deployments(RECENT)]
-    found = [one for one in ids if one.startswith(id) or one.endswith(id)] if len(id) >= SHORTEST else []
-    if len(found) == 1:
-        return client.deployment(found[0])
+    found = _only("deployments", id, ids, note)
     if found:
-        raise BadInput(f"{len(found)} deployments match {id!r}:\n" + "\n".join(f"  {one}" for one in found))
+        return client.deployment(found)
     advice = suggestion(id, ids)
     raise BadInput(f"there is no deployment {id!r}{advice}") if advice else missing
+
+
+def dead_letter(client: Client, id: str, note: Note) -> str:
+    """The id of a dead letter, from the id, from the only recent one that begins or ends so, or from @last. Raises BadInput."""
+    return _id("dead letters", id, [row["id"] for row in client.dead_letters(RECENT)], note)
+
+
+def token(client: Client, id: str, note: Note) -> str:
+    """The id of a token, from the id, or from the only one that begins or ends so. Raises BadInput.
+
+    @last does not name a token: a revocation should never hit a token that another administrator has just made.
+    """
+    if id == LAST:
+        raise BadInput(f"{LAST} does not name a token; `rectl token list` shows the ids")
+    return _id("tokens", id, [row["id"] for row in client.tokens()], note)
+
+
+def _id(what: str, id: str, ids: Sequence[str], note: Note) -> str:
+    """`ids`: newest first. One that is not among them is left to the server to judge."""
+    if id == LAST:
+        if not ids:
+            raise BadInput(f"{LAST}: there are no {what}")
+        note(f"{LAST} is {ids[0]}")
+        return ids[0]
+    return id if id in ids else _only(what, id, ids, note) or id
+
+
+def _only(what: str, part: str, ids: Sequence[str], note: Note) -> str:
+    """The only id that begins or ends with `part`; empty where none does. Raises BadInput where several do."""
+    found = [one for one in ids if one.startswith(part) or one.endswith(part)] if len(part) >= SHORTEST else []
+    if len(found) > 1:
+        raise _ambiguous(what, part, found, "type more of the id")
+    if not found:
+        return ""
+    note(f"{part} is {found[0]}")
+    return found[0]
+
+
+def _ambiguous(what: str, name: str, lines: Sequence[str], advice: str) -> BadInput:
+    shown = [f"  {line}" for line in lines[:LISTED]]
+    if len(lines) > LISTED:
+        shown.append(f"  … and {len(lines) - LISTED} more")
+    return BadInput("\n".join([f"{len(lines)} {what} match {name!r}; {advice}:", *shown]))
+
+
+def _matching(rows: Sequence[shapes.PlaybookRow], part: str) -> list[shapes.PlaybookRow]:
+    if len(part) < SHORTEST:
+        return []
+    return [row for row in rows if row["id"].startswith(part) or row["id"].endswith(part)]
 
 
 def _label(row: shapes.PlaybookRow) -> str:

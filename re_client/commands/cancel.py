@@ -21,7 +21,7 @@ def cancel(session: Session, id: str, reason: str, wait: bool, as_json: bool) ->
 
     With --wait the exit code is 0 where it was cancelled, 1 where it ended in another way.
     """
-    found = resolve.deployment(session.client, id)["id"]
+    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
     answer = session.client.cancel(found, reason)
     if wait:
         watching.follow(session.client, found, session.terminal, watching.Way.WAIT, as_json)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from re_client import resolve
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeadLetter
 from re_client.text import day, safe
@@ -36,7 +37,7 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
 @pass_session
 def show(session: Session, id: str, as_json: bool) -> None:
     """Show one: where it came from, why it lies here, and what it says."""
-    found = session.client.dead_letter(id)
+    found = session.client.dead_letter(resolve.dead_letter(session.client, id, session.terminal.note))
     if as_json:
         session.terminal.json(found)
         return
@@ -69,7 +70,7 @@ def _lines(letter: DeadLetter) -> Iterator[tuple[str, str]]:
 @pass_session
 def replay(session: Session, ids: tuple[str, ...]) -> None:
     """Send messages to their queues again."""
-    for id in ids:
+    for id in _found(session, ids):
         session.client.replay_dead_letter(id)
         session.terminal.note(f"{id} is on its way again")
 
@@ -80,7 +81,13 @@ def replay(session: Session, ids: tuple[str, ...]) -> None:
 @pass_session
 def drop(session: Session, ids: tuple[str, ...], yes: bool) -> None:
     """Forget messages for ever."""
-    session.confirm(f"Forget {len(ids)} dead letter(s) for ever?", yes)
-    for id in ids:
+    found = _found(session, ids)
+    session.confirm(f"Forget {len(found)} dead letter(s) for ever?", yes)
+    for id in found:
         session.client.drop_dead_letter(id)
         session.terminal.note(f"{id} is gone")
+
+
+def _found(session: Session, ids: tuple[str, ...]) -> list[str]:
+    """All of them before anything is done to the first."""
+    return [resolve.dead_letter(session.client, id, session.terminal.note) for id in ids]

@@ -30,7 +30,7 @@ def decide(session: Session, id: str, step: str, ruling: str | None, reason: str
     number, word = (None, step) if ruling is None else (step, ruling)
     if word not in tuple(Ruling):
         raise BadInput(f"expected {', '.join(Ruling)}, found {word!r}")
-    found = resolve.deployment(session.client, id)
+    found = resolve.deployment(session.client, id, session.terminal.note)
     meant = _meant(found, number)
     answer = session.client.decide(found["id"], meant["number"], word, meant["attempt"], reason)
     if as_json:

@@ -40,7 +40,7 @@ def deploy(
     dynamic = values.dynamic(texts, documents, file)
     if len(key) > 255:
         raise BadInput("--key: at most 255 characters")
-    found = resolve.playbook(session.client, playbook)
+    found = resolve.playbook(session.client, playbook, session.terminal.note)
     started = session.client.deploy(found["group"], found["id"], dynamic, key)
     if watch or wait:
         if not as_json:

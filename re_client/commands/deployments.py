@@ -49,7 +49,7 @@ def deployments(
     On a narrow terminal columns are left out and texts are cut; a pipe and --json get all.
     """
     created = _when(start, watching.now()) if start else None
-    playbook_id = resolve.playbook(session.client, playbook)["id"] if playbook else None
+    playbook_id = resolve.playbook(session.client, playbook, session.terminal.note)["id"] if playbook else None
     found = session.client.deployments(
         limit, group=group, playbook_id=playbook_id, status=statuses, user=user, since=created
     )
@@ -74,7 +74,7 @@ def status(session: Session, id: str, as_json: bool) -> int:
 
     Of a step that stopped it, the last lines that it printed are shown too; and what can be done to make it go on.
     """
-    found = resolve.deployment(session.client, id)
+    found = resolve.deployment(session.client, id, session.terminal.note)
     watched = Watched()
     watched.feed(StateEvent(found))
     if as_json:

@@ -35,7 +35,7 @@ def logs(
     as_json: bool,
 ) -> int:
     """Print what a deployment's steps printed. With --json: one object per line."""
-    found = resolve.deployment(session.client, id)["id"]
+    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
 
     def tell(line: Line) -> None:
         if as_json:

@@ -35,7 +35,7 @@ def retry(session: Session, id: str, lost: str | None, reason: str, watch: bool,
     if watch and wait:
         raise click.UsageError("--watch and --wait exclude each other")
     client, terminal = session.client, session.terminal
-    found = resolve.deployment(client, id)
+    found = resolve.deployment(client, id, session.terminal.note)
     if not lost and words.unclear(found):
         head = "it has lost steps, and a retry has to say what became of them:"
         raise BadInput("\n".join([head, *(f"  {line}" for line in words.todo(found))]))

@@ -17,5 +17,5 @@ def watch(session: Session, id: str, as_json: bool) -> int:
 
     In a pipe: one line per change. With --json: one object per event.
     """
-    found = resolve.deployment(session.client, id)["id"]
+    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
     return watching.follow(session.client, found, session.terminal, as_json=as_json)
