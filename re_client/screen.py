@@ -90,7 +90,7 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
         found += [printed(line, widths) for line in tails.get(step["number"], ())]
     if window.behind:
         found.append([(f"    {window.behind} more behind", "dim")])
-    found.append(_counts(watched))
+    found.append([("  ", ""), *counts(watched)])
     found += todo
     if watched.gap:
         found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])
@@ -103,7 +103,7 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
         return []
     widths, told = _widths(watched.steps), _told_below(watched)
     steps = [step_row(step, now, widths, unicode, message=step["number"] != told) for step in watched.steps]
-    return [*head(watched.document, now, unicode), [], *steps, _counts(watched)]
+    return [*head(watched.document, now, unicode), [], *steps, [("  ", ""), *counts(watched)]]
 
 
 def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]:
@@ -161,8 +161,9 @@ def _todo(document: Deployment, most: int) -> list[Row]:
     return [[(f"  {line}", "bold yellow")] for line in lines[:most]]
 
 
-def _counts(watched: Watched) -> Row:
-    row: Row = [("  ", "")]
+def counts(watched: Watched) -> Row:
+    """`9 steps: 8 completed, 1 failed`."""
+    row: Row = [(f"{watched.total}: ", "")]
     for number, (status, count) in enumerate(watched.counts().items()):
         shown = look(status, STEPS)
         row += [(", " if number else "", "dim"), (f"{count} {shown.words}", shown.style)]

@@ -81,6 +81,17 @@ def day(text: str | None) -> str:
     return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
 
 
+def short_day(text: str | None, now: datetime) -> str:
+    """`12:00:00` of a time of today, else `11-22 12:00` (month and day), or `2025-11-22` of another year; all of them here."""
+    found = moment(text)
+    if found is None:
+        return ""
+    here, today = found.astimezone(), now.astimezone()
+    if here.date() == today.date():
+        return here.strftime("%H:%M:%S")
+    return here.strftime("%m-%d %H:%M" if here.year == today.year else "%Y-%m-%d")
+
+
 def width(text: str) -> int:
     """Columns that it takes on a terminal."""
     return sum(_columns(character) for character in text)

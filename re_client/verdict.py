@@ -19,11 +19,9 @@ def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[scree
         return []
     shown = screen.look(document["status"], screen.DEPLOYMENTS)
     took = text.duration(text.since(document["created"], document["ended"], now))
-    counts = document["counts"]
-    first = f" {'in' if watched.completed else 'after'} {took}"
-    rest = f", {counts['completed']} of {counts['total']} steps completed"
-    head = [(f"{shown.glyph if unicode else shown.ascii} {shown.words}", shown.style), (first + rest, "")]
-    return [head, *why(watched), *todo(watched)]
+    first = f" {'in' if watched.completed else 'after'} {took}, "
+    head = [(f"{shown.glyph if unicode else shown.ascii} {shown.words}", shown.style), (first, "")]
+    return [head + screen.counts(watched), *why(watched), *todo(watched)]
 
 
 def todo(watched: Watched) -> list[screen.Row]:

@@ -113,6 +113,11 @@ class Watched:
         found = Counter(step["status"] for step in self.steps)
         return {status: found[status] for status in StepStatus if found[status]}
 
+    @property
+    def total(self) -> str:
+        """How many steps there are: `9 steps`."""
+        return f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+
     def lines(self, step: int | None, most: int = KEPT) -> list[Line]:
         """The last lines that a step printed."""
         kept = self._lines.get(step, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -11,11 +12,14 @@ from re_client import resolve, screen, verdict, watching
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
-from re_client.text import day, duration, moment, since
+from re_client.terminal import Terminal
+from re_client.text import day, duration, moment, short_day, since
 from re_client.view import Watched
 from re_core.model import DeploymentStatus
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
+#: columns of a terminal from which on times have their date and seconds
+WIDE = 120
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -56,13 +60,14 @@ def deployments(
     if as_json:
         session.terminal.json(found)
         return
-    rows = [_cells(row, watching.now()) for row in found]
-    session.terminal.table(
-        ("id", "status", "playbook", "user", "created", "time", "steps", "detail"),
-        rows,
-        "No deployments.",
-        spare=("user", "created"),
-    )
+    show(session.terminal, found, watching.now())
+
+
+def show(terminal: Terminal, found: Sequence[DeploymentRow], now: datetime) -> None:
+    """The table: on a narrow terminal times are brief, and its columns for time and steps are left out."""
+    brief = terminal.columns is not None and terminal.columns < WIDE
+    head = ("id", "status", "created", "user", "playbook", "time", "steps", "detail")
+    terminal.table(head, [_cells(row, now, brief) for row in found], "No deployments.", spare=("time", "steps"))
 
 
 @click.command(short_help="Show one deployment with its steps.")
@@ -88,12 +93,14 @@ def status(session: Session, id: str, as_json: bool) -> int:
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
 
 
-def _cells(row: DeploymentRow, now: datetime) -> tuple[str, ...]:
+def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[str, ...]:
+    """Who asked, and when, stand before what may be long: a narrow terminal cuts the end of a line."""
     words = screen.look(row["status"], screen.DEPLOYMENTS).words
     took = duration(since(row["created"], row["ended"], now))
     name, done = f"{row['group']}/{row['playbook']}", f"{row['done']}/{row['total']}"
     why = row["reason"] or ("" if row["ended"] else row["step"])
-    return (row["id"], words, name, row["user"], day(row["created"]), took, done, why)
+    created = short_day(row["created"], now) if brief else day(row["created"])
+    return (row["id"], words, created, row["user"], name, took, done, why)
 
 
 def _when(told: str, now: datetime) -> str:

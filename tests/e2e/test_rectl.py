@@ -146,7 +146,7 @@ def test_from_a_file_to_a_finished_deployment(engine: EngineProcess) -> None:
     watched = engine.run("deploy", "inception/Two hosts", "--set", "cart=x", "--watch")
     assert watched.returncode == 0, watched.stderr
     assert "step 2 | hello from b.example.com" in watched.stdout
-    assert watched.stdout.splitlines()[-1].endswith("4 of 4 steps completed")
+    assert watched.stdout.splitlines()[-1].endswith("4 steps: 4 completed")
     id = watched.stderr.split()[-1]
     assert engine.run("logs", id).stdout == "hello from a.example.com\nhello from b.example.com\n"
     assert engine.run("status", id).returncode == 0
@@ -217,7 +217,7 @@ def test_watching_goes_on_over_a_restart_of_the_engine(tmp_path: Path) -> None:
     rest, _ = watching.communicate(timeout=PATIENCE)
     assert engine.stop() == 0
     assert "connection lost" in rest
-    assert (watching.returncode, rest.splitlines()[-1].endswith("1 of 1 steps completed")) == (0, True)
+    assert (watching.returncode, rest.splitlines()[-1].endswith("1 step: 1 completed")) == (0, True)
 
 
 def test_a_scaffolded_worker_is_loaded_and_its_steps_are_checked(tmp_path: Path) -> None:

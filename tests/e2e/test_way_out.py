@@ -68,7 +68,7 @@ def test_a_failed_deployment_is_mended_and_goes_on_from_the_step_that_failed(
     watched = engine.run("retry", id, "--reason", "mended", "--watch")
 
     assert watched.returncode == 0, watched.stdout + watched.stderr
-    assert watched.stdout.splitlines()[-1].endswith("3 of 3 steps completed")
+    assert watched.stdout.splitlines()[-1].endswith("3 steps: 3 completed")
     assert "step 0" not in watched.stdout
     assert ledger.read_text().split() == ["first", "second", "second", "second"]
     document = json.loads(engine.run("status", id, "--json").stdout)

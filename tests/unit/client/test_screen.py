@@ -60,7 +60,7 @@ def test_the_whole_screen_reads_like_this() -> None:
         "      | still building",
         "  2 ○ waiting    noop:Do (look twice)                           10 s",
         "  3 · pending    noop:Do               a-long-name.example.com",
-        "  1 pending, 1 waiting, 1 running, 1 completed",
+        "  4 steps: 1 pending, 1 waiting, 1 running, 1 completed",
     ]
 
 
@@ -86,7 +86,7 @@ def test_of_thousands_of_steps_the_rest_is_counted() -> None:
     drawn = _plain(screen.live(_watched(_running(*steps)), NOW, 80, 16))
     assert "    4997 more before" in drawn
     assert "    3993 more behind" in drawn
-    assert drawn[-1] == "  3999 pending, 1 running, 5000 completed"
+    assert drawn[-1] == "  9000 steps: 3999 pending, 1 running, 5000 completed"
 
 
 def test_before_the_first_event_it_says_that_it_waits() -> None:
@@ -102,7 +102,7 @@ def test_a_lost_connection_shows() -> None:
 
 def test_the_summary_of_a_success_is_one_line() -> None:
     watched = _watched(StateEvent(deployment("completed", step(0, "completed"), step(1, "completed"))))
-    assert _plain(verdict.summary(watched, NOW)) == ["✓ completed in 30 s, 2 of 2 steps completed"]
+    assert _plain(verdict.summary(watched, NOW)) == ["✓ completed in 30 s, 2 steps: 2 completed"]
 
 
 def test_the_summary_of_a_failure_says_why_where_and_what_was_printed_last() -> None:
@@ -112,7 +112,7 @@ def test_the_summary_of_a_failure_says_why_where_and_what_was_printed_last() -> 
         *(OutputEvent(line(n, f"line {n}", step=1)) for n in range(1, 13)),
     )
     assert _plain(verdict.summary(watched, NOW)) == [
-        "✗ failed after 30 s, 1 of 3 steps completed",
+        "✗ failed after 30 s, 3 steps: 1 completed, 1 failed, 1 skipped",
         "  why: step 1 command:Run on foo.example.com failed: exit code 3",
         *(f"      | line {n}" for n in range(3, 13)),
     ]
