@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
 
+from re_core.errors import NewerFormat
 from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
 
 #: the tree of a plan: a step's number, or {"serial": [...]}, or {"parallel": [...]}
 Tree = int | dict[str, Any]
+
+_Words = TypeVar("_Words", bound=StrEnum)
 
 
 def plan_to_document(
@@ -42,13 +46,24 @@ def plan_to_document(
     }
 
 
+#: what this version knows of a plan, of a step's specification and of a step
+_PLAN = frozenset({"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost"})
+_SPEC = frozenset(StepSpec._fields)
+_STEP = 3
+
+
 def plan_from_document(document: Mapping[str, Any]) -> Plan:
-    """The plan that `plan_to_document` wrote."""
+    """The plan that `plan_to_document` wrote.
+
+    Raises NewerFormat for one with something in it that this version does not know, and so must not carry out; KeyError,
+    IndexError, TypeError, ValueError or AttributeError for a damaged one.
+    """
+    _require_known("key", document, _PLAN)
     specs = [_spec(one) for one in document["specs"]]
     hosts = document["hosts"]
     steps = tuple(
         PlannedStep(specs[spec], None if host is None else hosts[host], sequence)
-        for spec, host, sequence in document["steps"]
+        for spec, host, sequence in map(_row, document["steps"])
     )
     units: list[Unit] = []
     places: list[tuple[int, int]] = [(-1, -1)] * len(steps)
@@ -64,13 +79,38 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
         first_action,
         document["patience"],
         _notices(document),
-        OnLost(document.get("on_lost", OnLost.FAIL)),
+        _word(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
     )
+
+
+def _require_known(what: str, there: Iterable[str], known: Container[str]) -> None:
+    """Raises NewerFormat."""
+    for name in there:
+        if name not in known:
+            raise NewerFormat(f"the plan has an unknown {what} {name!r:.60}; upgrade this engine")
+
+
+def _word(words: type[_Words], what: str, said: Any) -> _Words:
+    """The word of an enumeration. Raises NewerFormat, TypeError."""
+    if not isinstance(said, str):
+        raise TypeError(f"{what} is no text")
+    _require_known(what, [said], frozenset(words))
+    return words(said)
+
+
+def _row(row: Sequence[Any]) -> Sequence[Any]:
+    """What is known of one step. Raises NewerFormat where more is said."""
+    if len(row) > _STEP:
+        raise NewerFormat("the plan says more of a step than this version knows; upgrade this engine")
+    return row
 
 
 def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list[tuple[int, int]]) -> int:
     """Add the unit and all below it; returns its number. The depth is that of plan.py: five at most."""
     number = len(units)
+    if not isinstance(tree, Mapping):
+        raise TypeError("a unit is no object")
+    _require_known("unit", tree, ("serial", "parallel"))
     parallel = "parallel" in tree
     children = tree["parallel" if parallel else "serial"]
     units.append(Unit(parallel, (), parent, position))
@@ -86,7 +126,10 @@ def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list
 
 
 def _spec(document: Mapping[str, Any]) -> StepSpec:
-    return StepSpec(**{**document, "kind": StepKind(document["kind"]), "notify": _notices(document)})
+    _require_known("key of a step", document, _SPEC)
+    return StepSpec(
+        **{**document, "kind": _word(StepKind, "kind of step", document["kind"]), "notify": _notices(document)}
+    )
 
 
 def _lists(notify: Notices) -> dict[str, dict[str, list[str]]]:

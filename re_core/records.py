@@ -1,7 +1,7 @@
 """The journal's records and entries, with their stored form. Pure; must not know what a record leads to.
 
 An entry is one document: all records of one advance of one deployment, so that no history can get a hole
-(docs/decisions/0001). Its id, `<deployment>:<entry, six digits>`, decides between two writers.
+(docs/decisions/0001). Its id, `<deployment>:<ordinal>`, decides between two writers.
 """
 
 from __future__ import annotations
@@ -245,9 +245,31 @@ class Entry(NamedTuple):
         return entry_id(self.deployment, self.number)
 
 
+#: the highest number that six digits hold, and the highest that has an ordinal
+_SIX_DIGITS, MAX_ORDINAL = 10**6 - 1, 10**12 - 1
+
+
+def ordinal(number: int) -> str:
+    """The number, from 0 to MAX_ORDINAL, as text that sorts like it: six digits, beyond them `~` and twelve.
+
+    Six digits stay six digits: a key decides between two writers only while every engine spells it alike, and those
+    before know no other spelling.
+    """
+    return f"{number:06d}" if number <= _SIX_DIGITS else f"~{number:012d}"
+
+
+def read_ordinal(text: str) -> int | None:
+    """The number that it spells; None where it is no ordinal."""
+    digits = text.removeprefix("~")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ORDINAL))):
+        return None
+    number = int(digits)
+    return number if ordinal(number) == text else None
+
+
 def entry_id(deployment: str, number: int) -> str:
     """The unique key of an entry."""
-    return f"{deployment}:{number:06d}"
+    return f"{deployment}:{ordinal(number)}"
 
 
 def never_began(entries: Sequence[Entry]) -> bool:
@@ -271,12 +293,19 @@ def record_to_document(record: Record) -> dict[str, Any]:
 
 
 def record_from_document(document: Mapping[str, Any]) -> Record:
-    """The record. Raises StoreRefused for a kind or a field that this version does not know."""
+    """The record. Raises NewerFormat for a kind or a field that this version does not know, StoreRefused for a damaged one."""
     try:
         fields = dict(document)
-        kind = KINDS[fields.pop("kind")]
+        name = fields.pop("kind")
+        kind = KINDS.get(name)
     except (KeyError, TypeError, ValueError):
-        raise StoreRefused(f"the journal has a record of unknown kind: {str(document)[:200]}") from None
+        raise StoreRefused(f"the journal has a record without a kind: {str(document)[:200]}") from None
+    if kind is None and isinstance(name, str):
+        raise NewerFormat(f"the journal has a record of unknown kind {name[:40]!r}; upgrade this engine")
+    if kind is None:
+        raise StoreRefused(f"the journal has a record without a kind: {str(document)[:200]}")
+    if unknown := sorted(set(fields).difference(kind._fields)):
+        raise NewerFormat(f"the journal has a record {name!r} with an unknown {unknown[0][:40]!r}; upgrade this engine")
     try:
         if kind is Skipped:
             fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])

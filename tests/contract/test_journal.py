@@ -66,6 +66,20 @@ def test_entries_come_in_order_and_from_a_number_on(store: Store) -> None:
     assert store.entries("d-1", 10**30) == []
 
 
+def test_entries_past_a_million_come_in_order_too(store: Store) -> None:
+    numbers = [1, 100_000, 999_999, 1_000_000, 1_000_001, 10_000_000]
+    for number in reversed(numbers):
+        assert store.append([append("d-1", number)]) == [STORED]
+    assert [one.number for one in store.entries("d-1")] == numbers
+    for after in (*numbers, 1_000_002, 2**53):
+        assert [one.number for one in store.entries("d-1", after)] == [one for one in numbers if one > after]
+    rival = entry("d-1", 1_000_000, "rival")
+    assert store.append([Append(rival)]) == [LOST]
+    assert store.journals(10).ids == ["d-1"] and store.survey().problems == ()
+    store.forget(["d-1"])
+    assert store.entries("d-1") == []
+
+
 def test_an_unknown_deployment_has_no_entries(store: Store) -> None:
     assert store.entries("nobody") == []
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from re_core import strict_json
+from re_core.errors import NewerFormat, StoreRefused
 from re_core.model import Plan
 from re_core.plan import Around, compile_document
 from re_core.plan_form import plan_from_document
+from re_core.records import Accepted, Entry
+from re_core.state import fold
 from tests.factories import action, check, playbook, sequence, simple
 
 _names = st.sampled_from(["noop:A", "noop:B", "git:Merge"])
@@ -49,6 +53,61 @@ def test_the_stored_form_is_json_and_comes_back_as_the_same_plan(document: dict[
     again = strict_json.loads(strict_json.dumps(stored))
     assert again == stored
     assert plan_from_document(again) == plan_from_document(stored)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("v",), 2),
+        (("on_lost",), "dream"),
+        (("specs", 0, "mood"), "good"),
+        (("specs", 0, "kind"), "approval"),
+        (("main", "rolling"), [0]),
+        (("main", "serial", 0), {"after": [0]}),
+        (("steps", 0, 3), "more"),
+    ],
+)
+def test_a_plan_with_something_unknown_is_left_to_a_newer_engine(path: tuple[Any, ...], value: Any) -> None:
+    with pytest.raises(NewerFormat, match="upgrade this engine"):
+        fold([_first(_with(path, value))])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("on_lost",), 7),
+        (("specs", 0, "kind"), None),
+        (("specs",), {}),
+        (("main",), {}),
+        (("main", "serial", 0), "x"),
+        (("steps", 0, 0), 99),
+        (("steps", 0), [0, 0]),
+        (("steps",), 7),
+        (("notify",), []),
+    ],
+)
+def test_a_damaged_plan_is_not_taken_for_a_newer_one(path: tuple[Any, ...], value: Any) -> None:
+    with pytest.raises(StoreRefused, match="a plan that this version cannot read") as caught:
+        fold([_first(_with(path, value))])
+    assert not isinstance(caught.value, NewerFormat)
+
+
+def _with(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """A plan in which that is something else, or more."""
+    stored: dict[str, Any] = strict_json.loads(strict_json.dumps(compile_document(simple("noop:A"), Around(), {})))
+    inner: Any = stored
+    for name in path[:-1]:
+        inner = inner[name]
+    if isinstance(inner, list) and path[-1] == len(inner):
+        inner.append(value)
+    else:
+        inner[path[-1]] = value
+    return stored
+
+
+def _first(plan: dict[str, Any]) -> Entry:
+    accepted = Accepted("g", "p", "n", 1, "", "", "", {}, plan)
+    return Entry("d1", 1, 0, "w", (accepted,))
 
 
 def _below(plan: Plan, unit: int) -> Iterator[int]:

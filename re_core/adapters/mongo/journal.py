@@ -1,6 +1,6 @@
 """The journal: an entry is a document, its records one text of JSON. Must not know what a record means.
 
-The key `<deployment>:<entry, six digits>` decides between two writers, and one range of it is one journal, so that the
+The key `<deployment>:<ordinal of the entry>` decides between two writers, and one range of it is one journal, so that the
 collection needs no index of its own. Text, because BSON has no exact form for all that JSON can say, and is slower.
 """
 
@@ -18,13 +18,10 @@ from re_core.adapters.mongo.database import SEEN, Database, Document
 from re_core.adapters.mongo.views import document_of
 from re_core.errors import StoreRefused, StoreUnavailable
 from re_core.ports import Append, Appended
-from re_core.records import Entry, entry_from_document, entry_id, entry_to_document
+from re_core.records import MAX_ORDINAL, Entry, entry_from_document, entry_id, entry_to_document, read_ordinal
 
 #: how often an insert whose connection broke is tried again at once; its own documents are recognised
 _TRIES = 3
-
-#: the highest number that the order of keys holds
-_LAST = 999_999
 
 #: documents of one answer of the server
 _BATCH = 10_000
@@ -53,9 +50,8 @@ class JournalPart:
 
     def entries(self, deployment: str, after: int = 0) -> list[Entry]:
         """See ports.Journal."""
-        if after >= _LAST:
-            return []
-        query = {"_id": {"$gt": f"{deployment}:{max(0, after):06d}", "$lt": deployment + parts.AFTER_COLON}}
+        last = entry_id(deployment, min(max(0, after), MAX_ORDINAL))
+        query = {"_id": {"$gt": last, "$lt": deployment + parts.AFTER_COLON}}
         with self._database.told():
             documents = list(self._database.journal.find(query).sort("_id", 1).batch_size(_BATCH))
         mine = [one for one in documents if one["_id"].rpartition(":")[0] == deployment]
@@ -113,10 +109,11 @@ def _was_cut(error: BaseException | None) -> bool:
 
 def split(id: str) -> tuple[str, int]:
     """Deployment and number of an entry's key. Raises StoreRefused for a key that is none of ours."""
-    deployment, _, number = id.rpartition(":")
-    if not (number.isascii() and number.isdigit()) or entry_id(deployment, int(number)) != id:
+    deployment, _, text = id.rpartition(":")
+    number = read_ordinal(text)
+    if number is None:
         raise StoreRefused(f"the document {id!r} in the journal is not ours; remove it")
-    return deployment, int(number)
+    return deployment, number
 
 
 def _text(records: list[Document]) -> str:

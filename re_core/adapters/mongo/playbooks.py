@@ -1,6 +1,6 @@
 """Playbooks: every revision is a document, a deletion is a revision too. Must not know what is in one.
 
-The key `<id>:<revision, six digits>` decides between two who save, and between one who saves and one who deletes. The
+The key `<id>:<ordinal of the revision>` decides between two who save, and between one who saves and one who deletes. The
 playbook's own keys stand at the top, as in 2014, and ours under `re`; one that BSON cannot hold exactly is kept as JSON.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from re_core import strict_json
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.mongo.parts import AFTER_COLON
-from re_core.adapters.paging import whole
 from re_core.model import StoredPlaybook
+from re_core.records import MAX_ORDINAL, ordinal
 
 #: the name under which everything stands that is not the playbook's
 _OURS = "re"
@@ -131,7 +131,7 @@ def _plain(name: object) -> bool:
 
 
 def _key(id: str, revision: int) -> str:
-    return f"{id}:{whole(revision):06d}"
+    return f"{id}:{ordinal(max(0, min(revision, MAX_ORDINAL)))}"
 
 
 def _all_of(id: str) -> Document:

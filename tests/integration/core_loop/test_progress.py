@@ -10,7 +10,6 @@ from re_core import events as e
 from re_core import machine, strict_json
 from re_core import messages as m
 from re_core.dead import DETAIL, QUEUE, REASON
-from re_core.errors import NewerFormat
 from re_core.machine import Decision
 from re_core.messages import Message
 from re_core.model import DeploymentStatus, View
@@ -196,21 +195,6 @@ def test_a_broken_event_of_the_core_itself_stops_nothing(house: House, monkeypat
     house.settle()
     assert [house.state(one).status for one in ("d1", "d2")] == ["accepted", "completed"]
     assert house.dead() == []
-
-
-def test_a_deployment_that_a_newer_engine_wrote_is_left_to_newer_engines(house: House) -> None:
-    """This one goes on no further, and what it was told stays on the queue."""
-    _begin(house)
-    house.ask("d2", "hangs")
-    house.settle()
-    house.boot()  # a core that remembers nothing
-    with house.store._database.writing() as connection:
-        connection.execute("UPDATE journal SET body = json_set(body, '$.v', 3) WHERE deployment = 'd1'")
-    house.reply("d1/0/1", {"status": "completed"})
-    with pytest.raises(NewerFormat, match="has format 3, this engine reads 2; upgrade this engine"):
-        house.core.turn(0)
-    assert house.dead() == []
-    assert [one.message.id for one in house.left()] == ["d1/0/1/word"]
 
 
 def test_a_damaged_deployment_is_left_alone_and_the_others_go_on(house: House) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from re_core import records as r
 from re_core import strict_json
-from re_core.errors import StoreRefused
+from re_core.errors import NewerFormat, StoreRefused
 from tests.unit.core.test_strict_json import documents
 
 _whole = st.integers(0, 10_000)
@@ -64,7 +64,29 @@ def test_an_entry_comes_back_from_json_as_it_was(some: list[r.Record]) -> None:
 
 def test_an_entry_s_id_sorts_like_its_number() -> None:
     assert r.Entry("d1", 7, 0, "", ()).id == "d1:000007"
-    assert r.entry_id("d1", 9) < r.entry_id("d1", 10) < r.entry_id("d1", 123_456)
+    numbers = [1, 9, 10, 123_456, 999_999, 1_000_000, 1_000_001, 10_000_000, r.MAX_ORDINAL]
+    ids = [r.entry_id("d1", number) for number in numbers]
+    assert sorted(ids) == ids
+    assert [r.read_ordinal(id.partition(":")[2]) for id in ids] == numbers
+    assert max(ids) < "d1;"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "~",
+        "1",
+        "1000000",
+        "~000000999999",
+        "~1000000",
+        "-00001",
+        "\u0660\u0660\u0660\u0660\u0660\u0661",
+        "0" * 5000,
+    ],
+)
+def test_what_no_engine_has_spelt_is_no_ordinal(text: str) -> None:
+    assert r.read_ordinal(text) is None
 
 
 def test_what_is_as_always_is_not_stored() -> None:
@@ -75,11 +97,9 @@ def test_what_is_as_always_is_not_stored() -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        {"kind": "exploded", "step": 1},
         {"step": 1},
         {"kind": []},
         {"kind": "dispatched", "step": 1},
-        {"kind": "dispatched", "step": 1, "attempt": 1, "mood": "good"},
         {"kind": "skipped"},
         {"kind": "skipped", "ranges": [[1]]},
         {"kind": "skipped", "ranges": 3},
@@ -92,6 +112,14 @@ def test_a_record_that_this_version_cannot_read_is_refused(document: Any) -> Non
     with pytest.raises(StoreRefused):
         r.record_from_document(document)
     with pytest.raises(StoreRefused):
+        r.entry_from_document("d1", 1, {"v": 1, "at": 0, "writer": "", "records": [document]})
+
+
+@pytest.mark.parametrize(
+    "document", [{"kind": "exploded", "step": 1}, {"kind": "dispatched", "step": 1, "attempt": 1, "mood": "good"}]
+)
+def test_a_record_with_something_unknown_is_left_to_a_newer_engine(document: Any) -> None:
+    with pytest.raises(NewerFormat, match=r"unknown .*; upgrade this engine"):
         r.entry_from_document("d1", 1, {"v": 1, "at": 0, "writer": "", "records": [document]})
 
 
