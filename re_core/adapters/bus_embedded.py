@@ -19,7 +19,7 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded_answers import Answers
 from re_core.adapters.embedded_queue import Queue
 from re_core.adapters.embedded_subscription import EmbeddedSubscription
-from re_core.adapters.routes import key_of, outlives
+from re_core.adapters.routes import key_of, outlives, remembers
 from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.messages import DEAD, FORWARDED_BY, Message
@@ -203,7 +203,7 @@ class EmbeddedBus:
             ids.setdefault(delivery.queue, []).append(delivery.message.id)
         with self._keeping, _as_bus_errors():
             for queue, done in ids.items():
-                self._mailbox.settle(queue, done)
+                self._mailbox.settle(queue, done, remember=remembers(queue))
 
     def _bury(self, delivery: Delivery, reason: str, detail: str) -> None:
         now = self._clock.now()

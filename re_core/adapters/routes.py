@@ -23,3 +23,8 @@ def key_of(queue: str) -> str | None:
 def outlives(queue: str) -> bool:
     """Whether what lies in this queue exists nowhere else: the journal rebuilds steps and replies, but not these."""
     return queue in (OUTPUT, DEAD) or queue.startswith("notify.")
+
+
+def remembers(queue: str) -> bool:
+    """Whether a settled message's id must be kept: the recorder finds the id of each output message beside its lines."""
+    return queue != OUTPUT

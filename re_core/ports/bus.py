@@ -149,7 +149,7 @@ class Mailbox(Protocol):
     """The durable half of a bus that has no broker: queues kept in a store."""
 
     def keep(self, messages: Sequence[tuple[str, Message]]) -> list[bool]:
-        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept again.
+        """Keep (queue, message) pairs, in order, in one commit; an id that the queue knows, even settled, is not kept twice.
 
         Of each: True where it is kept now, by this call or an earlier one, False where it was settled already.
         """
@@ -159,6 +159,6 @@ class Mailbox(Protocol):
         """What is kept and not settled, in order."""
         ...
 
-    def settle(self, queue: str, ids: Sequence[str]) -> None:
-        """They are done. The ids are remembered for a while, so that a repetition is recognised; the bodies are not."""
+    def settle(self, queue: str, ids: Sequence[str], remember: bool = True) -> None:
+        """They are done, and their bodies are gone. With `remember` the ids stay for a day, so that a copy is recognised."""
         ...

@@ -170,8 +170,8 @@ class Output(Protocol):
         """Store chunks, in one commit; one whose id is there already is left as it is."""
         ...
 
-    def has_output(self, id: str) -> bool:
-        """Whether the chunk with this id is stored."""
+    def stored_output(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids whose chunk is stored."""
         ...
 
     def last_line(self, deployment: str) -> int:

@@ -6,6 +6,7 @@ One recorder at a time consumes the queue (contract, section 6), so the numbers 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from re_core import messages as m
 from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
@@ -19,9 +20,6 @@ BATCH = 256
 #: deployments whose last line number is remembered
 _REMEMBERED = 4096
 
-#: ids of output messages that are remembered; a copy comes soon, when somebody could not know whether the first one arrived
-_SEEN = 10_000
-
 
 class Recorder:
     """Takes output messages, stores lines. One thread."""
@@ -31,9 +29,6 @@ class Recorder:
         self._clock = clock
         self._redaction = redaction
         self._last: OrderedDict[str, int] = OrderedDict()
-        #: deployments of whose output nothing was stored before this recorder numbered it
-        self._whole: set[str] = set()
-        self._seen: OrderedDict[str, None] = OrderedDict()
         # without ranks: who records goes on until it leaves, so its numbers are nobody else's meanwhile
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
         self._epoch = self._subscription.epoch
@@ -43,22 +38,23 @@ class Recorder:
         deliveries = self._subscription.take(BATCH, timeout)
         if self._epoch != self._subscription.epoch:  # somebody else may have recorded in between
             self._epoch = self._subscription.epoch
-            self._forget()
+            self._last.clear()
         if not deliveries:
             return 0
         chunks: list[OutputChunk] = []
         rejected: set[int] = set()
         try:
+            stored = self._stored(deliveries)
             for delivery in deliveries:
                 try:
-                    chunks.extend(self._chunk(delivery))
+                    chunks.extend(self._chunk(delivery, stored))
                 except BadMessage as error:
                     self._subscription.reject(delivery, error.reason, str(error))
                     rejected.add(delivery.tag)
             self._store.add_output(chunks)
             self._subscription.ack([one for one in deliveries if one.tag not in rejected])
         except (StoreUnavailable, BusUnavailable):
-            self._forget()
+            self._last.clear()
             self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
             raise
         return len(deliveries)
@@ -67,13 +63,16 @@ class Recorder:
         """Stop consuming."""
         self._subscription.close()
 
-    def _chunk(self, delivery: Delivery) -> list[OutputChunk]:
+    def _chunk(self, delivery: Delivery, stored: set[str]) -> list[OutputChunk]:
+        """Its lines, numbered; none where they have numbers already. `stored`: ids of messages that have, grows."""
         message = delivery.message
         text = m.parse_output(message.body)
         if not message.correlation_id:
             raise BadMessage("no correlation_id: which deployment printed it?")
-        if message.id and self._is_known(message.correlation_id, message.id, delivery.redelivered):
-            return []
+        if message.id:
+            if message.id in stored:
+                return []
+            stored.add(message.id)
         lines = tuple(self._clean(line) for line in text.removesuffix("\n").split("\n"))
         first = self._number(message.correlation_id, len(lines))
         step = message.headers.get(m.STEP, "")
@@ -82,17 +81,9 @@ class Recorder:
         name = message.id or f"{message.correlation_id}/{first}"
         return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), lines)]
 
-    def _is_known(self, deployment: str, id: str, redelivered: bool) -> bool:
-        """Whether its lines have numbers. A copy need not be marked: who sent it may not have known that it had arrived."""
-        self._last_line(deployment)
-        if id in self._seen:
-            return True
-        if (redelivered or deployment not in self._whole) and self._store.has_output(id):
-            return True
-        self._seen[id] = None
-        if len(self._seen) > _SEEN:
-            self._seen.popitem(last=False)
-        return False
+    def _stored(self, deliveries: Sequence[Delivery]) -> set[str]:
+        """Which ids are stored. A copy need not be marked, and may come late: its sender never heard of the first one's arrival."""
+        return self._store.stored_output([one.message.id for one in deliveries if one.message.id])
 
     def _clean(self, line: str) -> str:
         return self._redaction.text(line.rstrip("\r"))
@@ -106,14 +97,7 @@ class Recorder:
         last = self._last.pop(deployment, None)
         if last is None:
             last = self._store.last_line(deployment)
-            if not last:
-                self._whole.add(deployment)
         self._last[deployment] = last
         while len(self._last) > _REMEMBERED:
-            self._whole.discard(self._last.popitem(last=False)[0])
+            self._last.popitem(last=False)
         return last
-
-    def _forget(self) -> None:
-        self._last.clear()
-        self._whole.clear()
-        self._seen.clear()

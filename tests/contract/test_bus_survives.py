@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from re_core.messages import DEAD
@@ -45,8 +48,8 @@ def test_a_dead_letter_survives_before_anybody_has_seen_it(lasting_bus_place: Bu
 @pytest.mark.parametrize("state", ["waiting", "in hand", "settled", "settled before a restart"])
 def test_an_id_that_a_kept_queue_knows_is_not_delivered_twice(lasting_bus_place: BusPlace, state: str) -> None:
     bus = lasting_bus_place.open()
-    subscription = bus.subscribe(["output"], 10)
-    bus.publish([message("a", "output")])
+    subscription = bus.subscribe(["notify.irc"], 10)
+    bus.publish([message("a", "notify.irc")])
     expected = 1
     if state != "waiting":
         deliveries = take_all(subscription, 1)
@@ -56,8 +59,8 @@ def test_an_id_that_a_kept_queue_knows_is_not_delivered_twice(lasting_bus_place:
     if state == "settled before a restart":
         bus.close()
         bus = lasting_bus_place.open()
-        subscription = bus.subscribe(["output"], 10)
-    assert bus.publish([message("a", "output")]) == [Published.TAKEN]
+        subscription = bus.subscribe(["notify.irc"], 10)
+    assert bus.publish([message("a", "notify.irc")]) == [Published.TAKEN]
     assert len(subscription.take(10, NEVER)) == expected
 
 
@@ -138,3 +141,47 @@ def test_settled_ids_are_forgotten_after_a_day(mailbox_place: SqlitePlace) -> No
     mailbox_place.clock.milliseconds += 2 * 3600 * 1000
     mailbox.settle("output", [])
     assert mailbox.keep([("output", message("a"))]) == [True]
+
+
+def test_ids_are_forgotten_as_fast_as_they_come(mailbox_place: SqlitePlace) -> None:
+    """More at each look than any fixed number, for three days of a clock that steps by three hours."""
+    mailbox: Mailbox = mailbox_place.open()
+    step, day, many = 3 * 3600 * 1000, 8, 1500
+    known = []
+    for round in range(3 * day):
+        ids = [f"{round}.{number}" for number in range(many)]
+        mailbox.keep([("notify.irc", message(id)) for id in ids])
+        mailbox.settle("notify.irc", ids)
+        known.append(_count(mailbox_place))
+        mailbox_place.clock.milliseconds += step
+    assert max(known) <= many * (day + 2)
+
+
+def test_what_piled_up_is_forgotten_behind_a_trickle(mailbox_place: SqlitePlace) -> None:
+    """As a store of an older version has it: a million ids, and few settlings a minute."""
+    mailbox: Mailbox = mailbox_place.open()
+    ids = [f"old {number}" for number in range(5000)]
+    mailbox.keep([("notify.irc", message(id)) for id in ids])
+    mailbox.settle("notify.irc", ids)
+    mailbox_place.clock.milliseconds += 25 * 3600 * 1000
+    for number in range(100):
+        mailbox.keep([("notify.irc", message(f"new {number}"))])
+        mailbox.settle("notify.irc", [f"new {number}"])
+    assert _count(mailbox_place) == 100
+
+
+@pytest.mark.parametrize(("queue", "left"), [("output", 0), ("notify.irc", 3), (DEAD, 3)])
+def test_what_was_settled_leaves_an_id_only_where_the_consumer_knows_none(
+    mailbox_place: SqlitePlace, kept_with_the_journal: EmbeddedPlace, queue: str, left: int
+) -> None:
+    bus = kept_with_the_journal.open()
+    subscription = bus.subscribe([queue], 10)
+    bus.publish([message(name, queue, direct=True) for name in "abc"])
+    subscription.ack(take_all(subscription, 3))
+    assert _count(mailbox_place) == left
+
+
+def _count(place: SqlitePlace) -> int:
+    with closing(sqlite3.connect(place.path)) as file:
+        (count,) = file.execute("SELECT count(*) FROM mailbox").fetchone()
+        return int(count)

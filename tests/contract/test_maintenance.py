@@ -76,7 +76,7 @@ def _is_there(store: Store, id: str) -> list[bool]:
     return [
         len(store.entries(id)) == 11,
         bool(store.rows([id])),
-        store.has_output(f"chunk {id}"),
+        bool(store.stored_output([f"chunk {id}"])),
         store.claim(Claim(f"key {id}", "asked", "digest")).deployment == id,
         store.hold(f"lock {id}", "asked", 9) == Hold(f"lock {id}", id, 5),
     ]

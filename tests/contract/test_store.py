@@ -121,8 +121,8 @@ def test_a_chunk_is_stored_once(store: Store) -> None:
     store.add_output([_chunk("a", 1, 2)])
     store.add_output([_chunk("a", 3, 2), _chunk("b", 3, 1)])
     assert [line.number for line in store.output("d")] == [1, 2, 3]
-    assert store.has_output("a")
-    assert not store.has_output("c")
+    assert store.stored_output(["c", "b", "a"]) == {"a", "b"}
+    assert store.stored_output([]) == set()
 
 
 def test_the_last_line_is_known(store: Store) -> None:

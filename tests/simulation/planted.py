@@ -237,7 +237,7 @@ def takes_its_own_absence_for_silence(patch: Patch) -> None:
 
 def numbers_copies_of_output(patch: Patch) -> None:
     """A message that comes twice gets two numbers."""
-    patch.setattr(Recorder, "_is_known", lambda self, deployment, id, redelivered: False)
+    patch.setattr(Recorder, "_stored", lambda self, deliveries: set())
 
 
 def numbers_output_from_memory(patch: Patch) -> None:

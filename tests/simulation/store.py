@@ -161,9 +161,9 @@ class SimStore:
         """See ports.Output."""
         self._call(lambda: [self._server.chunks.setdefault(chunk.id, chunk) for chunk in chunks])
 
-    def has_output(self, id: str) -> bool:
+    def stored_output(self, ids: Sequence[str]) -> set[str]:
         """See ports.Output."""
-        return self._call(lambda: id in self._server.chunks)
+        return self._call(lambda: {id for id in ids if id in self._server.chunks})
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""

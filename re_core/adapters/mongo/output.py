@@ -26,10 +26,12 @@ class OutputPart:
         """See ports.Output."""
         self._database.add(self._database.output, [_document(chunk) for chunk in chunks])
 
-    def has_output(self, id: str) -> bool:
+    def stored_output(self, ids: Sequence[str]) -> set[str]:
         """See ports.Output."""
+        if not ids:
+            return set()
         with self._database.told():
-            return self._database.output.find_one({"_id": id}, {"_id": 1}) is not None
+            return {one["_id"] for one in self._database.output.find({"_id": {"$in": list(ids)}}, {"_id": 1})}
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""

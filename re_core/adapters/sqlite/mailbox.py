@@ -1,6 +1,7 @@
 """Queues that outlive the process. Must not know who reads them.
 
-A settled message leaves its id behind for a day, so that a repetition is recognised.
+A settled message leaves its id behind for a day, so that a copy is recognised, unless its queue's consumer knows copies
+by itself. Each settling deletes more of the old ids than it adds, so that their number follows the rate of one day.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from re_core.ports import Clock
 #: milliseconds that the id of a settled message is remembered
 REMEMBERED = 24 * 3600 * 1000
 
-#: milliseconds between two looks for ids to forget, and ids forgotten at a look
-_LOOK, _FORGOTTEN = 60_000, 1000
+#: old ids that one settling deletes at most: so many for each that it adds, and some
+_FORGOTTEN, _FORGOTTEN_TOO = 2, 64
 
 _INTO = "INSERT OR IGNORE INTO mailbox (queue, id, key, body, properties, expires)"
 
@@ -28,6 +29,8 @@ _SETTLE = """
 UPDATE mailbox SET settled = ?, body = x'', properties = ''
 WHERE queue = ? AND settled IS NULL AND id IN (SELECT value FROM json_each(?))
 """
+
+_DELETE = "DELETE FROM mailbox WHERE queue = ? AND settled IS NULL AND id IN (SELECT value FROM json_each(?))"
 
 _FORGET = """
 DELETE FROM mailbox WHERE number IN (
@@ -43,8 +46,6 @@ class MailboxPart:
 
     _database: Database
     _clock: Clock
-    #: when ids were forgotten last, milliseconds since the epoch
-    _looked: int
 
     def keep(self, messages: Sequence[_Pair]) -> list[bool]:
         """See ports.Mailbox. What an append kept already costs only a look."""
@@ -65,14 +66,15 @@ class MailboxPart:
         )
         return [_message(row, now) for row in self._database.rows(query, (queue, now))]
 
-    def settle(self, queue: str, ids: Sequence[str]) -> None:
+    def settle(self, queue: str, ids: Sequence[str], remember: bool = True) -> None:
         """See ports.Mailbox."""
         now = self._clock.now()
         with self._database.writing() as connection:
-            connection.execute(_SETTLE, (now, queue, strict_json.dumps(ids)))
-            if abs(now - self._looked) >= _LOOK:
-                self._looked = now
-                connection.execute(_FORGET, (now - REMEMBERED, _FORGOTTEN))
+            if remember:
+                connection.execute(_SETTLE, (now, queue, strict_json.dumps(ids)))
+            else:
+                connection.execute(_DELETE, (queue, strict_json.dumps(ids)))
+            connection.execute(_FORGET, (now - REMEMBERED, len(ids) * _FORGOTTEN + _FORGOTTEN_TOO))
 
     def _states(self, messages: Sequence[_Pair]) -> list[int | None]:
         """Of each: 1 kept, 0 settled, None unknown."""

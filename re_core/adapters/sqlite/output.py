@@ -29,9 +29,10 @@ class OutputPart:
         with self._database.writing() as connection:
             insert(connection, _INTO, rows)
 
-    def has_output(self, id: str) -> bool:
+    def stored_output(self, ids: Sequence[str]) -> set[str]:
         """See ports.Output."""
-        return self._database.row("SELECT 1 FROM output WHERE id = ?", (id,)) is not None
+        query = "SELECT id FROM output WHERE id IN (SELECT value FROM json_each(?))"
+        return {id for (id,) in self._database.rows(query, (strict_json.dumps(ids),))}
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""

@@ -46,7 +46,6 @@ class SqliteStore(
         """
         self._database = Database(os.fspath(path), wait)
         self._clock = clock or SystemClock()
-        self._looked = 0
 
     def ping(self) -> None:
         """See ports.Store."""

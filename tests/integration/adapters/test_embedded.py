@@ -27,7 +27,7 @@ class FullMailbox:
     def kept(self, queue: str) -> list[Message]:
         return [message("kept", queue)] if queue == "output" else []
 
-    def settle(self, queue: str, ids: Sequence[str]) -> None:
+    def settle(self, queue: str, ids: Sequence[str], remember: bool = True) -> None:
         raise StoreUnavailable("disk full")
 
 
