@@ -1,7 +1,7 @@
 """Log lines: one search by deployment_id finds the whole story. Must not know who logs, or what.
 
 The text form is the contract's, section 11, in UTC, with what is ours (action, step, worker) behind it; the JSON
-form holds the same names. Whoever logs passes what it knows of the record as `extra`. A record is always one line:
+form holds the same names; the short form is for a person at a terminal. Whoever logs passes what it knows of the record as `extra`. A record is always one line:
 what could forge a second one, or a field, is escaped.
 """
 
@@ -29,6 +29,8 @@ MAX_OPEN = 64
 
 #: what may end a line or a field, or speak to a terminal: controls, quote, backslash, the line ends of Unicode
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f"\\\\\u2028\u2029\ud800-\udfff]')
+#: the same without what only matters within quotes
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 #: ids that can be file names as they are
@@ -37,25 +39,31 @@ _PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 def setup(
     component: str,
-    format: str = "text",
+    format: str = "auto",
     level: str = "info",
     stream: TextIO | None = None,
     deployment_log_dir: Path | None = None,
 ) -> None:
     """Send all records of this process to `stream` (standard error where None), and those of deployments to files too.
 
-    Calling it again replaces what the earlier call set up, so that a process may call it after a fork.
+    `format`: `text`, `json`, `short`, or `auto`, which is `short` where `stream` is a terminal and else `text`; files get
+    `text` in the place of `short`. Calling it again replaces what the earlier call set up, so that a process may call it
+    after a fork.
     """
+    stream = stream or sys.stderr
+    if format == "auto":
+        format = "short" if stream.isatty() else "text"
     root = logging.getLogger()
     for handler in [one for one in root.handlers if getattr(one, "release_engine", False)]:
         root.removeHandler(handler)
         handler.close()
-    formatter = JsonLines(component) if format == "json" else TextLines(component)
-    handlers: list[logging.Handler] = [logging.StreamHandler(stream or sys.stderr)]
+    whole = JsonLines(component) if format == "json" else TextLines(component)
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
+    handlers[0].setFormatter(ShortLines() if format == "short" else whole)
     if deployment_log_dir is not None:
         handlers.append(DeploymentFiles(deployment_log_dir))
+        handlers[1].setFormatter(whole)
     for handler in handlers:
-        handler.setFormatter(formatter)
         handler.release_engine = True  # type: ignore[attr-defined]  # marks it for the next call
         root.addHandler(handler)
     root.setLevel(level.upper())
@@ -86,6 +94,25 @@ class TextLines(logging.Formatter):
         for name in _OURS:
             if hasattr(record, name):
                 yield _field(name, getattr(record, name))
+
+
+class ShortLines(logging.Formatter):
+    """`12:00:01 01M82… command:Run on web01 failed: exit code 7`: local time, the deployment, the message, for people.
+
+    A traceback follows on lines of its own, indented.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        parts = [time.strftime("%H:%M:%S", time.localtime(record.created))]
+        if record.levelno >= logging.WARNING:
+            parts.append(f"{record.levelname.lower()}:")
+        deployment = getattr(record, "deployment_id", "")
+        if deployment:
+            parts.append(str(deployment))
+        lines = [" ".join([*parts, record.getMessage()])]
+        if record.exc_info:
+            lines += (f"  {line}" for line in self.formatException(record.exc_info).split("\n"))
+        return "\n".join(_UNPRINTABLE.sub(_escape, line) for line in lines)
 
 
 class JsonLines(logging.Formatter):

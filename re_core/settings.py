@@ -88,8 +88,8 @@ class Settings:
     legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)
     #: files with workers of one's own; <data dir>/workers, which need not be there, where not set
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
-    #: text or json
-    log_format: str = _setting("text", kinds.one_of("text", "json"))
+    #: text, json or short (for people); auto: short where standard error is a terminal, else text
+    log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
     #: debug, info, warning, error
     log_level: str = _setting("info", kinds.one_of("debug", "info", "warning", "error"))
     #: one more log file per deployment goes here; None: no such files

@@ -48,7 +48,8 @@ def tell(state: State, records: Sequence[Record]) -> None:
 
 def _words(state: State, record: Record) -> str:
     if isinstance(record, Accepted):
-        return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps"
+        by = f", asked for by {record.user}" if record.user else ""
+        return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps{by}"
     if isinstance(record, Ended):
         return f"deployment {record.status}" + (f": {record.reason}" if record.reason else "")
     words = kind_of(record).replace("_", " ")

@@ -158,3 +158,45 @@ def test_a_directory_that_cannot_be_written_does_not_stop_who_logs(
     logs.setup("recore", stream=io.StringIO(), deployment_log_dir=in_the_way)
     logging.getLogger().info("hello", extra={"deployment_id": "A"})
     assert "FileExistsError" in capsys.readouterr().err
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_short_lines_and_a_pipe_the_contracts_form() -> None:
+    stream = _Terminal()
+    logs.setup("recore", "auto", "info", stream)
+    logging.getLogger("some.module").info(
+        'check "all is well" failed', extra={"deployment_id": "01D", "action": "failed"}
+    )
+    assert re.fullmatch(r'\d\d:\d\d:\d\d 01D check "all is well" failed\n', stream.getvalue())
+    assert 'app_component="recore"' in _logged("auto", "hello")
+
+
+def test_a_terminal_can_be_given_the_contracts_form_by_the_setting() -> None:
+    stream = _Terminal()
+    logs.setup("recore", "text", "info", stream)
+    logging.getLogger("some.module").info("hello")
+    assert 'app_component="recore"' in stream.getvalue()
+
+
+def test_a_short_line_shows_what_is_wrong_with_its_traceback_and_no_control_character() -> None:
+    stream = _Terminal()
+    logs.setup("recore", "short", "info", stream)
+    try:
+        raise ValueError("a\x1b[2Jb\r\nc")
+    except ValueError:
+        logging.getLogger("some.module").exception("it\x1b[31m broke\nforged")
+    first, *others = stream.getvalue().splitlines()
+    assert first[8:] == " error: it\\x1b[31m broke\\nforged"
+    assert others[0] == "  Traceback (most recent call last):"
+    assert all(line.startswith("  ") for line in others)
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_file_of_a_deployment_keeps_the_contracts_form_where_a_person_sees_the_short_one(tmp_path: Path) -> None:
+    logs.setup("recore", "short", "info", _Terminal(), tmp_path)
+    logging.getLogger("some.module").info("hello", extra={"deployment_id": "01D"})
+    assert 'app_component="recore"' in (tmp_path / "01D.log").read_text()

@@ -133,7 +133,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         ("RE_STEP_TIMEOUT", "soon", "above 0"),
         ("RE_BUS_URL", "redis://x", "a URL that begins with embedded: or amqp: or amqps:, found 'redis://x'"),
         ("RE_STORE_URL", "file.db", "a URL that begins with sqlite:"),
-        ("RE_LOG_FORMAT", "xml", "one of text, json, found 'xml'"),
+        ("RE_LOG_FORMAT", "xml", "one of auto, text, json, short, found 'xml'"),
         ("RE_REDACT", "a", "can only be set in the file that RE_CONFIG names"),
     ],
 )
