@@ -22,6 +22,17 @@ STOP = 35.0
 #: exit code after Ctrl-C
 INTERRUPTED = 130
 
+#: what to type next: the demo's engine and its data are gone
+NEXT = """
+That was an engine with a directory of its own; both are gone. One that stays:
+
+  . .venv/bin/activate
+  rectl up                                         # in a terminal of its own
+  rectl playbook apply examples/playbook.yaml      # in another one
+  rectl deploy demo/release --set version=1.4.2 --set url=http://127.0.0.1:8080/healthz --watch
+
+docs/tutorial.md goes on from here; it takes ten minutes."""
+
 PLAYBOOK = Path(__file__).parent.parent / "examples" / "playbook.yaml"
 
 
@@ -35,9 +46,12 @@ def main() -> int:
         engine = subprocess.Popen(["rectl", "up", "--quiet"], env=environ)
         try:
             url = _await_url(engine, directory / "url")
-            return _deploy(environ, url)
+            code = _deploy(environ, url)
         finally:
             _stop(engine)
+        if not code:
+            _say(NEXT)
+        return code
 
 
 def _stop(engine: subprocess.Popen[bytes]) -> None:

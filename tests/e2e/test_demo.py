@@ -32,7 +32,8 @@ def test_the_demo_shows_its_steps_while_they_run_and_exits_0() -> None:
     assert live
     assert "web02.example.com: link version 1.4.2" in rest
     assert "httprequest:Get on web02.example.com: completed" in rest
-    assert rest.splitlines()[-1].endswith("6 steps: 6 completed")
+    assert "6 steps: 6 completed\n" in rest
+    assert "rectl up  " in rest.rpartition("6 steps: 6 completed\n")[2]
     assert "Traceback" not in said
 
 
