@@ -50,7 +50,11 @@ def _line(change: StepChange | DeploymentChange | Printed | Lost) -> str:
             return ""
         name = text.safe(f"{document['id']} of {document['group']}/{document['playbook']}")
         at = document["created"] if document["status"] == "accepted" else document["started"] or document["created"]
-        return f"{text.clock(at)} deployment {name}: {screen.look(document['status'], screen.DEPLOYMENTS).words}"
+        said = f"{text.clock(at)} deployment {name}: {screen.look(document['status'], screen.DEPLOYMENTS).words}"
+        if not change.first:
+            return said
+        given = ", ".join([f"revision {document['revision']}", *words.values(document)])
+        return f"{said} ({given})"
     return _step(change.step)
 
 

@@ -20,7 +20,9 @@ Row = list[tuple[str, str]]
 OUTPUT_PART = 3
 #: running steps whose output is shown
 OUTPUT_STEPS = 4
-#: rows around the steps: two of head, one empty, two of what is left out, one of counts
+#: rows of the head where the deployment was started without values
+HEAD = 2
+#: rows around the steps: HEAD, one empty, two of what is left out, one of counts
 FRAME = 6
 
 
@@ -78,14 +80,19 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
         return [[("waiting for the engine", "dim")]]
     tails = _tails(watched, rows // OUTPUT_PART)
     todo = _todo(document, rows // OUTPUT_PART)
-    room = rows - FRAME - sum(len(lines) for lines in tails.values()) - len(todo) - bool(watched.gap)
+    top = head(document, now, unicode)
+    room = rows - FRAME - len(top) + HEAD - sum(len(lines) for lines in tails.values()) - len(todo) - bool(watched.gap)
     window = watched.window(room)
-    found = [*head(document, now, unicode), []]
+    titles = sum(len(watched.begins_stage(step)) for step in window.steps)
+    if len(window.steps) + titles > room:
+        window = watched.window(room - titles)
+    found = [*top, []]
     if window.before:
         found.append([(f"    {window.before} more before", "dim")])
     widths = _widths(window.steps)
     told = _told_below(watched)
     for step in window.steps:
+        found += _titles(watched, step)
         found.append(step_row(step, now, widths, unicode, message=step["number"] != told))
         found += [printed(line, widths) for line in tails.get(step["number"], ())]
     if window.behind:
@@ -102,7 +109,10 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
     if watched.document is None:
         return []
     widths, told = _widths(watched.steps), _told_below(watched)
-    steps = [step_row(step, now, widths, unicode, message=step["number"] != told) for step in watched.steps]
+    steps: list[Row] = []
+    for step in watched.steps:
+        steps += _titles(watched, step)
+        steps.append(step_row(step, now, widths, unicode, message=step["number"] != told))
     return [*head(watched.document, now, unicode), [], *steps, [("  ", ""), *counts(watched)]]
 
 
@@ -117,6 +127,7 @@ def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]
         f"revision {document['revision']}",
         f"since {text.day(document['created'])}",
     ]
+    values = ", ".join(words.values(document))
     return [
         [
             (f"{shown.glyph if unicode else shown.ascii} ", shown.style),
@@ -125,6 +136,7 @@ def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]
             (took, ""),
         ],
         [("  " + ", ".join(fact for fact in facts if fact), "dim")],
+        *([[("  with " + values, "dim")]] if values else []),
     ]
 
 
@@ -147,6 +159,11 @@ def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, me
 def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immutable
     """A line of output, below the words of its step."""
     return [(" " * (widths.number + 5) + "| ", "dim"), (line, "")]
+
+
+def _titles(watched: Watched, step: Step) -> list[Row]:
+    """What stands above the first step of a stage that has a description."""
+    return [[("  " + title, "bold")] for title in watched.begins_stage(step)]
 
 
 def _told_below(watched: Watched) -> int | None:

@@ -46,6 +46,8 @@ class Deployment(TypedDict):
     playbook: str
     revision: int
     exclusive: bool
+    #: the values that its caller supplied, without secrets, long ones cut
+    dynamic: dict[str, Any]
     user: str
     source: str
     created: str
@@ -55,6 +57,8 @@ class Deployment(TypedDict):
     reason: str
     #: how often it was retried
     retries: int
+    #: descriptions of the sequences, by their number; empty where none has one
+    stages: list[str]
     steps: list[Step]
     counts: Counts
     links: dict[str, str]
@@ -155,6 +159,8 @@ class DynamicNames(TypedDict):
 class Plan(TypedDict):
     """What exactly would run, in order."""
 
+    #: descriptions of the sequences, by their number; empty where none has one
+    stages: list[str]
     steps: list[PlannedStep]
     dynamic: DynamicNames
     warnings: list[Any]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, StateEvent, Step
+from re_client.text import safe
 from re_core.model import ENDED, DeploymentStatus, StepStatus
 
 #: lines that are kept of every step
@@ -28,9 +29,10 @@ class StepChange(NamedTuple):
 
 
 class DeploymentChange(NamedTuple):
-    """The deployment has another status."""
+    """The deployment has another status, or (`first`) is heard of for the first time."""
 
     document: Deployment
+    first: bool
 
 
 class Asking(NamedTuple):
@@ -98,6 +100,15 @@ class Watched:
         """All steps, in playbook order."""
         return self.document["steps"] if self.document else []
 
+    def begins_stage(self, step: Step) -> list[str]:
+        """The description of the stage whose first step this is; nothing elsewhere, and where the stage has none."""
+        stages: list[str] = self.document.get("stages", []) if self.document else []
+        number, place = step["sequence"], step["number"]
+        if number is None or number >= len(stages) or not stages[number]:
+            return []
+        first = place == 0 or self.steps[place - 1]["sequence"] != number
+        return [safe(stages[number])] if first else []
+
     @property
     def going(self) -> list[Step]:
         """Steps that are being worked on."""
@@ -163,5 +174,5 @@ class Watched:
             self._known[step["number"]] = now
         if before is None or before["status"] != document["status"]:
             # an end is told after the steps that made it, everything else before what follows from it
-            changes.insert(len(changes) if self.ended else 0, DeploymentChange(document))
+            changes.insert(len(changes) if self.ended else 0, DeploymentChange(document, before is None))
         return changes

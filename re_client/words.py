@@ -5,9 +5,10 @@ A command stands on a line of its own and does one thing, so that it can be past
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
-from re_client.shapes import Deployment, Step
+from re_client.shapes import Deployment, PlannedStep, Step
 from re_client.text import safe
 from re_core.model import Ruling, StepKind, StepStatus
 
@@ -19,8 +20,14 @@ _MEANINGS = {
 }
 
 
-def name(step: Step) -> str:
-    """What the playbook calls it, and its label."""
+def values(document: Deployment) -> list[str]:
+    """`version=1.4.2`, one for each value that the deployment was started with; an older engine does not say."""
+    given = document.get("dynamic", {})
+    return [f"{safe(name)}={safe(one if isinstance(one, str) else json.dumps(one))}" for name, one in given.items()]
+
+
+def name(step: Step | PlannedStep) -> str:
+    """Command and subcommand, and what the playbook calls it."""
     label = f" ({safe(step['label'])})" if step["label"] else ""
     return safe(step["name"]) + label
 

@@ -113,7 +113,7 @@ class StepSpec(NamedTuple):
     idempotent: bool
     #: how often a failed or lost attempt is repeated
     retries: int
-    #: for people: a check's NAME, a trigger's DESCRIPTION
+    #: for people: the `name` beside a step's key, a check's NAME, a trigger's DESCRIPTION
     label: str = ""
     #: a check's: what its final reply must equal; None where any `completed` will do
     expectation: Any = None
@@ -173,6 +173,8 @@ class Plan(NamedTuple):
     notify: Notices
     #: what is done about a lost step that may not be repeated
     on_lost: OnLost = OnLost.FAIL
+    #: descriptions of the sequences, by their number, for people; empty where none has one
+    stages: tuple[str, ...] = ()
 
     def first(self, unit: int) -> Iterator[int]:
         """The steps that begin when `unit` begins."""

@@ -28,7 +28,8 @@ def describe_step(planned: PlannedStep) -> str:
     spec = planned.spec
     if spec.kind in (StepKind.CHECK, StepKind.ACTION):
         return f"{spec.kind} {spec.label!r} ({spec.name})" if spec.label else f"{spec.kind} {spec.name}"
-    return f"{spec.name} on {planned.host}" if planned.host else spec.name
+    name = f"{spec.label!r} ({spec.name})" if spec.label and spec.kind is not StepKind.TRIGGER else spec.name
+    return f"{name} on {planned.host}" if planned.host else name
 
 
 def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Notify]:

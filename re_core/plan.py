@@ -24,7 +24,7 @@ TOO_MANY = f"more than {MAX_STEPS} steps after expansion; split the playbook"
 Offers = Mapping[str, Mapping[str, Any]]
 
 _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
-_BESIDE = frozenset({"timeout", "idempotent", "retries"})
+_BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
 
 
 class Around(NamedTuple):
@@ -63,12 +63,16 @@ def compile_document(document: Mapping[str, Any], around: Around, offers: Offers
     main: list[Tree] = []
     if around.checks:
         main.append(draft.chain(_surrounding(around.checks, StepKind.CHECK, around, offers), None, None))
-    for number, sequence in enumerate(_list(document, "execution", "/execution", problems)):
+    sequences = _list(document, "execution", "/execution", problems)
+    for number, sequence in enumerate(sequences):
         main.extend(_sequence(draft, sequence, number, around, offers, problems))
     if problems:
         raise BadDocument("", problems)
     actions = draft.chain(_surrounding(around.actions, StepKind.ACTION, around, offers), None, None)
-    return plan_to_document(draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost)
+    stages = [str(sequence.get("description") or "") for sequence in sequences]
+    return plan_to_document(
+        draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost, stages
+    )
 
 
 def compile_plan(document: Mapping[str, Any], around: Around, offers: Offers) -> Plan:
@@ -249,6 +253,7 @@ def _build(
         timeout=beside.get("timeout", offer.get("timeout") or around.step_timeout),
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
         retries=beside.get("retries", offer.get("retries", 0)),
+        label=str(beside.get("name", "")),
     )
 
 

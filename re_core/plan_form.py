@@ -22,6 +22,7 @@ def plan_to_document(
     patience: float,
     notify: Notices,
     on_lost: OnLost = OnLost.FAIL,
+    stages: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Equal to what comes back when it was JSON on the way; specifications and hosts that many steps share are written once."""
     specs: dict[int, int] = {}
@@ -34,7 +35,7 @@ def plan_to_document(
             written.append({**step.spec._asdict(), "kind": step.spec.kind.value, "notify": _lists(step.spec.notify)})
         host = None if step.host is None else hosts.setdefault(step.host, len(hosts))
         rows.append([specs[id(step.spec)], host, step.sequence])
-    return {
+    document = {
         "specs": written,
         "hosts": list(hosts),
         "steps": rows,
@@ -44,10 +45,12 @@ def plan_to_document(
         "notify": _lists(notify),
         "on_lost": on_lost.value,
     }
+    # left out where it says nothing, so that such plans are as they always were
+    return {**document, "stages": list(stages)} if any(stages) else document
 
 
 #: what this version knows of a plan, of a step's specification and of a step
-_PLAN = frozenset({"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost"})
+_PLAN = frozenset({"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages"})
 _SPEC = frozenset(StepSpec._fields)
 _STEP = 3
 
@@ -80,6 +83,7 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
         document["patience"],
         _notices(document),
         _word(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
+        tuple(document.get("stages", ())),
     )
 
 

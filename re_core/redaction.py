@@ -7,11 +7,19 @@ others, before lines reach the store and outcomes the journal (contract, section
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from re_core.strict_json import dumps
 
 #: what stands where a secret stood
 REDACTED = "[redacted]"
+
+#: characters of one value, and values, that people are shown
+SHOWN_TEXT, SHOWN_VALUES = 200, 100
+
+#: names of values that are never shown, whatever the patterns say
+_SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
 
 
 class Redaction:
@@ -42,6 +50,20 @@ class Redaction:
         if isinstance(value, dict):
             return {name: self.value(one) for name, one in value.items()}
         return value
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that a caller supplied, for people: without secrets, at most SHOWN_VALUES, long ones cut.
+
+        A value is a secret by its name, or in part by the patterns. What is cut, is cut after that, and is a text then.
+        """
+        return {name: self._shown(name, values[name]) for name in list(values)[:SHOWN_VALUES]}
+
+    def _shown(self, name: str, value: Any) -> Any:
+        if _SECRET.search(name):
+            return REDACTED
+        value = self.value(value)
+        text = value if isinstance(value, str) else dumps(value)
+        return value if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
 
     def _line(self, line: str) -> str:
         for pattern in self._patterns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from typing import cast
 
@@ -65,7 +66,9 @@ def furnish(app: Flask, handed: Services) -> None:
     """Put an application onto these services, and onto no others."""
     app.extensions[services.EXTENSION] = handed
     app.extensions[auth.EXTENSION] = auth.Gate(handed.store)
-    app.extensions[events.EXTENSION] = Streams(handed.store, handed.clock, deployments.document, handed.viewers)
+    app.extensions[events.EXTENSION] = Streams(
+        handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers
+    )
 
 
 def close_streams(app: Flask) -> None:

@@ -11,6 +11,7 @@ from re_core.errors import BadDocument, BadMessage, CallerError
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, Ruling
 from re_core.ports import ViewFilter
+from re_core.redaction import Redaction
 from re_core.state import State
 from re_core.usecases import deployments, describe, history, keys
 from re_core.usecases.access import require_group
@@ -45,7 +46,8 @@ def listed() -> Response:
 
 @blueprint.get("/<id>")
 def one(id: str) -> Response:
-    return json_answer(document(visible(id), id, services().clock.now()))
+    here = services()
+    return json_answer(document(visible(id), id, here.clock.now(), here.redaction))
 
 
 @blueprint.get("/<id>/journal")
@@ -123,11 +125,11 @@ def links(id: str) -> dict[str, str]:
     return {"self": here, **more}
 
 
-def document(state: State, id: str, now: int) -> dict[str, Any]:
+def document(state: State, id: str, now: int, redaction: Redaction) -> dict[str, Any]:
     """The deployment with its links: those of what can be asked of it now too."""
     known = links(id)
     more = {name: f"{known['self']}/{name}" for name in describe.possible(state)}
-    return {**describe.deployment_document(state, id, now), "links": {**known, **more}}
+    return {**describe.deployment_document(state, id, now, redaction), "links": {**known, **more}}
 
 
 def _request() -> DeploymentRequest:

@@ -22,6 +22,7 @@ from re_core import messages as m
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
 from re_core.ports import Bus, Store
 from re_core.process import DONE, Patience, leave, pinged, reach
+from re_core.redaction import Redaction
 from re_core.settings import Settings
 from re_core.supervision import Herald
 from re_rest.app import create_app, furnish
@@ -101,6 +102,7 @@ class Opening:
             clock=bootstrap.system_clock(),
             around=bootstrap.around(self._settings),
             ready=ready,
+            redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
         )

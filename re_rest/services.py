@@ -11,6 +11,7 @@ from flask import current_app, g
 from re_core.model import Token
 from re_core.plan import Around
 from re_core.ports import Bus, Clock, Store
+from re_core.redaction import Redaction
 
 #: where the application keeps what is ours
 EXTENSION = "release_engine"
@@ -33,6 +34,8 @@ class Services:
     viewers: int = 48
     #: what keeps deployments from being accepted just now; empty where nothing does
     trouble: Callable[[], str] = lambda: ""
+    #: what people are not shown of the values that a caller supplied
+    redaction: Redaction = Redaction()
 
 
 def services() -> Services:

@@ -113,6 +113,7 @@ V1: dict[str, Shape] = {
         playbook=TEXT,
         revision=NUMBER,
         exclusive=FLAG,
+        dynamic=OBJECT,
         user=TEXT,
         source=TEXT,
         created=TIME,
@@ -121,6 +122,7 @@ V1: dict[str, Shape] = {
         duration=maybe({"type": "number"}),
         reason=TEXT,
         retries=NUMBER,
+        stages=many(TEXT),
         steps=many(ref("Step")),
         counts=closed(completed=NUMBER, total=NUMBER),
         links=_LINKS,
@@ -148,6 +150,7 @@ V1: dict[str, Shape] = {
     "Playbooks": page(ref("PlaybookRow")),
     "Verdict": closed(valid=FLAG, errors=many(ref("Fault")), warnings=many(ref("Fault"))),
     "Plan": closed(
+        stages=many(TEXT),
         steps=many(closed(**_PLACE, parameters=OBJECT, timeout={"type": "number"}, idempotent=FLAG, retries=NUMBER)),
         dynamic=closed(required=many(TEXT), missing=many(TEXT)),
         warnings=many(ref("Fault")),

@@ -84,6 +84,7 @@ class Engine:
             ready=self.ready,
             trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
+            redaction=Redaction(self._settings.redact),
             viewers=max(1, self._settings.http_threads * 3 // 4),
         )
 

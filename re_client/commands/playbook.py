@@ -6,7 +6,7 @@ import json
 
 import click
 
-from re_client import resolve, values
+from re_client import resolve, values, words
 from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
@@ -97,14 +97,17 @@ def _show_plan(session: Session, plan: Plan) -> None:
         (
             step["number"],
             step["kind"],
-            step["name"],
+            words.name(step),
             step["host"] or "-",
             f"{step['timeout']:g} s",
             "yes" if step["idempotent"] or step["retries"] else "no",
-            step["label"] or (json.dumps(step["parameters"]) if step["parameters"] else ""),
+            json.dumps(step["parameters"]) if step["parameters"] else "",
         )
         for step in plan["steps"]
     ]
+    for number, stage in enumerate(plan.get("stages", [])):
+        if stage:
+            session.terminal.note(f"stage {number + 1}: {safe(stage)}")
     head = ("no", "kind", "step", "host", "timeout", "repeats", "with")
     session.terminal.table(head, rows, "No steps.", spare=("repeats", "kind", "timeout"))
     for warning in plan["warnings"]:

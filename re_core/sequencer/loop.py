@@ -67,6 +67,7 @@ class Sequencer:
         self._store = store
         self._clock = clock
         self._identity = identity
+        self._redaction = redaction
         self._offering = offering
         self._claimants = None if offering is None else Claimants(store, clock)
         self._acceptance = acceptance
@@ -259,7 +260,7 @@ class Sequencer:
                 work.route(self._offering.route, batch.now)
             entry = work.entry(batch.now, batch.writer)
             view = work.view(batch.now)
-            messages = messages_of(work.known.state, work.effects)
+            messages = messages_of(work.known.state, work.effects, self._redaction)
             if entry is None:
                 work.overdue = view
                 self._done(batch, work, messages)

@@ -8,7 +8,9 @@ from typing import Any
 from re_core import events as e
 from re_core import messages as m
 from re_core.messages import Message
+from re_core.redaction import Redaction
 from re_core.state import State
+from re_core.strict_json import dumps
 
 #: `app_id` of what the core sends
 APP = "re-core"
@@ -19,9 +21,16 @@ _NOTHING = b"{}"
 GRANT_LIFE = 30_000
 
 
-def messages_of(state: State, effects: Iterable[e.Effect]) -> list[Message]:
+def messages_of(
+    state: State,
+    effects: Iterable[e.Effect],
+    redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
+) -> list[Message]:
     """One message for each effect; what several events of a batch ask for is sent once."""
-    return [_MAKERS[type(effect)](state, effect) for effect in dict.fromkeys(effects)]
+    return [
+        _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
+        for effect in dict.fromkeys(effects)
+    ]
 
 
 def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
@@ -70,9 +79,12 @@ def _hand(state: State, effect: e.Hand) -> Message:
     )
 
 
-def _notify(state: State, effect: e.Notify) -> Message:
+def _notify(state: State, effect: e.Notify, redaction: Redaction) -> Message:
     about = f"{state.deployment}/{effect.about}" if effect.about else state.deployment
-    body = {"slug": effect.slug, "message": effect.message, "phase": effect.phase, "target": list(effect.target)}
+    # of a step it has the step's number in it
+    whole = "/" not in effect.about
+    text = f"{effect.message} ({_started_with(state, redaction)})" if whole else effect.message
+    body = {"slug": effect.slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
     return Message(
         key=f"notify.{effect.transport}",
         body=m.encode(body),
@@ -80,6 +92,13 @@ def _notify(state: State, effect: e.Notify) -> Message:
         correlation_id=state.deployment,
         app_id=APP,
     )
+
+
+def _started_with(state: State, redaction: Redaction) -> str:
+    """`revision 3, version=1.4.2`: what the deployment was started with."""
+    shown = redaction.shown(state.accepted.dynamic)
+    values = [f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in shown.items()]
+    return ", ".join([f"revision {state.accepted.revision}", *values])
 
 
 def _grant(state: State, effect: e.Grant) -> Message:
@@ -141,7 +160,6 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Dispatch: _dispatch,
     e.Hand: _hand,
-    e.Notify: _notify,
     e.Grant: _grant,
     e.Inquire: _inquire,
     e.Stop: _stop,

@@ -65,6 +65,7 @@ def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Of
     compiled = plan.compile_plan(document, around, offers)
     required = plan.required_dynamic(compiled)
     return {
+        "stages": list(compiled.stages),
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
         "dynamic": {"required": list(required), "missing": [name for name in required if name not in supplied]},
         "warnings": [problem_document(problem) for problem in _step_warnings(document, offers)],

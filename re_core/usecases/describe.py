@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepStatus, View
+from re_core.redaction import Redaction
 from re_core.state import State, StepState
 from re_core.usecases.times import rfc3339, seconds_between
 
 
-def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
-    """Everything about one deployment; `now` in milliseconds ends the duration of one that runs."""
+def deployment_document(state: State, id: str, now: int, redaction: Redaction) -> dict[str, Any]:
+    """Everything about one deployment; `now` in milliseconds ends the duration of one that runs.
+
+    `dynamic` has the values that its caller supplied as people may see them (Redaction.shown); `stages` the descriptions
+    of the sequences, by their number.
+    """
     accepted = state.accepted
     steps = [
         _step(number, step, state.steps.get(number), number in state.asked)
@@ -25,6 +30,7 @@ def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
         "playbook": accepted.playbook,
         "revision": accepted.revision,
         "exclusive": accepted.exclusive,
+        "dynamic": redaction.shown(accepted.dynamic),
         "user": accepted.user,
         "source": accepted.source,
         "created": rfc3339(state.created),
@@ -33,6 +39,7 @@ def deployment_document(state: State, id: str, now: int) -> dict[str, Any]:
         "duration": seconds_between(state.created, now if state.ended is None else state.ended),
         "reason": state.reason,
         "retries": state.retries,
+        "stages": list(state.plan.stages),
         "steps": steps,
         "counts": {"completed": completed, "total": len(steps)},
     }

@@ -92,7 +92,7 @@ def test_watch_in_a_pipe_is_one_line_per_change_and_a_summary(engine: FakeEngine
     assert ran.code == 0
     told = [line.partition(" ")[2] for line in ran.out.splitlines()[:-1]]
     assert told == [
-        f"deployment {ID} of inception/Simple playbook: running",
+        f"deployment {ID} of inception/Simple playbook: running (revision 3)",
         "step 0 noop:Do on foo.example.com: running",
         "step 0 | hello",
         "step 0 noop:Do on foo.example.com: completed in 0.5 s",

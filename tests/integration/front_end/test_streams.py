@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 
 from re_core.errors import StoreUnavailable
 from re_core.records import Completed, Dispatched, Started
+from re_core.redaction import Redaction
 from re_rest import deployments, events, streams
 from re_rest.app import close_streams
 from re_rest.streams import Position, Streams
@@ -43,7 +45,7 @@ def _events(frames: Iterator[bytes]) -> Iterator[Event]:
 def watched(house: House) -> Streams:
     """The streams of a house with one running deployment."""
     house.deployment()
-    return Streams(house.store, house.clock, deployments.document, 1000)
+    return Streams(house.store, house.clock, partial(deployments.document, redaction=Redaction()), 1000)
 
 
 def _watch(streams: Streams, last: Position = Position()) -> Iterator[Event]:  # noqa: B008

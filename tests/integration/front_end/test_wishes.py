@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from re_core import messages as m
 from re_core.messages import Message
 from re_core.model import DeploymentStatus
 from re_core.records import Asked, CancelRequested, Completed, Decided, Dispatched, Ended, Failed, Lost, Retried
+from re_core.redaction import Redaction
 from re_rest import deployments, events
 from re_rest.streams import Position, Streams
 from tests.integration.front_end.house import T0, Answer, House, body, refuse
@@ -217,7 +219,7 @@ def _names(frames: Any) -> list[str]:
 def test_the_stream_of_one_that_goes_on_after_its_end_goes_on_too(house: House) -> None:
     house.deployment()
     house.finish("dep1", failed=True)
-    streams = Streams(house.store, house.clock, deployments.document, 10)
+    streams = Streams(house.store, house.clock, partial(deployments.document, redaction=Redaction()), 10)
     assert _names(events.stream(streams, "dep1", Position())) == ["state", "end"]
     house.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
 
@@ -232,7 +234,7 @@ def test_a_viewer_who_comes_after_a_retry_hears_nothing_of_the_end_that_others_s
     """Somebody reads so slowly that the reading which found the end is still there."""
     house.deployment()
     house.finish("dep1", failed=True)
-    streams = Streams(house.store, house.clock, deployments.document, 10)
+    streams = Streams(house.store, house.clock, partial(deployments.document, redaction=Redaction()), 10)
     slow = events.stream(streams, "dep1", Position())
     next(slow)
     house.append("dep1", 4, Retried("ann"), Dispatched(0, 2))

@@ -31,7 +31,7 @@ def test_every_change_is_one_line() -> None:
         GapEvent("gone"),
         StateEvent(deployment("completed", step(1, "completed", attempt=2, message="fine"))),
     ) == [
-        "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: accepted",
+        "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: accepted (revision 3)",
         "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: running",
         "12:00:01 step 1 noop:Do on foo.example.com: waiting",
         "12:00:01 step 1 noop:Do on foo.example.com: running",

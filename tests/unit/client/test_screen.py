@@ -214,3 +214,32 @@ def test_the_summary_of_a_failure_says_how_to_go_on() -> None:
     assert _plain(verdict.summary(_watched(StateEvent(failed)), NOW))[-1] == (
         "  go on from what failed:  rectl retry 01DEPLOYMENT"
     )
+
+
+STAGED = {"stages": ["Roll out", "", "Tell people"], "dynamic": {"version": "1.4.2", "hosts": ["a", "b"]}}
+
+
+def _staged(*steps: Step) -> Watched:
+    return _watched(StateEvent(deployment("running", *steps, **STAGED)))
+
+
+def test_values_stages_and_the_names_of_steps_are_shown() -> None:
+    watched = _staged(
+        step(0, "completed", sequence=None, name="noop:Check"),
+        step(1, "completed", label="Link it"),
+        step(2, "started", host="b", sequence=0),
+        step(3, sequence=1),
+        step(4, sequence=2),
+    )
+    drawn = _plain(screen.whole(watched, NOW))
+    assert drawn[2] == '  with version=1.4.2, hosts=["a", "b"]'
+    assert [drawn.index(title) for title in ("  Roll out", "  Tell people")] == [5, 9]
+    assert "noop:Do (Link it)" in drawn[6]
+
+
+def test_a_screen_with_titles_of_stages_has_no_more_rows_than_the_terminal() -> None:
+    watched = _staged(*(step(number, sequence=number % 3) for number in range(60)))
+    for rows in range(10, 70):
+        drawn = _plain(screen.live(watched, NOW, 80, rows))
+        assert len(drawn) <= rows
+        assert drawn[-1].startswith("  60 steps: ")

@@ -19,7 +19,11 @@ def _fed(*events: Event) -> tuple[Watched, list[Change]]:
 def test_the_first_state_tells_the_deployment_and_every_step_that_has_begun() -> None:
     first = deployment("running", step(0, "completed"), step(1, "started"), step(2))
     _, changes = _fed(StateEvent(first))
-    assert changes == [DeploymentChange(first), StepChange(first["steps"][0]), StepChange(first["steps"][1])]
+    assert changes == [
+        DeploymentChange(first, first=True),
+        StepChange(first["steps"][0]),
+        StepChange(first["steps"][1]),
+    ]
 
 
 def test_a_later_state_tells_only_what_is_new() -> None:
@@ -43,7 +47,7 @@ def test_another_attempt_is_news_even_in_the_same_status() -> None:
 def test_an_end_is_told_after_the_steps_that_made_it() -> None:
     end = deployment("failed", step(0, "failed"))
     _, changes = _fed(StateEvent(deployment("running", step(0, "started"))), StateEvent(end))
-    assert changes == [StepChange(end["steps"][0]), DeploymentChange(end)]
+    assert changes == [StepChange(end["steps"][0]), DeploymentChange(end, first=False)]
 
 
 def test_a_line_that_comes_twice_is_told_once() -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from re_core import events as e
+from re_core.notices import deployment_notices
 from re_core.plan import Around
+from re_core.redaction import Redaction
+from re_core.sequencer.outgoing import messages_of
 from tests.factories import Run, action, simple
 
 ALL = {phase: {"irc": ["#team"]} for phase in ("started", "completed", "failed")}
@@ -101,3 +107,27 @@ def test_an_action_without_a_name_is_told_by_its_step() -> None:
     run.do(0)
     run.fail(1)
     assert run.state.reason == "action noop:Tidy failed: no reason given"
+
+
+def test_a_step_is_called_what_the_playbook_calls_it() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}, "name": "Link the version"}))
+    run.claim(0)
+    assert _notices(run)[0].message.startswith("'Link the version' (noop:A) on web01 started in deployment d1")
+
+
+def test_people_hear_with_what_a_deployment_was_started() -> None:
+    state = Run(simple({"noop:A": {"dynamic": ["version"]}}), GLOBAL).state
+    state.accepted = state.accepted._replace(revision=3, dynamic={"version": "1.4.2", "password": "x", "note": "k=v"})
+    (notice,) = deployment_notices(state)
+    (sent,) = messages_of(state, [notice], Redaction([re.compile("k=.")]))
+    assert json.loads(sent.body)["message"] == (
+        "Deployment d1 of inception / Simple playbook started by pat. "
+        "(revision 3, version=1.4.2, password=[redacted], note=[redacted])"
+    )
+
+
+def test_a_notice_of_a_step_does_not_repeat_the_values() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}}))
+    run.claim(0)
+    (sent,) = messages_of(run.state, _notices(run))
+    assert "revision" not in json.loads(sent.body)["message"]

@@ -305,3 +305,16 @@ def test_no_document_does_more_than_be_refused(document: Any, one: Any, other: A
         else:
             assert plan.steps
             assert all(step.spec.timeout > 0 and step.spec.retries >= 0 for step in plan.steps)
+
+
+def test_what_people_call_steps_and_stages_is_in_the_plan() -> None:
+    named = sequence({"noop:A": {}, "name": "Link it", "timeout": 5}, "noop:B", hosts=("w1",))
+    document = playbook({**named, "description": "Roll out"}, sequence("noop:C", hosts=("w1",)))
+    plan = compile_plan(document, Around(), {})
+    assert [step.spec.label for step in plan.steps] == ["Link it", "", ""]
+    assert plan.steps[0].spec.parameters == {}
+    assert plan.stages == ("Roll out", "")
+
+
+def test_a_plan_without_descriptions_is_stored_as_it_always_was() -> None:
+    assert "stages" not in compile_document(playbook(sequence("noop:A", hosts=("w1",))), Around(), {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from re_core.redaction import Redaction
+from re_core.redaction import SHOWN_TEXT, SHOWN_VALUES, Redaction
 
 SECRETS = Redaction([re.compile("hunter2"), re.compile("(?i)token=[^ ]+")])
 
@@ -30,3 +30,30 @@ def test_without_patterns_it_is_false_and_gives_back_what_it_was_given() -> None
     assert not Redaction()
     assert Redaction().value(said) is said
     assert Redaction().text("hunter2\nb") == "hunter2\nb"
+
+
+def test_values_for_people_have_no_secret_by_name_or_by_pattern() -> None:
+    given = {"version": "1.4.2", "db_password": "x", "apiKey": ["y"], "note": "a token=z", "hosts": ["hunter2"], "n": 3}
+
+    assert SECRETS.shown(given) == {
+        "version": "1.4.2",
+        "db_password": "[redacted]",
+        "apiKey": "[redacted]",
+        "note": "a [redacted]",
+        "hosts": ["[redacted]"],
+        "n": 3,
+    }
+
+
+def test_a_secret_that_straddles_the_cut_is_gone_before_it() -> None:
+    for place in range(SHOWN_TEXT - 10, SHOWN_TEXT + 3):
+        shown = SECRETS.shown({"text": "x" * place + "hunter2"})["text"]
+        assert len(shown) <= SHOWN_TEXT
+        assert "hunt" not in shown
+
+
+def test_values_for_people_are_bounded_in_length_and_number() -> None:
+    shown = Redaction().shown({"list": list(range(1000)), **{f"v{n}": n for n in range(1000)}})
+    assert len(shown) == SHOWN_VALUES
+    assert len(shown["list"]) == SHOWN_TEXT
+    assert shown["list"].endswith("…")
