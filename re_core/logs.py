@@ -1,8 +1,8 @@
 """Log lines: one search by deployment_id finds the whole story. Must not know who logs, or what.
 
-The text form is the contract's, section 11, in UTC, with what is ours (action, step, worker) behind it; the JSON
-form holds the same names; the short form is for a person at a terminal. Whoever logs passes what it knows of the record as `extra`. A record is always one line:
-what could forge a second one, or a field, is escaped.
+The text form is the contract's, section 11, in UTC, with what is ours (action, step, worker) behind it; the JSON form
+holds the same names; the short form is for a person at a terminal. The caller passes what it knows of the record as
+`extra`. In the first two a record is always one line: what could forge a second one, or a field, is escaped.
 """
 
 from __future__ import annotations

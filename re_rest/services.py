@@ -35,7 +35,7 @@ class Services:
     #: what keeps deployments from being accepted just now; empty where nothing does
     trouble: Callable[[], str] = lambda: ""
     #: what people are not shown of the values that a caller supplied
-    redaction: Redaction = Redaction()
+    redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
 
 
 def services() -> Services:
