@@ -163,7 +163,7 @@ def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immut
 
 def _titles(watched: Watched, step: Step) -> list[Row]:
     """What stands above the first step of a stage that has a description."""
-    return [[("  " + title, "bold")] for title in watched.begins_stage(step)]
+    return [[("  " + text.safe(title), "bold")] for title in watched.begins_stage(step)]
 
 
 def _told_below(watched: Watched) -> int | None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, StateEvent, Step
-from re_client.text import safe
 from re_core.model import ENDED, DeploymentStatus, StepStatus
 
 #: lines that are kept of every step
@@ -107,7 +106,7 @@ class Watched:
         if number is None or number >= len(stages) or not stages[number]:
             return []
         first = place == 0 or self.steps[place - 1]["sequence"] != number
-        return [safe(stages[number])] if first else []
+        return [stages[number]] if first else []
 
     @property
     def going(self) -> list[Step]:
