@@ -130,6 +130,10 @@ class Client:
         """The last lines that it has printed so far, at most `count`."""
         return cast(list[shapes.Line], self._get(f"{_deployment(id)}/output", _given(tail=count, step=step))["lines"])
 
+    def results(self, id: str, step: int) -> list[shapes.Said]:
+        """What the attempts of a step said at their end, in order."""
+        return [cast(shapes.Said, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
+
     def events(self, id: str, last: str = "") -> Iterator[shapes.Event]:
         """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again."""
         return events.follow(self._transport, f"{_deployment(id)}/events", last, self._pause)

@@ -5,7 +5,34 @@ Times are RFC 3339 strings in UTC, durations seconds; None where it has not happ
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+
+class Size(TypedDict):
+    """What is known of a result: bytes of its JSON, whether the journal has only its beginning, whether a status has it whole."""
+
+    size: int
+    digest: str
+    cut: bool
+    inline: bool
+
+
+class Result(Size):
+    """The same, and where all of it is."""
+
+    href: str
+
+
+class Said(TypedDict):
+    """What one attempt of a step said at its end, with all of its data; late words count for nothing."""
+
+    attempt: int
+    said: str
+    late: bool
+    at: str
+    message: str | None
+    data: Any
+    result: Size | None
 
 
 class Step(TypedDict):
@@ -26,7 +53,9 @@ class Step(TypedDict):
     started: str | None
     ended: str | None
     message: str | None
+    #: None where it is too large for this document: see `result`
     data: Any
+    result: NotRequired[Result | None]
 
 
 class Counts(TypedDict):

@@ -29,6 +29,11 @@ def todo(watched: Watched) -> list[screen.Row]:
     return [] if watched.document is None else [[(f"  {line}", "")] for line in words.todo(watched.document)]
 
 
+def results(watched: Watched) -> list[screen.Row]:
+    """Where results are that are too large to be shown."""
+    return [] if watched.document is None else [[(f"  {line}", "")] for line in words.results(watched.document)]
+
+
 def why(watched: Watched) -> list[screen.Row]:
     """Why it did not complete: the step and its last lines, and the engine's own words where they say something else."""
     document, step = watched.document, watched.stopped_by

@@ -12,6 +12,9 @@ from re_client.shapes import Deployment, PlannedStep, Step
 from re_client.text import safe
 from re_core.model import Ruling, StepKind, StepStatus
 
+#: steps with a large result that are named one by one
+LISTED = 10
+
 #: ruling -> when it is the right one
 _MEANINGS = {
     Ruling.HAPPENED: "it did",
@@ -71,6 +74,20 @@ def todo(document: Deployment) -> list[str]:
     if not lost:
         return [f"go on from what failed:  rectl retry {id}"]
     return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Ruling.HAPPENED, Ruling.AGAIN))]
+
+
+def results(document: Deployment) -> list[str]:
+    """Where the results are that are too large for this document."""
+    large = [step for step in document["steps"] if (found := step.get("result")) and not found["inline"]]
+    id = safe(document["id"])
+    lines = [f"result of {place(step)}, {_size(step)}:  rectl result {id} {step['number']}" for step in large[:LISTED]]
+    rest = len(large) - LISTED
+    return [*lines, f"and of {rest} more steps"] if rest > 0 else lines
+
+
+def _size(step: Step) -> str:
+    found = step.get("result")
+    return f"{-(-found['size'] // 1024)} KiB" if found else ""
 
 
 def _doubt(step: Step) -> str:

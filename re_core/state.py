@@ -13,6 +13,7 @@ from re_core import records as r
 from re_core.errors import StoreRefused
 from re_core.model import DeploymentStatus, Plan, Ruling, StepStatus
 from re_core.plan_form import plan_from_document
+from re_core.results import Result, message_of, result_of, weight
 
 
 class StepState:
@@ -22,11 +23,11 @@ class StepState:
         "attempt",
         "begun",
         "control",
-        "data",
         "dispatched_at",
         "ended_at",
         "handed",
         "message",
+        "result",
         "started_at",
         "status",
         "token",
@@ -51,7 +52,7 @@ class StepState:
         self.waiting_since: int | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
-        self.data: Any = None
+        self.result: Result | None = None
         self.message: str | None = None
 
 
@@ -67,7 +68,9 @@ class State:
         "deployment",
         "ended",
         "entry",
+        "entry_at",
         "halted",
+        "kept",
         "late",
         "open",
         "pending_children",
@@ -87,6 +90,8 @@ class State:
         self.plan = plan or plan_from_document(accepted.plan)
         #: number of the last journal entry in this fold
         self.entry = 0
+        #: when it was written
+        self.entry_at = at
         self.status = DeploymentStatus.ACCEPTED
         self.reason = ""
         self.created = at
@@ -107,6 +112,8 @@ class State:
         self.late: set[tuple[int, int, str]] = set()
         #: ids of the decisions and retries that people asked for and got
         self.wishes: set[str] = set()
+        #: bytes of messages and results that the steps keep
+        self.kept = 0
         #: parallel unit -> children that are not done
         self.pending_children: dict[int, int] = {}
 
@@ -180,7 +187,7 @@ class State:
         if step.waiting_since is None:
             step.waiting_since = at
         step.dispatched_at, step.started_at, step.ended_at = at, None, None
-        step.message = step.data = None
+        self._note(step, None)
         self.open.add(record.step)
 
     def _started(self, record: r.Started, at: int) -> None:
@@ -205,19 +212,19 @@ class State:
         if step.status is StepStatus.DISPATCHED:
             step.begun += 1
         self._close(record.step, status, at)
-        step.data, step.message = record.data, record.message
+        self._note(step, record.message, record.data, record.cut)
         self._run(at)
 
     def _timed_out(self, record: r.TimedOut, at: int) -> None:
         self._close(record.step, StepStatus.TIMED_OUT, at)
-        self.steps[record.step].message = record.message
+        self._note(self.steps[record.step], record.message)
 
     def _lost(self, record: r.Lost, at: int) -> None:
         step = self.steps[record.step]
         if step.status is StepStatus.DISPATCHED:  # it was handed over, and may have begun
             step.begun += 1
         self._close(record.step, StepStatus.LOST, at)
-        step.message = record.message
+        self._note(step, record.message)
 
     def _handed(self, record: r.Handed, at: int) -> None:
         self.steps[record.step].handed = True
@@ -234,7 +241,7 @@ class State:
         step.begun = 0
         if record.ruling == Ruling.HAPPENED:
             step.status, step.ended_at = StepStatus.COMPLETED, at
-            step.message = f"{record.user or 'somebody'} says that it happened"
+            self._note(step, f"{record.user or 'somebody'} says that it happened")
             self._done(record.step)
         if not self.asked:
             self._ask_no_more()
@@ -285,6 +292,12 @@ class State:
         raise StoreRefused(f"the journal of {self.deployment} has an `accepted` record that is not its first")
 
     # -- shared ------------------------------------------------------------------------------------
+
+    def _note(self, step: StepState, message: str | None, data: Any = None, cut: bool = False) -> None:
+        """What the step says of itself from now on: bounded, also where an older engine let a journal have more."""
+        self.kept -= weight(step.message, step.result)
+        step.message, step.result = message_of(message, self.kept), result_of(data, cut, self.kept)
+        self.kept += weight(step.message, step.result)
 
     def _run(self, at: int) -> None:
         if self.status is DeploymentStatus.ACCEPTED:
@@ -365,7 +378,7 @@ def fold(entries: Iterable[r.Entry]) -> State:
             raise StoreRefused(f"the journal of {entry.deployment} has no entry {state.entry + 1}")
         for record in records:
             state.apply(record, entry.at)
-        state.entry = entry.number
+        state.entry, state.entry_at = entry.number, entry.at
     if state is None:
         raise StoreRefused("a journal without entries")
     return state

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from re_core import messages, schema, strict_json
-from re_core.errors import BadDocument, BadMessage, CallerError
+from re_core.errors import BadDocument, BadMessage, CallerError, NotFound
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, Ruling
 from re_core.ports import ViewFilter
@@ -55,9 +56,19 @@ def journal(id: str) -> Response:
     visible(id)
     first = asking.whole_number("cursor", 0, 0, asking.LARGEST)
     size = asking.whole_number("limit", asking.MOST_ROWS, 1, asking.MOST_ROWS)
-    entries = services().store.entries(id, first)
-    more = str(entries[size - 1].number) if len(entries) > size else None
-    return page_answer(history.journal_documents(entries[:size]), more)
+    page, more = history.page_of(history.journal_documents(services().store, id, first), size)
+    return page_answer(page, str(page[-1]["number"]) if more else None)
+
+
+@blueprint.get("/<id>/steps/<int:step>/result")
+def result(id: str, step: int) -> Response:
+    """The cursor is how many attempts were shown before."""
+    if step >= len(visible(id).plan.steps):
+        raise NotFound(f"the deployment has no step {step}")
+    shown = asking.whole_number("cursor", 0, 0, asking.LARGEST)
+    said = history.result_documents(services().store, id, step)
+    page, more = history.page_of(islice(said, shown, None), asking.limit())
+    return page_answer(page, str(shown + len(page)) if more else None)
 
 
 @blueprint.get("/<id>/output")
@@ -129,7 +140,11 @@ def document(state: State, id: str, now: int, redaction: Redaction) -> dict[str,
     """The deployment with its links: those of what can be asked of it now too."""
     known = links(id)
     more = {name: f"{known['self']}/{name}" for name in describe.possible(state)}
-    return {**describe.deployment_document(state, id, now, redaction), "links": {**known, **more}}
+    shown = describe.deployment_document(state, id, now, redaction)
+    for step in shown["steps"]:
+        if step["result"] is not None:
+            step["result"]["href"] = f"{known['self']}/steps/{step['number']}/result"
+    return {**shown, "links": {**known, **more}}
 
 
 def _request() -> DeploymentRequest:

@@ -65,6 +65,16 @@ V1 = (
     ),
     Route(
         "get",
+        f"{_ONE}/steps/{{step}}/result",
+        "What the attempts of a step said at their end",
+        {200: "Results"},
+        _SEEN,
+        _LIST,
+        "",
+        "With all of the data: of more than 2 KiB the deployment's document has only `result`, size and digest.",
+    ),
+    Route(
+        "get",
         f"{_ONE}/events",
         "States and output as they happen",
         {200: "text/event-stream"},

@@ -57,6 +57,7 @@ _PLACE = {
     "sequence": maybe(NUMBER),
     "label": TEXT,
 }
+_RESULT = {"size": NUMBER, "digest": TEXT, "cut": FLAG, "inline": FLAG}
 _PLAYBOOK = {
     "id": TEXT,
     "group": TEXT,
@@ -104,6 +105,18 @@ V1: dict[str, Shape] = {
         ended=maybe(TIME),
         message=maybe(TEXT),
         data=ANY,
+        result=maybe(closed(**_RESULT, href=TEXT)),
+    ),
+    "Results": page(
+        closed(
+            attempt=NUMBER,
+            said={"enum": [StepStatus.COMPLETED, StepStatus.FAILED]},
+            late=FLAG,
+            at=TIME,
+            message=maybe(TEXT),
+            data=ANY,
+            result=maybe(closed(**_RESULT)),
+        )
     ),
     "Deployment": closed(
         id=TEXT,

@@ -95,7 +95,7 @@ class Run:
     def _note(self, decision: Decision) -> None:
         self.last = decision
         if decision.records:
-            self.state.entry += 1
+            self.state.entry, self.state.entry_at = self.state.entry + 1, self.now
             entry = Entry("d1", self.state.entry, self.now, "test", decision.records)
             self.journal.append(strict_json.dumps(entry_to_document(entry)))
         self.records.extend(decision.records)

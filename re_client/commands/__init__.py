@@ -28,6 +28,7 @@ COMMANDS = {
     "groups": "re_client.commands.registry:groups",
     "logs": "re_client.commands.logs:logs",
     "playbook": "re_client.commands.playbook:playbook",
+    "result": "re_client.commands.result:result",
     "retry": "re_client.commands.retry:retry",
     "status": "re_client.commands.deployments:status",
     "token": "re_client.commands.token:token",

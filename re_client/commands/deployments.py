@@ -89,7 +89,7 @@ def status(session: Session, id: str, as_json: bool) -> int:
         if watched.ended and not watched.completed and watched.stopped_by:
             for line in session.client.tail(found["id"], verdict.FAILED_LINES, watched.stopped_by["number"]):
                 watched.feed(OutputEvent(line))
-        session.terminal.rows([*verdict.why(watched), *verdict.todo(watched)])
+        session.terminal.rows([*verdict.why(watched), *verdict.results(watched), *verdict.todo(watched)])
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
 
 

@@ -6,6 +6,7 @@ a bus BusUnavailable.
 
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
+from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
     Append,
     Appended,
@@ -54,4 +55,6 @@ __all__ = [
     "Tokens",
     "ViewFilter",
     "Views",
+    "every_entry",
+    "read_state",
 ]

@@ -90,8 +90,11 @@ class Journal(Protocol):
         """
         ...
 
-    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
-        """The entries with a number above `after`, in order; empty for an unknown deployment."""
+    def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
+        """The entries with a number above `after`, in order, `limit` at most; empty for an unknown deployment.
+
+        A journal can be larger than memory should be: who reads a whole one takes it page by page (ports.every_entry).
+        """
         ...
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from re_core.state import State
+from re_core.strict_json import dumps
 
 #: deployments that a core remembers; the one unused for longest is forgotten and read again when needed
 CAPACITY = 4096
+
+#: bytes that they take, nearly: a deployment of ten plain steps some 20 000, one of ten thousand steps several millions
+MOST_BYTES = 128 * 1024 * 1024
+
+#: bytes that a step takes in memory, and that a byte of a plan's JSON does (measured: 700, and 1 to 20)
+_STEP, _BYTE = 700, 8
 
 
 class Known:
     """One deployment in memory, and what its row of the list last said."""
 
-    __slots__ = ("state", "view_at", "view_due", "view_entry")
+    __slots__ = ("fixed", "state", "view_at", "view_due", "view_entry")
 
     def __init__(self, state: State) -> None:
         self.state = state
+        #: bytes that all of it takes but what its steps say; 0 where that was not reckoned yet
+        self.fixed = 0
         #: when the row was last written; 0 where this core has not written it
         self.view_at = 0
         #: the `due` that the row then had; None where it is not known
@@ -24,13 +33,25 @@ class Known:
         #: number of the entry that it then summarised; 0 where it is not known
         self.view_entry = 0
 
+    def weight(self) -> int:
+        """Bytes that it takes, nearly."""
+        if not self.fixed:
+            accepted = self.state.accepted
+            document = len(dumps(accepted.plan)) + len(dumps(accepted.dynamic))
+            self.fixed = _STEP * len(self.state.plan.steps) + _BYTE * document
+        return self.fixed + self.state.kept
+
 
 class Cache:
     """Deployments by id. Whatever is here may be dropped at any time: the journal has it."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, most_bytes: int = MOST_BYTES) -> None:
         self._capacity = capacity
+        self._most_bytes = most_bytes
         self._known: OrderedDict[str, Known] = OrderedDict()
+        #: what each was reckoned to take when it was put here, and all of them together
+        self._weights: dict[str, int] = {}
+        self.weight = 0
         #: ids of those that this core brought to their end
         self._ended: OrderedDict[str, None] = OrderedDict()
 
@@ -41,9 +62,13 @@ class Cache:
         return known
 
     def put(self, known: Known) -> None:
-        self._known[known.state.deployment] = known
-        while len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        deployment = known.state.deployment
+        self.drop(deployment)
+        self._known[deployment] = known
+        self._weights[deployment] = known.weight()
+        self.weight += self._weights[deployment]
+        while len(self._known) > self._capacity or (self.weight > self._most_bytes and len(self._known) > 1):
+            self.drop(next(iter(self._known)))
 
     def retire(self, deployment: str) -> None:
         """It has ended; only that is remembered."""
@@ -57,8 +82,11 @@ class Cache:
         return deployment in self._ended
 
     def drop(self, deployment: str) -> None:
-        self._known.pop(deployment, None)
+        if self._known.pop(deployment, None) is not None:
+            self.weight -= self._weights.pop(deployment)
 
     def clear(self) -> None:
         self._known.clear()
+        self._weights.clear()
+        self.weight = 0
         self._ended.clear()

@@ -12,6 +12,7 @@ from re_core.messages import Message
 from re_core.model import Ruling
 from re_core.records import MAX_DATA
 from re_core.redaction import Redaction
+from re_core.results import MAX_MESSAGE, brief
 from re_core.strict_json import dumps
 
 #: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
@@ -51,6 +52,7 @@ def _reply(message: Message, redaction: Redaction) -> Word:
         text = dumps(data).encode()
         if len(text) > MAX_DATA:
             data, cut = text[:MAX_DATA].decode(errors="ignore"), True
+    said = reply.message if shown is None else shown.get("message")
     return Word(
         attempt.deployment,
         e.OutcomeCame(
@@ -58,7 +60,7 @@ def _reply(message: Message, redaction: Redaction) -> Word:
             attempt.attempt,
             reply.status == "completed",
             data,
-            reply.message if shown is None else shown.get("message"),
+            None if said is None else brief(said, MAX_MESSAGE),
             reply.body,
             token,
             worker,

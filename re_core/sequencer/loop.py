@@ -17,7 +17,7 @@ from re_core import events as e
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import ENDED
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
 from re_core.records import Entry, Void, never_began
 from re_core.redaction import Redaction
 from re_core.sequencer import story
@@ -217,7 +217,7 @@ class Sequencer:
         # under a token of its own: a creation that fails in this batch and comes again must not take it for its own entry
         writer = f"{batch.writer}.void"
         void = Entry(deployment, 1, batch.now, writer, (Void("its core was away before it began"),))
-        entries = self._store.entries(deployment)
+        entries = self._store.entries(deployment, limit=1)
         if never_began(entries) or self._store.append([Append(void)]) == [Appended.STORED]:
             _log.warning("dropping a row of the list without a deployment", extra={"action": "drop_row"})
             self._store.drop_views([deployment])
@@ -242,13 +242,13 @@ class Sequencer:
         if known is not None:
             return Work(known, fresh=False)
         self._cache.drop(deployment)
-        entries = self._store.entries(deployment)
         self.reads += 1
-        if not entries or never_began(entries):
+        state = read_state(self._store, deployment)
+        if state is None:
             return None
         strange = not fresh and not self._cache.has_retired(deployment)
-        settled = not 0 <= batch.now - entries[-1].at < SETTLING
-        return Work(Known(fold(entries)), fresh=True, strange=strange, settled=settled)
+        settled = not 0 <= batch.now - state.entry_at < SETTLING
+        return Work(Known(state), fresh=True, strange=strange, settled=settled)
 
     def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
         """Append what is new, and note what may be published; returns the works whose append was lost."""

@@ -178,7 +178,7 @@ class Work:
         if not self.records:
             return None
         state = self.known.state
-        state.entry += 1
+        state.entry, state.entry_at = state.entry + 1, now
         return Entry(state.deployment, state.entry, now, writer, tuple(self.records))
 
     @property

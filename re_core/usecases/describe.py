@@ -6,6 +6,7 @@ from typing import Any
 
 from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepStatus, View
 from re_core.redaction import Redaction
+from re_core.results import Result
 from re_core.state import State, StepState
 from re_core.usecases.times import rfc3339, seconds_between
 
@@ -112,8 +113,16 @@ def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool) -
         "started": rfc3339(state.started_at),
         "ended": rfc3339(state.ended_at),
         "message": state.message,
-        "data": state.data,
+        "data": None if state.result is None else state.result.data,
+        "result": result_document(state.result),
     }
+
+
+def result_document(result: Result | None) -> dict[str, Any] | None:
+    """What is known of a result, without the result."""
+    if result is None:
+        return None
+    return {"size": result.size, "digest": f"sha256:{result.digest}", "cut": result.cut, "inline": result.inline}
 
 
 _NOT_YET = {
@@ -125,4 +134,5 @@ _NOT_YET = {
     "ended": None,
     "message": None,
     "data": None,
+    "result": None,
 }

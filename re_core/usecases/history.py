@@ -6,17 +6,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from re_core import ports
+from re_core import ports, strict_json
 from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.model import OutputLine
 from re_core.ports import Page, ViewFilter
-from re_core.records import Entry, entry_to_document, never_began
-from re_core.state import State, fold
+from re_core.records import Completed, Entry, Failed, Late, entry_to_document, kind_of
+from re_core.results import result_of
+from re_core.state import State
+from re_core.usecases import describe
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 
 #: lines that one reading of the store brings where all are wanted
 PAGE = 1000
+
+#: characters of JSON after which a page of a journal or of results ends
+MOST_BYTES = 2 * 1024 * 1024
 
 
 class Wanted(NamedTuple):
@@ -32,10 +37,33 @@ class Wanted(NamedTuple):
 
 def find(journal: ports.Journal, id: str) -> State:
     """The deployment as it is now. Raises NotFound."""
-    entries = journal.entries(id) if plausible(id) else []
-    if not entries or never_began(entries):
+    state = ports.read_state(journal, id) if plausible(id) else None
+    if state is None:
         raise NotFound(f"there is no deployment {id[:60]!r}")
-    return fold(entries)
+    return state
+
+
+def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[dict[str, Any]]:
+    """What the attempts of one step said at their end, in order, each with all that the journal has of it."""
+    for entry in ports.every_entry(journal, id):
+        for record in entry.records:
+            if isinstance(record, Completed | Failed | Late) and record.step == step:
+                yield _said(record, entry.at)
+
+
+def _said(record: Completed | Failed | Late, at: int) -> dict[str, Any]:
+    """One word. Words that came late count for nothing."""
+    late = isinstance(record, Late)
+    result = result_of(record.data, record.cut)
+    return {
+        "attempt": record.attempt,
+        "said": record.said if isinstance(record, Late) else kind_of(record),
+        "late": late,
+        "at": rfc3339(at),
+        "message": None if isinstance(record, Late) else record.message,
+        "data": record.data,
+        "result": describe.result_document(result),
+    }
 
 
 def listed(views: ports.Views, wanted: ViewFilter, limit: int, cursor: str) -> Page:
@@ -46,12 +74,23 @@ def listed(views: ports.Views, wanted: ViewFilter, limit: int, cursor: str) -> P
         raise CallerError(f"cursor: {error}") from None
 
 
-def journal_documents(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The records in order, entry by entry."""
-    return [
-        {"number": entry.number, **entry_to_document(entry), "at": rfc3339(entry.at)}
-        for entry in entries
-    ]  # fmt: skip
+def journal_documents(journal: ports.Journal, id: str, after: int) -> Iterator[dict[str, Any]]:
+    """The records in order, entry by entry, from the first entry with a number above `after` on."""
+    for entry in ports.every_entry(journal, id, after):
+        yield {"number": entry.number, **entry_to_document(entry), "at": rfc3339(entry.at)}
+
+
+def page_of(documents: Iterator[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], bool]:
+    """The next ones, `most` of them and a little more than MOST_BYTES of JSON at most, and whether others follow."""
+    page: list[dict[str, Any]] = []
+    size = 0
+    while len(page) < most and size < MOST_BYTES:
+        document = next(documents, None)
+        if document is None:
+            return page, False
+        page.append(document)
+        size += len(strict_json.dumps(document))
+    return page, next(documents, None) is not None
 
 
 def lines(output: ports.Output, id: str, wanted: Wanted) -> Iterator[OutputLine]:
@@ -83,4 +122,4 @@ def advance(state: State, entries: Sequence[Entry]) -> None:
     for entry in entries:
         for record in entry.records:
             state.apply(record, entry.at)
-        state.entry = entry.number
+        state.entry, state.entry_at = entry.number, entry.at

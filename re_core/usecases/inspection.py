@@ -11,9 +11,7 @@ from typing import NamedTuple, TypeVar
 from re_core.deadlines import next_look
 from re_core.errors import NewerFormat, StoreRefused, StoreUnavailable
 from re_core.model import View
-from re_core.ports import Journal, Store, ViewFilter
-from re_core.records import never_began
-from re_core.state import fold
+from re_core.ports import Journal, Store, ViewFilter, read_state
 from re_core.summary import view_of
 
 #: journals that are read between two looks at the list
@@ -74,7 +72,7 @@ def check(store: Store, now: int) -> Iterator[Finding]:
         seen.add(read.deployment)
         yield from _judge(read, now)
     for row in _all_rows(store):
-        if row.id not in seen and not 0 <= now - row.created < SETTLED and not store.entries(row.id):
+        if row.id not in seen and not 0 <= now - row.created < SETTLED and not store.entries(row.id, limit=1):
             yield Finding("list", row.id, "it is in the list and has no journal; rectl store rebuild-views drops it")
 
 
@@ -92,7 +90,7 @@ def rebuild_views(store: Store, now: int) -> Rebuilt:
         written += len(readable)
     for page_of_rows in _pages(_all_rows(store)):
         bare = [row.id for row in page_of_rows if row.id not in seen and not 0 <= now - row.created < SETTLED]
-        bare = [id for id in bare if not store.entries(id)]
+        bare = [id for id in bare if not store.entries(id, limit=1)]
         store.drop_views(bare)
         dropped += len(bare)
     return Rebuilt(written, dropped, tuple(unreadable))
@@ -101,11 +99,10 @@ def rebuild_views(store: Store, now: int) -> Rebuilt:
 def read_journal(store: Journal, deployment: str, row: View | None, now: int) -> Read | None:
     """What the journal says, and why not; None where there is none (any more)."""
     try:
-        entries = store.entries(deployment)
-        if not entries or never_began(entries):
+        state = read_state(store, deployment)
+        if state is None:
             return None
-        state = fold(entries)
-        return Read(deployment, view_of(state, next_look(state, now)), "", entries[-1].at, row)
+        return Read(deployment, view_of(state, next_look(state, now)), "", state.entry_at, row)
     except StoreUnavailable:
         raise
     except StoreRefused as error:

@@ -7,7 +7,8 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.ports import Append, Appended, Store, ViewFilter
+from re_core.ports import Append, Appended, Store, ViewFilter, every_entry
+from re_core.ports.reading import PAGE
 from re_core.records import (
     Accepted,
     CancelRequested,
@@ -64,6 +65,17 @@ def test_entries_come_in_order_and_from_a_number_on(store: Store) -> None:
     assert [one.number for one in store.entries("d-1", 9)] == [10, 11, 12]
     assert store.entries("d-1", 12) == []
     assert store.entries("d-1", 10**30) == []
+
+
+def test_a_journal_comes_page_by_page(store: Store) -> None:
+    for number in range(1, 3 * PAGE):
+        store.append([append("d-1", number)])
+    store.append([append("d-1:000001"), append("d-2")])
+    assert [one.number for one in store.entries("d-1", 2, 3)] == [3, 4, 5]
+    assert store.entries("d-1", 0, 0) == []
+    assert [one.number for one in every_entry(store, "d-1")] == list(range(1, 3 * PAGE))
+    assert [one.number for one in every_entry(store, "d-1", 2 * PAGE)] == list(range(2 * PAGE + 1, 3 * PAGE))
+    assert list(every_entry(store, "d-9")) == []
 
 
 def test_entries_past_a_million_come_in_order_too(store: Store) -> None:

@@ -90,9 +90,11 @@ class SimStore:
         self._process.point("appended")
         return outcomes
 
-    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+    def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         """See ports.Journal."""
-        return self._call(lambda: [one for one in self._server.journal.get(deployment, ()) if one.number > after])
+        return self._call(
+            lambda: [one for one in self._server.journal.get(deployment, ()) if one.number > after][:limit]
+        )
 
     def write_views(self, views: Sequence[View]) -> None:
         """See ports.Views."""

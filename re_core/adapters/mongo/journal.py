@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
 
@@ -48,14 +49,15 @@ class JournalPart:
                 outcomes[place] = Appended.STORED if own else Appended.LOST
         return outcomes
 
-    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+    def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         """See ports.Journal."""
         last = entry_id(deployment, min(max(0, after), MAX_ORDINAL))
         query = {"_id": {"$gt": last, "$lt": deployment + parts.AFTER_COLON}}
-        with self._database.told():
-            documents = list(self._database.journal.find(query).sort("_id", 1).batch_size(_BATCH))
-        mine = [one for one in documents if one["_id"].rpartition(":")[0] == deployment]
-        return [self._entry(one) for one in mine]
+        cursor = self._database.journal.find(query).sort("_id", 1).batch_size(min(_BATCH, limit or _BATCH))
+        with self._database.told(), cursor as found:
+            mine = (one for one in found if one["_id"].rpartition(":")[0] == deployment)
+            documents = list(islice(mine, limit))
+        return [self._entry(one) for one in documents]
 
     def _insert(self, documents: list[Document]) -> list[int]:
         """Places of those whose key was there. An insert whose answer was lost is made again: its own are recognised."""

@@ -23,7 +23,7 @@ _INTO = "INSERT OR IGNORE INTO journal (deployment, number, body)"
 # of them is JSON too.
 _ENTRIES = """
 SELECT group_concat('[' || number || ',' || body || ']') FROM (
-    SELECT number, body FROM journal WHERE deployment = ? AND number > ? ORDER BY number
+    SELECT number, body FROM journal WHERE deployment = ? AND number > ? ORDER BY number LIMIT ?
 )
 """
 
@@ -52,9 +52,10 @@ class JournalPart:
             connection.execute("BEGIN IMMEDIATE")
             return [_append_one(connection, one, row, now) for one, row in zip(batch, rows, strict=True)]
 
-    def entries(self, deployment: str, after: int = 0) -> list[Entry]:
+    def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         """See ports.Journal."""
-        (found,) = self._database.row(_ENTRIES, (deployment, whole(after)))
+        most = -1 if limit is None else max(limit, 0)  # a negative limit is none
+        (found,) = self._database.row(_ENTRIES, (deployment, whole(after), most))
         if found is None:
             return []
         documents = sorted(json.loads(f"[{found}]"), key=lambda pair: pair[0])

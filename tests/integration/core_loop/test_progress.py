@@ -14,6 +14,8 @@ from re_core.machine import Decision
 from re_core.messages import Message
 from re_core.model import DeploymentStatus, View
 from re_core.records import MAX_DATA, Completed, Late, Started, kind_of
+from re_core.results import MAX_MESSAGE, brief
+from re_core.sequencer.cache import MOST_BYTES
 from re_core.state import State
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -342,16 +344,17 @@ def test_data_that_fits_is_kept_whole(house: House, data: str) -> None:
     assert (first.data, first.cut) == (data, False)
 
 
-def test_a_long_message_without_data_is_no_data(house: House) -> None:
+def test_a_long_message_is_cut_and_is_no_data(house: House) -> None:
     _begin(house)
     house.reply("d1/0/1", {"status": "completed", "message": "x" * MAX_DATA})
     house.settle()
     (first, _) = [one for one in house.records() if isinstance(one, Completed)]
     assert (first.data, first.cut) == (None, False)
+    assert first.message == brief("x" * MAX_DATA, MAX_MESSAGE)
 
 
 def test_more_deployments_than_a_core_remembers_end_all_the_same(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("re_core.sequencer.cache.Cache.__init__.__defaults__", (3,))
+    monkeypatch.setattr("re_core.sequencer.cache.Cache.__init__.__defaults__", (3, MOST_BYTES))
     house = build()
     house.save(simple("noop:A", "noop:B"))
     ids = [f"d{number}" for number in range(12)]

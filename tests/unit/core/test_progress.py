@@ -6,6 +6,7 @@ import pytest
 
 from re_core.machine import Verdict
 from re_core.plan import Around
+from re_core.results import result_of
 from tests.factories import Run, action, check, playbook, sequence, simple
 
 ACTIONS = Around(actions=[action("One"), action("Two")])
@@ -18,7 +19,7 @@ def test_steps_run_one_after_the_other_until_the_deployment_completes() -> None:
     assert run.status == "running"
     run.complete(0, data={"built": 7}, message="done")
     assert run.dispatched() == [(1, 1)]
-    assert (run.state.step(0).data, run.state.step(0).message) == ({"built": 7}, "done")
+    assert (run.state.step(0).result, run.state.step(0).message) == (result_of({"built": 7}, cut=False), "done")
     run.do(1)
     assert (run.status, run.state.reason, run.statuses) == ("completed", "", ["completed"] * 2)
     assert run.state.ended == run.now

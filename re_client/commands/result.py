@@ -1,0 +1,41 @@
+"""`rectl result`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from re_client import resolve, words
+from re_client.errors import DONE, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.text import clock, safe
+
+
+@click.command(short_help="Print the whole result of a step.")
+@click.argument("id")
+@click.argument("step", type=click.IntRange(0))
+@json_option
+@pass_session
+def result(session: Session, id: str, step: int, as_json: bool) -> int:
+    """Print what the step's newest attempt returned, as JSON.
+
+    STEP is the number that `rectl status` shows. With --json: what every attempt said at its end.
+    """
+    found = resolve.deployment(session.client, id, session.terminal.note)
+    if step >= len(found["steps"]):
+        raise BadInput(f"deployment {found['id']} has steps 0 to {len(found['steps']) - 1}, and no step {step}")
+    said = session.client.results(found["id"], step)
+    if as_json:
+        session.terminal.json(said)
+        return DONE
+    known = [one for one in said if one["result"] is not None and not one["late"]]
+    if not known:
+        session.terminal.note(f"{words.place(found['steps'][step])} has returned nothing")
+        return DONE
+    newest = known[-1]
+    session.terminal.note(f"attempt {newest['attempt']}, {safe(newest['said'])} at {clock(newest['at'])}")
+    if newest["result"] is not None and newest["result"]["cut"]:
+        session.terminal.note("the journal has only the beginning of it")
+    session.terminal.line(json.dumps(newest["data"], indent=2))
+    return DONE

@@ -1,0 +1,30 @@
+"""A journal page by page, and the state that it makes. Must not know who asks for either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from re_core.ports.store import Journal
+from re_core.records import Entry, never_began
+from re_core.state import State, fold
+
+#: entries of one page: a deployment of fifty steps is one, and one with results of 256 KiB each is not in memory as a whole
+PAGE = 128
+
+
+def every_entry(journal: Journal, deployment: str, after: int = 0) -> Iterator[Entry]:
+    """The entries with a number above `after`, in order, read as they are taken; none for an unknown deployment."""
+    while True:
+        page = journal.entries(deployment, after, PAGE)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].number
+
+
+def read_state(journal: Journal, deployment: str) -> State | None:
+    """The deployment as its journal has it; None where it never began. Raises StoreRefused for a damaged journal."""
+    entries = every_entry(journal, deployment)
+    first = next(entries, None)
+    return None if first is None or never_began([first]) else fold(chain([first], entries))
