@@ -16,6 +16,8 @@ URL_FILE, TOKEN_FILE = "url", "token"
 
 def find(settings: Settings) -> tuple[str, str]:
     """(address, token); the token may be empty. Raises NotReachable where no engine is known."""
+    if settings.url and settings.token:
+        return settings.url.rstrip("/"), settings.token  # a program of a step cannot read the rest
     local = _first_line(settings.data_dir / URL_FILE).rstrip("/")
     url = settings.url.rstrip("/") or local
     if not url:

@@ -23,6 +23,7 @@ from typing import NoReturn, Protocol, TypeVar
 from re_core import bootstrap, interpreter, logs
 from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
 from re_core.ports import Bus, Store
+from re_core.prctl import conceal
 from re_core.settings import Settings, load
 from re_core.supervision import Herald
 
@@ -179,6 +180,7 @@ class Process:
 
 def launch(name: str, component: str, act: Callable[[Settings], int], environ: Mapping[str, str]) -> int:
     """Read the settings, set up the log as `component`, and act; the exit code. What is wrong is said in one line."""
+    conceal()  # the settings are in its environment
     try:
         settings = load(environ)
         logs.setup(component, settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)

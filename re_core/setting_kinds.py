@@ -106,6 +106,16 @@ def texts(value: Any, _: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
+def names(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of words; in the environment they stand between commas or blanks."""
+    return texts(value.replace(",", " ").split() if isinstance(value, str) else value, base)
+
+
+def paths(value: Any, base: Path) -> tuple[Path, ...]:
+    """A list of paths, each as `path` reads it."""
+    return tuple(path(one, base) for one in texts(value, base))
+
+
 def patterns(value: Any, base: Path) -> tuple[re.Pattern[str], ...]:
     """A list of regular expressions."""
     compiled = []

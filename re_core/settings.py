@@ -90,6 +90,14 @@ class Settings:
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: text, json or short (for people); auto: short where standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
+    #: who programs of steps run as; empty: the engine's user, or nobody where that is root. Another one takes root
+    step_user: str = _setting("", kinds.text)
+    #: keeps programs of steps from the engine's secrets: auto (as far as this machine can), required (or none starts), off
+    step_isolation: str = _setting("auto", kinds.one_of("auto", "required", "off"))
+    #: further variables that programs of steps inherit, by name or PREFIX_*
+    step_env: tuple[str, ...] = _setting((), kinds.names)
+    #: further files and directories that programs of steps have no way to
+    step_hidden: tuple[Path, ...] = _setting((), kinds.paths, scalar=False)
     #: debug, info, warning, error
     log_level: str = _setting("info", kinds.one_of("debug", "info", "warning", "error"))
     #: one more log file per deployment goes here; None: no such files
@@ -103,6 +111,8 @@ class Settings:
     post_deploy_action: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="action")
     phase_notification: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, schema="phase-notification")
     triggers: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="trigger")
+    #: what RE_CONFIG named
+    config_file: Path | None = dataclasses.field(default=None, compare=False)
     #: name -> `default`, `environment RE_X`, `<file>:<line>`
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
@@ -127,8 +137,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     """The settings in force. Raises BadSettings, which names every wrong one and where it stands."""
     found = _Found()
     name = environ.get(CONFIG, "")
-    if name:
-        _read_file(Path(name).expanduser().absolute(), found)
+    file = Path(name).expanduser().absolute() if name else None
+    if file is not None:
+        _read_file(file, found)
     _read_environment(environ, found)
     if found.problems:
         raise BadSettings("\n".join(found.problems))
@@ -136,7 +147,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     data_dir = values.setdefault("data_dir", _default_data_dir())
     values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
     values.setdefault("workers_dir", data_dir / "workers")
-    return Settings(**values, origins=found.origins)
+    return Settings(**values, config_file=file, origins=found.origins)
 
 
 class _Found:

@@ -36,10 +36,12 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 def _serve(settings: Settings, quiet: bool) -> None:
     from re_core.lock import DirectoryLock
+    from re_core.prctl import conceal
     from re_core.process import check_alone
     from re_up.server import Server
 
     check_alone(settings)
+    conceal()
     directory = settings.data_dir
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,9 +65,10 @@ def _serve(settings: Settings, quiet: bool) -> None:
 def _try(settings: Settings) -> None:
     """What cannot be used is said here, before there is a worker to die of it. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
-    from re_workers.parts import handlers
+    from re_workers.parts import confinement, handlers
 
     handlers(settings)
+    confinement(settings).announce()
     store = bootstrap.open_store(settings)
     try:
         bootstrap.open_bus(settings, store).close()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import site
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import re_core
+import re_workers
 from re_core.errors import BadSettings
 from re_core.settings import Settings
 from re_workers.notes import Notes
@@ -18,9 +23,14 @@ from re_workers.notify.steps import Shared
 from re_workers.place import Place
 from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
 from re_workers.sdk import Worker
+from re_workers.steps.command import Command
+from re_workers.steps.confinement import Confinement
 
 #: stands for every worker, and every notifier whose server is known
 ALL = "all"
+
+#: begins the URL of a store that is a file, and the ends of the names of what SQLite keeps beside it
+SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal")
 
 
 class Unconfigured:
@@ -54,10 +64,34 @@ def workers(
     settings: Settings, identity: str, transports: Sequence[Handler], notes: Notes | None = None
 ) -> list[Worker]:
     """The built-in workers, those of installed packages, and those of the user's directory. Raises BadSettings."""
-    found = [*built_in(identity, transports, notes), *installed()]
+    found = [*built_in(identity, transports, notes, confinement(settings)), *installed()]
     if settings.workers_dir.is_dir():
         found.extend(load_directory(settings.workers_dir))
     return together(found)
+
+
+def confinement(settings: Settings) -> Confinement:
+    """How programs of steps are kept from what is the engine's. Raises BadSettings."""
+    secrets = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
+    named = [Path(str(file)).expanduser().absolute() for file in secrets if file]
+    hidden = [settings.data_dir, *settings.step_hidden, *named]
+    if settings.config_file is not None:
+        hidden.append(settings.config_file)
+    if settings.store_url.startswith(SQLITE):
+        hidden += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
+    return Confinement(
+        hidden, [settings.workers_dir, *_code()], settings.step_user, settings.step_isolation, settings.step_env
+    )
+
+
+def _code() -> list[Path]:
+    """What this program runs when it starts the next time."""
+    places = [Path(package.__path__[0]) for package in (re_core, re_workers)]
+    if sys.prefix != sys.base_prefix:
+        places.append(Path(sys.prefix))
+    if site.ENABLE_USER_SITE:
+        places.append(Path(site.getusersitepackages()))
+    return places
 
 
 def chosen(settings: Settings, place: Place, names: Iterable[str]) -> Crew:
@@ -78,6 +112,8 @@ def chosen(settings: Settings, place: Place, names: Iterable[str]) -> Crew:
             if name not in found:
                 raise BadSettings(_unknown(name, [*found, *NOTIFIERS]))
         found = {name: found[name] for name in wanted}
+    if Command.command in found:
+        confinement(settings).announce()
     return Crew(list(found.values()), made)
 
 

@@ -18,6 +18,7 @@ from re_workers.notify.handler import Handler
 from re_workers.notify.steps import Announce, Console, Email, Irc
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
+from re_workers.steps.confinement import Confinement
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.steps.noop import Noop
 from re_workers.steps.sleep import Sleep
@@ -32,15 +33,20 @@ PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep, "httprequest"
 NOTIFIERS: Mapping[str, type[Announce]] = {"email": Email, "irc": Irc, "console": Console}
 
 
-def built_in(engine_id: str = "", handlers: Sequence[Handler] = (), notes: Notes | None = None) -> list[Worker]:
+def built_in(
+    engine_id: str = "",
+    handlers: Sequence[Handler] = (),
+    notes: Notes | None = None,
+    confinement: Confinement | None = None,
+) -> list[Worker]:
     """The workers that come with the engine.
 
-    `engine_id` marks the programs that `command` starts, and `notes` keep which attempts run one; each of `handlers`
-    (which must allow several threads) also becomes a worker.
+    `engine_id` marks the programs that `command` starts, `notes` keep which attempts run one, and `confinement` starts
+    them; each of `handlers` (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [NOTIFIERS[handler.transport](handler) for handler in handlers if handler.transport in NOTIFIERS]
-    return [*workers, Command(engine_id, notes), *notifiers]
+    return [*workers, Command(engine_id, notes, confinement), *notifiers]
 
 
 def installed() -> list[Worker]:

@@ -6,13 +6,12 @@ from outside is pasted into it. The deployment's dynamic values are variables of
 one, the last in order counts); strings as they are, all else as JSON. The prefix is why no caller can set PATH or
 LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter for later.
 
-Every program runs in a session of its own, so that it can be ended with all its children, and carries who
-started it in its environment (orphans.py).
+Programs have no way to what is the engine's (confinement.py). Each runs in a session of its own, so that it can be
+ended with all its children, and carries who started it in its environment (orphans.py).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections import deque
@@ -25,11 +24,9 @@ from re_workers.context import Context
 from re_workers.notes import Notes
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
+from re_workers.steps.confinement import Confinement
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.steps.program import Program
-
-#: variables of the engine's own that may hold passwords; whoever can store a playbook must not read them
-SECRETS = frozenset({"RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL"})
 
 #: lines of output that a failure repeats
 LAST_LINES = 5
@@ -46,13 +43,14 @@ class Command(Worker):
 
     slots: ClassVar[int | None] = 16
 
-    def __init__(self, engine: str = "", notes: Notes | None = None) -> None:
+    def __init__(self, engine: str = "", notes: Notes | None = None, confinement: Confinement | None = None) -> None:
         """`engine` names this installation; a later start finds by it what an earlier one left running.
 
-        `notes` keep which attempts run a program, where nobody else knows it then.
+        `notes` keep which attempts run a program, where nobody else knows it then. `confinement` starts the programs.
         """
         self._engine = engine
         self._notes = notes
+        self._confinement = confinement or Confinement(isolation="off")
 
     @step
     def Run(
@@ -66,8 +64,7 @@ class Command(Worker):
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
         if "\0" in cmd:
             raise Failed("a command line cannot contain NUL")
-        inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
-        given = {**inherited, **_variables(ctx.dynamic), **(env or {})}
+        given = {**self._confinement.environment(), **_variables(ctx.dynamic), **(env or {})}
         with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
             for host in ctx.hosts or (None,):
                 mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
@@ -75,7 +72,7 @@ class Command(Worker):
 
     def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:
         try:
-            program = Program(argv, cwd, env)
+            program = Program(argv, cwd or self._confinement.directory(), env, self._confinement.start)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise Failed(f"could not start {argv[0]}: {error}") from None
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -87,6 +84,8 @@ class Command(Worker):
             program.end()
         ctx.check()
         if program.code != 0:
+            if hint := self._confinement.hint(last):
+                ctx.output(hint)
             raise Failed(_told(program.code, last), data={"code": program.code, "output": list(last)})
 
 

@@ -9,7 +9,7 @@ import os
 import selectors
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from re_workers.steps.lines import Lines
 from re_workers.steps.orphans import ATTEMPT, ENGINE, end_program
@@ -20,13 +20,18 @@ LOOK = 0.1
 #: bytes read at once
 PIECE = 64 * 1024
 
+#: starts a program as subprocess.Popen does
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
 
 class Program:
     """One running program. stdin is empty; stdout and stderr are one stream, in their order."""
 
-    def __init__(self, argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], cwd: str | None, env: Mapping[str, str], start: Start = subprocess.Popen
+    ) -> None:
         """Start it. Raises OSError, or ValueError where a word contains NUL."""
-        self._process = subprocess.Popen(
+        self._process = start(
             argv,
             cwd=cwd,
             env=env,

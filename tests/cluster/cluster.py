@@ -139,6 +139,8 @@ class Cluster:
             "RE_BUS_URL": self.bus_url,
             "RE_STORE_URL": self.store_url,
             "RE_DATA_DIR": str(home / "data"),
+            # programs of steps write down beside the data directories what they did
+            "RE_STEP_ISOLATION": "off",
             **self._environ,
         }
 

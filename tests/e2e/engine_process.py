@@ -58,6 +58,8 @@ class EngineProcess:
             "HOME": str(directory),
             "RE_DATA_DIR": str(directory / "data"),
             "RE_HTTP": "127.0.0.1:0",
+            # programs of steps are the test's eyes and ears, and write down beside the data directory what they did
+            "RE_STEP_ISOLATION": "off",
         }
         if settings:
             self.environ["RE_CONFIG"] = str(config)

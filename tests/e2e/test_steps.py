@@ -97,7 +97,7 @@ def test_a_cancel_ends_the_step_with_all_its_children_and_the_action_still_runs(
     children = "sleep 300 & (setsid sh -c 'sleep 300 & sleep 300') & echo begun; wait"
     id = begin(client, steps_book(run_step(children), "noop:Do"))
     await_line(client, id, "begun")
-    assert len(programs_of(id)) >= 4
+    wait_until("all of its programs run", lambda: len(programs_of(id)) >= 4, PATIENCE)
     client.cancel(id, "enough")
     found = ended(client, id)
     assert found["status"] == "cancelled"
@@ -141,7 +141,9 @@ def test_dynamic_values_are_in_a_commands_environment(client: Client) -> None:
 
 def test_a_step_may_use_the_client_of_the_engine_that_runs_it(engine: EngineProcess, client: Client) -> None:
     """Variables that are the step's own are no settings."""
-    id = begin(client, steps_book(run_step("rectl deployments --limit 1 --json")), {"version": "1"})
+    id = begin(
+        client, steps_book(run_step(f"RE_DATA_DIR={engine.data} rectl deployments --limit 1 --json")), {"version": "1"}
+    )
     found = ended(client, id)
     assert found["status"] == "completed", (found["reason"], printed(client, id))
     wait_until("it has printed", lambda: bool(printed(client, id)), PATIENCE)

@@ -16,7 +16,7 @@ from tests.integration.front_end.house import House
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house in which a core lives; the tests of one module share it."""
-    settings = load({"RE_DATA_DIR": str(tmp_path_factory.mktemp("engine"))})
+    settings = load({"RE_DATA_DIR": str(tmp_path_factory.mktemp("engine")), "RE_STEP_ISOLATION": "off"})
     store = bootstrap.open_store(settings)
     assert isinstance(store, SqliteStore)
     house = House(store)

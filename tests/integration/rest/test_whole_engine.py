@@ -48,7 +48,7 @@ class Caller:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """The whole engine in this process."""
     home: Path = tmp_path_factory.mktemp("live")
-    engine = Engine(load({"RE_DATA_DIR": str(home)}))
+    engine = Engine(load({"RE_DATA_DIR": str(home), "RE_STEP_ISOLATION": "off"}))
     engine.start()
     app = create_app(engine.services())
     yield Caller(app.test_client(), (home / "token").read_text(encoding="utf-8").strip())

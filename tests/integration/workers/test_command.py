@@ -14,6 +14,7 @@ from re_workers.outcomes import Outcome
 from re_workers.outgoing import Origin, Outgoing
 from re_workers.perform import perform
 from re_workers.steps.command import Command
+from re_workers.steps.confinement import Confinement
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.testing import Result, run
 from tests.integration.workers.waiting import until
@@ -79,14 +80,39 @@ def test_a_dynamic_value_that_no_variable_can_hold_fails_the_step() -> None:
         assert "could not start /bin/sh" in (result.message or "")
 
 
-def test_it_does_not_inherit_what_may_hold_the_engines_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL", "RE_DATA_DIR"):
-        monkeypatch.setenv(name, f"value of {name}")
+def test_it_inherits_what_programs_need_and_no_other_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"LC_TIME": "C", "TZ": "UTC", "https_proxy": "http://proxy"}
+    for name in (
+        *kept,
+        "RE_TOKEN",
+        "RE_BUS_URL",
+        "RE_STORE_URL",
+        "RE_CONFIG",
+        "RE_DATA_DIR",
+        "AWS_SECRET",
+        "LD_PRELOAD_",
+    ):
+        monkeypatch.setenv(name, kept.get(name, f"value of {name}"))
 
     output = run(Command(), "command:Run", {"cmd": "env"}).output
 
-    assert "RE_DATA_DIR=value of RE_DATA_DIR" in output
-    assert not [line for line in output if line.startswith(("RE_TOKEN", "RE_BUS_URL", "RE_STORE_URL"))]
+    assert {f"{name}={value}" for name, value in kept.items()} <= set(output)
+    assert not [line for line in output if "value of" in line]
+
+
+def test_further_variables_pass_where_the_settings_name_them_but_none_of_the_engines_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_REGION", "STAGE", "STAGES", "RE_TOKEN"):
+        monkeypatch.setenv(name, f"value of {name}")
+    command = Command(confinement=Confinement(isolation="off", passed=["AWS_*", "STAGE", "RE_*"]))
+
+    output = run(command, "command:Run", {"cmd": "env"}).output
+
+    assert sorted(line for line in output if "value of" in line) == [
+        "AWS_REGION=value of AWS_REGION",
+        "STAGE=value of STAGE",
+    ]
 
 
 def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:

@@ -1,0 +1,132 @@
+"""Landlock: keeps a thread, and what it starts, from files. Must not know which files, nor why.
+
+A rule of Landlock allows something beneath a directory; there is none that forbids. So to keep one place back, every
+neighbour of it is allowed, on each level from the root down, as they are when `restrict` is called. What follows: in the
+directories on the way to that place nothing can be made, removed or renamed, and what others make there later cannot be read.
+
+The kernel also keeps such a process from the memory, environment and descriptors of every process that is not as
+restricted as itself. https://docs.kernel.org/userspace-api/landlock.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from re_core.prctl import prctl
+
+# numbers of system calls, the same on all machines that Linux has Landlock for
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+#: flag of the first: say which version there is
+_VERSION = 1
+#: kind of a rule: what may be done beneath an open directory
+_PATH_BENEATH = 1
+#: prctl: no program gains rights by being started; the kernel asks for it where the caller has no rights itself
+_NO_NEW_PRIVS = 38
+
+_WRITE_FILE, _READ_FILE = 1 << 1, 1 << 2
+#: remove a directory or a file; make a directory, file, socket, pipe, symbolic link
+_ENTRIES = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
+#: link or rename from another directory; without it the kernel allows that nowhere. From version 2 on
+_REFER = 1 << 13
+#: from version 3 on
+_TRUNCATE = 1 << 14
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("handled_access_fs", ctypes.c_uint64),)
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+def version() -> int:
+    """Of the running kernel's Landlock; 0 where there is none, or where it is switched off."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    try:
+        return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
+    except OSError:
+        return 0
+
+
+def restrict(hidden: Collection[str], fixed: Collection[str]) -> None:
+    """From now on this thread, and whatever it starts, has no way to `hidden` and can only read `fixed`.
+
+    Both are absolute real paths of files or directories, which need not exist; names can be listed still. There is no way
+    back, so call it on a thread that ends soon. Raises OSError.
+    """
+    beneath = _WRITE_FILE | _READ_FILE | _ENTRIES
+    known = version()
+    beneath |= _REFER if known >= 2 else 0
+    beneath |= _TRUNCATE if known >= 3 else 0
+    ruleset = _call(_CREATE_RULESET, ctypes.byref(_Ruleset(beneath)), ctypes.c_size_t(8), 0)
+    try:
+        for path, is_directory in _allowed("/", hidden, fixed):
+            access = _READ_FILE if path in fixed else beneath
+            if not is_directory:  # what only a directory can have is refused for others
+                access &= _WRITE_FILE | _READ_FILE | _TRUNCATE
+            _allow(ruleset, path, access)
+        _enforce(ruleset)
+    finally:
+        os.close(ruleset)
+
+
+def _allowed(directory: str, hidden: Collection[str], fixed: Collection[str]) -> Iterator[tuple[str, bool]]:
+    """The highest places that are neither hidden, nor fixed, nor on the way to one of these; and the fixed ones."""
+    above = {str(parent) for path in (*hidden, *fixed) for parent in PurePosixPath(path).parents}
+    waiting = [directory]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.path in hidden or entry.is_symlink():  # where a link leads to is decided there
+                        continue
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if entry.path in fixed or entry.path not in above:
+                        yield entry.path, is_directory
+                    else:
+                        waiting.append(entry.path)
+        except (PermissionError, FileNotFoundError, NotADirectoryError):
+            continue  # what cannot be looked into stays forbidden
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return  # gone by now, or out of reach anyway
+    try:
+        _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(_Beneath(access, place)), 0)
+    except OSError as error:
+        if error.errno not in (errno.EBADFD, errno.EINVAL):  # files that no path leads to, and what changed its kind
+            raise
+    finally:
+        os.close(place)
+
+
+def _enforce(ruleset: int) -> None:
+    """Where the caller has the right to, programs may still gain rights by being started, as sudo does."""
+    try:
+        _call(_RESTRICT_SELF, ruleset, 0)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        prctl(_NO_NEW_PRIVS, 1)
+        _call(_RESTRICT_SELF, ruleset, 0)
+
+
+def _call(number: int, *arguments: Any) -> int:
+    result: int = ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *arguments)
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
