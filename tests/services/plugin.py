@@ -125,6 +125,15 @@ def nginx(pytestconfig: pytest.Config) -> Place:
 
 
 @pytest.fixture
+def sshd(pytestconfig: pytest.Config) -> Place:
+    """Where an OpenSSH server runs: `with running(sshd, data, name)` of tests/services/sshd.py."""
+    try:
+        return pytestconfig.stash[_SERVICES].place(PROGRAMS["sshd"])
+    except Unavailable as reason:
+        _give_up(reason)
+
+
+@pytest.fixture
 def own_rabbitmq(pytestconfig: pytest.Config) -> Iterator[rabbit.RabbitServer]:
     """A RabbitMQ for this test alone, to be killed, frozen, alarmed and started again."""
     with _own(pytestconfig, rabbit.RECIPE, rabbit.rabbitmq_server) as server:
