@@ -124,7 +124,7 @@ def nginx(pytestconfig: pytest.Config) -> Place:
         _give_up(reason)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sshd(pytestconfig: pytest.Config) -> Place:
     """Where an OpenSSH server runs: `with running(sshd, data, name)` of tests/services/sshd.py."""
     try:

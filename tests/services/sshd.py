@@ -35,6 +35,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
 Subsystem sftp internal-sftp
+SetEnv TEST_DATA={data}
 """
 
 
