@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
@@ -22,8 +23,8 @@ from re_client.transport import Transport
 
 #: rows of one page of a list
 PAGE = 100
-#: lines of one page of output
-LINES = 1000
+#: lines of one page of output: as many as the engine gives
+LINES = 10_000
 #: times that a request which is safe to repeat is sent
 TRIES = 3
 #: seconds between them at most
@@ -119,11 +120,15 @@ class Client:
 
     def output(self, id: str, after: int = 0, step: int | None = None) -> Iterator[shapes.Line]:
         """The lines that it has printed so far, with a number above `after`."""
+        return chain.from_iterable(self.output_pages(id, after, step))
+
+    def output_pages(self, id: str, after: int = 0, step: int | None = None) -> Iterator[list[shapes.Line]]:
+        """As `output`, page by page: a long output is read as fast as it can be where each page is used in one go."""
         following: int | None = after
         while following is not None:
             params = _given(after=following, limit=LINES, step=step)
             page = self._get(f"{_deployment(id)}/output", params)
-            yield from page["lines"]
+            yield page["lines"]
             following = page.get("next")
 
     def tail(self, id: str, count: int, step: int | None = None) -> list[shapes.Line]:
@@ -134,9 +139,13 @@ class Client:
         """What the attempts of a step said at their end, in order."""
         return [cast(shapes.Said, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
 
-    def events(self, id: str, last: str = "") -> Iterator[shapes.Event]:
-        """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again."""
-        return events.follow(self._transport, f"{_deployment(id)}/events", last, self._pause)
+    def events(self, id: str, last: str = "", output: bool = True) -> Iterator[shapes.Event]:
+        """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again.
+
+        Without `output` only states are told. A watcher who falls far behind what is printed hears a SkippedEvent.
+        """
+        path = f"{_deployment(id)}/events" + ("" if output else "?output=false")
+        return events.follow(self._transport, path, last, self._pause)
 
     def cancel(self, id: str, reason: str = "") -> Any:
         """Ask for its end; ApiError (409) where it has ended."""

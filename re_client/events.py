@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from re_client.errors import ApiError, ClientError
-from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent
+from re_client.shapes import Event, GapEvent, OutputEvent, SkippedEvent, StateEvent
 from re_client.transport import Transport
 
 #: seconds before a connection is tried again, doubling up to the second
@@ -45,10 +45,12 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
 
 def _read(name: str, data: str) -> Event | None:
     """None for an event that this client does not know: a newer engine may send more."""
-    if name not in ("state", "output"):
+    if name not in ("state", "output", "skipped"):
         return None
     try:
         document = json.loads(data)
     except ValueError:
         raise ApiError(f"the event {name} is not JSON; is a release engine there?") from None
+    if name == "skipped":
+        return SkippedEvent(document["first"], document["last"])
     return StateEvent(document) if name == "state" else OutputEvent(document)

@@ -7,13 +7,18 @@ from itertools import groupby
 
 from re_client import screen, text, words
 from re_client.shapes import Line, Step
-from re_client.view import Asking, Change, DeploymentChange, Lost, Printed, StepChange
+from re_client.view import Asking, Change, DeploymentChange, Left, Lost, Printed, StepChange
 from re_core.model import ENDED, StepStatus
 
 #: steps in a row that were never begun, from which on one line tells of all of them
 MANY = 3
 #: statuses that come to many steps at once
 _NEVER_BEGUN = (StepStatus.SKIPPED, StepStatus.CANCELLED)
+
+
+def left(count: int, id: str) -> str:
+    """`… 123 456 lines skipped; rectl logs ID has them`."""
+    return f"… {f'{count:,}'.replace(',', ' ')} lines skipped; rectl logs {text.safe(id)} has them"
 
 
 def lines(changes: Sequence[Change]) -> Iterator[str]:
@@ -39,9 +44,11 @@ def _lines(change: Change) -> Iterator[str]:
         yield _line(change)
 
 
-def _line(change: StepChange | DeploymentChange | Printed | Lost) -> str:
+def _line(change: StepChange | DeploymentChange | Printed | Lost | Left) -> str:
     if isinstance(change, Printed):
         return output(change.line)
+    if isinstance(change, Left):
+        return left(change.lines, change.deployment)
     if isinstance(change, Lost):
         return f"connection lost, trying again: {text.safe(change.why)}"
     if isinstance(change, DeploymentChange):

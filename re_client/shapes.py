@@ -249,4 +249,11 @@ class GapEvent(NamedTuple):
     why: str
 
 
-Event = StateEvent | OutputEvent | GapEvent
+class SkippedEvent(NamedTuple):
+    """More was printed than a watcher hears: lines from `first` to `last` are left out here, and kept by the engine."""
+
+    first: int
+    last: int
+
+
+Event = StateEvent | OutputEvent | GapEvent | SkippedEvent

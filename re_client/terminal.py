@@ -48,6 +48,11 @@ class Terminal:
         except BrokenPipeError:
             raise ReaderGone from None
 
+    def lines(self, lines: Sequence[str]) -> None:
+        """Lines of data, at once and in one piece."""
+        if lines:
+            self.line("\n".join(lines))
+
     def rows(self, rows: Iterable[Row]) -> None:
         """Styled rows."""
         for row in rows:

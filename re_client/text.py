@@ -32,6 +32,8 @@ def safe(text: object) -> str:
 
     Of a line that a program overwrote (a progress bar) what stood last is kept.
     """
+    if isinstance(text, str) and text.isascii() and text.isprintable():  # as most are
+        return text
     line = _ESCAPES.sub("", "" if text is None else str(text)).rstrip("\r\n").rpartition("\r")[2]
     return _CONTROLS.sub(_PLACEHOLDER, line.expandtabs(4))
 

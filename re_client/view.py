@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, StateEvent, Step
+from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, SkippedEvent, StateEvent, Step
 from re_core.model import ENDED, DeploymentStatus, StepStatus
 
 #: lines that are kept of every step
@@ -53,7 +53,14 @@ class Lost(NamedTuple):
     why: str
 
 
-Change = StepChange | DeploymentChange | Asking | Printed | Lost
+class Left(NamedTuple):
+    """So many lines were left out: the deployment prints faster than a watcher hears."""
+
+    lines: int
+    deployment: str
+
+
+Change = StepChange | DeploymentChange | Asking | Printed | Lost | Left
 
 
 class Window(NamedTuple):
@@ -75,6 +82,8 @@ class Watched:
         self._known: dict[int, tuple[str, int]] = {}
         self._lines: dict[int | None, deque[Line]] = {}
         self._last_line = 0
+        #: lines that were left out
+        self.left = 0
 
     def feed(self, event: Event) -> list[Change]:
         """Take an event in; what is new by it, in playbook order."""
@@ -82,6 +91,8 @@ class Watched:
             was, self.gap = self.gap, event.why
             return [] if was else [Lost(event.why)]
         self.gap = ""
+        if isinstance(event, SkippedEvent):
+            return self._skipped(event)
         return self._output(event) if isinstance(event, OutputEvent) else self._state(event)
 
     @property
@@ -133,6 +144,11 @@ class Watched:
         kept = self._lines.get(step, ())
         return list(kept)[-most:] if most else []
 
+    def learn(self, lines: Iterable[Line]) -> None:
+        """Lines that nobody needs to be told of as news."""
+        for line in lines:
+            self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
+
     def window(self, room: int) -> Window:
         """At most `room` steps: those around what is going on, or around what stopped it, or the last ones."""
         steps = self.steps
@@ -158,6 +174,14 @@ class Watched:
         self._last_line = line["number"]
         self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
         return [Printed(line)]
+
+    def _skipped(self, event: SkippedEvent) -> list[Change]:
+        count = event.last - max(event.first - 1, self._last_line)
+        if count <= 0:
+            return []
+        self._last_line = event.last
+        self.left += count
+        return [Left(count, self.document["id"] if self.document else "ID")]
 
     def _state(self, event: StateEvent) -> list[Change]:
         document, before = event.document, self.document

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 from re_client import plain, verdict, words
 from re_client.api import Client
-from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED
-from re_client.shapes import Deployment, Event, GapEvent, StateEvent
+from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED, ClientError
+from re_client.shapes import Deployment, Event, GapEvent, SkippedEvent, StateEvent
 from re_client.terminal import Terminal
 from re_client.view import Asking, Watched
 
@@ -43,7 +43,7 @@ def follow(
         watched.feed(StateEvent(known))
     try:
         with _telling(watched, terminal, way, as_json) as tell:
-            for event in client.events(id, last):
+            for event in client.events(id, last, output=way is Way.WATCH):
                 tell(event)
     except KeyboardInterrupt:
         if watched.ended:
@@ -55,7 +55,17 @@ def follow(
     if not watched.ended:
         # the stream's end is not the last word: the journal is
         watched.feed(StateEvent(client.deployment(id)))
+    if not as_json and (way is Way.WAIT or watched.left):
+        _learn_last_lines(client, id, watched)
     return _end(watched, terminal, way, as_json)
+
+
+def _learn_last_lines(client: Client, id: str, watched: Watched) -> None:
+    """Those of the step that stopped it, where the stream did not tell them."""
+    step = watched.stopped_by
+    if watched.ended and step is not None and not watched.lines(step["number"]):
+        with suppress(ClientError):  # how it ended is known, and told without them
+            watched.learn(client.tail(id, verdict.FAILED_LINES, step["number"]))
 
 
 @contextmanager
@@ -101,6 +111,8 @@ def _end(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> int:
     if as_json and way is Way.WAIT:
         terminal.json(watched.document)
     elif not as_json:
+        if watched.left and way is Way.WATCH and terminal.moves:  # elsewhere a line has said so
+            terminal.note(plain.left(watched.left, watched.document["id"] if watched.document else ""))
         terminal.rows(verdict.summary(watched, now(), terminal.unicode))
     return DONE if watched.completed else NOT_COMPLETED
 
@@ -113,6 +125,8 @@ def _compact(event: Event) -> str:
         document = {"event": "state", "deployment": event.document}
     elif isinstance(event, GapEvent):
         document = {"event": "gap", "why": event.why}
+    elif isinstance(event, SkippedEvent):
+        document = {"event": "skipped", **event._asdict()}
     else:
         document = {"event": "output", "line": event.line}
     return json.dumps(document)

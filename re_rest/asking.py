@@ -108,6 +108,14 @@ def whole_number(name: str, default: int, low: int, high: int) -> int:
     return int(text)
 
 
+def yes_or_no(name: str, default: bool) -> bool:
+    """`true` or `false` of the query. Raises CallerError."""
+    text = request.args.get(name)
+    if text not in (None, "true", "false"):
+        raise CallerError(f"{name}: expected true or false, found {text[:40]!r}")
+    return default if text is None else text == "true"
+
+
 def limit() -> int:
     """How many rows are wanted. Raises CallerError."""
     return whole_number("limit", ROWS, 1, MOST_ROWS)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from re_core import messages, schema, strict_json
+from re_core import messages, ports, schema, strict_json
 from re_core.errors import BadDocument, BadMessage, CallerError, NotFound
 from re_core.messages import DeploymentRequest
-from re_core.model import DeploymentStatus, Ruling
+from re_core.model import DeploymentStatus, OutputLine, Ruling
 from re_core.ports import ViewFilter
 from re_core.redaction import Redaction
 from re_core.state import State
@@ -79,11 +80,13 @@ def output(id: str) -> Response:
         raise CallerError("tail and limit: expected one of both")
     last = history.tail(store, id, wanted, count) if count else None
     if asking.wants_text():
-        found = history.lines(store, id, wanted) if last is None else last
-        return Response((f"{line.text}\n".encode() for line in found), content_type="text/plain; charset=utf-8")
+        pages = history.pages(store, id, wanted) if last is None else iter([last])
+        return Response(map(_as_text, pages), content_type="text/plain; charset=utf-8")
     size = wanted.limit or LINES
-    lines = list(history.lines(store, id, wanted._replace(limit=size))) if last is None else last
-    more = lines[-1].number if last is None and len(lines) == size else None
+    lines = store.output(id, wanted.after, size, wanted.step) if last is None else last
+    # a page that is full, in lines or in characters: there may be more
+    full = len(lines) == size or sum(len(line.text) for line in lines) >= ports.OUTPUT_PAGE
+    more = lines[-1].number if last is None and full else None
     return json_answer({"lines": [describe.line_document(line, plan) for line in lines], "next": more})
 
 
@@ -114,6 +117,11 @@ def decide(id: str) -> Response:
     here = services()
     deployments.decide(here.bus, _wish(id, "decide", said), step, ruling, attempt, here.request_timeout)
     return json_answer({"id": id, "links": links(id)}, 202)
+
+
+def _as_text(lines: Sequence[OutputLine]) -> bytes:
+    """A page in one piece: what is written line by line costs a call of the kernel for each."""
+    return "".join(f"{line.text}\n" for line in lines).encode()
 
 
 def _wish(id: str, event: str, said: dict[str, Any]) -> Wish:

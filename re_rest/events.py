@@ -1,6 +1,7 @@
 """A deployment as server-sent events. Must not know how often anything is read.
 
-Every event's id is `<entry>.<line>`, the viewer's whole position, so that `Last-Event-ID` resumes exactly there.
+Every event's id is `<entry>.<line>`, the viewer's whole position, so that `Last-Event-ID` resumes exactly there. A viewer
+of states alone is beyond every line; its ids say line 0.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from flask import Blueprint, Response, current_app, request
 
 from re_core import strict_json
 from re_core.errors import CallerError, TransientError
+from re_core.model import DeploymentStatus
 from re_core.usecases import describe
+from re_rest import asking
 from re_rest.asking import LARGEST
 from re_rest.deployments import visible
-from re_rest.streams import Follower, Moment, Position, Streams
+from re_rest.streams import FAR, RECENT, Follower, Moment, Position, Streams
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/deployments")
 
@@ -25,6 +28,9 @@ EXTENSION = "release_engine_streams"
 #: seconds of silence after which a comment shows that the line is alive
 PING = 15.0
 
+#: bytes of events that are written at once
+PIECE = 64 * 1024
+
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -32,53 +38,77 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 def watch(id: str) -> Response:
     visible(id)
     begin = _position(request.headers.get("Last-Event-ID", ""))
+    lines = asking.yes_or_no("output", True)
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
-    response = Response(stream(streams, id, begin), headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
+    told = stream(streams, id, begin, lines=lines)
+    response = Response(told, headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
     response.call_on_close(streams.leave)
     return response
 
 
-def stream(streams: Streams, id: str, seen: Position, ping: float = PING) -> Generator[bytes, None, None]:
-    """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping."""
-    with streams.watch(id) as follower:
+def stream(
+    streams: Streams, id: str, seen: Position, ping: float = PING, lines: bool = True
+) -> Generator[bytes, None, None]:
+    """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping; some to a piece."""
+    seen = seen if lines else seen._replace(line=LARGEST)
+    with streams.watch(id, lines) as follower:
         while not follower.closed:
             try:
                 moment = follower.wait(seen, ping)
+                if moment is None:
+                    yield b": ping\n\n"
+                    continue
+                yield from _pieces(_news(follower, moment, seen))
             except TransientError as error:
                 # the viewer comes again by itself, and goes on where it was
                 yield f": {error}\n\n".encode()
                 return
-            if moment is None:
-                yield b": ping\n\n"
-                continue
-            for at, frame in _news(follower, moment, seen):
-                seen = at
-                yield frame
             seen = seen.joined(moment.at)
-            if moment.over:
+            # what has completed cannot go on again, and who wants no lines need not wait for the last ones
+            if moment.over or (not lines and moment.state.status is DeploymentStatus.COMPLETED):
                 yield _frame(seen, "end", strict_json.dumps({"id": id, "status": moment.state.status}))
                 return
 
 
-def _news(follower: Follower, moment: Moment, seen: Position) -> Iterator[tuple[Position, bytes]]:
-    """What is new for a viewer at `seen`, each with the position after it."""
+def _pieces(frames: Iterator[bytes]) -> Iterator[bytes]:
+    """As few as may be: each costs a call of the kernel, and its client a read."""
+    held: list[bytes] = []
+    size = 0
+    for frame in frames:
+        held.append(frame)
+        size += len(frame)
+        if size >= PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def _news(follower: Follower, moment: Moment, seen: Position) -> Iterator[bytes]:
+    """What is new for a viewer at `seen`."""
     # who knows nothing yet is told first what all of it is about
     pending = moment.at.entry > seen.entry
-    first = pending and not seen.entry
+    if pending and not seen.entry:
+        seen, pending = seen._replace(entry=moment.at.entry), False
+        yield _frame(seen, "state", moment.document)
+    if moment.at.line - seen.line > FAR:
+        skipped = {"first": seen.line + 1, "last": moment.at.line - RECENT}
+        seen = seen._replace(line=skipped["last"])
+        yield _frame(seen, "skipped", strict_json.dumps(skipped))
     for line in follower.lines(seen.line, moment.at.line):
-        if pending and (first or line.number > moment.before):
+        if pending and line.number > moment.before:
             seen, pending = seen._replace(entry=moment.at.entry), False
-            yield seen, _frame(seen, "state", moment.document)
+            yield _frame(seen, "state", moment.document)
         seen = seen._replace(line=line.number)
-        yield seen, _frame(seen, "output", strict_json.dumps(describe.line_document(line, moment.state.plan)))
+        yield _frame(seen, "output", strict_json.dumps(describe.line_document(line, moment.state.plan)))
     if pending:
-        seen = seen._replace(entry=moment.at.entry)
-        yield seen, _frame(seen, "state", moment.document)
+        yield _frame(seen._replace(entry=moment.at.entry), "state", moment.document)
 
 
 def _frame(at: Position, event: str, data: str) -> bytes:
-    return f"id: {at.entry}.{at.line}\nevent: {event}\ndata: {data}\n\n".encode()
+    line = 0 if at.line == LARGEST else at.line
+    return f"id: {at.entry}.{line}\nevent: {event}\ndata: {data}\n\n".encode()
 
 
 def _position(text: str) -> Position:

@@ -155,6 +155,7 @@ _PARAMETERS: Mapping[str, Shape] = {
     "tail": _query(
         "tail", {**NUMBER, "minimum": 1, "maximum": MOST_LINES}, "Only the last ones, so many; not with `limit`."
     ),
+    "lines": _query("output", {"type": "boolean"}, "`false`: states and the end alone."),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),
     "text": _query(
         "format", {"enum": ["json", "text"]}, "As JSON, or as plain text (all of it, if no limit is given)."

@@ -79,9 +79,10 @@ V1 = (
         "States and output as they happen",
         {200: "text/event-stream"},
         _SEEN,
-        ("resume",),
+        ("resume", "lines"),
         "",
-        "Events `state` (the whole deployment), `output` (one line) and, at last, `end`.",
+        "Events `state` (the whole deployment), `output` (one line), `skipped` (the first and the last number of lines that are "
+        "left out for a viewer who is far behind) and, at last, `end`.",
     ),
     Route("post", f"{_ONE}/cancel", "Cancel it", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"),
     Route(

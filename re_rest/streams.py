@@ -2,8 +2,9 @@
 
 There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a tick is due reads for
 all; so a deployment that nobody watches costs nothing, and a viewer that is slow to take its events holds nothing up.
-A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store;
-states are whole documents, so that only the newest matters. What a step printed is recorded beside the journal: a
+A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store, and
+one that is far behind skips ahead to them; states are whole documents, so that only the newest matters. Where all
+viewers want states alone, no line is read. What a step printed is recorded beside the journal: a
 state that has just come waits a moment for the output before it, and `Moment.before` says how much goes first.
 """
 
@@ -34,6 +35,9 @@ BEHIND = 0.05
 
 #: lines that are kept for viewers who are nearly up to date
 RECENT = 2000
+
+#: lines that a viewer may be behind and still hear each; who is farther behind skips ahead to the recent ones
+FAR = 10_000
 
 #: readings without news after the end, before the output is believed to be complete
 QUIET_READINGS = 2
@@ -85,6 +89,8 @@ class Follower:
         self._lines: deque[OutputLine] = deque(maxlen=RECENT)
         self._moment: Moment | None = None
         self.viewers = 0
+        #: those of them who want lines
+        self.readers = 0
         self.closed = False
 
     def wait(self, seen: Position, timeout: float) -> Moment | None:
@@ -111,7 +117,7 @@ class Follower:
             with self._changed:
                 known = bool(self._lines) and self._lines[0].number <= after + 1
                 page = [line for line in self._lines if after < line.number <= upto] if known else []
-            page = page or [line for line in self._store.output(self._id, after) if line.number <= upto]
+            page = page or [line for line in self._store.output(self._id, after, RECENT) if line.number <= upto]
             if not page:
                 return
             yield from page
@@ -128,19 +134,32 @@ class Follower:
         self._reading, before, begun = True, self._moment, time.monotonic()
         self._changed.release()
         try:
-            moment, lines = self._ask(before)
+            moment, lines, more = self._ask(before)
+        except BaseException:
+            more = False
+            raise
         finally:
             self._changed.acquire()
             now = time.monotonic()
-            self._reading, self._next = False, now + max(TICK, (now - begun - self._idle) / LOAD)
+            self._reading, self._next = False, now + (0 if more else max(TICK, (now - begun - self._idle) / LOAD))
             self._changed.notify_all()
-        self._lines.extend(lines)
+        self._remember(lines)
         self._moment = moment
 
-    def _ask(self, before: Moment | None) -> tuple[Moment, list[OutputLine]]:
+    def _remember(self, lines: list[OutputLine]) -> None:
+        """Keep the last ones, without a hole between them: RECENT at most, and about as many characters as a page has."""
+        if lines and self._lines and lines[0].number != self._lines[-1].number + 1:
+            self._lines.clear()
+        self._lines.extend(lines)
+        size = sum(len(line.text) for line in self._lines)
+        while size > ports.OUTPUT_PAGE and len(self._lines) > 1:
+            size -= len(self._lines.popleft().text)
+
+    def _ask(self, before: Moment | None) -> tuple[Moment, list[OutputLine], bool]:
+        """What is known now, the lines that are new, and whether there are more of them already."""
         now = self._clock.now()
         if before is None:
-            state, line = history.find(self._store, self._id), max(0, self._store.last_line(self._id) - RECENT)
+            state, line = history.find(self._store, self._id), 0
             entries: list[Entry] = []
         else:
             state, line = before.state, before.at.line
@@ -149,14 +168,16 @@ class Follower:
         self._idle = BEHIND if entries else 0.0
         if entries:
             self._let_output_come()
-        lines = self._store.output(self._id, line, RECENT)
-        at = Position(state.entry, lines[-1].number if lines else line)
+        last = max(line, self._store.last_line(self._id))
+        lines = self._store.output(self._id, max(line, last - RECENT), RECENT) if self.readers and last > line else []
+        at = Position(state.entry, lines[-1].number if lines else last)
         same = None if entries else before
         document = same.document if same else strict_json.dumps(self._document(state, self._id, now))
         self._quiet = self._quiet + 1 if before is not None and at == before.at else 0
-        over = self._is_over(state, now) and len(lines) < RECENT
+        over = self._is_over(state, now) and at.line >= last
         told = [line.number for line in lines if _has_ended(state, line)]
-        return Moment(at, document, state, max([before.before if before else 0, *told[-1:]]), over), lines
+        moment = Moment(at, document, state, max([before.before if before else 0, *told[-1:]]), over)
+        return moment, lines, at.line < last
 
     def _let_output_come(self) -> None:
         time.sleep(BEHIND)
@@ -191,17 +212,19 @@ class Streams:
         self._closed = False
 
     @contextmanager
-    def watch(self, id: str) -> Iterator[Follower]:
-        """The deployment's follower; with its last viewer it is gone."""
+    def watch(self, id: str, lines: bool = True) -> Iterator[Follower]:
+        """The deployment's follower; with its last viewer it is gone. `lines`: this one wants what is printed too."""
         with self._lock:
             follower = self._followers.setdefault(id, Follower(self._store, self._clock, id, self._document))
             follower.viewers += 1
+            follower.readers += lines
             follower.closed = follower.closed or self._closed
         try:
             yield follower
         finally:
             with self._lock:
                 follower.viewers -= 1
+                follower.readers -= lines
                 if not follower.viewers:
                     self._followers.pop(id, None)
 

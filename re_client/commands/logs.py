@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import click
@@ -37,19 +37,19 @@ def logs(
     """Print what a deployment's steps printed. With --json: one object per line."""
     found = resolve.deployment(session.client, id, session.terminal.note)["id"]
 
-    def tell(line: Line) -> None:
+    def tell(lines: Sequence[Line]) -> None:
         if as_json:
-            session.terminal.line(json.dumps(line))
+            session.terminal.lines([json.dumps(line) for line in lines])
         else:
-            session.terminal.line((_prefix(line) if times else "") + safe(line["text"]))
+            session.terminal.lines([(_prefix(line) if times else "") + safe(line["text"]) for line in lines])
 
     if tail and after:
         raise click.UsageError("--tail and --after exclude each other")
     last = after
-    known = session.client.tail(found, tail, step) if tail else session.client.output(found, after, step)
-    for line in known:
-        tell(line)
-        last = line["number"]
+    client = session.client
+    for page in iter([client.tail(found, tail, step)]) if tail else client.output_pages(found, after, step):
+        tell(page)
+        last = page[-1]["number"] if page else last
     try:
         if follow:
             _follow(session, found, step, last, tell)
@@ -62,14 +62,13 @@ def _prefix(line: Line) -> str:
     return f"{day(line['at'])} {'' if line['step'] is None else line['step']:>4} {safe(line['host'])} | "
 
 
-def _follow(session: Session, id: str, step: int | None, last: int, tell: Callable[[Line], None]) -> None:
-    """No line twice, none left out: where the stream begins later than what was read, the rest is read again."""
-    events = (event for event in session.client.events(id) if isinstance(event, OutputEvent))
+def _follow(session: Session, id: str, step: int | None, last: int, tell: Callable[[Sequence[Line]], None]) -> None:
+    """No line twice, none left out: where the stream skips some, or begins later than what was read, they are read again."""
+    events = (event for event in session.client.events(id, f"0.{last}") if isinstance(event, OutputEvent))
     for event in chain(events, [None]):
         if event is not None and event.line["number"] <= last:
             continue
         follows = event is not None and event.line["number"] == last + 1
-        for line in [event.line] if event is not None and follows else session.client.output(id, last):
-            last = line["number"]
-            if step is None or line["step"] == step:
-                tell(line)
+        for page in [[event.line]] if event is not None and follows else session.client.output_pages(id, last):
+            last = page[-1]["number"] if page else last
+            tell([line for line in page if step is None or line["step"] == step])

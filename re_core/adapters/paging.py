@@ -1,12 +1,15 @@
-"""What every store needs to page through rows: numbers that it can take, and cursors. Must not know any store."""
+"""What every store needs to page through rows: numbers that it can take, cursors, and where a page ends. Must not know any store."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+from collections.abc import Iterable
 
 from re_core.errors import BadDocument, Problem
+from re_core.model import OutputChunk, OutputLine
+from re_core.ports import OUTPUT_PAGE
 
 #: the largest and the smallest number of 64 bits
 _MAX, _MIN = 2**63 - 1, -(2**63)
@@ -33,3 +36,19 @@ def read_cursor(cursor: str) -> tuple[int, str]:
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         pass
     raise BadDocument("", (Problem("/cursor", "this is no cursor; take the one that the last page called next"),))
+
+
+def lines_of(chunks: Iterable[OutputChunk], after: int, limit: int) -> list[OutputLine]:
+    """The lines above `after`, of chunks in order, of which no more are asked for than a page needs (`ports.Output.output`)."""
+    lines: list[OutputLine] = []
+    size = 0
+    for chunk in chunks:
+        skipped = max(0, after + 1 - chunk.first)
+        texts = chunk.lines[skipped : skipped + limit - len(lines)]
+        lines += [
+            OutputLine(number, chunk.step, chunk.at, text) for number, text in enumerate(texts, chunk.first + skipped)
+        ]
+        size += sum(map(len, texts))
+        if len(lines) >= limit or size >= OUTPUT_PAGE:
+            break
+    return lines

@@ -8,6 +8,7 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
+    OUTPUT_PAGE,
     Append,
     Appended,
     Claim,
@@ -30,6 +31,7 @@ from re_core.ports.store import (
 )
 
 __all__ = [
+    "OUTPUT_PAGE",
     "Append",
     "Appended",
     "Bus",

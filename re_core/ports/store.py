@@ -19,6 +19,9 @@ from re_core.model import (
 )
 from re_core.records import Entry
 
+#: characters of lines from which on a page of output is not made longer
+OUTPUT_PAGE = 2 * 1024 * 1024
+
 
 class Appended(Enum):
     """What became of one entry."""
@@ -182,7 +185,10 @@ class Output(Protocol):
         ...
 
     def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
-        """Lines with a number above `after`, in order."""
+        """Lines with a number above `after`, in order: up to `limit`, fewer where they have OUTPUT_PAGE characters by then.
+
+        An empty list says that there are none.
+        """
         ...
 
 

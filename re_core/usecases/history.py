@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from re_core import ports, strict_json
@@ -17,8 +18,11 @@ from re_core.usecases import describe
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 
-#: lines that one reading of the store brings where all are wanted
-PAGE = 1000
+#: lines that one reading of the store brings at most where all are wanted
+PAGE = 10_000
+
+#: lines from the end among which the last ones are looked for first
+BACK = 1000
 
 #: characters of JSON after which a page of a journal or of results ends
 MOST_BYTES = 2 * 1024 * 1024
@@ -94,21 +98,26 @@ def page_of(documents: Iterator[dict[str, Any]], most: int) -> tuple[list[dict[s
 
 
 def lines(output: ports.Output, id: str, wanted: Wanted) -> Iterator[OutputLine]:
-    """The lines in order, read page by page, so that a long output is never in memory as a whole."""
+    """The lines in order."""
+    return chain.from_iterable(pages(output, id, wanted))
+
+
+def pages(output: ports.Output, id: str, wanted: Wanted) -> Iterator[list[OutputLine]]:
+    """The lines in order, page by page, so that a long output is never in memory as a whole."""
     after, left = wanted.after, wanted.limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
         page = output.output(id, after, size, wanted.step)
-        yield from page
-        if len(page) < size:
+        yield page
+        if not page:
             return
         after = page[-1].number
-        left = None if left is None else left - size
+        left = None if left is None else left - len(page)
 
 
 def tail(output: ports.Output, id: str, wanted: Wanted, count: int) -> list[OutputLine]:
     """The last `count` of the lines wanted, looked for from the end of a long output on, farther and farther back."""
-    end, back = output.last_line(id), max(count, PAGE)
+    end, back = output.last_line(id), max(count, BACK)
     while True:
         after = max(wanted.after, end - back)
         found = deque(lines(output, id, wanted._replace(after=after)), maxlen=count)

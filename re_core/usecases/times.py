@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from re_core.errors import CallerError
 
@@ -10,6 +11,7 @@ from re_core.errors import CallerError
 LONGEST = 40
 
 
+@lru_cache(maxsize=1024)  # the lines of one message of output share their time
 def rfc3339(at: int | None) -> str | None:
     """Milliseconds since the epoch as `2026-01-31T12:00:00.000Z`; None stays None."""
     if at is None:

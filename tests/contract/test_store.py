@@ -8,7 +8,7 @@ import pytest
 
 from re_core.errors import StoreUnavailable
 from re_core.model import DeadLetter, OutputChunk, OutputLine, Token, WorkerRecord
-from re_core.ports import Claim, Store
+from re_core.ports import OUTPUT_PAGE, Claim, Store
 from tests.contract.places import StorePlace
 from tests.contract.samples import append, playbook
 
@@ -123,6 +123,17 @@ def test_a_chunk_is_stored_once(store: Store) -> None:
     assert [line.number for line in store.output("d")] == [1, 2, 3]
     assert store.stored_output(["c", "b", "a"]) == {"a", "b"}
     assert store.stored_output([]) == set()
+
+
+def test_a_page_of_output_ends_with_its_characters(store: Store) -> None:
+    store.add_output([OutputChunk(str(first), "d", first, 0, 5, ("x" * 16_000,) * 4) for first in range(1, 401, 4)])
+    page = store.output("d", 0, 10_000)
+    assert OUTPUT_PAGE <= sum(len(line.text) for line in page) <= OUTPUT_PAGE + 64_000
+    rest = store.output("d", page[-1].number, 10_000)
+    rest += store.output("d", rest[-1].number, 10_000)
+    rest += store.output("d", rest[-1].number, 10_000)
+    assert [line.number for line in page + rest] == list(range(1, 401))
+    assert store.output("d", 400, 10_000) == []
 
 
 def test_the_last_line_is_known(store: Store) -> None:

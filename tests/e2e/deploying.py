@@ -44,6 +44,15 @@ def await_line(client: Client, id: str, text: str) -> None:
     wait_until(f"{id} prints {text}", lambda: text in printed(client, id), PATIENCE)
 
 
+def await_line_number(client: Client, id: str, number: int) -> None:
+    """Wait until the deployment has printed so many lines."""
+
+    def last() -> int:
+        return max((line["number"] for line in client.tail(id, 1)), default=0)
+
+    wait_until(f"{id} prints {number} lines", lambda: last() >= number, PATIENCE)
+
+
 def printed(client: Client, id: str) -> list[str]:
     """The lines so far."""
     return [line["text"] for line in client.output(id)]

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from re_client.api import Client
-from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, run_step, steps_book
+from tests.e2e.deploying import PATIENCE, await_line, await_line_number, begin, ended, printed, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, running
 
 SETTINGS = """
@@ -70,6 +70,29 @@ def test_lines_keep_their_order_and_are_numbered_without_gaps(client: Client) ->
     for step, host in enumerate("aabb"):
         assert by_step[step] == [f"{host} {number}" for number in range(1, 501)]
     assert [line["number"] for line in lines] == list(range(1, 2001))
+
+
+@pytest.mark.parametrize("options", [["--wait"], ["--watch"]], ids=["wait", "watch"])
+def test_two_hundred_thousand_lines_keep_nobody_waiting(
+    engine: EngineProcess, client: Client, options: list[str]
+) -> None:
+    stored = client.create_playbook(steps_book(run_step("seq 1 200000")).encode())
+    told = subprocess.run(
+        ["rectl", "deploy", stored["id"], *options],
+        env=engine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert len(told.stdout.splitlines()) < 20_000
+    id = told.stderr.split()[1]
+    await_line_number(client, id, 200_000)
+    logs = subprocess.run(["rectl", "logs", id], env=engine.environ, capture_output=True, timeout=PATIENCE, check=True)
+    assert logs.stdout.split() == [b"%d" % number for number in range(1, 200_001)]
+    if options == ["--watch"]:
+        again = subprocess.run(["rectl", "watch", id], env=engine.environ, capture_output=True, text=True, check=True)
+        assert f"… 198 000 lines skipped; rectl logs {id} has them" in again.stdout.splitlines()
 
 
 def test_secrets_are_redacted_wherever_output_is_read(engine: EngineProcess, client: Client) -> None:

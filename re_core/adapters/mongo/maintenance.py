@@ -10,7 +10,7 @@ from re_core.adapters.mongo.database import Database, Document, attempted, forei
 from re_core.adapters.mongo.dead_letters import letter_of
 from re_core.adapters.mongo.journal import split
 from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
-from re_core.adapters.mongo.output import lines_of
+from re_core.adapters.mongo.output import chunk_of
 from re_core.adapters.mongo.playbooks import playbook_of
 from re_core.adapters.mongo.registry import worker_of
 from re_core.adapters.mongo.tokens import token_of
@@ -26,7 +26,7 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "requests": lambda document: Claim(document["_id"], document["deployment"], document["digest"]),
     "holds": lambda document: Hold(document["_id"], document["deployment"], int(document["at"])),
     "playbooks": playbook_of,
-    "output": lines_of,
+    "output": chunk_of,
     "workers": worker_of,
     "dead_letters": letter_of,
     "tokens": token_of,

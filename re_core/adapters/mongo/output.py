@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from re_core import strict_json
 from re_core.adapters.mongo.database import Database, Document
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import lines_of, whole
 from re_core.model import OutputChunk, OutputLine
 
-#: chunks of one read; a chunk has at least one line, most have more
-_CHUNKS = 256
+#: chunks of one read, each of up to 64 KiB
+_CHUNKS = 16
 
 
 class OutputPart:
@@ -41,23 +41,12 @@ class OutputPart:
 
     def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
         """See ports.Output."""
-        lines: list[OutputLine] = []
-        position = whole(after)
-        while len(lines) < limit:
-            chunks = self._chunks(deployment, position, step)
-            for document, numbered in self._database.readable("output", chunks, lines_of):
-                lines += [line for line in numbered if line.number > position]
-                position = max(position, int(document["last"]))
-            if len(chunks) < _CHUNKS:
-                break
-        return lines[:limit]
-
-    def _chunks(self, deployment: str, after: int, step: int | None) -> list[Document]:
-        query: Document = {"deployment": deployment, "last": {"$gt": after}}
+        query: Document = {"deployment": deployment, "last": {"$gt": whole(after)}}
         if step is not None:
             query["step"] = whole(step)
-        with self._database.told():
-            return list(self._database.output.find(query).sort("last", 1).limit(_CHUNKS).batch_size(_CHUNKS + 1))
+        with self._database.told(), self._database.output.find(query).sort("last", 1).batch_size(_CHUNKS) as found:
+            chunks = (chunk for _, chunk in self._database.readable("output", found, chunk_of))
+            return lines_of(chunks, after, limit)
 
 
 def _document(chunk: OutputChunk) -> Document:
@@ -72,11 +61,11 @@ def _document(chunk: OutputChunk) -> Document:
     }
 
 
-def lines_of(document: Document) -> list[OutputLine]:
-    """Its lines. Raises KeyError, TypeError or ValueError for a document that is none of ours."""
+def chunk_of(document: Document) -> OutputChunk:
+    """What it says. Raises KeyError, TypeError or ValueError for a document that is none of ours."""
     step = None if document["step"] is None else int(document["step"])
     first, at, last = int(document["first"]), int(document["at"]), int(document["last"])
-    lines = [OutputLine(number, step, at, text) for number, text in enumerate(json.loads(document["lines"]), first)]
-    if last != first + len(lines) - 1:
+    chunk = OutputChunk(document["_id"], document["deployment"], first, step, at, tuple(json.loads(document["lines"])))
+    if last != first + len(chunk.lines) - 1:
         raise ValueError("its numbers and its lines differ")
-    return lines
+    return chunk

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import lines_of, whole
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.model import OutputChunk, OutputLine
 
 _INTO = "INSERT OR IGNORE INTO output (id, deployment, first, last, step, at, lines)"
-_SELECT = "SELECT first, step, at, lines FROM output WHERE deployment = ? AND last > ?"
+_SELECT = "SELECT id, first, step, at, lines FROM output WHERE deployment = ? AND last > ?"
 
-#: chunks of one read; a chunk has at least one line, most have more
-_CHUNKS = 256
+#: chunks of one read, each of up to 64 KiB
+_CHUNKS = 16
 
 
 class OutputPart:
@@ -41,25 +43,19 @@ class OutputPart:
 
     def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
         """See ports.Output."""
-        lines: list[OutputLine] = []
-        position = after
-        while len(lines) < limit:
-            chunks = self._chunks(deployment, position, step)
-            for first, of_step, at, texts in chunks:
-                numbered = [
-                    OutputLine(number, of_step, at, text) for number, text in enumerate(json.loads(texts), first)
-                ]
-                lines += [line for line in numbered if line.number > position]
-                position = max(position, first + len(numbered) - 1)
-            if len(chunks) < _CHUNKS:
-                break
-        return lines[:limit]
+        query, asked = _SELECT, [deployment, whole(after)]
+        if step is not None:
+            query, asked = f"{_SELECT} AND step = ?", [*asked, whole(step)]
+        with self._database.reading() as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(f"{query} ORDER BY last", asked)
+            return lines_of(_chunks(cursor, deployment), after, limit)
 
-    def _chunks(self, deployment: str, after: int, step: int | None) -> list[Any]:
-        if step is None:
-            return self._database.rows(f"{_SELECT} ORDER BY last LIMIT ?", (deployment, whole(after), _CHUNKS))
-        query = f"{_SELECT} AND step = ? ORDER BY last LIMIT ?"
-        return self._database.rows(query, (deployment, whole(after), whole(step), _CHUNKS))
+
+def _chunks(cursor: sqlite3.Cursor, deployment: str) -> Iterator[OutputChunk]:
+    """As they are asked for."""
+    while rows := cursor.fetchmany(_CHUNKS):
+        for id, first, step, at, lines in rows:
+            yield OutputChunk(id, deployment, first, step, at, tuple(json.loads(lines)))
 
 
 def _row(chunk: OutputChunk) -> tuple[Any, ...]:

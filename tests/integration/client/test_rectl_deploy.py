@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from re_client import watching
 from re_client.api import Client
 from re_client.shapes import Deployment, Event, StateEvent
 from tests.integration.client.conftest import Ran, Rectl
-from tests.integration.client.engine import Answer, FakeEngine, events, problem
+from tests.integration.client.engine import Answer, Asked, FakeEngine, events, problem
 from tests.unit.client.documents import deployment, line, playbook, step
 
 ID = "01DEPLOYMENT"
@@ -120,6 +121,48 @@ def test_wait_says_nothing_before_the_end(engine: FakeEngine, rectl: Rectl) -> N
     assert ran.err == f"deployment {ID}\n"
 
 
+def test_wait_asks_for_states_alone_and_for_the_lines_of_the_step_that_failed(engine: FakeEngine, rectl: Rectl) -> None:
+    end = deployment("failed", step(0, "failed", message="exit code 3"), reason="noop:Do failed: exit code 3")
+    engine.on(f"GET {ONE}/events", events(("2.0", "state", end), ("2.0", "end", {})))
+    engine.on(f"GET {ONE}/output", Answer({"lines": [line(7, "no space left")], "next": None}))
+    ran = rectl("deploy", "p1", "--wait")
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1].strip() == "| no space left"
+    assert [asked.query for asked in engine.requests(f"GET {ONE}/events")] == [{"output": ["false"]}]
+    assert [asked.query for asked in engine.requests(f"GET {ONE}/output")] == [{"tail": ["10"], "step": ["0"]}]
+
+
+def _skips(engine: FakeEngine) -> None:
+    """A deployment prints so much that the stream leaves most of it out."""
+    begin, end = deployment("running", step(0, "started")), deployment("completed", step(0, "completed"))
+    skipped = ("1.123457", "skipped", {"first": 2, "last": 123_457})
+    lines = [(f"1.{number}", "output", line(number, f"line {number}")) for number in (1, 123_458)]
+    told: list[tuple[str, str, Any]] = [
+        ("1.0", "state", begin),
+        lines[0],
+        skipped,
+        lines[1],
+        ("2.123458", "state", end),
+        ("2.123458", "end", {}),
+    ]
+    engine.on(f"GET {ONE}", Answer(end))
+    engine.on(f"GET {ONE}/events", events(*told))
+
+
+def test_watch_says_how_many_lines_were_skipped_and_where_they_are(engine: FakeEngine, rectl: Rectl) -> None:
+    _skips(engine)
+    told = rectl("watch", ID).out.splitlines()
+    place = told.index(f"… 123 456 lines skipped; rectl logs {ID} has them")
+    assert told[place - 1].endswith(" | line 1")
+    assert told[place + 1].endswith(" | line 123458")
+
+
+def test_watch_as_json_says_which_lines_were_skipped(engine: FakeEngine, rectl: Rectl) -> None:
+    _skips(engine)
+    told = [json.loads(line) for line in rectl("watch", ID, "--json").out.splitlines()]
+    assert told[2] == {"event": "skipped", "first": 2, "last": 123_457}
+
+
 def test_wait_with_json_is_the_document_of_the_end(engine: FakeEngine, rectl: Rectl) -> None:
     end = deployment("completed", step(0, "completed"))
     _ends(engine, end)
@@ -145,7 +188,7 @@ def test_ctrl_c_detaches_and_says_how_to_go_on(
 ) -> None:
     engine.on(f"GET {ONE}", Answer(deployment("running", step(0))))
 
-    def interrupted(self: Client, id: str, last: str = "") -> Iterator[Event]:
+    def interrupted(self: Client, id: str, last: str = "", output: bool = True) -> Iterator[Event]:
         yield StateEvent(deployment("running", step(0, "started")))
         raise KeyboardInterrupt
 
@@ -314,6 +357,19 @@ def test_logs_prints_what_is_there(logged: Callable[..., Ran]) -> None:
 
 def test_logs_that_follow_lose_nothing_and_repeat_nothing(logged: Callable[..., Ran]) -> None:
     assert logged("-f").out == "one\ntwo\nthree\nfour\nfive\n"
+
+
+def test_logs_that_follow_read_what_the_stream_skips(engine: FakeEngine, rectl: Rectl) -> None:
+    _skips(engine)
+
+    def output(asked: Asked) -> Answer:
+        after = int(asked.query["after"][0])
+        upto = min(after + 50_000, 123_458) if len(engine.requests(f"GET {ONE}/output")) > 1 else 1
+        lines = [line(number, f"line {number}") for number in range(after + 1, upto + 1)]
+        return Answer({"lines": lines, "next": upto if 1 < upto < 123_458 else None})
+
+    engine.on(f"GET {ONE}/output", output)
+    assert rectl("logs", ID, "-f").out.splitlines() == [f"line {number}" for number in range(1, 123_459)]
 
 
 def test_logs_of_one_step(logged: Callable[..., Ran]) -> None:

@@ -213,6 +213,32 @@ def test_output_is_paged_as_json_and_whole_as_text(house: House) -> None:
     assert house.call("GET", f"{ROUTE}/dep1/output?format=text&step=1").text == "c\n"
 
 
+def test_text_is_written_in_few_pieces(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, *map(str, range(1, 30_001)))
+
+    response = house.call("GET", f"{ROUTE}/dep1/output?format=text", buffered=False)
+    pieces = list(response.iter_encoded())
+
+    assert b"".join(pieces).split() == [b"%d" % number for number in range(1, 30_001)]
+    assert len(pieces) <= 4
+
+
+def test_a_page_of_long_lines_ends_early_and_says_where_to_go_on(house: House) -> None:
+    house.deployment()
+    for first in range(1, 301, 4):
+        house.print("dep1", first, *["x" * 16_000] * 4)
+
+    numbers, after, pages = [], 0, 0
+    while after is not None:
+        page = house.call("GET", f"{ROUTE}/dep1/output?limit=10000&after={after}").json
+        numbers += [line["number"] for line in page["lines"]]
+        after, pages = page["next"], pages + 1
+
+    assert numbers == list(range(1, 301))
+    assert 2 <= pages <= 4
+
+
 def test_the_last_lines_are_found_however_far_back_they_are(house: House) -> None:
     house.deployment()
     house.print("dep1", 1, "old", "older", step=1)

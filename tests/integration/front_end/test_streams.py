@@ -35,10 +35,11 @@ def _parse(frame: bytes) -> Event | None:
 
 
 def _events(frames: Iterator[bytes]) -> Iterator[Event]:
-    for frame in frames:
-        event = _parse(frame)
-        if event is not None:
-            yield event
+    for piece in frames:
+        for frame in piece.split(b"\n\n"):
+            event = _parse(frame) if frame else None
+            if event is not None:
+                yield event
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_finished_deployment_is_told_whole_and_then_ended(house: House) -> Non
     assert response.content_type.startswith("text/event-stream")
     assert response.headers["X-Accel-Buffering"] == "no"
     assert response.headers["Cache-Control"] == "no-store"
-    told = list(_events(frame + b"\n\n" for frame in response.data.split(b"\n\n") if frame))
+    told = list(_events(iter([response.data])))
     assert [(event.id, event.name) for event in told] == [
         ("3.0", "state"),
         ("3.1", "output"),
@@ -174,6 +175,98 @@ def test_a_slow_viewer_misses_no_line_even_beyond_what_is_kept(
     missed = [event.data["number"] for event in slow if event.name == "output"]
 
     assert numbers == missed == list(range(1, 101))
+
+
+def test_who_is_far_behind_skips_ahead_and_hears_so(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, *(f"line {number}" for number in range(1, 50_001)))
+    house.finish("dep1")
+
+    told = list(_events(iter([house.call("GET", ROUTE).data])))
+
+    assert (told[0].name, told[0].id) == ("state", "3.0")
+    assert told[1] == Event("3.48000", "skipped", {"first": 1, "last": 48_000})
+    assert [event.data["number"] for event in told[2:-1]] == list(range(48_001, 50_001))
+    assert told[-1].name == "end"
+
+
+def test_who_falls_behind_while_watching_skips_ahead(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "TICK", 0.001)
+    slow = _watch(watched)
+    assert next(slow).name == "state"
+    house.print("dep1", 1, "first")
+    assert next(slow).data["text"] == "first"
+    house.print("dep1", 2, *(f"line {number}" for number in range(2, 20_001)))
+    skipped = next(slow)
+    assert (skipped.name, skipped.data) == ("skipped", {"first": 2, "last": 18_000})
+    assert next(slow).data["number"] == 18_001
+
+
+def test_who_resumes_behind_a_skip_goes_on_there(house: House, watched: Streams) -> None:
+    house.print("dep1", 1, *(f"line {number}" for number in range(1, 20_001)))
+    house.finish("dep1")
+    seen = _watch(watched, Position(3, 18_000))
+    assert next(seen).data["number"] == 18_001
+
+
+def test_who_wants_states_alone_hears_of_no_line_and_has_none_read(
+    house: House, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def output(*_: object) -> None:
+        raise AssertionError("lines were read")
+
+    monkeypatch.setattr(house.store, "output", output)
+    house.print("dep1", 1, *(f"line {number}" for number in range(1, 20_001)))
+    seen = _events(events.stream(watched, "dep1", Position(), lines=False))
+    state = next(seen)
+    house.finish("dep1", at=house.clock.now())
+    told = [state, *seen]
+
+    assert [(event.id, event.name) for event in told] == [("2.0", "state"), ("3.0", "state"), ("3.0", "end")]
+
+
+def test_states_alone_are_asked_for_by_output_false(house: House) -> None:
+    house.deployment()
+    house.print("dep1", 1, "a")
+    house.finish("dep1", failed=True)
+
+    told = _events(iter([house.call("GET", f"{ROUTE}?output=false").data]))
+
+    assert [event.name for event in told] == ["state", "end"]
+    assert house.call("GET", f"{ROUTE}?output=no").status_code == 400
+
+
+def test_a_viewer_of_lines_beside_one_of_states_hears_all_of_them(house: House, watched: Streams) -> None:
+    states = _events(events.stream(watched, "dep1", Position(), lines=False))
+    house.print("dep1", 1, "a", "b")
+    assert next(states).name == "state"
+    lines = _watch(watched)
+    assert next(lines).name == "state"
+    assert [next(lines).data["text"] for _ in range(2)] == ["a", "b"]
+    house.print("dep1", 3, "c")
+    assert next(lines).data["text"] == "c"
+
+
+def test_many_lines_travel_in_few_pieces(house: House, watched: Streams) -> None:
+    house.print("dep1", 1, *(f"line {number}" for number in range(1, 9_001)))
+    house.finish("dep1")
+
+    pieces = list(events.stream(watched, "dep1", Position()))
+
+    assert sum(piece.count(b"event: output") for piece in pieces) == 9_000
+    assert len(pieces) < 100
+
+
+def test_what_is_kept_for_viewers_is_bounded_by_its_size(house: House, watched: Streams) -> None:
+    seen = _watch(watched)
+    assert next(seen).name == "state"
+    for first in range(1, 500, 100):
+        house.print("dep1", first, *["x" * 16_000] * 100)
+    with watched.watch("dep1") as follower:
+        assert [next(seen).data["number"] for _ in range(500)] == list(range(1, 501))
+        assert sum(len(line.text) for line in follower._lines) <= 2 * 1024 * 1024
 
 
 def test_silence_is_broken_by_a_ping(house: House, watched: Streams) -> None:
