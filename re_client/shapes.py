@@ -101,6 +101,10 @@ class DeploymentRow(TypedDict):
     group: str
     playbook_id: str
     playbook: str
+    #: None where the row does not say
+    revision: int | None
+    #: the values that the caller supplied; None where they are many or long
+    dynamic: dict[str, Any] | None
     user: str
     created: str
     ended: str | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from re_client.shapes import Deployment, PlannedStep, Step
+from re_client.shapes import Deployment, DeploymentRow, PlannedStep, Step
 from re_client.text import safe
 from re_core.model import Ruling, StepKind, StepStatus
 
@@ -23,9 +23,9 @@ _MEANINGS = {
 }
 
 
-def values(document: Deployment) -> list[str]:
+def values(document: Deployment | DeploymentRow) -> list[str]:
     """`version=1.4.2`, one for each value that the deployment was started with; an older engine does not say."""
-    given = document.get("dynamic", {})
+    given = document.get("dynamic") or {}
     return [f"{safe(name)}={safe(one if isinstance(one, str) else json.dumps(one))}" for name, one in given.items()]
 
 

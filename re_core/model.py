@@ -208,6 +208,10 @@ class View(NamedTuple):
     due: int | None
     #: number of the journal entry that this summarises
     entry: int
+    #: of the playbook; 0 where an older engine wrote the row
+    revision: int = 0
+    #: JSON of the values that the caller supplied; empty where they are many or long, or an older engine wrote the row
+    dynamic: str = ""
 
 
 class StoredPlaybook(NamedTuple):

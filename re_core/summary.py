@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from re_core.model import ENDED, StepStatus, View
 from re_core.state import State
+from re_core.strict_json import dumps
+
+#: values that a row of the list holds, and characters of their JSON
+MAX_VALUES, MAX_TEXT = 20, 1000
 
 #: what a list shows of a deployment that has ended: the step that did not go well
 _TELLING = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
@@ -29,4 +36,14 @@ def view_of(state: State, due: int | None) -> View:
         reason=state.reason,
         due=None if state.status in ENDED else due,
         entry=state.entry,
+        revision=state.accepted.revision,
+        dynamic=_brief(state.accepted.dynamic),
     )
+
+
+def _brief(dynamic: Mapping[str, Any]) -> str:
+    """The values as JSON, whole or not at all: what is cut before secrets are looked for may show a part of one."""
+    if not dynamic or len(dynamic) > MAX_VALUES:
+        return "" if dynamic else "{}"
+    text = dumps(dynamic)
+    return text if len(text) <= MAX_TEXT else ""

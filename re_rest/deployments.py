@@ -43,7 +43,7 @@ def create() -> Response:
 @blueprint.get("")
 def listed() -> Response:
     page = history.listed(services().store, _filter(), asking.limit(), request.args.get("cursor", ""))
-    return page_answer([describe.view_document(row) for row in page.rows], page.next)
+    return page_answer([describe.view_document(row, services().redaction) for row in page.rows], page.next)
 
 
 @blueprint.get("/<id>")

@@ -8,18 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from re_client import resolve, screen, verdict, watching
+from re_client import resolve, screen, verdict, watching, words
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
 from re_client.terminal import Terminal
-from re_client.text import day, duration, moment, short_day, since
+from re_client.text import day, duration, fitted, moment, short_day, since
 from re_client.view import Watched
 from re_core.model import DeploymentStatus
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 #: columns of a terminal from which on times have their date and seconds
 WIDE = 120
+#: columns that the values of a deployment take at most
+VALUES = 40
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -66,8 +68,10 @@ def deployments(
 def show(terminal: Terminal, found: Sequence[DeploymentRow], now: datetime) -> None:
     """The table: on a narrow terminal times are brief, and its columns for time and steps are left out."""
     brief = terminal.columns is not None and terminal.columns < WIDE
-    head = ("id", "status", "created", "user", "playbook", "time", "steps", "detail")
-    terminal.table(head, [_cells(row, now, brief) for row in found], "No deployments.", spare=("time", "steps"))
+    head = ("id", "status", "created", "user", "playbook", "rev", "with", "time", "steps", "detail")
+    terminal.table(
+        head, [_cells(row, now, brief) for row in found], "No deployments.", spare=("time", "steps", "with", "rev")
+    )
 
 
 @click.command(short_help="Show one deployment with its steps.")
@@ -93,14 +97,15 @@ def status(session: Session, id: str, as_json: bool) -> int:
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
 
 
-def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[str, ...]:
+def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[object, ...]:
     """Who asked, and when, stand before what may be long: a narrow terminal cuts the end of a line."""
-    words = screen.look(row["status"], screen.DEPLOYMENTS).words
+    status = screen.look(row["status"], screen.DEPLOYMENTS).words
     took = duration(since(row["created"], row["ended"], now))
     name, done = f"{row['group']}/{row['playbook']}", f"{row['done']}/{row['total']}"
     why = row["reason"] or ("" if row["ended"] else row["step"])
     created = short_day(row["created"], now) if brief else day(row["created"])
-    return (row["id"], words, created, row["user"], name, took, done, why)
+    given = fitted(", ".join(words.values(row)), VALUES)
+    return (row["id"], status, created, row["user"], name, row.get("revision") or "", given, took, done, why)
 
 
 def _when(told: str, now: datetime) -> str:

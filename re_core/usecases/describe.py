@@ -8,6 +8,7 @@ from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepS
 from re_core.redaction import Redaction
 from re_core.results import Result
 from re_core.state import State, StepState
+from re_core.strict_json import loads
 from re_core.usecases.times import rfc3339, seconds_between
 
 
@@ -64,14 +65,16 @@ def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:
     }
 
 
-def view_document(view: View) -> dict[str, Any]:
-    """One row of the list."""
+def view_document(view: View, redaction: Redaction) -> dict[str, Any]:
+    """One row of the list; `revision` and `dynamic` are None where the row does not say."""
     return {
         "id": view.id,
         "status": view.status,
         "group": view.group,
         "playbook_id": view.playbook_id,
         "playbook": view.playbook,
+        "revision": view.revision or None,
+        "dynamic": redaction.shown(loads(view.dynamic)) if view.dynamic else None,
         "user": view.user,
         "created": rfc3339(view.created),
         "ended": rfc3339(view.ended),

@@ -125,3 +125,16 @@ def test_due_ones_come_longest_due_first(store: Store) -> None:
     assert store.due(20, 10) == ["b", "c"]
     assert store.due(100, 2) == ["b", "c"]
     assert store.due(9, 10) == []
+
+
+def test_a_row_says_what_its_deployment_was_started_with(store: Store) -> None:
+    store.write_views([view("d1", revision=3, dynamic='{"version":"1.4.2"}'), view("d2")])
+    found = {row.id: (row.revision, row.dynamic) for row in store.views(ViewFilter(), 10).rows}
+    assert found == {"d1": (3, '{"version":"1.4.2"}'), "d2": (0, "")}
+
+
+def test_a_row_of_an_older_engine_gets_what_it_lacks_with_the_next_entry(store: Store) -> None:
+    store.write_views([view("d1")])
+    store.write_views([view("d1", entry=2, revision=3, dynamic="{}")])
+    (row,) = store.views(ViewFilter(), 10).rows
+    assert (row.revision, row.dynamic) == (3, "{}")

@@ -78,8 +78,13 @@ CREATE INDEX requests_deployment ON requests (deployment);
 CREATE INDEX views_ended ON views (ended, id) WHERE ended IS NOT NULL;
 """
 
+_STARTED_WITH = """
+ALTER TABLE views ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE views ADD COLUMN dynamic TEXT NOT NULL DEFAULT '';
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH)
 
 #: the tables of the newest layout
 TABLES = frozenset(

@@ -26,6 +26,8 @@ def _row(**more: Any) -> DeploymentRow:
         "status": "completed",
         "group": "inception",
         "playbook": "A playbook with quite a long name",
+        "revision": 3,
+        "dynamic": {"version": "1.4.2"},
         "user": "ann",
         "created": "2026-11-21T12:00:00Z",
         "ended": "2026-11-21T12:00:05Z",
@@ -56,5 +58,6 @@ def test_eighty_columns_keep_who_asked_and_when() -> None:
 
 def test_a_wide_terminal_has_all_columns() -> None:
     head, first = _shown(180, _row())
-    assert head.split()[-3:] == ["TIME", "STEPS", "DETAIL"]
+    assert head.split()[-5:] == ["REV", "WITH", "TIME", "STEPS", "DETAIL"]
+    assert "  3    version=1.4.2  " in first
     assert "2026-11-21" in first
