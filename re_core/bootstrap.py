@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
+from re_core.command_rules import CommandRules
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.model import OnLost
 from re_core.plan import Around
@@ -112,6 +113,7 @@ def around(settings: Settings) -> Around:
         step_timeout=settings.step_timeout,
         patience=settings.worker_patience,
         on_lost=OnLost(settings.lost_steps),
+        commands=CommandRules(settings.group_commands),
     )
 
 

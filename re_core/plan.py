@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from re_core.command_rules import CommandRules
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.messages import check_limits
-from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec
+from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Token
 from re_core.plan_form import Tree, plan_from_document, plan_to_document
 
 #: steps of one deployment, after expansion
@@ -40,6 +41,17 @@ class Around(NamedTuple):
     patience: float = 3600
     #: what is done about a lost step that may not be repeated
     on_lost: OnLost = OnLost.FAIL
+    #: which group may use which commands; what the settings themselves put around is not asked
+    commands: CommandRules = CommandRules()
+
+
+class _Tokens(Protocol):
+    def tokens(self) -> list[Token]: ...
+
+
+def around_now(around: Around, tokens: _Tokens) -> Around:
+    """The same, for the tokens that there are now: they decide what a group may use of which the settings say nothing."""
+    return around._replace(commands=around.commands.with_tokens(tokens.tokens()))
 
 
 class _Draft:
@@ -58,7 +70,7 @@ class _Draft:
 
 def compile_document(document: Mapping[str, Any], around: Around, offers: Offers) -> dict[str, Any]:
     """The stored form of the plan of a playbook. Raises BadDocument with every problem that it meets."""
-    problems: list[Problem] = []
+    problems = around.commands.problems(_group(document), step_entries(document))
     draft = _Draft()
     main: list[Tree] = []
     if around.checks:
@@ -255,6 +267,11 @@ def _build(
         retries=beside.get("retries", offer.get("retries", 0)),
         label=str(beside.get("name", "")),
     )
+
+
+def _group(document: Any) -> str:
+    group = document.get("group") if isinstance(document, Mapping) else None
+    return group if isinstance(group, str) else ""
 
 
 def _items(document: Any, name: str) -> list[Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from re_core.command_rules import ENTRY
+
 #: what is shown in a secret's place
 MASK = "***"
 
@@ -114,6 +116,16 @@ def names(value: Any, base: Path) -> tuple[str, ...]:
 def paths(value: Any, base: Path) -> tuple[Path, ...]:
     """A list of paths, each as `path` reads it."""
     return tuple(path(one, base) for one in texts(value, base))
+
+
+def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
+    """Group -> commands, steps, or `*`."""
+    listed = {group: names(one, base) for group, one in section(value, base).items()}
+    for group, entries in listed.items():
+        for entry in entries:
+            if not ENTRY.fullmatch(entry):
+                raise ValueError(f"{group}: expected a command, command:Subcommand or *, found {entry[:80]!r}")
+    return listed
 
 
 def patterns(value: Any, base: Path) -> tuple[re.Pattern[str], ...]:

@@ -88,6 +88,8 @@ class Settings:
     legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)
     #: files with workers of one's own; <data dir>/workers, which need not be there, where not set
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
+    #: what a group may use: group, or `*` for every other one -> commands, steps (`command:Run`), or `*`
+    group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
     #: text, json or short (for people); auto: short where standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
     #: who programs of steps run as; empty: the engine's user, or nobody where that is root. Another one takes root

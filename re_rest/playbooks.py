@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 
 from re_core.errors import NotFound
 from re_core.model import StoredPlaybook
+from re_core.plan import around_now
 from re_core.usecases import checking, keys, playbooks
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked, problem_document
@@ -102,7 +103,7 @@ def plan(id: str) -> Response:
     here = services()
     supplied = asking.optional_document(bodies.PLAN).get("dynamic", {})
     offers = checking.offers_now(here.store, here.clock)
-    return json_answer(checking.preview(found.document, supplied, offers, here.around))
+    return json_answer(checking.preview(found.document, supplied, offers, around_now(here.around, here.store)))
 
 
 def visible(id: str, revision: int | None = None) -> StoredPlaybook:
@@ -115,7 +116,8 @@ def visible(id: str, revision: int | None = None) -> StoredPlaybook:
 def _checked() -> Checked:
     here = services()
     form = asking.form_in()
-    return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), here.around)
+    around = around_now(here.around, here.store)
+    return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), around)
 
 
 def _stored(made: StoredPlaybook, checked: Checked, status: int) -> Response:

@@ -11,6 +11,7 @@ from re_core import documents
 from re_core.errors import BadDocument, CallerError, UnknownGroup, UnknownPlaybook
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, StepStatus, StoredPlaybook
+from re_core.plan import around_now
 from re_core.state import State
 from re_core.usecases import checking, deployments, history, playbooks
 from re_core.usecases.access import require_group
@@ -156,7 +157,9 @@ def _document(group: str) -> Any:
         value = {**{key: one for key, one in value.items() if key != "id"}, "group": group}
     here = services()
     offers = checking.offers_now(here.store, here.clock)
-    checked: Checked = checking.require(checking.check(value, parsed.position, offers, here.around))
+    checked: Checked = checking.require(
+        checking.check(value, parsed.position, offers, around_now(here.around, here.store))
+    )
     return checked.document
 
 

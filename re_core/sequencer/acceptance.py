@@ -12,9 +12,9 @@ from re_core.events import Event, RetryAsked
 from re_core.machine import Verdict, advance
 from re_core.messages import DeploymentRequest, Message
 from re_core.model import Plan, StoredPlaybook
-from re_core.plan import Around, compile_document, missing_dynamic, required_dynamic
+from re_core.plan import Around, around_now, compile_document, missing_dynamic, required_dynamic
 from re_core.plan_form import plan_from_document
-from re_core.ports import Claim, Journal, Playbooks, Requests
+from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
 from re_core.records import Accepted, never_began
 from re_core.sequencer.exclusive import Exclusive
 from re_core.sequencer.offers import LiveOffers
@@ -25,7 +25,7 @@ from re_core.strict_json import dumps
 _PLANS = 256
 
 
-class _Library(Journal, Playbooks, Requests, Protocol):
+class _Library(Journal, Playbooks, Requests, Tokens, Protocol):
     """The part of a store that acceptance needs."""
 
 
@@ -56,13 +56,16 @@ class Acceptance:
         self._library = library
         self._offers = offers
         self._around = around
-        self._plans: dict[tuple[str, int, int], _Compiled] = {}
+        #: with the tokens that there are, as they were found since `look_again`
+        self._around_now: Around | None = None
+        self._plans: dict[tuple[str, int, int, frozenset[str]], _Compiled] = {}
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
 
     def look_again(self) -> None:
         """From now on playbooks as they are now: call it when requests have come, since whoever asks means no older one."""
         self._found.clear()
+        self._around_now = None
 
     def admit(self, message: Message) -> Admission:
         """The deployment that job.create asks for.
@@ -161,13 +164,15 @@ class Acceptance:
 
     def _plan(self, playbook: StoredPlaybook) -> _Compiled:
         offers = self._offers.read()
-        key = (playbook.id, playbook.revision, self._offers.version)
+        around = self._around_now or around_now(self._around, self._library)
+        self._around_now = around
+        key = (playbook.id, playbook.revision, self._offers.version, around.commands.reached)
         if key not in self._plans:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             try:
-                document = compile_document(playbook.document, self._around, offers)
-            except BadDocument as error:  # stored by an engine that had other rules
+                document = compile_document(playbook.document, around, offers)
+            except BadDocument as error:  # stored under other rules
                 raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
             plan = plan_from_document(document)
             self._plans[key] = _Compiled(document, plan, frozenset(required_dynamic(plan)))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from re_client.api import Client
+from re_client.errors import ApiError
 from re_workers.steps import landlock
 from tests.e2e.deploying import begin, ended, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, wait_until
@@ -55,7 +56,7 @@ ATTACKS: Mapping[str, tuple[str, str]] = {
 
 @contextmanager
 def _engine(directory: Path, as_stranger: bool, **settings: str) -> Iterator[EngineProcess]:
-    engine = EngineProcess(directory, f"# {IN_SETTINGS}\n")
+    engine = EngineProcess(directory, f"# {IN_SETTINGS}\ngroup_commands: {{tests: [command]}}\n")
     engine.environ["RE_TOKEN"] = IN_ENVIRONMENT
     del engine.environ["RE_STEP_ISOLATION"]
     engine.environ |= settings
@@ -195,3 +196,19 @@ def test_what_is_required_and_cannot_be_had_keeps_the_engine_from_starting(
     ran = engine.run("up")
     assert ran.returncode == 2
     assert "step_isolation is required" in ran.stderr or "has no user 'no-such-user'" in ran.stderr
+
+
+def test_a_token_of_a_group_runs_no_program_unless_the_settings_say_that_its_group_may(place: Path) -> None:
+    engine = EngineProcess(place)
+    try:
+        engine.start()
+        with engine.client() as all_rights:
+            own = all_rights.create_playbook(steps_book(run_step("echo still mine")).encode())
+            token = all_rights.create_token("eve", ["tests"])["token"]
+        with Client((engine.data / "url").read_text().strip(), token) as client:
+            with pytest.raises(ApiError, match="may not use 'command:Run': the setting group_commands"):
+                begin(client, steps_book(run_step("cat token")))
+            with pytest.raises(ApiError, match="may not use 'command:Run': the setting group_commands"):
+                client.deploy("tests", own["id"], {})
+    finally:
+        engine.end()

@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from re_core.adapters.sqlite import SqliteStore
+from re_core.command_rules import CommandRules
 from re_rest.app import close_streams
-from tests.integration.front_end.house import House
+from tests.integration.front_end.house import EVERYTHING, House
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +26,24 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture
 def house(tmp_path: Path, routes: Flask) -> Iterator[House]:
     """A front end on a store and a bus of its own."""
-    store = SqliteStore(str(tmp_path / "release-engine.db"))
-    made = House(store, routes)
+    yield from _opened(tmp_path, routes)
+
+
+@pytest.fixture
+def strict(tmp_path: Path, routes: Flask) -> Iterator[House]:
+    """A front end whose settings say nothing of commands; groups have tokens."""
+    yield from _opened(tmp_path, routes, CommandRules())
+
+
+@pytest.fixture
+def listing(tmp_path: Path, routes: Flask) -> Iterator[House]:
+    """A front end whose settings list `command` for the group `ours`."""
+    yield from _opened(tmp_path, routes, CommandRules({"ours": ("command",)}))
+
+
+def _opened(directory: Path, routes: Flask, commands: CommandRules = EVERYTHING) -> Iterator[House]:
+    store = SqliteStore(str(directory / "release-engine.db"))
+    made = House(store, routes, commands=commands)
     yield made
     close_streams(made.app)
     made.bus.close()

@@ -15,6 +15,7 @@ from re_core import strict_json
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.sqlite import SqliteStore
+from re_core.command_rules import CommandRules
 from re_core.messages import Message
 from re_core.model import DeploymentStatus, OutputChunk, StoredPlaybook, View
 from re_core.plan import Around, compile_document
@@ -37,16 +38,21 @@ PLAYBOOK: dict[str, Any] = {
 
 T0 = 1_700_000_000_000
 
+#: every group may use every command, whoever has tokens
+EVERYTHING = CommandRules({"*": ("*",)})
+
 
 class House:
     """An application, its store and bus, and three tokens."""
 
-    def __init__(self, store: SqliteStore, app: Flask | None = None, timeout: float = 5.0) -> None:
+    def __init__(
+        self, store: SqliteStore, app: Flask | None = None, timeout: float = 5.0, commands: CommandRules = EVERYTHING
+    ) -> None:
         self.store = store
         self.bus = EmbeddedBus(store)
         self.clock = SystemClock()
         self.parts: dict[str, str] = {"bus": "", "store": "", "core": ""}
-        self.services = Services(self.bus, store, self.clock, Around(), lambda: self.parts, timeout)
+        self.services = Services(self.bus, store, self.clock, Around(commands=commands), lambda: self.parts, timeout)
         # making the routes takes longer than most tests, so they may share them
         self.app = app or create_app(self.services)
         furnish(self.app, self.services)
