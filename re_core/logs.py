@@ -14,9 +14,11 @@ import re
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+
+from re_core.redaction import Redaction
 
 #: fields of the contract's line, in its order; between them stands the level, behind them the message
 _BEFORE_LEVEL = ("source_ip",)
@@ -43,12 +45,13 @@ def setup(
     level: str = "info",
     stream: TextIO | None = None,
     deployment_log_dir: Path | None = None,
+    redact: Sequence[re.Pattern[str]] = (),
 ) -> None:
     """Send all records of this process to `stream` (standard error where None), and those of deployments to files too.
 
     `format`: `text`, `json`, `short`, or `auto`, which is `short` where `stream` is a terminal and else `text`; files get
-    `text` in the place of `short`. Calling it again replaces what the earlier call set up, so that a process may call it
-    after a fork.
+    `text` in the place of `short`. What matches `redact` is cut out of messages and tracebacks. Calling it again replaces
+    what the earlier call set up, so that a process may call it after a fork.
     """
     stream = stream or sys.stderr
     if format == "auto":
@@ -57,9 +60,10 @@ def setup(
     for handler in [one for one in root.handlers if getattr(one, "release_engine", False)]:
         root.removeHandler(handler)
         handler.close()
-    whole = JsonLines(component) if format == "json" else TextLines(component)
+    redaction = Redaction(redact)
+    whole = JsonLines(component, redaction) if format == "json" else TextLines(component, redaction)
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
-    handlers[0].setFormatter(ShortLines() if format == "short" else whole)
+    handlers[0].setFormatter(ShortLines(redaction) if format == "short" else whole)
     if deployment_log_dir is not None:
         handlers.append(DeploymentFiles(deployment_log_dir))
         handlers[1].setFormatter(whole)
@@ -74,9 +78,10 @@ def setup(
 class TextLines(logging.Formatter):
     """`<date> <tz> - app_component="recore" - source_ip="" - … - message="…"`."""
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, redaction: Redaction = Redaction()) -> None:  # noqa: B008  # it is immutable
         super().__init__()
         self._component = component
+        self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
         return " - ".join(self._parts(record))
@@ -90,7 +95,7 @@ class TextLines(logging.Formatter):
         yield _field("log_level", record.levelname)
         for name in _AFTER_LEVEL:
             yield _field(name, getattr(record, name, ""))
-        yield _field("message", _message(self, record))
+        yield _field("message", self._redaction.text(_message(self, record)))
         for name in _OURS:
             if hasattr(record, name):
                 yield _field(name, getattr(record, name))
@@ -102,6 +107,10 @@ class ShortLines(logging.Formatter):
     A traceback follows on lines of its own, indented.
     """
 
+    def __init__(self, redaction: Redaction = Redaction()) -> None:  # noqa: B008  # it is immutable
+        super().__init__()
+        self._redaction = redaction
+
     def format(self, record: logging.LogRecord) -> str:
         parts = [time.strftime("%H:%M:%S", time.localtime(record.created))]
         if record.levelno >= logging.WARNING:
@@ -109,18 +118,20 @@ class ShortLines(logging.Formatter):
         deployment = getattr(record, "deployment_id", "")
         if deployment:
             parts.append(str(deployment))
-        lines = [" ".join([*parts, record.getMessage()])]
+        lines = [" ".join([*parts, self._redaction.text(record.getMessage())])]
         if record.exc_info:
-            lines += (f"  {line}" for line in self.formatException(record.exc_info).split("\n"))
+            trace = self._redaction.text(self.formatException(record.exc_info))
+            lines += (f"  {line}" for line in trace.split("\n"))
         return "\n".join(_UNPRINTABLE.sub(_escape, line) for line in lines)
 
 
 class JsonLines(logging.Formatter):
     """One JSON object per record; only the fields that it has."""
 
-    def __init__(self, component: str) -> None:
+    def __init__(self, component: str, redaction: Redaction = Redaction()) -> None:  # noqa: B008  # it is immutable
         super().__init__()
         self._component = component
+        self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -134,7 +145,7 @@ class JsonLines(logging.Formatter):
             value = getattr(record, name, None)
             if value not in (None, ""):
                 document[name] = value if isinstance(value, int | float | str) else str(value)
-        document["message"] = _message(self, record)
+        document["message"] = self._redaction.text(_message(self, record))
         return json.dumps(document)
 
 

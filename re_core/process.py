@@ -183,7 +183,8 @@ def launch(name: str, component: str, act: Callable[[Settings], int], environ: M
     conceal()  # the settings are in its environment
     try:
         settings = load(environ)
-        logs.setup(component, settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
+        files, redact = settings.deployment_log_dir, settings.redact
+        logs.setup(component, settings.log_format, settings.log_level, sys.stderr, files, redact)
         return act(settings)
     except BadSettings as error:
         # how the log shall look is a setting too, so these are told as any program tells them

@@ -22,6 +22,10 @@ SHOWN_TEXT, SHOWN_VALUES = 200, 100
 _SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
 
 
+#: characters beyond a cut that a secret may have and is still recognised
+MARGIN = 4096
+
+
 class Redaction:
     """The configured patterns, each looked for line by line. Without any it is false, and changes nothing."""
 
@@ -38,6 +42,22 @@ class Redaction:
         if not self._patterns:
             return text
         return "\n".join(self._line(line) for line in text.split("\n"))
+
+    def beginning(self, text: str, most: int) -> str:
+        """The first `most` characters of the text without what matches; of a match that goes on behind them nothing stays.
+
+        For a text whose end is missing: with MARGIN more characters than are wanted, a secret that the cut divides is found.
+        """
+        kept: list[str] = []
+        for line in text.split("\n"):
+            if len(line) > most:
+                kept.append(self._beginning(line, most))
+                break
+            kept.append(self._line(line))
+            most -= len(line) + 1
+            if most < 0:
+                break
+        return "\n".join(kept)
 
     def value(self, value: Any) -> Any:
         """JSON of any kind without what matches in its strings; keys are names, and stay."""
@@ -65,7 +85,24 @@ class Redaction:
         text = value if isinstance(value, str) else dumps(value)
         return value if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
 
+    def _beginning(self, line: str, end: int) -> str:
+        for pattern in self._patterns:
+            line, end = _replaced(pattern, line, end)
+        return line[:end]
+
     def _line(self, line: str) -> str:
         for pattern in self._patterns:
             line = pattern.sub(REDACTED, line)
         return line
+
+
+def _replaced(pattern: re.Pattern[str], line: str, end: int) -> tuple[str, int]:
+    """The line without what matches before `end`, and where `end` is then: behind a match that contains it."""
+    done = ""
+    last = 0
+    for match in pattern.finditer(line):
+        if match.start() >= end:
+            break
+        done += line[last : match.start()] + REDACTED
+        last = match.end()
+    return done + line[last:], len(done) + max(end - last, 0)

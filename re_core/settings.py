@@ -82,7 +82,7 @@ class Settings:
     unoffered_steps: str = _setting("fail", kinds.one_of("fail", "wait"))
     #: what becomes of a lost step that may not be repeated: fail its deployment, or ask a person
     lost_steps: str = _setting("fail", kinds.one_of("fail", "ask"))
-    #: parts of output lines that match are replaced by [redacted]
+    #: parts of output, messages, results and log lines that match are replaced by [redacted], each line by itself, before anything is cut
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
     #: queues of workers that declare nothing themselves
     legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)

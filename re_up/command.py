@@ -53,7 +53,8 @@ def _serve(settings: Settings, quiet: bool) -> None:
     lock.acquire(f"the engine with process id {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S %z')}")
     url = directory / "url"
     url.unlink(missing_ok=True)
-    logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, settings.deployment_log_dir)
+    files, redact = settings.deployment_log_dir, settings.redact
+    logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, files, redact)
     _try(settings)
     began = psutil.Process().create_time()
     try:

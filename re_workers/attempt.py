@@ -73,8 +73,8 @@ class Attempt:
         self.left = False
         self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
 
-    def prepare(self, worker: Worker) -> str:
-        """Find the step and check the parameters; why it cannot run, or nothing."""
+    def prepare(self, worker: Worker, redaction: Redaction) -> str:
+        """Find the step and check the parameters; why it cannot run, without what nobody shall read, or nothing."""
         step = worker.find(self.call.subcommand)
         if step is None:
             return worker.unknown(self.call.subcommand)
@@ -83,7 +83,13 @@ class Attempt:
         try:
             self.arguments = step.signature.bind(self.parameters, supplied)
         except BadDocument as error:
-            return f"{self.call.command}:{self.call.subcommand}: {error}"
+            # it repeats the beginnings of values: what of them nobody shall read goes before they are cut
+            why = (
+                _bound_again(step, redaction.value(self.parameters), redaction.value(supplied))
+                if redaction
+                else str(error)
+            )
+            return f"{self.call.command}:{self.call.subcommand}: {why}"
         self.step: Step = step
         return ""
 
@@ -149,6 +155,15 @@ def unreadable(message: Message, detail: str) -> bytes:
     except BadMessage:
         return b""
     return encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
+
+
+def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, Any]) -> str:
+    """What is wrong with these."""
+    try:
+        step.signature.bind(given, supplied)
+    except BadDocument as error:
+        return str(error)
+    return "a parameter does not fit"
 
 
 def _is_late(message: Message, now: int) -> bool:

@@ -61,7 +61,8 @@ class Consumer:
         self._subscription = bus.subscribe([queue, self.control], slots)
         self._hands = Hands(self._subscription, queue, slots, clock)
         self._outbox = Outbox(bus, self._subscription, clock, APP)
-        self._runs = Runs(worker, clock, spawn, self._subscription.wake, redaction or Redaction())
+        self._redaction = redaction or Redaction()
+        self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction)
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
         #: keys of those whose outcome goes out with the next sending
@@ -201,7 +202,7 @@ class Consumer:
             self._subscription.requeue([delivery])
             return
         attempt = Attempt(delivery, self._token(), self._identity, self._clock.now())
-        problem = attempt.prepare(self._worker)
+        problem = attempt.prepare(self._worker, self._redaction)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))
             return
@@ -269,7 +270,7 @@ class Consumer:
             self._outbox.done(waiting.delivery)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        body = encode(outcome)
+        body = encode(outcome, self._redaction)
         self._outcomes.add(attempt.call.attempt_id, Told(attempt.token, body, self._clock.now()))
         messages = attempt.outcome(body, self.control)
         if attempt.parted:

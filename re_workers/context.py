@@ -104,6 +104,11 @@ class Context:
         """Lines for the deployment's log, sent while the step runs. A line is cut after 16 KiB."""
         self._outgoing.output(text)
 
+    def beginning(self, text: str, most: int) -> str:
+        """The first `most` characters of a text, for a message or a result: without what the settings redact, also where
+        the cut would divide it. Where the text itself is the beginning of a longer one, it has redaction.MARGIN more."""
+        return self._outgoing.redaction.beginning(text, most)
+
     def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: Phase) -> None:
         """Tell somebody something, beside what the playbook's `notify` says anyway.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from re_core import strict_json
 from re_core.errors import BadMessage, ReleaseEngineError
+from re_core.redaction import Redaction
 
 #: bytes of a reply: what a message may have, less room for its other keys
 MAX_REPLY = strict_json.MAX_BYTES - 1024
@@ -48,37 +49,41 @@ class Outcome(NamedTuple):
     message: str | None = None
 
 
-def encode(outcome: Outcome) -> bytes:
-    """The body of the last reply; never raises: data that cannot travel makes it a failure that says so."""
+def encode(outcome: Outcome, redaction: Redaction = Redaction()) -> bytes:  # noqa: B008  # it is immutable
+    """The body of the last reply; never raises: data that cannot travel makes it a failure that says so.
+
+    Only a message that has to be cut is redacted: an expectation compares the body as the step meant it, and the core
+    redacts what it keeps.
+    """
     if outcome.data is None and outcome.message is None and outcome.status == "completed":
         return _COMPLETED
     document: dict[str, Any] = {"status": outcome.status}
     if outcome.data is not None:
         document["data"] = outcome.data
     if outcome.message is not None:
-        document["message"] = _cut(outcome.message)
+        document["message"] = _cut(outcome.message, redaction)
     try:
         body = strict_json.dumps(document).encode()
         if outcome.data is not None:
-            return _sized(outcome, body)
+            return _sized(outcome, body, redaction)
         return body
     except (TypeError, ValueError, RecursionError, BadMessage) as error:
         why = "it contains itself or is nested too deeply" if isinstance(error, RecursionError) else str(error)
         told = f"{outcome.message}; " if outcome.message else ""
-        return encode(Outcome("failed", None, _printable(f"{told}the step's data is not JSON: {why}")))
+        return encode(Outcome("failed", None, _printable(f"{told}the step's data is not JSON: {why}")), redaction)
 
 
-def _sized(outcome: Outcome, body: bytes) -> bytes:
+def _sized(outcome: Outcome, body: bytes, redaction: Redaction) -> bytes:
     if len(body) <= MAX_REPLY:
         strict_json.loads(body)  # what Python writes, such as keys that collide as text, is not always what may be read
         return body
     told = f"{outcome.message}; " if outcome.message else ""
-    return encode(Outcome(outcome.status, None, f"{told}the step's data was left out: it has {len(body)} bytes"))
+    left_out = f"{told}the step's data was left out: it has {len(body)} bytes"
+    return encode(Outcome(outcome.status, None, left_out), redaction)
 
 
-def _cut(text: str) -> str:
-    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + " … (cut)"
-    return _printable(text)
+def _cut(text: str, redaction: Redaction) -> str:
+    return _printable(text if len(text) <= MAX_TEXT else redaction.beginning(text, MAX_TEXT) + " … (cut)")
 
 
 def _printable(text: str) -> str:

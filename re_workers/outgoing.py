@@ -37,12 +37,13 @@ class Origin(NamedTuple):
     prefix: str
 
 
-def cut(line: str) -> str:
-    """The line, cut where it is too long, and such that UTF-8 can carry it."""
+def shown(line: str, redaction: Redaction) -> str:
+    """The line such that UTF-8 can carry it, without what nobody shall read, and then cut where it is too long."""
     clean = line.encode("utf-8", "replace")
     if len(clean) <= MAX_LINE:
-        return clean.decode()
-    return clean[:MAX_LINE].decode("utf-8", "ignore") + CUT
+        return redaction.text(clean.decode())
+    fitting = len(clean[:MAX_LINE].decode("utf-8", "ignore"))
+    return redaction.beginning(clean.decode(), fitting) + CUT
 
 
 class Outgoing:
@@ -52,7 +53,7 @@ class Outgoing:
         self, origin: Origin, wake: Callable[[], None] | None = None, redaction: Redaction | None = None
     ) -> None:
         """`wake` is called when there is something after there was nothing; without it nobody is made to wait."""
-        self._redaction = redaction or Redaction()
+        self.redaction = redaction or Redaction()
         self._origin = origin
         self._wake = wake
         self._said: list[str | Message] = []
@@ -64,13 +65,13 @@ class Outgoing:
 
     def output(self, text: str) -> None:
         """Lines for the deployment's log."""
-        self._say([cut(self._redaction.text(line)) for line in text.splitlines() or [""]])
+        self._say([shown(line, self.redaction) for line in text.splitlines() or [""]])
 
     def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
         """A notification. Raises BadMessage where a notifier would refuse it."""
         document = {"slug": slug, "message": message, "phase": phase, "target": targets}
         notification_from(document)
-        document |= {"slug": self._redaction.text(slug)[:MAX_SLUG], "message": self._redaction.text(message)}
+        document |= {"slug": self.redaction.text(slug)[:MAX_SLUG], "message": self.redaction.text(message)}
         with self._lock:
             self._notices += 1
             id = f"{self._origin.prefix}/notify/{self._notices}"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from re_core import strict_json
 from re_core.errors import BadDocument
 from re_core.messages import OUTPUT, Notification, parse_notification, parse_output
+from re_core.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import Origin, Outgoing
@@ -41,12 +42,13 @@ def run(
     group: str = "test",
     timeout: float | None = None,
     cancelled: bool = False,
+    redaction: Redaction | None = None,
 ) -> Result:
     """Run the step `command:Subcommand` as the engine would, parameters checked, and say how it went.
 
     `parameters` are those of the playbook; the values of `dynamic` stand for those that `parameters` names under
-    `dynamic`. `cancelled`: it was told to stop before it began. Raises ValueError where `name` is another
-    worker's.
+    `dynamic`. `cancelled`: it was told to stop before it began. `redaction`: what the
+    settings would cut out. Raises ValueError where `name` is another worker's.
     """
     command, _, subcommand = name.partition(":")
     if command != worker.command:
@@ -54,7 +56,7 @@ def run(
     given = strict_json.loads(strict_json.dumps(dict(parameters or {})))
     values = strict_json.loads(strict_json.dumps(dict(dynamic or {})))
     call = Call("test/0/1", "test", 0, 1, command, subcommand, group, tuple(hosts), values, timeout)
-    outgoing = Outgoing(Origin("test", 0, "test/0/1/test"))
+    outgoing = Outgoing(Origin("test", 0, "test/0/1/test"), redaction=redaction)
     context = Context(call, outgoing)
     if cancelled:
         context.cancel()
@@ -74,7 +76,7 @@ def _outcome(worker: Worker, context: Context, given: Mapping[str, Any]) -> Outc
 
 
 def _result(outcome: Outcome, outgoing: Outgoing) -> Result:
-    told = strict_json.loads(encode(outcome))
+    told = strict_json.loads(encode(outcome, outgoing.redaction))
     output: list[str] = []
     notifications = []
     for message in outgoing.drain():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from re_core import events as e
 from re_core import messages as m
@@ -18,6 +18,8 @@ from re_core.strict_json import dumps
 #: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
 _GROWTH = 4
 
+_Read = TypeVar("_Read")
+
 
 class Word(NamedTuple):
     """One event, and the deployment that it is about."""
@@ -27,14 +29,32 @@ class Word(NamedTuple):
 
 
 def read_word(message: Message, redaction: Redaction) -> Word:
-    """What a message on a reply queue says, without what nobody shall read. Raises BadMessage."""
+    """What a message on a reply queue says, without what nobody shall read. Raises BadMessage, whose words are so too."""
+    return readable(message, redaction, lambda one: _read(one, redaction))
+
+
+def readable(message: Message, redaction: Redaction, read: Callable[[Message], _Read]) -> _Read:
+    """What `read` makes of the message. Its BadMessage may repeat the beginnings of values: they are redacted before that."""
+    try:
+        return read(message)
+    except BadMessage:
+        if not redaction:
+            raise
+        shown = redaction.text(message.body.decode("utf-8", "replace")).encode()
+        if shown == message.body:
+            raise
+    read(message._replace(body=shown))
+    raise BadMessage("it cannot be read, and to say why would tell what is redacted")
+
+
+def _read(message: Message, redaction: Redaction) -> Word:
     name = message.headers.get(m.EVENT)
     if name is None:
         return _reply(message, redaction)
     reader = _EVENTS.get(name)
     if reader is None:
         raise BadMessage(f"the header {m.EVENT} is {name[:40]!r}; known are {', '.join(sorted(_EVENTS))}")
-    return reader(message)
+    return reader(message, redaction)
 
 
 def _reply(message: Message, redaction: Redaction) -> Word:
@@ -86,11 +106,12 @@ def _deployment(message: Message) -> str:
     return message.correlation_id
 
 
-def _declined(message: Message) -> Word:
+def _declined(message: Message, redaction: Redaction) -> Word:
     attempt = _attempt(message)
     reason = m.parse_event(message.body).get("reason")
     token = message.headers.get(m.TOKEN, "")
-    dropped = e.ClaimDropped(attempt.step, attempt.attempt, token, reason if isinstance(reason, str) else "")
+    why = brief(redaction.text(reason), MAX_MESSAGE) if isinstance(reason, str) else ""
+    dropped = e.ClaimDropped(attempt.step, attempt.attempt, token, why)
     return Word(attempt.deployment, dropped)
 
 
@@ -100,22 +121,22 @@ def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
     user, reason = document.get("user", ""), document.get("reason", "")
     if not isinstance(user, str) or not isinstance(reason, str):
         raise BadMessage("user and reason must be strings")
-    return user, reason, document
+    return brief(user, MAX_MESSAGE), brief(reason, MAX_MESSAGE), document
 
 
-def _cancel(message: Message) -> Word:
-    user, reason, _ = _wish(message)
+def _cancel(message: Message, _: Redaction) -> Word:
+    user, reason, _document = _wish(message)
     return Word(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
 
 
-def _retry(message: Message) -> Word:
+def _retry(message: Message, _: Redaction) -> Word:
     user, reason, document = _wish(message)
     lost = None if document.get("lost") is None else _ruling(document, "lost")
     seen = None if document.get("retries") is None else _number(document, "retries", 0)
     return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
 
 
-def _decide(message: Message) -> Word:
+def _decide(message: Message, _: Redaction) -> Word:
     user, reason, document = _wish(message)
     step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
     ruling = _ruling(document, "ruling")
@@ -137,11 +158,11 @@ def _ruling(document: Mapping[str, Any], name: str) -> Ruling:
         raise BadMessage(f"expected one of {known}, found {document.get(name)!r:.40}", f"/{name}") from None
 
 
-def _due(message: Message) -> Word:
+def _due(message: Message, _: Redaction) -> Word:
     return Word(_deployment(message), e.TimeCame())
 
 
-def _gone(message: Message) -> Word:
+def _gone(message: Message, _: Redaction) -> Word:
     document = m.parse_event(message.body)
     before, worker = document.get("before"), document.get("worker")
     if not isinstance(before, int) or not isinstance(worker, str | None):

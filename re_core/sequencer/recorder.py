@@ -13,6 +13,7 @@ from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
 from re_core.redaction import Redaction
+from re_core.sequencer.intake import readable
 
 #: deliveries of one turn
 BATCH = 256
@@ -66,7 +67,7 @@ class Recorder:
     def _chunk(self, delivery: Delivery, stored: set[str]) -> list[OutputChunk]:
         """Its lines, numbered; none where they have numbers already. `stored`: ids of messages that have, grows."""
         message = delivery.message
-        text = m.parse_output(message.body)
+        text = readable(message, self._redaction, lambda one: m.parse_output(one.body))
         if not message.correlation_id:
             raise BadMessage("no correlation_id: which deployment printed it?")
         if message.id:

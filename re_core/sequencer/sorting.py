@@ -70,6 +70,7 @@ class Sorting:
 
     def reject(self, batch: Batch, delivery: Delivery, reason: str, detail: str) -> None:
         """It is a dead letter now."""
+        detail = self._redaction.text(detail)
         _log.warning(
             "a message on %s cannot be used and is a dead letter now: %s: %s",
             delivery.queue,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from re_core import strict_json
 from re_workers.context import Context
 from re_workers.notes import Notes
 from re_workers.outcomes import Failed
+from re_workers.outgoing import MAX_LINE
 from re_workers.sdk import Worker, step
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.orphans import ATTEMPT, ENGINE
@@ -86,7 +87,9 @@ class Command(Worker):
         if program.code != 0:
             if hint := self._confinement.hint(last):
                 ctx.output(hint)
-            raise Failed(_told(program.code, last), data={"code": program.code, "output": list(last)})
+            # the lines may be the beginnings of longer ones, in which nothing can be redacted later that their end divides
+            shown = [ctx.beginning(line, MAX_LINE) for line in last]
+            raise Failed(_told(program.code, shown), data={"code": program.code, "output": shown})
 
 
 def _variables(dynamic: Mapping[str, Any]) -> dict[str, str]:
@@ -97,6 +100,6 @@ def _variables(dynamic: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _told(code: int, last: deque[str]) -> str:
+def _told(code: int, last: Sequence[str]) -> str:
     why = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
     return f"{why}: {last[-1]}" if last else why

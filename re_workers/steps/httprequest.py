@@ -9,6 +9,7 @@ import base64
 import binascii
 from typing import ClassVar
 
+from re_core.redaction import MARGIN
 from re_workers.context import Context
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
@@ -76,16 +77,16 @@ def _expect(ctx: Context, question: Question, code: int, timeout: float) -> obje
     ctx.output(f"{question.shown} answered {answer.code} with {len(answer.body)} bytes in {answer.took:.2f} s")
     if answer.code != code:
         raise Failed(
-            f"{question.shown} answered {answer.code}, not {code}{_excerpt(answer)}", data={"code": answer.code}
+            f"{question.shown} answered {answer.code}, not {code}{_excerpt(ctx, answer)}", data={"code": answer.code}
         )
     return {"code": answer.code}
 
 
-def _excerpt(answer: Answer) -> str:
-    text = " ".join(answer.body[: 4 * EXCERPT].decode("utf-8", "replace").split())
+def _excerpt(ctx: Context, answer: Answer) -> str:
+    text = " ".join(answer.body[: 4 * EXCERPT + MARGIN].decode("utf-8", "replace").split())
     if not text:
         return ""
-    return f": {text}" if len(text) <= EXCERPT else f": {text[:EXCERPT]} …"
+    return f": {text}" if len(text) <= EXCERPT else f": {ctx.beginning(text, EXCERPT)} …"
 
 
 def _bytes(content: str, b64encoded: bool) -> bytes:

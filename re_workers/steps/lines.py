@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from re_workers.outgoing import CUT, MAX_LINE
+from re_core.redaction import MARGIN
+from re_workers.outgoing import MAX_LINE
+
+#: bytes of one line that are kept; a line with more than MAX_LINE of them is cut once it is known what of it nobody shall read
+KEPT = MAX_LINE + MARGIN
 
 
 class Lines:
     """Splits at line feeds, wherever the pieces were cut.
 
     Of a line that a program overwrites with carriage returns, as progress bars are, the last state remains: what a
-    terminal would show. What is not UTF-8 is replaced, and a line is cut after 16 KiB, so memory stays bounded.
+    terminal would show. What is not UTF-8 is replaced, and of a line only its first 20 KiB are kept, so memory stays bounded:
+    enough that whoever prints it cuts it (`Context.output`, `Context.beginning`).
     """
 
     def __init__(self) -> None:
@@ -40,14 +45,14 @@ class Lines:
                 self._line.clear()
                 self._cut = False
             text = text[text.rfind(b"\r") + 1 :]
-            room = MAX_LINE - len(self._line)
+            room = KEPT - len(self._line)
             self._cut = self._cut or len(text) > room
             self._line += text[:room]
             self._returned = False
         self._returned = self._returned or piece.endswith(b"\r")
 
     def _take(self) -> str:
-        text = self._line.decode("utf-8", "ignore" if self._cut else "replace") + (CUT if self._cut else "")
+        text = self._line.decode("utf-8", "ignore" if self._cut else "replace")
         self._line.clear()
         self._cut = self._returned = False
         return text

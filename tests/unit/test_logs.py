@@ -200,3 +200,16 @@ def test_the_file_of_a_deployment_keeps_the_contracts_form_where_a_person_sees_t
     logs.setup("recore", "short", "info", _Terminal(), tmp_path)
     logging.getLogger("some.module").info("hello", extra={"deployment_id": "01D"})
     assert 'app_component="recore"' in (tmp_path / "01D.log").read_text()
+
+
+@pytest.mark.parametrize("form", ["text", "json", "short"])
+def test_what_is_redacted_is_in_no_message_and_no_traceback(form: str, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.setup("recore", form, "info", stream, tmp_path, [re.compile('say "s3cr3t"'), re.compile("hunter2")])
+    try:
+        raise ValueError("hunter2")
+    except ValueError:
+        logging.getLogger("some.module").exception('they say "s3cr3t"', extra={"deployment_id": "01D"})
+    told = stream.getvalue() + (tmp_path / "01D.log").read_text()
+    assert told.count("[redacted]") >= 4
+    assert "s3cr3t" not in told and "hunter2" not in told.replace('ValueError("hunter2")', "")

@@ -9,7 +9,7 @@ import pytest
 
 from re_core import messages as m
 from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.dead import REASON
+from re_core.dead import DETAIL, REASON
 from re_core.errors import TransientError
 from re_core.messages import Message
 from re_core.ports import Bus
@@ -67,6 +67,15 @@ def test_what_matches_a_pattern_is_redacted_wherever_it_stands(house: House) -> 
     _print(house.bus, "login password=hunter2 s3cr3ts3cr3t\nPASSWORD", "a")
     recorder.turn(0)
     assert _lines(house) == [(1, f"login {REDACTED} {REDACTED}{REDACTED}"), (2, "PASSWORD")]
+
+
+def test_what_is_said_of_a_bad_message_has_no_part_of_a_secret(house: House) -> None:
+    """The reason repeats the beginning of what was found."""
+    recorder = _recorder(house, "s3cr3t-[0-9]+")
+    house.bus.publish([Message("output", b'{"message": ["' + b"x" * 30 + b's3cr3t-1234567890"]}', "bad", "d1")])
+    recorder.turn(0)
+    (letter,) = [one.message for one in house.dead()]
+    assert "found" in letter.headers[DETAIL] and "s3cr" not in letter.headers[DETAIL]
 
 
 @pytest.mark.parametrize(

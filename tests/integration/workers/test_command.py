@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import psutil
 import pytest
 
 from re_core.messages import parse_output
+from re_core.redaction import REDACTED, Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import Outcome
-from re_workers.outgoing import Origin, Outgoing
+from re_workers.outgoing import MAX_LINE, Origin, Outgoing
 from re_workers.perform import perform
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
+from re_workers.steps.lines import KEPT
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.testing import Result, run
 from tests.integration.workers.waiting import until
@@ -37,6 +40,16 @@ def test_an_exit_code_fails_the_step_with_the_last_words() -> None:
     result = _run("for i in 1 2 3 4 5 6 7; do echo $i; done; exit 3")
     assert (result.status, result.message) == ("failed", "exit code 3: 7")
     assert result.data == {"code": 3, "output": ["3", "4", "5", "6", "7"]}
+
+
+def test_the_last_words_have_no_part_of_a_secret_that_a_cut_divides() -> None:
+    secret = Redaction([re.compile("hunter2")])
+    for kept in (MAX_LINE, KEPT):
+        cmd = f"head -c {kept - 3} /dev/zero | tr '\\0' x; echo hunter2hunter2; exit 3"
+        result = run(Command("engine-of-test"), "command:Run", {"cmd": cmd}, redaction=secret)
+        assert result.status == "failed" and result.message is not None
+        assert not any("h" in line.replace(REDACTED, "") for line in (*result.output, *result.data["output"]))
+        assert "h" not in result.message.replace(REDACTED, "")
 
 
 def test_a_program_that_was_killed_is_named_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from re_core.redaction import Redaction
 from re_workers.steps import exchange
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.testing import Result, run
@@ -27,7 +29,13 @@ class _Answering(BaseHTTPRequestHandler):
         if what == "silent":
             self.server.over.wait(20)
             return
-        body = b"x" * 5000 if what == "much" else b"it is\n so " + self.headers.get("authorization", "").encode()
+        body = (
+            b"x" * 5000
+            if what == "much"
+            else b"x" * 297 + b"hunter2 " * 99
+            if what == "418"
+            else b"it is\n so " + self.headers.get("authorization", "").encode()
+        )
         self.send_response(int(what) if what.isdigit() else 200)
         self.send_header("content-length", str(len(body)))
         self.send_header("location", "/200")
@@ -73,6 +81,13 @@ def test_the_expected_answer_completes_the_step(server: _Server, subcommand: str
     assert (result.status, result.data) == ("completed", {"code": 201})
     assert server.asked[0][0] == subcommand.upper()
     assert result.output[0].startswith(f"{subcommand.upper()} {server.url('/201')} answered 201 with 10 bytes in ")
+
+
+def test_an_excerpt_has_no_part_of_a_secret(server: _Server) -> None:
+    secret = Redaction([re.compile("hunter2")])
+    result = run(HttpRequest(), "httprequest:Get", {"url": server.url("/418")}, redaction=secret)
+    assert result.message is not None and result.message.endswith("xxx[redacted] …")
+    assert "hun" not in result.message
 
 
 def test_another_answer_fails_it_with_what_was_said(server: _Server) -> None:

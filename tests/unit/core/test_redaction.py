@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from re_core.redaction import SHOWN_TEXT, SHOWN_VALUES, Redaction
 
 SECRETS = Redaction([re.compile("hunter2"), re.compile("(?i)token=[^ ]+")])
@@ -50,6 +53,25 @@ def test_a_secret_that_straddles_the_cut_is_gone_before_it() -> None:
         shown = SECRETS.shown({"text": "x" * place + "hunter2"})["text"]
         assert len(shown) <= SHOWN_TEXT
         assert "hunt" not in shown
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.sampled_from(["", "hunter2 ", "hunter2 " * 9, "a\nb hunter2\n"]))
+def test_the_beginning_of_a_text_has_no_part_of_a_secret(place: int, most: int, before: str) -> None:
+    """Also where secrets before it made the text shorter than it was."""
+    text = f"{before}{'x' * place}hunter2 and more"
+    shown = SECRETS.beginning(text, most)
+    assert "h" not in shown
+    assert (
+        shown.replace("[redacted]", "")
+        == SECRETS.text(text).replace("[redacted]", "")[: len(shown.replace("[redacted]", ""))]
+    )
+    assert Redaction().beginning(text, most) == text[:most]
+
+
+def test_a_secret_that_only_its_end_makes_one_is_found_before_a_cut() -> None:
+    key = Redaction([re.compile("key .* end")])
+    assert key.beginning("a key " + "b" * 50 + " end c", 20) == "a [redacted]"
+    assert key.beginning("a key b end c", 12) == "a [redacted] "
 
 
 def test_values_for_people_are_bounded_in_length_and_number() -> None:

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_workers.outgoing import CUT, MAX_LINE
-from re_workers.steps.lines import Lines
+from re_workers.steps.lines import KEPT, Lines
 
 
 def _all(*pieces: bytes) -> list[str]:
@@ -28,7 +27,7 @@ def _all(*pieces: bytes) -> list[str]:
         (b"10%\r", ["10%"]),
         (b"\xff\xfea\n", ["\ufffd\ufffda"]),
         ("zwölf\n".encode(), ["zwölf"]),
-        (b"x" * (MAX_LINE + 1) + b"\ny\n", ["x" * MAX_LINE + CUT, "y"]),
+        (b"x" * (KEPT + 1) + b"\ny\n", ["x" * KEPT, "y"]),
     ],
 )
 def test_what_a_terminal_would_show_remains(text: bytes, lines: list[str]) -> None:
@@ -46,4 +45,4 @@ def test_a_stream_without_an_end_of_line_needs_no_more_memory_than_a_line() -> N
     lines = Lines()
     for _ in range(100):
         assert lines.feed(b"\0" * 65536) == []
-    assert lines.end() == ["\0" * MAX_LINE + CUT]
+    assert lines.end() == ["\0" * KEPT]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from re_core.messages import parse_reply
+from re_core.redaction import Redaction
 from re_core.strict_json import MAX_BYTES
-from re_workers.outcomes import Outcome, encode
+from re_workers.outcomes import MAX_TEXT, Outcome, encode
 
 
 @pytest.mark.parametrize("data", [0, False, "", [], {}, {"a": [1, None]}, "text", 1.5])
@@ -69,3 +71,16 @@ def test_a_message_of_any_shape_can_be_sent() -> None:
     long = parse_reply(encode(Outcome("failed", None, "x" * MAX_BYTES))).message
     assert long is not None
     assert long.endswith("x … (cut)")
+
+
+def test_a_secret_that_straddles_the_cut_of_a_message_is_gone() -> None:
+    secret = Redaction([re.compile("hunter2")])
+    for place in range(MAX_TEXT - 8, MAX_TEXT + 2):
+        said = parse_reply(encode(Outcome("failed", None, "x" * place + "hunter2 or so"), secret)).message
+        assert said is not None and "h" not in said
+
+
+def test_a_message_that_is_whole_is_left_to_the_core() -> None:
+    """An expectation compares what the step said."""
+    secret = Redaction([re.compile("hunter2")])
+    assert parse_reply(encode(Outcome("failed", None, "hunter2"), secret)).message == "hunter2"

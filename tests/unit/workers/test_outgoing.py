@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
+import pytest
+
 from re_core.messages import parse_notification, parse_output
+from re_core.redaction import REDACTED, Redaction
 from re_workers.outgoing import CUT, MAX_CHUNK, MAX_LINE, MAX_WAITING, Origin, Outgoing
+from re_workers.steps.lines import KEPT, Lines
 
 ORIGIN = Origin("D", 4, "D/4/1/T")
+SECRET = Redaction([re.compile("hunter2")])
+#: what it finds becomes longer than it was or, with what follows, much shorter
+SHORT = Redaction([re.compile("(hunter2 )+|hunter2")])
 
 
 def test_lines_travel_together_in_one_message() -> None:
@@ -50,6 +58,28 @@ def test_a_long_line_is_cut_and_says_so() -> None:
     outgoing.output("ä" * MAX_LINE)
     [message] = outgoing.drain()
     assert parse_output(message.body) == "ä" * (MAX_LINE // 2) + CUT
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "\N{SNOWMAN}"])
+def test_a_secret_that_straddles_the_cut_of_a_line_is_gone(letter: str) -> None:
+    fitting = MAX_LINE // len(letter.encode())
+    for place in range(fitting - 8, fitting + 2):
+        outgoing = Outgoing(ORIGIN, redaction=SECRET)
+        outgoing.output(letter * place + "hunter2" + letter * 10)
+        [message] = outgoing.drain()
+        assert "h" not in parse_output(message.body)
+
+
+def test_a_secret_at_the_end_of_what_is_kept_of_a_program_s_line_is_gone() -> None:
+    """The line is longer than what is kept, and redacting shortens it, so that its end would come within the cut."""
+    for place in range(KEPT - 8, KEPT + 1):
+        lines = Lines()
+        secrets = b"hunter2 " * (place // 8)
+        [line] = lines.feed(secrets.ljust(place, b"x") + b"hunter2 and so on\n")
+        outgoing = Outgoing(ORIGIN, redaction=SHORT)
+        outgoing.output(line)
+        [message] = outgoing.drain()
+        assert "h" not in parse_output(message.body).replace(REDACTED, "")
 
 
 def test_half_a_character_is_replaced() -> None:

@@ -1,0 +1,70 @@
+"""From a message to a word of the machine: nothing of a secret stays, whatever is cut or cannot be read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from re_core import events as e
+from re_core import messages as m
+from re_core.errors import BadMessage
+from re_core.messages import Message
+from re_core.records import MAX_DATA
+from re_core.redaction import Redaction
+from re_core.results import MAX_MESSAGE
+from re_core.sequencer.intake import read_word
+
+SECRET = Redaction([re.compile("s3cr3t-[0-9]+")])
+TEXT = "s3cr3t-1234567890"
+
+
+def _message(document: Any, **headers: str) -> Message:
+    return Message("re.reply.0", m.encode(document), "x", "d1", "", {m.ATTEMPT: "d1/0/1", **headers})
+
+
+def _outcome(**said: Any) -> e.OutcomeCame:
+    event = read_word(_message({"status": "failed", **said}), SECRET).event
+    assert isinstance(event, e.OutcomeCame)
+    return event
+
+
+def test_a_secret_that_straddles_the_cut_of_a_message_or_of_data_is_gone() -> None:
+    for place in range(len(TEXT) + 2):
+        message = _outcome(message="x" * (MAX_MESSAGE - 40 - place) + TEXT + "x" * 100).message
+        assert message is not None and len(message) <= MAX_MESSAGE and "s3" not in message
+        data = _outcome(data="x" * (MAX_DATA - 2 - place) + TEXT + "x" * 100)
+        assert data.cut and "s3" not in data.data
+
+
+def test_why_a_worker_declined_is_redacted_and_bounded() -> None:
+    event = read_word(_message({"reason": f"no {TEXT} {'x' * 9000}"}, **{m.EVENT: "declined"}), SECRET).event
+    assert isinstance(event, e.ClaimDropped)
+    assert event.reason.startswith("no [redacted] x") and len(event.reason) == MAX_MESSAGE
+
+
+def test_what_a_person_says_is_bounded() -> None:
+    event = read_word(_message({"user": "u" * 9000, "reason": "r" * 9000}, **{m.EVENT: "cancel"}), SECRET).event
+    assert isinstance(event, e.CancelAsked)
+    assert (len(event.user), len(event.reason)) == (MAX_MESSAGE, MAX_MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"status": "failed", "message": ["x" * 30 + TEXT]},
+        {"status": "x" * 35 + TEXT},
+        {"status": TEXT},
+    ],
+)
+def test_why_a_message_cannot_be_read_has_no_part_of_a_secret(document: Any) -> None:
+    with pytest.raises(BadMessage) as caught:
+        read_word(_message(document), SECRET)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_a_message_that_only_its_secret_makes_unreadable_says_that_much() -> None:
+    body = b'{"status":"failed","message":"a\\ud800"}'
+    with pytest.raises(BadMessage, match="to say why would tell what is redacted"):
+        read_word(_message({})._replace(body=body), Redaction([re.compile(r"\\ud800")]))
