@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from re_core.errors import StoreUnavailable
-from re_core.model import DeadLetter, OutputChunk, StoredPlaybook, View, WorkerRecord
+from re_core.model import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from re_core.ports import Append, Appended, Claim, Hold
 from re_core.records import Ended, Entry, never_began
 from tests.simulation.faults import Faults
@@ -158,6 +158,10 @@ class SimStore:
     def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
         """See ports.Playbooks."""
         return self._call(lambda: [one for one in self._server.playbooks.values() if group in (None, one.group)])
+
+    def tokens(self) -> list[Token]:
+        """See ports.Tokens."""
+        return self._call(list[Token])
 
     def add_output(self, chunks: Sequence[OutputChunk]) -> None:
         """See ports.Output."""
