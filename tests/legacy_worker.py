@@ -5,8 +5,9 @@ What it does, and does not do (contract, sections 1, 4 to 6):
 - It declares nothing. Where its queue is missing, the broker closes its channel, and it stays connected and deaf.
 - It consumes `worker.<command>` without a prefetch, and acks before it works.
 - It sends no heartbeat, no header, no message id; nothing of what it publishes is persistent or confirmed.
-- Its replies go through the default exchange to `reply_to`, with nothing but the correlation id.
-- It prints to `output` and announces to `notify.<transport>`, through the default exchange too.
+- Every message that it sends has its own `app_id`, and `reply_to: log`, a queue that need not exist; replies too.
+- Its replies go through the default exchange to `reply_to`, with nothing of the step but the correlation id.
+- It prints to the exchange `re` with the key `output`, and announces to the queue `notify.<transport>`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 #: seconds that it gets to end
 END = 10.0
 
+#: the exchange whose name it knows by heart
+EXCHANGE = "re"
+
 
 class LegacyStep(NamedTuple):
     """One step message, and what its worker can say while it works."""
@@ -31,7 +35,8 @@ class LegacyStep(NamedTuple):
     body: dict[str, Any]
     correlation_id: str
     reply_to: str
-    publish: Callable[[str, dict[str, Any]], None]
+    #: exchange, routing key, document
+    publish: Callable[[str, str, dict[str, Any]], None]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -41,15 +46,16 @@ class LegacyStep(NamedTuple):
 
     def output(self, text: str) -> None:
         """One or many lines for the deployment's log."""
-        self.publish("output", {"message": text})
+        self.publish(EXCHANGE, "output", {"message": text})
 
     def announce(self, transport: str, slug: str, message: str, phase: str, target: list[str]) -> None:
         """A notification."""
-        self.publish(f"notify.{transport}", {"slug": slug, "message": message, "phase": phase, "target": target})
+        document = {"slug": slug, "message": message, "phase": phase, "target": target}
+        self.publish("", f"notify.{transport}", document)
 
     def reply(self, **document: Any) -> None:
         """Whatever it likes to answer; `work` need not, since what it returns is its outcome."""
-        self.publish(self.reply_to, document)
+        self.publish("", self.reply_to, document)
 
 
 #: does the step; what it returns is the last reply: {"status": "completed", "data": …}; None: it never says
@@ -104,10 +110,12 @@ class LegacyWorker:
 
     def _process(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
         channel.basic_ack(method.delivery_tag)
-        correlation = pika.BasicProperties(correlation_id=properties.correlation_id)
+        common = pika.BasicProperties(
+            correlation_id=str(properties.correlation_id), app_id=type(self).__name__, reply_to="log"
+        )
 
-        def publish(queue: str, document: dict[str, Any]) -> None:
-            channel.basic_publish("", queue, json.dumps(document).encode(), correlation)
+        def publish(exchange: str, key: str, document: dict[str, Any]) -> None:
+            channel.basic_publish(exchange, key, json.dumps(document).encode(), common)
 
         step = LegacyStep(json.loads(body), properties.correlation_id, properties.reply_to, publish)
         self.steps.append(step)

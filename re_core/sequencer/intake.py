@@ -64,7 +64,9 @@ def _reply(message: Message, redaction: Redaction) -> Word:
     token, worker = headers.get(m.TOKEN, ""), headers.get(m.WORKER, "")
     if reply.status == "started":
         asks = headers.get(m.ASKS) == "1"
-        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, message.reply_to, asks)
+        # a worker of 2014 sets some reply_to on all that it sends: only a claim with a token names a control queue
+        control = message.reply_to if token else ""
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks)
         return Word(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False

@@ -58,9 +58,9 @@ def _take(worker: EmbeddedSubscription) -> list[Message]:
 
 
 def _answer(house: House, step: Message, status: str) -> None:
-    """All that a worker of 2014 returns: the deployment's id."""
+    """All that a worker of 2014 returns: the deployment's id, beside a `reply_to` that it sets on whatever it sends."""
     body = m.encode({"status": status})
-    house.bus.publish([Message(step.reply_to, body, "", step.correlation_id, direct=True)])
+    house.bus.publish([Message(step.reply_to, body, "", step.correlation_id, "log", app_id="OldWorker", direct=True)])
 
 
 def test_a_step_that_a_living_worker_offers_goes_to_it(house: House) -> None:
@@ -280,3 +280,21 @@ def test_a_word_that_could_be_about_anything_is_a_dead_letter(house: House) -> N
 
 def _letters(dead: list[Delivery]) -> list[Message]:
     return [one.message for one in dead]
+
+
+def test_what_a_worker_of_2014_sets_as_reply_to_is_no_control_queue(house: House) -> None:
+    """It has just come and was not asked to be listed: its step was sent like any other."""
+    worker = house.bus.subscribe(["worker.old"], 8)
+    house.ask("d1", "theirs")
+    house.turn()
+    assert "handed" not in house.kinds()
+    (step,) = _take(worker)
+    _answer(house, step, "started")
+    house.settle()
+    assert house.statuses() == ["started", "pending"]
+    assert house.state().steps[0].control == ""
+    _answer(house, step, "completed")
+    house.settle()
+    assert house.statuses() == ["completed", "completed"]
+    assert house.dead() == []
+    worker.close()
