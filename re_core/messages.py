@@ -60,6 +60,10 @@ STEP = "re-step"
 
 #: queues of the contract, section 1
 JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat", "re.dead"
+#: the queue that a notification's `reply_to` names; it drops what it is given (a notifier of 2014 answers, or dies)
+DISCARD = "re.discard"
+#: begins the routing key of every notification, and the name of every notifier's queue
+NOTIFY = "notify."
 #: number of reply queues
 REPLY_QUEUES = 16
 
@@ -190,6 +194,11 @@ def reply_queue(deployment: str) -> str:
 def reply_queues() -> tuple[str, ...]:
     """All of them."""
     return _REPLY_QUEUES
+
+
+def notification_message(transport: str, document: Mapping[str, Any], id: str, deployment: str, app_id: str) -> Message:
+    """Section 5, for whoever is bound to the transport's key: our notifier, one of 2014, or both."""
+    return Message(NOTIFY + transport, encode(document), id, deployment, DISCARD, app_id=app_id)
 
 
 def parse_deployment_request(body: bytes) -> DeploymentRequest:

@@ -28,14 +28,11 @@ from re_core.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
-from re_workers.outgoing import Origin, Outgoing
+from re_workers.outgoing import APP, Origin, Outgoing
 from re_workers.sdk import Step, Worker
 
 #: milliseconds from a step's turn within which one that may be repeated is begun without asking
 PROMPT = 5_000
-
-#: who the messages say they are from
-APP = "re-worker"
 
 
 class Attempt:

@@ -16,10 +16,11 @@ from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.messages import ATTEMPT, EVENT, TOKEN
 from re_core.ports import Bus, Clock, Delivery
 from re_core.redaction import Redaction
-from re_workers.attempt import APP, Attempt, declined_of, outcome_of, unreadable
+from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
 from re_workers.hands import Hands
 from re_workers.outbox import Outbox
 from re_workers.outcomes import Outcome, encode
+from re_workers.outgoing import APP
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
 from re_workers.seen import Outcomes, Remembered, Told

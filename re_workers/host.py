@@ -17,11 +17,11 @@ from re_core.errors import ReleaseEngineError
 from re_core.messages import BYE, EVENT, Message, encode
 from re_core.ports import Bus, Clock, Published
 from re_core.redaction import Redaction
-from re_workers.attempt import APP
 from re_workers.consumer import Consumer
 from re_workers.loop import Loop
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Handler
+from re_workers.outgoing import APP
 from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, ReleaseEngineError
-from re_core.messages import DEAD, OUTPUT, Message, reply_queues
+from re_core.messages import DEAD, NOTIFY, OUTPUT, Message, reply_queues
 from re_core.ports import Bus, Clock, Delivery, Published, Subscription
 
 _log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Outbox:
                 again.append(message)
             elif message.once:
                 self._doubtful.append(message)
-            elif message.key.startswith("notify."):
+            elif message.key.startswith(NOTIFY):
                 again.append(self._buried(message))
             else:
                 self._keep(message)

@@ -9,8 +9,11 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from re_core.messages import MAX_SLUG, OUTPUT, STEP, Message, encode, notification_from
+from re_core.messages import MAX_SLUG, OUTPUT, STEP, Message, encode, notification_from, notification_message
 from re_core.redaction import Redaction
+
+#: who the messages say they are from
+APP = "re-worker"
 
 #: bytes of one line; what is longer is cut, so that a binary on stdout cannot fill the store
 MAX_LINE = 16 * 1024
@@ -75,7 +78,7 @@ class Outgoing:
         with self._lock:
             self._notices += 1
             id = f"{self._origin.prefix}/notify/{self._notices}"
-        self._say([Message(f"notify.{transport}", encode(document), id, self._origin.deployment, direct=True)])
+        self._say([notification_message(transport, document, id, self._origin.deployment, APP)])
 
     @property
     def waiting(self) -> bool:
@@ -127,7 +130,8 @@ class Outgoing:
                 f"{self._origin.prefix}/output/{self._chunks}",
                 self._origin.deployment,
                 headers={STEP: str(self._origin.step)},
-                direct=True,
+                # through the exchange, so that a recorder of 2014 that is bound to the key hears it too
+                app_id=APP,
             )
         )
         lines.clear()

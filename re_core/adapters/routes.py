@@ -5,10 +5,10 @@ Contract, section 1: no binding has a wildcard, so a key is looked up and never 
 
 from __future__ import annotations
 
-from re_core.messages import BINDINGS, DEAD, OUTPUT
+from re_core.messages import BINDINGS, DEAD, NOTIFY, OUTPUT
 
 #: queues that bear the name of their key
-_OWN_NAME = ("worker.", "notify.")
+_OWN_NAME = ("worker.", NOTIFY)
 
 _KEYS = {queue: key for key, queue in BINDINGS.items()}
 
@@ -22,7 +22,7 @@ def key_of(queue: str) -> str | None:
 
 def outlives(queue: str) -> bool:
     """Whether what lies in this queue exists nowhere else: the journal rebuilds steps and replies, but not these."""
-    return queue in (OUTPUT, DEAD) or queue.startswith("notify.")
+    return queue in (OUTPUT, DEAD) or queue.startswith(NOTIFY)
 
 
 def remembers(queue: str) -> bool:

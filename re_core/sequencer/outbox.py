@@ -117,7 +117,7 @@ class Outbox:
                 continue
             if message.key.startswith("worker."):
                 again += self._without_queue(message, declared)
-            elif message.key.startswith("notify."):
+            elif message.key.startswith(m.NOTIFY):
                 why = f"no notifier serves {message.key}"
                 again.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
         declared.update(message.key for message in again)

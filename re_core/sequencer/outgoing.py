@@ -85,13 +85,8 @@ def _notify(state: State, effect: e.Notify, redaction: Redaction) -> Message:
     whole = "/" not in effect.about
     text = f"{effect.message} ({_started_with(state, redaction)})" if whole else effect.message
     body = {"slug": effect.slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
-    return Message(
-        key=f"notify.{effect.transport}",
-        body=m.encode(body),
-        id=f"{about}/{effect.phase}/{effect.transport}",
-        correlation_id=state.deployment,
-        app_id=APP,
-    )
+    id = f"{about}/{effect.phase}/{effect.transport}"
+    return m.notification_message(effect.transport, body, id, state.deployment, APP)
 
 
 def _started_with(state: State, redaction: Redaction) -> str:

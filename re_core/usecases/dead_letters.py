@@ -8,7 +8,7 @@ from typing import Any
 
 from re_core import ports
 from re_core.errors import Conflict, NotFound
-from re_core.messages import Message
+from re_core.messages import DISCARD, NOTIFY, Message
 from re_core.model import DeadLetter
 from re_core.ports import Published
 from re_core.usecases.ids import plausible
@@ -32,7 +32,12 @@ def drop(letters: ports.DeadLetters, id: str) -> None:
 def replay(letters: ports.DeadLetters, bus: ports.Bus, id: str) -> DeadLetter:
     """Put it back on its queue, then drop it. Raises NotFound, Conflict where that queue is gone, BusUnavailable."""
     letter = get(letters, id)
-    if bus.publish([_again(letter)]) != [Published.TAKEN]:
+    again = _again(letter)
+    ways = [again]
+    if letter.queue.startswith(NOTIFY):
+        # of a transport that a notifier of 2014 serves: its queue has another name, and is bound to the key
+        ways.append(again._replace(direct=False, reply_to=DISCARD))
+    if not any(bus.publish([message]) == [Published.TAKEN] for message in ways):
         raise Conflict(f"there is no queue {letter.queue!r} now; start whoever consumes it")
     letters.drop_dead_letter(id)
     return letter

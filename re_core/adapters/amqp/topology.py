@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.messages import DEAD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
+from re_core.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
@@ -66,6 +66,8 @@ class Topology:
         """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused to be told so."""
         if name.startswith(CONTROL):
             return Queue(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
+        if name == DISCARD:
+            return Queue(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
         # who lives is told again in a moment: not worth a disk
         arguments: dict[str, Any] = {"x-queue-type": "classic" if name == HEARTBEAT else self._type}
         if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):

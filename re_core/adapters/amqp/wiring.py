@@ -27,7 +27,7 @@ from re_core.adapters.amqp.publisher import Publisher
 from re_core.adapters.amqp.thread import IoThread
 from re_core.adapters.amqp.topology import Topology
 from re_core.errors import BusRefused, BusUnavailable
-from re_core.messages import DEAD, Message
+from re_core.messages import DEAD, DISCARD, Message
 
 #: seconds that declaring, subscribing and asking may take while there is a connection
 SETTING_UP = 10.0
@@ -54,7 +54,7 @@ class Wiring:
         self._consumers: list[Consumer] = []
         self.thread = IoThread("amqp", self._start_again)
         later = self.thread.later
-        self.declarations = Declarations(topology, [DEAD], later, self.notify)
+        self.declarations = Declarations(topology, [DEAD, DISCARD], later, self.notify)
         self.answers = Answers(self.identity, later, self.notify)
         self.publisher = Publisher(later, self._prepare, self._restore)
         told = Health(", ".join(address.name for address in addresses))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import re_schemas
 
+from re_core.messages import DISCARD
 from re_core.model import DeadLetter, WorkerRecord
 from re_core.usecases import access
 from tests.integration.front_end.house import T0, House, body
@@ -86,7 +87,7 @@ def test_replay_to_a_queue_that_is_gone_keeps_the_letter(house: House) -> None:
     assert house.call("DELETE", "/api/v1/deadletters/0001").status_code == 404
 
 
-def test_a_notification_goes_straight_to_the_notifiers_queue(house: House) -> None:
+def test_a_notification_goes_to_the_notifiers_queue(house: House) -> None:
     subscription = house.bus.subscribe(["notify.console"], 10)
 
     response = house.call("POST", "/api/v1/notifications", house.ours, json=NOTIFICATION)
@@ -94,6 +95,7 @@ def test_a_notification_goes_straight_to_the_notifiers_queue(house: House) -> No
     assert response.status_code == 202
     [delivery] = subscription.take(10, 5)
     assert delivery.message.id == response.json["id"]
+    assert delivery.message.reply_to == DISCARD
     assert body(delivery.message) == {key: NOTIFICATION[key] for key in ("slug", "message", "phase", "target")}
     subscription.ack([delivery])
     subscription.close()

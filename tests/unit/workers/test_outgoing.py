@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from re_core.messages import parse_notification, parse_output
+from re_core.messages import DISCARD, parse_notification, parse_output
 from re_core.redaction import REDACTED, Redaction
 from re_workers.outgoing import CUT, MAX_CHUNK, MAX_LINE, MAX_WAITING, Origin, Outgoing
 from re_workers.steps.lines import KEPT, Lines
@@ -25,7 +25,8 @@ def test_lines_travel_together_in_one_message() -> None:
     outgoing.output("")
     [message] = outgoing.drain()
     assert parse_output(message.body) == "one\ntwo\nthree\n"
-    assert (message.key, message.direct, message.correlation_id) == ("output", True, "D")
+    assert (message.key, message.direct, message.correlation_id) == ("output", False, "D")
+    assert message.app_id == "re-worker"
     assert (message.id, message.headers) == ("D/4/1/T/output/1", {"re-step": "4"})
     assert outgoing.drain() == []
 
@@ -38,7 +39,7 @@ def test_words_and_notifications_keep_their_order() -> None:
     before, notice, after = outgoing.drain()
     assert (parse_output(before.body), parse_output(after.body)) == ("before", "after")
     assert parse_notification(notice.body).target == ("#a",)
-    assert notice.key == "notify.irc"
+    assert (notice.key, notice.direct, notice.app_id, notice.reply_to) == ("notify.irc", False, "re-worker", DISCARD)
     assert len({before.id, notice.id, after.id}) == 3
 
 
