@@ -74,6 +74,11 @@ class EmbeddedBus:
         with self._lock:
             self._forwarded[queue] = to
 
+    def stop_forwarding(self, queue: str) -> None:
+        """See ports.Bus."""
+        with self._lock:
+            self._forwarded.pop(queue, None)
+
     def consumers(self, queue: str) -> int:
         """See ports.Bus."""
         return sum(queue in subscription.queues for subscription in list(self._subscriptions))

@@ -99,6 +99,10 @@ class Bus(Protocol):
         """
         ...
 
+    def stop_forwarding(self, queue: str) -> None:
+        """That queue of `forward` is not needed any more. Does not wait: where the bus is away, it goes by its life."""
+        ...
+
     def consumers(self, queue: str) -> int:
         """How many consume that queue now, of all processes; 0 where there is no such queue. Raises BusUnavailable."""
         ...

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from re_core import events as e
+from re_core import messages as m
 from re_core.ports import Delivery
 from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Item, Work
@@ -25,6 +29,16 @@ class Batch:
         self.rejected: set[int] = set()
         #: deliveries to which the answer is no, whatever becomes of the others
         self.refused: list[Delivery] = []
+
+    def spent(self) -> Iterator[str]:
+        """Reply queues of one attempt alone whose worker, one of 2014, has said its last word."""
+        for deployment, items in self.groups.items():
+            for event, delivery in items:
+                if delivery is None or not isinstance(event, e.OutcomeCame):
+                    continue
+                through = delivery.message.headers.get(m.FORWARDED_BY)
+                if through and through == m.attempt_queue(m.AttemptId(deployment, event.step, event.attempt)):
+                    yield through
 
     def add(self, deployment: str, item: Item) -> None:
         self.groups.setdefault(deployment, []).append(item)

@@ -122,6 +122,9 @@ class Sequencer:
                 self._sort(batches[-1], part)
                 self._carry_out(batches[-1])
             self._carry_out_own()
+            for batch in batches:
+                for queue in batch.spent():
+                    self._bus.stop_forwarding(queue)
             self._subscription.ack(_open(batches, deliveries))
         except (StoreUnavailable, BusUnavailable):
             self._cache.clear()  # what it holds may be ahead of the journal

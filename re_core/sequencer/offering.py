@@ -60,12 +60,15 @@ class Offering:
         surplus = self._consumers(queue) > self._offers.serving[command]
         if self._is_legacy(queue, surplus):
             return Route.HAND
-        if not surplus and not self._waits and offer_of(name, offers) is None:
+        offered = surplus or offer_of(name, offers) is not None
+        away = not offered and queue in self._legacy and not self._offers.serving[command]
+        if not (offered or away or self._waits):
             return Route.NOBODY
         if queue not in self._declared:
             self._bus.declare(queue)
             self._declared.add(queue)
-        return Route.SEND
+        # a worker of 2014 that is away just now finds the step on its queue
+        return Route.HAND if away else Route.SEND
 
     def _is_legacy(self, queue: str, surplus: bool) -> bool:
         if not surplus:

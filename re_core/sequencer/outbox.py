@@ -19,7 +19,7 @@ from re_core.ports import Append, Appended, Bus, Clock, Journal, Published
 #: seconds within which a step that cannot be taken back is sent, or not at all (a core may have been frozen in between)
 _PROMPT = 5.0
 
-#: milliseconds that an attempt's own reply queue outlives the attempt
+#: milliseconds that an attempt's own reply queue outlives the attempt, where no outcome came that ended it
 _AFTERWARDS = 3_600_000
 
 _log = logging.getLogger(__name__)

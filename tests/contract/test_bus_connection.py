@@ -87,6 +87,18 @@ def test_a_forwarding_queue_passes_on_and_says_who_it_was(bus: Bus) -> None:
     assert subscription.take(10, NEVER) == []
 
 
+def test_a_forwarding_queue_that_is_not_needed_any_more_goes(bus: Bus) -> None:
+    bus.declare("re.reply.3")
+    for name in ("re.legacy.a", "re.legacy.b"):
+        bus.forward(name, "re.reply.3", LIFE)
+    for _ in range(2):
+        bus.stop_forwarding("re.legacy.a")
+    end = time.monotonic() + SOON
+    while bus.publish([message("a", "re.legacy.a", direct=True)]) != [Published.UNROUTABLE]:
+        assert time.monotonic() < end
+    assert bus.publish([message("b", "re.legacy.b", direct=True)]) == [Published.TAKEN]
+
+
 def test_nobody_knows_a_forwarding_queue_that_was_not_declared(bus: Bus) -> None:
     bus.declare("re.reply.3")
     assert bus.publish([message("a", "re.legacy.d-1.0.1", direct=True)]) == [Published.UNROUTABLE]

@@ -51,6 +51,9 @@ class Broker:
     def forward(self, name: str, to: str) -> None:
         self._forwards[name] = to
 
+    def stop_forwarding(self, name: str) -> None:
+        self._forwards.pop(name, None)
+
     def put(self, message: Message) -> bool:
         """Take it; False where no queue is bound to its key."""
         to = self._forwards.get(message.key) if message.direct else None

@@ -43,6 +43,11 @@ class SimBus:
         self._need()
         self.broker.forward(queue, to)
 
+    def stop_forwarding(self, queue: str) -> None:
+        """See ports.Bus. Where the broker is away the queue goes by its life, which is longer than any run."""
+        if self.connected:
+            self.broker.stop_forwarding(queue)
+
     def consumers(self, queue: str) -> int:
         """See ports.Bus."""
         self._need()

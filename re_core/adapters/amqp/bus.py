@@ -53,6 +53,15 @@ class AmqpBus:
         """See ports.Bus. Raises BusUnavailable where it could not be declared."""
         self._wiring.ask(self._wiring.declarations.script(forwarding(queue, to, life)))
 
+    def stop_forwarding(self, queue: str) -> None:
+        """See ports.Bus."""
+        declarations = self._wiring.declarations
+
+        def remove() -> None:
+            declarations.ask(declaring.removal(queue), _unheard)
+
+        self._wiring.thread.post(remove)
+
     def consumers(self, queue: str) -> int:
         """See ports.Bus."""
         return int(self._wiring.ask(declaring.consumers(queue)))
@@ -163,6 +172,10 @@ class AmqpBus:
     def _left(self, subscription: AmqpSubscription) -> None:
         self._subscriptions.remove(subscription)
         self._wiring.thread.post(lambda: self._wiring.remove(subscription.consumer))
+
+
+def _unheard(*_: object) -> None:
+    """It has an end of its own anyway."""
 
 
 def _nothing() -> None:

@@ -52,6 +52,11 @@ def consumers(name: str) -> Script:
     return answer.consumer_count
 
 
+def removal(name: str) -> Script:
+    """Delete a queue; one that is not there counts as deleted."""
+    yield lambda channel, done: channel.queue_delete(name, callback=done)
+
+
 def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> Script:
     name = wanted.name
     if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):

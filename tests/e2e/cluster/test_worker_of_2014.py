@@ -13,6 +13,7 @@ from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import await_line, begin, ended, printed, statuses, steps_book
 from tests.e2e.engine_process import wait_until
 from tests.legacy_worker import LegacyStep, LegacyWorker, Work, succeed
+from tests.services.broker import RabbitMQ
 
 #: seconds for what takes a moment
 SOON = 20.0
@@ -102,11 +103,35 @@ def test_it_may_answer_late(cluster: Cluster, hire: Hire) -> None:
         assert ended(client, id)["status"] == "completed"
 
 
-def test_where_nobody_serves_it_the_step_fails_at_once(cluster: Cluster) -> None:
+def test_where_nobody_serves_it_and_nobody_is_listed_the_step_fails_at_once(cluster: Cluster) -> None:
     with cluster.client() as client:
-        found = ended(client, begin(client, steps_book(PROMOTE)))
+        found = ended(client, begin(client, steps_book("bigip:InRotation")))
     assert statuses(found) == ["failed"]
-    assert "no worker offers juicer:Promote" in found["reason"]
+    assert "no worker offers bigip:InRotation" in found["reason"]
+
+
+def test_a_listed_one_that_is_away_does_its_step_when_it_is_back(cluster: Cluster, hire: Hire) -> None:
+    hire().close()
+    with cluster.client() as client:
+        id = begin(client, steps_book(PROMOTE, "noop:Do"))
+        wait_until("its step waits", lambda: statuses(client.deployment(id)) == ["dispatched", "pending"], SOON)
+        worker = hire()
+        found = ended(client, id)
+        assert (found["status"], statuses(found)) == ("completed", ["completed"] * 2)
+    assert len(worker.steps) == 1
+
+
+def test_its_steps_leave_no_queues_behind(cluster: Cluster, hire: Hire, rabbitmq: RabbitMQ, bus_url: str) -> None:
+    worker = hire()
+    with cluster.client() as client:
+        found = ended(client, begin(client, steps_book(*[PROMOTE] * 10)))
+        assert found["status"] == "completed"
+    assert all(step.reply_to.startswith("re.attempt.") for step in worker.steps)
+
+    def left() -> list[str]:
+        return [name for name in rabbitmq.queues(bus_url) if name.startswith("re.attempt.")]
+
+    wait_until("they are gone", lambda: not left(), SOON)
 
 
 def test_beside_workers_of_ours_each_step_is_done_once_by_one_of_them(cluster: Cluster, hire: Hire) -> None:

@@ -60,9 +60,13 @@ class House:
         commands: Sequence[str] = ("noop",),
         transports: Sequence[str] = ("console",),
         shared: bool | None = None,
+        legacy: Sequence[str] = (),
     ) -> None:
-        """`shared`: the core asks who offers a step, as on a bus that many processes share; True: and lets it wait."""
-        self._shared = shared
+        """`shared`: the core asks who offers a step, as on a bus that many processes share; True: and lets it wait.
+
+        `legacy`: queues that are listed as those of workers of 2014.
+        """
+        self._shared, self._legacy = shared, legacy
         self.clock, self.world, self.faults = Clock(), World(), Faults()
         self.store = SqliteStore(directory / "house.db", self.clock)
         # the processes of these tests die, their machine does not: nothing has to reach the disk
@@ -98,7 +102,7 @@ class House:
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
         offers = LiveOffers(store, self.clock)
         acceptance = Acceptance(store, offers, self._around, Exclusive(store, self.clock, name))
-        offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared)
+        offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared, self._legacy)
         return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)
 
     @property

@@ -12,7 +12,7 @@ from re_core.errors import BusUnavailable
 from re_core.messages import Message
 from re_core.model import WorkerRecord
 from re_core.plan import Around
-from re_core.ports import Delivery
+from re_core.ports import Delivery, Published
 from re_core.records import Dispatched, Handed
 from re_core.sequencer.liveness import SILENT
 from re_core.sequencer.offering import LASTING, Offering, Route
@@ -298,3 +298,97 @@ def test_what_a_worker_of_2014_sets_as_reply_to_is_no_control_queue(house: House
     assert house.statuses() == ["completed", "completed"]
     assert house.dead() == []
     worker.close()
+
+
+def _forwards(house: House, attempt: str) -> bool:
+    """Whether the reply queue of that attempt is there; what is put there is a dead letter afterwards."""
+    probe = Message(f"re.attempt.{attempt}", b"probe", "probe", "d1", direct=True)
+    return house.bus.publish([probe]) == [Published.TAKEN]
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_the_reply_queue_of_an_attempt_goes_with_its_outcome(house: House, status: str) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    (step,) = _take(worker)
+    _answer(house, step, "started")
+    house.settle()
+    assert _forwards(house, "d1/0/1")
+    _answer(house, step, status)
+    house.settle()
+    assert not _forwards(house, "d1/0/1")
+    worker.close()
+
+
+def test_the_reply_queue_of_an_attempt_that_was_given_up_waits_for_its_late_outcome(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    (step,) = _take(worker)
+    house.wait(PATIENCE)
+    house.wait(PATIENCE)
+    assert house.statuses() == ["lost", "skipped"]
+    assert _forwards(house, "d1/0/1")
+    _answer(house, step, "completed")
+    house.settle()
+    assert not _forwards(house, "d1/0/1")
+    worker.close()
+
+
+def test_a_core_that_dies_over_an_outcome_lets_its_successor_drop_the_reply_queue(house: House) -> None:
+    worker = _old_worker(house)
+    house.ask("d1", "theirs")
+    house.settle()
+    (step,) = _take(worker)
+    _answer(house, step, "completed")
+    _fail_publish(house)
+    house.turn()
+    assert _forwards(house, "d1/0/1")
+    house.settle()
+    assert not _forwards(house, "d1/0/1")
+    worker.close()
+
+
+@pytest.fixture
+def listing(build: Build) -> House:
+    """A core that has `old` listed as served by workers of 2014, none of which is there."""
+    made = build(around=Around(patience=PATIENCE), shared=False, legacy=["worker.old"])
+    _register(made, "ours", "noop:*")
+    made.save(simple("old:Do", "noop:B"), "theirs")
+    return made
+
+
+def test_a_listed_worker_that_is_away_finds_its_step_when_it_is_back(listing: House) -> None:
+    listing.ask("d1", "theirs")
+    listing.settle()
+    assert listing.statuses() == ["dispatched", "pending"]
+    listing.wait(5)
+    worker = listing.bus.subscribe(["worker.old"], 8)
+    (step,) = _take(worker)
+    assert (step.reply_to, step.once) == ("re.attempt.d1/0/1", True)
+    _answer(listing, step, "started")
+    _answer(listing, step, "completed")
+    listing.settle()
+    assert listing.state().status == "completed"
+    worker.close()
+
+
+def test_a_listed_worker_that_does_not_come_back_is_waited_for_as_long_as_any(listing: House) -> None:
+    listing.ask("d1", "theirs")
+    listing.settle()
+    listing.wait(PATIENCE - 1)
+    assert listing.statuses() == ["dispatched", "pending"]
+    listing.wait(2)
+    assert listing.statuses() == ["lost", "skipped"]
+    worker = listing.bus.subscribe(["worker.old"], 8)
+    assert _take(worker) == []  # nothing begins behind the back of who was told that it is lost
+    worker.close()
+
+
+def test_what_ours_do_not_know_fails_at_once_though_their_command_is_listed(listing: House) -> None:
+    """They would take it from the queue that they share with the one that is away."""
+    _register(listing, "young", "old:Other")
+    listing.ask("d1", "theirs")
+    listing.settle()
+    assert listing.state().reason == "old:Do on web01 failed: no worker offers old:Do"

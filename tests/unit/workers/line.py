@@ -131,6 +131,9 @@ class Line:
     def forward(self, queue: str, to: str, life: int) -> None:
         self._bus.forward(queue, to, life)
 
+    def stop_forwarding(self, queue: str) -> None:
+        self._bus.stop_forwarding(queue)
+
     def consumers(self, queue: str) -> int:
         return self._bus.consumers(queue)
 
