@@ -129,7 +129,7 @@ def memory_of(made: Cluster) -> dict[str, float]:
 
 def _await_worker(store: Any) -> None:
     end = time.monotonic() + REGISTRATION
-    while not store.workers():
+    while all(worker.beat for worker in store.workers()):
         if time.monotonic() > end:
             sys.exit(f"no worker has registered within {REGISTRATION:g} s")
         time.sleep(0.02)

@@ -19,7 +19,7 @@ from re_core.sequencer.absence import Absence
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
 from re_core.sequencer.exclusive import Exclusive
-from re_core.sequencer.liveness import Liveness
+from re_core.sequencer.liveness import Presence, Roll
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
@@ -137,8 +137,9 @@ class Core:
         self.identity = identity or f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
         self._bus, self._store = bus, store
         redaction = Redaction(settings.redact)
-        liveness = Liveness(clock)
-        offers = LiveOffers(store, clock, liveness)
+        self._presence = Presence(self.identity)
+        self._roll = Roll(store, self._presence)
+        offers = LiveOffers(self._roll, clock)
         acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
         shared = settings.bus_url != EMBEDDED
         legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
@@ -147,7 +148,7 @@ class Core:
         self._consumers = (
             Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
             Recorder(bus, store, clock, redaction),
-            Heartbeats(bus, store, clock),
+            Heartbeats(bus, store, clock, self._presence),
             Cemetery(bus, store),
         )
         names = ("sequencer", "recorder", "heartbeats", "cemetery")
@@ -160,7 +161,7 @@ class Core:
         self._pruner = Pruner(store, clock, settings.prune_older)
         self._prune = Pump("pruner", self._forget, on_fatal)
         # in one process all workers are there as long as the core is
-        self._absence = Absence(bus, store, store, clock, liveness) if shared else None
+        self._absence = Absence(bus, store, clock, self._roll) if shared else None
         #: queues of workers that declare nothing, until they are there
         self._undeclared = legacy
 
@@ -186,6 +187,8 @@ class Core:
             self._undeclared.pop()
         if self._absence is not None:
             self._absence.turn()
+        else:
+            self._roll.call()
         self._sweeper.turn()
         self._sweep.pause(SWEEP)
 

@@ -24,6 +24,12 @@ MAX_TIMEOUT = 31_536_000
 #: repetitions that a step may be given
 MAX_RETRIES = 100
 
+#: steps that one worker process may say that it carries out at once
+MAX_SLOTS = 1_000_000
+
+#: number of a heartbeat: what every reader of JSON reads exactly
+MAX_BEAT = 2**53 - 1
+
 #: characters of a notification's slug
 MAX_SLUG = 80
 
@@ -155,6 +161,8 @@ class Heartbeat(NamedTuple):
     slots: int
     offers: Mapping[str, Mapping[str, Any]]
     running: tuple[str, ...]
+    #: number of a core's own; 0 of a worker
+    beat: int = 0
 
 
 class AttemptId(NamedTuple):
@@ -270,16 +278,15 @@ def parse_output(body: bytes) -> str:
 def parse_heartbeat(body: bytes) -> Heartbeat:
     """Ours."""
     document = _document(body)
-    slots = document.get("slots")
-    if not _is_whole(slots) or slots < 1:
-        raise BadMessage(f"expected a whole number above 0, found {_found(document, 'slots')}", "/slots")
+    slots = _count(document, "slots", MAX_SLOTS)
     offers = _object(document, "offers")
     for name, offer in offers.items():
         _check_offer(name, offer, f"/offers{_pointer(name)}")
     running = document.get("running")
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
-    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running))
+    beat = _count(document, "beat", MAX_BEAT) if "beat" in document else 0
+    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat)
 
 
 def check_limits(document: Mapping[str, Any], at: str = "") -> None:
@@ -339,6 +346,13 @@ _LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         f"a whole number from 0 to {MAX_RETRIES}",
     ),
 )
+
+
+def _count(document: Mapping[str, Any], name: str, most: int) -> int:
+    value = document.get(name)
+    if not _is_whole(value) or not 1 <= value <= most:
+        raise BadMessage(f"expected a whole number from 1 to {most}, found {_found(document, name)}", f"/{name}")
+    return value
 
 
 def _known(document: Mapping[str, Any], names: tuple[str, ...]) -> None:

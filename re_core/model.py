@@ -266,6 +266,8 @@ class WorkerRecord(NamedTuple):
     #: attempts that it runs
     running: tuple[str, ...]
     seen: int
+    #: number of this heartbeat, where a core sent it for its own sake; 0 of a worker
+    beat: int = 0
 
 
 class DeadLetter(NamedTuple):

@@ -11,12 +11,13 @@ from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.messages import Message
 from re_core.model import WorkerRecord
 from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscription
+from re_core.sequencer.liveness import Presence
 
 #: deliveries of one turn
 BATCH = 64
 
-#: heartbeats in the hands of one core: those in the hands of a frozen one are heard by nobody
-HEARTBEATS = 4
+#: heartbeats in the hands of one core: those in the hands of one that hangs are heard by nobody
+HEARTBEATS = 1
 
 #: milliseconds after which a silent worker leaves the registry
 FORGET = 24 * 3600 * 1000
@@ -25,20 +26,29 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeats:
-    """Keeps the registry of workers. One thread."""
+    """Keeps the registry of workers, and sends this core's own heartbeats. One thread."""
 
-    def __init__(self, bus: Bus, registry: Registry, clock: Clock) -> None:
+    def __init__(self, bus: Bus, registry: Registry, clock: Clock, presence: Presence) -> None:
+        self._bus = bus
+        self._presence = presence
         self._registry = registry
         self._clock = clock
         self._subscription = bus.subscribe((m.HEARTBEAT,), HEARTBEATS)
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
+        self._say_own()
         return _each(self._subscription, timeout, self._register)
 
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()
+
+    def _say_own(self) -> None:
+        """By this very thread, so that a core whose consumer hangs proves nothing."""
+        if (message := self._presence.next()) is not None:
+            self._bus.ping()
+            self._bus.publish([message])
 
     def _register(self, message: Message) -> None:
         said = m.parse_heartbeat(message.body)
@@ -46,8 +56,9 @@ class Heartbeats:
         # who leaves nothing behind is forgotten at once; of anybody else the silence tells
         leaves = message.headers.get(m.EVENT) == m.BYE and not said.running
         seen = 0 if leaves else now
-        self._registry.register(WorkerRecord(said.worker, said.slots, said.offers, said.running, seen))
-        self._registry.forget_workers(now - FORGET)
+        self._registry.register(WorkerRecord(said.worker, said.slots, said.offers, said.running, seen, said.beat))
+        if leaves or said.beat:  # every few seconds is enough for who is gone for a day
+            self._registry.forget_workers(now - FORGET)
 
 
 class Cemetery:

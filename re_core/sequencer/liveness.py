@@ -1,71 +1,130 @@
 """Which workers are silent, and for how long. Must not know who asks, or what follows from it.
 
-No clock of another machine is believed: a worker is heard when its `seen` in the registry changes, at the time by this
-core's own clock at which that was noticed. A core that was itself away, because it has just started, was frozen, lost
-the bus or the store or had its clock set, cannot have heard anybody: everybody then has as long again before silence
-counts (contract, section 4).
+That nothing is heard of a worker says nothing while nothing could be heard of anybody: a store that takes no writes, a queue
+that is not read, a core that is frozen. So each core sends a heartbeat of its own, by the way that those of workers take (bus,
+the heartbeats' consumer of any core, registry), and silence is counted in these: a worker is silent for as many of them as were
+sent since it was heard last *and have arrived*. No clock is compared with another, and none that can be set is read. Decision
+0014 has the reasons.
 """
 
 from __future__ import annotations
 
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from re_core import messages as m
+from re_core.messages import Message
 from re_core.model import WorkerRecord
-from re_core.ports import Clock, Registry
+from re_core.ports import Registry
+from re_core.sequencer.outgoing import APP
 
 #: milliseconds after which a worker that says nothing is not counted on
 SILENT = 30_000
 
-#: milliseconds between two ticks from which on the core was itself away
-GAP = 5_000
+#: milliseconds from one heartbeat of a core to the next, at least: what a worker's arrival is measured by
+BEAT = 5_000
+
+#: milliseconds after which a heartbeat says nothing any more, as with those of workers
+LIFE = 30_000
+
+#: heartbeats of its own that a core remembers: enough for the longest silence that is told (absence.ROUNDS)
+_REMEMBERED = 128
 
 
-class Liveness:
-    """One core's own presence. Any thread."""
+class Presence:
+    """The heartbeats that this core sends, and when it sent them. Any thread."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._last = clock.now()
-        #: since when this core could have heard everybody; milliseconds since the epoch
-        self.since = self._last
+    def __init__(self, identity: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`identity` must be new at every start. `monotonic` in seconds."""
+        self.identity = identity
+        self._monotonic = monotonic
+        self._number = 0
+        #: number -> when it was about to be sent
+        self._sent: dict[int, float] = {}
 
-    def tick(self) -> int:
-        """The core is there; the time. Called at least once a second."""
-        now = self._clock.now()
-        if not 0 <= now - self._last < GAP:
-            self.since = now
-        self._last = now
-        return now
+    def now(self) -> float:
+        """Seconds of a clock that nobody sets."""
+        return self._monotonic()
 
-    def interrupt(self) -> None:
-        """The core cannot hear anybody just now."""
-        self.since = self._clock.now()
+    def next(self) -> Message | None:
+        """The next heartbeat, where it is time for one; it counts as sent."""
+        now = self._monotonic()
+        if self._number and now - self._sent[self._number] < BEAT / 1000:
+            return None
+        self._sent[self._number + 1] = now
+        self._number += 1
+        self._sent.pop(self._number - _REMEMBERED, None)
+        about = {"worker": self.identity, "slots": 1, "offers": {}, "running": [], "beat": self._number}
+        id = f"{self.identity}/heartbeat/{self._number}"
+        return Message("heartbeat", m.encode(about), id, app_id=APP, expires=LIFE, once=True)
+
+    def sent_at(self, number: int) -> float | None:
+        """When that one was sent; None for one that it did not send, or long ago."""
+        return self._sent.get(number)
 
 
 class Silence(NamedTuple):
-    """A worker, and for how many milliseconds nothing was heard of it."""
+    """A worker, and for how many milliseconds it is known that nothing came from it."""
 
     worker: WorkerRecord
     lasts: int
 
 
 class Roll:
-    """Reads the registry, and remembers when it changed. One thread at a time."""
+    """Reads the registry, and remembers what changed. Any thread; to be called at least once between two heartbeats."""
 
-    def __init__(self, registry: Registry, liveness: Liveness) -> None:
+    def __init__(self, registry: Registry, presence: Presence) -> None:
         self._registry = registry
-        self._liveness = liveness
+        self._presence = presence
+        self._lock = threading.Lock()
         #: worker -> (its `seen`, when this core noticed it)
-        self._heard: dict[str, tuple[int, int]] = {}
+        self._heard: dict[str, tuple[int, float]] = {}
+        #: number of the last own heartbeat that arrived
+        self._arrived = 0
+        #: when those own heartbeats were sent whose arrival was seen, in order
+        self._proofs: list[float] = []
 
     def call(self) -> list[Silence]:
         """All workers of the registry. Raises StoreUnavailable."""
-        workers = self._registry.workers()
-        now = self._liveness.tick()
+        # what arrives by this reading proves something of the next: this one may meet a worker's row before its heartbeat does
+        proofs = self._proofs
+        rows = self._registry.workers()
+        now = self._presence.now()
+        workers = [row for row in rows if not row.beat]
+        with self._lock:
+            self._hear(workers, now)
+            silences = [Silence(worker, _lasts(proofs, self._heard[worker.id][1])) for worker in workers]
+            self._note_own(rows)
+        return silences
+
+    def now(self) -> float:
+        """See Presence.now."""
+        return self._presence.now()
+
+    def proven(self, since: float) -> int:
+        """Milliseconds after `since` (seconds, see Presence.now) in which heartbeats are known to have arrived."""
+        return _lasts(self._proofs, since)
+
+    def _hear(self, workers: Sequence[WorkerRecord], now: float) -> None:
         heard = {}
         for worker in workers:
             seen, at = self._heard.get(worker.id, (None, now))
-            heard[worker.id] = (worker.seen, at if worker.seen == seen and at <= now else now)
+            heard[worker.id] = (worker.seen, at if worker.seen == seen else now)
         self._heard = heard
-        since = self._liveness.since
-        return [Silence(worker, now - max(heard[worker.id][1], since)) for worker in workers]
+
+    def _note_own(self, rows: Sequence[WorkerRecord]) -> None:
+        """One arrival, however many were sent since the last: what happened to the others nobody can say."""
+        number = next((row.beat for row in rows if row.id == self._presence.identity), 0)
+        sent = self._presence.sent_at(number)
+        if number > self._arrived and sent is not None:
+            self._arrived = number
+            self._proofs = [*self._proofs[1 - _REMEMBERED :], sent]
+
+
+def _lasts(proofs: Sequence[float], since: float) -> int:
+    """The first own heartbeat after `since` proves nothing of the time before it."""
+    after = len(proofs) - bisect_right(proofs, since)
+    return max(0, after - 1) * BEAT

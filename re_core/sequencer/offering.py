@@ -19,7 +19,8 @@ from re_core.sequencer.offers import LiveOffers
 FRESH = 1_000
 
 
-#: milliseconds for which more must consume a queue than have registered, before that means a worker of 2014: longer than
+#: milliseconds for which more must consume a queue than have registered, in which whoever sends heartbeats would have been
+#: heard (liveness.Roll), before that means a worker of 2014: longer than
 #: a first heartbeat takes, and than the broker counts a consumer whose connection was cut
 LASTING = 20_000
 
@@ -47,8 +48,8 @@ class Offering:
         self._waits = waits
         #: queue -> (when it was looked at, how many consume it)
         self._looked: dict[str, tuple[int, int]] = {}
-        #: queue -> since when more consume it than have registered
-        self._surplus: dict[str, int] = {}
+        #: queue -> since when more consume it than have registered, in seconds of liveness.Presence
+        self._surplus: dict[str, float] = {}
         #: queues that were declared; who deletes one afterwards is noticed by who publishes to it
         self._declared: set[str] = set()
 
@@ -74,8 +75,8 @@ class Offering:
         if not surplus:
             self._surplus.pop(queue, None)
             return False
-        now = self._clock.now()
-        return queue in self._legacy or now - self._surplus.setdefault(queue, now) >= LASTING
+        since = self._surplus.setdefault(queue, self._offers.roll.now())
+        return queue in self._legacy or self._offers.roll.proven(since) >= LASTING
 
     def _consumers(self, queue: str) -> int:
         now = self._clock.now()

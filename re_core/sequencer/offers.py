@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.ports import Clock, Registry
-from re_core.sequencer.liveness import SILENT, Liveness, Roll
+from re_core.ports import Clock
+from re_core.sequencer.liveness import SILENT, Roll
 
 #: milliseconds for which the last reading serves
 FRESH = 1_000
@@ -16,8 +16,9 @@ FRESH = 1_000
 class LiveOffers:
     """`command:Subcommand` -> what a worker says of it. One thread at a time."""
 
-    def __init__(self, registry: Registry, clock: Clock, liveness: Liveness | None = None) -> None:
-        self._roll = Roll(registry, liveness or Liveness(clock))
+    def __init__(self, roll: Roll, clock: Clock) -> None:
+        #: who lives
+        self.roll = roll
         self._clock = clock
         self._read_at: int | None = None
         self._offers: dict[str, Mapping[str, Any]] = {}
@@ -32,7 +33,7 @@ class LiveOffers:
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             offers: dict[str, Mapping[str, Any]] = {}
             serving: Counter[str] = Counter()
-            for worker, silence in self._roll.call():
+            for worker, silence in self.roll.call():
                 if silence < SILENT:
                     offers.update(worker.offers)
                     serving.update({name.partition(":")[0] for name in worker.offers})

@@ -11,7 +11,7 @@ from re_core.deadlines import due_of, next_look
 from re_core.machine import Verdict, accept, advance
 from re_core.messages import Message
 from re_core.model import ENDED, View
-from re_core.notices import begin_notices, deployment_notices, retold
+from re_core.notices import begin_notices, retold
 from re_core.ports import Delivery
 from re_core.records import CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started
 from re_core.sequencer.cache import Known
@@ -126,8 +126,11 @@ class Work:
                 self.unclear.append((item.delivery, decision.reason))
         self.records.extend(decision.records)
         self.effects.extend(decision.effects)
-        if not decision.records and item.delivery is not None:
-            self.effects.extend(self._retold(item.event, item.delivery))
+        if item.delivery is not None:
+            if not decision.records:
+                self.effects.extend(self._retold(item.event, item.delivery))
+            elif self._looks_after_another(item.event) and self.known.state.entry == 1:
+                self.effects.extend(begin_notices(self.known.state))  # though with this look it may have ended
         self.timed = self.timed or isinstance(item.event, e.TimeCame)
         return True
 
@@ -141,10 +144,14 @@ class Work:
         state = self.known.state
         if delivery.redelivered:
             yield from retold(state, getattr(event, "step", None))
-        elif self.strange and self.settled and isinstance(event, e.TimeCame):
+        elif self._looks_after_another(event):
             yield from retold(state, None)
             if state.entry == 1:
-                yield from deployment_notices(state)
+                yield from begin_notices(state)
+
+    def _looks_after_another(self, event: e.Event) -> bool:
+        """Whether time came for what another core wrote a while ago: that may have died before it told of it."""
+        return self.strange and self.settled and isinstance(event, e.TimeCame)
 
     def route(self, route: Callable[[str], Route], now: int) -> None:
         """Before anything is written: a step that nobody offers fails, one for a worker of 2014 is handed over."""

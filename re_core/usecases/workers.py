@@ -14,8 +14,11 @@ SILENCE = 30_000
 
 
 def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
-    """Those that have spoken lately."""
-    return registry.workers(clock.now() - SILENCE)
+    """Those that have spoken lately: not long before the last heartbeat of a core was written down, as far as there is one."""
+    rows = registry.workers()
+    # while nothing can be written, or no core runs, nobody knows better than what was true last
+    last = min(clock.now(), max((row.seen for row in rows if row.beat), default=clock.now()))
+    return [row for row in rows if not row.beat and row.seen >= last - SILENCE]
 
 
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:

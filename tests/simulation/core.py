@@ -27,6 +27,7 @@ class CoreProcess(Process):
         self._open: list[Any] = list(self.core._consumers)
         for part in (self.sequencer._taking, self.sequencer._sorting):
             part._monotonic = world.time.monotonic
+        self.core._presence._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
             self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer)
         self.core._sweep.tell_to_stop()  # it pauses for real otherwise

@@ -36,7 +36,25 @@ KINDS: Mapping[str, tuple[int, float]] = {
     "queues purged": (2, 1),
     "queue slow": (4, 1),
     "clock jumps": (2, 1),
+    # that last, for as long as LASTING says
+    "store full": (2, 1),
+    "store away": (2, 1),
+    "store slow": (2, 1),
+    "store refuses one": (2, 1),
+    "part hangs": (3, 1),
 }
+
+#: kind of fault -> milliseconds that it lasts
+LASTING: Mapping[str, tuple[int, int]] = {
+    "store full": (3_000, 75_000),
+    "store away": (3_000, 40_000),
+    "store slow": (5_000, 40_000),
+    "store refuses one": (5_000, 75_000),
+    "part hangs": (5_000, 90_000),
+}
+
+#: milliseconds that one call takes while the store is slow
+SLOW = (100, 2_500)
 
 #: faults after which a step may be lost though its worker did it
 HARMFUL = ("queues deleted", "queues purged", "clock jumps")
@@ -105,6 +123,10 @@ class Faults:
         self._left[kind] -= 1
         self.happened[kind] += 1
         return True
+
+    def lasting(self, kind: str) -> int:
+        """Milliseconds that this one lasts."""
+        return self.random.randint(*LASTING[kind])
 
     def some(self, many: Sequence[_One]) -> list[_One]:
         """Some of them, perhaps all or none: mostly the first ones, in their order."""

@@ -17,7 +17,7 @@ from re_core.records import Entry
 from re_core.sequencer import work
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.cache import Cache
-from re_core.sequencer.liveness import Liveness
+from re_core.sequencer.liveness import Roll
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.recorder import Recorder
@@ -220,16 +220,25 @@ def looks_for_nothing_that_is_due(patch: Patch) -> None:
 
 
 def takes_its_own_absence_for_silence(patch: Patch) -> None:
-    """A core that was frozen calls the steps of all workers lost, because it heard nobody."""
-    real = Liveness.tick
+    """Silence is measured by the time that passed, whether anybody could be heard in it or not."""
 
-    def tick(self: Liveness) -> int:
-        self._last = self._clock.now()
-        now = real(self)
-        self.since = 0
-        return now
+    real = Roll.call
 
-    patch.setattr(Liveness, "tick", tick)
+    def call(self: Roll) -> Any:
+        return [one._replace(lasts=int((self.now() - self._heard[one.worker.id][1]) * 1000)) for one in real(self)]
+
+    patch.setattr(Roll, "call", call)
+
+
+def believes_what_it_has_sent(patch: Patch) -> None:
+    """A core's own heartbeat counts as soon as it is sent, and not when it has arrived."""
+    real = Roll.call
+
+    def call(self: Roll) -> Any:
+        self._proofs = sorted(self._presence._sent.values())
+        return real(self)
+
+    patch.setattr(Roll, "call", call)
 
 
 # -- output ------------------------------------------------------------------------------------------
@@ -269,6 +278,8 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (forgets_what_it_could_not_say, Bias(("bus error", "broker restarted"))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),
+    (takes_its_own_absence_for_silence, Bias(("store full", "part hangs"))),
+    (believes_what_it_has_sent, Bias(("store full",))),
     (numbers_copies_of_output, Bias(("taken, but an error", "some of many taken"))),
     (numbers_output_from_memory, Bias((*_CORES_DIE, "process frozen"))),
 )

@@ -45,6 +45,10 @@ class Actor:
         self._failures = 0
         self.next = now + self.period
 
+    def hang(self, until: int) -> None:
+        """It takes no turn before then, though it holds what it was handed."""
+        self.held = max(self.held, until)
+
     def back_off(self, now: int) -> None:
         """A turn failed, and is tried again later."""
         self.held = self.next = now + min(MAX_BACKOFF, BACKOFF * 2**self._failures)
@@ -86,6 +90,14 @@ class Process:
             self.world.freeze_within(self, where)
         elif faults.interleave and faults.random.random() < faults.interleave:
             self.world.meanwhile()
+        if not self.alive:
+            raise Death
+
+    def stand_still(self, milliseconds: int) -> None:
+        """One thread of it waits for an answer, while all others go on."""
+        if self.world.may_stand_still:
+            self.world.wait(lambda: not self.alive, milliseconds / 1000)
+            self.world.run_until(lambda: not self.frozen or not self.alive)
         if not self.alive:
             raise Death
 

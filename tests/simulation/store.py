@@ -9,7 +9,7 @@ from re_core.errors import StoreUnavailable
 from re_core.model import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from re_core.ports import Append, Appended, Claim, Hold
 from re_core.records import Ended, Entry, never_began
-from tests.simulation.faults import Faults
+from tests.simulation.faults import SLOW, Faults
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -32,6 +32,8 @@ class Server:
         self.letters: dict[str, DeadLetter] = {}
         #: deployments whose journal has no end
         self.unfinished: dict[str, None] = {}
+        #: times until which it takes no writes, answers nothing, and answers late
+        self.full_until = self.away_until = self.slow_until = 0
 
     def insert(self, entry: Entry) -> Appended:
         """By its unique id; one's own, repeated, is recognised."""
@@ -71,6 +73,8 @@ class SimStore:
     def __init__(self, server: Server, process: Process, faults: Faults) -> None:
         self.transactional = server.transactional
         self._server, self._process, self._faults = server, process, faults
+        #: time until which it takes no writes of this process
+        self.refuses_until = 0
 
     # -- journal and views -------------------------------------------------------------------------
 
@@ -78,6 +82,8 @@ class SimStore:
         """See ports.Journal."""
         called = self._process.world.time.now
         self._process.point("append")
+        self._tarry()
+        self._refuse()
         self._fail("append")
         if not self.transactional:
             self._announce(batch)
@@ -99,6 +105,8 @@ class SimStore:
     def write_views(self, views: Sequence[View]) -> None:
         """See ports.Views."""
         self._process.point("write_views")
+        self._tarry()
+        self._refuse()
         self._fail()
         for row in views:
             self._server.write(row)
@@ -117,17 +125,17 @@ class SimStore:
 
     def drop_views(self, ids: Sequence[str]) -> None:
         """See ports.Maintenance."""
-        self._call(lambda: [self._server.rows.pop(id, None) for id in ids])
+        self._write(lambda: [self._server.rows.pop(id, None) for id in ids])
 
     # -- the rest ----------------------------------------------------------------------------------
 
     def claim(self, claim: Claim) -> Claim:
         """See ports.Requests."""
-        return self._call(lambda: self._server.claims.setdefault(claim.key, claim))
+        return self._write(lambda: self._server.claims.setdefault(claim.key, claim))
 
     def hold(self, key: str, deployment: str, at: int) -> Hold:
         """See ports.Locks."""
-        return self._call(lambda: self._server.holds.setdefault(key, Hold(key, deployment, at)))
+        return self._write(lambda: self._server.holds.setdefault(key, Hold(key, deployment, at)))
 
     def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
         """See ports.Locks."""
@@ -137,7 +145,7 @@ class SimStore:
                 self._server.holds[key] = Hold(key, deployment, at)
             return self._server.holds.setdefault(key, Hold(key, deployment, at))
 
-        return self._call(swap)
+        return self._write(swap)
 
     def release(self, key: str, deployment: str) -> bool:
         """See ports.Locks."""
@@ -149,7 +157,7 @@ class SimStore:
             del self._server.holds[key]
             return True
 
-        return self._call(let_go)
+        return self._write(let_go)
 
     def playbook(self, id: str, revision: int | None = None) -> StoredPlaybook | None:
         """See ports.Playbooks."""
@@ -165,7 +173,7 @@ class SimStore:
 
     def add_output(self, chunks: Sequence[OutputChunk]) -> None:
         """See ports.Output."""
-        self._call(lambda: [self._server.chunks.setdefault(chunk.id, chunk) for chunk in chunks])
+        self._write(lambda: [self._server.chunks.setdefault(chunk.id, chunk) for chunk in chunks])
 
     def stored_output(self, ids: Sequence[str]) -> set[str]:
         """See ports.Output."""
@@ -178,7 +186,7 @@ class SimStore:
 
     def register(self, worker: WorkerRecord) -> None:
         """See ports.Registry."""
-        self._call(lambda: self._server.workers.update({worker.id: worker}))
+        self._write(lambda: self._server.workers.update({worker.id: worker}))
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
@@ -187,11 +195,11 @@ class SimStore:
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
         kept = {id: one for id, one in self._server.workers.items() if one.seen >= seen_before}
-        self._call(lambda: setattr(self._server, "workers", kept))
+        self._write(lambda: setattr(self._server, "workers", kept))
 
     def bury(self, letter: DeadLetter) -> None:
         """See ports.DeadLetters."""
-        self._call(lambda: self._server.letters.setdefault(letter.id, letter))
+        self._write(lambda: self._server.letters.setdefault(letter.id, letter))
 
     def ping(self) -> None:
         """See ports.Store."""
@@ -202,8 +210,26 @@ class SimStore:
     def _call(self, do: Callable[[], _Result]) -> _Result:
         """Any call but those that are told apart."""
         self._process.point("store")
+        self._tarry()
         self._fail()
         return do()
+
+    def _write(self, do: Callable[[], _Result]) -> _Result:
+        """A call that changes something."""
+        self._refuse()
+        return self._call(do)
+
+    def _refuse(self) -> None:
+        if self._process.world.time.now < max(self._server.full_until, self.refuses_until):
+            raise StoreUnavailable("the disk is full")
+
+    def _tarry(self) -> None:
+        """The answer takes its time, or there will be none."""
+        now = self._process.world.time.now
+        if now < self._server.slow_until:
+            self._process.stand_still(self._faults.random.randint(*SLOW))
+        if now < self._server.away_until:
+            raise StoreUnavailable
 
     def _announce(self, batch: Sequence[Append]) -> None:
         """The rows of new deployments come before their entries."""

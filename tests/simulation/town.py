@@ -138,6 +138,11 @@ class Town(World):
             "queues purged": self._purge_queues,
             "queue slow": self._slow_queue,
             "clock jumps": self._jump,
+            "store full": self._fill_store,
+            "store away": self._lose_store,
+            "store slow": self._slow_store,
+            "store refuses one": self._refuse_one,
+            "part hangs": self._hang_part,
         }
 
     def _happen(self, kind: str, happen: Callable[[], None]) -> None:
@@ -199,8 +204,33 @@ class Town(World):
     def _jump(self) -> None:
         self.time.shift += self.random.choice(JUMPS)
 
+    def _until(self, kind: str) -> int:
+        return self.time.now + self.faults.lasting(kind)
+
+    def _fill_store(self) -> None:
+        self.server.full_until = self._until("store full")
+
+    def _lose_store(self) -> None:
+        self.server.away_until = self._until("store away")
+
+    def _slow_store(self) -> None:
+        self.server.slow_until = self._until("store slow")
+
+    def _refuse_one(self) -> None:
+        cores = [one for one in self.processes if isinstance(one, CoreProcess)]
+        if cores:
+            self.random.choice(cores).store.refuses_until = self._until("store refuses one")
+
+    def _hang_part(self) -> None:
+        """One of a core's threads hangs, and all else of that core goes on."""
+        actors = [actor for one in self.processes if isinstance(one, CoreProcess) for actor in one.actors]
+        if actors:
+            actor = self.random.choice(actors)
+            self.trace(f"{actor.name} hangs")
+            actor.hang(self._until("part hangs"))
+
     def _calm(self) -> None:
-        """Nothing bad happens any more, and what was bad is over."""
+        """Nothing bad begins any more, and what was bad is over, but for what lasts as long as it lasts."""
         self.faults.calm = True
         for process in list(self.processes):
             self.thaw(process)

@@ -135,7 +135,7 @@ class World:
             self._take_turn(ready[0] if len(ready) == 1 else self.random.choice(ready))
             self.time.now += self.random.choice(PACE)
             return True
-        times = [one.next for one in self._actors if not one.busy and not one.process.frozen]
+        times = [max(one.next, one.held) for one in self._actors if not one.busy and not one.process.frozen]
         if self._events:
             times.append(self._events[0][0])
         self.time.now = max(now + 1, min(times, default=now + 1))

@@ -40,7 +40,9 @@ class RegistryPart:
 def worker_of(document: Document) -> WorkerRecord:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
     offers, running = json.loads(document["offers"]), json.loads(document["running"])
-    return WorkerRecord(document["_id"], int(document["slots"]), offers, tuple(running), int(document["seen"]))
+    # an older version writes no `beat`
+    beat = int(document.get("beat", 0))
+    return WorkerRecord(document["_id"], int(document["slots"]), offers, tuple(running), int(document["seen"]), beat)
 
 
 def _document(worker: WorkerRecord) -> Document:
@@ -50,4 +52,5 @@ def _document(worker: WorkerRecord) -> Document:
         "offers": strict_json.dumps(worker.offers),
         "running": strict_json.dumps(worker.running),
         "seen": worker.seen,
+        "beat": worker.beat,
     }

@@ -83,8 +83,12 @@ ALTER TABLE views ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE views ADD COLUMN dynamic TEXT NOT NULL DEFAULT '';
 """
 
+_HEARTBEATS = """
+ALTER TABLE workers ADD COLUMN beat INTEGER NOT NULL DEFAULT 0;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS)
 
 #: the tables of the newest layout
 TABLES = frozenset(

@@ -20,16 +20,16 @@ class RegistryPart:
         offers, running = strict_json.dumps(worker.offers), strict_json.dumps(worker.running)
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen) VALUES (?, ?, ?, ?, ?)",
-                (worker.id, worker.slots, offers, running, worker.seen),
+                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat) VALUES (?, ?, ?, ?, ?, ?)",
+                (worker.id, worker.slots, offers, running, worker.seen, worker.beat),
             )
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
-        query = "SELECT id, slots, offers, running, seen FROM workers WHERE seen >= ? ORDER BY id"
+        query = "SELECT id, slots, offers, running, seen, beat FROM workers WHERE seen >= ? ORDER BY id"
         return [
-            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen)
-            for id, slots, offers, running, seen in self._database.rows(query, (whole(seen_since),))
+            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen, beat)
+            for id, slots, offers, running, seen, beat in self._database.rows(query, (whole(seen_since),))
         ]
 
     def forget_workers(self, seen_before: int) -> None:

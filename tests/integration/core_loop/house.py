@@ -18,6 +18,7 @@ from re_core.ports import Bus, Delivery, Store
 from re_core.records import Record, kind_of
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.exclusive import Exclusive
+from re_core.sequencer.liveness import Presence, Roll
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
@@ -85,6 +86,8 @@ class House:
         life = self._lives
         self.bus = EmbeddedBus(self.store, self.clock, self.clock.monotonic)
         store, bus = self.faults.store(self.store), self.faults.bus(self.bus)
+        self.presence = Presence(f"core{life}", self.clock.monotonic)
+        self.roll = Roll(store, self.presence)
         self.cores = [self._core(store, bus, f"core{life}.{number}") for number in range(self._sequencers)]
         self.sweeper = Sweeper(self.bus, self.store, self.clock)
         self.worker = self.new_worker(f"w{life}")
@@ -100,7 +103,7 @@ class House:
         return Worker(self.bus, self.world, name, self._commands, self._script)
 
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
-        offers = LiveOffers(store, self.clock)
+        offers = LiveOffers(self.roll, self.clock)
         acceptance = Acceptance(store, offers, self._around, Exclusive(store, self.clock, name))
         offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared, self._legacy)
         return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)

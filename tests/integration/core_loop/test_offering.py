@@ -14,12 +14,13 @@ from re_core.model import WorkerRecord
 from re_core.plan import Around
 from re_core.ports import Delivery, Published
 from re_core.records import Dispatched, Handed
-from re_core.sequencer.liveness import SILENT
+from re_core.sequencer.liveness import BEAT, SILENT
 from re_core.sequencer.offering import LASTING, Offering, Route
 from re_core.sequencer.offers import LiveOffers
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House
+from tests.integration.core_loop.watch import Watch
 
 PATIENCE = 300.0
 
@@ -37,7 +38,8 @@ def house(build: Build) -> House:
 def _believe(house: House, *queues: str) -> None:
     """The core has seen for long enough that more consume these queues than have registered."""
     for queue in queues:
-        house.core._offering._surplus[queue] = house.clock.now() - LASTING  # type: ignore[union-attr]
+        house.core._offering._surplus[queue] = house.presence.now()  # type: ignore[union-attr]
+    Watch(house).seconds((LASTING + 2 * BEAT) // 1000, "ours")
 
 
 def _register(house: House, worker: str, *offers: str) -> None:
@@ -208,7 +210,7 @@ def test_a_worker_that_has_just_come_is_not_taken_for_one_of_2014(house: House) 
     (step,) = _take(worker)
     assert (step.reply_to, step.headers[m.GRANT]) == (m.reply_queue("d1"), "1")
     _register(house, "new", "new:Do")
-    house.clock.pass_seconds(LASTING / 1000 + 1)
+    Watch(house).seconds((LASTING + 2 * BEAT) // 1000)
     house.ask("d2", "new")
     house.turn()
     assert "handed" not in house.kinds("d2")
@@ -220,7 +222,8 @@ def test_a_surplus_that_lasts_is_a_worker_of_2014(house: House) -> None:
     house.save(simple("new:Do"), "new")
     house.ask("d1", "new")
     house.turn()
-    house.clock.pass_seconds(LASTING / 1000)
+    watch = Watch(house)
+    watch.seconds((LASTING + 2 * BEAT) // 1000)
     house.ask("d2", "new")
     house.turn()
     assert "handed" in house.kinds("d2")
@@ -228,7 +231,7 @@ def test_a_surplus_that_lasts_is_a_worker_of_2014(house: House) -> None:
 
 
 def test_a_queue_that_the_settings_name_belongs_to_workers_of_2014_at_once(house: House) -> None:
-    offers = LiveOffers(house.store, house.clock)
+    offers = LiveOffers(house.roll, house.clock)
     offering = Offering(house.bus, offers, house.clock, False, ["worker.old"])
     worker = house.bus.subscribe(["worker.old"], 8)
     assert offering.route("old:Do") is Route.HAND
@@ -249,9 +252,7 @@ def test_a_step_whose_worker_has_fallen_silent_fails_when_it_is_asked_for_again(
     house.ask("d1", "ours")
     house.turn()
     assert house.statuses() == ["dispatched"]
-    for _ in range(SILENT // 1000 + 2):
-        house.clock.pass_seconds(1)
-        house.core._acceptance._offers.read()
+    Watch(house).seconds((SILENT + 2 * BEAT) // 1000)
     house.sweeper.turn()
     house.turn()
     assert house.state().reason == "noop:A on web01 failed: no worker offers noop:A"
