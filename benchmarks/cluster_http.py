@@ -23,9 +23,10 @@ def measure(servers: Servers, connections: int, total: int, steps: int) -> dict[
     began = time.perf_counter()
     with cluster(servers, cores=1, repeatable=True, steps=steps) as made, tempfile.TemporaryDirectory() as constant:
         ready = time.perf_counter() - began
-        url, request = made.url(), load.post(PATH, BODY, made.token())
+        url, token = made.url(), made.token()
+        request = load.post(PATH, BODY, token)
         with constant_route(Path(constant), made.settings().http_workers) as bare_url:
-            row = in_turn((url, request), bare_url, connections, total)
+            row = in_turn(url, token, bare_url, connections, total)
         used = _cpu(made, lambda: load.drive(url, request, connections, total))
         used_by_one = {name: seconds / total * 1000 for name, seconds in used.items()}
         return {"steps": steps, "ready_s": ready, "pss_mib": memory_of(made), "cpu_ms_per_post": used_by_one, **row}

@@ -36,7 +36,7 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
             constant_route(Path(constant), 1) as bare_url,
         ):
             token = (Path(engine) / "token").read_text().strip()
-            row = in_turn((url, load.post(PATH, BODY, token)), bare_url, connections, total)
+            row = in_turn(url, token, bare_url, connections, total)
             memory = pss(process.pid)
     return {"steps": steps, "ready_s": ready, "pss_mib": memory, **row}
 
@@ -48,18 +48,21 @@ def constant_route(directory: Path, workers: int) -> Iterator[str]:
         yield url
 
 
-def in_turn(engine: tuple[str, bytes], bare_url: str, connections: int, total: int) -> dict[str, Any]:
-    """So many requests to the engine (its URL, the request), and to the constant route."""
+def in_turn(url: str, token: str, bare_url: str, connections: int, total: int) -> dict[str, Any]:
+    """So many requests to the engine, as many with an Idempotency-Key (as `rectl` sends one), and to the constant route."""
+    request, keyed_request = load.post(PATH, BODY, token), load.post(PATH, BODY, token, keyed=True)
     bare_request = load.post(PATH, BODY)
-    ours, bare = [], []
+    ours, keyed, bare = [], [], []
     for count in (100, *[total] * ROUNDS):
-        ours.append(load.drive(*engine, connections, count))
+        ours.append(load.drive(url, request, connections, count))
+        keyed.append(load.drive(url, keyed_request, connections, count))
         bare.append(load.drive(bare_url, bare_request, connections, count))
     return {
         "connections": connections,
         "posts": total,
         **_middle(ours[1:]),
-        "failed": sum(one["failed"] for one in ours),
+        "failed": sum(one["failed"] for one in ours + keyed),
+        "keyed": _middle(keyed[1:]),
         "bare": _middle(bare[1:]),
     }
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import selectors
 import socket
 import time
 from typing import Any
 from urllib.parse import urlsplit
+
+#: stands in a prepared request where each one that is sent gets a key of its own
+KEY = b"{key}"
 
 
 def drive(url: str, request: bytes, connections: int, total: int) -> dict[str, Any]:
@@ -19,7 +23,7 @@ def drive(url: str, request: bytes, connections: int, total: int) -> dict[str, A
         connection = socket.create_connection((parts.hostname or "", parts.port or 80))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ)
-        connection.sendall(request)
+        connection.sendall(_keyed(request))
         open_at[connection] = time.perf_counter()
     sent, took, failed = connections, [], 0
     while open_at:
@@ -30,7 +34,7 @@ def drive(url: str, request: bytes, connections: int, total: int) -> dict[str, A
             took.append((now - open_at[connection]) * 1000)
             failed += not answer.startswith(b"HTTP/1.1 201")
             if sent < total:
-                connection.sendall(request)
+                connection.sendall(_keyed(request))
                 open_at[connection] = time.perf_counter()
                 sent += 1
             else:
@@ -47,12 +51,18 @@ def drive(url: str, request: bytes, connections: int, total: int) -> dict[str, A
     }
 
 
-def post(path: str, body: bytes, token: str = "") -> bytes:
-    """The bytes of a POST of JSON."""
+def post(path: str, body: bytes, token: str = "", keyed: bool = False) -> bytes:
+    """The bytes of a POST of JSON; `keyed`: every time it is sent, with an Idempotency-Key that is new."""
     lines = [f"POST {path} HTTP/1.1", "Host: bench", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     if token:
         lines.append(f"Authorization: Bearer {token}")
+    if keyed:
+        lines.append(f"Idempotency-Key: {KEY.decode()}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _keyed(request: bytes) -> bytes:
+    return request.replace(KEY, secrets.token_hex(16).encode(), 1)
 
 
 def _answer(connection: socket.socket) -> bytes:

@@ -105,7 +105,7 @@ def cluster_http(rows: Sequence[Row]) -> Table:
 
 def _http(title: str, rows: Sequence[Row]) -> Table:
     names = ("noop steps each", "POST/s", "p50 ms", "p99 ms", "failed", "ready, s", "PSS MiB", "bare route/s", "ratio")
-    table = _table(title, names)
+    table = _table(title, (*names, "with keys/s", "keys/none"))
     for row in rows:
         memory = row["pss_mib"]
         table.add_row(
@@ -118,6 +118,8 @@ def _http(title: str, rows: Sequence[Row]) -> Table:
             f"{sum(memory.values()) if isinstance(memory, Mapping) else memory:.0f}",
             f"{row['bare']['per_second']:.0f}",
             f"{row['per_second'] / row['bare']['per_second']:.2f}",
+            f"{row['keyed']['per_second']:.0f}",
+            f"{row['keyed']['per_second'] / row['per_second']:.2f}",
         )
     return table
 

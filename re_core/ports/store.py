@@ -128,6 +128,14 @@ class Requests(Protocol):
         """Insert it unless its key is there; the one that stands now, one's own or the winner's."""
         ...
 
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """As `claim` for each, in this order, in one go; of two with one key the first comes first.
+
+        A claim may reach the disk only with what is written next: alone it leads to nothing, and what it leads to comes
+        after it.
+        """
+        ...
+
 
 class Locks(Protocol):
     """One deployment at a time for each key. A hold lasts until it is released or taken over; it knows no time."""

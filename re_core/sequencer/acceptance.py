@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadDynamic, CallerError, KeyReused, Refused, UnknownGroup, UnknownPlaybook
+from re_core.errors import (
+    BadDocument,
+    BadDynamic,
+    CallerError,
+    KeyReused,
+    Refused,
+    StoreRefused,
+    UnknownGroup,
+    UnknownPlaybook,
+)
 from re_core.events import Event, RetryAsked
 from re_core.machine import Verdict, advance
 from re_core.messages import DeploymentRequest, Message
@@ -61,11 +70,22 @@ class Acceptance:
         self._plans: dict[tuple[str, int, int, frozenset[str]], _Compiled] = {}
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
+        #: idempotency key -> what it stands for, as it was claimed since `look_again`
+        self._standing: dict[str, Claim] = {}
 
-    def look_again(self) -> None:
-        """From now on playbooks as they are now: call it when requests have come, since whoever asks means no older one."""
+    def look_again(self, requests: Sequence[Message]) -> None:
+        """Call it when requests have come: whoever asks means no older playbook. Their keys are claimed in one go.
+
+        Raises StoreUnavailable.
+        """
         self._found.clear()
         self._around_now = None
+        wanted = [claim for message in requests if (claim := _claim_of(message)) is not None]
+        try:
+            standing = self._library.claim_all(wanted) if wanted else []
+        except StoreRefused:
+            standing = []  # one of them cannot be read: each is claimed by itself, and only that one fails
+        self._standing = {claim.key: claim for claim in standing}
 
     def admit(self, message: Message) -> Admission:
         """The deployment that job.create asks for.
@@ -143,7 +163,7 @@ class Acceptance:
             return deployment
         digest = message.headers.get(m.KEY_DIGEST, digest)
         while True:
-            standing = self._library.claim(Claim(key, deployment, digest))
+            standing = self._standing.get(key) or self._library.claim(Claim(key, deployment, digest))
             if standing.digest != digest:
                 raise KeyReused()
             if standing.deployment == deployment or not never_began(self._library.entries(standing.deployment)):
@@ -183,6 +203,12 @@ def request_digest(request: DeploymentRequest) -> str:
     """Tells two requests apart: the same text for the same group, playbook and values."""
     text = dumps([request.group, request.playbook_id, dict(sorted(request.dynamic.items()))])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _claim_of(message: Message) -> Claim | None:
+    """What its sender has made of key and body; None where that is left to us."""
+    key, digest = message.headers.get(m.KEY), message.headers.get(m.KEY_DIGEST)
+    return Claim(key, message.id or derived_id(message), digest) if key and digest else None
 
 
 def derived_id(message: Message) -> str:

@@ -140,7 +140,7 @@ class Sequencer:
         return Batch(self._clock.now(), f"{self._identity}.{self._batches}")
 
     def _sort(self, batch: Batch, deliveries: Sequence[Delivery]) -> None:
-        self._acceptance.look_again()
+        self._sorting.prepare(deliveries)
         for delivery in deliveries:
             self._sorting.sort(batch, delivery)
 

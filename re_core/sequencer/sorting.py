@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from re_core import messages as m
 from re_core.errors import BadMessage, Expired
@@ -40,6 +40,11 @@ class Sorting:
         self._acceptance = acceptance
         self._redaction = redaction
         self._monotonic = monotonic
+
+    def prepare(self, deliveries: Sequence[Delivery]) -> None:
+        """What is done once for all that is sorted next. Raises StoreUnavailable."""
+        asked = [one for one in deliveries if one.queue == m.JOB_CREATE and not self.is_late(one)]
+        self._acceptance.look_again([one.message for one in asked])
 
     def sort(self, batch: Batch, delivery: Delivery) -> None:
         """Into the batch, or out of it. Raises StoreUnavailable, BusUnavailable."""

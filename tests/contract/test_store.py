@@ -22,12 +22,21 @@ def test_the_first_claim_of_a_key_stands(store: Store) -> None:
     assert store.claim(first) == first
 
 
+def test_many_claims_in_one_go_are_as_those_claims_one_after_the_other(store: Store) -> None:
+    store.claim(Claim("old", "d-0", "x"))
+    wanted = [Claim("a", "d-1", "x"), Claim("old", "d-2", "y"), Claim("a", "d-3", "y"), Claim("b", "d-3", "z")]
+    assert store.claim_all(wanted) == [wanted[0], Claim("old", "d-0", "x"), wanted[0], wanted[3]]
+    assert store.claim_all([]) == []
+    assert store.claim(Claim("b", "d-9", "x")) == wanted[3]
+
+
 def test_racing_claims_of_a_key_agree_on_one_winner(store_place: StorePlace) -> None:
     stores = [store_place.open(), store_place.open()]
     stand: dict[int, list[Claim]] = {}
 
     def race(core: int) -> None:
-        stand[core] = [stores[core].claim(Claim(f"k-{n}", f"d-{core}-{n}", "x")) for n in range(40)]
+        claims = [Claim(f"k-{n}", f"d-{core}-{n}", "x") for n in range(80)]
+        stand[core] = [stores[core].claim(claim) for claim in claims[:40]] + stores[core].claim_all(claims[40:])
 
     threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
     for thread in threads:

@@ -51,7 +51,7 @@ class Client(Process):
         post = Post(f"{self.name}-{len(self.posts)}", key, playbook, self.world.time.now)
         self.posts[post.id] = post
         body = {"group": "inception", "playbook_id": playbook, "dynamic": {}}
-        headers = {m.USER: "ann", m.KEY: key}
+        headers = {m.USER: "ann", m.KEY: key, m.KEY_DIGEST: playbook}
         message = Message("job.create", m.encode(body), post.id, post.id, self._answers, headers, expires=PATIENCE)
         try:
             self.bus.publish([message])

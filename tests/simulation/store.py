@@ -131,7 +131,11 @@ class SimStore:
 
     def claim(self, claim: Claim) -> Claim:
         """See ports.Requests."""
-        return self._write(lambda: self._server.claims.setdefault(claim.key, claim))
+        return self.claim_all([claim])[0]
+
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """See ports.Requests."""
+        return self._write(lambda: [self._server.claims.setdefault(one.key, one) for one in claims])
 
     def hold(self, key: str, deployment: str, at: int) -> Hold:
         """See ports.Locks."""

@@ -104,14 +104,22 @@ class Database:
 
     def add_or_find(self, collection: Collection[Document], document: Document) -> Document:
         """Insert it unless its key is there; the document that stands now. Raises StoreRefused, StoreUnavailable."""
+        return self.add_or_find_all(collection, [document])[document["_id"]]
+
+    def add_or_find_all(self, collection: Collection[Document], documents: list[Document]) -> dict[Any, Document]:
+        """Insert each unless its key is there; key -> the document that stands now. Raises StoreRefused, StoreUnavailable."""
         end = time.monotonic() + SEEN
-        while self.add(collection, [document]):
+        standing = {document["_id"]: document for document in documents}
+        while there := self.add(collection, documents):
+            keys = [documents[place]["_id"] for place in there]
             with self.told():
-                found = collection.find_one({"_id": document["_id"]})
-            if found is not None:
-                return found
+                found = {document["_id"]: document for document in collection.find({"_id": {"$in": keys}})}
+            standing.update(found)
+            documents = [standing[key] for key in keys if key not in found]
+            if not documents:
+                break
             self.wait_until_seen(end)  # or it was deleted between the two
-        return document
+        return standing
 
     def wait_until_seen(self, end: float) -> None:
         """A document is there that a majority has not confirmed, so it may still be rolled back: wait a little.

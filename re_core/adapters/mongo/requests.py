@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from re_core.adapters.mongo.database import Database, foreign
+from collections.abc import Sequence
+
+from re_core.adapters.mongo.database import Database, Document, foreign
 from re_core.errors import StoreRefused
 from re_core.ports import Claim
 
@@ -14,9 +16,18 @@ class RequestsPart:
 
     def claim(self, claim: Claim) -> Claim:
         """See ports.Requests."""
+        return self.claim_all([claim])[0]
+
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """See ports.Requests."""
         database = self._database
-        document = {"_id": claim.key, "deployment": claim.deployment, "digest": claim.digest}
-        found = database.add_or_find(database.requests, document)
+        first: dict[str, Document] = {}
+        for key, deployment, digest in claims:
+            first.setdefault(key, {"_id": key, "deployment": deployment, "digest": digest})
+        standing = database.add_or_find_all(database.requests, list(first.values()))
+        return [self._read(standing[claim.key]) for claim in claims]
+
+    def _read(self, found: Document) -> Claim:
         if isinstance(found.get("deployment"), str) and isinstance(found.get("digest"), str):
-            return Claim(claim.key, found["deployment"], found["digest"])
-        raise StoreRefused(f"store {database.where}: {foreign('requests', found)}; remove it")
+            return Claim(found["_id"], found["deployment"], found["digest"])
+        raise StoreRefused(f"store {self._database.where}: {foreign('requests', found)}; remove it")

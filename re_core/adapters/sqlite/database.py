@@ -36,13 +36,19 @@ class Database:
         self._writing = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        #: whether the writer's next commit is synced; the writer is opened so
+        self._synced = True
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; an exception undoes all of it. Raises StoreRefused, StoreUnavailable."""
+    def writing(self, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction; an exception undoes all of it. Raises StoreRefused, StoreUnavailable.
+
+        One that is not synced outlives the process at once, and the machine as soon as a later one is synced.
+        """
         with self._writing:
             connection = self._writer
             try:
+                self._set_synced(synced)
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
@@ -81,6 +87,12 @@ class Database:
             self._closed = True
             self._writer.close()
         self._drop_readers()
+
+    def _set_synced(self, synced: bool) -> None:
+        """Outside of a transaction: SQLite refuses it within one."""
+        if synced is not self._synced:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
 
     def _undo(self) -> None:
         try:

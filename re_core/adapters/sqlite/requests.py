@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from re_core.adapters.sqlite.database import Database
+from collections.abc import Sequence
+
+from re_core.adapters.sqlite.database import Database, insert
 from re_core.ports import Claim
+
+_INTO = "INSERT OR IGNORE INTO requests (key, deployment, digest)"
+_FIND = "SELECT key, deployment, digest FROM requests WHERE key = ?"
 
 
 class RequestsPart:
@@ -13,7 +18,13 @@ class RequestsPart:
 
     def claim(self, claim: Claim) -> Claim:
         """See ports.Requests."""
-        with self._database.writing() as connection:
-            connection.execute("INSERT OR IGNORE INTO requests (key, deployment, digest) VALUES (?, ?, ?)", claim)
-            row = connection.execute("SELECT key, deployment, digest FROM requests WHERE key = ?", (claim.key,))
-            return Claim._make(row.fetchone())
+        return self.claim_all([claim])[0]
+
+    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """See ports.Requests. Not synced: the log is written in order, so the sync of the append takes the claims along."""
+        if not claims:
+            return []
+        with self._database.writing(synced=False) as connection:
+            if insert(connection, _INTO, claims) == len(claims):
+                return list(claims)
+            return [Claim._make(connection.execute(_FIND, (claim.key,)).fetchone()) for claim in claims]

@@ -93,7 +93,7 @@ class Chaos:
 
     def _ask(self, id: str) -> None:
         """Perhaps again: who hears nothing asks again, with the same key."""
-        self.house.ask(id, self.asked[id], headers={"re-key": f"key {id}"})
+        self.house.ask(id, self.asked[id], headers={"re-key": f"key {id}", "re-key-digest": self.asked[id]})
 
     def _turn(self, core: Any) -> None:
         if core.turn(0) == 0:

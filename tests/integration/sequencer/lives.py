@@ -76,7 +76,7 @@ def begin(name: str) -> Callable[[House, str], None]:
     """Somebody asks for a deployment of that playbook."""
 
     def play(house: House, id: str) -> None:
-        house.ask(id, name, headers={"re-key": f"key {id}"})
+        house.ask(id, name, headers={"re-key": f"key {id}", "re-key-digest": name})
 
     return play
 

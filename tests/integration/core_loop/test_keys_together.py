@@ -1,0 +1,39 @@
+"""Idempotency keys of requests that are taken in one batch."""
+
+from __future__ import annotations
+
+import pytest
+
+from re_core import messages as m
+from re_core.errors import StoreRefused
+from re_core.ports import Claim
+from tests.factories import simple
+from tests.integration.core_loop.house import House
+
+KEY = {m.KEY: "k1"}
+
+
+@pytest.fixture(autouse=True)
+def playbook(house: House) -> None:
+    house.save(simple("noop:A"))
+
+
+def test_the_keys_of_a_batch_are_claimed_in_one_go(house: House) -> None:
+    for number in range(20):
+        house.ask(f"d{number}", headers={m.KEY: f"k{number % 15}", m.KEY_DIGEST: "a"})
+    house.settle()
+    assert (house.faults.calls["claim_all"], house.faults.calls["claim"]) == (1, 0)
+    assert sorted(house.answers()) == sorted((f"d{number % 15}", "") for number in range(20))
+
+
+def test_a_key_that_cannot_be_read_keeps_the_others_of_its_batch_from_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def foreign(claims: object) -> list[Claim]:
+        raise StoreRefused("the document 'k1' in requests is not ours")
+
+    monkeypatch.setattr(house.store, "claim_all", foreign)
+    monkeypatch.setattr(house.store, "claim", lambda claim: claim)
+    house.ask("d1", headers={**KEY, m.KEY_DIGEST: "a"})
+    house.settle()
+    assert house.answers() == [("d1", "")]
