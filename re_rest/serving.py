@@ -6,6 +6,7 @@ beside the old, USR2 a whole second master, INT and QUIT cut what runs.
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 from types import FrameType
@@ -25,6 +26,9 @@ REFUSED: int = Arbiter.APP_LOAD_ERROR
 
 #: the same after a mistake of ours: the whole program ends, and its supervisor starts it again
 FAILED: int = Arbiter.WORKER_BOOT_ERROR
+
+#: connections of one process at most, most of them idle
+CONNECTIONS = 1000
 
 
 class OwnLog(Logger):
@@ -110,6 +114,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "bind": place_of(host, port),
         "worker_class": StreamingWorker,
         "threads": settings.http_threads,
+        "worker_connections": _connections(settings.http_threads),
         "max_requests": 0,
         "keepalive": 30,
         "control_socket_disable": True,
@@ -117,6 +122,12 @@ def options(settings: Settings) -> dict[str, Any]:
         "loglevel": "warning",
         "limit_request_line": 8190,
     }
+
+
+def _connections(threads: int) -> int:
+    """How many one process holds at a time: half of the descriptors that it may have, and some for idle ones in any case."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(threads + 16, min(CONNECTIONS, files // 2 if files > 0 else CONNECTIONS))
 
 
 def url_of(sockets: Any) -> str:

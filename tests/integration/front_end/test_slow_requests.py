@@ -48,7 +48,8 @@ def test_a_request_that_never_comes_whole_is_given_up(
         ours, address = server.accept()
         with ours:
             client.sendall(part)
-            thread = threading.Thread(target=worker.handle, args=(TConn(worker.cfg, ours, address, address),))
+            conn = TConn(worker.cfg, ours, address, address)
+            thread = threading.Thread(target=worker.handle, args=(conn,))
             thread.start()
             for _ in range(int(LONG / 0.1)):
                 worker.notify()
@@ -58,4 +59,5 @@ def test_a_request_that_never_comes_whole_is_given_up(
             stayed = thread.is_alive()
             client.shutdown(socket.SHUT_WR)
             thread.join(LONG)
+            conn.close()
     assert not stayed
