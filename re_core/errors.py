@@ -77,7 +77,7 @@ class NotFound(CallerError):
 
 
 class BadDynamic(BadDocument):
-    """The playbook needs dynamic values that the request does not supply."""
+    """The dynamic values are not those that the playbook needs."""
 
     reason = "bad-dynamic"
 

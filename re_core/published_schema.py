@@ -1,7 +1,7 @@
 """The part of a stranger's JSON Schema that is safe to evaluate. Pure; must not know who published it or what for.
 
 A schema from the bus may name references (which jsonschema would look up) and patterns (which may take years to
-match). Only keywords that do neither are kept, and only such that leaving one out can make the schema accept
+match); formats are those of ours. Only keywords that do neither are kept, and only such that leaving one out can make the schema accept
 more and never less: `not`, `if` and the like would turn that around, and `oneOf` is read as `anyOf`. So a tamed schema
 refuses nothing that the whole one accepts.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
+
+from re_core.formats import FORMATS
 
 #: subschemas of one published schema; what is beyond them accepts everything
 MAX_SUBSCHEMAS = 500
@@ -40,6 +42,8 @@ class _Taming:
             kept["properties"] = {str(key): self.schema(value) for key, value in known.items()}
         if isinstance(schema.get("items"), Mapping) and "prefixItems" not in schema:
             kept["items"] = self.schema(schema["items"])
+        if _is_format(names := schema.get("propertyNames")):
+            kept["propertyNames"] = {"format": names["format"]}
         # patternProperties would take keys away from additionalProperties
         if "additionalProperties" in schema and "patternProperties" not in schema:
             extra = schema["additionalProperties"]
@@ -49,6 +53,15 @@ class _Taming:
             if isinstance(branches, list) and branches and "anyOf" not in kept:
                 kept["anyOf"] = [self.schema(branch) if branch is not False else {} for branch in branches]
         return kept
+
+
+def _is_format(schema: object) -> TypeGuard[Mapping[str, Any]]:
+    """Of names: nothing else is worth asking."""
+    return isinstance(schema, Mapping) and _is_known(schema.get("format"))
+
+
+def _is_known(format: object) -> bool:
+    return isinstance(format, str) and format in FORMATS
 
 
 def _is_type(value: object) -> bool:
@@ -71,6 +84,7 @@ def _is_names(value: object) -> bool:
 #: keyword -> is its value one that jsonschema can use; a keyword with another value is left out
 _PLAIN: Mapping[str, Callable[[object], bool]] = {
     "type": _is_type,
+    "format": _is_known,
     "enum": lambda value: isinstance(value, list) and bool(value),
     "const": lambda value: True,
     "required": _is_names,

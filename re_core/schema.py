@@ -20,6 +20,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from referencing import Registry
 
+from re_core import formats
 from re_core import schema_words as words
 from re_core.errors import BadDocument, Problem
 from re_core.plan import MAX_STEPS
@@ -130,6 +131,19 @@ _STRICT: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
+
+
+def _raising(problem: Callable[[str], str]) -> Callable[[object], bool]:
+    def check(value: object) -> bool:
+        if isinstance(value, str) and (told := problem(value)):
+            raise ValueError(told)
+        return True
+
+    return check
+
+
+for _format, _problem in formats.FORMATS.items():
+    _FORMATS.checks(_format, raises=ValueError)(_raising(_problem))
 
 
 @_FORMATS.checks("re-group", raises=ValueError)

@@ -42,10 +42,26 @@ def explain(error: ValidationError) -> Iterator[Explained]:
         path = (*path, str(instance))
     if isinstance(schema, Mapping) and "x-rule" in schema:
         yield from _one_step_key(path, instance, schema)
+    elif error.validator == "anyOf" and (meant := _meant(error)):
+        for one in meant:
+            yield from explain(one)
     elif error.validator in _AT_CHILDREN:
         yield from _AT_CHILDREN[error.validator](path, instance, schema)
     else:
         yield path, _words(error, instance, schema if isinstance(schema, Mapping) else {})
+
+
+def _meant(error: ValidationError) -> list[ValidationError]:
+    """What is wrong by the one form, of several that there may be, whose kind the value has; nothing where that is not one."""
+    forms: dict[Any, list[ValidationError]] = {}
+    for one in error.context or ():
+        forms.setdefault(one.relative_schema_path[0], []).append(one)
+    fitting = [
+        wrong
+        for wrong in forms.values()
+        if not any(one.validator in ("type", "enum", "const") and not one.relative_path for one in wrong)
+    ]
+    return fitting[0] if len(fitting) == 1 else []
 
 
 def pointer(path: Iterable[str | int]) -> str:

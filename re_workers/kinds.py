@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from re_core import strict_json
+from re_workers.limits import Limit
 
 _FOUND = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
@@ -17,8 +18,10 @@ _FOUND = {bool: "a boolean", int: "a number", float: "a number", str: "a string"
 class Mismatch(Exception):
     """A value is not of its kind."""
 
-    def __init__(self, path: str, message: str) -> None:
+    def __init__(self, path: str, message: str, limit: bool = False) -> None:
         super().__init__(message)
+        #: it is of the kind, and beyond a limit
+        self.limit = limit
         #: JSON pointer below the parameter; empty for the parameter itself
         self.path = path
         self.message = message
@@ -46,15 +49,15 @@ def kind_of(annotation: Any) -> Kind:
     if origin is None and annotation in _PLAIN:
         return _PLAIN[annotation]
     if origin is Annotated:
-        return _described(kind_of(arguments[0]), arguments[1:])
+        return _noted(kind_of(arguments[0]), arguments[1:])
     if origin is Literal:
         return _literal(arguments)
     if origin in (Union, types.UnionType):
         return _union([kind_of(one) for one in arguments])
     if origin in (list, Sequence) and len(arguments) == 1:
         return _list(kind_of(arguments[0]))
-    if origin in (dict, Mapping) and len(arguments) == 2 and arguments[0] is str:
-        return _dict(kind_of(arguments[1]))
+    if origin in (dict, Mapping) and len(arguments) == 2 and _is_text(arguments[0]):
+        return _dict(kind_of(arguments[0]), kind_of(arguments[1]))
     name = getattr(annotation, "__name__", None) or str(annotation)
     raise TypeError(
         f"{name} is no type for a parameter; use str, int, float, bool, list[...], dict[str, ...], "
@@ -90,9 +93,26 @@ def _anything(value: Any, path: str) -> Any:
     return value
 
 
-def _described(kind: Kind, notes: tuple[Any, ...]) -> Kind:
+def _is_text(annotation: Any) -> bool:
+    return annotation is str or (get_origin(annotation) is Annotated and get_args(annotation)[0] is str)
+
+
+def _noted(kind: Kind, notes: tuple[Any, ...]) -> Kind:
+    """With what `Annotated` says beside the type: the first text describes it, limits limit it."""
     texts = [note for note in notes if isinstance(note, str)]
-    return kind._replace(schema={**kind.schema, "description": texts[0]}) if texts else kind
+    limits = [note for note in notes if isinstance(note, Limit)]
+    schema = {**kind.schema, **({"description": texts[0]} if texts else {})}
+    for limit in limits:
+        schema |= limit.schema
+
+    def read(value: Any, path: str) -> Any:
+        found = kind.read(value, path)
+        for limit in limits:
+            if problem := limit.problem(found):
+                raise Mismatch(path, problem, limit=True)
+        return found
+
+    return kind._replace(schema=schema, read=read if limits else kind.read)
 
 
 def _literal(choices: tuple[Any, ...]) -> Kind:
@@ -120,7 +140,7 @@ def _union(kinds: list[Kind]) -> Kind:
             try:
                 return kind.read(value, path)
             except Mismatch as mismatch:
-                if mismatch.path != path:
+                if mismatch.path != path or mismatch.limit:
                     deeper = mismatch
         raise deeper or Mismatch(path, f"expected {words}, found {found(value)}")
 
@@ -136,13 +156,17 @@ def _list(item: Kind) -> Kind:
     return Kind({"type": "array", "items": item.schema}, "a list", read)
 
 
-def _dict(item: Kind) -> Kind:
+def _dict(name: Kind, item: Kind) -> Kind:
     def read(value: Any, path: str) -> Any:
         if type(value) is not dict:
             raise Mismatch(path, f"expected an object, found {found(value)}")
-        return {name: item.read(one, f"{path}/{_escaped(name)}") for name, one in value.items()}
+        return {
+            name.read(key, f"{path}/{_escaped(key)}"): item.read(one, f"{path}/{_escaped(key)}")
+            for key, one in value.items()
+        }
 
-    return Kind({"type": "object", "additionalProperties": item.schema}, "an object", read)
+    names = {} if set(name.schema) == {"type"} else {"propertyNames": name.schema}
+    return Kind({"type": "object", "additionalProperties": item.schema, **names}, "an object", read)
 
 
 def _escaped(name: str) -> str:

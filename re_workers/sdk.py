@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
+from re_core.formats import ENVIRONMENT, PASSES
 from re_workers.signature import Signature, hint, read_signature
 
 #: the name of a step that stands for every name
@@ -39,6 +40,8 @@ class Options(NamedTuple):
     timeout: float | None = None
     #: over at once, so run without a thread of its own; one that waits for anything blocks all others of its command
     quick: bool = False
+    #: it hands all of the deployment's dynamic values to programs, as variables of their environment
+    environment: bool = False
 
 
 class Step(NamedTuple):
@@ -54,9 +57,9 @@ class Step(NamedTuple):
 
     def offer(self) -> dict[str, Any]:
         """What the heartbeat says of it."""
-        _, idempotent, retries, timeout, _ = self.options
+        _, idempotent, retries, timeout, _, environment = self.options
         return {
-            "parameters": self.signature.schema(),
+            "parameters": {**self.signature.schema(), **({PASSES: ENVIRONMENT} if environment else {})},
             "summary": self.summary,
             "idempotent": idempotent,
             "retries": retries,
@@ -76,6 +79,7 @@ def step(
     retries: int = ...,
     timeout: float | None = ...,
     quick: bool = ...,
+    environment: bool = ...,
 ) -> Callable[[_Method], _Method]: ...
 
 
@@ -87,11 +91,12 @@ def step(
     retries: int = 0,
     timeout: float | None = None,
     quick: bool = False,
+    environment: bool = False,
 ) -> object:
     """Make a method a step; `Options` says what each means. With or without parentheses."""
     if retries < 0 or (timeout is not None and timeout <= 0):
         raise TypeError("retries counts from 0 up, and a timeout is a number of seconds above 0")
-    options = Options(name, idempotent, retries, timeout, quick)
+    options = Options(name, idempotent, retries, timeout, quick, environment)
 
     def mark(marked: _Method) -> _Method:
         setattr(marked, _MARK, options)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from re_core import messages as m
+from re_core.dynamic_values import Demands, demands, value_problems
 from re_core.errors import (
     BadDocument,
     BadDynamic,
@@ -47,11 +48,12 @@ class Admission(NamedTuple):
 
 
 class _Compiled(NamedTuple):
-    """What one revision of a playbook comes to: its plan, stored and in use, and the values that it needs."""
+    """What one revision of a playbook comes to: its plan, stored and in use, the values that it needs, and what it asks of them."""
 
     document: Mapping[str, Any]
     plan: Plan
     required: frozenset[str]
+    demands: Demands
 
 
 class Acceptance:
@@ -135,11 +137,13 @@ class Acceptance:
 
     def _check(self, message: Message, request: DeploymentRequest, digest: str) -> tuple[Accepted, Plan]:
         playbook = self._playbook(request)
-        document, plan, required = self._plan(playbook)
+        document, plan, required, demanded = self._plan(playbook)
         if not required <= request.dynamic.keys():
             missing = missing_dynamic(plan, request.dynamic)
             names = ", ".join(name for name in required_dynamic(plan) if name not in request.dynamic)
             raise BadDynamic(f"values are missing: {names}", missing)
+        if wrong := value_problems(demanded, request.dynamic):
+            raise BadDynamic(wrong[0].message, wrong)
         headers = message.headers
         accepted = Accepted(
             group=playbook.group,
@@ -195,7 +199,7 @@ class Acceptance:
             except BadDocument as error:  # stored under other rules
                 raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
             plan = plan_from_document(document)
-            self._plans[key] = _Compiled(document, plan, frozenset(required_dynamic(plan)))
+            self._plans[key] = _Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers))
         return self._plans[key]
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from re_core import documents, plan, ports, schema, schema_words
+from re_core.dynamic_values import name_problems
 from re_core.errors import BadDocument, Problem
 from re_core.plan import Around, Offers
 from re_core.usecases import workers
@@ -40,7 +41,7 @@ def check(value: Any, position: schema.Position | None, offers: Offers, around: 
     of_plan = () if wrong else _plan_errors(document, offers, around)
     return Checked(
         document,
-        _placed([*wrong, *_step_errors(document, offers), *of_plan], position),
+        _placed([*wrong, *_step_errors(document, offers), *name_problems(document, offers), *of_plan], position),
         _placed(_step_warnings(document, offers), position),
     )
 

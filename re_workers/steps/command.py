@@ -1,10 +1,10 @@
 """`command:Run`: a command line on this machine, once for each of the step's hosts. Must not know the bus.
 
-The line is a string for `/bin/sh -c`, as people type it: pipes, `&&` and variables work, and nothing that comes
-from outside is pasted into it. The deployment's dynamic values are variables of the program: `cart-id` is
-`RE_DYNAMIC_CART_ID`, in capitals and with `_` for whatever is neither A to Z, a digit nor `_` (of names that so become
-one, the last in order counts); strings as they are, all else as JSON. The prefix is why no caller can set PATH or
-LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter for later.
+The line is a string for the shell, as people type it: pipes, `&&` and variables work, and nothing that comes from
+outside is pasted into it. The deployment's dynamic values are variables of the program: `cart-id` is `RE_DYNAMIC_CART_ID`, in capitals and
+with `_` for whatever is neither A to Z, a digit nor `_`; strings as they are, all else as JSON. The prefix is why no caller
+can set PATH or LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter
+for later.
 
 Programs have no way to what is the engine's (confinement.py). Each runs in a session of its own, so that it can be
 ended with all its children, and carries who started it in its environment (orphans.py).
@@ -12,15 +12,15 @@ ended with all its children, and carries who started it in its environment (orph
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from re_core import strict_json
+from re_core.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
+from re_workers.limits import fits
 from re_workers.notes import Notes
 from re_workers.outcomes import Failed
 from re_workers.outgoing import MAX_LINE
@@ -35,8 +35,7 @@ LAST_LINES = 5
 #: which host this run is for
 HOST = "RE_HOST"
 
-#: begins the name of a dynamic value's variable
-DYNAMIC = "RE_DYNAMIC_"
+_Text = Annotated[str, fits("re-text")]
 
 
 class Command(Worker):
@@ -53,23 +52,26 @@ class Command(Worker):
         self._notes = notes
         self._confinement = confinement or Confinement(isolation="off")
 
-    @step
+    @step(environment=True)
     def Run(
         self,
         ctx: Context,
-        cmd: str,
-        cwd: str | None = None,
-        env: dict[str, str] | None = None,
-        shell: str = "/bin/sh",
+        cmd: Annotated[str, fits("re-script")],
+        cwd: Annotated[str, fits("re-path")] | None = None,
+        env: dict[Annotated[str, fits("re-variable")], _Text] | None = None,
+        shell: _Text = "/bin/sh",
     ) -> None:
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
-        if "\0" in cmd:
-            raise Failed("a command line cannot contain NUL")
-        given = {**self._confinement.environment(), **_variables(ctx.dynamic), **(env or {})}
+        wrong = next(variable_problems(ctx.dynamic), None)
+        if wrong is not None:
+            raise Failed(wrong.message)
+        variables = {variable_of(name): carried(value) for name, value in ctx.dynamic.items()}
+        given = {**self._confinement.environment(), **variables, **(env or {})}
+        argv = [shell, "-c", cmd]
         with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
             for host in ctx.hosts or (None,):
                 mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
-                self._run(ctx, [shell, "-c", cmd], cwd, {**given, **mine})
+                self._run(ctx, argv, cwd, {**given, **mine})
 
     def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:
         try:
@@ -90,14 +92,6 @@ class Command(Worker):
             # the lines may be the beginnings of longer ones, in which nothing can be redacted later that their end divides
             shown = [ctx.beginning(line, MAX_LINE) for line in last]
             raise Failed(_told(program.code, shown), data={"code": program.code, "output": shown})
-
-
-def _variables(dynamic: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that carry a deployment's dynamic values."""
-    return {
-        DYNAMIC + re.sub("[^A-Z0-9_]", "_", name.upper()): value if isinstance(value, str) else strict_json.dumps(value)
-        for name, value in sorted(dynamic.items())
-    }
 
 
 def _told(code: int, last: Sequence[str]) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from re_core.redaction import MARGIN
 from re_workers.context import Context
+from re_workers.limits import fits
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
 from re_workers.steps.exchange import Answer, Question, ask
@@ -24,6 +25,8 @@ TIMEOUT = 30.0
 #: what text is sent as where the step does not say
 TEXT = "text/plain; charset=utf-8"
 
+Url = Annotated[str, fits("re-url")]
+
 
 class HttpRequest(Worker):
     """Sends HTTP requests."""
@@ -31,7 +34,7 @@ class HttpRequest(Worker):
     slots: ClassVar[int | None] = 16
 
     @step(idempotent=True)
-    def Get(self, ctx: Context, url: str, code: int = 200, timeout: float = TIMEOUT) -> object:
+    def Get(self, ctx: Context, url: Url, code: int = 200, timeout: float = TIMEOUT) -> object:
         """Fetches `url`; fails unless the answer has the status `code`."""
         return _expect(ctx, Question("GET", url), code, timeout)
 
@@ -39,7 +42,7 @@ class HttpRequest(Worker):
     def Put(
         self,
         ctx: Context,
-        url: str,
+        url: Url,
         code: int = 200,
         content: str = "",
         contenttype: str = TEXT,
@@ -53,7 +56,7 @@ class HttpRequest(Worker):
     def Post(
         self,
         ctx: Context,
-        url: str,
+        url: Url,
         code: int = 200,
         content: str = "",
         contenttype: str = TEXT,
@@ -64,7 +67,7 @@ class HttpRequest(Worker):
         return _expect(ctx, Question("POST", url, _bytes(content, b64encoded), contenttype), code, timeout)
 
     @step
-    def Delete(self, ctx: Context, url: str, code: int = 200, timeout: float = TIMEOUT) -> object:
+    def Delete(self, ctx: Context, url: Url, code: int = 200, timeout: float = TIMEOUT) -> object:
         """Deletes `url`; fails unless the answer has the status `code`."""
         return _expect(ctx, Question("DELETE", url), code, timeout)
 

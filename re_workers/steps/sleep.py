@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from re_workers.context import Context
-from re_workers.outcomes import Failed
+from re_workers.limits import at_least, at_most
 from re_workers.sdk import Worker, step
 
 #: seconds; a thread cannot wait for more at once
-LONGEST = 365 * 24 * 3600.0
+LONGEST = 365 * 24 * 3600
 
 
 class Sleep(Worker):
@@ -18,8 +18,6 @@ class Sleep(Worker):
     slots: ClassVar[int | None] = 64
 
     @step(idempotent=True)
-    def Seconds(self, ctx: Context, seconds: float) -> None:
+    def Seconds(self, ctx: Context, seconds: Annotated[float, at_least(0), at_most(LONGEST)]) -> None:
         """Waits so many seconds, or until it is cancelled."""
-        if not 0 <= seconds <= LONGEST:
-            raise Failed(f"cannot sleep {seconds:g} seconds; from 0 to a year it can be")
         ctx.wait(seconds)

@@ -54,7 +54,7 @@ def told(parameters: dict[str, Any], published: Any = SERVICE) -> list[Problem]:
         ({}, "/service", "the key 'service' is missing; expected a string"),
         ({"service": 5}, "/service", "expected a string, found 5"),
         ({"service": "a", "ports": [80, "http"]}, "/ports/1", "expected a whole number, found 'http'"),
-        ({"service": "a", "wait": 0}, "/wait", "expected a number above 0 or null, found 0"),
+        ({"service": "a", "wait": 0}, "/wait", "expected a number above 0, found 0"),
         ({"service": "a", "mode": "sofd"}, "/mode", "expected soft or hard, found 'sofd'; did you mean 'soft'?"),
         ({"service": "a", "portz": []}, "/portz", "unknown key 'portz'; did you mean 'ports'?"),
     ],

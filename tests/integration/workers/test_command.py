@@ -72,11 +72,10 @@ def test_dynamic_values_are_variables() -> None:
         "häufig": [True, None],
         "PATH": "/evil",
         "a.b": "dot",
-        "a_b": "line",
     }
     line = r"""printf '%s\n' "$RE_DYNAMIC_VERSION" "$RE_DYNAMIC_CART_ID" "$RE_DYNAMIC_H_UFIG" "$RE_DYNAMIC_A_B"; env"""
     result = run(Command(), "command:Run", {"cmd": line, "dynamic": ["version"]}, dynamic=values)
-    assert result.output[:4] == ["1.4 $(id)", "7", "[true,null]", "line"]
+    assert result.output[:4] == ["1.4 $(id)", "7", "[true,null]", "dot"]
     assert "RE_DYNAMIC_PATH=/evil" in result.output
     assert "PATH=/evil" not in result.output
 
@@ -90,7 +89,13 @@ def test_a_dynamic_value_that_no_variable_can_hold_fails_the_step() -> None:
     for value in ("a\0b", "x" * 200_000):
         result = run(Command(), "command:Run", {"cmd": "true"}, dynamic={"v": value})
         assert result.status == "failed"
-        assert "could not start /bin/sh" in (result.message or "")
+        assert "the value 'v' cannot be a variable of programs" in (result.message or "")
+
+
+def test_two_values_of_one_variable_fail_the_step() -> None:
+    result = run(Command(), "command:Run", {"cmd": "true"}, dynamic={"a-b": 1, "a_b": 2})
+    assert result.message is not None
+    assert result.message.endswith("'a_b' and 'a-b' would both be RE_DYNAMIC_A_B")
 
 
 def test_it_inherits_what_programs_need_and_no_other_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +144,12 @@ def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:
     [
         ({"cmd": "true", "cwd": "/no/such/place"}, "could not start /bin/sh: "),
         ({"cmd": "true", "shell": "/no/such/shell"}, "could not start /no/such/shell: "),
-        ({"cmd": "a\0b"}, "a command line cannot contain NUL"),
-        ({"cmd": "true", "env": {"A": "a\0b"}}, "could not start /bin/sh: "),
+        ({"cmd": "a\0b"}, "the parameter 'cmd' is wrong: expected a text without NUL"),
+        (
+            {"cmd": "true", "env": {"A": "a\0b"}},
+            "the parameter 'env/A' is wrong: expected a text without NUL",
+        ),
+        ({"cmd": "true", "env": {"A=B": "a"}}, "the parameter 'env/A=B' is wrong: expected the name of"),
         ({"cmd": "no-such-program-anywhere"}, "exit code 127: "),
     ],
 )

@@ -139,11 +139,14 @@ def test_a_cancel_does_not_wait_for_the_server(server: _Server) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"url": "ftp://example.com/x"}, "'ftp://example.com/x' is not http://… or https://…"),
-        ({"url": "file:///etc/passwd"}, "'file:///etc/passwd' is not http"),
-        ({"url": "http://"}, "'http://' is not http"),
+        ({"url": "ftp://example.com/x"}, "the parameter 'url' is wrong: expected a URL, http://… or https://…"),
+        ({"url": "file:///etc/passwd"}, "the parameter 'url' is wrong: expected a URL"),
+        ({"url": "http://"}, "the parameter 'url' is wrong: expected a URL"),
         ({"url": "http://127.0.0.1:1/"}, "GET http://127.0.0.1:1/: ConnectError"),
-        ({"url": "http://a\nb/"}, "'http://a\\nb/' is no URL"),
+        (
+            {"url": "http://a\nb/"},
+            "the parameter 'url' is wrong: expected a URL, http://… or https://…, without blanks",
+        ),
         ({"url": "http://127.0.0.1:1/", "timeout": 0}, "a timeout is a number of seconds above 0"),
     ],
 )

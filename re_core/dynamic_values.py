@@ -1,0 +1,85 @@
+"""Whether a deployment's dynamic values can be what its steps make of them: parameters, variables of programs.
+
+Must not know who supplies them. What workers publish is data from the bus; schema.py handles it with care.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from re_core import schema
+from re_core.errors import Problem
+from re_core.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
+from re_core.model import Plan
+from re_core.plan import Offers, offer_of, step_entries
+
+
+class Typed(NamedTuple):
+    """A value that stands for a step's parameter."""
+
+    name: str
+    step: str
+    #: what the step's worker says of the parameter
+    schema: Mapping[str, Any]
+
+
+class Demands(NamedTuple):
+    """What the steps of a plan ask of the values."""
+
+    #: each is a variable of some step's programs
+    environment: bool = False
+    typed: tuple[Typed, ...] = ()
+
+
+def demands(plan: Plan, offers: Offers) -> Demands:
+    """Of these steps, as the workers of now publish them."""
+    specs = {id(step.spec): step.spec for step in plan.steps}.values()
+    environment = False
+    typed: dict[tuple[str, str], Typed] = {}
+    for spec in specs:
+        published = _published(spec.name, offers)
+        environment = environment or published.get(PASSES) == ENVIRONMENT
+        properties = published.get("properties")
+        if not isinstance(properties, Mapping):
+            continue
+        named = spec.parameters.get("dynamic")
+        for name in named if isinstance(named, list) else ():
+            if isinstance(name, str) and name in properties and name not in spec.parameters:
+                typed[spec.name, name] = Typed(name, spec.name, properties[name])
+    return Demands(environment, tuple(typed.values()))
+
+
+def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with the values, below `/dynamic`, each problem with the value's name."""
+    found = [
+        problem._replace(message=f"the value {name!r:.80} does not fit {step}: {problem.message}")
+        for name, step, published in wanted.typed
+        if name in dynamic
+        for problem in schema.parameters_problems({"properties": {name: published}}, {name: dynamic[name]}, "/dynamic")
+    ]
+    return [*found, *variable_problems(dynamic)] if wanted.environment else found
+
+
+def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
+    """Names that a playbook asks for, and of which two would be one variable."""
+    places: dict[str, str] = {}
+    environment = False
+    for path, step, arguments in step_entries(document):
+        environment = environment or _published(step, offers).get(PASSES) == ENVIRONMENT
+        named = arguments.get("dynamic")
+        for number, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str):
+                places.setdefault(name, f"{path}/{_escaped(step)}/dynamic/{number}")
+    if environment:
+        yield from (Problem(places[name], twin_words(name, other)) for name, other in twins(places))
+
+
+def _published(step: str, offers: Offers) -> Mapping[str, Any]:
+    offer = offer_of(step, offers)
+    published = offer.get("parameters") if offer is not None else None
+    return published if isinstance(published, Mapping) else {}
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,84 @@
+"""A deployment whose values its steps cannot use is refused at once, and the value is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from re_core import messages as m
+from re_core import strict_json
+from re_core.model import WorkerRecord
+from re_workers.registry import built_in
+from tests.factories import simple
+from tests.integration.core_loop.house import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    made = House(tmp_path)
+    offers = {name: offer for worker in built_in() for name, offer in worker.offers().items()}
+    made.store.register(WorkerRecord("built-in", 1, offers, (), made.clock.now()))
+    made.save(simple({"command:Run": {"cmd": "true"}}), "program")
+    made.save(simple({"sleep:Seconds": {"dynamic": ["seconds"]}}, {"httprequest:Get": {"dynamic": ["url"]}}), "typed")
+    made.save(simple("noop:Any"), "none")
+    return made
+
+
+def _refusal(house: House, playbook: str, dynamic: Mapping[str, Any]) -> list[tuple[str, str]]:
+    house.ask("d1", playbook, dynamic=dynamic)
+    house.settle()
+    (answer,) = house.ear.hear()
+    if m.REASON not in answer.headers:
+        return []
+    assert answer.headers[m.REASON] == "bad-dynamic"
+    assert house.store.entries("d1") == []
+    return [(one["path"], one["message"]) for one in strict_json.loads(answer.headers[m.PROBLEMS])]
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "path", "message"),
+    [
+        ({"a-b": "1", "a_b": "2"}, "/dynamic/a_b", "'a_b' and 'a-b' would both be RE_DYNAMIC_A_B"),
+        ({"v": "a\0b"}, "/dynamic/v", "the value 'v' cannot be a variable of programs: expected a text without NUL"),
+        ({"v": "x" * 140_000}, "/dynamic/v", "the value 'v' cannot be a variable of programs: expected at most 130000"),
+        ({"v" * 300: "x"}, "/dynamic/" + "v" * 300, "expected at most 255 bytes in the variable's name"),
+    ],
+)
+def test_values_that_no_program_can_get_are_refused(
+    house: House, dynamic: Mapping[str, Any], path: str, message: str
+) -> None:
+    ((found, told),) = _refusal(house, "program", dynamic)
+    assert found == path
+    assert message in told
+
+
+def test_values_that_stand_for_parameters_are_held_to_what_these_may_be(house: House) -> None:
+    told = _refusal(house, "typed", {"seconds": -1, "url": "ftp://example.com"})
+    assert told == [
+        (
+            "/dynamic/seconds",
+            "the value 'seconds' does not fit sleep:Seconds: expected a number from 0 to 31536000, found -1",
+        ),
+        (
+            "/dynamic/url",
+            "the value 'url' does not fit httprequest:Get: expected a URL, http://… or https://…, found 'ftp://example.com'",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "dynamic"),
+    [
+        ("program", {"a": "x" * 130_000, "b": {"any": ["thing", 1]}}),
+        ("typed", {"seconds": 0, "url": "https://example.com", "more": 1}),
+        ("none", {"a-b": "1", "a_b": "a\0b", "v": "x" * 140_000}),
+    ],
+)
+def test_values_that_fit_are_accepted_and_where_no_program_runs_any_others(
+    house: House, playbook: str, dynamic: Mapping[str, Any]
+) -> None:
+    assert _refusal(house, playbook, dynamic) == []
+    assert house.store.entries("d1")
