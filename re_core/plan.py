@@ -24,6 +24,9 @@ TOO_MANY = f"more than {MAX_STEPS} steps after expansion; split the playbook"
 #: `command:Subcommand` or `command:*` -> {parameters, idempotent, retries, timeout}, as live workers offer them
 Offers = Mapping[str, Mapping[str, Any]]
 
+#: arguments of a playbook's step that have no effect: the message says the step's own there, as it did in 2014
+OVERWRITTEN = frozenset({"hosts", "command", "subcommand"})
+
 _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
 _BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
 
@@ -212,7 +215,8 @@ def _spec(entry: Any, kind: StepKind, around: Around, offers: Offers, at: str, p
     except BadDocument as error:
         problems.append(Problem(at, str(error)))
         name, arguments, beside = "", {}, {}
-    return _build(name, dict(arguments), beside, kind, around, offers)
+    own = {key: value for key, value in arguments.items() if key not in OVERWRITTEN}
+    return _build(name, own, beside, kind, around, offers)
 
 
 def _split(entry: Any) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:

@@ -42,6 +42,9 @@ RETRY_AFTER = "2"
 #: where the routes begin whose errors keep the shape of 2014
 V0 = "/api/v0/"
 
+#: the endpoint that starts a deployment there
+V0_DEPLOY = "v0.deploy"
+
 
 def install(app: Flask) -> None:
     """Answer every error of this application, its own and the framework's."""
@@ -127,9 +130,11 @@ def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, An
     """Contract, section 9. What has no shape there is an `error` with a message."""
     if status == 400:
         told = "; ".join(f"{one['path']}: {one['message']}".removeprefix(": ") for one in more.get("errors", ()))
-        return {"status": "bad request", "message": told or detail}
+        # of a deployment that does not begin a client of 2014 shows what is an error, and nothing else
+        word = "error" if request.endpoint == V0_DEPLOY else "bad request"
+        return {"status": word, "message": told or detail}
     if status == 404:
-        return {"status": "not found"}
+        return {"status": "not found"} if request.url_rule else {"status": "not found", "message": detail}
     known = {"id": more["id"]} if "id" in more else {}
     return {"status": "error", "message": detail, **known}
 

@@ -94,7 +94,7 @@ def _answer(what: str) -> dict[str, Any]:
     if what.startswith(routes.TEXTUAL):
         return {"description": "As text.", "content": {what: {"schema": TEXT}}}
     content: dict[str, Any] = {"application/json": {"schema": shapes.ref(what)}}
-    if what in ("Playbook", "V0Playbook"):
+    if what in ("Playbook", "V0Playbook", "V0Playbooks"):
         content["application/yaml"] = content["text/yaml"] = {}
     if what == "Output":
         content["text/plain"] = {"schema": TEXT}
@@ -104,6 +104,9 @@ def _answer(what: str) -> dict[str, Any]:
 def _failure(status: int, problem: str) -> dict[str, Any]:
     kind = "application/problem+json" if problem == "Problem" else "application/json"
     answer: dict[str, Any] = {"description": _FAILURES[status], "content": {kind: {"schema": shapes.ref(problem)}}}
+    if problem == "V0Error" and status == 400:
+        # of a bad id, where a playbook is replaced
+        answer["content"]["text/yaml"] = {}
     return answer
 
 

@@ -224,6 +224,7 @@ V0: dict[str, Shape] = {
         "required": ["status"],
         "properties": {
             "status": {"enum": ["completed", "in progress", "failed", "not found", "bad request"]},
+            "message": TEXT,
             "created": TEXT,
             "deployment": TEXT,
             "duration": NUMBER,

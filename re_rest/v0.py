@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from wsgiref.handlers import format_date_time
 
 from flask import Blueprint, Response, request
 
 from re_core import documents
-from re_core.errors import BadDocument, CallerError, UnknownGroup, UnknownPlaybook
+from re_core.errors import BadDocument, CallerError, NotFound, UnknownGroup, UnknownPlaybook
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, StepStatus, StoredPlaybook
 from re_core.plan import around_now
@@ -23,8 +24,15 @@ from re_rest.services import caller, services
 
 blueprint = Blueprint("v0", __name__, url_prefix="/api/v0")
 
+#: ids as they are, and as they were in 2014 (an ObjectId)
+_ID = re.compile(r"[0-9A-Za-z]{26}|[0-9a-fA-F]{24}")
+
 #: steps that a failed deployment can name
 _BAD = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
+
+
+class _BadId(CallerError):
+    """Bad id"""
 
 
 @blueprint.get("/groups/")
@@ -53,12 +61,16 @@ def create(group: str) -> Response:
 
 @blueprint.get("/<group>/playbook/<id>/")
 def one(group: str, id: str) -> Response:
-    return _formed({"status": "ok", "item": _item(_find(group, id))})
+    # the list says its id, the playbook itself does not
+    return _formed({"status": "ok", "item": dict(_find(group, id).document)})
 
 
 @blueprint.post("/<group>/playbook/<id>/")
 def replace(group: str, id: str) -> Response:
-    found = _find(group, id)
+    try:
+        found = _find(group, id)
+    except _BadId as error:
+        return _formed({"status": "bad request", "message": str(error)}, 400)
     here = services()
     playbooks.replace(here.store, here.clock, found, _document(group), caller().user, None)
     return json_answer({"status": "ok", "id": found.id})
@@ -86,7 +98,11 @@ def deploy(group: str, id: str) -> Response:
 @blueprint.get("/deployment/status/<id>/")
 def status(id: str) -> Response:
     _require_plausible(id)
-    state = history.find(services().store, id)
+    try:
+        state = history.find(services().store, id)
+    except NotFound:
+        _require_well_formed(id)
+        return json_answer({"status": "not found", "deployment": id}, 404)
     require_group(caller(), state.accepted.group)
     now = services().clock.now()
     document: dict[str, Any] = {
@@ -119,7 +135,11 @@ def _find(group: str, id: str) -> StoredPlaybook:
     """The group's playbook. Raises NotAllowed, CallerError, NotFound."""
     require_group(caller(), group)
     _require_plausible(id)
-    found = playbooks.get(services().store, id)
+    try:
+        found = playbooks.get(services().store, id)
+    except NotFound:
+        _require_well_formed(id)
+        raise
     if found.group != group:
         raise UnknownPlaybook
     return found
@@ -127,21 +147,27 @@ def _find(group: str, id: str) -> StoredPlaybook:
 
 def _require_plausible(id: str) -> None:
     if not plausible(id):
-        raise CallerError("Bad id")
+        raise _BadId
+
+
+def _require_well_formed(id: str) -> None:
+    """Of what is not there: in 2014 only what could have been an id was not found. Raises _BadId."""
+    if not _ID.fullmatch(id):
+        raise _BadId
 
 
 def _listed(groups: Any) -> Response:
-    _form()
     rows = playbooks.listed(services().store, groups, None).rows
-    return json_answer({"status": "ok", "items": [_item(row) for row in rows]})
+    return _formed({"status": "ok", "items": [{**row.document, "id": row.id} for row in rows]})
 
 
-def _item(row: StoredPlaybook) -> dict[str, Any]:
-    return {**row.document, "id": row.id}
-
-
-def _formed(document: dict[str, Any]) -> Response:
-    return yaml_answer(document, kind="text/yaml") if _form() == "yaml" else json_answer(document)
+def _formed(document: dict[str, Any], status: int = 200) -> Response:
+    """The document as `?format=` wants it. Raises CallerError."""
+    if _form() == "json":
+        return json_answer(document, status)
+    answer = yaml_answer(document, kind="text/yaml")
+    answer.status_code = status
+    return answer
 
 
 def _form() -> documents.Form:

@@ -111,9 +111,15 @@ def _unknown_subcommand(name: str, offers: Offers) -> str:
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
-    """A worker of 2014 never registers, so a command that nobody offers is no error (contract, section 7)."""
+    """A worker of 2014 never registers, so a command that nobody offers is no error (contract, section 7).
+
+    Nor is an argument that the message overwrites: playbooks of 2014 have some, and they ran.
+    """
     commands = {name.partition(":")[0] for name in offers}
-    for path, name, _ in plan.step_entries(document):
+    for path, name, arguments in plan.step_entries(document):
+        for key in sorted(plan.OVERWRITTEN & arguments.keys()):
+            told = f"the argument {schema_words.quoted(key)} has no effect: the worker is sent the {key} of the step itself"
+            yield Problem(path + schema_words.pointer([name, key]), told)
         command = name.partition(":")[0]
         if command not in commands:
             near = schema_words.likeness(command, commands)

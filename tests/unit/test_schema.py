@@ -60,11 +60,6 @@ def told(*steps: Any, **other: Any) -> dict[str, str]:
             f"/{NOOP}",
             "expected an object of arguments (a step without any is just its name), found null",
         ),
-        (
-            {NOOP: {"hosts": ["a"]}},
-            f"/{NOOP}/hosts",
-            "the key 'hosts' does not belong here: the hosts of the sequence say where the step runs",
-        ),
         ({NOOP: {"dynamic": ["a", "b", "a"]}}, f"/{NOOP}/dynamic/2", "expected every item once, found 'a' again"),
         ({NOOP: {"notify": []}}, f"/{NOOP}/notify", "expected an object, found an empty list"),
     ],

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
+from re_core import documents
 from re_core import messages as m
 from tests.integration.front_end.house import PLAYBOOK, T0, House, accept, body, refuse
 
 ONE = "/api/v0/ours/playbook/book/"
 STATUS = "/api/v0/deployment/status/dep1/"
+
+#: ids of nothing: one of ours, one of 2014, and none at all
+NONE, OLD_NONE, MALFORMED = "01M8AAAAAAAAAAAAAAAAAAAAAA", "29d6f29c7dd53614ccf13701", "not-an-id"
 
 
 def test_groups_are_counted(house: House) -> None:
@@ -65,7 +69,7 @@ def test_a_bad_playbook_is_a_bad_request_with_a_message(house: House, sent: byte
 
 def test_one_playbook_in_both_forms(house: House) -> None:
     house.playbook()
-    expected = {"status": "ok", "item": {**PLAYBOOK, "id": "book"}}
+    expected = {"status": "ok", "item": PLAYBOOK}
 
     assert house.call("GET", ONE).json == expected
     shown = house.call("GET", f"{ONE}?format=yaml")
@@ -85,9 +89,9 @@ def test_post_replaces_and_takes_back_what_get_gave(house: House) -> None:
 
 
 def test_delete_says_gone_once(house: House) -> None:
-    house.playbook()
+    house.playbook(NONE)
 
-    first, second = house.call("DELETE", ONE), house.call("DELETE", ONE)
+    first, second = (house.call("DELETE", f"/api/v0/ours/playbook/{NONE}/") for _ in range(2))
 
     assert (first.status_code, first.json) == (410, {"status": "gone"})
     assert (second.status_code, second.json) == (404, {"status": "not found"})
@@ -96,11 +100,10 @@ def test_delete_says_gone_once(house: House) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/api/v0/ours/playbook/none/"),
-        ("POST", "/api/v0/ours/playbook/none/"),
-        ("DELETE", "/api/v0/ours/playbook/none/"),
+        ("GET", f"/api/v0/ours/playbook/{NONE}/"),
+        ("POST", f"/api/v0/ours/playbook/{NONE}/"),
+        ("DELETE", f"/api/v0/ours/playbook/{NONE}/"),
         ("GET", "/api/v0/theirs/playbook/book/"),
-        ("GET", "/api/v0/deployment/status/none/"),
     ],
 )
 def test_what_is_not_there_is_not_found(house: House, method: str, path: str) -> None:
@@ -135,7 +138,7 @@ def test_a_deployment_of_nothing_is_group_not_found(house: House, reason: str) -
 
 @pytest.mark.parametrize(
     ("reason", "status", "word"),
-    [("bad-dynamic", 400, "bad request"), ("refused", 409, "error"), ("expired", 503, "error")],
+    [("bad-dynamic", 400, "error"), ("refused", 409, "error"), ("expired", 503, "error")],
 )
 def test_other_refusals_have_a_message(house: House, reason: str, status: int, word: str) -> None:
     with house.core(refuse(reason)):
@@ -146,7 +149,9 @@ def test_other_refusals_have_a_message(house: House, reason: str, status: int, w
 
 @pytest.mark.parametrize("sent", [b"[]", b"{", b'"x"', b"1"])
 def test_dynamic_values_that_are_no_object_are_a_bad_request(house: House, sent: bytes) -> None:
-    assert house.call("PUT", f"{ONE}deployment/", data=sent).status_code == 400
+    response = house.call("PUT", f"{ONE}deployment/", data=sent)
+    # a client of 2014 shows the message of an error, and of nothing else
+    assert (response.status_code, response.json["status"], set(response.json)) == (400, "error", {"status", "message"})
 
 
 def test_status_in_progress_names_the_active_step(house: House) -> None:
@@ -201,6 +206,7 @@ def test_a_malformed_id_is_a_400_or_a_404(house: House, id: str) -> None:
         response = house.call(method, path, json=PLAYBOOK)
         assert response.status_code in (400, 404), (method, path)
         assert response.json["status"]
+        assert response.json["message"]
 
 
 @pytest.mark.parametrize("group", ["%00", "..", "ä", "x" * 10_000, "a%0ab", "‮x", "a%2fb"])
@@ -209,3 +215,94 @@ def test_a_group_of_any_shape_stores_nothing_strange(house: House, group: str) -
 
     assert response.status_code in (400, 404) or (response.status_code == 201 and group == "ä")
     assert len(house.store.playbooks()) == (response.status_code == 201)
+
+
+class Field(NamedTuple):
+    """A request, and all that is answered."""
+
+    method: str
+    path: str
+    sent: Any
+    status: int
+    answer: Any
+
+
+OK, BAD_ID = {"status": "ok"}, {"status": "bad request", "message": "Bad id"}
+OURS = "/api/v0/ours/playbook/"
+
+#: contract, section 9, and what the front end of 2014 was seen to answer; ... stands for any text
+FIELDS = [
+    Field("GET", "/api/v0/groups/", None, 200, {**OK, "items": [{"name": "ours", "count": 1}]}),
+    Field("GET", "/api/v0/playbooks/", None, 200, {**OK, "items": [{**PLAYBOOK, "id": "book"}]}),
+    Field("GET", OURS, None, 200, {**OK, "items": [{**PLAYBOOK, "id": "book"}]}),
+    Field("GET", "/api/v0/nobodys/playbook/", None, 200, {**OK, "items": []}),
+    Field("PUT", OURS, PLAYBOOK, 201, {"status": "created", "id": ...}),
+    Field("PUT", OURS, {"name": "x"}, 400, {"status": "bad request", "message": ...}),
+    Field("GET", f"{OURS}book/", None, 200, {**OK, "item": PLAYBOOK}),
+    Field("GET", f"{OURS}{NONE}/", None, 404, {"status": "not found"}),
+    Field("GET", f"{OURS}{MALFORMED}/", None, 400, BAD_ID),
+    Field("POST", f"{OURS}book/", PLAYBOOK, 200, {**OK, "id": "book"}),
+    Field("POST", f"{OURS}book/", {"name": "x"}, 400, {"status": "bad request", "message": ...}),
+    Field("POST", f"{OURS}{OLD_NONE}/", PLAYBOOK, 404, {"status": "not found"}),
+    Field("POST", f"{OURS}{MALFORMED}/", PLAYBOOK, 400, BAD_ID),
+    Field("DELETE", f"{OURS}book/", None, 410, {"status": "gone"}),
+    Field("DELETE", f"{OURS}{NONE}/", None, 404, {"status": "not found"}),
+    Field("DELETE", f"{OURS}{MALFORMED}/", None, 400, BAD_ID),
+    Field("GET", f"/api/v0/deployment/status/{NONE}/", None, 404, {"status": "not found", "deployment": NONE}),
+    Field("GET", f"/api/v0/deployment/status/{OLD_NONE}/", None, 404, {"status": "not found", "deployment": OLD_NONE}),
+    Field("GET", f"/api/v0/deployment/status/{MALFORMED}/", None, 400, BAD_ID),
+    Field("PUT", f"{OURS}book/deployment/", ["no", "object"], 400, {"status": "error", "message": ...}),
+    Field("PUT", f"{OURS}a%00b/deployment/", None, 400, {"status": "error", "message": "Bad id"}),
+    Field("GET", "/api/v0/deployment/status/..%2f../", None, 404, {"status": "not found", "message": ...}),
+]
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.method} {field.path} {field.status}")
+def test_every_answer_is_that_of_2014_field_by_field(house: House, field: Field, form: str) -> None:
+    house.playbook()
+    data = documents.dump(field.sent, form) if field.sent is not None else None  # type: ignore[arg-type]
+
+    response = house.call(field.method, f"{field.path}?format={form}", data=data)
+
+    formed = (
+        "items" in str(field.answer) or "item" in field.answer or (field.method == "POST" and field.answer == BAD_ID)
+    )
+    yields = "text/yaml" if form == "yaml" and formed and "groups" not in field.path else "application/json"
+    assert (response.status_code, response.mimetype) == (field.status, yields)
+    answer = yaml.safe_load(response.data)
+    assert {key: ... if field.answer.get(key) is ... else value for key, value in answer.items()} == field.answer
+    assert all(isinstance(answer[key], str) and answer[key] for key, value in field.answer.items() if value is ...)
+
+
+def test_nobody_and_somebody_elses_token_are_an_error_with_a_message(house: House) -> None:
+    house.playbook()
+    for token, status in ((None, 401), (house.theirs, 403)):
+        response = house.call("GET", ONE, token)
+        assert (response.status_code, response.json["status"], set(response.json)) == (
+            status,
+            "error",
+            {"status", "message"},
+        )
+
+
+def test_what_the_message_overwrites_may_stand_among_a_steps_arguments_as_in_2014(house: House) -> None:
+    own = {"hosts": ["elsewhere"], "command": "ls -l /", "subcommand": "x", "service": "httpd"}
+    book = {**PLAYBOOK, "execution": [{"hosts": ["one"], "steps": [{"example:Step": own}]}]}
+
+    response = house.call("PUT", OURS, json=book)
+
+    assert response.status_code == 201
+    stored = house.store.playbook(response.json["id"])
+    assert stored is not None
+    assert stored.document == book
+    warned = house.call("POST", "/api/v1/playbooks/validate", json=book).json
+    assert warned["valid"]
+    at = "/execution/0/steps/0/example:Step"
+    assert [one["path"] for one in warned["warnings"] if one["path"].startswith(at)] == [
+        f"{at}/command",
+        f"{at}/hosts",
+        f"{at}/subcommand",
+    ]
+    plan = house.call("POST", f"/api/v1/playbooks/{response.json['id']}/plan", json={}).json
+    assert [step["parameters"] for step in plan["steps"]] == [{"service": "httpd"}]
