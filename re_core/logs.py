@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +30,13 @@ _OURS = ("action", "step", "worker")
 
 #: files of deployments that are open at one time
 MAX_OPEN = 64
+
+#: bytes after which nothing more is written to a deployment's file, and its last line then
+MAX_FILE = 10 * 1024 * 1024
+FULL = "(this file is full; the journal has all of it)"
+
+#: seconds between two looks for old files, and how many one look deletes
+SWEEP, SWEPT = 600.0, 1000
 
 #: what may end a line or a field, or speak to a terminal: controls, quote, backslash, the line ends of Unicode
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f"\\\\\u2028\u2029\ud800-\udfff]')
@@ -46,12 +55,14 @@ def setup(
     stream: TextIO | None = None,
     deployment_log_dir: Path | None = None,
     redact: Sequence[re.Pattern[str]] = (),
+    keep_days: float | None = None,
 ) -> None:
     """Send all records of this process to `stream` (standard error where None), and those of deployments to files too.
 
     `format`: `text`, `json`, `short`, or `auto`, which is `short` where `stream` is a terminal and else `text`; files get
     `text` in the place of `short`. What matches `redact` is cut out of messages and tracebacks. Calling it again replaces
-    what the earlier call set up, so that a process may call it after a fork.
+    what the earlier call set up, so that a process may call it after a fork. `keep_days`: files to which nothing was
+    written for that long are deleted; None: never.
     """
     stream = stream or sys.stderr
     if format == "auto":
@@ -65,7 +76,7 @@ def setup(
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(ShortLines(redaction) if format == "short" else whole)
     if deployment_log_dir is not None:
-        handlers.append(DeploymentFiles(deployment_log_dir))
+        handlers.append(DeploymentFiles(deployment_log_dir, keep_days=keep_days))
         handlers[1].setFormatter(whole)
     for handler in handlers:
         handler.release_engine = True  # type: ignore[attr-defined]  # marks it for the next call
@@ -150,12 +161,14 @@ class JsonLines(logging.Formatter):
 
 
 class DeploymentFiles(logging.Handler):
-    """Appends each record that has a deployment_id to `<directory>/<deployment_id>.log`."""
+    """Appends each record that has a deployment_id to `<directory>/<deployment_id>.log`, up to MAX_FILE bytes of it."""
 
-    def __init__(self, directory: Path, max_open: int = MAX_OPEN) -> None:
+    def __init__(self, directory: Path, max_open: int = MAX_OPEN, keep_days: float | None = None) -> None:
         super().__init__()
         self._directory = directory
         self._max_open = max_open
+        self._keep_days = keep_days
+        self._swept = float("-inf")
         #: open files, the longest unused first
         self._files: OrderedDict[str, TextIO] = OrderedDict()
 
@@ -165,8 +178,11 @@ class DeploymentFiles(logging.Handler):
             return
         try:
             file = self._file(file_name(str(deployment)))
-            file.write(self.format(record) + "\n")
-            file.flush()
+            size = os.fstat(file.fileno()).st_size
+            if size < MAX_FILE:
+                line = self.format(record) + "\n"
+                file.write(line if size + len(line) < MAX_FILE else f"{line}{FULL}\n")
+                file.flush()
         except Exception:  # as every handler: what cannot be logged must not stop who logs
             self.handleError(record)
 
@@ -181,6 +197,7 @@ class DeploymentFiles(logging.Handler):
 
     def _file(self, name: str) -> TextIO:
         if name not in self._files:
+            self._sweep(time.monotonic())
             while len(self._files) >= self._max_open:
                 self._files.popitem(last=False)[1].close()
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,6 +206,19 @@ class DeploymentFiles(logging.Handler):
             self._files[name] = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._files.move_to_end(name)
         return self._files[name]
+
+    def _sweep(self, now: float) -> None:
+        """Delete the files that are old, a part of them at a time."""
+        if self._keep_days is None or now - self._swept < SWEEP or not self._directory.is_dir():
+            return
+        self._swept = now
+        oldest = time.time() - self._keep_days * 86_400
+        with os.scandir(self._directory) as found:
+            old = (one.path for one in found if one.name.endswith(".log") and one.stat().st_mtime < oldest)
+            for path in list(islice(old, SWEPT)):
+                Path(path).unlink(missing_ok=True)
+                if (file := self._files.pop(Path(path).name, None)) is not None:
+                    file.close()
 
 
 def file_name(deployment: str) -> str:

@@ -99,8 +99,8 @@ def rebuild_views(session: Session, as_json: bool) -> int:
 def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
     """Delete what ended long ago.
 
-    Deployments with their journal, output and idempotency keys, and dead letters. Never one that has not ended. When
-    it is cut off, the next one goes on with it. RE_PRUNE_OLDER lets the core do it every day.
+    Deployments with their journal, output and idempotency keys, dead letters, and keys of other requests. Never a
+    deployment that has not ended. When it is cut off, the next one goes on with it. RE_PRUNE_OLDER lets the core do it every day.
     """
     before = _now() - older
     day = datetime.fromtimestamp(before / 1000, UTC)
@@ -111,6 +111,8 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
     else:
         done = "would be deleted" if dry_run else "deleted"
         session.terminal.line(f"{pruned.deployments} deployments and {pruned.dead_letters} dead letters {done}.")
+        if rest := pruned.keys + pruned.voids:
+            session.terminal.line(f"{rest} idempotency keys and ids without a deployment {done}.")
 
 
 @store.command()

@@ -52,8 +52,8 @@ class EmbeddedBus:
         self._bound: dict[str, Queue] = {}
         #: tag -> when nobody wants it any more, of all queues
         self._deadlines: dict[int, float] = {}
-        #: name that is no queue -> the queue that gets what is sent there
-        self._forwarded: dict[str, str] = {}
+        #: name that is no queue -> the queue that gets what is sent there, and when that may be forgotten
+        self._forwarded: dict[str, tuple[str, float]] = {}
         self._answers = Answers()
         self._subscriptions: list[EmbeddedSubscription] = []
         self._closed = False
@@ -70,9 +70,11 @@ class EmbeddedBus:
                     self._add(queue, kept)
 
     def forward(self, queue: str, to: str, life: int) -> None:
-        """See ports.Bus. A name that is passed on, forgotten with the process."""
+        """See ports.Bus. A name that is passed on; those whose life is over are forgotten when another one is made."""
+        now = self._monotonic()
         with self._lock:
-            self._forwarded[queue] = to
+            self._forwarded = {name: one for name, one in self._forwarded.items() if now < one[1]}
+            self._forwarded[queue] = to, now + life / 1000
 
     def stop_forwarding(self, queue: str) -> None:
         """See ports.Bus."""
@@ -143,8 +145,8 @@ class EmbeddedBus:
         self._answers.close()
 
     def _passed_on(self, message: Message) -> Message:
-        to = self._forwarded.get(message.key) if message.direct else None
-        if to is None:
+        to, _ = self._forwarded.get(message.key, ("", 0.0)) if message.direct else ("", 0.0)
+        if not to:
             return message
         return message._replace(key=to, headers={**message.headers, FORWARDED_BY: message.key})
 

@@ -8,6 +8,7 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
+    MOST_REVISIONS,
     OUTPUT_PAGE,
     Append,
     Appended,
@@ -31,6 +32,7 @@ from re_core.ports.store import (
 )
 
 __all__ = [
+    "MOST_REVISIONS",
     "OUTPUT_PAGE",
     "Append",
     "Appended",

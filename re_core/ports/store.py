@@ -59,6 +59,10 @@ class Claim(NamedTuple):
     digest: str
 
 
+#: revisions of one playbook that a store keeps: deployments have the plan of theirs in the journal
+MOST_REVISIONS = 1000
+
+
 class Append(NamedTuple):
     """One entry, and what shall be committed with it."""
 
@@ -169,7 +173,10 @@ class Playbooks(Protocol):
         ...
 
     def save_playbook(self, playbook: StoredPlaybook) -> bool:
-        """Store a revision; False where that revision is there already (somebody was faster)."""
+        """Store a revision; False where that revision is there already (somebody was faster).
+
+        Of a playbook the newest MOST_REVISIONS are kept.
+        """
         ...
 
     def delete_playbook(self, id: str, revision: int) -> bool:
@@ -233,6 +240,10 @@ class DeadLetters(Protocol):
 
     def drop_dead_letter(self, id: str) -> bool:
         """False where it is not there."""
+        ...
+
+    def drop_oldest_dead_letters(self, most: int) -> int:
+        """Keep the newest `most`; how many of the others were dropped."""
         ...
 
 
@@ -300,6 +311,14 @@ class Maintenance(Protocol):
         Where a store has no transaction for it, the first entry goes before the others, so that what is left of a
         journal when it is cut off reads as damaged and never as a deployment under way; calling it again goes on.
         """
+        ...
+
+    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+        """Idempotency keys that stand for an id below `before`, in the order of ids and keys, those behind `after`."""
+        ...
+
+    def drop_claims(self, claims: Sequence[Claim]) -> None:
+        """Delete those that still stand for the same id."""
         ...
 
     def old_dead_letters(self, before: int, limit: int) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from re_core import messages as m
-from re_core.dynamic_values import Demands, demands, value_problems
+from re_core.dynamic_values import demands, value_problems
 from re_core.errors import (
     BadDocument,
     BadDynamic,
@@ -28,11 +28,9 @@ from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
 from re_core.records import Accepted, never_began
 from re_core.sequencer.exclusive import Exclusive
 from re_core.sequencer.offers import LiveOffers
+from re_core.sequencer.plans import Compiled, Plans
 from re_core.state import fold
 from re_core.strict_json import dumps
-
-#: compiled plans that are kept
-_PLANS = 256
 
 
 class _Library(Journal, Playbooks, Requests, Tokens, Protocol):
@@ -45,15 +43,6 @@ class Admission(NamedTuple):
     deployment: str
     accepted: Accepted
     plan: Plan
-
-
-class _Compiled(NamedTuple):
-    """What one revision of a playbook comes to: its plan, stored and in use, the values that it needs, and what it asks of them."""
-
-    document: Mapping[str, Any]
-    plan: Plan
-    required: frozenset[str]
-    demands: Demands
 
 
 class Acceptance:
@@ -69,7 +58,7 @@ class Acceptance:
         self._around = around
         #: with the tokens that there are, as they were found since `look_again`
         self._around_now: Around | None = None
-        self._plans: dict[tuple[str, int, int, frozenset[str]], _Compiled] = {}
+        self._plans = Plans()
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
         #: idempotency key -> what it stands for, as it was claimed since `look_again`
@@ -186,21 +175,19 @@ class Acceptance:
             f"the group {request.group[:100]!r} has no playbook with the id {request.playbook_id[:100]!r}"
         )
 
-    def _plan(self, playbook: StoredPlaybook) -> _Compiled:
+    def _plan(self, playbook: StoredPlaybook) -> Compiled:
         offers = self._offers.read()
         around = self._around_now or around_now(self._around, self._library)
         self._around_now = around
         key = (playbook.id, playbook.revision, self._offers.version, around.commands.reached)
-        if key not in self._plans:
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-            try:
-                document = compile_document(playbook.document, around, offers)
-            except BadDocument as error:  # stored under other rules
-                raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
-            plan = plan_from_document(document)
-            self._plans[key] = _Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers))
-        return self._plans[key]
+        if (kept := self._plans.get(key)) is not None:
+            return kept
+        try:
+            document = compile_document(playbook.document, around, offers)
+        except BadDocument as error:  # stored under other rules
+            raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
+        plan = plan_from_document(document)
+        return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
 
 
 def request_digest(request: DeploymentRequest) -> str:

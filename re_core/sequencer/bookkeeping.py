@@ -19,6 +19,9 @@ BATCH = 64
 #: heartbeats in the hands of one core: those in the hands of one that hangs are heard by nobody
 HEARTBEATS = 1
 
+#: dead letters that are kept, and burials from each look at their number to the next
+MOST_LETTERS, COUNTED = 10_000, 100
+
 #: milliseconds after which a silent worker leaves the registry
 FORGET = 24 * 3600 * 1000
 
@@ -67,6 +70,7 @@ class Cemetery:
     def __init__(self, bus: Bus, store: DeadLetters) -> None:
         self._store = store
         self._subscription = bus.subscribe((m.DEAD,), BATCH)
+        self._buried = 0
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
@@ -79,6 +83,14 @@ class Cemetery:
     def _bury(self, message: Message) -> None:
         letter = letter_of(message)
         self._store.bury(letter)
+        self._buried += 1
+        if self._buried % COUNTED == 0 and (dropped := self._store.drop_oldest_dead_letters(MOST_LETTERS)):
+            _log.warning(
+                "there are more than %d dead letters: the oldest %d were dropped",
+                MOST_LETTERS,
+                dropped,
+                extra={"action": "drop_dead_letters"},
+            )
         _log.warning(
             "dead letter %s from %s: %s: %s",
             letter.id,

@@ -24,6 +24,9 @@ FRESH = 1_000
 #: a first heartbeat takes, and than the broker counts a consumer whose connection was cut
 LASTING = 20_000
 
+#: queues of commands that are remembered
+MOST_QUEUES = 10_000
+
 
 class Route(Enum):
     """What is done with a step whose turn has come."""
@@ -66,6 +69,8 @@ class Offering:
         if not (offered or away or self._waits):
             return Route.NOBODY
         if queue not in self._declared:
+            if len(self._declared) >= MOST_QUEUES:
+                self._declared.clear()
             self._bus.declare(queue)
             self._declared.add(queue)
         # a worker of 2014 that is away just now finds the step on its queue
@@ -82,6 +87,8 @@ class Offering:
         now = self._clock.now()
         at, consumers = self._looked.get(queue, (None, 0))
         if at is None or not 0 <= now - at < FRESH:
+            if len(self._looked) >= MOST_QUEUES:
+                self._looked.clear()
             consumers = self._bus.consumers(queue)
             self._looked[queue] = now, consumers
         return consumers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 
 from ulid import ULID
@@ -13,6 +14,9 @@ RANDOM_BITS = 80
 #: characters of the longest id that anything here has
 MAX_ID = 128
 
+#: what `new_id` makes
+_OURS = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
 
 def new_id() -> str:
     """A time-ordered id (ULID): 26 characters, 80 random bits.
@@ -22,6 +26,16 @@ def new_id() -> str:
     """
     now = int(time.time() * 1000).to_bytes(6, "big")
     return str(ULID.from_bytes(now + random.getrandbits(RANDOM_BITS).to_bytes(RANDOM_BITS // 8, "big")))
+
+
+def first_id(at: int) -> str:
+    """The smallest id that `new_id` can make at that time, in milliseconds; all that were made before it are smaller."""
+    return str(ULID.from_bytes(max(at, 0).to_bytes(6, "big") + bytes(RANDOM_BITS // 8)))
+
+
+def made_before(id: str, first: str) -> bool:
+    """Whether it is one of `new_id`, and smaller than `first`. Of others' ids nobody knows when they were made."""
+    return _OURS.fullmatch(id) is not None and id < first
 
 
 def plausible(text: str) -> bool:

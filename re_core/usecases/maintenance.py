@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from re_core.errors import StoreRefused
 from re_core.model import View
-from re_core.ports import Clock, Store
+from re_core.ports import Claim, Clock, Store
+from re_core.records import never_began
+from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
 
 #: milliseconds of a day
@@ -23,6 +26,9 @@ FIRST = 60_000
 #: seconds between two steps while there is something to do, and between two looks while there is not
 BETWEEN, IDLE = 0.2, 30.0
 
+#: journals, and keys, that are looked at together
+_PAGE = 200
+
 #: more than any store holds
 _ALL = 2**31 - 2
 
@@ -32,20 +38,26 @@ class Pruned(NamedTuple):
 
     deployments: int = 0
     dead_letters: int = 0
+    #: idempotency keys of playbooks, tokens, notifications, and of deployments that never began
+    keys: int = 0
+    #: journals that only say that their deployment never began
+    voids: int = 0
 
     def plus(self, more: Pruned) -> Pruned:
-        return Pruned(self.deployments + more.deployments, self.dead_letters + more.dead_letters)
+        return Pruned(*(mine + others for mine, others in zip(self, more, strict=True)))
 
 
 def would_prune(store: Store, before: int) -> Pruned:
-    """How many ended, or were buried, before that time."""
-    return Pruned(len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL)))
+    """How many ended, or were buried, or made and never begun, before that time."""
+    voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
+    return Pruned(len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL)), keys, voids)
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     """One step: forget up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
-    Of a deployment everything goes: journal, output, idempotency keys, row of the list.
+    Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
+    belongs to none follows: keys, and journals of ids under which nothing began.
     """
     over: list[str] = []
     while not over and (proposed := store.ended(before, limit)):
@@ -57,7 +69,57 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     letters = store.old_dead_letters(before, limit)
     for letter in letters:
         store.drop_dead_letter(letter)
-    return Pruned(len(over), len(letters))
+    if over or letters:
+        return Pruned(len(over), len(letters))
+    voids = _old_voids(store, before, limit)
+    store.forget(voids)
+    keys = _old_keys(store, before, limit)
+    store.drop_claims(keys)
+    return Pruned(0, 0, len(keys), len(voids))
+
+
+def _old_voids(store: Store, before: int, limit: int) -> list[str]:
+    """Ids made before that time under which nothing began: no row of the list leads to their journals.
+
+    What is older is rare, since it was forgotten, but for what has not ended.
+    """
+    first, found = first_id(before), list[str]()
+    cursor: str | None = ""
+    while cursor is not None:
+        page = store.journals(_PAGE, cursor)
+        rows = {row.id for row in store.rows(page.ids)}
+        bare = [id for id in page.ids if id not in rows and made_before(id, first)]
+        found += [id for id in bare if _is_void(store, id)]
+        beyond = bool(page.ids) and page.ids[-1] >= first
+        cursor = None if len(found) >= limit or beyond else page.next
+    return found[:limit]
+
+
+def _is_void(store: Store, deployment: str) -> bool:
+    """Whether nothing began under the id. A journal that cannot be read is not judged here."""
+    try:
+        return never_began(store.entries(deployment, limit=1))
+    except StoreRefused:
+        return False
+
+
+def _old_keys(store: Store, before: int, limit: int) -> list[Claim]:
+    """Idempotency keys that stand for something made before that time which is no deployment that is still there."""
+    first, found = first_id(before), list[Claim]()
+    after: Claim | None = None
+    while len(found) < limit and (page := store.old_claims(first, _PAGE, after)):
+        rows = {row.id for row in store.rows(list({one.deployment for one in page}))}
+        bare = [one for one in page if one.deployment not in rows and made_before(one.deployment, first)]
+        found += [one for one in bare if not _has_journal(store, one.deployment)]
+        after = page[-1]
+    return found[:limit]
+
+
+def _has_journal(store: Store, deployment: str) -> bool:
+    try:
+        return bool(store.entries(deployment, limit=1))
+    except StoreRefused:
+        return True
 
 
 def _sorted(store: Store, proposed: list[str], before: int) -> tuple[list[str], list[View]]:

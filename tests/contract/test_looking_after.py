@@ -177,9 +177,9 @@ def test_what_ended_before_is_forgotten_and_nothing_else(store: Store) -> None:
     store.bury(_letter("old", START))
     store.bury(_letter("new", START + DAY))
     before = START + 1000
-    assert would_prune(store, before) == (8, 1)
+    assert would_prune(store, before) == Pruned(8, 1)
     assert set(_rows(store)) == {*(one.row.id for one in old), "new", "running"}
-    assert _prune(store, before) == (8, 1)
+    assert _prune(store, before) == Pruned(8, 1)
     assert set(_rows(store)) == {"new", "running"}
     assert sorted(store.journals(100).ids) == ["new", "running"]
     assert [letter.id for letter in store.dead_letters(10)] == ["new"]
@@ -192,7 +192,7 @@ def test_a_row_that_says_ended_too_early_costs_no_deployment(store: Store) -> No
     _store_it(store, running, _story("old"))
     store.drop_views(["running"])
     store.write_views([running.row._replace(ended=START - 5, status=DeploymentStatus.FAILED)])
-    assert _prune(store, START + 1000) == (1, 0)
+    assert _prune(store, START + 1000) == Pruned(1, 0)
     assert store.entries("running") == running.entries
     assert _rows(store)["running"].ended is None
 
@@ -200,7 +200,7 @@ def test_a_row_that_says_ended_too_early_costs_no_deployment(store: Store) -> No
 def test_a_prune_that_was_cut_off_is_gone_on_with(store: Store) -> None:
     story = _story("d-1")
     _store_it(store, Story(story.entries[1:], story.row))
-    assert _prune(store, START + 1000) == (1, 0)
+    assert _prune(store, START + 1000) == Pruned(1, 0)
     assert store.entries("d-1") == []
     assert _rows(store) == {}
 
@@ -210,7 +210,7 @@ def test_what_a_newer_engine_wrote_is_left_to_it(store: Store, monkeypatch: pyte
     _store_it(store, *stories)
     with monkeypatch.context() as patch:
         patch.setattr("re_core.records.FORMAT", 0)
-        assert _prune(store, START + 1000) == (0, 0)
+        assert _prune(store, START + 1000) == Pruned(0, 0)
     assert store.entries("newer-0") == stories[0].entries
 
 

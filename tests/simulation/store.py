@@ -205,6 +205,11 @@ class SimStore:
         """See ports.DeadLetters."""
         self._write(lambda: self._server.letters.setdefault(letter.id, letter))
 
+    def drop_oldest_dead_letters(self, most: int) -> int:
+        """See ports.DeadLetters."""
+        old = sorted(self._server.letters)[:-most]
+        return self._call(lambda: sum(self._server.letters.pop(id, None) is not None for id in old))
+
     def ping(self) -> None:
         """See ports.Store."""
         self._call(lambda: None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,3 +215,36 @@ def test_what_is_redacted_is_in_no_message_and_no_traceback(form: str, tmp_path:
     told = stream.getvalue() + (tmp_path / "01D.log").read_text()
     assert told.count("[redacted]") >= 4
     assert "s3cr3t" not in told and "hunter2" not in told.replace('ValueError("hunter2")', "")
+
+
+def test_a_deployment_s_file_ends_when_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_FILE", 2000)
+    logs.setup("recore", "text", "info", io.StringIO(), tmp_path)
+    for number in range(50):
+        logging.getLogger("some.module").info("line %d", number, extra={"deployment_id": "01D"})
+    lines = (tmp_path / "01D.log").read_text().splitlines()
+    assert lines[-1] == logs.FULL
+    assert 3 < len(lines) < 20
+    logs.setup("recore", "text", "info", io.StringIO(), tmp_path)
+    logging.getLogger("some.module").info("after a start", extra={"deployment_id": "01D"})
+    assert (tmp_path / "01D.log").read_text().splitlines() == lines
+
+
+def test_files_to_which_nothing_was_written_for_long_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, days in (("old.log", 11), ("new.log", 9), ("other.txt", 99)):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (time.time() - days * 86_400,) * 2)
+    logs.setup("recore", "text", "info", io.StringIO(), tmp_path)
+    logging.getLogger("some.module").info("kept", extra={"deployment_id": "01A"})
+    assert {one.name for one in tmp_path.iterdir()} == {"old.log", "new.log", "other.txt", "01A.log"}
+    logs.setup("recore", "text", "info", io.StringIO(), tmp_path, keep_days=10)
+    logging.getLogger("some.module").info("swept", extra={"deployment_id": "01B"})
+    assert {one.name for one in tmp_path.iterdir()} == {"new.log", "other.txt", "01A.log", "01B.log"}
+    os.utime(tmp_path / "01B.log", (0, 0))  # it is open, and nothing was written to it for long
+    monkeypatch.setattr(logs, "SWEEP", 0.0)
+    logging.getLogger("some.module").info("open another", extra={"deployment_id": "01C"})
+    assert not (tmp_path / "01B.log").exists()
+    logging.getLogger("some.module").info("it is written again", extra={"deployment_id": "01B"})
+    assert "written again" in (tmp_path / "01B.log").read_text()

@@ -46,6 +46,13 @@ class DeadLettersPart:
         parts.drop(self._database, _owner(id))
         return there
 
+    def drop_oldest_dead_letters(self, most: int) -> int:
+        """See ports.DeadLetters."""
+        with self._database.told():
+            found = self._database.dead_letters.find({}, {"_id": 1}).sort("_id", -1).skip(most)
+            old = [one["_id"] for one in found]
+        return sum(self.drop_dead_letter(id) for id in old)
+
     def _letter(self, document: Document) -> DeadLetter:
         body = bytes(document["body"])
         if "parts" in document:

@@ -87,6 +87,22 @@ class MaintenancePart:
                 self._forget_entries(id)
         self.drop_views(ids)
 
+    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+        """See ports.Maintenance."""
+        query: Document = {"deployment": {"$lt": before}}
+        if after is not None:
+            same = {"deployment": after.deployment, "_id": {"$gt": after.key}}
+            query = {"$or": [same, {"deployment": {"$gt": after.deployment, "$lt": before}}]}
+        with self._database.told():
+            found = list(self._database.requests.find(query).sort([("deployment", 1), ("_id", 1)]).limit(limit))
+        return [claim for _, claim in self._database.readable("requests", found, _READERS["requests"])]
+
+    def drop_claims(self, claims: Sequence[Claim]) -> None:
+        """See ports.Maintenance."""
+        with self._database.told():
+            for one in claims:
+                self._database.requests.delete_one({"_id": one.key, "deployment": one.deployment})
+
     def old_dead_letters(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         with self._database.told():

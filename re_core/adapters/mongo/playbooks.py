@@ -14,6 +14,7 @@ from re_core import strict_json
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.mongo.parts import AFTER_COLON
 from re_core.model import StoredPlaybook
+from re_core.ports import MOST_REVISIONS
 from re_core.records import MAX_ORDINAL, ordinal
 
 #: the name under which everything stands that is not the playbook's
@@ -55,7 +56,12 @@ class PlaybooksPart:
     def save_playbook(self, playbook: StoredPlaybook) -> bool:
         """See ports.Playbooks. One that is the same to the letter is one's own, whose answer was lost."""
         document = document_of(playbook)
-        return self._database.add_or_find(self._database.playbooks, document) == document
+        stored = self._database.add_or_find(self._database.playbooks, document) == document
+        if stored and playbook.revision > MOST_REVISIONS:
+            old = {"$gte": f"{playbook.id}:", "$lte": _key(playbook.id, playbook.revision - MOST_REVISIONS)}
+            with self._database.told():
+                self._database.playbooks.delete_many({"_id": old})
+        return stored
 
     def delete_playbook(self, id: str, revision: int) -> bool:
         """See ports.Playbooks."""

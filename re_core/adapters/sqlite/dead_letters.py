@@ -45,6 +45,12 @@ class DeadLettersPart:
         with self._database.writing() as connection:
             return connection.execute("DELETE FROM dead_letters WHERE id = ?", (id,)).rowcount == 1
 
+    def drop_oldest_dead_letters(self, most: int) -> int:
+        """See ports.DeadLetters."""
+        old = "SELECT id FROM dead_letters ORDER BY id DESC LIMIT -1 OFFSET ?"
+        with self._database.writing() as connection:
+            return connection.execute(f"DELETE FROM dead_letters WHERE id IN ({old})", (whole(most),)).rowcount
+
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
     return DeadLetter._make((*row[:-1], json.loads(row[-1])))

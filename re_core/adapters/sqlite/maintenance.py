@@ -9,7 +9,7 @@ from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.layout import STEPS, TABLES
 from re_core.adapters.sqlite.views import COLUMNS, view_of_row
 from re_core.model import View
-from re_core.ports import Ids, Survey
+from re_core.ports import Claim, Ids, Survey
 
 #: ids of one statement
 _IDS = 500
@@ -65,6 +65,21 @@ class MaintenancePart:
     def forget(self, deployments: Sequence[str]) -> None:
         """See ports.Maintenance."""
         self._delete(_OF_DEPLOYMENTS, deployments)
+
+    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+        """See ports.Maintenance."""
+        query = (
+            "SELECT key, deployment, digest FROM requests WHERE deployment < ? AND (deployment, key) > (?, ?) "
+            "ORDER BY deployment, key LIMIT ?"
+        )
+        behind = ("", "") if after is None else (after.deployment, after.key)
+        return [Claim._make(row) for row in self._database.rows(query, (before, *behind, whole(limit)))]
+
+    def drop_claims(self, claims: Sequence[Claim]) -> None:
+        """See ports.Maintenance."""
+        pairs = [(one.key, one.deployment) for one in claims]
+        with self._database.writing() as connection:
+            connection.executemany("DELETE FROM requests WHERE key = ? AND deployment = ?", pairs)
 
     def old_dead_letters(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""

@@ -13,6 +13,7 @@ from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
 from re_core.model import StoredPlaybook
+from re_core.ports import MOST_REVISIONS
 
 _COLUMNS = 'id, "group", name, revision, document, created, updated, user'
 _SELECT = f"SELECT {_COLUMNS} FROM playbooks"
@@ -59,7 +60,10 @@ class PlaybooksPart:
         row = playbook._replace(document=strict_json.dumps(playbook.document))  # type: ignore[arg-type]
         with self._database.writing() as connection:
             cursor = connection.execute(f"INSERT OR IGNORE INTO playbooks ({_COLUMNS}) VALUES ({_PLACES})", row)
-            return cursor.rowcount == 1
+            if stored := cursor.rowcount == 1:
+                old = playbook.id, playbook.revision - MOST_REVISIONS
+                connection.execute("DELETE FROM playbooks WHERE id = ? AND revision <= ?", old)
+            return stored
 
     def delete_playbook(self, id: str, revision: int) -> bool:
         """See ports.Playbooks."""

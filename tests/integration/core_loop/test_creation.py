@@ -8,7 +8,6 @@ from re_core import machine, strict_json
 from re_core import messages as m
 from re_core.dead import QUEUE, REASON
 from re_core.errors import StoreRefused
-from re_core.plan import compile_document
 from re_core.ports import Claim
 from re_core.records import Entry
 from re_core.sequencer import acceptance
@@ -346,25 +345,6 @@ def test_a_request_that_breaks_the_machine_is_a_dead_letter_and_the_others_go_on
     assert house.answers() == [("d2", ""), (None, "refused")]
     assert [letter.message.headers[REASON] for letter in house.dead()] == ["error"]
     assert (house.store.entries("d1"), house.state("d2").status) == ([], "completed")
-
-
-def test_plans_are_kept_until_there_are_too_many(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[object] = []
-    real = compile_document
-
-    def counting(document: object, *arguments: object) -> object:
-        compiled.append(document)
-        return real(document, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("re_core.sequencer.acceptance.compile_document", counting)
-    monkeypatch.setattr(acceptance, "_PLANS", 2)
-    for number, playbook in enumerate(["a", "a", "b", "c", "a"]):
-        if playbook not in {one.id for one in house.store.playbooks()}:
-            house.save(simple("noop:A"), playbook)
-        house.ask(f"d{number}", playbook)
-        house.settle()
-    assert len(compiled) == 4  # a, b, c, and a again
-    assert all(id for id, _ in house.answers())
 
 
 def test_a_new_revision_is_what_runs_from_then_on(house: House) -> None:

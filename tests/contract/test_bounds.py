@@ -1,0 +1,105 @@
+"""What would grow for ever is bounded by the store, or forgotten with what is old."""
+
+from __future__ import annotations
+
+from re_core.model import DeadLetter
+from re_core.ports import MOST_REVISIONS, Append, Claim, Store, ViewFilter
+from re_core.records import Entry, Void
+from re_core.usecases.ids import first_id
+from re_core.usecases.maintenance import Pruned, prune_some, would_prune
+from tests.contract.samples import append, playbook, view
+
+#: milliseconds since the epoch
+OLD, BEFORE, NEW = 1_700_000_000_000, 1_700_000_100_000, 1_700_000_200_000
+
+
+def _id(at: int, number: int = 0) -> str:
+    return first_id(at)[:-3] + f"{number:03d}"
+
+
+def _prune(store: Store, limit: int = 3) -> Pruned:
+    pruned = Pruned()
+    while any(some := prune_some(store, BEFORE, limit)):
+        pruned = pruned.plus(some)
+    return pruned
+
+
+# -- idempotency keys --------------------------------------------------------------------------------
+
+
+def test_keys_come_in_the_order_of_ids_and_keys(store: Store) -> None:
+    claims = [Claim(key, id, "d") for key, id in (("k3", "a"), ("k1", "b"), ("k2", "b"), ("k0", "c"))]
+    for one in claims:
+        store.claim(one)
+    assert store.old_claims("c", 10) == claims[:3]
+    assert store.old_claims("z", 2) == claims[:2]
+    assert store.old_claims("z", 2, claims[1]) == claims[2:]
+    assert store.old_claims("z", 2, claims[3]) == []
+
+
+def test_a_key_is_dropped_only_while_it_stands_for_the_same(store: Store) -> None:
+    store.claim(Claim("k", "a", "d"))
+    store.drop_claims([Claim("k", "b", "d"), Claim("other", "a", "d")])
+    assert store.claim(Claim("k", "new", "d")).deployment == "a"
+    store.drop_claims([Claim("k", "a", "d")])
+    assert store.claim(Claim("k", "new", "d")).deployment == "new"
+
+
+def test_old_keys_of_all_kinds_are_forgotten_but_for_deployments_that_are_there(store: Store) -> None:
+    running, recent = _id(OLD, 1), _id(NEW)
+    store.append([append(running)._replace(view=view(running))])
+    bare = _id(OLD, 2)
+    store.append([append(bare)])  # its row was lost
+    kept = [running, bare, recent, "not-one-of-ours", "0a" * 13]
+    gone = [_id(OLD, 10 + number) for number in range(8)]
+    for number, id in enumerate(kept + gone):
+        store.claim(Claim(f"key {number}", id, "digest"))
+    assert would_prune(store, BEFORE) == Pruned(keys=8)
+    assert _prune(store) == Pruned(keys=8)
+    assert sorted(one.deployment for one in store.old_claims("~", 100)) == sorted(kept)
+
+
+# -- journals ----------------------------------------------------------------------------------------
+
+
+def test_old_journals_under_which_nothing_began_are_forgotten(store: Store) -> None:
+    def void(id: str) -> Append:
+        return Append(Entry(id, 1, OLD, "core", (Void("its core was away"),)))
+
+    gone = [_id(OLD, number) for number in range(8)]
+    store.append([void(id) for id in (*gone, _id(NEW), "theirs")])
+    store.append([void(_id(OLD, 50))._replace(view=view(_id(OLD, 50)))])
+    store.append([append(_id(OLD, 60))])
+    store.claim(Claim("key", gone[0], "digest"))
+    assert would_prune(store, BEFORE) == Pruned(voids=8)
+    assert _prune(store) == Pruned(voids=8)
+    assert sorted(store.journals(100).ids) == sorted([_id(NEW), "theirs", _id(OLD, 50), _id(OLD, 60)])
+    assert store.old_claims("~", 100) == []
+
+
+# -- playbooks, dead letters -------------------------------------------------------------------------
+
+
+def test_of_a_playbook_the_newest_revisions_are_kept(store: Store) -> None:
+    for revision in (1, 2, 3, MOST_REVISIONS, MOST_REVISIONS + 2):
+        assert store.save_playbook(playbook("p", revision))
+    store.save_playbook(playbook("p:000001", 1))
+    store.save_playbook(playbook("q", 1))
+    assert [one.revision for one in store.revisions("p")] == [MOST_REVISIONS + 2, MOST_REVISIONS, 3]
+    assert not store.save_playbook(playbook("p", 3)._replace(user="eve"))
+    assert [one.revision for one in store.revisions("p")] == [MOST_REVISIONS + 2, MOST_REVISIONS, 3]
+    assert {one.id for one in store.playbooks()} == {"p", "p:000001", "q"}
+
+
+def test_the_oldest_dead_letters_are_dropped(store: Store) -> None:
+    for number in range(7):
+        store.bury(DeadLetter(f"{number:013d}-x", "q", "reason", "", "core", number, b"x", {}))
+    assert store.drop_oldest_dead_letters(7) == 0
+    assert store.drop_oldest_dead_letters(4) == 3
+    assert [one.at for one in store.dead_letters(10)] == [6, 5, 4, 3]
+
+
+def test_a_prune_leaves_a_list_that_is_sound(store: Store) -> None:
+    store.append([append(_id(OLD))._replace(view=view(_id(OLD)))])
+    assert _prune(store) == Pruned()
+    assert [row.id for row in store.views(ViewFilter(), 10).rows] == [_id(OLD)]

@@ -1,0 +1,81 @@
+"""The page of bounds names every table and collection, and says what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from re_core import logs, records, redaction, results, strict_json
+from re_core.adapters.mongo.layout import COLLECTIONS
+from re_core.adapters.sqlite import SqliteStore
+from re_core.adapters.sqlite.mailbox import REMEMBERED
+from re_core.plan import MAX_STEPS
+from re_core.ports import MOST_REVISIONS
+from re_core.sequencer import bookkeeping, cache, plans
+from re_rest import streams
+from re_workers import outgoing, seen
+
+_PAGE = Path("docs/reference/bounds.md")
+_KIB, _MIB, _DAY = 1024, 1024 * 1024, 24 * 3600 * 1000
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, str]:
+    """What the first cell of a row names in backquotes -> the row."""
+    text = _PAGE.read_text(encoding="utf-8")
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("|"):
+            for name in re.findall("`([^`]+)`", line.split("|")[1]):
+                found[name] = line
+    return found
+
+
+def test_every_table_of_the_file_is_on_the_page(rows: dict[str, str], tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "re.db")
+    tables = {name for (name,) in store._database.rows("SELECT name FROM sqlite_master WHERE type = 'table'", ())}
+    store.close()
+    assert len(tables) >= 10
+    assert tables - rows.keys() == set()
+
+
+def test_every_collection_is_on_the_page(rows: dict[str, str]) -> None:
+    assert {*COLLECTIONS, "meta"} - rows.keys() == set()
+
+
+def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) -> None:
+    for line in rows.values():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert len(cells) == 4 and all(cells), line
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("journal", f"{records.MAX_DATA // _KIB} KiB"),
+        ("journal", f"{results.MAX_MESSAGE} characters"),
+        ("journal", f"{MAX_STEPS:,} steps".replace(",", " ")),
+        ("playbooks", f"{MOST_REVISIONS:,} revisions".replace(",", " ")),
+        ("dead_letters", f"{bookkeeping.MOST_LETTERS:,}".replace(",", " ")),
+        ("workers", f"{bookkeeping.FORGET // 3_600_000} h"),
+        ("mailbox", f"{REMEMBERED // 3_600_000} h"),
+        ("Cache", f"{cache.CAPACITY} deployments"),
+        ("Cache", f"{cache.MOST_BYTES // _MIB} MiB"),
+        ("State", f"{results.MAX_KEPT // _KIB} KiB"),
+        ("State", f"{results.INLINE // _KIB} KiB"),
+        ("Plans", f"{plans.MOST} plans"),
+        ("Plans", f"{plans.MOST_BYTES // _MIB} MiB"),
+        ("deployment_log_dir", f"{logs.MAX_FILE // _MIB} MiB"),
+        ("Outgoing", f"{outgoing.MAX_WAITING // _MIB} MiB"),
+        ("Outgoing", f"{outgoing.MAX_LINE // _KIB} KiB"),
+        ("Lines", f"{(outgoing.MAX_LINE + redaction.MARGIN) // _KIB} KiB"),
+        ("Seen", f"{seen.REMEMBERED:,} ids".replace(",", " ")),
+        ("Outcomes", f"{seen.MAX_OUTCOMES // _MIB} MiB"),
+        ("Follower", f"{streams.RECENT} lines"),
+        ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
+    ],
+)
+def test_the_page_says_what_the_code_says(rows: dict[str, str], name: str, bound: str) -> None:
+    assert bound in rows[name]
