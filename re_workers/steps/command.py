@@ -1,7 +1,8 @@
 """`command:Run`: a command line on this machine, once for each of the step's hosts. Must not know the bus.
 
 The line is a string for the shell, as people type it: pipes, `&&` and variables work, and nothing that comes from
-outside is pasted into it. The deployment's dynamic values are variables of the program: `cart-id` is `RE_DYNAMIC_CART_ID`, in capitals and
+outside is pasted into it. A script of several lines ends with the first one that fails (`sh -e`), unless its author says
+otherwise. The deployment's dynamic values are variables of the program: `cart-id` is `RE_DYNAMIC_CART_ID`, in capitals and
 with `_` for whatever is neither A to Z, a digit nor `_`; strings as they are, all else as JSON. The prefix is why no caller
 can set PATH or LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter
 for later.
@@ -16,11 +17,12 @@ import subprocess
 from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from re_core.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
-from re_workers.limits import fits
+from re_workers.limits import fits, items
 from re_workers.notes import Notes
 from re_workers.outcomes import Failed
 from re_workers.outgoing import MAX_LINE
@@ -34,6 +36,9 @@ LAST_LINES = 5
 
 #: which host this run is for
 HOST = "RE_HOST"
+
+#: shells that know `-e`
+SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 
 _Text = Annotated[str, fits("re-text")]
 
@@ -59,7 +64,8 @@ class Command(Worker):
         cmd: Annotated[str, fits("re-script")],
         cwd: Annotated[str, fits("re-path")] | None = None,
         env: dict[Annotated[str, fits("re-variable")], _Text] | None = None,
-        shell: _Text = "/bin/sh",
+        shell: _Text | Annotated[list[_Text], items(1, 100)] = "/bin/sh",
+        failfast: bool | None = None,
     ) -> None:
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
         wrong = next(variable_problems(ctx.dynamic), None)
@@ -67,7 +73,7 @@ class Command(Worker):
             raise Failed(wrong.message)
         variables = {variable_of(name): carried(value) for name, value in ctx.dynamic.items()}
         given = {**self._confinement.environment(), **variables, **(env or {})}
-        argv = [shell, "-c", cmd]
+        argv = _argv(shell, failfast, cmd)
         with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
             for host in ctx.hosts or (None,):
                 mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
@@ -92,6 +98,14 @@ class Command(Worker):
             # the lines may be the beginnings of longer ones, in which nothing can be redacted later that their end divides
             shown = [ctx.beginning(line, MAX_LINE) for line in last]
             raise Failed(_told(program.code, shown), data={"code": program.code, "output": shown})
+
+
+def _argv(shell: str | list[str], failfast: bool | None, cmd: str) -> list[str]:
+    """`failfast` None: in a script of several lines, where the shell is one that we know and its author gave no options."""
+    words = [shell] if isinstance(shell, str) else shell
+    if failfast is None:
+        failfast = isinstance(shell, str) and Path(shell).name in SHELLS and "\n" in cmd.strip()
+    return [*words, *(["-e"] if failfast else []), "-c", cmd]
 
 
 def _told(code: int, last: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -50,6 +51,35 @@ def test_the_last_words_have_no_part_of_a_secret_that_a_cut_divides() -> None:
         assert result.status == "failed" and result.message is not None
         assert not any("h" in line.replace(REDACTED, "") for line in (*result.output, *result.data["output"]))
         assert "h" not in result.message.replace(REDACTED, "")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "output"),
+    [
+        ({"cmd": "false\necho after"}, []),
+        ({"cmd": "false; echo after\n"}, ["after"]),
+        ({"cmd": "\nfalse; echo after\n\n"}, ["after"]),
+        ({"cmd": "false\necho after", "failfast": False}, ["after"]),
+        ({"cmd": "false; echo after", "failfast": True}, []),
+        ({"cmd": "false\necho after", "shell": "/bin/bash"}, []),
+        ({"cmd": "false\necho after", "shell": ["/bin/bash"]}, ["after"]),
+        ({"cmd": "false | true\necho after", "shell": ["/bin/bash", "-eu", "-o", "pipefail"]}, []),
+        ({"cmd": "false\necho after", "shell": ["/bin/sh"], "failfast": True}, []),
+        ({"cmd": "import sys\nprint('after')", "shell": sys.executable}, ["after"]),
+    ],
+)
+def test_a_script_of_several_lines_ends_with_the_first_that_fails_unless_its_author_says_otherwise(
+    parameters: dict[str, object], output: list[str]
+) -> None:
+    result = run(Command(), "command:Run", parameters)
+    assert result.output == output
+    assert result.status == ("completed" if output else "failed")
+
+
+def test_a_script_with_carriage_returns_is_refused_with_the_reason() -> None:
+    message = _run("echo a\necho b\r\n").message or ""
+    assert "line 2 has a carriage return" in message
+    assert "save the file with Unix line ends" in message
 
 
 def test_a_program_that_was_killed_is_named_so() -> None:
