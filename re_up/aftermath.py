@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from re_core.errors import BadMessage
+import logging
+
+from re_core.errors import BadMessage, StoreRefused
 from re_core.messages import parse_attempt
-from re_core.model import StepStatus
+from re_core.model import Ruling
 from re_core.ports import Journal
-from re_core.state import fold
+from re_core.records import Completed, Decided, Failed, Record
+
+_log = logging.getLogger(__name__)
 
 
 class Unfinished:
-    """The set of attempts whose programs must not go on: all but those of steps that completed.
+    """The set of attempts whose programs must not go on: those that are about to be called lost or repeated, or were given up.
 
-    What a completed step left running, it left on purpose (a daemon that it started); everything else is about
-    to be called lost or repeated, or was given up long ago.
+    What an attempt that completed or failed left running, it left on purpose (a daemon that it started), and the engine of
+    that time left it alone. A deployment without a journal has ended and was deleted (`rectl store prune`,
+    RE_PRUNE_OLDER); one whose journal cannot be read is not gone on with, so nothing of it is repeated beside its program.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     def __contains__(self, attempt: object) -> bool:
+        """Raises StoreUnavailable."""
         try:
-            deployment, step, _ = parse_attempt(str(attempt))
+            deployment, step, number = parse_attempt(str(attempt))
         except BadMessage:
             return False
-        entries = self._journal.entries(deployment)
-        return not entries or fold(entries).step(step).status is not StepStatus.COMPLETED
+        try:
+            entries = self._journal.entries(deployment)
+        except StoreRefused as error:
+            _log.warning("what %s left running stays: %s", attempt, error, extra={"action": "journal_unread"})
+            return False
+        return bool(entries) and not any(_says_end(one, step, number) for entry in entries for one in entry.records)
+
+
+def _says_end(record: Record, step: int, attempt: int) -> bool:
+    """Whether it says that the attempt's own program has ended, or that the step counts as done."""
+    if isinstance(record, Completed | Failed):
+        return (record.step, record.attempt) == (step, attempt)
+    return isinstance(record, Decided) and record.step == step and record.ruling == Ruling.HAPPENED

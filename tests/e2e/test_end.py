@@ -235,3 +235,34 @@ def test_a_killed_engines_programs_are_gone_before_their_step_is_lost(new_engine
         for pid in (spared, grandchild):
             if living(pid):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _prune(engine: EngineProcess) -> int:
+    """Delete the deployments that ended a second ago; how many there are still."""
+    assert engine.run("store", "prune", "--older", "1s").returncode == 0
+    with sqlite3.connect(engine.data / "release-engine.db") as store:
+        return int(store.execute("SELECT count(*) FROM journal").fetchone()[0])
+
+
+def test_what_ended_steps_left_running_stays_when_their_deployments_are_deleted(new_engine: MakeEngine) -> None:
+    engine = new_engine()
+    engine.start()
+    here = engine.directory
+    daemon = "setsid nohup sleep 300 >/dev/null 2>&1 & echo $! > {}"
+    with engine.client() as client:
+        for name, end in (("completed", ""), ("failed", "; exit 3")):
+            ended(client, begin(client, steps_book(run_step(daemon.format(here / name) + end))))
+    left = [int((here / name).read_text()) for name in ("completed", "failed")]
+    try:
+        engine.kill_everything()
+        engine.start()
+        assert all(living(pid) for pid in left)
+        assert engine.stop() == 0
+        wait_until("both are deleted", lambda: _prune(engine) == 0, PATIENCE)
+        engine.start()
+        assert all(living(pid) for pid in left)
+        assert "ended processes of a killed engine" not in engine.log.read_text()
+    finally:
+        for pid in left:
+            if living(pid):
+                os.kill(pid, signal.SIGKILL)
