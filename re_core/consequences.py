@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from re_core import events as e
 from re_core import records as r
-from re_core.deadlines import told_to_stop
+from re_core.deadlines import stopped_at
 from re_core.model import DeploymentStatus, OnLost, StepStatus
 from re_core.notices import deployment_notices, describe_step, step_notices
 from re_core.state import State, StepState
@@ -50,11 +50,10 @@ def awaited(state: State) -> Iterator[e.Effect]:
             continue
         if step.status is StepStatus.DISPATCHED:
             yield e.Dispatch(number, step.attempt, again=True)
-        elif step.control:
-            if not state.plan.steps[number].spec.repeatable:
-                yield e.Grant(step.control, number, step.attempt, step.token, go=True)
-            if told_to_stop(state, number):
-                yield e.Stop(step.control, number, step.attempt)
+        elif stopped_at(state, number) is not None:
+            yield e.Stop(step.control, number, step.attempt)
+        elif step.control and not state.plan.steps[number].spec.repeatable:
+            yield e.Grant(step.control, number, step.attempt, step.token, go=True)
 
 
 def begin(go: Advance, steps: list[int]) -> None:

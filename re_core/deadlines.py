@@ -1,11 +1,12 @@
-"""When something is due: timeouts, the grace after a cancel, repetitions. Pure; must not know what is done about it."""
+"""When something is due: timeouts, the grace after a stop, repetitions. Pure; must not know what is done about it."""
 
 from __future__ import annotations
 
 from re_core.model import StepStatus
 from re_core.state import State, StepState
 
-#: milliseconds that a step which was told to stop is awaited
+#: milliseconds that a step which was told to stop is awaited: a worker asks its program to end, kills it after 5 s, and has
+#: the rest of the time to say so
 GRACE = 30_000
 
 #: milliseconds after which the sweeper looks at a deployment that has not ended, though nothing should be due
@@ -29,18 +30,33 @@ def next_look(state: State, now: int) -> int:
     return now + BELT if due is None else min(due, now + BELT)
 
 
-def told_to_stop(state: State, number: int) -> bool:
+def is_cancelled(state: State, number: int) -> bool:
     """Whether a cancel has asked this step to end."""
     return state.cancelled_at is not None and number < state.plan.first_action
 
 
+def stopped_at(state: State, number: int) -> int | None:
+    """When this step's worker was first told to end it, by a cancel or because its time was over; None where it was not."""
+    step = state.step(number)
+    if not step.control:
+        return None
+    cancelled = state.cancelled_at if is_cancelled(state, number) else None
+    return min((at for at in (step.stop_requested_at, cancelled) if at is not None), default=None)
+
+
 def deadline_of(state: State, number: int, step: StepState) -> int:
-    """When a step that runs, or was handed over, is due: its timeout or patience, or the end of the grace after a cancel."""
+    """When a step that runs, or was handed over, is due: its timeout or patience, or the end of the grace after a stop.
+
+    What cannot be told to end (of a worker of 2014) has the grace of a cancel all the same, and no other one.
+    """
+    stopped = stopped_at(state, number)
+    if stopped is not None:
+        return stopped + GRACE
     if step.status is StepStatus.DISPATCHED:
         end = (step.dispatched_at or 0) + int(state.plan.patience * 1000)
     else:
         end = (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
-    return min(end, (state.cancelled_at or 0) + GRACE) if told_to_stop(state, number) else end
+    return min(end, (state.cancelled_at or 0) + GRACE) if is_cancelled(state, number) else end
 
 
 def due_of(state: State, number: int, now: int) -> int:

@@ -27,7 +27,8 @@ Rules that hold everywhere:
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
 5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the
-   actions run all the same.
+   actions run all the same. So is a step whose time is over: it has timed out when its worker says that it has ended it,
+   and is lost when that does not come. Nothing follows a step whose program may still run, but after GRACE.
 6. A step that is handed to a worker which cannot be asked (one of 2014) is sent once, after the journal says so, and
    never asked for again: silence is a loss.
 7. A lost step is a question. Its author may have answered it beforehand (repeat it); else the deployment fails, or
@@ -46,6 +47,7 @@ from re_core import events as e
 from re_core import records as r
 from re_core import rules, wishes
 from re_core.consequences import Advance, Refusal, begin
+from re_core.deadlines import stopped_at
 from re_core.model import DeploymentStatus, Plan, StepStatus
 from re_core.notices import deployment_notices
 from re_core.state import State, StepState
@@ -121,12 +123,18 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
         repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
         if event.asks or not repeatable:
             effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
-        elif event.step not in state.open or state.steps[event.step].attempt != event.attempt:
+        elif not _is_awaited(state, event):
             effects = (e.Stop(event.control, event.step, event.attempt),)
     elif isinstance(event, e.Wish) and event.reply_to:
         holder = event.holder if isinstance(event, e.RetryAsked) else ""
         effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason, holder=holder),)
     return Decision(Verdict.REFUSED, (), effects, reason)
+
+
+def _is_awaited(state: State, claim: e.ClaimMade) -> bool:
+    """Whether the attempt is open, and not told to stop."""
+    is_open = claim.step in state.open and state.steps[claim.step].attempt == claim.attempt
+    return is_open and stopped_at(state, claim.step) is None
 
 
 # -- the tables ------------------------------------------------------------------------------------

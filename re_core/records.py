@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from re_core.errors import NewerFormat, StoreRefused
 
 #: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 2
+FORMAT = 3
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
@@ -75,12 +75,24 @@ class Failed(NamedTuple):
     cut: bool = False
 
 
+class StopRequested(NamedTuple):
+    """The attempt did not end in its time: its worker is told to end it, and says when it has."""
+
+    step: int
+    attempt: int
+
+
 class TimedOut(NamedTuple):
     """The attempt did not end, or was not begun, in its time."""
 
     step: int
     attempt: int
     message: str
+    #: what the worker sent with its word, once it had ended the attempt
+    data: Any = None
+    cut: bool = False
+    #: that word, `failed`; empty where no worker said anything
+    said: str = ""
 
 
 class Lost(NamedTuple):
@@ -186,6 +198,7 @@ Record = (
     | Started
     | Completed
     | Failed
+    | StopRequested
     | TimedOut
     | Lost
     | Fenced
@@ -209,6 +222,7 @@ KINDS: Mapping[str, type[Any]] = {
     "started": Started,
     "completed": Completed,
     "failed": Failed,
+    "stop_requested": StopRequested,
     "timed_out": TimedOut,
     "lost": Lost,
     "fenced": Fenced,
@@ -226,6 +240,8 @@ KINDS: Mapping[str, type[Any]] = {
 }
 #: what came with format 2
 _FORMAT_2 = (Handed, Asked, Decided, Retried, Void)
+#: what came with format 3
+_FORMAT_3 = (StopRequested,)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -327,13 +343,15 @@ def entry_to_document(entry: Entry) -> dict[str, Any]:
 
 def _format_of(entry: Entry) -> int:
     """The oldest format that says all of it: while nobody uses what is new, older cores can go on with the deployment."""
-    return 2 if any(_is_new(record) for record in entry.records) else 1
+    return max((_format_of_record(record) for record in entry.records), default=1)
 
 
-def _is_new(record: Record) -> bool:
+def _format_of_record(record: Record) -> int:
+    if isinstance(record, _FORMAT_3) or (isinstance(record, TimedOut) and record.said):
+        return 3
     if isinstance(record, Accepted):
-        return bool(record.exclusive) or record.plan.get("on_lost", "fail") != "fail"
-    return isinstance(record, _FORMAT_2)
+        return 2 if record.exclusive or record.plan.get("on_lost", "fail") != "fail" else 1
+    return 2 if isinstance(record, _FORMAT_2) else 1
 
 
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:

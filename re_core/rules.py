@@ -11,11 +11,14 @@ from typing import Any
 from re_core import events as e
 from re_core import records as r
 from re_core.consequences import Advance, Refusal, after_failure, again, awaited, go_on, lose, settle, stops, withdraw
-from re_core.deadlines import ASK, GRACE, REPEAT, deadline_of, patience_end, told_to_stop
+from re_core.deadlines import ASK, GRACE, REPEAT, deadline_of, is_cancelled, patience_end, stopped_at
 from re_core.model import StepKind, StepSpec, StepStatus
 from re_core.notices import step_notices
 from re_core.state import State, StepState
 from re_core.strict_json import dumps, equal
+
+#: what a worker says of a step that it has ended because it was told to
+_STOPPED = "cancelled"
 
 
 def guessed(state: State) -> dict[str, int]:
@@ -42,7 +45,10 @@ def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     if event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
     go.repeated = True
-    _grant(go, event)
+    if stopped_at(go.state, event.step) is None:
+        _grant(go, event)
+    else:
+        go.do(e.Stop(step.control, event.step, event.attempt))
 
 
 def _grant(go: Advance, event: e.ClaimMade) -> None:
@@ -59,9 +65,20 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
         go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut))
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
         go_on(go, event.step)
-    else:
+        return
+    if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
+        raise Refusal(f"a copy of step {event.step} has ended; the end of the one that was claimed is awaited")
+    if step.stop_requested_at is None:
         go.emit(r.Failed(event.step, event.attempt, event.data, message, event.cut))
-        after_failure(go, event.step, step.begun - 1 < spec.retries)
+    else:
+        # its program is gone: now, and not before, it is over
+        text = _too_long(spec) if message in (None, "", _STOPPED) else f"{_too_long(spec)}; {message}"
+        go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
+    after_failure(go, event.step, step.begun - 1 < spec.retries)
+
+
+def _too_long(spec: StepSpec) -> str:
+    return f"it did not end within its timeout of {spec.timeout:g} s"
 
 
 def _judge(spec: StepSpec, event: e.OutcomeCame) -> tuple[bool, str | None]:
@@ -157,17 +174,25 @@ def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
 
 
 def _overdue_step(go: Advance, number: int, step: StepState) -> None:
+    """Its time is over, or its worker has not said within the grace that it has ended it."""
     spec = go.state.plan.steps[number].spec
+    may_repeat = step.begun - 1 < spec.retries
+    in_time = go.now < (step.started_at or 0) + spec.timeout * 1000
     if step.control:
         go.do(e.Stop(step.control, number, step.attempt))
     if step.status is StepStatus.DISPATCHED:
         lose(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
-    elif told_to_stop(go.state, number) and go.now < (step.started_at or 0) + spec.timeout * 1000:
+    elif step.stop_requested_at is not None:
+        go.emit(r.Lost(number, step.attempt, f"{_too_long(spec)}, and did not stop within {GRACE // 1000} s after it"))
+        after_failure(go, number, may_repeat)
+    elif is_cancelled(go.state, number) and (in_time or step.control):
         go.emit(r.Lost(number, step.attempt, f"it did not stop within {GRACE // 1000} s of the cancel"))
         after_failure(go, number, may_repeat=False)
+    elif step.control:
+        go.emit(r.StopRequested(number, step.attempt))
     else:
-        go.emit(r.TimedOut(number, step.attempt, f"it did not end within its timeout of {spec.timeout:g} s"))
-        after_failure(go, number, step.begun - 1 < spec.retries)
+        go.emit(r.TimedOut(number, step.attempt, _too_long(spec)))
+        after_failure(go, number, may_repeat)
 
 
 def gone(go: Advance, event: e.WorkersGone) -> None:

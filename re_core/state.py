@@ -30,6 +30,7 @@ class StepState:
         "result",
         "started_at",
         "status",
+        "stop_requested_at",
         "token",
         "waiting_since",
         "worker",
@@ -51,6 +52,8 @@ class StepState:
         #: since when it waits for a worker to begin it: longer than the current attempt where workers have declined it
         self.waiting_since: int | None = None
         self.started_at: int | None = None
+        #: when its worker was told to end it, because its time was over
+        self.stop_requested_at: int | None = None
         self.ended_at: int | None = None
         self.result: Result | None = None
         self.message: str | None = None
@@ -186,7 +189,7 @@ class State:
         step.handed = False
         if step.waiting_since is None:
             step.waiting_since = at
-        step.dispatched_at, step.started_at, step.ended_at = at, None, None
+        step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
         self._note(step, None)
         self.open.add(record.step)
 
@@ -215,9 +218,14 @@ class State:
         self._note(step, record.message, record.data, record.cut)
         self._run(at)
 
+    def _stop_requested(self, record: r.StopRequested, at: int) -> None:
+        self.steps[record.step].stop_requested_at = at
+
     def _timed_out(self, record: r.TimedOut, at: int) -> None:
+        if record.said:
+            self.late.add((record.step, record.attempt, record.said))
         self._close(record.step, StepStatus.TIMED_OUT, at)
-        self._note(self.steps[record.step], record.message)
+        self._note(self.steps[record.step], record.message, record.data, record.cut)
 
     def _lost(self, record: r.Lost, at: int) -> None:
         step = self.steps[record.step]
@@ -341,6 +349,7 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Started: State._started,
     r.Completed: State._completed,
     r.Failed: State._failed,
+    r.StopRequested: State._stop_requested,
     r.TimedOut: State._timed_out,
     r.Lost: State._lost,
     r.Fenced: State._fenced,

@@ -58,6 +58,10 @@ class Attempt:
         )
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
+        #: milliseconds since the epoch at which it was told to stop; 0 while it was not
+        self.told = 0
+        #: that it has not stopped was said
+        self.complained = False
         #: milliseconds since the epoch at which its delivery came
         self.since = 0
         #: the delivery is settled, or can no longer be; the step goes on without it

@@ -39,6 +39,11 @@ class Cancelled(ReleaseEngineError):
 
     reason = "cancelled"
 
+    def __init__(self, message: str = "", data: Any = None) -> None:
+        super().__init__(message)
+        #: what it had seen until then: any JSON; None sends none
+        self.data = data
+
 
 class Outcome(NamedTuple):
     """How a step ended."""

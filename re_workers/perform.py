@@ -24,7 +24,7 @@ def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, An
     except Failed as failure:
         return Outcome("failed", failure.data, str(failure))
     except Cancelled as stop:
-        return Outcome("failed", None, str(stop))
+        return Outcome("failed", stop.data, str(stop))
     except ReleaseEngineError as error:
         return Outcome("failed", None, str(error))
     except BaseException as error:  # SystemExit in a step must not end the worker of all others

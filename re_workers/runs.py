@@ -5,6 +5,7 @@ Quick steps run at once, on the caller's thread; all others where `spawn` puts t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,8 +18,13 @@ from re_workers.outcomes import Outcome
 from re_workers.perform import perform
 from re_workers.sdk import Worker
 
+_log = logging.getLogger(__name__)
+
 #: seconds after a step's timeout at which the worker stops it by itself, where no core has done so before
 TIMEOUT_GRACE = 5
+
+#: milliseconds after which a step that was told to stop should have: what a program gets before and after it is killed, and more
+STUBBORN = 15_000
 
 #: milliseconds between two publishings of what running steps print
 OUTPUT_INTERVAL = 200
@@ -98,20 +104,36 @@ class Runs:
         """Tell it to stop, if it runs."""
         attempt = self._running.get(key)
         if attempt is not None:
-            attempt.context.cancel(reason)
+            self._tell(attempt, reason)
 
     def cancel_late(self) -> None:
-        """Tell those to stop whose time is over."""
+        """Tell those to stop whose time is over; say of those that were told, and still run, that they do."""
         now = self._clock.now()
         for attempt in self._running.values():
             if now >= attempt.limit:
-                attempt.context.cancel(f"timed out after {attempt.call.timeout:g} s")
+                self._tell(attempt, f"timed out after {attempt.call.timeout:g} s")
+            if attempt.told and not attempt.complained and now - attempt.told >= STUBBORN:
+                self._complain(attempt)
 
     def abandon(self, reason: str) -> None:
         """Tell all to stop. What may be repeated is left to somebody else, unless it has been told to stop before."""
         for attempt in self._running.values():
             attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
-            attempt.context.cancel(reason)
+            self._tell(attempt, reason)
+
+    def _tell(self, attempt: Attempt, reason: str) -> None:
+        attempt.told = attempt.told or self._clock.now()
+        attempt.context.cancel(reason)
+
+    def _complain(self, attempt: Attempt) -> None:
+        """Nothing can end a step but the step: a thread cannot be killed."""
+        attempt.complained = True
+        call, seconds = attempt.call, STUBBORN // 1000
+        attempt.outgoing.output(
+            f"[{call.command}:{call.subcommand} was told to stop {seconds} s ago and still runs: it does not look at ctx]"
+        )
+        where = {"action": "step_stays", "deployment_id": call.deployment, "step": call.step}
+        _log.warning("%s:%s does not stop", call.command, call.subcommand, extra=where)
 
     def _run(self, attempt: Attempt) -> None:
         outcome = perform(self._worker, attempt.step, attempt.context, attempt.arguments)

@@ -45,6 +45,7 @@ WORDS: Mapping[type[Any], str] = {
 Changes = dict[tuple[str, str], set[str]]
 
 _ONE = {"execution": [{"hosts": ["a"], "steps": ["noop:A"]}]}
+_SHORT = {"execution": [{"hosts": ["a"], "steps": [{"noop:A": {}, "timeout": 1, "retries": 1}]}]}
 _STEPS = {"execution": [{"hosts": ["a"], "steps": ["noop:A", "noop:B"]}]}
 _RETRIED = {"execution": [{"hosts": ["a"], "steps": [{"noop:A": {}, "retries": 1, "idempotent": True}]}]}
 _PREFLIGHT = {"execution": [{"hosts": ["a", "b"], "preflight": ["noop:P"], "steps": ["noop:A"]}]}
@@ -55,6 +56,7 @@ _ACTION = Around(actions=[{"COMMAND": "noop", "SUBCOMMAND": "Tidy"}], patience=3
 #: small deployments that, among them, can get everywhere
 DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
     (_ONE, _PLAIN),
+    (_SHORT, _PLAIN),
     (_STEPS, _PLAIN),
     (_RETRIED, _ACTION),
     (_PREFLIGHT, _PLAIN),
@@ -115,7 +117,7 @@ def explore() -> tuple[Changes, Changes]:
                 now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimeCame) else journal[-1].at
                 decision = advance(state, event, now)
                 _note(deployment, step, before, _statuses(state), event)
-                key = repr((sorted(_statuses(state).items()), sorted(state.late), state.halted is None, _handed(state)))
+                key = repr((sorted(_statuses(state).items()), sorted(state.late), state.halted is None, _unseen(state)))
                 if decision.records and key not in seen and len(journal) < DEPTH:
                     seen.add(key)
                     todo.append([*journal, Entry("d", len(journal) + 1, now, "", decision.records)])
@@ -141,8 +143,9 @@ def _events(state: State) -> Iterator[e.Event]:
     yield e.WorkersGone(2**53)
 
 
-def _handed(state: State) -> list[int]:
-    return [number for number, step in state.steps.items() if step.handed]
+def _unseen(state: State) -> list[tuple[int, bool, bool]]:
+    """What a step's status does not say: whether it was handed over, or told to stop."""
+    return [(number, step.handed, step.stop_requested_at is not None) for number, step in state.steps.items()]
 
 
 def _statuses(state: State) -> dict[int, str]:

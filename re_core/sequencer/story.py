@@ -22,6 +22,7 @@ from re_core.records import (
     Lost,
     Record,
     Retried,
+    StopRequested,
     TimedOut,
     kind_of,
 )
@@ -30,7 +31,21 @@ from re_core.state import State
 _log = logging.getLogger(__name__)
 
 #: what a person wants to find without having asked for more
-_NOTABLE = (Accepted, Asked, CancelRequested, Decided, Ended, Failed, Fenced, Halted, Late, Lost, Retried, TimedOut)
+_NOTABLE = (
+    Accepted,
+    Asked,
+    CancelRequested,
+    Decided,
+    Ended,
+    Failed,
+    Fenced,
+    Halted,
+    Late,
+    Lost,
+    Retried,
+    StopRequested,
+    TimedOut,
+)
 
 
 def tell(state: State, records: Sequence[Record]) -> None:

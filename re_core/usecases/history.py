@@ -11,7 +11,7 @@ from re_core import ports, strict_json
 from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.model import OutputLine
 from re_core.ports import Page, ViewFilter
-from re_core.records import Completed, Entry, Failed, Late, entry_to_document, kind_of
+from re_core.records import Completed, Entry, Failed, Late, TimedOut, entry_to_document, kind_of
 from re_core.results import result_of
 from re_core.state import State
 from re_core.usecases import describe
@@ -51,11 +51,11 @@ def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[dic
     """What the attempts of one step said at their end, in order, each with all that the journal has of it."""
     for entry in ports.every_entry(journal, id):
         for record in entry.records:
-            if isinstance(record, Completed | Failed | Late) and record.step == step:
+            if isinstance(record, Completed | Failed | TimedOut | Late) and record.step == step:
                 yield _said(record, entry.at)
 
 
-def _said(record: Completed | Failed | Late, at: int) -> dict[str, Any]:
+def _said(record: Completed | Failed | TimedOut | Late, at: int) -> dict[str, Any]:
     """One word. Words that came late count for nothing."""
     late = isinstance(record, Late)
     result = result_of(record.data, record.cut)

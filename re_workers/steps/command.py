@@ -24,7 +24,7 @@ from re_core.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
 from re_workers.limits import fits, items
 from re_workers.notes import Notes
-from re_workers.outcomes import Failed
+from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import MAX_LINE
 from re_workers.sdk import Worker, step
 from re_workers.steps.confinement import Confinement
@@ -76,6 +76,7 @@ class Command(Worker):
         argv = _argv(shell, failfast, cmd)
         with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
             for host in ctx.hosts or (None,):
+                ctx.check()
                 mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
                 self._run(ctx, argv, cwd, {**given, **mine})
 
@@ -91,7 +92,8 @@ class Command(Worker):
                 ctx.output("\n".join(lines))
         finally:
             program.end()
-        ctx.check()
+        if program.stopped:
+            raise Cancelled(ctx.cancel_reason, {"output": list(last)} if last else None)
         if program.code != 0:
             if hint := self._confinement.hint(last):
                 ctx.output(hint)

@@ -116,6 +116,18 @@ def test_a_step_over_its_time_is_ended_and_timed_out(client: Client) -> None:
     wait_until("its programs are gone", lambda: not programs_of(id), PATIENCE)
 
 
+def test_a_step_over_its_time_is_repeated_only_when_its_program_is_gone(client: Client, place: Path) -> None:
+    """It takes a second to end when it is asked to, and prints then."""
+    look = f"test -f {place}/pid && kill -0 $(cat {place}/pid) && echo two at once; echo $$ > {place}/pid"
+    line = f"trap 'sleep 1; echo has ended; exit 1' TERM; {look}; sleep 300 & wait"
+    id = begin(client, steps_book(run_step(line, "timeout: 0.5, retries: 1")))
+    found = ended(client, id)
+    assert (statuses(found)[1], found["steps"][1]["attempt"]) == ("timed_out", 2)
+    lines = printed(client, id)
+    assert "two at once" not in lines
+    assert lines.count("has ended") == 2
+
+
 def test_a_failed_step_with_retries_is_repeated_until_it_succeeds(client: Client, place: Path) -> None:
     third_time = f"echo try >> {place}/tries; test $(wc -l < {place}/tries) = 3"
     found = ended(client, begin(client, steps_book(run_step(third_time, "retries: 5"))))

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from re_core.messages import parse_attempt
-from re_core.records import Handed, Started
+from re_core.records import Entry, Handed, Started, TimedOut
 from tests.simulation.clock import Time
 from tests.simulation.store import Server
 
@@ -29,6 +29,10 @@ class Ledger:
         self._server = server
         #: (deployment, step) -> its begins, in order
         self.begun: defaultdict[tuple[str, int], list[Begun]] = defaultdict(list)
+        #: attempts whose work goes on now, each with its worker
+        self.running: set[tuple[str, str]] = set()
+        #: attempts that the journal called over while the worker that had claimed them went on with their work
+        self.outlived: list[str] = []
         #: deployment -> when a core last could decide not to accept it
         self.accepted: dict[str, int] = {}
         #: attempt -> how often it was carried out to its end
@@ -39,6 +43,24 @@ class Ledger:
     def accept(self, deployment: str, at: int) -> None:
         """Its first entry is in the journal, and was handed to the store then."""
         self.accepted.setdefault(deployment, at)
+
+    def write(self, entry: Entry) -> None:
+        """It is in the journal from now on."""
+        for record in entry.records:
+            if not isinstance(record, TimedOut):  # a loss says that nobody knows; all else is the worker's own word
+                continue
+            attempt = f"{entry.deployment}/{record.step}/{record.attempt}"
+            if (attempt, self._claimant(attempt)) in self.running:
+                self.outlived.append(attempt)
+
+    def _claimant(self, attempt: str) -> str:
+        """The worker that the journal says has it; empty where it names none."""
+        id = parse_attempt(attempt)
+        records = (record for entry in self._server.journal.get(id.deployment, ()) for record in entry.records)
+        claims = (
+            one for one in records if isinstance(one, Started) and (one.step, one.attempt) == (id.step, id.attempt)
+        )
+        return next((one.worker for one in claims), "")
 
     def begin(self, attempt: str, worker: str) -> None:
         """A step does its work from now on."""
@@ -52,3 +74,15 @@ class Ledger:
             for record in entry.records
         )
         self.begun[id.deployment, id.step].append(Begun(attempt, worker, allowed, self._time.now))
+
+    def go_on(self, attempt: str, worker: str) -> None:
+        """Its work takes a while."""
+        self.running.add((attempt, worker))
+
+    def end(self, attempt: str, worker: str) -> None:
+        """Its work is over, however it ended."""
+        self.running.discard((attempt, worker))
+
+    def die(self, worker: str) -> None:
+        """The process is dead, and what it ran with it."""
+        self.running = {one for one in self.running if one[1] != worker}

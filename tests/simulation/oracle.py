@@ -155,6 +155,12 @@ def _steps_begin_as_often_as_they_may(town: Town) -> Iterator[str]:
                 yield f"{where} may be tried {most} times, and was: {begun}"
 
 
+def _what_is_over_does_not_go_on(town: Town) -> Iterator[str]:
+    """What follows a step (its repetition, the end of its deployment, what people hear) follows the end of its work."""
+    for attempt in town.ledger.outlived:
+        yield f"{attempt} was called timed out while its worker went on with it"
+
+
 def _completed_steps_were_done(town: Town) -> Iterator[str]:
     for state in _states(town):
         for number, planned in enumerate(state.plan.steps):
@@ -253,6 +259,7 @@ _LOOKS = (
     _cancelled_ones_do_not_complete,
     _harmless_faults_fail_nothing,
     _steps_begin_as_often_as_they_may,
+    _what_is_over_does_not_go_on,
     _completed_steps_were_done,
     _people_are_told,
     _nothing_is_left,

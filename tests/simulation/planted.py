@@ -9,8 +9,8 @@ import pytest
 
 from re_core import machine, rules
 from re_core import records as r
-from re_core.consequences import Refusal
-from re_core.events import ClaimMade
+from re_core.consequences import Advance, Refusal
+from re_core.events import ClaimMade, Stop
 from re_core.model import StepStatus
 from re_core.ports import Append, Appended
 from re_core.records import Entry
@@ -24,6 +24,7 @@ from re_core.sequencer.recorder import Recorder
 from re_core.sequencer.sorting import Sorting
 from re_core.sequencer.sweeper import Sweeper
 from re_core.sequencer.work import Work
+from re_core.state import StepState
 from re_workers.attempt import Attempt
 from re_workers.outbox import Outbox as WorkerOutbox
 from tests.simulation.faults import Bias
@@ -254,6 +255,18 @@ def numbers_output_from_memory(patch: Patch) -> None:
     patch.setattr(Recorder, "_last_line", lambda self, deployment: self._last.get(deployment, 0))
 
 
+def calls_a_step_over_at_its_timeout(patch: Patch) -> None:
+    """Its worker is told to end it, and not awaited."""
+    real = rules._overdue_step
+
+    def over(go: Advance, number: int, step: StepState) -> None:
+        control, step.control = step.control, ""
+        real(go, number, step)
+        go.do(Stop(control, number, step.attempt))
+
+    patch.setattr(rules, "_overdue_step", over)
+
+
 _CORES_DIE = ("death", "process killed")
 _ANY = ("store error", "bus error", "connection lost", "death", "queue slow", "clock jumps")
 
@@ -275,6 +288,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
     (begins_without_a_grant, Bias(())),
+    (calls_a_step_over_at_its_timeout, Bias(())),
     (forgets_what_it_could_not_say, Bias(("bus error", "broker restarted"))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),

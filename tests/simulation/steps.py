@@ -51,6 +51,7 @@ class Site:
         attempt = next(one for one in self._process.attempts() if one.token not in self._under_way)
         under = self._under_way[attempt.token] = Under(attempt, work)
         self._process.world.ledger.begin(attempt.call.attempt_id, self._process.name)
+        self._process.world.ledger.go_on(attempt.call.attempt_id, self._process.name)
         self._process.world.after(attempt.arguments.get("takes", 0), lambda: self._end(under))
 
     def look(self) -> None:
@@ -75,6 +76,7 @@ class Site:
         if self._process.frozen:
             self._process.world.after(LOOK, lambda: self._end(under))
             return
+        self._process.world.ledger.end(under.attempt.call.attempt_id, self._process.name)
         under.finish()
 
 

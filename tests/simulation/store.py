@@ -251,6 +251,8 @@ class SimStore:
         outcome = self._server.append(one)
         if one.entry.number == 1:
             self._process.world.ledger.accept(one.entry.deployment, called)
+        if outcome is Appended.STORED:
+            self._process.world.ledger.write(one.entry)
         self._process.world.trace(f"{self._process.name} appends {outcome.value} {one.entry.id} {one.entry.records}")
         return outcome
 

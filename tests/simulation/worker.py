@@ -51,6 +51,11 @@ class WorkerProcess(Process):
         for consumer in self.host._consumers:
             yield from consumer._runs._running.values()
 
+    def die(self) -> None:
+        """See Process."""
+        super().die()
+        self.world.ledger.die(self.name)
+
     def stop(self) -> None:
         """See WorkerHost.stop: it begins nothing more, and leaves when what runs has ended, or after a while."""
         self._stopping = self._stopping or self.world.time.now

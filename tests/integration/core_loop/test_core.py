@@ -95,10 +95,12 @@ def test_the_sweeper_finds_what_is_due(house: House, settings: Settings, monkeyp
     core = _running(house, settings)
     core.start()
     try:
+        _await(lambda: house.state().step(0).stop_requested_at)
+        house.clock.pass_seconds(30)  # and its worker says nothing
         _await(lambda: house.state().ended)
     finally:
         core.stop(SOON)
-    assert house.statuses() == ["timed_out"]
+    assert house.statuses() == ["lost"]
 
 
 def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(

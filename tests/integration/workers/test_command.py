@@ -248,7 +248,7 @@ def test_lines_come_while_the_program_runs() -> None:
     running = Running("echo first; sleep 300")
     running.wait_for("first")
     assert running.outcome is None
-    assert running.cancel() == Outcome("failed", None, "cancelled")
+    assert running.cancel() == Outcome("failed", {"output": ["first"]}, "cancelled")
 
 
 CHILDREN: list[tuple[str, str]] = [
@@ -264,7 +264,7 @@ CHILDREN: list[tuple[str, str]] = [
 def test_a_cancel_ends_all_of_it(cmd: str) -> None:
     running = Running(cmd)
     running.wait_for("up")
-    assert running.cancel() == Outcome("failed", None, "cancelled")
+    assert running.cancel() == Outcome("failed", {"output": ["up"]}, "cancelled")
     until(lambda: not _marked())
 
 
@@ -272,5 +272,26 @@ def test_one_that_does_not_want_to_end_is_made_to(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("re_workers.steps.orphans.GRACE", 0.3)
     running = Running("trap '' TERM; echo up; while :; do sleep 1; done")
     running.wait_for("up")
-    assert running.cancel() == Outcome("failed", None, "cancelled")
+    assert running.cancel() == Outcome("failed", {"output": ["up"]}, "cancelled")
     until(lambda: not _marked())
+
+
+def test_what_it_prints_while_it_is_ended_is_kept() -> None:
+    running = Running("trap 'sleep 0.5; echo rolled back; exit 0' TERM; echo up; sleep 300 & wait")
+    running.wait_for("up")
+    assert running.cancel() == Outcome("failed", {"output": ["up", "rolled back"]}, "cancelled")
+    running.wait_for("rolled back")
+    assert not _marked()
+
+
+def test_it_has_ended_only_when_all_of_its_children_have() -> None:
+    """The program itself is gone at once; its child takes its time."""
+    running = Running("(trap 'sleep 0.5; echo last words; exit' TERM; echo up; sleep 300 & wait) & wait")
+    running.wait_for("up")
+    assert running.cancel() == Outcome("failed", {"output": ["up", "last words"]}, "cancelled")
+    assert not _marked()
+
+
+def test_nothing_is_begun_on_the_next_host_after_a_cancel() -> None:
+    result = run(Command(), "command:Run", {"cmd": "echo here"}, hosts=["a", "b"], cancelled=True)
+    assert (result.status, result.message, result.output) == ("failed", "cancelled", [])

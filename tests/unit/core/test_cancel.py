@@ -59,13 +59,15 @@ def test_a_step_that_does_not_stop_in_30_seconds_is_lost() -> None:
     assert "did not stop within 30 s" in str(run.state.step(0).message)
 
 
-def test_a_step_whose_timeout_comes_before_the_grace_is_over_has_timed_out() -> None:
+def test_a_timeout_within_the_grace_changes_nothing_for_a_step_that_was_told_to_stop() -> None:
     run = Run(simple({"noop:A": {}, "timeout": 20}))
     run.claim(0)
     run.cancel()
-    assert run.due == 20
-    run.wait(20)
-    assert (run.status, run.statuses) == ("cancelled", ["timed_out"])
+    assert run.due == 30
+    run.wait(29)
+    assert (run.status, run.statuses) == ("cancelling", ["started"])
+    run.wait(1)
+    assert (run.status, run.statuses) == ("cancelled", ["lost"])
 
 
 def test_a_worker_without_a_control_queue_is_not_told() -> None:

@@ -146,7 +146,7 @@ def _step_in(status: StepStatus) -> tuple[Run, int]:
         StepStatus.STARTED: lambda: run.claim(1),
         StepStatus.COMPLETED: lambda: run.complete(1),
         StepStatus.FAILED: lambda: run.fail(1),
-        StepStatus.TIMED_OUT: lambda: (run.claim(1), run.claim(2), run.wait(1800), run.wait(1800)),
+        StepStatus.TIMED_OUT: lambda: (run.claim(1), run.claim(2), run.wait(3600), run.fail(1)),
         StepStatus.LOST: lambda: (run.claim(1), run.gone()),
         StepStatus.CANCELLED: run.cancel,
     }

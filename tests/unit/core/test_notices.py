@@ -52,6 +52,8 @@ def test_a_step_that_timed_out_or_was_lost_or_stopped_tells_of_a_failure() -> No
         run.claim(0)
         if end == "time":
             run.wait(3600)
+            assert run.told() == []
+            run.fail(0)
         elif end == "loss":
             run.gone()
         else:

@@ -31,7 +31,8 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     r.Started: {**_attempt, "worker": _text, "token": _text, "control": _text},
     r.Completed: _outcome,
     r.Failed: _outcome,
-    r.TimedOut: {**_attempt, "message": _text},
+    r.StopRequested: _attempt,
+    r.TimedOut: {**_outcome, "message": _text, "said": _text},
     r.Lost: {**_attempt, "message": _text},
     r.Fenced: {**_attempt, "message": _text},
     r.Handed: _attempt,
@@ -126,7 +127,7 @@ def test_a_record_with_something_unknown_is_left_to_a_newer_engine(document: Any
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        ({"v": 3}, "format 3, this engine reads 2; upgrade"),
+        ({"v": 4}, "format 4, this engine reads 3; upgrade"),
         ({}, "it has no format"),
         ({"v": 0}, "it has no format"),
         ({"v": 1, "at": 0, "records": []}, "damaged"),

@@ -83,6 +83,7 @@ def test_a_timed_out_attempt_is_repeated_only_by_retries() -> None:
         run = Run(simple(_step(timeout=60, **beside)))
         run.claim(0)
         run.wait(60)
+        run.fail(0)
         assert run.statuses == statuses
 
 
@@ -120,6 +121,7 @@ def test_a_late_word_of_a_lost_or_timed_out_step_is_kept_and_the_step_stays_as_i
     run = Run(simple("noop:A"), Around(actions=[action()]))
     run.claim(0)
     run.wait(3600)
+    run.fail(0)
     run.complete(0)
     assert run.kinds() == ["late"]
     assert run.statuses[0] == "timed_out"

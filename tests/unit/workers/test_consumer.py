@@ -10,7 +10,7 @@ from re_core.errors import BusUnavailable
 from re_core.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
 from re_workers import Context, Worker, step
 from re_workers.consumer import GRANT_PATIENCE
-from re_workers.runs import TIMEOUT_GRACE
+from re_workers.runs import STUBBORN, TIMEOUT_GRACE
 from tests.unit.workers.desk import REPLIES, Desk, Parked, Work
 
 
@@ -234,6 +234,24 @@ def test_a_step_that_outlives_its_timeout_is_stopped_though_no_core_says_so() ->
     desk.turn()
     _, outcome = desk.heard()
     assert parse_reply(outcome.body).message == "timed out after 1.5 s"
+
+
+def test_a_step_that_does_not_stop_when_it_is_told_to_says_so_once_and_is_awaited() -> None:
+    parked = Parked()
+    desk = Desk(Work(), spawn=parked)
+    id = desk.send()
+    desk.turn()
+    desk.cancel(id)
+    desk.turn()
+    assert desk.words() == ["started"]
+    for _ in range(3):
+        desk.clock.time += STUBBORN
+        desk.turn()
+    # and no outcome: the core must not take it for gone
+    assert desk.words() == ["output: [work:Run was told to stop 15 s ago and still runs: it does not look at ctx]"]
+    parked.run()
+    desk.turn()
+    assert desk.words() == ["completed"]
 
 
 @pytest.mark.parametrize(
