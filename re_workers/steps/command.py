@@ -90,6 +90,8 @@ class Command(Worker):
             for lines in program.lines(ctx.cancelled):
                 last.extend(lines)
                 ctx.output("\n".join(lines))
+            if left := program.left():
+                ctx.output(f"[left behind: {left}; what is printed from now on is dropped]")
         finally:
             program.end()
         if program.stopped:

@@ -36,13 +36,18 @@ _Find = Callable[[], list[psutil.Process]]
 
 def end_program(leader: int, engine_id: str, attempt: str) -> None:
     """End the session that `leader` (a process id) began, and whatever carries the marks of this attempt."""
-    spared = {os.getpid()}
+    _end(lambda: _family(leader, engine_id, attempt))
 
-    def family() -> list[psutil.Process]:
-        marked = _marked(engine_id, (attempt,), spared) if attempt else []
-        return _with_sessions(marked, {leader}, spared)
 
-    _end(family)
+def family_of(leader: int, engine_id: str, attempt: str) -> list[tuple[int, str]]:
+    """The process ids and names of those that `end_program` would end."""
+    found = []
+    for process in _family(leader, engine_id, attempt):
+        try:
+            found.append((process.pid, process.name()))
+        except psutil.Error:
+            continue  # gone by now
+    return sorted(found)
 
 
 def end_orphans(engine_id: str, attempts: Container[str] | None = None) -> list[int]:
@@ -65,6 +70,12 @@ def end_orphans(engine_id: str, attempts: Container[str] | None = None) -> list[
 
     _end(orphans)
     return sorted(found)
+
+
+def _family(leader: int, engine_id: str, attempt: str) -> list[psutil.Process]:
+    spared = {os.getpid()}
+    marked = _marked(engine_id, (attempt,), spared) if attempt else []
+    return _with_sessions(marked, {leader}, spared)
 
 
 def _marked(engine_id: str, attempts: Container[str] | None, spared: Container[int]) -> list[psutil.Process]:

@@ -5,14 +5,18 @@ Must not know steps.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from re_workers.steps.lines import Lines
-from re_workers.steps.orphans import ATTEMPT, ENGINE, end_program
+from re_workers.steps.orphans import ATTEMPT, ENGINE, end_program, family_of
+
+_log = logging.getLogger(__name__)
 
 #: seconds between two looks at whether the program ended or shall end; output is read as it comes
 LOOK = 0.1
@@ -22,6 +26,16 @@ PIECE = 64 * 1024
 
 #: pieces that are read at most after the end: what lies in the pipe, which has room for 1 MiB at most
 LAST_PIECES = 16
+
+#: seconds without output after which a program that has exited, and whose output is still open, has left something behind;
+#: and seconds after which it has in any case
+QUIET, LINGER = 2.0, 30.0
+
+#: left processes that are named at most
+NAMED = 5
+
+#: reads what comes on its stdin to the end, and drops it; it is nobody's child, so that it outlives who started it
+_DRAIN = ("/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null 3<&- &")
 
 #: starts a program as subprocess.Popen does
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -48,6 +62,8 @@ class Program:
         self._ending: threading.Thread | None = None
         #: all of its output was read
         self._closed = False
+        #: when it had exited, and when anything was printed since, in seconds of the monotonic clock
+        self._exited = self._heard = 0.0
         self._ended = False
 
     @property
@@ -63,7 +79,8 @@ class Program:
     def lines(self, stop: threading.Event) -> Iterator[list[str]]:
         """What it prints, as it comes, until it has ended; when `stop` is set it is ended with all its children.
 
-        A child that it leaves behind may hold its output open; what that one prints later is nobody's.
+        After its exit it is read on to the end of its output, for what a filter that it had started prints last; or until
+        nothing more comes, for a child that it leaves behind may hold its output open. See `left`.
         """
         lines = Lines()
         for piece in self._pieces(stop):
@@ -78,13 +95,28 @@ class Program:
                 self._ending.join(LOOK)
         self._ended = True
 
+    def left(self) -> str:
+        """Names of processes that it has left behind and that hold its output open, for people; empty where there are none."""
+        if self._closed or not self._ended:
+            return ""
+        family = family_of(self._process.pid, *self._marks)
+        names = [f"{name} ({pid})" for pid, name in family[:NAMED]]
+        more = [f"{len(family) - NAMED} more"] if len(family) > NAMED else []
+        return ", ".join(names + more) or "a process"
+
     def end(self) -> None:
-        """Where it has not ended, end it with all its children: asked first, then made to."""
+        """Where it has not ended, end it with all its children: asked first, then made to.
+
+        What it left behind, and still can print, goes on: its output is read and dropped from now on, also when this
+        process is gone. Without a reader it would be killed by its next line, or wait for ever.
+        """
         if not self._ended:
             end_program(self._process.pid, *self._marks)
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
+        if self._ended and not self._closed:
+            _drain(self._process.stdout.fileno())
+        self._process.stdout.close()
 
     def _pieces(self, stop: threading.Event) -> Iterator[bytes]:
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
@@ -99,6 +131,7 @@ class Program:
                 if selector.select(0 if over else LOOK):
                     piece = os.read(pipe, PIECE)
                     self._closed = not piece
+                    self._heard = time.monotonic()
                     yield piece
                 elif over:
                     return
@@ -106,10 +139,40 @@ class Program:
     def _is_over(self, stop: threading.Event) -> bool:
         """Whether it has ended by itself, or was ended with all its children because `stop` is set."""
         if self._ending is None:
-            if self._process.poll() is not None:
+            if self._has_exited() and not self._lingers():
                 return True
             if not stop.is_set():
                 return False
             self._ending = threading.Thread(target=end_program, args=(self._process.pid, *self._marks), daemon=True)
             self._ending.start()
         return not self._ending.is_alive()
+
+    def _has_exited(self) -> bool:
+        """Without forgetting it: its process id must not become another's while its children are looked for by it."""
+        look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, look) is not None
+
+    def _lingers(self) -> bool:
+        """Whether more output may come, though the program itself has exited."""
+        now = time.monotonic()
+        if not self._exited:
+            self._exited = self._heard = now
+        return not self._closed and now < min(self._heard + QUIET, self._exited + LINGER)
+
+
+def _drain(pipe: int) -> None:
+    os.set_blocking(pipe, True)
+    try:
+        subprocess.run(
+            _DRAIN,
+            stdin=pipe,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": os.defpath},
+            start_new_session=True,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        where = {"action": "output_unread"}
+        _log.warning("what a program left behind dies when it prints next: %s", error, extra=where)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -194,7 +197,8 @@ def test_a_child_left_behind_on_purpose_neither_hangs_the_step_nor_is_ended(tmp_
     result = _run(f"sleep 300 & echo $! > {tmp_path}/pid; echo done")
     left = psutil.Process(int((tmp_path / "pid").read_text()))
     try:
-        assert (result.status, result.output) == ("completed", ["done"])
+        assert (result.status, result.output[0]) == ("completed", "done")
+        assert result.output[1:] == [f"[left behind: sleep ({left.pid}); what is printed from now on is dropped]"]
         assert left.is_running()
     finally:
         left.kill()
@@ -295,3 +299,75 @@ def test_it_has_ended_only_when_all_of_its_children_have() -> None:
 def test_nothing_is_begun_on_the_next_host_after_a_cancel() -> None:
     result = run(Command(), "command:Run", {"cmd": "echo here"}, hosts=["a", "b"], cancelled=True)
     assert (result.status, result.message, result.output) == ("failed", "cancelled", [])
+
+
+#: the shell that knows `> >(...)`
+BASH = {"shell": "/bin/bash"}
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, nothing is taken for left behind."""
+    monkeypatch.setattr("re_workers.steps.program.QUIET", 300.0)
+    monkeypatch.setattr("re_workers.steps.program.LINGER", 300.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_a_filter_prints_after_the_program_is_kept() -> None:
+    """`exec > >(...)`: the shell does not wait for it, and it is slower than the shell."""
+    slow = 'exec > >(while read -r line; do sleep 0.02; echo "> $line"; done; sleep 0.5; echo end); seq 1 20'
+    result = _run(slow, **BASH)
+    assert (result.status, result.output) == ("completed", [*(f"> {number}" for number in range(1, 21)), "end"])
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_failure_s_last_words_are_those_of_its_filter() -> None:
+    result = _run("exec > >(sed 's/^/> /'); echo broken; exit 3", **BASH)
+    assert (result.message, result.output) == ("exit code 3: > broken", ["> broken"])
+
+
+def test_a_child_that_prints_on_does_not_hold_the_step_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("re_workers.steps.program.LINGER", 0.3)
+    result = _run("(while echo tick; do sleep 0.05; done) & echo $!")
+    left = psutil.Process(int(next(line for line in result.output if line != "tick")))
+    try:
+        assert result.status == "completed"
+        assert result.output[-1].startswith("[left behind: ")
+        assert f"({left.pid})" in result.output[-1]
+    finally:
+        left.kill()
+
+
+#: prints much more than a pipe has room for, counts its lines in a file, and says there when it could not print
+CHATTY = (
+    "(i=0; while printf '%01000d\\n' 0; do i=$((i+1)); echo $i > {0}/new; mv {0}/new {0}/count; done; touch {0}/dead)"
+)
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["the worker lives", "the worker is gone"])
+def test_what_a_child_that_was_left_behind_prints_does_not_end_it(tmp_path: Path, dies: bool) -> None:
+    line = f"echo $$ > {tmp_path}/session; (while ! test -e {tmp_path}/go; do sleep 0.02; done; {CHATTY.format(tmp_path)}) &"
+    if dies:
+        code = "import sys; from re_workers.testing import run; from re_workers.steps.command import Command"
+        code += "; print(run(Command('engine-of-test'), 'command:Run', {'cmd': sys.argv[1]}).output)"
+        worker = subprocess.run(
+            [sys.executable, "-c", code, line], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert "left behind" in worker.stdout
+    else:
+        assert "left behind" in _run(line).output[-1]
+    count = tmp_path / "count"
+    try:
+        (tmp_path / "go").touch()
+        until(lambda: count.exists() and int(count.read_text()) > 500)
+        assert not (tmp_path / "dead").exists()
+    finally:
+        os.killpg(int((tmp_path / "session").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_cancel_while_it_is_read_on_ends_what_is_left() -> None:
+    running = Running("sleep 300 & echo up")
+    running.wait_for("up")
+    assert running.cancel() == Outcome("failed", {"output": ["up"]}, "cancelled")
+    assert not _marked()
