@@ -217,13 +217,16 @@ class DeadLetter(TypedDict, total=False):
 
 
 class TokenRow(TypedDict):
-    """A token, without its secret. `groups` is None where it reaches all."""
+    """A token, without its secret. `groups` is None where it reaches all, `expires` where it never does, `used` before its use."""
 
     id: str
     user: str
     groups: list[str] | None
     admin: bool
     created: str
+    notify: NotRequired[bool]
+    expires: NotRequired[str | None]
+    used: NotRequired[str | None]
 
 
 class NewToken(TokenRow):

@@ -298,6 +298,12 @@ class Token(NamedTuple):
     #: may make and revoke tokens
     admin: bool
     created: int
+    #: milliseconds since the epoch, from when on it opens nothing; None: never
+    expires: int | None = None
+    #: milliseconds since the epoch of its last use, give or take a minute; None: never
+    used: int | None = None
+    #: may send notifications
+    notify: bool = False
 
     def reaches(self, group: str) -> bool:
         return self.groups is None or group in self.groups

@@ -65,7 +65,7 @@ def create_app(handed: Services) -> Flask:
 def furnish(app: Flask, handed: Services) -> None:
     """Put an application onto these services, and onto no others."""
     app.extensions[services.EXTENSION] = handed
-    app.extensions[auth.EXTENSION] = auth.Gate(handed.store)
+    app.extensions[auth.EXTENSION] = auth.Gate(handed.store, handed.clock)
     app.extensions[events.EXTENSION] = Streams(
         handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers
     )

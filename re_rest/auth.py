@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import logging
 import time
 from base64 import b64decode
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
-from flask import current_app, g, request
+from flask import Response, after_this_request, current_app, g, request
 
 from re_core import ports
-from re_core.errors import NotAuthenticated
+from re_core.errors import NotAuthenticated, ReleaseEngineError
 from re_core.model import Token
-from re_core.usecases.access import digest_of
+from re_core.usecases.access import digest_of, require_good
 from re_rest.errors import V0
 
-#: seconds that a token is believed without asking the store again; so long a revoked one may live in another process
+_log = logging.getLogger(__name__)
+
+#: seconds that a token is believed without asking the store again; so long a revoked one may live in another process, and in
+#: an answer that is being sent
 BELIEVED = 5.0
+
+#: seconds between two notes of a token's last use, in one process
+WRITTEN = 60.0
 
 #: tokens that are remembered at most
 REMEMBERED = 1024
@@ -47,30 +54,80 @@ OPEN = frozenset(
 class Gate:
     """Who holds which token. Remembers only tokens that are good, and only for a moment."""
 
-    def __init__(self, tokens: ports.Tokens, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._tokens = tokens
-        self._monotonic = monotonic
+    def __init__(
+        self, tokens: ports.Tokens, clock: ports.Clock, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tokens, self._clock, self._monotonic = tokens, clock, monotonic
         self._known: dict[str, tuple[Token, float]] = {}
+        #: digest -> when its use was written down last
+        self._written: dict[str, float] = {}
 
-    def admit(self, secret: str) -> Token:
-        """The token of this secret. Raises NotAuthenticated."""
+    def admit(self, secret: str, fresh: bool = False) -> Token:
+        """The token of this secret; `fresh`: as the store has it now. Raises NotAuthenticated."""
         digest = digest_of(secret)
         now = self._monotonic()
         token, until = self._known.get(digest, (None, 0.0))
-        if token is None or now >= until:
+        if token is None or now >= until or fresh:
             token = self._tokens.token(digest)
             # the digest was looked up, which tells nothing about another secret; compared again because a
             # store that folds case would otherwise let a near miss in
             if token is None or not hmac.compare_digest(token.digest, digest):
+                self._known.pop(digest, None)
                 raise NotAuthenticated("this token is not known here, or was revoked")
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
+            _bound(self._known)
             self._known[digest] = (token, now + BELIEVED)
+        require_good(token, self._clock.now())
         return token
 
     def forget(self) -> None:
         """Ask the store about everybody again."""
         self._known.clear()
+
+    def claims_use(self, token: Token) -> bool:
+        """Whether it is time to write the token's use down; whoever hears yes does so."""
+        now = self._monotonic()
+        if now < self._written.get(token.digest, -WRITTEN) + WRITTEN:
+            return False
+        _bound(self._written)
+        self._written[token.digest] = now
+        return True
+
+    def write_use(self, token: Token) -> None:
+        """Write it down; where the store is away it is missing there, and nothing else."""
+        try:
+            self._tokens.use_token(token.digest, self._clock.now())
+        except ReleaseEngineError as error:
+            _log.info(
+                "the use of a token of %s is not written down: %s", token.user, error, extra={"action": "token_use"}
+            )
+
+
+class Standing:
+    """Whether who asked for a long answer may still have it."""
+
+    def __init__(self, gate: Gate, secret: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._gate, self._secret, self._monotonic = gate, secret, monotonic
+        self._next = monotonic() + BELIEVED
+
+    def check(self) -> None:
+        """Asks the store each BELIEVED seconds. Raises NotAuthenticated, StoreUnavailable."""
+        now = self._monotonic()
+        if now < self._next:
+            return
+        self._next = now + BELIEVED
+        token = self._gate.admit(self._secret, fresh=True)
+        if self._gate.claims_use(token):
+            self._gate.write_use(token)
+
+
+def _bound(known: dict[str, Any]) -> None:
+    if len(known) >= REMEMBERED:
+        known.clear()
+
+
+def standing() -> Standing:
+    """Of the caller of this request."""
+    return Standing(gate(), presented())
 
 
 def gate() -> Gate:
@@ -81,7 +138,19 @@ def gate() -> Gate:
 def ask() -> None:
     """Ask everybody at the door. Raises NotAuthenticated."""
     if request.endpoint not in OPEN:
-        g.token = gate().admit(presented())
+        here = gate()
+        token = g.token = here.admit(presented())
+        if here.claims_use(token):
+            _after_the_answer(lambda: here.write_use(token))
+
+
+def _after_the_answer(do: Callable[[], None]) -> None:
+    """When the caller has it: nobody waits for a commit that is not his."""
+
+    @after_this_request
+    def wait(response: Response) -> Response:
+        response.call_on_close(do)
+        return response
 
 
 def presented() -> str:

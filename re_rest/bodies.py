@@ -79,6 +79,8 @@ TOKEN = {
     "user": Field("a name", _name, required=True),
     "groups": Field("null for all groups, or a list of names", _groups),
     "admin": Field("true or false", lambda value: isinstance(value, bool)),
+    "notify": Field("true or false", lambda value: isinstance(value, bool)),
+    "expires": Field("never, days or hours such as 90d or 12h, or a time", _text),
 }
 #: body of a notification; its parser knows the rest
 NOTIFICATION = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from re_core import messages, ports, schema, strict_json
-from re_core.errors import BadDocument, BadMessage, CallerError, NotFound
+from re_core.errors import BadDocument, BadMessage, CallerError, NotAuthenticated, NotFound
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, OutputLine, Ruling
 from re_core.ports import ViewFilter
@@ -19,7 +20,7 @@ from re_core.usecases import deployments, describe, history, keys
 from re_core.usecases.access import require_group
 from re_core.usecases.deployments import Wish
 from re_core.usecases.times import parse_time
-from re_rest import asking, bodies
+from re_rest import asking, auth, bodies
 from re_rest.answering import json_answer, page_answer
 from re_rest.services import caller, services
 
@@ -81,7 +82,7 @@ def output(id: str) -> Response:
     last = history.tail(store, id, wanted, count) if count else None
     if asking.wants_text():
         pages = history.pages(store, id, wanted) if last is None else iter([last])
-        return Response(map(_as_text, pages), content_type="text/plain; charset=utf-8")
+        return Response(_text(pages, auth.standing().check), content_type="text/plain; charset=utf-8")
     size = wanted.limit or LINES
     lines = store.output(id, wanted.after, size, wanted.step) if last is None else last
     # a page that is full, in lines or in characters: there may be more
@@ -119,9 +120,17 @@ def decide(id: str) -> Response:
     return json_answer({"id": id, "links": links(id)}, 202)
 
 
-def _as_text(lines: Sequence[OutputLine]) -> bytes:
-    """A page in one piece: what is written line by line costs a call of the kernel for each."""
-    return "".join(f"{line.text}\n" for line in lines).encode()
+def _text(pages: Iterable[Sequence[OutputLine]], check: Callable[[], None]) -> Iterator[bytes]:
+    """Each page in one piece: what is written line by line costs a call of the kernel for each.
+
+    Raises ConnectionResetError where the caller may not have more, so that it is no whole answer.
+    """
+    for lines in pages:
+        try:
+            check()
+        except NotAuthenticated as error:
+            raise ConnectionResetError(errno.ECONNRESET, str(error)) from None
+        yield "".join(f"{line.text}\n" for line in lines).encode()
 
 
 def _wish(id: str, event: str, said: dict[str, Any]) -> Wish:

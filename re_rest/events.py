@@ -6,16 +6,17 @@ of states alone is beyond every line; its ids say line 0.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from typing import cast
 
 from flask import Blueprint, Response, current_app, request
 
 from re_core import strict_json
-from re_core.errors import CallerError, TransientError
+from re_core.errors import CallerError, NotAuthenticated, TransientError
 from re_core.model import DeploymentStatus
 from re_core.usecases import describe
-from re_rest import asking
+from re_rest import asking, auth
 from re_rest.asking import LARGEST
 from re_rest.deployments import visible
 from re_rest.streams import FAR, RECENT, Follower, Moment, Position, Streams
@@ -41,30 +42,44 @@ def watch(id: str) -> Response:
     lines = asking.yes_or_no("output", True)
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
-    told = stream(streams, id, begin, lines=lines)
+    told = stream(streams, id, begin, lines=lines, check=auth.standing().check)
     response = Response(told, headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
     response.call_on_close(streams.leave)
     return response
 
 
 def stream(
-    streams: Streams, id: str, seen: Position, ping: float = PING, lines: bool = True
+    streams: Streams,
+    id: str,
+    seen: Position,
+    ping: float = PING,
+    lines: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> Generator[bytes, None, None]:
-    """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping; some to a piece."""
+    """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping; some to a piece.
+
+    `check` is asked again and again, and raises NotAuthenticated when the viewer may not see more.
+    """
     seen = seen if lines else seen._replace(line=LARGEST)
+    said = time.monotonic()
     with streams.watch(id, lines) as follower:
         while not follower.closed:
             try:
-                moment = follower.wait(seen, ping)
+                check()
+                moment = follower.wait(seen, min(ping, auth.BELIEVED))
                 if moment is None:
-                    yield b": ping\n\n"
+                    if time.monotonic() >= said + ping:
+                        yield b": ping\n\n"
+                        said = time.monotonic()
                     continue
-                yield from _pieces(_news(follower, moment, seen))
-            except TransientError as error:
+                for piece in _pieces(_news(follower, moment, seen)):
+                    check()
+                    yield piece
+            except (TransientError, NotAuthenticated) as error:
                 # the viewer comes again by itself, and goes on where it was
                 yield f": {error}\n\n".encode()
                 return
-            seen = seen.joined(moment.at)
+            seen, said = seen.joined(moment.at), time.monotonic()
             # what has completed cannot go on again, and who wants no lines need not wait for the last ones
             if moment.over or (not lines and moment.state.status is DeploymentStatus.COMPLETED):
                 yield _frame(seen, "end", strict_json.dumps({"id": id, "status": moment.state.status}))

@@ -10,17 +10,18 @@ from flask import Blueprint, Response
 from re_core import messages, schema
 from re_core.errors import BadDocument, BadMessage
 from re_core.messages import Notification
-from re_core.usecases import keys, notifications
+from re_core.usecases import access, keys, notifications
 from re_core.usecases.ids import new_id
 from re_rest import asking, bodies
 from re_rest.answering import json_answer
-from re_rest.services import services
+from re_rest.services import caller, services
 
 blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notifications")
 
 
 @blueprint.post("")
 def send() -> Response:
+    access.require_notify(caller())
     document = asking.json_document(bodies.NOTIFICATION)
     notification = _notification(document)
     here, who = services(), asking.asker()

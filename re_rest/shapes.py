@@ -68,7 +68,16 @@ _PLAYBOOK = {
     "user": TEXT,
 }
 _LETTER = {"id": TEXT, "queue": TEXT, "reason": TEXT, "detail": TEXT, "by": TEXT, "at": TIME, "size": NUMBER}
-_TOKEN = {"id": TEXT, "user": TEXT, "groups": maybe(many(TEXT)), "admin": FLAG, "created": TIME}
+_TOKEN = {
+    "id": TEXT,
+    "user": TEXT,
+    "groups": maybe(many(TEXT)),
+    "admin": FLAG,
+    "notify": FLAG,
+    "created": TIME,
+    "expires": maybe(TIME),
+    "used": maybe(TIME),
+}
 _LINKS = closed({"retry": TEXT, "decide": TEXT}, self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT)
 
 #: components of version 1
@@ -200,7 +209,15 @@ SENT: dict[str, Shape] = {
         ruling={"enum": [*Ruling]},
     ),
     "PlanRequest": closed({"dynamic": OBJECT}),
-    "TokenRequest": closed({"groups": maybe(many(_NAME)), "admin": FLAG}, user=_NAME),
+    "TokenRequest": closed(
+        {
+            "groups": maybe(many(_NAME)),
+            "admin": FLAG,
+            "notify": FLAG,
+            "expires": {**_SHORT_TEXT, "description": "`never`, `90d`, `12h` or a time; 90 days if nothing is said"},
+        },
+        user=_NAME,
+    ),
     "NotificationRequest": closed(
         transport={"type": "string", "pattern": "^[A-Za-z0-9_]{1,40}$"},
         slug={"type": "string", "maxLength": 80},

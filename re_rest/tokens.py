@@ -31,12 +31,21 @@ def create() -> Response:
         why = "an administrator's token reaches all groups; leave 'groups' out"
         raise BadDocument("", [Problem("/groups", why)])
     here, who = services(), asking.asker()
+    access.expiry(document.get("expires", ""), here.clock.now())  # before the key is taken
     _, new = keys.claim(here.store, who.user, "tokens", who.key, document, new_id())
     if not new:
         raise Conflict(
             "this request has made a token already, and a secret is shown only once; revoke it, make another"
         )
-    minted = access.mint(here.store, here.clock, document["user"], document.get("groups"), document.get("admin", False))
+    minted = access.mint(
+        here.store,
+        here.clock,
+        document["user"],
+        document.get("groups"),
+        document.get("admin", False),
+        notify=document.get("notify", False),
+        expires=document.get("expires", ""),
+    )
     known = access.token_document(minted.token)
     return json_answer({**known, "token": minted.secret}, 201, {"Location": f"/api/v1/tokens/{known['id']}"})
 

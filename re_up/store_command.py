@@ -120,9 +120,20 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
 @click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
 @click.option("--all-groups", is_flag=True, help="It reaches every group.")
 @click.option("--admin", is_flag=True, help="It reaches every group, and may make and revoke tokens.")
+@click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
+@click.option("--expires", default="", metavar="WHEN", help="90d, 12h, a time, or never; 90 days if nothing is said.")
 @json_option
 @pass_session
-def token(session: Session, user: str, groups: tuple[str, ...], all_groups: bool, admin: bool, as_json: bool) -> None:
+def token(
+    session: Session,
+    user: str,
+    groups: tuple[str, ...],
+    all_groups: bool,
+    admin: bool,
+    notify: bool,
+    expires: str,
+    as_json: bool,
+) -> None:
     """Make a token, without the engine: the first one of a cluster, or one more when all are lost.
 
     Whoever may open the store may do this; it is shown once and never again.
@@ -132,7 +143,9 @@ def token(session: Session, user: str, groups: tuple[str, ...], all_groups: bool
     from re_core import bootstrap
 
     with _opened(session.settings) as opened:
-        minted = access.mint(opened, bootstrap.system_clock(), user, groups or None, admin)
+        minted = access.mint(
+            opened, bootstrap.system_clock(), user, groups or None, admin, notify=notify, expires=expires
+        )
     if as_json:
         session.terminal.json({**access.token_document(minted.token), "token": minted.secret})
         return

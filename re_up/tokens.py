@@ -7,17 +7,18 @@ import os
 from pathlib import Path
 
 from re_core.ports import Clock, Tokens
-from re_core.usecases.access import digest_of, mint
+from re_core.usecases.access import NEVER, digest_of, mint
 
 
 def ensure_token(path: Path, tokens: Tokens, clock: Clock) -> bool:
     """Make sure that `path` holds a token with all rights that the store knows. True where it had to be made.
 
-    A file that was lost gets a new token; the old one stays valid until somebody revokes it.
+    A file that was lost gets a new token; the old one stays valid until somebody revokes it. It never expires: who can read the
+    file can open the store beside it, and could make another.
     """
     if path.exists() and tokens.token(digest_of(path.read_text().strip())) is not None:
         return False
-    secret = mint(tokens, clock, _user(), None, admin=True).secret
+    secret = mint(tokens, clock, _user(), None, admin=True, expires=NEVER).secret
     write_private(path, secret + "\n")
     return True
 

@@ -20,18 +20,29 @@ def token() -> None:
 @click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
 @click.option("--all-groups", is_flag=True, help="It reaches every group.")
 @click.option("--admin", is_flag=True, help="It may make and revoke tokens.")
+@click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
+@click.option("--expires", default="", metavar="WHEN", help="90d, 12h, a time, or never; 90 days if nothing is said.")
 @json_option
 @pass_session
-def create(session: Session, user: str, groups: tuple[str, ...], all_groups: bool, admin: bool, as_json: bool) -> None:
+def create(
+    session: Session,
+    user: str,
+    groups: tuple[str, ...],
+    all_groups: bool,
+    admin: bool,
+    notify: bool,
+    expires: str,
+    as_json: bool,
+) -> None:
     """Make a token. It is shown once and never again."""
     if bool(groups) == all_groups:
         raise click.UsageError("say which groups it reaches: --group GROUP (as often as needed), or --all-groups")
-    made = session.client.create_token(user, None if all_groups else groups, admin)
+    made = session.client.create_token(user, None if all_groups else groups, admin, notify, expires)
     if as_json:
         session.terminal.json(made)
         return
     session.terminal.line(made["token"])
-    session.terminal.note(f"token {made['id']} of {user}; keep it, it is not shown again")
+    session.terminal.note(f"token {made['id']} of {user}, {_end(made)}; keep it, it is not shown again")
 
 
 @token.command("list")
@@ -43,8 +54,8 @@ def list_(session: Session, as_json: bool) -> None:
     if as_json:
         session.terminal.json(found)
         return
-    rows = [(one["id"], one["user"], _reach(one), "yes" if one["admin"] else "", day(one["created"])) for one in found]
-    session.terminal.table(("id", "user", "groups", "admin", "created"), rows, "No tokens.")
+    head = ("id", "user", "groups", "admin", "notify", "created", "expires", "used")
+    session.terminal.table(head, [_row(one) for one in found], "No tokens.", spare=("created", "notify"))
 
 
 @token.command()
@@ -55,6 +66,17 @@ def revoke(session: Session, ids: tuple[str, ...]) -> None:
     for id in [resolve.token(session.client, id, session.terminal.note) for id in ids]:
         session.client.revoke_token(id)
         session.terminal.note(f"{id} is revoked")
+
+
+def _row(one: TokenRow) -> tuple[str, ...]:
+    flags = ("yes" if one["admin"] else "", "yes" if one.get("notify") else "")
+    end, used = one.get("expires"), one.get("used")
+    return one["id"], one["user"], _reach(one), *flags, day(one["created"]), day(end) if end else "never", day(used)
+
+
+def _end(made: TokenRow) -> str:
+    end = made.get("expires")
+    return f"good until {day(end)}" if end else "which never expires"
 
 
 def _reach(row: TokenRow) -> str:

@@ -266,6 +266,10 @@ class Tokens(Protocol):
         """False where it is not there."""
         ...
 
+    def use_token(self, digest: str, at: int) -> None:
+        """Write its last use down, unless a later one is known; a token that is not there stays away."""
+        ...
+
 
 class Ids(NamedTuple):
     """Some ids, and where to go on; None at the end."""

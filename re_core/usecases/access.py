@@ -7,14 +7,15 @@ digest up tells nobody who measures the time anything about another secret.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from re_core import ports
-from re_core.errors import NotAllowed, NotFound
+from re_core.errors import BadDocument, CallerError, NotAllowed, NotAuthenticated, NotFound, Problem
 from re_core.model import Token
-from re_core.usecases.times import rfc3339
+from re_core.usecases.times import parse_time, rfc3339
 
 #: begins every secret, so that scanners of repositories recognise one
 PREFIX = "re_"
@@ -22,6 +23,17 @@ PREFIX = "re_"
 SECRET_BYTES = 32
 #: characters of a token's id: the beginning of its digest
 ID_LENGTH = 16
+
+#: milliseconds that a token is good for where its maker says nothing: 90 days
+LIFETIME = 90 * 24 * 3600 * 1000
+
+#: what its maker says who wants no end
+NEVER = "never"
+
+_UNITS = {"d": 24 * 3600 * 1000, "h": 3600 * 1000}
+
+#: milliseconds that it may be told to be good for at most: a hundred years
+_LONGEST = 36_525 * _UNITS["d"]
 
 
 class Minted(NamedTuple):
@@ -37,13 +49,47 @@ def digest_of(secret: str) -> str:
 
 
 def mint(
-    tokens: ports.Tokens, clock: ports.Clock, user: str, groups: Sequence[str] | None, admin: bool = False
+    tokens: ports.Tokens,
+    clock: ports.Clock,
+    user: str,
+    groups: Sequence[str] | None,
+    admin: bool = False,
+    *,
+    notify: bool = False,
+    expires: str = "",
 ) -> Minted:
-    """Make and store a token; `groups` None reaches every group."""
+    """Make and store a token; `groups` None reaches every group. Raises BadDocument for an `expires` that `expiry` refuses."""
+    now = clock.now()
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-    token = Token(digest_of(secret), user, None if groups is None else tuple(groups), admin, clock.now())
+    reached = None if groups is None else tuple(groups)
+    token = Token(digest_of(secret), user, reached, admin, now, expiry(expires, now), None, notify)
     tokens.add_token(token)
     return Minted(secret, token)
+
+
+def expiry(said: str, now: int) -> int | None:
+    """When a token ends: `90d`, `12h`, a time, or `never` (None); LIFETIME where nothing is said. Raises BadDocument."""
+    if said == NEVER:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([dh])", said)
+    try:
+        end = (
+            now + int(found[1]) * _UNITS[found[2]] if found else parse_time(said, "expires") if said else now + LIFETIME
+        )
+    except CallerError:
+        why = f"expected never, days or hours such as 90d or 12h, or a time such as 2027-01-31T12:00:00Z, found {said[:60]!r}"
+        raise BadDocument("", [Problem("/expires", why)]) from None
+    if not now < end <= now + _LONGEST:
+        raise BadDocument(
+            "", [Problem("/expires", f"expected a time to come within a hundred years, found {said[:60]!r}")]
+        )
+    return end
+
+
+def require_good(token: Token, now: int) -> None:
+    """Raises NotAuthenticated for one that has expired."""
+    if token.expires is not None and now >= token.expires:
+        raise NotAuthenticated(f"this token expired at {rfc3339(token.expires)}; ask for another")
 
 
 def revoke(tokens: ports.Tokens, id: str) -> None:
@@ -60,7 +106,10 @@ def token_document(token: Token) -> dict[str, Any]:
         "user": token.user,
         "groups": None if token.groups is None else list(token.groups),
         "admin": token.admin,
+        "notify": may_notify(token),
         "created": rfc3339(token.created),
+        "expires": rfc3339(token.expires),
+        "used": rfc3339(token.used),
     }
 
 
@@ -81,3 +130,14 @@ def require_admin(token: Token) -> None:
     # whoever makes tokens could make one for every group, so who does not reach all of them may not
     if not token.admin or token.groups is not None:
         raise NotAllowed("this token may not make, list or revoke tokens")
+
+
+def may_notify(token: Token) -> bool:
+    """An administrator's may in any case."""
+    return token.notify or (token.admin and token.groups is None)
+
+
+def require_notify(token: Token) -> None:
+    """Raises NotAllowed."""
+    if not may_notify(token):
+        raise NotAllowed("this token has no right to send notifications; an administrator makes one with --notify")

@@ -243,6 +243,20 @@ def test_a_token_with_the_same_digest_is_replaced(store: Store) -> None:
     assert store.tokens() == [Token("1" * 64, "ada", ("red",), False, 1)]
 
 
+def test_a_token_keeps_its_end_its_last_use_and_its_rights(store: Store) -> None:
+    token = Token("1" * 64, "ada", ("red",), False, 1, 900, None, True)
+    store.add_token(token)
+    assert store.token("1" * 64) == token
+    for at in (500, 700, 600):
+        store.use_token("1" * 64, at)
+    assert store.tokens() == [token._replace(used=700)]
+
+
+def test_the_use_of_a_token_that_was_revoked_does_not_bring_it_back(store: Store) -> None:
+    store.use_token("1" * 64, 500)
+    assert store.tokens() == []
+
+
 # -- the whole ---------------------------------------------------------------------------------------
 
 

@@ -51,8 +51,15 @@ COLLECTIONS = (
     "tokens",
 )
 
+
+def _tokens_expire(database: Database) -> None:
+    """An older version would take a token that has expired, so it must not go on with this database."""
+    new = {"expires": None, "used": None, "notify": False}
+    database.tokens.update_many({"notify": {"$exists": False}}, {"$set": new})
+
+
 #: step n leads from layout n to layout n + 1; the first makes an empty database ours, the indexes are made in any case
-STEPS: tuple[Callable[[Database], None], ...] = (lambda database: None,)
+STEPS: tuple[Callable[[Database], None], ...] = (lambda database: None, _tokens_expire)
 
 #: index options that change what a collection takes or keeps
 _MEDDLING = ("unique", "expireAfterSeconds", "partialFilterExpression", "sparse", "collation")

@@ -41,10 +41,19 @@ class TokensPart:
         with self._database.told():
             return self._database.tokens.delete_one({"_id": digest}).deleted_count == 1
 
+    def use_token(self, digest: str, at: int) -> None:
+        """See ports.Tokens."""
+        with self._database.told():
+            self._database.tokens.update_one({"_id": digest}, {"$max": {"used": at}})
+
 
 def token_of(document: Document) -> Token:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours: nobody comes in by it."""
     groups, user, admin = document["groups"], document["user"], document["admin"]
+    expires, used, notify = document["expires"], document["used"], document["notify"]
     if not isinstance(user, str) or not isinstance(admin, bool) or not isinstance(groups, list | None):
         raise TypeError("no token")
-    return Token(document["_id"], user, None if groups is None else tuple(groups), admin, int(document["created"]))
+    if not isinstance(expires, int | None) or not isinstance(used, int | None) or not isinstance(notify, bool):
+        raise TypeError("no token")
+    reached = None if groups is None else tuple(groups)
+    return Token(document["_id"], user, reached, admin, int(document["created"]), expires, used, notify)

@@ -87,8 +87,14 @@ _HEARTBEATS = """
 ALTER TABLE workers ADD COLUMN beat INTEGER NOT NULL DEFAULT 0;
 """
 
+_TOKENS = """
+ALTER TABLE tokens ADD COLUMN expires INTEGER;
+ALTER TABLE tokens ADD COLUMN used INTEGER;
+ALTER TABLE tokens ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS)
 
 #: the tables of the newest layout
 TABLES = frozenset(

@@ -10,7 +10,8 @@ from re_core import strict_json
 from re_core.adapters.sqlite.database import Database
 from re_core.model import Token
 
-_SELECT = "SELECT digest, user, groups, admin, created FROM tokens"
+_COLUMNS = "digest, user, groups, admin, created, expires, used, notify"
+_SELECT = f"SELECT {_COLUMNS} FROM tokens"
 
 
 class TokensPart:
@@ -23,8 +24,8 @@ class TokensPart:
         groups = None if token.groups is None else strict_json.dumps(token.groups)
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO tokens (digest, user, groups, admin, created) VALUES (?, ?, ?, ?, ?)",
-                (token.digest, token.user, groups, token.admin, token.created),
+                f"INSERT OR REPLACE INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                token._replace(groups=groups),  # type: ignore[arg-type]  # as the column has them
             )
 
     def token(self, digest: str) -> Token | None:
@@ -41,7 +42,13 @@ class TokensPart:
         with self._database.writing() as connection:
             return connection.execute("DELETE FROM tokens WHERE digest = ?", (digest,)).rowcount == 1
 
+    def use_token(self, digest: str, at: int) -> None:
+        """See ports.Tokens."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE tokens SET used = max(coalesce(used, 0), ?) WHERE digest = ?", (at, digest))
+
 
 def _token(row: Sequence[Any]) -> Token:
-    digest, user, groups, admin, created = row
-    return Token(digest, user, None if groups is None else tuple(json.loads(groups)), bool(admin), created)
+    digest, user, groups, admin, created, expires, used, notify = row
+    reached = None if groups is None else tuple(json.loads(groups))
+    return Token(digest, user, reached, bool(admin), created, expires, used, bool(notify))

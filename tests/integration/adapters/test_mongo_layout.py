@@ -9,6 +9,7 @@ import pytest
 from re_core.adapters.mongo import MongoStore, layout
 from re_core.adapters.mongo.database import Database
 from re_core.errors import StoreRefused
+from re_core.model import Token
 from tests.contract.samples import append, entry, view
 
 
@@ -126,3 +127,13 @@ def test_the_lists_are_found_by_indexes(mongo_store: MongoStore, mongo_database:
     for query, index in (({"due": {"$lte": 9}}, "re_due"), ({"ended": None}, "re_active")):
         assert index in str(mongo_database.views.find(query).explain())
     assert "_id_" in str(mongo_database.journal.find({"_id": {"$gt": "d-1:000000", "$lt": "d-1;"}}).explain())
+
+
+def test_tokens_of_an_older_layout_go_on_without_an_end_and_without_new_rights(
+    mongo_store: MongoStore, mongo_database: Database, mongo_url: str
+) -> None:
+    old = {"_id": "1" * 64, "user": "ada", "groups": ["red"], "admin": False, "created": 1}
+    mongo_database.tokens.insert_one(old)
+    mongo_database.meta.update_one({"_id": "layout"}, {"$set": {"layout": 1}})
+    MongoStore(mongo_url).close()
+    assert mongo_store.tokens() == [Token("1" * 64, "ada", ("red",), False, 1, expires=None, used=None, notify=False)]

@@ -9,6 +9,7 @@ import pytest
 
 from re_core.adapters.sqlite import SqliteStore, layout
 from re_core.errors import StoreRefused
+from re_core.model import Token
 from tests.contract.samples import append, entry
 
 
@@ -63,4 +64,20 @@ def test_a_file_that_was_created_and_never_filled_becomes_a_store(tmp_path: Path
     path.touch()
     store = SqliteStore(path)
     store.ping()
+    store.close()
+
+
+def test_tokens_of_an_older_layout_go_on_without_an_end_and_without_new_rights(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    before = layout.STEPS.index(layout._TOKENS)
+    connection = sqlite3.connect(path)
+    for step in layout.STEPS[:before]:
+        connection.executescript(step)
+    connection.execute("INSERT INTO tokens VALUES (?, 'ada', '[\"red\"]', 0, 1)", ("1" * 64,))
+    connection.execute(f"PRAGMA application_id = {layout.APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {before}")
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    assert store.tokens() == [Token("1" * 64, "ada", ("red",), False, 1, expires=None, used=None, notify=False)]
     store.close()

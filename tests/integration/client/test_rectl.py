@@ -311,6 +311,20 @@ def test_a_token_is_made_only_for_groups_that_are_named(engine: FakeEngine, rect
     assert engine.asked[-1].document == {"user": "ann", "groups": ["a", "b"], "admin": False}
     rectl("token", "create", "--user", "ann", "--all-groups", "--admin")
     assert engine.asked[-1].document == {"user": "ann", "groups": None, "admin": True}
+    rectl("token", "create", "--user", "ci", "--group", "a", "--notify", "--expires", "never")
+    more = {"notify": True, "expires": "never"}
+    assert engine.asked[-1].document == {"user": "ci", "groups": ["a"], "admin": False, **more}
+
+
+def test_tokens_are_listed_with_their_end_and_their_last_use(engine: FakeEngine, rectl: Rectl) -> None:
+    row = {"id": "t1", "user": "ann", "groups": ["a"], "admin": False, "created": AT.format(1)}
+    more = {"notify": True, "expires": AT.format(3), "used": AT.format(2)}
+    engine.on("GET /api/v1/tokens", _list({**row, **more}, {**row, "id": "t2", "expires": None, "used": None}))
+    head, first, second = rectl("token", "list").out.splitlines()
+    assert head.split() == ["ID", "USER", "GROUPS", "ADMIN", "NOTIFY", "CREATED", "EXPIRES", "USED"]
+    assert first.split()[3] == "yes"
+    assert first.split()[-1].endswith("02")
+    assert second.split()[-1] == "never"
 
 
 def test_tokens_are_listed_and_revoked(engine: FakeEngine, rectl: Rectl) -> None:

@@ -90,7 +90,8 @@ def test_replay_to_a_queue_that_is_gone_keeps_the_letter(house: House) -> None:
 def test_a_notification_goes_to_the_notifiers_queue(house: House) -> None:
     subscription = house.bus.subscribe(["notify.console"], 10)
 
-    response = house.call("POST", "/api/v1/notifications", house.ours, json=NOTIFICATION)
+    allowed = access.mint(house.store, house.clock, "ci", ["ours"], notify=True).secret
+    response = house.call("POST", "/api/v1/notifications", allowed, json=NOTIFICATION)
 
     assert response.status_code == 202
     [delivery] = subscription.take(10, 5)
@@ -99,6 +100,18 @@ def test_a_notification_goes_to_the_notifiers_queue(house: House) -> None:
     assert body(delivery.message) == {key: NOTIFICATION[key] for key in ("slug", "message", "phase", "target")}
     subscription.ack([delivery])
     subscription.close()
+
+
+def test_a_token_sends_no_notifications_without_the_right_to(house: House) -> None:
+    house.bus.declare("notify.console")
+    half = access.mint(house.store, house.clock, "x", ["ours"], admin=True).secret
+
+    refused = house.call("POST", "/api/v1/notifications", house.ours, json=NOTIFICATION)
+
+    assert refused.status_code == 403
+    assert "no right to send notifications" in refused.json["detail"]
+    assert house.call("POST", "/api/v1/notifications", half, json=NOTIFICATION).status_code == 403
+    assert house.call("POST", "/api/v1/notifications", json=NOTIFICATION).status_code == 202
 
 
 def test_a_repeated_notification_has_the_same_id(house: House) -> None:
