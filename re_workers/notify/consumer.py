@@ -191,13 +191,16 @@ class Notifier:
 
     def _again(self, key: str, held: _Held, error: Unreachable) -> None:
         now = self._clock.now()
-        if now >= held.until:
+        over = now >= held.until or now + error.pause * 1000 > held.until
+        if over and not error.pending:
             self._refuse(held.delivery, error.reason, f"given up after {held.tries + 1} tries: {error}")
             return
         _log.info("%s tries again: %s", self._queue, error, extra={"action": "notification_waits"})
         notification = held.notification._replace(target=error.targets or held.notification.target)
-        pause = min(MAX_BACKOFF, BACKOFF * 2 ** min(held.tries, 10)) * random.uniform(0.5, 1)
-        due = min(now + int(pause * 1000), held.until)
+        pause = max(error.pause, min(MAX_BACKOFF, BACKOFF * 2 ** min(held.tries, 10)) * random.uniform(0.5, 1))
+        due = now + int(pause * 1000)
+        if now < held.until:
+            due = min(due, held.until)
         self._held[key] = held._replace(notification=notification, tries=held.tries + 1, due=due)
 
     def _refuse(self, delivery: Delivery, reason: str, detail: str) -> None:

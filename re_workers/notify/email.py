@@ -12,8 +12,15 @@ from re_workers.notify.email_address import parse_address
 from re_workers.notify.email_message import compose
 from re_workers.notify.handler import Notice, settle
 from re_workers.notify.settings import EmailSettings
-from re_workers.notify.smtp_link import Answer, SmtpLink, answer
+from re_workers.notify.smtp_exchange import Answer, Hearing, answer
+from re_workers.notify.smtp_link import WAITING, SmtpLink
 from re_workers.notify.text import one_line
+
+#: seconds before a mail that may have arrived is sent again; with fifteen minutes of tries (consumer.PATIENCE) that is once
+DOUBT = 600.0
+
+#: what tells one mail from another: the notification's id, what it says, and to whom
+_Key = tuple[str, str, str, tuple[str, ...]]
 
 
 class EmailHandler:
@@ -25,28 +32,47 @@ class EmailHandler:
 
     transport: Final = "email"
 
-    def __init__(self, settings: EmailSettings) -> None:
+    def __init__(self, settings: EmailSettings, link: SmtpLink | None = None) -> None:
         self._settings = settings
-        self._link = SmtpLink(settings)
+        self._link = link or SmtpLink(settings)
+        #: mails that the server has and had not answered when they were last asked about
+        self._waiting: dict[_Key, Hearing] = {}
 
     def deliver(self, notice: Notice, notification_id: str) -> None:
         """Return when the server has taken the mail for every target; see the port for what is raised."""
         recipients, refused = _sort(notice.target)
         missed: dict[str, str] = {}
+        pending = doubtful = False
         # A server without SMTPUTF8 still takes the mail of those who need none, so the others travel apart.
         for ascii_only in (True, False):
             group = {text: a for text, a in recipients.items() if text.isascii() is ascii_only}
             for target, said in self._send(notice, notification_id, group).items():
                 (refused if said.lasting else missed)[target] = str(said)
-        settle(refused, missed)
+                pending, doubtful = pending or said.pending, doubtful or said.doubtful
+        settle(refused, missed, DOUBT if doubtful else 0.0, pending)
 
     def close(self) -> None:
-        """Cut the connection; a delivery under way ends with Unreachable."""
+        """Cut the connections; a delivery under way ends with Unreachable."""
         self._link.close()
 
     def _send(self, notice: Notice, notification_id: str, group: Mapping[str, Address]) -> Mapping[str, Answer]:
         if not group:
             return {}
+        key = (notification_id, notice.slug, notice.message, tuple(group))
+        hearing = self._waiting.get(key) or self._hand_over(notice, notification_id, group)
+        if not isinstance(hearing, Hearing):
+            return hearing
+        hearing.wait(0)
+        answers = hearing.answers
+        if any(said.pending for said in answers.values()):
+            self._remember(key, hearing)
+        else:
+            self._waiting.pop(key, None)
+        return answers
+
+    def _hand_over(
+        self, notice: Notice, notification_id: str, group: Mapping[str, Address]
+    ) -> Hearing | Mapping[str, Answer]:
         now = datetime.now(UTC)
         mail = compose(notice, notification_id, self._settings.sender, list(group.values()), now)
         try:
@@ -54,6 +80,14 @@ class EmailHandler:
         except (OSError, UnicodeError) as error:
             where = f"{self._settings.host}:{self._settings.port}"
             return dict.fromkeys(group, Answer(0, f"{where} is out of reach: {_why(error)}"))
+
+    def _remember(self, key: _Key, hearing: Hearing) -> None:
+        """Until it is asked for; an answer that nobody asks for (its step was cancelled) makes room."""
+        self._waiting[key] = hearing
+        if len(self._waiting) > 2 * WAITING:
+            heard = next((one for one, other in self._waiting.items() if other.done), None)
+            if heard is not None:
+                del self._waiting[heard]
 
 
 def _sort(targets: tuple[str, ...]) -> tuple[dict[str, Address], dict[str, str]]:

@@ -52,8 +52,14 @@ class Unreachable(TransientError):
 
     reason = "unreachable"
 
-    def __init__(self, message: str = "", targets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str = "", targets: tuple[str, ...] = (), pause: float = 0.0, pending: bool = False
+    ) -> None:
         super().__init__(message)
+        #: seconds that should pass before it is tried again: some may have been told, and would be told twice
+        self.pause = pause
+        #: it was handed over and the answer is still to come: `deliver` with the same id asks for it, and hands nothing over
+        self.pending = pending
         #: who was not told, and whom alone to tell next time; all others were told
         self.targets = targets
 
@@ -78,7 +84,8 @@ class Handler(Protocol):
         Raises Undeliverable when every failed target was refused for good, and Unreachable when at least one
         may be reached later; both name all targets that failed, so that repeating with those loses nobody (a
         target refused for good is then refused again, and is all that is left at the end). A connection that
-        breaks before the outside has answered is Unreachable, though the notice may have arrived.
+        breaks before the outside has answered is Unreachable, though the notice may have arrived (`pause` says so).
+        An answer that takes its time is Unreachable and `pending`: other notices go meanwhile.
         """
         ...
 
@@ -87,14 +94,15 @@ class Handler(Protocol):
         ...
 
 
-def settle(refused: Mapping[str, str], missed: Mapping[str, str]) -> None:
+def settle(refused: Mapping[str, str], missed: Mapping[str, str], pause: float = 0.0, pending: bool = False) -> None:
     """Raise what the outcome of one delivery calls for, or nothing when both are empty.
 
-    Both map a target to why it failed: `refused` for good, `missed` for now.
+    Both map a target to why it failed: `refused` for good, `missed` for now, with Unreachable's `pause` and `pending`.
     """
     failed = {**refused, **missed}
     if not failed:
         return
     text = "; ".join(f"{target!r}: {why}" for target, why in failed.items())
-    kind = Unreachable if missed else Undeliverable
-    raise kind(f"not delivered to {text}", tuple(failed))
+    if missed:
+        raise Unreachable(f"not delivered to {text}", tuple(failed), pause, pending)
+    raise Undeliverable(f"not delivered to {text}", tuple(failed))

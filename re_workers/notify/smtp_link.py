@@ -6,84 +6,89 @@ Must not know notices; gives the server's answers as they are, and lets every ot
 
 from __future__ import annotations
 
-import contextlib
 import smtplib
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from re_workers.notify.settings import EmailSettings
-from re_workers.notify.text import one_line
+from re_workers.notify.smtp_exchange import ANSWER, Answer, Hearing, cut, offer
 
+#: seconds for which the mails after it wait for the answer to one; most servers take less
+PROMPT = 1.0
 
-class Answer(NamedTuple):
-    """What the server said: a code of RFC 5321 §4.2, or 0 for no answer at all, and a line of text."""
-
-    code: int
-    text: str
-
-    @property
-    def lasting(self) -> bool:
-        """Whether the same mail would get the same answer again."""
-        # 530, authentication required, is permanent by its digit; but it is our login that is wrong, not the mail.
-        return self.code >= 500 and self.code != 530
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.text}" if self.code else self.text
+#: connections that may wait for an answer at once, besides the one that sends
+WAITING = 8
 
 
 class SmtpLink:
     """Sends mail over one connection; `clock` gives monotonic seconds."""
 
-    def __init__(self, settings: EmailSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: EmailSettings,
+        clock: Callable[[], float] = time.monotonic,
+        prompt: float = PROMPT,
+        patience: float = ANSWER,
+    ) -> None:
+        """`prompt` and `patience` in seconds, see PROMPT and ANSWER."""
         self._settings = settings
         self._clock = clock
+        self._prompt, self._patience = prompt, patience
         self._smtp: smtplib.SMTP | None = None
+        #: answers that are awaited on connections of their own
+        self._hearings: list[Hearing] = []
         self._used = 0.0
         self._closed = False
         self._busy = threading.Lock()
 
-    def send(self, recipients: Sequence[str], mail: bytes) -> Mapping[str, Answer]:
-        """Hand over one mail; the answers for those whom it will not reach, none when the server took it for all.
+    def send(self, recipients: Sequence[str], mail: bytes) -> Hearing | Mapping[str, Answer]:
+        """Hand over one mail: the answers for those whom it will not reach, none when the server took it for all.
 
-        Raises OSError or UnicodeError when the connection fails; the mail may have been taken nevertheless.
+        A Hearing where the server has the mail and takes its time. Raises OSError or UnicodeError when the connection
+        fails before the server has it.
         """
         with self._busy:
             return self._send(recipients, mail)
 
     def close(self) -> None:
-        """Cut the connection, also under a `send` in another thread; nothing is sent any more."""
+        """Cut the connections, also under a `send` in another thread; nothing is sent any more."""
         self._closed = True
         smtp = self._smtp
-        if smtp and smtp.sock:
-            with contextlib.suppress(OSError):
-                # Of the plain socket: an SSLSocket's own shutdown() would forget its TLS under the thread that uses it.
-                socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
+        if smtp:
+            cut(smtp)
+        for hearing in tuple(self._hearings):
+            hearing.cut()
+            hearing.join(self._settings.timeout)
         if self._busy.acquire(timeout=self._settings.timeout):
             self._drop()
             self._busy.release()
 
-    def _send(self, recipients: Sequence[str], mail: bytes) -> Mapping[str, Answer]:
+    def _send(self, recipients: Sequence[str], mail: bytes) -> Hearing | Mapping[str, Answer]:
+        self._hearings = [one for one in self._hearings if not one.done]
+        if len(self._hearings) >= WAITING:
+            raise TimeoutError(f"it has {WAITING} mails that it has not answered")
         smtp = self._ready()
-        options: tuple[str, ...] = ()
+        options: list[str] = []
         if not all(map(str.isascii, recipients)):
             if not smtp.has_extn("smtputf8"):
                 return dict.fromkeys(recipients, Answer(553, "the server takes ASCII addresses only"))
-            options = ("SMTPUTF8", "BODY=8BITMIME")
-        try:
-            refused = smtp.sendmail(self._settings.sender.address, recipients, mail, options)
-        except smtplib.SMTPRecipientsRefused as error:
-            # Raised when all were refused, but also when the server ended the session half-way (421): then
-            # those whom it had taken until then, and those it was never asked about, get nothing either.
-            ended = dict.fromkeys(recipients, Answer(421, "the server ended the session"))
-            return ended | _answers(error.recipients)
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            return dict.fromkeys(recipients, answer(error.smtp_code, error.smtp_error))
-        self._used = self._clock()
-        return _answers(refused)
+            options = ["SMTPUTF8", "BODY=8BITMIME"]
+        offered, refused = offer(smtp, self._settings.sender.address, recipients, mail, options)
+        if not offered:
+            return refused
+        hearing = Hearing(smtp, recipients, refused, self._patience)
+        self._hearings.append(hearing)
+        if self._closed:
+            hearing.cut()
+        if hearing.wait(self._prompt):
+            self._used = self._clock()
+            return hearing.answers
+        # it answers when it will; the next mail gets a connection of its own
+        self._smtp = None
+        hearing.leave()
+        return hearing
 
     def _ready(self) -> smtplib.SMTP:
         if self._closed:
@@ -118,15 +123,6 @@ class SmtpLink:
             raise
         self._used = self._clock()
         return smtp
-
-
-def answer(code: int, text: bytes | str) -> Answer:
-    """An answer as smtplib hands it out, its text made safe to show."""
-    return Answer(code, one_line(text.decode("utf-8", "replace") if isinstance(text, bytes) else text))
-
-
-def _answers(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, Answer]:
-    return {recipient: answer(*said) for recipient, said in refused.items()}
 
 
 def _lives(smtp: smtplib.SMTP) -> bool:

@@ -56,16 +56,19 @@ class Announce(Worker):
         """Tells every target; fails where one of them could not be told."""
         notification = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
         until = time.monotonic() + PATIENCE
-        pause = BACKOFF
+        pause, waits = BACKOFF, False
         while True:
             try:
                 self._handler.deliver(notification, ctx.attempt_id)
             except Undeliverable as error:
                 raise Failed(str(error)) from None
             except Unreachable as error:
-                if time.monotonic() >= until:
+                # what may have been told, a person tells again
+                if error.pause or (time.monotonic() >= until and not error.pending):
                     raise Failed(str(error)) from None
-                ctx.output(f"{error}; trying again")
+                if not (error.pending and waits):
+                    ctx.output(f"{error}; {'waiting' if error.pending else 'trying again'}")
+                waits = error.pending
                 notification = notification._replace(target=error.targets or notification.target)
                 ctx.wait(pause * random.uniform(0.5, 1))
                 pause = min(MAX_BACKOFF, pause * 2)

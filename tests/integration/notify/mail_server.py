@@ -37,7 +37,8 @@ class MailServer:
 
     `answers` holds what to say instead of yes, next first, by command (`MAIL`, `RCPT`, `DATA`, `NOOP`) and address:
     a reply, or None for a yes in between. After a reply that starts with `!` the connection ends; `!` alone cuts it
-    without a word. DATA also knows `...`: no answer ever, and `silent` says when that has begun.
+    without a word. DATA also knows `...`: no answer until `speak`, and then what follows the dots, else a yes; `silent` says
+    when that has begun.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0, **options: Any) -> None:
@@ -51,6 +52,7 @@ class MailServer:
         self._options = {"enable_SMTPUTF8": True, "authenticator": self._authenticate, **options}
         self._loop = asyncio.new_event_loop()
         self._connections: set[SMTP] = set()
+        self._speaks = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mail-server")
 
     def __enter__(self) -> MailServer:
@@ -77,6 +79,10 @@ class MailServer:
 
         self._wait(cut)
 
+    def speak(self) -> None:
+        """Answer what was not answered yet."""
+        self._loop.call_soon_threadsafe(self._speaks.set)
+
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:
         reply = self._reply(server, "MAIL")
         if reply is None:
@@ -91,9 +97,10 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         reply = self._reply(server, "DATA")
-        if reply == "...":
+        if reply is not None and reply.startswith("..."):
             self.silent.set()
-            await asyncio.Event().wait()
+            await self._speaks.wait()
+            reply = reply[3:] or None
         if reply is None:
             data = envelope.content
             assert isinstance(data, bytes)
