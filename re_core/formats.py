@@ -24,6 +24,17 @@ MAX_NAME = 255
 #: bytes of a path (PATH_MAX, without its end)
 MAX_PATH = 4095
 
+#: bytes of an HTTP header's value; servers take 8 KiB and more
+MAX_HEADER = 8000
+
+#: headers that say how a message is framed (RFC 9112)
+_OWN_HEADERS = frozenset(
+    {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+#: RFC 9110, 5.6.2 and 5.5
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
 #: begins the name of the variable that carries a dynamic value
 DYNAMIC = "RE_DYNAMIC_"
 
@@ -115,6 +126,22 @@ def url_problem(value: str) -> str:
     return "" if usable else expected
 
 
+def header_problem(value: str) -> str:
+    """Why a step cannot set a header of this name."""
+    if not _TOKEN.fullmatch(value) or len(value) > MAX_NAME:
+        return "expected the name of a header: letters, digits and - in most cases"
+    if value.lower() in _OWN_HEADERS:
+        return "expected another header than those that belong to the connection"
+    return ""
+
+
+def header_value_problem(value: str) -> str:
+    """Why a header cannot have this value."""
+    if not _HEADER_VALUE.fullmatch(value):
+        return "expected one line of text in ASCII, without control characters"
+    return _too_long(value, MAX_HEADER)
+
+
 def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
@@ -134,4 +161,6 @@ FORMATS: Mapping[str, Callable[[str], str]] = {
     "re-variable": name_problem,
     "re-path": path_problem,
     "re-url": url_problem,
+    "re-header": header_problem,
+    "re-header-value": header_value_problem,
 }

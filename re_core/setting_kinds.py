@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from re_core.addresses import rule
 from re_core.command_rules import ENTRY
 
 #: what is shown in a secret's place
@@ -116,6 +117,13 @@ def names(value: Any, base: Path) -> tuple[str, ...]:
 def paths(value: Any, base: Path) -> tuple[Path, ...]:
     """A list of paths, each as `path` reads it."""
     return tuple(path(one, base) for one in texts(value, base))
+
+
+def networks(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of networks, as addresses.rule reads them."""
+    found = names(value, base)
+    rule(found)
+    return found
 
 
 def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:

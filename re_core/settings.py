@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from re_core import addresses
 from re_core import setting_kinds as kinds
 from re_core.errors import BadDocument, BadSettings
 
@@ -90,6 +91,8 @@ class Settings:
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: what a group may use: group, or `*` for every other one -> commands, steps (`command:Run`), or `*`
     group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
+    #: where `httprequest` may not go: link-local, metadata, loopback, private, or networks as 10.0.0.0/8
+    httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
     #: text, json or short (for people); auto: short where standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
     #: who programs of steps run as; empty: the engine's user, or nobody where that is root. Another one takes root

@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import re_core
 import re_workers
+from re_core.addresses import rule
 from re_core.errors import BadSettings
 from re_core.settings import Settings
 from re_workers.notes import Notes
@@ -64,7 +65,8 @@ def workers(
     settings: Settings, identity: str, transports: Sequence[Handler], notes: Notes | None = None
 ) -> list[Worker]:
     """The built-in workers, those of installed packages, and those of the user's directory. Raises BadSettings."""
-    found = [*built_in(identity, transports, notes, confinement(settings)), *installed()]
+    addresses = rule(settings.httprequest_denied)
+    found = [*built_in(identity, transports, notes, confinement(settings), addresses), *installed()]
     if settings.workers_dir.is_dir():
         found.extend(load_directory(settings.workers_dir))
     return together(found)

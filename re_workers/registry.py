@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from re_core.addresses import AddressRule
 from re_core.errors import BadSettings
 from re_workers.notes import Notes
 from re_workers.notify.handler import Handler
@@ -27,7 +28,7 @@ from re_workers.steps.sleep import Sleep
 ENTRY_POINTS = "re_workers"
 
 #: command -> built-in worker that needs nothing to be made
-PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep, "httprequest": HttpRequest}
+PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep}
 
 #: transport, and command -> notifier as a step
 NOTIFIERS: Mapping[str, type[Announce]] = {"email": Email, "irc": Irc, "console": Console}
@@ -38,15 +39,16 @@ def built_in(
     handlers: Sequence[Handler] = (),
     notes: Notes | None = None,
     confinement: Confinement | None = None,
+    addresses: AddressRule | None = None,
 ) -> list[Worker]:
     """The workers that come with the engine.
 
     `engine_id` marks the programs that `command` starts, `notes` keep which attempts run one, and `confinement` starts
-    them; each of `handlers` (which must allow several threads) also becomes a worker.
+    them; `addresses` says where `httprequest` may go; each of `handlers` (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [NOTIFIERS[handler.transport](handler) for handler in handlers if handler.transport in NOTIFIERS]
-    return [*workers, Command(engine_id, notes, confinement), *notifiers]
+    return [*workers, HttpRequest(addresses), Command(engine_id, notes, confinement), *notifiers]
 
 
 def installed() -> list[Worker]:

@@ -1,13 +1,23 @@
-"""One HTTP exchange that can be given up at any moment. Must not know steps, but for how they fail."""
+"""One HTTP exchange that can be given up at any moment. Must not know steps, but for how they fail.
+
+The host's name is resolved here, every address is held to the rule, and the connection goes to an address that was: a name that
+means another address a moment later cannot lead anywhere else. Redirects are not followed, so there is nothing else to hold.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+import ssl
 import threading
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from re_core.addresses import AddressRule
 from re_workers.outcomes import Failed
 
 #: bytes of an answer that are read; more is a failure
@@ -22,8 +32,9 @@ class Question(NamedTuple):
 
     method: str
     url: str
+    #: what is sent beside what every request has
+    headers: Mapping[str, str]
     content: bytes | None = None
-    content_type: str = ""
 
     @property
     def shown(self) -> str:
@@ -41,16 +52,38 @@ class Answer(NamedTuple):
     body: bytes
     #: seconds
     took: float
+    #: that the body has by its headers; empty where they do not say
+    charset: str = ""
+    #: where a redirect leads to, without a password; empty where it is none
+    location: str = ""
 
 
-def ask(question: Question, timeout: float, give_up: threading.Event) -> Answer:
+class Way(NamedTuple):
+    """Where a request may go, and whom it trusts."""
+
+    rule: AddressRule
+    #: PEM file of the authorities to trust, instead of the usual ones
+    ca_file: str | None = None
+    #: whether the server has to show who it is
+    verify: bool = True
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """As httpx takes it. Raises Failed."""
+        if self.ca_file is None:
+            return httpx2.create_ssl_context() if self.verify else False
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Failed(f"the ca_file {self.ca_file} cannot be used: {error.strerror or error}") from None
+
+
+def ask(question: Question, way: Way, timeout: float, give_up: threading.Event) -> Answer:
     """The answer, within `timeout` seconds in all. Raises Failed, also where `give_up` was set before one came.
 
     The exchange has a thread of its own: a blocked socket hears of nothing, so it is left behind and ends when
     its own timeout does.
     """
-    _check(question)
-    exchange = _Exchange(question, timeout)
+    exchange = _Exchange(question, way, timeout)
     exchange.start()
     until = time.monotonic() + timeout
     while exchange.is_alive() and not give_up.is_set() and time.monotonic() < until:
@@ -62,33 +95,46 @@ def ask(question: Question, timeout: float, give_up: threading.Event) -> Answer:
 
 
 class _Exchange(threading.Thread):
-    def __init__(self, question: Question, timeout: float) -> None:
+    def __init__(self, question: Question, way: Way, timeout: float) -> None:
         super().__init__(name="httprequest", daemon=True)
-        self._question = question
+        self._question, self._way = question, way
         self._timeout = timeout
         self.given_up = threading.Event()
         self.answer: Answer | None = None
         self.problem = ""
 
     def run(self) -> None:
-        start = time.monotonic()
         try:
-            code, body = self._exchange()
-            self.answer = Answer(code, body, time.monotonic() - start)
+            self.answer = self._exchange(time.monotonic())
         except Failed as failure:
             self.problem = str(failure)
         except Exception as error:  # the libraries below raise what they like for what a server or a URL can do
             self.problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
-    def _exchange(self) -> tuple[int, bytes]:
-        method, url, content, content_type = self._question
-        headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "release-engine"}
-        if content_type:
-            headers["content-type"] = content_type
-        with (
-            httpx2.Client(timeout=self._timeout) as client,
-            client.stream(method, url, content=content, headers=headers) as response,
-        ):
+    def _exchange(self, start: float) -> Answer:
+        url = httpx2.URL(self._question.url)
+        proxy = _proxy(url)
+        addresses = _addresses(url, self._way.rule, proxied=proxy is not None)
+        # not the environment's word on the rest: it would send passwords of ~/.netrc to whom a playbook names
+        trust = url.scheme == "https" and self._way.trust()  # reading all authorities takes a while
+        with httpx2.Client(timeout=self._timeout, verify=trust, proxy=proxy, trust_env=False) as client:
+            if proxy is not None:
+                return self._read(client, url, {}, start)
+            for number, address in enumerate(addresses, 1):
+                try:
+                    name = url.raw_host.decode("ascii")
+                    return self._read(client, url.copy_with(host=address), {"sni_hostname": name}, start)
+                except httpx2.ConnectError:
+                    if number == len(addresses) or self.given_up.is_set():
+                        raise
+        raise Failed("it has no address")
+
+    def _read(self, client: httpx2.Client, url: httpx2.URL, more: Mapping[str, str], start: float) -> Answer:
+        own = httpx2.URL(self._question.url).netloc.decode("ascii")
+        headers = httpx2.Headers({"accept": "*/*", "accept-encoding": "identity", "user-agent": "release-engine"})
+        headers.update({"host": own, **self._question.headers})
+        method, content = self._question.method, self._question.content
+        with client.stream(method, url, content=content, headers=headers, extensions=dict(more)) as response:
             body = bytearray()
             for piece in response.iter_raw():
                 body += piece
@@ -96,13 +142,42 @@ class _Exchange(threading.Thread):
                     raise Failed(f"the answer has more than {MAX_ANSWER} bytes")
                 if self.given_up.is_set():
                     raise Failed("given up")
-            return response.status_code, bytes(body)
+            took = time.monotonic() - start
+            location = _shown(response.headers.get("location", "")) if response.is_redirect else ""
+            return Answer(response.status_code, bytes(body), took, response.charset_encoding or "", location)
 
 
-def _check(question: Question) -> None:
+def _addresses(url: httpx2.URL, rule: AddressRule, proxied: bool) -> list[str]:
+    """Where to connect to, in the system's order. Raises Failed where the rule denies one of them: one name is one place."""
     try:
-        url = httpx2.URL(question.url)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise Failed(f"{question.url[:200]!r} is no URL: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise Failed(f"{question.url[:200]!r} is not http://… or https://…")
+        found = socket.getaddrinfo(url.host, url.port or 0, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if proxied:
+            return []  # a name that only the proxy knows is for the proxy to judge
+        raise Failed(f"the name {url.host!r} cannot be resolved: {error.strerror}") from None
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        if why := rule.why_not(address):
+            raise Failed(why if _is_address(url.host) else f"{url.host} is {why}")
+    return addresses
+
+
+def _proxy(url: httpx2.URL) -> str | None:
+    """The one that the environment names for this host."""
+    known = getproxies()
+    return None if proxy_bypass(url.host) else known.get(url.scheme) or known.get("all")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(location: str) -> str:
+    try:
+        return str(httpx2.URL(location).copy_with(userinfo=b""))
+    except (httpx2.InvalidURL, ValueError):
+        return ""

@@ -1,31 +1,39 @@
-"""`httprequest:Get|Put|Post|Delete`: one HTTP request, and whether its answer was the expected one.
+"""`httprequest:Get|Head|Put|Post|Patch|Delete`: one HTTP request, and whether its answer was an expected one.
 
-Must not know the bus. Redirects are answers like any other: whoever expects one says so with `code`.
+Must not know the bus. Redirects are answers like any other: a step that expects one says so with `code`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from email.message import Message
 from typing import Annotated, ClassVar
 
+from re_core.addresses import DEFAULT, AddressRule, rule
 from re_core.redaction import MARGIN
 from re_workers.context import Context
-from re_workers.limits import fits
+from re_workers.limits import above, at_least, at_most, fits, items
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
-from re_workers.steps.exchange import Answer, Question, ask
+from re_workers.steps.exchange import Answer, Question, Way, ask
 
-#: characters of an unexpected answer that the failure repeats
+#: characters of an unexpected answer, and of where a redirect leads to, that the failure repeats
 EXCERPT = 300
 
-#: seconds for the whole request where the step does not say
-TIMEOUT = 30.0
+#: seconds for the whole request where the step does not say, and at most
+TIMEOUT, LONGEST = 30.0, 24 * 3600
 
 #: what text is sent as where the step does not say
 TEXT = "text/plain; charset=utf-8"
 
 Url = Annotated[str, fits("re-url")]
+_Code = Annotated[int, at_least(100), at_most(599)]
+Codes = _Code | Annotated[list[_Code], items(1, 100)]
+Headers = dict[Annotated[str, fits("re-header")], Annotated[str, fits("re-header-value")]] | None
+Seconds = Annotated[float, above(0), at_most(LONGEST)]
+Path = Annotated[str, fits("re-path")] | None
+Line = Annotated[str, fits("re-header-value")]
 
 
 class HttpRequest(Worker):
@@ -33,68 +41,163 @@ class HttpRequest(Worker):
 
     slots: ClassVar[int | None] = 16
 
+    def __init__(self, addresses: AddressRule | None = None) -> None:
+        """`addresses` says where requests may go; None: the default of the settings."""
+        self._addresses = rule(DEFAULT) if addresses is None else addresses
+
     @step(idempotent=True)
-    def Get(self, ctx: Context, url: Url, code: int = 200, timeout: float = TIMEOUT) -> object:
-        """Fetches `url`; fails unless the answer has the status `code`."""
-        return _expect(ctx, Question("GET", url), code, timeout)
+    def Get(
+        self,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        """Fetches `url`; fails unless the answer has the status `code`, or one of several."""
+        return self._expect(ctx, Question("GET", url, headers or {}), code, (ca_file, verify), timeout)
+
+    @step(idempotent=True)
+    def Head(
+        self,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        """Asks for the headers of `url`; fails unless the answer has the status `code`, or one of several."""
+        return self._expect(ctx, Question("HEAD", url, headers or {}), code, (ca_file, verify), timeout)
 
     @step
     def Put(
         self,
         ctx: Context,
         url: Url,
-        code: int = 200,
+        code: Codes = 200,
         content: str = "",
-        contenttype: str = TEXT,
+        contenttype: Line = TEXT,
         b64encoded: bool = False,
-        timeout: float = TIMEOUT,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
     ) -> object:
-        """Puts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`."""
-        return _expect(ctx, Question("PUT", url, _bytes(content, b64encoded), contenttype), code, timeout)
+        """Puts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`, or one of several."""
+        question = _sending("PUT", url, headers, content, contenttype, b64encoded)
+        return self._expect(ctx, question, code, (ca_file, verify), timeout)
 
     @step
     def Post(
         self,
         ctx: Context,
         url: Url,
-        code: int = 200,
+        code: Codes = 200,
         content: str = "",
-        contenttype: str = TEXT,
+        contenttype: Line = TEXT,
         b64encoded: bool = False,
-        timeout: float = TIMEOUT,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
     ) -> object:
-        """Posts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`."""
-        return _expect(ctx, Question("POST", url, _bytes(content, b64encoded), contenttype), code, timeout)
+        """Posts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`, or one of several."""
+        question = _sending("POST", url, headers, content, contenttype, b64encoded)
+        return self._expect(ctx, question, code, (ca_file, verify), timeout)
 
     @step
-    def Delete(self, ctx: Context, url: Url, code: int = 200, timeout: float = TIMEOUT) -> object:
-        """Deletes `url`; fails unless the answer has the status `code`."""
-        return _expect(ctx, Question("DELETE", url), code, timeout)
+    def Patch(
+        self,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        content: str = "",
+        contenttype: Line = TEXT,
+        b64encoded: bool = False,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        """Patches `url` with `content` (base64 where `b64encoded`); fails unless the answer has the status `code`, or one of several."""
+        question = _sending("PATCH", url, headers, content, contenttype, b64encoded)
+        return self._expect(ctx, question, code, (ca_file, verify), timeout)
+
+    @step
+    def Delete(
+        self,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        """Deletes `url`; fails unless the answer has the status `code`, or one of several."""
+        return self._expect(ctx, Question("DELETE", url, headers or {}), code, (ca_file, verify), timeout)
+
+    def _expect(
+        self, ctx: Context, question: Question, code: int | list[int], trust: tuple[str | None, bool], timeout: float
+    ) -> object:
+        ca_file, verify = trust
+        if ca_file is not None and not verify:
+            raise Failed("ca_file says whom to trust, and verify: false trusts any server; leave one of them out")
+        answer = ask(question, Way(self._addresses, ca_file, verify), timeout, ctx.cancelled)
+        ctx.check()
+        ctx.output(f"{question.shown} answered {answer.code} with {len(answer.body)} bytes in {answer.took:.2f} s")
+        expected = [code] if isinstance(code, int) else code
+        data = {"code": answer.code, **({"location": answer.location} if answer.location else {})}
+        if answer.code not in expected:
+            wanted = " or ".join(map(str, expected))
+            told = f"{question.shown} answered {answer.code}, not {wanted}{_leads(ctx, answer)}{_excerpt(ctx, answer)}"
+            raise Failed(told, data=data)
+        return data
 
 
-def _expect(ctx: Context, question: Question, code: int, timeout: float) -> object:
-    if timeout <= 0:
-        raise Failed("a timeout is a number of seconds above 0")
-    answer = ask(question, timeout, ctx.cancelled)
-    ctx.check()
-    ctx.output(f"{question.shown} answered {answer.code} with {len(answer.body)} bytes in {answer.took:.2f} s")
-    if answer.code != code:
-        raise Failed(
-            f"{question.shown} answered {answer.code}, not {code}{_excerpt(ctx, answer)}", data={"code": answer.code}
-        )
-    return {"code": answer.code}
+def _leads(ctx: Context, answer: Answer) -> str:
+    """Where a redirect would have led to."""
+    return f" (Location: {ctx.beginning(answer.location, EXCERPT)})" if answer.location else ""
 
 
 def _excerpt(ctx: Context, answer: Answer) -> str:
-    text = " ".join(answer.body[: 4 * EXCERPT + MARGIN].decode("utf-8", "replace").split())
+    text = " ".join(_text(answer.body[: 4 * EXCERPT + MARGIN], answer.charset).split())
     if not text:
         return ""
     return f": {text}" if len(text) <= EXCERPT else f": {ctx.beginning(text, EXCERPT)} …"
 
 
-def _bytes(content: str, b64encoded: bool) -> bytes:
-    if not b64encoded:
-        return content.encode()
+def _text(body: bytes, charset: str) -> str:
+    try:
+        return body.decode(charset or "utf-8", "replace")
+    except LookupError:  # there is none of this name
+        return body.decode("utf-8", "replace")
+
+
+def _sending(
+    method: str, url: str, headers: dict[str, str] | None, content: str, content_type: str, b64encoded: bool
+) -> Question:
+    """`content` is sent in the charset that its type declares."""
+    body = _decoded(content) if b64encoded else _encoded(content, content_type)
+    named = {name.lower(): value for name, value in (headers or {}).items()}
+    return Question(method, url, {"content-type": content_type, **named}, body)
+
+
+def _encoded(content: str, content_type: str) -> bytes:
+    declared = Message()
+    declared["content-type"] = content_type
+    charset = declared.get_content_charset("utf-8")
+    try:
+        return content.encode(charset)
+    except (LookupError, UnicodeEncodeError) as error:
+        raise Failed(f"the content cannot be sent as {content_type!r}: {error}") from None
+
+
+def _decoded(content: str) -> bytes:
     try:
         return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
+from re_core.addresses import rule
 from re_core.redaction import Redaction
+from re_core.settings import load
+from re_workers.parts import workers
 from re_workers.steps import exchange
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.testing import Result, run
@@ -25,6 +31,7 @@ class _Answering(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         self.server.asked.append((self.command, self.path, self.headers.get("content-type"), self.rfile.read(length)))
+        self.server.headers.append(dict(self.headers.items()))
         what = self.path.strip("/")
         if what == "silent":
             self.server.over.wait(20)
@@ -34,15 +41,19 @@ class _Answering(BaseHTTPRequestHandler):
             if what == "much"
             else b"x" * 297 + b"hunter2 " * 99
             if what == "418"
+            else "zwölf".encode("latin-1")
+            if what == "409"
             else b"it is\n so " + self.headers.get("authorization", "").encode()
         )
         self.send_response(int(what) if what.isdigit() else 200)
         self.send_header("content-length", str(len(body)))
-        self.send_header("location", "/200")
+        self.send_header("location", "http://ann:secret@there/200")
+        self.send_header("content-type", f"text/plain; charset={'latin-1' if what == '409' else 'none-such'}")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _answer
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _answer
 
     def log_message(self, format: str, *args: Any) -> None:
         """The tests look at what was asked."""
@@ -53,6 +64,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
+        self.headers: list[dict[str, str]] = []
         self.asked: list[tuple[str, str, str | None, bytes]] = []
         self.over = threading.Event()
 
@@ -75,12 +87,155 @@ def _run(subcommand: str, **parameters: Any) -> Result:
     return run(HttpRequest(), f"httprequest:{subcommand}", parameters)
 
 
-@pytest.mark.parametrize("subcommand", ["Get", "Put", "Post", "Delete"])
+@pytest.mark.parametrize("subcommand", ["Get", "Put", "Post", "Patch", "Delete"])
 def test_the_expected_answer_completes_the_step(server: _Server, subcommand: str) -> None:
     result = _run(subcommand, url=server.url("/201"), code=201)
     assert (result.status, result.data) == ("completed", {"code": 201})
     assert server.asked[0][0] == subcommand.upper()
     assert result.output[0].startswith(f"{subcommand.upper()} {server.url('/201')} answered 201 with 10 bytes in ")
+
+
+def test_head_reads_no_body(server: _Server) -> None:
+    result = _run("Head", url=server.url("/200"))
+    assert (result.status, server.asked[0][0]) == ("completed", "HEAD")
+    assert " answered 200 with 0 bytes in " in result.output[0]
+
+
+def test_one_of_several_codes_will_do(server: _Server) -> None:
+    assert _run("Get", url=server.url("/404"), code=[200, 404]).data == {"code": 404}
+    assert "answered 404, not 200 or 204: " in (_run("Get", url=server.url("/404"), code=[200, 204]).message or "")
+
+
+def test_headers_are_sent_with_the_request(server: _Server) -> None:
+    headers = {"Authorization": "Bearer t0ken", "Host": "site.example.com", "Content-Type": "application/json"}
+    result = _run("Post", url=server.url("/404"), content="{}", headers=headers)
+    (sent,) = server.headers
+    assert {name.title(): value for name, value in sent.items()}.items() >= headers.items()
+    assert server.asked[0][2] == "application/json"
+    assert "t0ken" not in " ".join(result.output)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "message"),
+    [
+        ("a b", "x", "headers/a b", "expected the name of a header"),
+        ("", "x", "headers/", "expected the name of a header"),
+        ("Content-Length", "3", "headers/Content-Length", "expected another header than those that belong to the"),
+        ("x", "a\r\ny: b", "headers/x", "expected one line of text in ASCII"),
+        ("x", "ä", "headers/x", "expected one line of text in ASCII"),
+        ("x", "a" * 8001, "headers/x", "expected at most 8000 bytes"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_named(server: _Server, name: str, value: str, path: str, message: str) -> None:
+    result = _run("Get", url=server.url("/200"), headers={name: value})
+    assert (result.message or "").startswith(f"the parameter {path!r} is wrong: {message}")
+    assert server.asked == []
+
+
+def test_a_redirect_that_was_not_expected_says_where_to_and_no_password(server: _Server) -> None:
+    result = _run("Get", url=server.url("/302"))
+    assert result.data == {"code": 302, "location": "http://there/200"}
+    assert (result.message or "").startswith(
+        f"GET {server.url('/302')} answered 302, not 200 (Location: http://there/200): it is so"
+    )
+
+
+def test_the_charset_that_an_answer_declares_is_honoured_where_there_is_one(server: _Server) -> None:
+    assert (_run("Get", url=server.url("/409")).message or "").endswith(" answered 409, not 200: zwölf")
+    assert (_run("Get", url=server.url("/404")).message or "").endswith(" answered 404, not 200: it is so")
+
+
+def test_content_is_sent_in_the_charset_that_its_type_declares(server: _Server) -> None:
+    _run("Patch", url=server.url("/200"), content="zwölf", contenttype="text/plain; charset=latin-1")
+    assert server.asked[0][3] == "zwölf".encode("latin-1")
+    result = _run("Put", url=server.url("/200"), content="€", contenttype="text/plain; charset=latin-1")
+    assert (result.message or "").startswith("the content cannot be sent as 'text/plain; charset=latin-1': ")
+    result = _run("Put", url=server.url("/200"), content="x", contenttype="text/plain; charset=base64")
+    assert result.status == "failed"
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[_Server, Path]]:
+    """A server with a certificate for localhost, and the file of the authority that signed it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with _Server() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server, tmp_path / "ca.pem"
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_is_trusted_by_a_ca_file_or_because_the_step_says_so(secure: tuple[_Server, Path]) -> None:
+    server, ca_file = secure
+    url = f"https://localhost:{server.server_address[1]}/200"
+    assert "CERTIFICATE_VERIFY_FAILED" in (_run("Get", url=url).message or "")
+    assert _run("Get", url=url, ca_file=str(ca_file)).status == "completed"
+    assert _run("Get", url=url, verify=False).status == "completed"
+    other = url.replace("localhost", "127.0.0.1")
+    assert "CERTIFICATE_VERIFY_FAILED" in (_run("Get", url=other, ca_file=str(ca_file)).message or "")
+    assert "leave one of them out" in (_run("Get", url=url, verify=False, ca_file=str(ca_file)).message or "")
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text)
+    message = _run("Get", url="https://127.0.0.1:1/", ca_file=str(file)).message or ""
+    assert f"the ca_file {file} cannot be used: " in message
+
+
+def _held(url: str, *denied: str, **parameters: Any) -> Result:
+    return run(HttpRequest(rule(denied)), "httprequest:Get", {"url": url, **parameters})
+
+
+def test_no_request_goes_to_an_address_that_is_denied(server: _Server) -> None:
+    told = f"GET {server.url('/200')}: 127.0.0.1 is denied by httprequest_denied (loopback)"
+    assert _held(server.url("/200"), "loopback").message == told
+    assert _held(server.url("/200"), "127.0.0.0/30").status == "failed"
+    assert _held(server.url("/200"), "private", "::1").status == "completed"
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0"])  # noqa: S104
+def test_a_name_or_another_spelling_is_no_way_around(server: _Server, host: str) -> None:
+    message = _held(f"http://{host}:{server.server_address[1]}/", "loopback").message or ""
+    assert "is denied by httprequest_denied (loopback)" in message
+    assert server.asked == []
+
+
+def test_a_proxy_is_no_way_around(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url(""))
+    monkeypatch.setenv("no_proxy", "")
+    assert "is denied" in (_held("http://169.254.169.254/latest", "link-local").message or "")
+    assert _held("http://a-name-that-only-the-proxy-knows.invalid/x", "link-local").status == "completed"
+    assert [path for _, path, _, _ in server.asked] == ["http://a-name-that-only-the-proxy-knows.invalid/x"]
+
+
+def test_credentials_of_clouds_are_out_of_reach_by_default() -> None:
+    for host in ("169.254.169.254", "[fd00:ec2::254]", "100.100.100.200"):
+        assert "is denied by httprequest_denied" in (_run("Get", url=f"http://{host}/").message or "")
+
+
+def test_the_settings_say_where_requests_may_go(server: _Server, tmp_path: Path) -> None:
+    settings = load({"RE_DATA_DIR": str(tmp_path), "RE_HTTPREQUEST_DENIED": "loopback, 10.0.0.0/8"})
+    (worker,) = [one for one in workers(settings, "", ()) if one.command == "httprequest"]
+    result = run(worker, "httprequest:Get", {"url": server.url("/200")})
+    assert "is denied by httprequest_denied (loopback)" in (result.message or "")
+
+
+def test_the_request_names_the_host_and_goes_to_the_address_at_which_it_listens(server: _Server) -> None:
+    """localhost is often two addresses, and this server has one of them."""
+    assert _run("Get", url=f"http://localhost:{server.server_address[1]}/200").status == "completed"
+    assert {name.lower(): value for name, value in server.headers[0].items()}[
+        "host"
+    ] == f"localhost:{server.server_address[1]}"
 
 
 def test_an_excerpt_has_no_part_of_a_secret(server: _Server) -> None:
@@ -147,7 +302,10 @@ def test_a_cancel_does_not_wait_for_the_server(server: _Server) -> None:
             {"url": "http://a\nb/"},
             "the parameter 'url' is wrong: expected a URL, http://… or https://…, without blanks",
         ),
-        ({"url": "http://127.0.0.1:1/", "timeout": 0}, "a timeout is a number of seconds above 0"),
+        (
+            {"url": "http://127.0.0.1:1/", "timeout": 0},
+            "the parameter 'timeout' is wrong: expected more than 0, found 0",
+        ),
     ],
 )
 def test_what_cannot_be_asked_fails_with_the_reason(parameters: dict[str, Any], message: str) -> None:
