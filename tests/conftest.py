@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -37,6 +39,21 @@ def pytest_configure() -> None:
         "engine", deadline=None, suppress_health_check=slow_is_fine, derandomize=ci, print_blob=True
     )
     hypothesis.settings.load_profile("engine")
+    _let_programs_be_ended()
+
+
+def _let_programs_be_ended() -> None:
+    """What this run ignores, because a shell or nohup wants it so, every program that a test starts would ignore too.
+
+    A handler in its place does nothing either, and is not inherited. A test of nohup says nohup.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _nothing)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """The run goes on."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
