@@ -27,6 +27,9 @@ ID_LENGTH = 16
 #: milliseconds that a token is good for where its maker says nothing: 90 days
 LIFETIME = 90 * 24 * 3600 * 1000
 
+#: milliseconds that an expired token stays in the list
+KEPT = LIFETIME
+
 #: what its maker says who wants no end
 NEVER = "never"
 
@@ -58,12 +61,18 @@ def mint(
     notify: bool = False,
     expires: str = "",
 ) -> Minted:
-    """Make and store a token; `groups` None reaches every group. Raises BadDocument for an `expires` that `expiry` refuses."""
+    """Make and store a token; `groups` None reaches every group. Raises BadDocument for an `expires` that `expiry` refuses.
+
+    Those that expired long ago are forgotten by this, so that tokens made by the hour do not pile up.
+    """
     now = clock.now()
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     reached = None if groups is None else tuple(groups)
     token = Token(digest_of(secret), user, reached, admin, now, expiry(expires, now), None, notify)
     tokens.add_token(token)
+    for old in tokens.tokens():
+        if old.expires is not None and old.expires < now - KEPT:
+            tokens.revoke_token(old.digest)
     return Minted(secret, token)
 
 

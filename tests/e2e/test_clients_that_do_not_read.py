@@ -34,7 +34,8 @@ def test_a_file_that_is_not_read_keeps_nobody_from_an_answer(engine: EngineProce
         assert httpx2.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
 
 
-def test_output_that_is_not_read_keeps_nobody_from_an_answer(engine: EngineProcess, printed: str) -> None:
+@pytest.mark.parametrize("what", ["output?format=text", "events"])
+def test_what_is_not_read_keeps_nobody_from_an_answer(engine: EngineProcess, printed: str, what: str) -> None:
     url, token = ((engine.data / name).read_text().strip() for name in ("url", "token"))
-    with not_reading(url, f"/api/v1/deployments/{printed}/output?format=text", token):
+    with not_reading(url, f"/api/v1/deployments/{printed}/{what}", token):
         assert httpx2.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200

@@ -12,9 +12,10 @@ from re_core.adapters.mongo.layout import COLLECTIONS
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
 from re_core.plan import MAX_STEPS
-from re_core.ports import MOST_REVISIONS
+from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
 from re_core.sequencer import bookkeeping, cache, plans
-from re_rest import streams
+from re_core.usecases import access
+from re_rest import auth, pacing, serving, streaming, streams
 from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
@@ -74,6 +75,12 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Seen", f"{seen.REMEMBERED:,} ids".replace(",", " ")),
         ("Outcomes", f"{seen.MAX_OUTCOMES // _MIB} MiB"),
         ("Follower", f"{streams.RECENT} lines"),
+        ("Follower", f"{OUTPUT_PAGE // _MIB} MiB"),
+        ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),
+        ("Gate", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
+        ("tokens", f"{access.KEPT // _DAY} days"),
+        ("connections", f"{serving.CONNECTIONS} a process"),
+        ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
     ],
 )

@@ -78,6 +78,15 @@ def test_a_token_that_has_expired_opens_nothing_and_says_since_when(house: House
         gate.admit(secret)
 
 
+def test_tokens_that_expired_long_ago_are_forgotten_when_another_is_made(house: House) -> None:
+    clock = FakeClock()
+    clock.milliseconds = NOW
+    for _ in range(10):
+        access.mint(house.store, clock, "hourly", ["ours"], expires="1h")
+        clock.milliseconds += access.KEPT // 2
+    assert [token.user for token in house.store.tokens()].count("hourly") <= 3
+
+
 def test_an_expired_token_is_a_401(house: House) -> None:
     clock = FakeClock()
     clock.milliseconds = NOW
