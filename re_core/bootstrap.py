@@ -149,7 +149,7 @@ class Core:
             Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
             Recorder(bus, store, clock, redaction),
             Heartbeats(bus, store, clock, self._presence),
-            Cemetery(bus, store),
+            Cemetery(bus, store, clock),
         )
         names = ("sequencer", "recorder", "heartbeats", "cemetery")
         self._pumps = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from re_core import messages as m
+from re_core import strict_json
 from re_core.messages import Message
 from re_core.model import DeadLetter
 
@@ -50,14 +51,13 @@ def dead_letter_message(message: Message, queue: str, reason: str, detail: str, 
 def letter_of(message: Message) -> DeadLetter:
     """The dead letter that such a message carries; one that some broker put there itself says only what it can."""
     headers = message.headers
-    at = headers.get(AT, "")
     return DeadLetter(
-        id=message.id,
+        id=message.id or f"{0:013d}-{hashlib.sha256(message.body).hexdigest()[:16]}",
         queue=headers.get(QUEUE) or headers.get(_BROKER_QUEUE, ""),
         reason=headers.get(REASON) or headers.get(_BROKER_REASON, "unknown"),
         detail=headers.get(DETAIL, ""),
         by=headers.get(BY, message.app_id),
-        at=int(at) if at.isascii() and at.isdigit() else 0,
+        at=strict_json.digits(headers.get(AT, "")) or 0,
         body=message.body,
         properties={
             "message_id": headers.get(ID, ""),
@@ -65,5 +65,30 @@ def letter_of(message: Message) -> DeadLetter:
             "reply_to": headers.get(REPLY_TO, ""),
             "app_id": headers.get(APP, ""),
             "headers": {name: value for name, value in headers.items() if name not in _OURS},
+        },
+    )
+
+
+def bare_letter(message: Message, trouble: str, by: str, at: int) -> DeadLetter:
+    """A dead letter of one that cannot be kept as `letter_of` would have it: the body, and the rest as plain text.
+
+    `trouble` says why it cannot; `at` in milliseconds since the epoch.
+    """
+    digest = hashlib.sha256(b"\0".join((ascii(message._replace(body=b"")).encode(), message.body))).hexdigest()
+    told = {name: ascii(value)[:1000] for name, value in list(message.headers.items())[:100]}
+    return DeadLetter(
+        id=f"{at:013d}-{digest[:16]}",
+        queue=m.DEAD,
+        reason="error",
+        detail=f"it cannot be kept as it is: {ascii(trouble)[:500]}",
+        by=by,
+        at=at,
+        body=message.body,
+        properties={
+            "message_id": ascii(message.id)[:1000],
+            "correlation_id": ascii(message.correlation_id)[:1000],
+            "reply_to": "",
+            "app_id": ascii(message.app_id)[:1000],
+            "headers": {ascii(name)[1:-1][:200]: value for name, value in told.items()},
         },
     )

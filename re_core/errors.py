@@ -138,6 +138,12 @@ class BadSettings(OperatorError):
     reason = "bad-settings"
 
 
+class NotStorable(CallerError):
+    """The store cannot keep that document; it keeps all others."""
+
+    reason = "not-storable"
+
+
 class StoreRefused(OperatorError):
     """The store cannot be used as it is; nothing in it was changed."""
 

@@ -18,6 +18,9 @@ MAX_DEPTH = 64
 #: bytes of one message or request body
 MAX_BYTES = 1024 * 1024
 
+#: the largest whole number that every store keeps
+MAX_WHOLE = 2**63 - 1
+
 #: digits, sign included, that every finite number of JSON's usual readers may have
 _SAFE_DIGITS = 300
 
@@ -51,6 +54,14 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_constant=_constant, parse_float=_number, parse_int=_integer
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
+
+
+def digits(text: str, most: int = MAX_WHOLE) -> int | None:
+    """The whole number that these digits are; None for anything else, and for more than `most` (int() raises for thousands)."""
+    if not (text.isascii() and text.isdigit()) or len(text) > _SAFE_DIGITS:
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def loads(data: bytes | str) -> Any:

@@ -25,6 +25,7 @@ from re_core.messages import (
 )
 from re_core.ports import Delivery
 from re_core.redaction import Redaction
+from re_core.strict_json import digits
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
@@ -169,8 +170,8 @@ def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, An
 
 def _is_late(message: Message, now: int) -> bool:
     """Whether the step's turn came a while ago, as far as two clocks can say: who asks once too often loses little."""
-    turn = message.headers.get(TURN, "")
-    return turn.isascii() and turn.isdigit() and now - int(turn) > PROMPT
+    turn = digits(message.headers.get(TURN, ""))
+    return turn is not None and now - turn > PROMPT
 
 
 def _address(message: Message) -> tuple[str, bool]:

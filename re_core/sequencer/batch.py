@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from re_core import events as e
 from re_core import messages as m
 from re_core.ports import Delivery
 from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Item, Work
+
+#: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
+WEIGHT = 2 * 1024 * 1024
 
 
 class Batch:
@@ -42,3 +45,14 @@ class Batch:
 
     def add(self, deployment: str, item: Item) -> None:
         self.groups.setdefault(deployment, []).append(item)
+
+
+def parts_of(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    """In order, each part light enough for one batch."""
+    start = weight = 0
+    for place, delivery in enumerate(deliveries):
+        weight += len(delivery.message.body)
+        if weight > WEIGHT and place > start:
+            yield deliveries[start:place]
+            start, weight = place, len(delivery.message.body)
+    yield deliveries[start:]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable
 
 from re_core import messages as m
-from re_core.dead import letter_of
-from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
+from re_core.dead import bare_letter, letter_of
+from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.messages import Message
-from re_core.model import WorkerRecord
+from re_core.model import DeadLetter, WorkerRecord
 from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscription
+from re_core.sequencer.guard import must_wait, reject
 from re_core.sequencer.liveness import Presence
 
 #: deliveries of one turn
@@ -24,6 +26,9 @@ MOST_LETTERS, COUNTED = 10_000, 100
 
 #: milliseconds after which a silent worker leaves the registry
 FORGET = 24 * 3600 * 1000
+
+#: bytes of a dead letter that no store takes, in the log
+_LOGGED = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +72,9 @@ class Heartbeats:
 class Cemetery:
     """Moves dead letters from the bus into the store, where people list and replay them. One thread."""
 
-    def __init__(self, bus: Bus, store: DeadLetters) -> None:
+    def __init__(self, bus: Bus, store: DeadLetters, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._subscription = bus.subscribe((m.DEAD,), BATCH)
         self._buried = 0
 
@@ -81,8 +87,13 @@ class Cemetery:
         self._subscription.close()
 
     def _bury(self, message: Message) -> None:
-        letter = letter_of(message)
-        self._store.bury(letter)
+        try:
+            letter = letter_of(message)
+            self._store.bury(letter)
+        except Exception as error:
+            if must_wait(error):
+                raise
+            letter = self._bury_bare(message, error)
         self._buried += 1
         if self._buried % COUNTED == 0 and (dropped := self._store.drop_oldest_dead_letters(MOST_LETTERS)):
             _log.warning(
@@ -100,6 +111,19 @@ class Cemetery:
             extra={"action": "bury", "deployment_id": message.correlation_id},
         )
 
+    def _bury_bare(self, message: Message, trouble: Exception) -> DeadLetter:
+        """It comes from the dead letters' own queue, so it cannot be one of them again: its body is kept, whatever else is not."""
+        letter = bare_letter(message, f"{type(trouble).__name__}: {trouble}", "re-core", self._clock.now())
+        try:
+            self._store.bury(letter)
+        except Exception as error:
+            if must_wait(error):
+                raise
+            body = base64.b64encode(message.body[:_LOGGED]).decode()
+            where = {"action": "event_error"}
+            _log.critical("a dead letter cannot be kept; its body in base64: %s", body, exc_info=error, extra=where)
+        return letter
+
 
 def _each(subscription: Subscription, timeout: float, write: Callable[[Message], None]) -> int:
     deliveries: list[Delivery] = subscription.take(BATCH, timeout)
@@ -115,7 +139,7 @@ def _each(subscription: Subscription, timeout: float, write: Callable[[Message],
 def _settle(subscription: Subscription, delivery: Delivery, write: Callable[[Message], None]) -> None:
     try:
         write(delivery.message)
-    except BadMessage as error:
-        subscription.reject(delivery, error.reason, str(error))
+    except Exception as error:
+        reject(subscription, delivery, error)
     else:
         subscription.ack([delivery])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from re_core import events as e
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
@@ -22,10 +22,11 @@ from re_core.records import Entry, Void, never_began
 from re_core.redaction import Redaction
 from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
-from re_core.sequencer.batch import Batch
+from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache, Known
 from re_core.sequencer.claimants import Claimants
 from re_core.sequencer.creation import Creation, gave_up, unusable
+from re_core.sequencer.guard import must_wait, reject
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.outgoing import messages_of, said_no
@@ -34,9 +35,6 @@ from re_core.sequencer.sorting import Sorting
 from re_core.sequencer.taking import Taking
 from re_core.sequencer.work import SETTLING, Item, Work, advance_all
 from re_core.state import fold
-
-#: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
-WEIGHT = 2 * 1024 * 1024
 
 #: how often one batch is judged again because another core was faster
 REDONE = 5
@@ -113,11 +111,14 @@ class Sequencer:
         deliveries = self._taking.take(0 if self._own else self._rows.patience(timeout))
         if self._taking.is_new_connection():
             self._cache.clear()
-        if not deliveries and not self._own:
-            return 0
+        if deliveries or self._own:
+            self._handle(deliveries)
+        return len(deliveries)
+
+    def _handle(self, deliveries: Sequence[Delivery]) -> None:
         batches: list[Batch] = []
         try:
-            for part in _parts(deliveries):
+            for part in parts_of(deliveries):
                 batches.append(self._new_batch())
                 self._sort(batches[-1], part)
                 self._carry_out(batches[-1])
@@ -133,7 +134,28 @@ class Sequencer:
             refused = [delivery for batch in batches for delivery in batch.refused]
             self._taking.give_back(_open(batches, deliveries), refused)
             raise
-        return len(deliveries)
+        except Exception as error:
+            if must_wait(error) or self._own:
+                raise
+            self._cache.clear()
+            for batch in batches:
+                self._rows.forget(batch.groups)
+            refused = [delivery for batch in batches for delivery in batch.refused]
+            self._subscription.ack(refused)
+            self._isolate([one for one in _open(batches, deliveries) if one not in refused], error)
+
+    def _isolate(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        """One message must not take its batch with it, nor every core in turn: whichever breaks alone is a dead letter."""
+        if len(deliveries) == 1:
+            reject(self._subscription, deliveries[0], error)
+            return
+        for place, delivery in enumerate(deliveries):
+            try:
+                self._outbox.catch_up()
+                self._handle([delivery])
+            except (StoreUnavailable, BusUnavailable):
+                self._subscription.requeue(deliveries[place + 1 :])
+                raise
 
     def _new_batch(self) -> Batch:
         self._batches += 1
@@ -360,17 +382,6 @@ class Sequencer:
 def _open(batches: Iterable[Batch], deliveries: Sequence[Delivery]) -> list[Delivery]:
     rejected = set[int]().union(*(batch.rejected for batch in batches))
     return [delivery for delivery in deliveries if delivery.tag not in rejected] if rejected else list(deliveries)
-
-
-def _parts(deliveries: list[Delivery]) -> Iterator[list[Delivery]]:
-    """In order, each part light enough for one batch."""
-    start = weight = 0
-    for place, delivery in enumerate(deliveries):
-        weight += len(delivery.message.body)
-        if weight > WEIGHT and place > start:
-            yield deliveries[start:place]
-            start, weight = place, len(delivery.message.body)
-    yield deliveries[start:]
 
 
 def _told_apart(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:

@@ -13,7 +13,9 @@ from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
 from re_core.redaction import Redaction
+from re_core.sequencer.guard import reject
 from re_core.sequencer.intake import readable
+from re_core.strict_json import digits
 
 #: deliveries of one turn
 BATCH = 256
@@ -40,8 +42,9 @@ class Recorder:
         if self._epoch != self._subscription.epoch:  # somebody else may have recorded in between
             self._epoch = self._subscription.epoch
             self._last.clear()
-        if not deliveries:
-            return 0
+        return self._record(deliveries) if deliveries else 0
+
+    def _record(self, deliveries: Sequence[Delivery]) -> int:
         chunks: list[OutputChunk] = []
         rejected: set[int] = set()
         try:
@@ -49,8 +52,8 @@ class Recorder:
             for delivery in deliveries:
                 try:
                     chunks.extend(self._chunk(delivery, stored))
-                except BadMessage as error:
-                    self._subscription.reject(delivery, error.reason, str(error))
+                except Exception as error:
+                    reject(self._subscription, delivery, error)
                     rejected.add(delivery.tag)
             self._store.add_output(chunks)
             self._subscription.ack([one for one in deliveries if one.tag not in rejected])
@@ -58,7 +61,22 @@ class Recorder:
             self._last.clear()
             self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
             raise
+        except Exception as error:  # one message must not keep all others from being recorded
+            self._last.clear()
+            left = [one for one in deliveries if one.tag not in rejected]
+            if len(left) == 1:
+                reject(self._subscription, left[0], error)
+            else:
+                self._one_by_one(left)
         return len(deliveries)
+
+    def _one_by_one(self, deliveries: Sequence[Delivery]) -> None:
+        for place, delivery in enumerate(deliveries):
+            try:
+                self._record([delivery])
+            except (StoreUnavailable, BusUnavailable):
+                self._subscription.requeue(deliveries[place + 1 :])
+                raise
 
     def close(self) -> None:
         """Stop consuming."""
@@ -76,8 +94,7 @@ class Recorder:
             stored.add(message.id)
         lines = tuple(self._clean(line) for line in text.removesuffix("\n").split("\n"))
         first = self._number(message.correlation_id, len(lines))
-        step = message.headers.get(m.STEP, "")
-        number = int(step) if step.isascii() and step.isdigit() else None
+        number = digits(message.headers.get(m.STEP, ""))
         # a 2014 worker sends no id, and may print one line twice: only where the lines stand tells such messages apart
         name = message.id or f"{message.correlation_id}/{first}"
         return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), lines)]

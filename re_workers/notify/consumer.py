@@ -169,6 +169,10 @@ class Notifier:
         except BadMessage as error:
             self._refuse(delivery, error.reason, str(error))
             return 0
+        except Exception as error:  # one message must not stop all others
+            _log.exception("%s could not read a message", self._queue, extra={"action": "notifier_error"})
+            self._refuse(delivery, "notifier-error", f"{type(error).__name__}: {error}")
+            return 0
         now = self._clock.now()
         held = _Held(delivery, came, notification, 0, now, now + self._patience)
         self._try(id or f"#{next(self._numbers)}", held)

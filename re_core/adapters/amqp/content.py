@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pika import data
 
 from re_core.messages import Message
+from re_core.strict_json import digits
 
 #: of the properties in the order of the wire: flag, and whether it is a short string
 _CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE = 1 << 15, 1 << 14, 1 << 13, 1 << 12
@@ -66,7 +67,7 @@ def _message(exchange: str, key: str, octets: bytes, body: bytes) -> Message:
         at += octets[at] + 1
     if flags & _APP_ID:
         app, at = _short(octets, at)
-    expires = int(expiration) if expiration.isascii() and expiration.isdigit() else None
+    expires = digits(expiration)
     return Message(key, body, id, correlation, reply_to, headers, app, not exchange, expires)
 
 

@@ -22,7 +22,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from re_core.errors import ReleaseEngineError, StoreRefused, StoreUnavailable
+from re_core.errors import NotStorable, ReleaseEngineError, StoreRefused, StoreUnavailable
 
 #: the unique key is there already
 DUPLICATE = 11000
@@ -36,6 +36,10 @@ _LASTING = {
     121: "a validator that somebody has set refuses our documents; remove it",
     303: "the server speaks another API version; see to the options in RE_STORE_URL",
     8000: "user or password is wrong; see to RE_STORE_URL",
+}
+
+#: code -> text; of one document, and no other
+_UNFIT = {
     10334: "a document is larger than the server takes",
     17280: "a key is longer than the server takes",
 }
@@ -64,7 +68,7 @@ def meaning(where: str, error: Exception) -> ReleaseEngineError:
     if isinstance(error, BulkWriteError):
         return _bulk_meaning(where, error.details)
     if isinstance(error, (DocumentTooLarge, BSONError, OverflowError, UnicodeEncodeError)):
-        return StoreRefused(f"store {where}: a document cannot be stored there ({_shortened(error)})")
+        return NotStorable(f"store {where}: a document cannot be stored there ({_shortened(error)})")
     if isinstance(error, ConfigurationError):
         return StoreRefused(f"store {where}: the server and RE_STORE_URL do not go together ({_shortened(error)})")
     if isinstance(error, InvalidOperation):  # pymongo says it of a client that was closed
@@ -101,6 +105,8 @@ def _answer(where: str, code: int | None, words: str) -> ReleaseEngineError:
     said = f"({_clean(words)}; code {code})"
     if any(word in words.lower() for word in _FULL):
         return StoreUnavailable(f"store {where}: {_PASSING[14031]} {said}")
+    if code in _UNFIT:
+        return NotStorable(f"store {where}: {_UNFIT[code]} {said}")
     if code in _LASTING:
         return StoreRefused(f"store {where}: {_LASTING[code]} {said}")
     return StoreUnavailable(f"store {where}: {_PASSING.get(code or 0, 'the server could not do it')} {said}")

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
-from re_core.adapters.sqlite.failures import meaning
+from re_core.adapters.sqlite.failures import UNFIT, meaning
 from re_core.adapters.sqlite.opening import open_reader, open_writer
-from re_core.errors import StoreUnavailable
+from re_core.errors import NotStorable, StoreUnavailable
 
 #: rows of one statement at most; the powers of two up to it keep the number of prepared statements small
 _ROWS = 128
@@ -55,6 +55,9 @@ class Database:
             except sqlite3.Error as error:
                 self._undo()
                 raise meaning(self.path, error) from error
+            except UNFIT as error:
+                self._undo()
+                raise NotStorable(f"store {self.path}: a value cannot be stored there ({error})") from error
             except BaseException:
                 self._undo()
                 raise

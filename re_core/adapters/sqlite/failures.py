@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from re_core.errors import ReleaseEngineError, StoreRefused, StoreUnavailable
+from re_core.errors import NotStorable, ReleaseEngineError, StoreRefused, StoreUnavailable
 
 #: primary code -> text; waiting, or making room, helps
 _PASSING = {
@@ -32,6 +32,13 @@ _LASTING = {
 }
 
 
+#: primary codes; of one value, and no other
+_UNFIT = frozenset({sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH})
+
+#: what Python raises for a value that SQLite has no form for
+UNFIT = (OverflowError, UnicodeEncodeError)
+
+
 @contextmanager
 def told(path: str) -> Iterator[None]:
     """Raises StoreUnavailable or StoreRefused for whatever SQLite raises in the block."""
@@ -45,6 +52,8 @@ def meaning(path: str, error: sqlite3.Error) -> ReleaseEngineError:
     """The error to raise for this one: what, where, what to do."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
+    if primary in _UNFIT or isinstance(error, sqlite3.DataError):
+        return NotStorable(f"store {path}: a value cannot be stored there ({error})")
     if primary in _PASSING:
         return StoreUnavailable(f"store {path}: {_PASSING[primary]} ({error})")
     if primary in _LASTING:

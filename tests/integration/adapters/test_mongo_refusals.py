@@ -24,7 +24,7 @@ from pymongo.errors import (
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.failures import meaning
-from re_core.errors import BadSettings, ReleaseEngineError, StoreRefused, StoreUnavailable
+from re_core.errors import BadSettings, NotStorable, ReleaseEngineError, StoreRefused, StoreUnavailable
 from tests.contract.samples import append, entry
 
 WHERE = "mongodb://one:27017/re"
@@ -176,9 +176,9 @@ def _bulk(**errors: list[dict[str, Any]]) -> BulkWriteError:
         ),
         (_bulk(writeErrors=[{"index": 0, "code": 11000}, {"index": 1, "code": 13}]), StoreRefused, "readWrite"),
         (_bulk(writeErrors=[{"index": 0, "code": 1, "errmsg": "disk full"}]), StoreUnavailable, "make room"),
-        (DocumentTooLarge("17 MiB"), StoreRefused, "cannot be stored"),
+        (DocumentTooLarge("17 MiB"), NotStorable, "cannot be stored"),
         (InvalidOperation("Cannot use MongoClient after close"), StoreUnavailable, "it was closed"),
-        (OverflowError("8-byte ints"), StoreRefused, "cannot be stored"),
+        (OverflowError("8-byte ints"), NotStorable, "cannot be stored"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

@@ -14,7 +14,7 @@ import pytest
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.failures import meaning
 from re_core.adapters.sqlite.layout import STEPS
-from re_core.errors import StoreRefused, StoreUnavailable
+from re_core.errors import NotStorable, StoreRefused, StoreUnavailable
 from tests.contract.samples import append, entry
 from tests.integration.adapters import programs
 
@@ -229,7 +229,7 @@ def test_a_file_that_another_process_has_locked_is_told(path: Path) -> None:
 def test_a_batch_that_cannot_be_bound_is_undone_whole(path: Path) -> None:
     """Nothing of it is there, and the store goes on."""
     store = SqliteStore(path)
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(NotStorable):
         store.append([append("d-2"), append("d-\ud800")])
     assert store.entries("d-2") == []
     store.append([append("d-2")])

@@ -30,7 +30,7 @@ def _drain(consumer: Heartbeats) -> int:
 
 
 def _cemetery(house: House) -> Cemetery:
-    return Cemetery(house.faults.bus(house.bus), house.faults.store(house.store))
+    return Cemetery(house.faults.bus(house.bus), house.faults.store(house.store), house.clock)
 
 
 def _beat(

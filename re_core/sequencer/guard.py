@@ -1,0 +1,36 @@
+"""What becomes of a message that breaks its consumer: a dead letter, so that it ends no core and no other waits behind it.
+
+Must not know what a message says. Errors that are no fault of the message go on: waiting helps, or somebody must act.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from re_core.errors import BadMessage, OperatorError, ReleaseEngineError, TransientError
+from re_core.ports import Delivery, Subscription
+
+_log = logging.getLogger(__name__)
+
+
+def must_wait(error: Exception) -> bool:
+    """Whether it is no fault of the message that was being handled."""
+    return isinstance(error, TransientError | OperatorError)
+
+
+def reject(subscription: Subscription, delivery: Delivery, error: Exception) -> None:
+    """To be called in an `except` clause: raises `error` again where it must, else makes a dead letter. Raises BusUnavailable."""
+    if must_wait(error):
+        raise error
+    if not isinstance(error, BadMessage):
+        where = {"action": "event_error", "deployment_id": delivery.message.correlation_id}
+        _log.error("a message of %s cannot be handled", delivery.queue, exc_info=error, extra=where)
+    reason, detail = reason_of(error)
+    subscription.reject(delivery, reason, detail)
+
+
+def reason_of(error: Exception) -> tuple[str, str]:
+    """The stable word and the text of a dead letter."""
+    if isinstance(error, ReleaseEngineError):
+        return error.reason, str(error)
+    return "error", f"{type(error).__name__}: {str(error)[:500]}"
