@@ -39,7 +39,7 @@ def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Noti
     for transport, target in planned.spec.notify.get(phase, {}).items():
         step = state.steps[number]
         about = f"{number}/{step.attempt}"
-        slug = f"{planned.spec.name} {status.replace('_', ' ')}: {state.accepted.playbook}"
+        slug = f"{status.replace('_', ' ')}: {describe_step(planned)} in {_name(state)}"
         text = (
             f"{describe_step(planned)} {status.replace('_', ' ')} in deployment {state.deployment} "
             f"of {state.accepted.group} / {state.accepted.playbook}."
@@ -102,7 +102,12 @@ def _notify(
     state: State, about: str, phase: str, transport: str, target: tuple[str, ...], word: str, told: str
 ) -> Notify:
     text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {told}"
-    return Notify(about, phase, transport, target, _short(f"{state.accepted.playbook} {word}"), text)
+    # the word first: however long the name is, a subject says how it ended
+    return Notify(about, phase, transport, target, _short(f"{word}: {_name(state)}"), text)
+
+
+def _name(state: State) -> str:
+    return f"{state.accepted.group}/{state.accepted.playbook}"
 
 
 def _short(text: str) -> str:

@@ -67,15 +67,23 @@ class Run:
     """One deployment: takes events, keeps its journal as JSON, and is compared with the fold of it after every event."""
 
     def __init__(
-        self, document: Mapping[str, Any], around: Around | None = None, offers: Offers | None = None, id: str = "d1"
+        self,
+        document: Mapping[str, Any],
+        around: Around | None = None,
+        offers: Offers | None = None,
+        id: str = "d1",
+        **changes: Any,
     ) -> None:
+        """`changes`: of the record that it begins with."""
         plan = compile_document(document, around or Around(), offers or {})
         self.now = START
         self.journal: list[str] = []
         self.records: list[r.Record] = []
         self.effects: list[e.Effect] = []
         self.last: Decision
-        self.state, records, effects = accept(id, accepted(plan), self.now, plan_from_document(plan))
+        self.state, records, effects = accept(
+            id, accepted(plan)._replace(**changes), self.now, plan_from_document(plan)
+        )
         self._note(Decision(Verdict.APPLIED, records, effects))
 
     @property

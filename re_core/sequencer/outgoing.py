@@ -83,17 +83,22 @@ def _notify(state: State, effect: e.Notify, redaction: Redaction) -> Message:
     about = f"{state.deployment}/{effect.about}" if effect.about else state.deployment
     # of a step it has the step's number in it
     whole = "/" not in effect.about
-    text = f"{effect.message} ({_started_with(state, redaction)})" if whole else effect.message
-    body = {"slug": effect.slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
+    values = _values(state, redaction) if whole else []
+    text = (
+        f"{effect.message} ({', '.join([f'revision {state.accepted.revision}', *values])})" if whole else effect.message
+    )
+    slug = ", ".join([effect.slug, *values])
+    if len(slug) > m.MAX_SLUG or not slug.isprintable():
+        slug = effect.slug
+    body = {"slug": slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
     id = f"{about}/{effect.phase}/{effect.transport}"
     return m.notification_message(effect.transport, body, id, state.deployment, APP)
 
 
-def _started_with(state: State, redaction: Redaction) -> str:
-    """`revision 3, version=1.4.2`: what the deployment was started with."""
+def _values(state: State, redaction: Redaction) -> list[str]:
+    """`version=1.4.2`: what the deployment was started with."""
     shown = redaction.shown(state.accepted.dynamic)
-    values = [f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in shown.items()]
-    return ", ".join([f"revision {state.accepted.revision}", *values])
+    return [f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in shown.items()]
 
 
 def _grant(state: State, effect: e.Grant) -> Message:

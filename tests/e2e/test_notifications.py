@@ -75,9 +75,9 @@ def announced(url: str) -> dict[str, Any]:
 
 
 def letters(mail: MailServer) -> Counter[tuple[str, str]]:
-    """How often which recipients got which subject, its deployment left out."""
+    """How often which recipients got which subject, as far as its first comma."""
     return Counter(
-        (",".join(one.recipients), str(one.message["Subject"]).partition(":")[0].strip()) for one in mail.mails
+        (",".join(one.recipients), str(one.message["Subject"]).strip().partition(",")[0]) for one in mail.mails
     )
 
 
@@ -98,24 +98,26 @@ def test_everyone_hears_of_every_phase_once(
         id = begin(client, **announced(client.url))
         assert ended(client, id)["status"] == "completed"
         wait_until("the last mail is there", lambda: len(mail.mails) >= 7, PATIENCE)
-        lines = person.hear_until(lambda line: "release completed" in line)
+        lines = person.hear_until(lambda line: "completed: demo/release" in line)
     assert engine.stop() == 0
     said = letters(mail)
     assert said == {
-        ("ops@example.com", "release started"): 1,
-        ("begun@example.com", "command"): 2,
-        ("done@example.com,boss@example.com", "command"): 2,
+        ("ops@example.com", "started: demo/release"): 1,
+        ("begun@example.com", "started: command:Run on web01.example.com in demo/release"): 1,
+        ("begun@example.com", "started: command:Run on web02.example.com in demo/release"): 1,
+        ("done@example.com,boss@example.com", "completed: command:Run on web01.example.com in demo/release"): 1,
+        ("done@example.com,boss@example.com", "completed: command:Run on web02.example.com in demo/release"): 1,
         ("step@example.com", "By hand"): 1,
-        ("ops@example.com", "release completed"): 1,
+        ("ops@example.com", "completed: demo/release"): 1,
     }
     assert len({one.message["Message-ID"] for one in mail.mails}) == 7
     assert mail.logins == [("user", "right")] * mail.sessions
     lines += person.hear_until(lambda line: line.startswith(":rebot!") and " QUIT " in line)
     heard = [line.split(" ", 3)[3] for line in lines if " PRIVMSG #team " in line]
-    assert [line[: line.index(":", 1)] for line in heard] == [
-        ":[started] release started",
+    assert [line.partition(",")[0].partition(": Rolled")[0] for line in heard] == [
+        ":[started] started: demo/release",
         ":[completed] By hand",
-        ":[completed] release completed",
+        ":[completed] completed: demo/release",
     ]
 
 

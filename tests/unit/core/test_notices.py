@@ -133,3 +133,50 @@ def test_a_notice_of_a_step_does_not_repeat_the_values() -> None:
     run.claim(0)
     (sent,) = messages_of(run.state, _notices(run))
     assert "revision" not in json.loads(sent.body)["message"]
+
+
+def _subjects(run: Run, redaction: Redaction = Redaction()) -> list[str]:  # noqa: B008  # it is immutable
+    effects = [effect for effect in run.effects if isinstance(effect, e.Notify)]
+    return [json.loads(message.body)["slug"] for message in messages_of(run.state, effects, redaction)]
+
+
+def test_a_subject_says_first_how_it_ended_then_of_what_and_with_which_values() -> None:
+    book = simple({"noop:A": {"dynamic": ["version"]}})
+    failed = Run(book, GLOBAL, dynamic={"version": "1.4.2"})
+    failed.fail(0)
+    assert _subjects(failed) == [
+        "started: inception/Simple playbook, version=1.4.2",
+        "failed: inception/Simple playbook, version=1.4.2",
+    ]
+    cancelled = Run(simple("noop:A"), GLOBAL)
+    cancelled.cancel()
+    assert _subjects(cancelled)[-1] == "cancelled: inception/Simple playbook"
+    completed = Run(simple("noop:A"), GLOBAL)
+    completed.do(0)
+    assert _subjects(completed)[-1] == "completed: inception/Simple playbook"
+
+
+def test_a_subject_keeps_how_it_ended_when_the_name_is_long_and_leaves_out_values_that_are() -> None:
+    long = Run(simple("noop:A"), GLOBAL, playbook="x" * 200)
+    long.fail(0)
+    last = _subjects(long)[-1]
+    assert last.startswith("failed: inception/xxx")
+    assert (len(last), last[-1]) == (80, "…")
+    for value in ("y" * 60, "two\nlines"):
+        many = Run(simple({"noop:A": {"dynamic": ["version"]}}), GLOBAL, dynamic={"version": value})
+        assert _subjects(many) == ["started: inception/Simple playbook"]
+
+
+def test_a_subject_shows_no_value_that_is_redacted() -> None:
+    run = Run(simple({"noop:A": {"dynamic": ["key"]}}), GLOBAL, dynamic={"key": "hunter2"})
+    (subject,) = _subjects(run, Redaction([re.compile("hunter2")]))
+    assert "hunter2" not in subject
+
+
+def test_the_subject_of_a_steps_notice_says_how_the_step_ended() -> None:
+    run = Run(simple({"noop:A": {"notify": ALL}}))
+    run.do(0)
+    assert _subjects(run) == [
+        "started: noop:A on web01 in inception/Simple playbook",
+        "completed: noop:A on web01 in inception/Simple playbook",
+    ]
