@@ -111,8 +111,8 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
     else:
         done = "would be deleted" if dry_run else "deleted"
         session.terminal.line(f"{pruned.deployments} deployments and {pruned.dead_letters} dead letters {done}.")
-        if rest := pruned.keys + pruned.voids:
-            session.terminal.line(f"{rest} idempotency keys and ids without a deployment {done}.")
+        if rest := pruned.keys + pruned.voids + pruned.tokens:
+            session.terminal.line(f"{rest} other idempotency keys, ids without a deployment and expired tokens {done}.")
 
 
 @store.command()

@@ -42,6 +42,8 @@ class Pruned(NamedTuple):
     keys: int = 0
     #: journals that only say that their deployment never began
     voids: int = 0
+    #: tokens that expired
+    tokens: int = 0
 
     def plus(self, more: Pruned) -> Pruned:
         return Pruned(*(mine + others for mine, others in zip(self, more, strict=True)))
@@ -50,14 +52,15 @@ class Pruned(NamedTuple):
 def would_prune(store: Store, before: int) -> Pruned:
     """How many ended, or were buried, or made and never begun, before that time."""
     voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
-    return Pruned(len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL)), keys, voids)
+    over, letters = len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL))
+    return Pruned(over, letters, keys, voids, len(_old_tokens(store, before)))
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     """One step: forget up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
-    belongs to none follows: keys, and journals of ids under which nothing began.
+    belongs to none follows: keys, journals of ids under which nothing began, and tokens that expired.
     """
     over: list[str] = []
     while not over and (proposed := store.ended(before, limit)):
@@ -75,7 +78,15 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     store.forget(voids)
     keys = _old_keys(store, before, limit)
     store.drop_claims(keys)
-    return Pruned(0, 0, len(keys), len(voids))
+    tokens = _old_tokens(store, before)
+    for digest in tokens:
+        store.revoke_token(digest)
+    return Pruned(0, 0, len(keys), len(voids), len(tokens))
+
+
+def _old_tokens(store: Store, before: int) -> list[str]:
+    """Digests of tokens that expired before that time."""
+    return [one.digest for one in store.tokens() if one.expires is not None and one.expires < before]
 
 
 def _old_voids(store: Store, before: int, limit: int) -> list[str]:

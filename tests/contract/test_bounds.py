@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_core.model import DeadLetter
+from re_core.model import DeadLetter, Token
 from re_core.ports import MOST_REVISIONS, Append, Claim, Store, ViewFilter
 from re_core.records import Entry, Void
 from re_core.usecases.ids import first_id
@@ -75,6 +75,17 @@ def test_old_journals_under_which_nothing_began_are_forgotten(store: Store) -> N
     assert _prune(store) == Pruned(voids=8)
     assert sorted(store.journals(100).ids) == sorted([_id(NEW), "theirs", _id(OLD, 50), _id(OLD, 60)])
     assert store.old_claims("~", 100) == []
+
+
+# -- tokens ------------------------------------------------------------------------------------------
+
+
+def test_tokens_that_expired_long_ago_are_forgotten(store: Store) -> None:
+    for name, expires in (("gone", OLD), ("new", NEW), ("never", None)):
+        store.add_token(Token(name, "ada", None, False, OLD, expires))
+    assert would_prune(store, BEFORE) == Pruned(tokens=1)
+    assert _prune(store) == Pruned(tokens=1)
+    assert sorted(one.digest for one in store.tokens()) == ["never", "new"]
 
 
 # -- playbooks, dead letters -------------------------------------------------------------------------
