@@ -20,6 +20,8 @@ pytest_plugins = ["tests.services.plugin"]
 
 #: Seconds a thread that a test started may take to end once the test has.
 THREAD_TIMEOUT = 5.0
+#: Seconds that a test takes at most on an idle machine unless it is marked `long`.
+LONG = 10.0
 #: Where programs look for a user's files, and what they are called under a home.
 HOMES = {
     "XDG_CACHE_HOME": ".cache",
@@ -63,6 +65,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that took long and do not say so. A busy machine makes many of them, so it is no failure."""
+    reports = (one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport))
+    found = sorted(
+        {one.nodeid for one in reports if one.duration > LONG and not {"long", "slow"} & one.keywords.keys()}
+    )
+    if found:
+        terminalreporter.section(f"not marked long, and took more than {LONG:g} s")
+        for nodeid in found:
+            terminalreporter.write_line(nodeid)
 
 
 def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
