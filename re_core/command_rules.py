@@ -20,6 +20,9 @@ ALL = "*"
 #: commands that run no program and no code of one's own
 HARMLESS = ("console", "email", "httprequest", "irc", "noop", "sleep")
 
+#: as if each group were reached
+STRICTEST = frozenset({ALL})
+
 #: what may be listed: a command, one step of it, or everything
 ENTRY = re.compile(r"\*|\w{1,200}(:\w{1,200})?", re.ASCII)
 
@@ -41,6 +44,10 @@ class CommandRules(NamedTuple):
             elif not token.admin:
                 reached.add(ALL)
         return self._replace(reached=frozenset(reached))
+
+    def depends(self, group: str, steps: Iterable[tuple[str, str, Any]]) -> bool:
+        """Whether it takes a look at the tokens to know that the group may use all of these."""
+        return bool(self._replace(reached=STRICTEST).problems(group, steps))
 
     def problems(self, group: str, steps: Iterable[tuple[str, str, Any]]) -> list[Problem]:
         """One for each step that the group may not use; `steps` as plan.step_entries gives them."""

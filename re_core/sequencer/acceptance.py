@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from re_core import messages as m
+from re_core.command_rules import STRICTEST
 from re_core.dynamic_values import demands, value_problems
 from re_core.errors import (
     BadDocument,
@@ -22,7 +23,7 @@ from re_core.events import Event, RetryAsked
 from re_core.machine import Verdict, advance
 from re_core.messages import DeploymentRequest, Message
 from re_core.model import Plan, StoredPlaybook
-from re_core.plan import Around, around_now, compile_document, missing_dynamic, required_dynamic
+from re_core.plan import Around, around_now, compile_document, missing_dynamic, required_dynamic, step_entries
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
 from re_core.records import Accepted, never_began
@@ -177,16 +178,21 @@ class Acceptance:
 
     def _plan(self, playbook: StoredPlaybook) -> Compiled:
         offers = self._offers.read()
+        any_tokens = (playbook.id, playbook.revision, self._offers.version, STRICTEST)
+        if (kept := self._plans.get(any_tokens)) is not None:
+            return kept
         around = self._around_now or around_now(self._around, self._library)
         self._around_now = around
-        key = (playbook.id, playbook.revision, self._offers.version, around.commands.reached)
-        if (kept := self._plans.get(key)) is not None:
+        these_tokens = (*any_tokens[:3], around.commands.reached)
+        if (kept := self._plans.get(these_tokens)) is not None:
             return kept
         try:
             document = compile_document(playbook.document, around, offers)
         except BadDocument as error:  # stored under other rules
             raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
         plan = plan_from_document(document)
+        # most playbooks have no step that depends on who has tokens, so that they need not be read
+        key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
 
 

@@ -70,3 +70,14 @@ def test_a_refusal_names_group_step_and_setting() -> None:
         "the group 'web' may not use 'command:Run': the setting group_commands does not list 'command' for it; "
         "it may use console, email, httprequest, irc, noop, sleep"
     )
+
+
+@pytest.mark.parametrize(
+    ("listed", "depends"),
+    [({}, True), ({"web": ["*"]}, False), ({"*": ["command", "noop", "own"]}, False), ({"ops": ["*"]}, True)],
+)
+def test_tokens_matter_only_where_they_could_forbid_something(
+    listed: Mapping[str, Sequence[str]], depends: bool
+) -> None:
+    assert CommandRules(listed).depends("web", step_entries(DOCUMENT)) is depends
+    assert not CommandRules({}).depends("web", [("/x", "noop:A", {})])
