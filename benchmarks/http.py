@@ -32,7 +32,7 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as engine, tempfile.TemporaryDirectory() as constant:
         _prepare(Path(engine), steps)
         with (
-            _server([sys.executable, "-m", "re_client", "up", "--quiet"], Path(engine)) as (url, process, ready),
+            server([sys.executable, "-m", "re_client", "up", "--quiet"], Path(engine)) as (url, process, ready),
             constant_route(Path(constant), 1) as bare_url,
         ):
             token = (Path(engine) / "token").read_text().strip()
@@ -44,7 +44,7 @@ def measure(connections: int, total: int, steps: int) -> dict[str, Any]:
 @contextmanager
 def constant_route(directory: Path, workers: int) -> Iterator[str]:
     """The URL of the bare server, with so many processes."""
-    with _server([sys.executable, "-m", "benchmarks.bare", str(directory), str(workers)], directory) as (url, _, _):
+    with server([sys.executable, "-m", "benchmarks.bare", str(directory), str(workers)], directory) as (url, _, _):
         yield url
 
 
@@ -82,7 +82,7 @@ def _prepare(directory: Path, steps: int) -> None:
 
 
 @contextmanager
-def _server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+def server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
     """Its URL, its process, and the seconds after which it was ready."""
     environ = {
         "RE_DATA_DIR": str(directory),
