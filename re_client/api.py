@@ -194,6 +194,12 @@ class Client:
         """Groups that own playbooks."""
         return self._pages("/api/v1/groups", {})
 
+    def troubles(self) -> list[str]:
+        """What keeps the engine from working just now, each as `part: why`; empty where it is ready."""
+        checks = self._transport.look("/readyz").get("checks")
+        found = checks.items() if isinstance(checks, dict) else ()
+        return [f"{part}: {why}" for part, why in found if why != "ok"]
+
     def workers(self) -> list[dict[str, Any]]:
         """Workers that live, and the steps that they offer."""
         return self._pages("/api/v1/workers", {})

@@ -68,6 +68,16 @@ class Transport:
         except ValueError:
             raise ApiError(f"{self.url}{path} does not answer in JSON; is a release engine there?") from None
 
+    def look(self, path: str) -> dict[str, Any]:
+        """The JSON object at that address, whatever the answer's status."""
+        with self._reaching():
+            response = self._http.get(self.url + path)
+        try:
+            document = json.loads(response.content)
+        except ValueError:
+            document = None
+        return document if isinstance(document, dict) else {}
+
     def send(self, method: str, path: str, **request: Any) -> httpx2.Response:
         """The answer, which is a success."""
         with self._reaching():

@@ -37,7 +37,9 @@ class CoreProcess:
 
     def ready(self) -> Mapping[str, str]:
         """See process.Part."""
-        return {"bus": pinged(self._bus.ping), "store": pinged(self._store.ping), "core": self._core.trouble()}
+        bus, store = pinged(self._bus.ping), pinged(self._store.ping)
+        # without the bus no heartbeat comes that could be written
+        return {"bus": bus, "store": store or ("" if bus else self._core.unwritten()), "core": self._core.trouble()}
 
     def alive(self) -> bool:
         """See process.Part."""

@@ -19,7 +19,7 @@ from re_core.sequencer.absence import Absence
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
 from re_core.sequencer.exclusive import Exclusive
-from re_core.sequencer.liveness import Presence, Roll
+from re_core.sequencer.liveness import UNPROVEN, Presence, Roll
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.offering import Offering
 from re_core.sequencer.offers import LiveOffers
@@ -202,6 +202,14 @@ class Core:
     def trouble(self) -> str:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
         return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
+
+    def unwritten(self) -> str:
+        """Why nothing can be written to the store just now; empty where the core's own heartbeats are. Known within seconds."""
+        # a disk that is nearly full takes heartbeats and no entries
+        failure = next((why for pump in self._pumps if (why := pump.failure(UNPROVEN))), "")
+        if not failure and self._roll.unproven() > UNPROVEN:
+            failure = f"the core's own heartbeat was not written down for {self._roll.unproven():.0f} s"
+        return failure
 
     def stop(self, deadline: float, finish: bool = True) -> None:
         """End the turns that are under way; `deadline` in seconds.

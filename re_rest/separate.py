@@ -20,11 +20,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from re_core import bootstrap, interpreter
 from re_core import messages as m
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
-from re_core.ports import Bus, Store
+from re_core.ports import Bus, Clock, Store
 from re_core.process import DONE, Patience, leave, pinged, reach
 from re_core.redaction import Redaction
 from re_core.settings import Settings
 from re_core.supervision import Herald
+from re_core.usecases import workers
 from re_rest.app import create_app, furnish
 from re_rest.services import Services
 from re_rest.serving import FAILED, REFUSED, Master, options, try_address, url_of
@@ -83,7 +84,7 @@ class Opening:
         except Exception as error:
             _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
             leave(FAILED)
-        furnish(self.app, self._services(bus, store, lambda: reachable(bus, store)))
+        furnish(self.app, self._services(bus, store, lambda: reachable(bus, store, bootstrap.system_clock())))
         interpreter.settle()
         _log.info("re-rest is ready", extra={"action": "ready"})
 
@@ -108,11 +109,13 @@ class Opening:
         )
 
 
-def reachable(bus: Bus, store: Store) -> dict[str, str]:
+def reachable(bus: Bus, store: Store, clock: Clock) -> dict[str, str]:
     """Bus, store and core -> why it cannot be reached; empty where it can."""
     troubles = {"bus": pinged(bus.ping), "store": pinged(store.ping)}
     try:
         core = "" if bus.consumers(m.JOB_CREATE) else f"no re-core takes from {m.JOB_CREATE}; start one"
+        if not core and not troubles["store"]:
+            troubles["store"] = workers.unwritten(store, clock)
     except ReleaseEngineError:
         core = _UNKNOWN
     return {**troubles, "core": core}

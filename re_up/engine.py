@@ -95,7 +95,7 @@ class Engine:
             self.store.ping()
         except ReleaseEngineError as error:
             store = str(error)
-        return {"bus": "", "store": store, "core": self.core.trouble()}
+        return {"bus": "", "store": store or self.core.unwritten(), "core": self.core.trouble()}
 
     def _await_registration(self) -> None:
         """Playbooks are checked against what registered workers offer, so the first request must find them."""

@@ -84,6 +84,9 @@ def status(session: Session, id: str, as_json: bool) -> int:
     Of a step that stopped it, the last lines that it printed are shown too; and what can be done to make it go on.
     """
     found = resolve.deployment(session.client, id, session.terminal.note)
+    if found["ended"] is None:
+        for trouble in session.client.troubles():
+            session.terminal.note(f"the engine is not ready: {trouble}")
     watched = Watched()
     watched.feed(StateEvent(found))
     if as_json:

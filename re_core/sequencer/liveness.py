@@ -27,6 +27,9 @@ SILENT = 30_000
 #: milliseconds from one heartbeat of a core to the next, at least: what a worker's arrival is measured by
 BEAT = 5_000
 
+#: seconds without an arrival of its own heartbeats after which a core is not ready
+UNPROVEN = 20.0
+
 #: milliseconds after which a heartbeat says nothing any more, as with those of workers
 LIFE = 30_000
 
@@ -84,6 +87,8 @@ class Roll:
         self._heard: dict[str, tuple[int, float]] = {}
         #: number of the last own heartbeat that arrived
         self._arrived = 0
+        #: when that was seen
+        self._arrived_at = presence.now()
         #: when those own heartbeats were sent whose arrival was seen, in order
         self._proofs: list[float] = []
 
@@ -104,6 +109,10 @@ class Roll:
         """See Presence.now."""
         return self._presence.now()
 
+    def unproven(self) -> float:
+        """Seconds since the last own heartbeat was seen to have arrived, or since this was made."""
+        return self._presence.now() - self._arrived_at
+
     def proven(self, since: float) -> int:
         """Milliseconds after `since` (seconds, see Presence.now) in which heartbeats are known to have arrived."""
         return _lasts(self._proofs, since)
@@ -120,7 +129,7 @@ class Roll:
         number = next((row.beat for row in rows if row.id == self._presence.identity), 0)
         sent = self._presence.sent_at(number)
         if number > self._arrived and sent is not None:
-            self._arrived = number
+            self._arrived, self._arrived_at = number, self._presence.now()
             self._proofs = [*self._proofs[1 - _REMEMBERED :], sent]
 
 

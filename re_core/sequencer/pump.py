@@ -37,8 +37,12 @@ class Pump:
 
         Forgotten after a while, because a turn that finds nothing to do proves nothing: somebody has to try again.
         """
+        return self.failure(REMEMBERED)
+
+    def failure(self, within: float) -> str:
+        """Why the last turn that had something to do failed, in the last `within` seconds; empty where it did not."""
         failed = self._failed
-        return failed[1] if failed and time.monotonic() - failed[0] < REMEMBERED else ""
+        return failed[1] if failed and time.monotonic() - failed[0] < within else ""
 
     @property
     def alive(self) -> bool:

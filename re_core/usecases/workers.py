@@ -21,6 +21,20 @@ def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
     return [row for row in rows if not row.beat and row.seen >= last - SILENCE]
 
 
+def unwritten(registry: ports.Registry, clock: ports.Clock) -> str:
+    """Why it seems that nothing can be written; empty where a core has written its heartbeat lately. Raises StoreUnavailable.
+
+    A core of an older version writes none, so nothing is said where there is none at all.
+    """
+    last = max((row.seen for row in registry.workers() if row.beat), default=None)
+    if last is None or clock.now() - last < SILENCE:
+        return ""
+    return (
+        f"no core has written its heartbeat for {(clock.now() - last) // 1000} s: "
+        "the store takes no writes, or the cores hang; their logs say which"
+    )
+
+
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
     """`command:Subcommand` -> what is offered; of two workers that differ, who spoke last is believed."""
     found: dict[str, Mapping[str, Any]] = {}

@@ -102,6 +102,14 @@ class Poster:
         raise AssertionError("the disk was never full")
 
 
+def not_ready(engine: EngineProcess) -> dict[str, str]:
+    """Part -> why it is not; empty where all of them are."""
+    answer = httpx2.get(f"{(engine.data / 'url').read_text().strip()}/readyz")
+    wrong = {part: why for part, why in answer.json()["checks"].items() if why != "ok"}
+    assert (answer.status_code == 503) == bool(wrong)
+    return wrong
+
+
 def all_complete(client: Client, ids: list[str]) -> None:
     assert {ended(client, id)["status"] for id in ids} == {"completed"}
 
@@ -122,8 +130,11 @@ def test_a_full_disk_refuses_new_deployments_and_loses_none_that_was_accepted(en
             assert unkept.status_code == 503, unkept.text
             assert int(unkept.headers["retry-after"]) >= 1
             assert "disk full" in engine.log.read_text()
+            wait_until("readyz says why", lambda: "disk full" in not_ready(engine).get("store", ""), PATIENCE)
+            assert any("disk full" in trouble for trouble in client.troubles())
             (engine.data / "ballast").unlink()
             wait_until("deployments are accepted again", lambda: poster.post().status_code == 201, PATIENCE)
+            wait_until("the engine is ready again", lambda: not not_ready(engine), PATIENCE)
         all_complete(client, poster.accepted)
         rows = {row["id"] for row in client.deployments(None)}
     assert rows == {first, *poster.accepted}, "a deployment that was refused has begun"

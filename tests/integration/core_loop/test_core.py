@@ -13,10 +13,13 @@ import pytest
 from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
 from re_core.bootstrap import Core, around, open_bus, open_store, system_clock
-from re_core.errors import BadSettings, StoreRefused
+from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
 from re_core.messages import Message
+from re_core.model import WorkerRecord
+from re_core.sequencer.liveness import UNPROVEN
 from re_core.settings import Settings, load
 from re_core.strict_json import loads
+from re_core.usecases import workers
 from tests.factories import simple
 from tests.integration.core_loop.house import House
 from tests.integration.core_loop.test_pump import SOON
@@ -56,6 +59,56 @@ def test_all_consumers_work_each_on_its_thread(house: House, settings: Settings)
     finally:
         core.stop(SOON)
     assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
+
+
+def test_a_core_whose_heartbeats_cannot_be_written_says_why_until_they_can(
+    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that can be read, and takes no writes."""
+    real = house.store.register
+
+    def full(worker: WorkerRecord) -> None:
+        raise StoreUnavailable("disk full")
+
+    monkeypatch.setattr(house.store, "register", full)
+    core = _running(house, settings)
+    core.start()
+    try:
+        _await(core.unwritten)
+        assert core.unwritten() == "disk full"
+        monkeypatch.setattr(house.store, "register", real)
+        _await(lambda: not core.unwritten())
+    finally:
+        core.stop(SOON)
+
+
+def test_a_core_whose_heartbeats_do_not_arrive_says_so(house: House, settings: Settings) -> None:
+    """None of its threads runs here: as one whose consumer hangs."""
+    core = _running(house, settings)
+    passed = [0.0]
+    core._presence._monotonic = lambda: passed[0]
+    core._roll._arrived_at = 0.0
+    assert core.unwritten() == ""
+    passed[0] = UNPROVEN + 1
+    assert core.unwritten() == f"the core's own heartbeat was not written down for {UNPROVEN + 1:.0f} s"
+    core._presence.next()
+    house.store.register(WorkerRecord(core.identity, 1, {}, (), 1, beat=1))
+    core._roll.call()
+    assert core.unwritten() == ""
+    for consumer in core._consumers:
+        consumer.close()
+
+
+def test_a_front_end_knows_by_the_cores_heartbeats_whether_something_can_be_written(house: House) -> None:
+    assert workers.unwritten(house.store, house.clock) == ""
+    house.store.register(WorkerRecord("core", 1, {}, (), house.clock.now(), beat=1))
+    house.store.register(WorkerRecord("w", 1, {"a:B": {}}, (), house.clock.now()))
+    house.clock.pass_seconds(29)
+    assert workers.unwritten(house.store, house.clock) == ""
+    house.clock.pass_seconds(30)
+    assert "no core has written its heartbeat for 59 s" in workers.unwritten(house.store, house.clock)
+    # and of the workers nobody knows better than what was true then
+    assert [one.id for one in workers.living(house.store, house.clock)] == ["w"]
 
 
 def _await(there: Callable[[], Any]) -> None:
