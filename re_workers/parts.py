@@ -77,8 +77,7 @@ def confinement(settings: Settings) -> Confinement:
     secrets = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
     named = [Path(str(file)).expanduser().absolute() for file in secrets if file]
     hidden = [settings.data_dir, *settings.step_hidden, *named]
-    if settings.config_file is not None:
-        hidden.append(settings.config_file)
+    hidden += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
     if settings.store_url.startswith(SQLITE):
         hidden += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
     return Confinement(

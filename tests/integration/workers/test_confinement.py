@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from re_core.errors import BadSettings
+from re_core.settings import load
+from re_workers.parts import chosen, workers
+from re_workers.place import Place
 from re_workers.steps import landlock
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
@@ -88,6 +91,36 @@ def test_who_is_denied_something_reads_why(tmp_path: Path) -> None:
     result = _run(f"cat {tmp_path}/hidden/file", tmp_path / "hidden")
     assert "docs/how-to/confine-programs.md" in result.output[-1]
     assert "confine-programs" not in " ".join(_run("echo no; exit 1", tmp_path / "hidden").output)
+
+
+def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
+    secrets = [
+        tmp_path / name
+        for name in ("own/password", "further/file", "logs/d1.log", "conf/settings.yaml", "db/re.db-wal")
+    ]
+    (tmp_path / "open").write_text("open\n")
+    for file in secrets:
+        file.parent.mkdir()
+        file.write_text("secret\n")
+    secrets[3].write_text(
+        f"email: {{host: h, sender: a@example.com, user: u, password_file: {secrets[0]}}}\n"
+        f"step_hidden: [{secrets[1].parent}]\ndeployment_log_dir: {secrets[2].parent}\nstep_user: {ME or os.geteuid()}\n"
+        f"store_url: sqlite:///{tmp_path}/db/re.db\ndata_dir: {tmp_path}/data\n# secret\n"
+    )
+    settings = load({"RE_CONFIG": str(secrets[3])})
+    (command,) = [one for one in workers(settings, "", ()) if one.command == "command"]
+    result = run(command, "command:Run", {"cmd": f"cat {tmp_path}/open {' '.join(map(str, secrets))}"})
+    assert [line for line in result.output if "denied" not in line][:1] == ["open"]
+    assert sum("ermission denied" in line for line in result.output) == len(secrets)
+
+
+def test_a_worker_process_says_at_its_start_what_stays_open(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load({"RE_DATA_DIR": str(tmp_path), "RE_STEP_ISOLATION": "off"})
+    chosen(settings, Place(tmp_path), ["noop"])
+    assert caplog.records == []
+    chosen(settings, Place(tmp_path), ["command", "noop"])
+    (told,) = caplog.records
+    assert told.getMessage().startswith("step_isolation is off: ")
 
 
 def test_a_program_starts_where_it_can_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
