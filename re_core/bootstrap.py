@@ -112,6 +112,7 @@ def around(settings: Settings) -> Around:
         notify=settings.phase_notification,
         step_timeout=settings.step_timeout,
         patience=settings.worker_patience,
+        output_quota=settings.output_quota,
         on_lost=OnLost(settings.lost_steps),
         commands=CommandRules(settings.group_commands),
     )
@@ -147,7 +148,7 @@ class Core:
         offering = Offering(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
-            Recorder(bus, store, clock, redaction),
+            Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),
             Cemetery(bus, store, clock),
         )

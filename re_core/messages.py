@@ -53,6 +53,8 @@ HOLDER = "re-holder"
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take
 GRANT, TIMEOUT = "re-grant", "re-timeout"
+#: header of a step message: bytes of output that the attempt may have; of an output message: those that its sender keeps to
+QUOTA = "re-output-quota"
 #: header of what came through a queue that only forwards: that queue (RabbitMQ's name for it)
 FORWARDED_BY = "x-first-death-queue"
 #: header of a step message: when its turn came, milliseconds since the epoch

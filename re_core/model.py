@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from re_core import quota
+
 #: phase -> transport -> targets
 Notices = Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -175,6 +177,8 @@ class Plan(NamedTuple):
     on_lost: OnLost = OnLost.FAIL
     #: descriptions of the sequences, by their number, for people; empty where none has one
     stages: tuple[str, ...] = ()
+    #: bytes of output that one attempt of a step may have
+    output_quota: int = quota.DEFAULT
 
     def first(self, unit: int) -> Iterator[int]:
         """The steps that begin when `unit` begins."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from re_core import quota
 from re_core.command_rules import CommandRules
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.messages import check_limits
@@ -44,6 +45,8 @@ class Around(NamedTuple):
     patience: float = 3600
     #: what is done about a lost step that may not be repeated
     on_lost: OnLost = OnLost.FAIL
+    #: bytes of output that one attempt of a step may have where the playbook says nothing
+    output_quota: int = quota.DEFAULT
     #: which group may use which commands; what the settings themselves put around is not asked
     commands: CommandRules = CommandRules()
 
@@ -81,12 +84,13 @@ def compile_document(document: Mapping[str, Any], around: Around, offers: Offers
     sequences = _list(document, "execution", "/execution", problems)
     for number, sequence in enumerate(sequences):
         main.extend(_sequence(draft, sequence, number, around, offers, problems))
+    size = _quota(document, around, problems)
     if problems:
         raise BadDocument("", problems)
     actions = draft.chain(_surrounding(around.actions, StepKind.ACTION, around, offers), None, None)
     stages = [str(sequence.get("description") or "") for sequence in sequences]
     return plan_to_document(
-        draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost, stages
+        draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost, stages, size
     )
 
 
@@ -271,6 +275,17 @@ def _build(
         retries=beside.get("retries", offer.get("retries", 0)),
         label=str(beside.get("name", "")),
     )
+
+
+def _quota(document: Any, around: Around, problems: list[Problem]) -> int:
+    """The playbook's word first, then the engine's."""
+    said = document.get("output_quota") if isinstance(document, Mapping) else None
+    size = around.output_quota if said is None else said
+    if isinstance(size, int) and not isinstance(size, bool) and quota.LEAST <= size <= quota.MOST:
+        return size
+    expected = f"expected bytes, a whole number from {quota.LEAST} to {quota.MOST}"
+    problems.append(Problem("/output_quota", f"{expected}, found {size!r:.40}"))
+    return around.output_quota
 
 
 def _group(document: Any) -> str:

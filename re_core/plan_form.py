@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from re_core import quota
 from re_core.errors import NewerFormat
 from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
 
@@ -23,6 +24,7 @@ def plan_to_document(
     notify: Notices,
     on_lost: OnLost = OnLost.FAIL,
     stages: Sequence[str] = (),
+    output_quota: int = quota.DEFAULT,
 ) -> dict[str, Any]:
     """Equal to what comes back when it was JSON on the way; specifications and hosts that many steps share are written once."""
     specs: dict[int, int] = {}
@@ -46,11 +48,14 @@ def plan_to_document(
         "on_lost": on_lost.value,
     }
     # left out where it says nothing, so that such plans are as they always were
-    return {**document, "stages": list(stages)} if any(stages) else document
+    more = {"stages": list(stages)} if any(stages) else {}
+    return {**document, **more, **({"output_quota": output_quota} if output_quota != quota.DEFAULT else {})}
 
 
 #: what this version knows of a plan, of a step's specification and of a step
-_PLAN = frozenset({"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages"})
+_PLAN = frozenset(
+    {"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages", "output_quota"}
+)
 _SPEC = frozenset(StepSpec._fields)
 _STEP = 3
 
@@ -84,6 +89,7 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
         _notices(document),
         _word(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
         tuple(document.get("stages", ())),
+        int(document.get("output_quota", quota.DEFAULT)),
     )
 
 

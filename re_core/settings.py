@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from re_core import addresses
+from re_core import addresses, quota
 from re_core import setting_kinds as kinds
 from re_core.errors import BadDocument, BadSettings
 
@@ -73,6 +73,8 @@ class Settings:
     request_timeout: float = _setting(10.0, kinds.seconds)
     #: how long a step may take that says nothing itself
     step_timeout: float = _setting(3600.0, kinds.seconds)
+    #: bytes of output that one attempt of a step may have; what else it prints is dropped. A playbook may say otherwise
+    output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
     #: how long a dispatched step waits for a worker
     worker_patience: float = _setting(3600.0, kinds.seconds)
     #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end

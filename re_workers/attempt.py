@@ -11,6 +11,7 @@ from re_core.messages import (
     ATTEMPT,
     EVENT,
     GRANT,
+    QUOTA,
     TIMEOUT,
     TOKEN,
     TURN,
@@ -24,6 +25,7 @@ from re_core.messages import (
     reply_queue,
 )
 from re_core.ports import Delivery
+from re_core.quota import DEFAULT, read_quota
 from re_core.redaction import Redaction
 from re_core.strict_json import digits
 from re_workers.context import Call, Context
@@ -49,6 +51,7 @@ class Attempt:
         #: the attempt's id; for a message of 2014, which has none, the token
         self.key = id or token
         self._reply_to, handed = _address(message)
+        self._quota = read_quota(message.headers.get(QUOTA, "")) or DEFAULT
         #: it may be begun more than once. Nobody sends a step twice that was handed over to a worker of 2014 because there
         #: seemed to be one; but the broker may deliver it twice
         self.repeatable = bool(id) and message.headers.get(GRANT) != "1" and not handed
@@ -98,7 +101,7 @@ class Attempt:
     def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
         """From now on it runs: its time counts, and it can speak."""
         origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
-        self.outgoing = Outgoing(origin, wake, redaction)
+        self.outgoing = Outgoing(origin, wake, redaction, self._quota)
         self.context = Context(self.call, self.outgoing)
 
     def started(self, control: str) -> list[Message]:

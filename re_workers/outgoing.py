@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from re_core.messages import MAX_SLUG, OUTPUT, STEP, Message, encode, notification_from, notification_message
+from re_core.messages import MAX_SLUG, OUTPUT, QUOTA, STEP, Message, encode, notification_from, notification_message
+from re_core.quota import DEFAULT, Quota
 from re_core.redaction import Redaction
 
 #: who the messages say they are from
@@ -53,9 +54,17 @@ class Outgoing:
     """A step's words in the order in which it said them."""
 
     def __init__(
-        self, origin: Origin, wake: Callable[[], None] | None = None, redaction: Redaction | None = None
+        self,
+        origin: Origin,
+        wake: Callable[[], None] | None = None,
+        redaction: Redaction | None = None,
+        quota: int = DEFAULT,
     ) -> None:
-        """`wake` is called when there is something after there was nothing; without it nobody is made to wait."""
+        """`wake` is called when there is something after there was nothing; without it nobody is made to wait.
+
+        `quota`: bytes of lines that are sent; what comes behind them is dropped, and who prints it does not wait.
+        """
+        self._quota = Quota.of(quota)
         self.redaction = redaction or Redaction()
         self._origin = origin
         self._wake = wake
@@ -67,8 +76,17 @@ class Outgoing:
         self._room = None if wake is None else threading.Condition(self._lock)
 
     def output(self, text: str) -> None:
-        """Lines for the deployment's log."""
-        self._say([shown(line, self.redaction) for line in text.splitlines() or [""]])
+        """Lines for the deployment's log, as far as the quota goes."""
+        if self._quota.spent:
+            return
+        lines = [shown(line, self.redaction) for line in text.splitlines() or [""]]
+        with self._lock:
+            lines, self._quota = self._quota.take(lines)
+        self._say(lines)
+
+    def remark(self, text: str) -> None:
+        """A line of the worker's own, whatever is left of the quota."""
+        self._say([shown(text, self.redaction)])
 
     def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
         """A notification. Raises BadMessage where a notifier would refuse it."""
@@ -129,7 +147,7 @@ class Outgoing:
                 encode({"message": "\n".join(lines)}),
                 f"{self._origin.prefix}/output/{self._chunks}",
                 self._origin.deployment,
-                headers={STEP: str(self._origin.step)},
+                headers={STEP: str(self._origin.step), QUOTA: str(self._quota.size)},
                 # through the exchange, so that a recorder of 2014 that is bound to the key hears it too
                 app_id=APP,
             )

@@ -129,7 +129,7 @@ class Runs:
         """Nothing can end a step but the step: a thread cannot be killed."""
         attempt.complained = True
         call, seconds = attempt.call, STUBBORN // 1000
-        attempt.outgoing.output(
+        attempt.outgoing.remark(
             f"[{call.command}:{call.subcommand} was told to stop {seconds} s ago and still runs: it does not look at ctx]"
         )
         where = {"action": "step_stays", "deployment_id": call.deployment, "step": call.step}

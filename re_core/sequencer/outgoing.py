@@ -49,6 +49,7 @@ def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
     headers = {
         m.ATTEMPT: attempt,
         m.TIMEOUT: f"{spec.timeout:g}",
+        m.QUOTA: str(state.plan.output_quota),
         m.TURN: str(state.steps[effect.step].dispatched_at or 0),
     }
     if not spec.repeatable:

@@ -12,6 +12,7 @@ from re_core import messages as m
 from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
 from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
+from re_core.quota import DEFAULT, Quota, read_quota
 from re_core.redaction import Redaction
 from re_core.sequencer.guard import reject
 from re_core.sequencer.intake import readable
@@ -20,14 +21,25 @@ from re_core.strict_json import digits
 #: deliveries of one turn
 BATCH = 256
 
-#: deployments whose last line number is remembered
+#: deployments whose last line number is remembered, and steps of which it is known how much they have printed
 _REMEMBERED = 4096
+
+#: a deployment, and which of its steps; None where a worker did not say
+_Printer = tuple[str, int | None]
 
 
 class Recorder:
     """Takes output messages, stores lines. One thread."""
 
-    def __init__(self, bus: Bus, store: Output, clock: Clock, redaction: Redaction) -> None:
+    def __init__(self, bus: Bus, store: Output, clock: Clock, redaction: Redaction, quota: int = DEFAULT) -> None:
+        """`quota`: bytes of output that a step may have whose worker does not say that it keeps to one.
+
+        What was counted lives in memory: who takes over counts from 0.
+        """
+        self._quota = Quota.of(quota)
+        self._quotas: OrderedDict[_Printer, Quota] = OrderedDict()
+        #: those of the batch under way, which counts only when it is stored
+        self._taken: dict[_Printer, Quota] = {}
         self._store = store
         self._clock = clock
         self._redaction = redaction
@@ -46,6 +58,7 @@ class Recorder:
 
     def _record(self, deliveries: Sequence[Delivery]) -> int:
         chunks: list[OutputChunk] = []
+        self._taken = {}
         rejected: set[int] = set()
         try:
             stored = self._stored(deliveries)
@@ -56,6 +69,7 @@ class Recorder:
                     reject(self._subscription, delivery, error)
                     rejected.add(delivery.tag)
             self._store.add_output(chunks)
+            self._count()
             self._subscription.ack([one for one in deliveries if one.tag not in rejected])
         except (StoreUnavailable, BusUnavailable):
             self._last.clear()
@@ -92,16 +106,34 @@ class Recorder:
             if message.id in stored:
                 return []
             stored.add(message.id)
-        lines = tuple(self._clean(line) for line in text.removesuffix("\n").split("\n"))
-        first = self._number(message.correlation_id, len(lines))
+        lines = [self._clean(line) for line in text.removesuffix("\n").split("\n")]
         number = digits(message.headers.get(m.STEP, ""))
+        if read_quota(message.headers.get(m.QUOTA, "")) is None:
+            lines = self._within((message.correlation_id, number), lines)
+        if not lines:
+            return []
+        first = self._number(message.correlation_id, len(lines))
         # a 2014 worker sends no id, and may print one line twice: only where the lines stand tells such messages apart
         name = message.id or f"{message.correlation_id}/{first}"
-        return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), lines)]
+        return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), tuple(lines))]
 
     def _stored(self, deliveries: Sequence[Delivery]) -> set[str]:
         """Which ids are stored. A copy need not be marked, and may come late: its sender never heard of the first one's arrival."""
         return self._store.stored_output([one.message.id for one in deliveries if one.message.id])
+
+    def _within(self, printer: _Printer, lines: list[str]) -> list[str]:
+        """As much of it as its quota allows."""
+        quota = self._taken.get(printer) or self._quotas.get(printer, self._quota)
+        kept, self._taken[printer] = quota.take(lines)
+        return kept
+
+    def _count(self) -> None:
+        """The batch is stored."""
+        for printer, quota in self._taken.items():
+            self._quotas[printer] = quota
+            self._quotas.move_to_end(printer)
+        while len(self._quotas) > _REMEMBERED:
+            self._quotas.popitem(last=False)
 
     def _clean(self, line: str) -> str:
         return self._redaction.text(line.rstrip("\r"))

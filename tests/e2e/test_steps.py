@@ -160,3 +160,14 @@ def test_a_step_may_use_the_client_of_the_engine_that_runs_it(engine: EngineProc
     assert found["status"] == "completed", (found["reason"], printed(client, id))
     wait_until("it has printed", lambda: bool(printed(client, id)), PATIENCE)
     assert json.loads("\n".join(printed(client, id)))[0]["id"] == id
+
+
+def test_a_step_that_prints_past_its_quota_goes_on(client: Client, place: Path) -> None:
+    line = f"yes | head -n 300000; echo done > {place}/went-on; echo last; exit 3"
+    book = steps_book(run_step(line)) + "output_quota: 4096\n"
+    found = ended(client, begin(client, book))
+    assert (place / "went-on").read_text() == "done\n"
+    lines = printed(client, found["id"])
+    assert lines.count("y") == 4096 // 2
+    assert lines[-1] == "[the output quota of 4096 bytes is used up; what else this step prints is dropped]"
+    assert found["steps"][1]["message"] == "exit code 3: last"

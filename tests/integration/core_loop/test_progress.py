@@ -60,7 +60,7 @@ def test_a_step_message_carries_what_the_contract_says(house: House) -> None:
     }
     assert (message.id, message.correlation_id, message.reply_to) == ("d1/0/1", "d1", m.reply_queue("d1"))
     turn = str(house.state().steps[0].dispatched_at)
-    assert message.headers == {m.ATTEMPT: "d1/0/1", m.TIMEOUT: "3600", m.TURN: turn, m.GRANT: "1"}
+    assert message.headers == {m.ATTEMPT: "d1/0/1", m.TIMEOUT: "3600", m.QUOTA: "10485760", m.TURN: turn, m.GRANT: "1"}
 
 
 def test_the_hot_path_reads_nothing_from_the_journal(house: House) -> None:

@@ -10,7 +10,7 @@ import pytest
 from re_core import messages as m
 from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.dead import DETAIL, REASON
-from re_core.errors import TransientError
+from re_core.errors import StoreUnavailable, TransientError
 from re_core.messages import Message
 from re_core.ports import Bus
 from re_core.redaction import REDACTED, Redaction
@@ -199,3 +199,60 @@ def test_more_deployments_than_are_remembered_are_numbered_all_the_same(
             _print(house.bus, f"{round}", f"{round}.{number}", deployment=f"d{number}")
         recorder.turn(0)
     assert [_lines(house, f"d{number}") for number in range(4)] == [[(1, "0"), (2, "1")]] * 4
+
+
+MARK = "[the output quota of 2000 bytes is used up; what else this step prints is dropped]"
+
+
+def _narrow(house: House) -> Recorder:
+    return Recorder(house.faults.bus(house.bus), house.faults.store(house.store), house.clock, Redaction(), 2000)
+
+
+def test_what_a_worker_without_a_quota_prints_past_it_is_dropped(house: House) -> None:
+    recorder = _narrow(house)
+    for number in range(5):
+        _print(house.bus, "x" * 999, f"a{number}")
+    _print(house.bus, "another step", "b", step="1")
+    _print(house.bus, "another deployment", "c", deployment="d2")
+    assert recorder.turn(0) == 7
+    _print(house.bus, "more", "d")
+    _print(house.bus, "the other step goes on", "e", step="1")
+    recorder.turn(0)
+    recorder.close()
+    assert [text for _, text in _lines(house)] == [
+        "x" * 999,
+        "x" * 999,
+        MARK,
+        "another step",
+        "the other step goes on",
+    ]
+    assert [number for number, _ in _lines(house)] == [1, 2, 3, 4, 5]
+    assert _lines(house, "d2") == [(1, "another deployment")]
+    assert house.bus.subscribe(["output"], 10).take(10, 0) == []
+
+
+def test_who_says_that_it_keeps_to_a_quota_is_believed(house: House) -> None:
+    recorder = _narrow(house)
+    headers = {m.STEP: "0", m.QUOTA: "1048576"}
+    house.bus.publish([Message("output", m.encode({"message": "x" * 5000}), "a", "d1", headers=headers)])
+    recorder.turn(0)
+    recorder.close()
+    assert [len(text) for _, text in _lines(house)] == [5000]
+
+
+def test_what_was_not_stored_is_not_counted(house: House) -> None:
+    recorder = _narrow(house)
+    _print(house.bus, "x" * 1500, "a")
+
+    def refuse(name: str, call: int) -> None:
+        if name == "add_output":
+            raise StoreUnavailable
+
+    house.faults.before = refuse
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            recorder.turn(0)
+    house.faults.heal()
+    recorder.turn(0)
+    recorder.close()
+    assert [len(text) for _, text in _lines(house)] == [1500]

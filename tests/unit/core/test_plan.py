@@ -318,3 +318,20 @@ def test_what_people_call_steps_and_stages_is_in_the_plan() -> None:
 
 def test_a_plan_without_descriptions_is_stored_as_it_always_was() -> None:
     assert "stages" not in compile_document(playbook(sequence("noop:A", hosts=("w1",))), Around(), {})
+
+
+def test_a_playbook_says_how_much_output_its_steps_may_have_else_the_settings_do() -> None:
+    around = Around(output_quota=5000)
+    assert compile_plan(simple("noop:A"), around, {}).output_quota == 5000
+    assert compile_plan({**simple("noop:A"), "output_quota": 2048}, around, {}).output_quota == 2048
+
+
+def test_a_plan_with_the_usual_quota_is_as_it_always_was() -> None:
+    assert "output_quota" not in compile_document(simple("noop:A"), Around(), {})
+
+
+@pytest.mark.parametrize("size", [0, 1023, 1024**3 + 1, True, 2048.0, "2048"])
+def test_an_output_quota_out_of_bounds_is_refused(size: Any) -> None:
+    with pytest.raises(BadDocument) as refused:
+        compile_document({**simple("noop:A"), "output_quota": size}, Around(), {})
+    assert [problem.path for problem in refused.value.problems] == ["/output_quota"]

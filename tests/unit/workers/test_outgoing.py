@@ -27,8 +27,28 @@ def test_lines_travel_together_in_one_message() -> None:
     assert parse_output(message.body) == "one\ntwo\nthree\n"
     assert (message.key, message.direct, message.correlation_id) == ("output", False, "D")
     assert message.app_id == "re-worker"
-    assert (message.id, message.headers) == ("D/4/1/T/output/1", {"re-step": "4"})
+    assert (message.id, message.headers) == (
+        "D/4/1/T/output/1",
+        {"re-step": "4", "re-output-quota": "10485760"},
+    )
     assert outgoing.drain() == []
+
+
+def test_what_is_past_its_quota_is_dropped_and_who_prints_it_does_not_wait() -> None:
+    """More than there is room for, though no one takes it away."""
+    outgoing = Outgoing(ORIGIN, lambda: None, quota=2000)
+    for _ in range(3 * MAX_WAITING // 1000):
+        outgoing.output("x" * 999)
+    outgoing.notify("irc", ["#a"], "slug", "text", "started")
+    outgoing.remark("a word of the worker's own")
+    lines, notice, remark = outgoing.drain()
+    assert parse_output(lines.body).split("\n") == [
+        "x" * 999,
+        "x" * 999,
+        "[the output quota of 2000 bytes is used up; what else this step prints is dropped]",
+    ]
+    assert parse_notification(notice.body).slug == "slug"
+    assert parse_output(remark.body) == "a word of the worker's own"
 
 
 def test_words_and_notifications_keep_their_order() -> None:
