@@ -32,13 +32,17 @@ class Document:
         self.value = value
         self._text = text
         self._place = place
+        #: whether it is known where things stand, as far as that can be known
+        self._looked = place is not None
 
     def position(self, pointer: str) -> tuple[int, int] | None:
         """Line and column, from 1, of what a JSON pointer names: its key, or the item of a list.
 
         What is missing is where it would be: at the nearest thing around it. None where no place is known.
         """
-        place = self._place = self._place or _json_places(self._text)
+        if not self._looked:  # once: a text without places would be read again for every problem
+            self._place, self._looked = _json_places(self._text), True
+        place = self._place
         if place is None:
             return None
         for part in pointer.split("/")[1:]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from re_core import schema
-from re_core.errors import Problem
+from re_core.errors import Problem, Problems
 from re_core.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
 from re_core.model import Plan
 from re_core.plan import Offers, offer_of, step_entries
@@ -52,13 +52,16 @@ def demands(plan: Plan, offers: Offers) -> Demands:
 
 def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the values, below `/dynamic`, each problem with the value's name."""
-    found = [
-        problem._replace(message=f"the value {name!r:.80} does not fit {step}: {problem.message}")
-        for name, step, published in wanted.typed
-        if name in dynamic
-        for problem in schema.parameters_problems({"properties": {name: published}}, {name: dynamic[name]}, "/dynamic")
-    ]
-    return [*found, *variable_problems(dynamic)] if wanted.environment else found
+    checking, found = schema.Published(), Problems()
+    for name, step, published in wanted.typed:
+        if name in dynamic:
+            at, asked = f"{step} {name}", {"properties": {name: published}}
+            wrong = checking.problems(at, asked, {name: dynamic[name]}, "/dynamic", found.room)
+            told = f"the value {name!r:.80} does not fit {step}"
+            found.add((one._replace(message=f"{told}: {one.message}") for one in wrong.told), wrong.more)
+    if wanted.environment:
+        found.add(variable_problems(dynamic))
+    return found.listed()
 
 
 def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:

@@ -6,8 +6,13 @@ types, log searches); the text is for people.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+#: problems of one document that are told
+MAX_PROBLEMS = 100
+#: characters of one key that a pointer shows: it is told once for every problem behind that key
+_PART = 500
 
 
 class Problem(NamedTuple):
@@ -17,6 +22,42 @@ class Problem(NamedTuple):
     message: str
     line: int | None = None
     column: int | None = None
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a path; of a key that is very long, its beginning."""
+    return "".join("/" + _short(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _short(part: str) -> str:
+    return part if len(part) <= _PART else part[:_PART] + "…"
+
+
+class Problems:
+    """Problems of one document: some that are told, and how many more there are. Those without a place come last."""
+
+    def __init__(self, told: Iterable[Problem] = (), more: int = 0) -> None:
+        self.told = list(told)
+        self.more = more
+
+    @property
+    def room(self) -> int:
+        """How many more can be told."""
+        return max(0, MAX_PROBLEMS - len(self.told))
+
+    def add(self, problems: Iterable[Problem], more: int = 0) -> None:
+        """Tell as many as there is room for, and count the others."""
+        for problem in problems:
+            if self.room:
+                self.told.append(problem)
+            else:
+                self.more += 1
+        self.more += more
+
+    def listed(self) -> list[Problem]:
+        """The told ones, and one that counts the others."""
+        counted = f"{self.more} more {'problem is' if self.more == 1 else 'problems are'} not listed"
+        return [*self.told, *([Problem("", counted)] if self.more else [])]
 
 
 class ReleaseEngineError(Exception):

@@ -111,7 +111,7 @@ def required_dynamic(plan: Plan) -> tuple[str, ...]:
 
 def missing_dynamic(plan: Plan, supplied: Mapping[str, Any]) -> list[Problem]:
     """One problem for each value that a step wants and the caller did not supply: all of them at once."""
-    wanted = {name: f"{step.spec.name}" for step in reversed(plan.steps) for name in _wants(step.spec)}
+    wanted = {name: spec.name for spec in reversed(_specs(plan)) for name in _wants(spec)}
     return [
         Problem(
             f"/dynamic/{name.replace('~', '~0').replace('/', '~1')}",

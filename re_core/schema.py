@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -22,14 +22,15 @@ from referencing import Registry
 
 from re_core import formats
 from re_core import schema_words as words
-from re_core.errors import BadDocument, Problem
+from re_core.errors import MAX_PROBLEMS, BadDocument, Problem, Problems
 from re_core.plan import MAX_STEPS
 from re_core.published_schema import tame
+from re_core.schema_rules import RULES, Budget, Spent
 
-#: problems of one document that are told
-MAX_PROBLEMS = 100
 #: broken rules of one document that are looked at; a document with more is hopeless
 _MAX_ERRORS = 2000
+#: subschemas, keywords and their items that are looked at for one playbook, in the schemas that workers have published
+MAX_LOOKS = 500_000
 
 #: keys among a step's arguments that are the engine's own
 RESERVED = frozenset({"notify", "dynamic", "hosts", "command", "subcommand"})
@@ -50,11 +51,18 @@ _FORMATS = FormatChecker(formats=())
 def problems(name: str, document: Any) -> list[Problem]:
     """What is wrong with a document of a schema of re_schemas, sorted by path; empty: nothing.
 
-    One problem per path, at most MAX_PROBLEMS. Raises KeyError for a name that is not in re_schemas.names().
+    One problem per path, at most MAX_PROBLEMS and a count of the others. Raises KeyError for a name that is not in
+    re_schemas.names().
     """
+    return look(name, document).listed()
+
+
+def look(name: str, document: Any) -> Problems:
+    """As `problems`, to be told together with others."""
     if name == "playbook" and (steps := _expanded(document)) > MAX_STEPS:
         # told before the steps are looked at: a tenth of a millisecond for each of a million is too long
-        return [Problem("/execution", f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}")]
+        told = f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}"
+        return Problems([Problem("/execution", told)])
     return explained(_validator(name).iter_errors(document))
 
 
@@ -66,30 +74,71 @@ def check(name: str, document: Any, positions: Position | None = None) -> None:
         raise BadDocument(f"{placed[0].path}: {placed[0].message}".removeprefix(": "), placed)
 
 
-def explained(errors: Iterable[ValidationError], at: str = "") -> list[Problem]:
-    """jsonschema's errors in words, below the pointer `at`: sorted, one per path, at most MAX_PROBLEMS."""
-    first: dict[tuple[str | int, ...], str] = {}
+def explained(
+    errors: Iterable[ValidationError], at: str = "", excused: Collection[str] = (), room: int = MAX_PROBLEMS
+) -> Problems:
+    """jsonschema's errors in words, below the pointer `at`: sorted, one per path; only `room` of them are worded.
+
+    `excused`: keys at the top that are missing rightly.
+    """
+    first: dict[tuple[str | int, ...], Callable[[], str]] = {}
     for error in islice(errors, _MAX_ERRORS):
-        for path, message in words.explain(error):
-            first.setdefault(path, message)
+        for path, worded in words.explain(error):
+            if error.validator != "required" or len(path) != 1 or path[0] not in excused:
+                first.setdefault(path, worded)
     # indexes as numbers, so that item 10 follows item 9
     order = sorted(first, key=lambda path: [(0, one, "") if isinstance(one, int) else (1, 0, one) for one in path])
-    return [Problem(at + words.pointer(path), first[path]) for path in order[:MAX_PROBLEMS]]
+    told = [Problem(at + words.pointer(path), first[path]()) for path in order[:room]]
+    return Problems(told, len(order) - len(told))
 
 
 def parameters_problems(schema: Mapping[str, Any], parameters: Mapping[str, Any], at: str) -> list[Problem]:
-    """A step's arguments against the schema that its worker published; `at` is the JSON pointer of the arguments.
+    """One step's arguments against the schema that its worker published, as Published.problems."""
+    return Published().problems("", schema, parameters, at).listed()
 
-    The engine's own keys (RESERVED) are not the worker's business, and a parameter that `dynamic` names comes
-    with the deployment request. The schema is data from the bus: what could hang or fetch is left out of it
-    (published_schema.tame), and one that is no schema finds nothing; the worker itself still checks.
+
+class Published:
+    """The schemas that workers have published, for one playbook: what its steps say is held against them.
+
+    They are data from the bus: what could hang or fetch is left out of them (published_schema.tame), one that is no
+    schema finds nothing, and after MAX_LOOKS nothing is found any more (`spent`); the worker itself still checks.
     """
-    wanted = parameters.get("dynamic")
-    dynamic = {name for name in wanted if isinstance(name, str)} if isinstance(wanted, list) else set()
-    tamed = tame(schema)
-    tamed["required"] = [name for name in tamed.get("required", ()) if name not in dynamic]
-    own = {key: value for key, value in parameters.items() if key not in RESERVED}
-    return explained(_validator_of(tamed).iter_errors(own), at)
+
+    def __init__(self, looks: int | None = None) -> None:
+        """`looks`: at most so many (MAX_LOOKS where it is not said)."""
+        budget = Budget(MAX_LOOKS if looks is None else looks)
+        self._class: Any = extend(_STRICT, budget.counted(RULES))  # type: ignore[no-untyped-call]
+        self._validators: dict[str, Validator] = {}
+        #: whether some of what was asked was not looked at
+        self.spent = False
+
+    def problems(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        at: str,
+        room: int = MAX_PROBLEMS,
+    ) -> Problems:
+        """A step's arguments against the schema of `name`; `at` is their JSON pointer, `room` as of `explained`.
+
+        The engine's own keys (RESERVED) are not the worker's business, and a parameter that `dynamic` names comes
+        with the deployment request.
+        """
+        if self.spent:
+            return Problems()
+        if name not in self._validators:
+            self._validators[name] = _validator_of(tame(schema), self._class)
+        wanted = parameters.get("dynamic")
+        dynamic = {one for one in wanted if isinstance(one, str)} if isinstance(wanted, list) else set()
+        own = {key: value for key, value in parameters.items() if key not in RESERVED}
+        return explained(self._affordable(self._validators[name].iter_errors(own)), at, dynamic, room)
+
+    def _affordable(self, errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+        try:
+            yield from errors
+        except Spent:
+            self.spent = True
 
 
 def _placed(problem: Problem, positions: Position | None) -> Problem:
@@ -102,10 +151,10 @@ def _validator(name: str) -> Validator:
     return _validator_of(re_schemas.load(name))
 
 
-def _validator_of(schema: Mapping[str, Any]) -> Validator:
+def _validator_of(schema: Mapping[str, Any], of: Any = None) -> Validator:
     # an empty registry: a reference to another document raises instead of being fetched
     registry: Registry[Any] = Registry()
-    strict: Validator = _STRICT(dict(schema), registry=registry, format_checker=_FORMATS)
+    strict: Validator = (of or _STRICT)(dict(schema), registry=registry, format_checker=_FORMATS)
     return strict
 
 
@@ -129,6 +178,7 @@ def _is_integer(checker: object, instance: object) -> bool:
 
 _STRICT: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
+    RULES,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 

@@ -10,17 +10,25 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from jsonschema import ValidationError
 
-#: path of an error and its words
-Explained = tuple[tuple[str | int, ...], str]
+from re_core.errors import pointer as pointer
+from re_core.strict_json import canonical
+
+#: path of an error, and what makes its words: only those that are shown are made
+Explained = tuple[tuple[str | int, ...], Callable[[], str]]
 
 #: characters of a value that a message shows
 SHOWN = 60
 #: keys that a message lists
 _LISTED = 12
+#: names that one is compared with to find the nearest
+_COMPARED = 500
 
 _KINDS = {
     "string": "a string",
@@ -48,7 +56,7 @@ def explain(error: ValidationError) -> Iterator[Explained]:
     elif error.validator in _AT_CHILDREN:
         yield from _AT_CHILDREN[error.validator](path, instance, schema)
     else:
-        yield path, _words(error, instance, schema if isinstance(schema, Mapping) else {})
+        yield path, partial(_words, error, instance, schema if isinstance(schema, Mapping) else {})
 
 
 def _meant(error: ValidationError) -> list[ValidationError]:
@@ -62,11 +70,6 @@ def _meant(error: ValidationError) -> list[ValidationError]:
         if not any(one.validator in ("type", "enum", "const") and not one.relative_path for one in wrong)
     ]
     return fitting[0] if len(fitting) == 1 else []
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a path."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def found(value: Any) -> str:
@@ -91,13 +94,17 @@ def suggestion(name: str, known: Collection[str]) -> str:
     near = likeness(name, known)
     if near:
         return near
-    return f"expected {_one_of(map(quoted, sorted(known)[:_LISTED]))}" if known else "none is expected here"
+    return f"expected {_one_of(map(quoted, nsmallest(_LISTED, known)))}" if known else "none is expected here"
 
 
 def likeness(name: str, known: Collection[str]) -> str:
     """`did you mean 'that'?` for the nearest name; nothing where none is near."""
-    lower = {one.lower(): one for one in sorted(known)}
-    near = difflib.get_close_matches(name[:SHOWN].lower(), lower, n=1)
+    wanted = name[:SHOWN].lower()
+    # comparing costs too much for a list that somebody else made as long as they like
+    if len(known) > _COMPARED:
+        known = nsmallest(_COMPARED, (one for one in known if one[:1].lower() == wanted[:1]))
+    lower = {one[:SHOWN].lower(): one for one in sorted(known)}
+    near = difflib.get_close_matches(wanted, lower, n=1)
     return f"did you mean {quoted(lower[near[0]])}?" if near else ""
 
 
@@ -150,7 +157,8 @@ def _missing(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, An
     for key in schema["required"]:
         if key not in instance:
             expected = kind(schema.get("properties", {}).get(key))
-            yield (*path, key), f"the key {quoted(key)} is missing" + (f"; expected {expected}" if expected else "")
+            told = f"; expected {expected}" if expected else ""
+            yield (*path, key), partial("the key {} is missing{}".format, quoted(key), told)
 
 
 def _unknown(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
@@ -159,19 +167,27 @@ def _unknown(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, An
     for key in instance:
         if key in properties or any(re.search(pattern, key) for pattern in patterns):
             continue
-        hint = suggestion(key, known)
-        if patterns and hint.startswith("expected"):
-            hint = f"expected {schema.get('x-expected', 'another name')}, or {hint.removeprefix('expected ')}"
-        yield (*path, key), f"unknown key {quoted(key)}; {hint}"
+        yield (*path, key), partial(_unknown_words, key, known, schema)
+
+
+def _unknown_words(key: str, known: Collection[str], schema: Mapping[str, Any]) -> str:
+    hint = suggestion(key, known)
+    if "patternProperties" in schema and hint.startswith("expected"):
+        hint = f"expected {schema.get('x-expected', 'another name')}, or {hint.removeprefix('expected ')}"
+    return f"unknown key {quoted(key)}; {hint}"
 
 
 def _repeated(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
     seen: set[str] = set()
     for number, item in enumerate(instance):
-        spelled = json.dumps(item, sort_keys=True)
+        spelled = canonical(item)
         if spelled in seen:
-            yield (*path, number), f"expected every item once, found {found(item)} again"
+            yield (*path, number), partial(_again, item)
         seen.add(spelled)
+
+
+def _again(item: Any) -> str:
+    return f"expected every item once, found {found(item)} again"
 
 
 def _one_step_key(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
@@ -179,9 +195,10 @@ def _one_step_key(path: tuple[str | int, ...], instance: Any, schema: Mapping[st
     beside = schema["not"]["propertyNames"]["enum"]
     keys = [key for key in instance if key not in beside]
     if not keys:
-        yield path, f"expected a step key, command:Subcommand, found only {_keys(instance)}"
+        yield path, lambda: f"expected a step key, command:Subcommand, found only {_keys(instance)}"
     elif all(key.count(":") == 1 for key in keys):
-        yield path, f"expected one step key in an object, found {len(keys)}: {_keys(keys)}; give each its own list item"
+        expected = f"expected one step key in an object, found {len(keys)}"
+        yield path, lambda: f"{expected}: {_keys(keys)}; give each its own list item"
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
@@ -193,7 +210,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 
 def _keys(names: Iterable[object]) -> str:
-    listed = [quoted(str(name)) for name in names]
+    listed = [quoted(str(name)) for name in islice(names, _LISTED + 1)]
     more = ["…"] if len(listed) > _LISTED else []
     return ("the key " if len(listed) == 1 else "the keys ") + ", ".join(listed[:_LISTED] + more)
 

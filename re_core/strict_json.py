@@ -103,6 +103,19 @@ def _check_depth(value: Any, depth: int) -> None:
         _check_depth(item, depth + 1)
 
 
+def canonical(document: Any) -> str:
+    """The same text for two documents exactly where they are the same JSON (1.0 is 1)."""
+    return dumps(_ordered(document))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return list(map(_ordered, value))
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def equal(left: Any, right: Any) -> bool:
     """Whether two documents are the same JSON. Python's `==` is not enough: it holds 1 and true for one value."""
     if isinstance(left, dict) and isinstance(right, dict):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, Problem, pointer
 from re_core.strict_json import MAX_DEPTH
 
 #: libyaml where PyYAML was built with it: twenty times faster, the same events
@@ -32,6 +32,8 @@ _CONSTANTS: Mapping[str, bool | None] = {
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
 }
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+#: lines that begin with %: libyaml compares every directive with all before it
+_MAX_DIRECTIVES = 100
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -47,6 +49,8 @@ class Place(NamedTuple):
 
 def read(text: str) -> tuple[Any, Place]:
     """The one document in `text`; null where there is none. Raises BadDocument, with line and column."""
+    if text.count("\n%") > _MAX_DIRECTIVES:
+        raise _refused(f"expected at most {_MAX_DIRECTIVES} lines that begin with %", None)
     try:
         return _Reader(text).document()
     except yaml.MarkedYAMLError as error:
@@ -56,6 +60,19 @@ def read(text: str) -> tuple[Any, Place]:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets some numbers of directives and escapes reach int() and chr() as they are
         raise _refused(f"not YAML: {error}", None) from None
+
+
+#: way to a value: that to what is around it, and its key or number there; spelled out only where it is told, since keys
+#: may be as long as the document
+_Path = tuple[Any, ...]
+
+
+def _pointer(path: _Path) -> str:
+    parts: list[str | int] = []
+    while path:
+        path, part = path
+        parts.append(part)
+    return pointer(reversed(parts))
 
 
 class _Reader:
@@ -68,14 +85,14 @@ class _Reader:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None, Place(1, 1)
-        value, place = self._node(next(self._events), 1, "")
+        value, place = self._node(next(self._events), 1, ())
         next(self._events)  # the document's end
         event = next(self._events)
         if not isinstance(event, yaml.StreamEndEvent):
             raise _refused("expected one document, found a second one", event.start_mark)
         return value, place
 
-    def _node(self, event: Any, depth: int, path: str) -> tuple[Any, Place]:
+    def _node(self, event: Any, depth: int, path: _Path) -> tuple[Any, Place]:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _refused(
                 "anchors and aliases (& and *) are not used here; write the value out", event.start_mark, path
@@ -93,23 +110,23 @@ class _Reader:
         values, inside = self._mapping(depth, path)
         return values, Place(line, column, inside)
 
-    def _sequence(self, depth: int, path: str) -> tuple[list[Any], list[Place]]:
+    def _sequence(self, depth: int, path: _Path) -> tuple[list[Any], list[Place]]:
         items: list[Any] = []
         places: list[Place] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            item, place = self._node(event, depth + 1, f"{path}/{len(items)}")
+            item, place = self._node(event, depth + 1, (path, len(items)))
             items.append(item)
             places.append(place)
         return items, places
 
-    def _mapping(self, depth: int, path: str) -> tuple[dict[str, Any], dict[str, Place]]:
+    def _mapping(self, depth: int, path: _Path) -> tuple[dict[str, Any], dict[str, Place]]:
         values: dict[str, Any] = {}
         places: dict[str, Place] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key, place = self._node(event, depth + 1, path)
             if not isinstance(key, str):
                 raise _refused("keys are strings; put this one in quotation marks", event.start_mark, path)
-            below = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+            below = (path, key)
             if key in values:
                 raise _refused(f"the key {key[:80]!r} is there twice", event.start_mark, below)
             values[key], inner = self._node(next(self._events), depth + 1, below)
@@ -117,7 +134,7 @@ class _Reader:
         return values, places
 
 
-def _scalar(event: Any, path: str) -> Any:
+def _scalar(event: Any, path: _Path) -> Any:
     text: str = event.value
     tag = event.tag
     if tag is None and event.implicit[0]:
@@ -132,7 +149,7 @@ def _scalar(event: Any, path: str) -> Any:
     return float(value) if tag == f"{_TAG}float" else value
 
 
-def _resolved(text: str, event: Any, path: str) -> Any:
+def _resolved(text: str, event: Any, path: _Path) -> Any:
     """What a plain scalar means."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
@@ -150,13 +167,13 @@ def _resolved(text: str, event: Any, path: str) -> Any:
     return value
 
 
-def _characters(text: str, event: Any, path: str) -> str:
+def _characters(text: str, event: Any, path: _Path) -> str:
     if not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text):
         raise _refused("an escaped lone surrogate is not a character", event.start_mark, path)
     return text
 
 
-def _only_tag(event: Any, kind: str, path: str) -> None:
+def _only_tag(event: Any, kind: str, path: _Path) -> None:
     if event.tag not in (None, "!", _TAG + kind):
         raise _refused(f"the tag {_short(event.tag)} is not used here", event.start_mark, path)
 
@@ -180,10 +197,10 @@ def _unreadable(text: str, error: Any) -> BadDocument:
     return BadDocument(problem, (Problem("", problem, *place),))
 
 
-def _refused(message: str, mark: Any, path: str = "") -> BadDocument:
+def _refused(message: str, mark: Any, path: _Path = ()) -> BadDocument:
     line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
     where = "" if line is None else f" (line {line}, column {column})"
-    return BadDocument(message + where, (Problem(path, message, line, column),))
+    return BadDocument(message + where, (Problem(_pointer(path), message, line, column),))
 
 
 #: tag -> does the value that the text means fit it

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, Problem, Problems
 from re_core.model import Ruling
 from re_core.schema_words import found, pointer, quoted, suggestion
 
@@ -93,18 +93,19 @@ def check(document: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     """The document, if it has what it must and nothing else. Raises BadDocument with every problem."""
     if not isinstance(document, dict):
         raise BadDocument("expected an object", (Problem("", "expected an object"),))
-    problems = [
+    wrong = Problems(
         Problem(f"/{name}", f"expected {field.words}, found {found(document[name])}")
         for name, field in fields.items()
         if name in document and not field.fits(document[name])
-    ]
+    )
     for name, field in fields.items():
         if field.required and name not in document:
             wanted = f"; expected {field.words}" if field.words else ""
-            problems.append(Problem(f"/{name}", f"the key {quoted(name)} is missing{wanted}"))
+            wrong.add([Problem(f"/{name}", f"the key {quoted(name)} is missing{wanted}")])
     for name in document:
         if name not in fields:
-            problems.append(Problem(pointer([name])[:200], f"unknown key {quoted(name)}; {suggestion(name, fields)}"))
-    if problems:
-        raise BadDocument("", problems)
+            hint = suggestion(name, fields) if wrong.room else ""
+            wrong.add([Problem(pointer([name]), f"unknown key {quoted(name)}; {hint}")])
+    if wrong.told:
+        raise BadDocument("", wrong.listed())
     return document

@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from re_core import errors, strict_json
-from re_core.errors import BadDocument, NoAnswer, Refused, ReleaseEngineError
+from re_core.errors import BadDocument, NoAnswer, Problems, Refused, ReleaseEngineError
 from re_core.usecases.checking import problem_document
 
 _LOG = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ def answer_ours(error: ReleaseEngineError) -> Response:
     more: dict[str, Any] = {}
     detail = str(error)
     if isinstance(error, BadDocument) and error.problems:
-        more["errors"] = [problem_document(problem) for problem in error.problems]
+        told = Problems()
+        told.add(error.problems)
+        more["errors"] = [problem_document(problem) for problem in told.listed()]
         if len(error.problems) > 1 and detail == error.problems[0].message:
             detail = f"the document has {len(error.problems)} errors"
     if isinstance(error, NoAnswer) and error.id:

@@ -6,12 +6,15 @@ import logging
 from typing import NamedTuple
 
 from re_core import messages as m
-from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Refused, ReleaseEngineError
+from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Problems, Refused, ReleaseEngineError
 from re_core.messages import Message
 from re_core.ports import Delivery
 from re_core.sequencer.acceptance import Acceptance, Admission
 from re_core.sequencer.outgoing import creation_answer
 from re_core.strict_json import dumps
+
+#: problems that a refusal carries in its headers
+_TOLD = 50
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +86,7 @@ def refusal(message: Message, reason: str, detail: str, error: CallerError | Non
     if isinstance(error, Refused) and error.deployment:
         headers[m.HOLDER] = error.deployment
     if isinstance(error, BadDocument):
-        problems = [{"path": problem.path, "message": problem.message} for problem in error.problems[:50]]
+        told = Problems(error.problems[:_TOLD], max(0, len(error.problems) - _TOLD)).listed()
+        problems = [{"path": problem.path, "message": problem.message} for problem in told]
         headers[m.PROBLEMS] = dumps(problems)
     return [creation_answer(message.reply_to, message.id, None, headers)]

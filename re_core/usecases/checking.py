@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core import documents, plan, ports, schema, schema_words
 from re_core.dynamic_values import name_problems
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, Problem, Problems
 from re_core.plan import Around, Offers
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
@@ -33,17 +32,18 @@ def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> C
 
 def check(value: Any, position: schema.Position | None, offers: Offers, around: Around) -> Checked:
     """Check a document that is parsed already; `position` tells lines and columns of JSON pointers."""
-    wrong = schema.problems("playbook", value)
+    wrong = schema.look("playbook", value)
     document = value if isinstance(value, dict) else {}
-    if any(problem.path == "/execution" for problem in wrong):
+    if any(problem.path == "/execution" for problem in wrong.told):
         # too many steps, or no list of any: nothing to look at
         return Checked(document, _placed(wrong, position))
-    of_plan = () if wrong else _plan_errors(document, offers, around)
-    return Checked(
-        document,
-        _placed([*wrong, *_step_errors(document, offers), *name_problems(document, offers), *of_plan], position),
-        _placed(_step_warnings(document, offers), position),
-    )
+    of_plan = () if wrong.told else _plan_errors(document, offers, around)
+    warnings = _step_warnings(document, offers)
+    if _add_step_errors(wrong, document, offers):
+        warnings.add([Problem("", "it is too long to be compared with all that the workers offer; they will do that")])
+    wrong.add(name_problems(document, offers))
+    wrong.add(of_plan)
+    return Checked(document, _placed(wrong, position), _placed(warnings, position))
 
 
 def require(checked: Checked) -> Checked:
@@ -69,7 +69,7 @@ def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Of
         "stages": list(compiled.stages),
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
         "dynamic": {"required": list(required), "missing": [name for name in required if name not in supplied]},
-        "warnings": [problem_document(problem) for problem in _step_warnings(document, offers)],
+        "warnings": [problem_document(problem) for problem in _step_warnings(document, offers).listed()],
     }
 
 
@@ -90,47 +90,65 @@ def _plan_errors(document: Mapping[str, Any], offers: Offers, around: Around) ->
     return ()
 
 
-def _step_errors(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
+def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offers) -> bool:
+    """Adds what the workers would not take; True where that was too much to be looked at in full."""
+    published = schema.Published()
+    subcommands = _subcommands(offers)
     for path, name, arguments in plan.step_entries(document):
         offer = plan.offer_of(name, offers)
-        command = name.partition(":")[0]
+        command, _, subcommand = name.partition(":")
         if offer is not None:
             at = path + schema_words.pointer([name])
-            found = schema.parameters_problems(offer.get("parameters") or {}, arguments, at)
+            found = published.problems(name, offer.get("parameters") or {}, arguments, at, wrong.room)
             # a step without arguments may be a bare string, and nothing is inside of that
-            yield from found if arguments else (problem._replace(path=path) for problem in found)
-        elif command in {known.partition(":")[0] for known in offers}:
-            yield Problem(path, _unknown_subcommand(name, offers))
+            wrong.add(found.told if arguments else (one._replace(path=path) for one in found.told), found.more)
+        elif command in subcommands:
+            told = _unknown_subcommand(name, subcommand, subcommands[command]) if wrong.room else ""
+            wrong.add([Problem(path, told)])
+    return published.spent
 
 
-def _unknown_subcommand(name: str, offers: Offers) -> str:
-    command, _, subcommand = name.partition(":")
-    known = [offer.partition(":")[2] for offer in offers if offer.startswith(command + ":")]
-    hint = schema_words.suggestion(subcommand, known)
-    return f"there is no step {schema_words.quoted(name)}; {hint}"
+def _subcommands(offers: Offers) -> dict[str, list[str]]:
+    """Command -> its subcommands that are offered."""
+    known: dict[str, list[str]] = {}
+    for name in offers:
+        command, _, subcommand = name.partition(":")
+        known.setdefault(command, []).append(subcommand)
+    return known
 
 
-def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:
+def _unknown_subcommand(name: str, subcommand: str, known: list[str]) -> str:
+    return f"there is no step {schema_words.quoted(name)}; {schema_words.suggestion(subcommand, known)}"
+
+
+def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     """A worker of 2014 never registers, so a command that nobody offers is no error (contract, section 7).
 
     Nor is an argument that the message overwrites: playbooks of 2014 have some, and they ran.
     """
+    found = Problems()
     commands = {name.partition(":")[0] for name in offers}
     for path, name, arguments in plan.step_entries(document):
         for key in sorted(plan.OVERWRITTEN & arguments.keys()):
             told = f"the argument {schema_words.quoted(key)} has no effect: the worker is sent the {key} of the step itself"
-            yield Problem(path + schema_words.pointer([name, key]), told)
+            found.add([Problem(path + schema_words.pointer([name, key]), told)])
         command = name.partition(":")[0]
         if command not in commands:
-            near = schema_words.likeness(command, commands)
-            told = f"no running worker offers the command {schema_words.quoted(command)}"
-            yield Problem(path, f"{told}; {near}" if near else told)
+            found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
+    return found
 
 
-def _placed(problems: Iterable[Problem], position: schema.Position | None) -> tuple[Problem, ...]:
-    """The first of them, in the order in which somebody who reads the document meets them."""
+def _unknown_command(command: str, commands: set[str]) -> str:
+    near = schema_words.likeness(command, commands)
+    told = f"no running worker offers the command {schema_words.quoted(command)}"
+    return f"{told}; {near}" if near else told
+
+
+def _placed(problems: Problems, position: schema.Position | None) -> tuple[Problem, ...]:
+    """In the order in which somebody who reads the document meets them; the count of the others at the end."""
     placed = []
-    for problem in islice(problems, schema.MAX_PROBLEMS):
+    for problem in problems.told:
         found = position(problem.path) if position is not None and problem.line is None else None
         placed.append(problem._replace(line=found[0], column=found[1]) if found else problem)
-    return tuple(sorted(placed, key=lambda one: (one.line or 0, one.column or 0)))
+    in_order = sorted(placed, key=lambda one: (one.line or 0, one.column or 0))
+    return tuple(Problems(in_order, problems.more).listed())

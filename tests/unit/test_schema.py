@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from re_core import documents, schema
-from re_core.errors import BadDocument, Problem
+from re_core.errors import MAX_PROBLEMS, BadDocument, Problem
 
 NOOP = "noop:Nothing"
 
@@ -95,8 +95,10 @@ def test_a_key_with_a_slash_or_tilde_is_escaped_in_its_pointer() -> None:
     assert list(told(**{"a/b~c": 1})) == ["/a~1b~0c"]
 
 
-def test_hopeless_documents_are_told_a_hundred_times_and_no_more() -> None:
-    assert len(told(*["bad"] * 500)) == schema.MAX_PROBLEMS
+def test_hopeless_documents_are_told_a_hundred_times_and_the_others_are_counted() -> None:
+    hundred = told(*["bad"] * 500)
+    assert hundred.pop("") == "400 more problems are not listed"
+    assert len(hundred) == MAX_PROBLEMS == 100
 
 
 def test_too_many_steps_are_told_before_any_is_looked_at() -> None:

@@ -197,3 +197,12 @@ def test_version_0_tells_no_empty_place(house: House) -> None:
     response = house.call("PUT", "/api/v0/ours/playbook/", data="")
 
     assert response.json == {"status": "bad request", "message": "expected JSON, found nothing"}
+
+
+def test_a_body_with_many_problems_is_told_a_hundred_of_them_and_how_many_more(house: House) -> None:
+    house.playbook()
+    body = {f"key{number}": 1 for number in range(500)}
+    answer = house.call("POST", "/api/v1/playbooks/book/plan", json=body)
+    assert answer.status_code == 422
+    errors = answer.get_json()["errors"]
+    assert (len(errors), errors[-1]["message"]) == (101, "400 more problems are not listed")
