@@ -9,6 +9,7 @@ from tests.chaos.conftest import MakeRig
 from tests.chaos.parts import PARTS, processes
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_processes_that_are_killed_and_frozen_lose_nothing(new_rig: MakeRig, seed: int) -> None:
     rig = new_rig(rests=2, cores=2, workers=2)
@@ -19,6 +20,7 @@ def test_processes_that_are_killed_and_frozen_lose_nothing(new_rig: MakeRig, see
     assert sum(rig.faults.values()) == 10, rig.faults
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_only_core_may_die_and_no_step_is_lost(new_rig: MakeRig, seed: int) -> None:
     rig = new_rig()
@@ -30,6 +32,7 @@ def test_the_only_core_may_die_and_no_step_is_lost(new_rig: MakeRig, seed: int) 
     assert rig.faults["kill core"] == 6
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_queues_may_be_emptied_and_deleted_under_way(new_rig: MakeRig, seed: int) -> None:
     """What lay in them is lost, but for what the journals know: notifications are dead letters at best."""

@@ -24,6 +24,7 @@ def rig(tmp_path: Path, own_rabbitmq: RabbitServer, own_mongodb: MongoServer) ->
         yield rig
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_broker_and_store_may_die_and_stand_still(rig: Rig, seed: int) -> None:
     with Campaign(rig, seed) as campaign:

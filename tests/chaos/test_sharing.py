@@ -107,6 +107,7 @@ def test_a_worker_that_is_busy_holds_nothing_that_an_idle_one_could_do(new_rig: 
         await_end(client, hanging)
 
 
+@pytest.mark.long
 def test_a_frozen_core_stops_nobody_for_long(new_rig: MakeRig) -> None:
     """Both cores hold reply queues; what the frozen one holds goes to the other, by the broker, without its thaw."""
     rig = new_rig(cores=2)

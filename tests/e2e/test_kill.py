@@ -52,6 +52,7 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
     engine.stop()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_kill_at_random_moments_loses_no_deployment_and_repeats_no_step(engine: EngineProcess) -> None:
     """A few rounds, each with another way to die."""

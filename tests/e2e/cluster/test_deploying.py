@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 from tests.e2e.cluster.conftest import MakeCluster
-from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, run_step, statuses, steps_book
+from tests.e2e.deploying import PATIENCE, await_line, begin, ended, run_step, statuses, steps_book
 from tests.e2e.engine_process import wait_until
 
 #: who is started first, second, third: each of them once in each place
@@ -190,4 +190,4 @@ def test_live_streams_end_and_requests_are_answered_when_a_front_end_is_told_to_
                 pass  # to the end of the stream, which is there
         go.touch()
         assert ended(other, id)["status"] == "completed"
-        assert "through" in printed(other, id)
+        await_line(other, id, "through")

@@ -42,6 +42,7 @@ def _post_from_everywhere(cluster: Cluster, playbook: str, count: int) -> tuple[
     return begun, refused
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_step_whose_worker_was_killed_is_decided_over_another_front_end(new_cluster: MakeCluster) -> None:
     ask = {"RE_LOST_STEPS": "ask"}
