@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 #: what a terminal obeys: CSI … letter, OSC/DCS/PM/APC … terminator, other two-character escapes
@@ -78,9 +79,28 @@ def clock(text: str | None) -> str:
 
 
 def day(text: str | None) -> str:
-    """Date and time of day, here."""
+    """Date and time of day, here, with the offset from UTC: `2026-11-22 13:00:00+01:00`."""
     found = moment(text)
-    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S") if found else ""
+    return found.astimezone().isoformat(" ", "seconds") if found else ""
+
+
+def typed(told: str, now: datetime) -> datetime | None:
+    """The time that a person types, in every form in which one is shown; without an offset it is one of here.
+
+    `13:00` is of today, `11-22 13:00` of this year. None for what is none.
+    """
+    told, today = told.strip(), now.astimezone()
+    # without a colon `2026` would be a time of day
+    for begin in ("", f"{today:%Y-%m-%d} ", f"{today:%Y}-") if ":" in told else ("",):
+        with suppress(ValueError):
+            return datetime.fromisoformat(begin + told).astimezone()
+    return None
+
+
+def absolute(told: str, now: datetime) -> str:
+    """What a person typed, as the engine reads it: a time in UTC, with its offset; whatever is no time stays as it is."""
+    found = typed(told, now)
+    return told if found is None else found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def short_day(text: str | None, now: datetime) -> str:

@@ -13,7 +13,7 @@ import click
 
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
-from re_client.text import safe
+from re_client.text import absolute, safe
 from re_core.ports import Store
 from re_core.settings import Settings
 from re_core.usecases import access, inspection, maintenance
@@ -121,7 +121,12 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
 @click.option("--all-groups", is_flag=True, help="It reaches every group.")
 @click.option("--admin", is_flag=True, help="It reaches every group, and may make and revoke tokens.")
 @click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
-@click.option("--expires", default="", metavar="WHEN", help="90d, 12h, a time, or never; 90 days if nothing is said.")
+@click.option(
+    "--expires",
+    default="",
+    metavar="WHEN",
+    help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
+)
 @json_option
 @pass_session
 def token(
@@ -144,7 +149,13 @@ def token(
 
     with _opened(session.settings) as opened:
         minted = access.mint(
-            opened, bootstrap.system_clock(), user, groups or None, admin, notify=notify, expires=expires
+            opened,
+            bootstrap.system_clock(),
+            user,
+            groups or None,
+            admin,
+            notify=notify,
+            expires=absolute(expires, datetime.now(UTC)),
         )
     if as_json:
         session.terminal.json({**access.token_document(minted.token), "token": minted.secret})

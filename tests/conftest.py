@@ -9,6 +9,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -117,3 +118,13 @@ def _no_thread_stays(_isolated_run: None) -> Iterator[None]:
             continue
         thread.join(THREAD_TIMEOUT)
         assert not thread.is_alive(), f"the test left {thread.name} running"
+
+
+@pytest.fixture
+def berlin() -> Iterator[None]:
+    """This machine is in a zone whose clocks are turned; spelt out, since not every machine has a table of zones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()

@@ -13,7 +13,7 @@ from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
 from re_client.terminal import Terminal
-from re_client.text import day, duration, fitted, moment, short_day, since
+from re_client.text import day, duration, fitted, short_day, since, typed
 from re_client.view import Watched
 from re_core.model import DeploymentStatus
 
@@ -36,7 +36,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
     help="In this state.",
 )
 @click.option("--user", metavar="USER", help="Asked for by them.")
-@click.option("--since", "start", metavar="WHEN", help="Created since then: 30m, 12h, 7d, or an RFC 3339 time.")
+@click.option(
+    "--since",
+    "start",
+    metavar="WHEN",
+    help="Created since then: 30m, 12h, 7d, or a time as it is shown; local unless it has an offset.",
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="The newest N.")
 @json_option
 @pass_session
@@ -114,7 +119,9 @@ def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[object, ...]
 def _when(told: str, now: datetime) -> str:
     """An RFC 3339 time, from one or from `12h`."""
     ago = _AGO.fullmatch(told)
-    found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else moment(told)
+    found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else typed(told, now)
     if found is None:
-        raise BadInput(f"--since {told!r}: expected 30m, 12h, 7d or a time such as 2026-11-22T16:00:00Z")
+        raise BadInput(
+            f"--since {told!r}: expected 30m, 12h, 7d, or a time such as 2026-11-22T16:00:00Z, 2026-11-22 17:00, 11-22 17:00 or 17:00"
+        )
     return found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve
+from re_client import resolve, watching
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import TokenRow
-from re_client.text import day
+from re_client.text import absolute, day
 
 
 @click.group()
@@ -21,7 +21,12 @@ def token() -> None:
 @click.option("--all-groups", is_flag=True, help="It reaches every group.")
 @click.option("--admin", is_flag=True, help="It may make and revoke tokens.")
 @click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
-@click.option("--expires", default="", metavar="WHEN", help="90d, 12h, a time, or never; 90 days if nothing is said.")
+@click.option(
+    "--expires",
+    default="",
+    metavar="WHEN",
+    help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
+)
 @json_option
 @pass_session
 def create(
@@ -37,7 +42,9 @@ def create(
     """Make a token. It is shown once and never again."""
     if bool(groups) == all_groups:
         raise click.UsageError("say which groups it reaches: --group GROUP (as often as needed), or --all-groups")
-    made = session.client.create_token(user, None if all_groups else groups, admin, notify, expires)
+    made = session.client.create_token(
+        user, None if all_groups else groups, admin, notify, absolute(expires, watching.now())
+    )
     if as_json:
         session.terminal.json(made)
         return

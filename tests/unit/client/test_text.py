@@ -86,3 +86,36 @@ def test_what_is_too_wide_is_cut_at_a_character() -> None:
 def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
     assert text.suggestion("statu", ["status", "watch"]) == "; did you mean 'status'?"
     assert text.suggestion("zzz", ["status"]) == ""
+
+
+NOW = datetime(2026, 11, 22, 11, 30, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    "at", ["2026-11-22T07:05:09Z", "2026-11-22T10:00:00Z", "2026-07-01T12:00:00Z", "2025-07-01T12:00:00Z"]
+)
+def test_what_is_shown_as_a_time_is_understood_as_that_time(at: str) -> None:
+    moment = text.moment(at)
+    assert text.typed(text.day(at), NOW) == moment
+    assert text.typed(text.day(at)[:19], NOW) == moment
+    brief = text.typed(text.short_day(at, NOW), NOW)
+    assert brief is not None
+    assert text.short_day(brief.isoformat(), NOW) == text.short_day(at, NOW)
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_day_is_shown_with_its_own_offset_and_a_time_without_one_is_of_here() -> None:
+    assert text.day("2026-11-22T12:00:00Z") == "2026-11-22 13:00:00+01:00"
+    assert text.day("2026-07-01T12:00:00Z") == "2026-07-01 14:00:00+02:00"
+    assert text.absolute("2026-11-22 13:00", NOW) == "2026-11-22T12:00:00.000Z"
+    assert text.absolute("2026-07-01T14:00:00", NOW) == "2026-07-01T12:00:00.000Z"
+    assert text.absolute("12:15", NOW) == "2026-11-22T11:15:00.000Z"
+    assert text.absolute("07-01 14:00", NOW) == "2026-07-01T12:00:00.000Z"
+    assert text.absolute("2026-11-22T12:00:00Z", NOW) == "2026-11-22T12:00:00.000Z"
+
+
+@pytest.mark.parametrize("said", ["", "never", "90d", "2026", "a while", "25:00", "13-40 12:00"])
+def test_what_is_no_time_stays_as_it_was_typed(said: str) -> None:
+    assert text.typed(said, NOW) is None
+    assert text.absolute(said, NOW) == said
