@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core import documents, plan, ports, schema, schema_words
-from re_core.dynamic_values import name_problems
-from re_core.errors import BadDocument, Problem, Problems
+from re_core.dynamic_values import demands, name_problems, value_problems
+from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.plan import Around, Offers
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
@@ -62,8 +62,10 @@ def offers_now(registry: ports.Registry, clock: ports.Clock) -> Offers:
 
 
 def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: Around) -> dict[str, Any]:
-    """What exactly would run, in order, without running it. Raises BadDocument."""
+    """What exactly would run, in order, without running it. Raises BadDocument, BadDynamic for a value that cannot be used."""
     compiled = plan.compile_plan(document, around, offers)
+    if wrong := value_problems(demands(compiled, offers), supplied):
+        raise BadDynamic(wrong[0].message, wrong)
     required = plan.required_dynamic(compiled)
     return {
         "stages": list(compiled.stages),

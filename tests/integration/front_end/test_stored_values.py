@@ -50,6 +50,20 @@ def test_two_names_of_values_that_would_be_one_variable_are_refused_where_a_prog
     assert told.endswith("'a_b' and 'a-b' would both be RE_DYNAMIC_A_B")
 
 
+def test_a_plan_is_not_shown_for_values_that_its_steps_cannot_use(house: House) -> None:
+    _errors(house)
+    steps = [{"sleep:Seconds": {"dynamic": ["seconds"]}}, {"command:Run": {"cmd": "true"}}]
+    house.playbook("book", execution=[{"hosts": ["one"], "steps": steps}])
+
+    def plan(**dynamic: Any) -> Any:
+        return house.call("POST", "/api/v1/playbooks/book/plan", json={"dynamic": dynamic})
+
+    assert plan(seconds=1).status_code == 200
+    refused = plan(seconds=-1, v="a\0b")
+    assert refused.status_code == 422
+    assert [error["path"] for error in refused.json["errors"]] == ["/dynamic/seconds", "/dynamic/v"]
+
+
 def test_what_steps_can_use_is_stored(house: House) -> None:
     env = {"A": "x" * 130_000, "B": "a=b\r\n"}
     assert (

@@ -104,7 +104,7 @@ def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
         file.write_text("secret\n")
     secrets[3].write_text(
         f"email: {{host: h, sender: a@example.com, user: u, password_file: {secrets[0]}}}\n"
-        f"step_hidden: [{secrets[1].parent}]\ndeployment_log_dir: {secrets[2].parent}\nstep_user: {ME or os.geteuid()}\n"
+        f"step_hidden: [{secrets[1].parent}]\ndeployment_log_dir: {secrets[2].parent}\nstep_user: '{ME or os.geteuid()}'\n"
         f"store_url: sqlite:///{tmp_path}/db/re.db\ndata_dir: {tmp_path}/data\n# secret\n"
     )
     settings = load({"RE_CONFIG": str(secrets[3])})

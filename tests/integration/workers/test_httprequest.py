@@ -252,7 +252,7 @@ def test_another_answer_fails_it_with_what_was_said(server: _Server) -> None:
 
 
 def test_a_redirect_is_an_answer_and_not_followed(server: _Server) -> None:
-    assert _run("Get", url=server.url("/302"), code=302).status == "completed"
+    assert _run("Get", url=server.url("/302"), code=302).data == {"code": 302}
     assert len(server.asked) == 1
 
 
