@@ -9,8 +9,8 @@ from re_core.ports.store import Journal
 from re_core.records import Entry, never_began
 from re_core.state import State, fold
 
-#: entries of one page: a deployment of fifty steps is one, and one with results of 256 KiB each is not in memory as a whole
-PAGE = 128
+#: entries of one page: a deployment of thirty steps is one, and one with results of 256 KiB each is not in memory as a whole
+PAGE = 64
 
 
 def every_entry(journal: Journal, deployment: str, after: int = 0) -> Iterator[Entry]:
