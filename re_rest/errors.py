@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from re_core import errors, strict_json
-from re_core.errors import BadDocument, NoAnswer, Problems, Refused, ReleaseEngineError
+from re_core.errors import MAX_PROBLEMS, BadDocument, NoAnswer, Problem, Problems, Refused, ReleaseEngineError
 from re_core.usecases.checking import problem_document
 
 _LOG = logging.getLogger(__name__)
@@ -66,9 +67,10 @@ def answer_ours(error: ReleaseEngineError) -> Response:
     more: dict[str, Any] = {}
     detail = str(error)
     if isinstance(error, BadDocument) and error.problems:
-        told = Problems()
-        told.add(error.problems)
-        more["errors"] = [problem_document(problem) for problem in told.listed()]
+        told: Sequence[Problem] = error.problems
+        if len(told) > MAX_PROBLEMS + 1:  # one more: those that are counted already have an entry that says so
+            told = Problems(told[:MAX_PROBLEMS], len(told) - MAX_PROBLEMS).listed()
+        more["errors"] = [problem_document(problem) for problem in told]
         if len(error.problems) > 1 and detail == error.problems[0].message:
             detail = f"the document has {len(error.problems)} errors"
     if isinstance(error, NoAnswer) and error.id:
