@@ -237,6 +237,20 @@ class StoredPlaybook(NamedTuple):
         return f'"{self.revision}"'
 
 
+class PlaybookHead(NamedTuple):
+    """One revision of a playbook without its document, which may have a megabyte."""
+
+    id: str
+    group: str
+    name: str
+    #: from 1
+    revision: int
+    created: int
+    updated: int
+    #: who stored this revision
+    user: str
+
+
 class OutputLine(NamedTuple):
     """One line that a step printed."""
 

@@ -12,6 +12,7 @@ from re_core.model import (
     DeploymentStatus,
     OutputChunk,
     OutputLine,
+    PlaybookHead,
     StoredPlaybook,
     Token,
     View,
@@ -166,6 +167,14 @@ class Playbooks(Protocol):
 
     def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
         """Newest revisions of all that are not deleted, newest playbook first."""
+        ...
+
+    def playbook_heads(self, group: str | None = None, name: str | None = None) -> list[PlaybookHead]:
+        """As `playbooks`; no document is loaded."""
+        ...
+
+    def has_playbooks(self, group: str) -> bool:
+        """Whether the group has one that is not deleted; costs as much for ten thousand as for one."""
         ...
 
     def revisions(self, id: str) -> list[StoredPlaybook]:

@@ -62,6 +62,8 @@ class Acceptance:
         self._plans = Plans()
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
+        #: whether groups have playbooks, as it was asked since `look_again`
+        self._groups: dict[str, bool] = {}
         #: idempotency key -> what it stands for, as it was claimed since `look_again`
         self._standing: dict[str, Claim] = {}
 
@@ -71,6 +73,7 @@ class Acceptance:
         Raises StoreUnavailable.
         """
         self._found.clear()
+        self._groups.clear()
         self._around_now = None
         wanted = [claim for message in requests if (claim := _claim_of(message)) is not None]
         try:
@@ -170,7 +173,9 @@ class Acceptance:
         if playbook is not None and playbook.group == request.group:
             self._found[playbook.id] = playbook
             return playbook
-        if not self._library.playbooks(request.group):
+        if request.group not in self._groups:
+            self._groups[request.group] = self._library.has_playbooks(request.group)
+        if not self._groups[request.group]:
             raise UnknownGroup(f"no playbook belongs to the group {request.group[:100]!r}")
         raise UnknownPlaybook(
             f"the group {request.group[:100]!r} has no playbook with the id {request.playbook_id[:100]!r}"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from re_core import ports
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
-from re_core.model import StoredPlaybook
+from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 
@@ -21,7 +21,7 @@ Condition = Callable[[str], bool]
 class PlaybookPage(NamedTuple):
     """Some playbooks, newest first, and where to go on."""
 
-    rows: Sequence[StoredPlaybook]
+    rows: Sequence[PlaybookHead]
     next: str | None
 
 
@@ -97,7 +97,7 @@ def listed(
 ) -> PlaybookPage:
     """Newest first, of these groups (None: all). Raises CallerError for a cursor that is not one."""
     one = groups[0] if groups is not None and len(groups) == 1 else None
-    rows = [row for row in playbooks.playbooks(one, name) if groups is None or row.group in groups]
+    rows = [row for row in playbooks.playbook_heads(one, name) if groups is None or row.group in groups]
     rows.sort(key=_place, reverse=True)
     if cursor:
         after = _parse_cursor(cursor)
@@ -108,16 +108,23 @@ def listed(
     return PlaybookPage(rows[:limit], f"{last.created}.{last.id}")
 
 
+def whole(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[StoredPlaybook]:
+    """Newest first, of these groups (None: all), with their documents."""
+    heads = listed(playbooks, groups, None).rows
+    found = (playbooks.playbook(head.id, head.revision) for head in heads)
+    return [one for one in found if one is not None]
+
+
 def count_by_group(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[dict[str, Any]]:
     """Which groups own playbooks, and how many, by name."""
     counts: dict[str, int] = {}
-    for row in playbooks.playbooks():
+    for row in playbooks.playbook_heads():
         if groups is None or row.group in groups:
             counts[row.group] = counts.get(row.group, 0) + 1
     return [{"name": name, "count": counts[name]} for name in sorted(counts)]
 
 
-def playbook_document(playbook: StoredPlaybook) -> dict[str, Any]:
+def playbook_document(playbook: StoredPlaybook | PlaybookHead) -> dict[str, Any]:
     """One row of the list: all but the document itself."""
     return {
         "id": playbook.id,
@@ -135,7 +142,7 @@ def _require(found: StoredPlaybook, condition: Condition | None) -> None:
         raise PreconditionFailed(f"the playbook has changed: it is at revision {found.revision} now; read it again")
 
 
-def _place(row: StoredPlaybook) -> tuple[int, str]:
+def _place(row: PlaybookHead) -> tuple[int, str]:
     return row.created, row.id
 
 

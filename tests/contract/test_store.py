@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from re_core.errors import StoreUnavailable
-from re_core.model import DeadLetter, OutputChunk, OutputLine, Token, WorkerRecord
+from re_core.model import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from re_core.ports import OUTPUT_PAGE, Claim, Store
 from tests.contract.places import StorePlace
 from tests.contract.samples import append, playbook
@@ -104,6 +104,36 @@ def test_playbooks_are_listed_newest_first_by_group_and_name(store: Store) -> No
     assert [one.id for one in store.playbooks("team")] == ["b", "a"]
     assert [one.id for one in store.playbooks("team", "release")] == ["a"]
     assert [one.id for one in store.playbooks(name="release")] == ["c", "a"]
+
+
+def test_heads_are_what_the_list_has_but_for_the_documents(store: Store) -> None:
+    for one in (
+        playbook("a", 1, 1),
+        playbook("b", 1, 3, "other"),
+        playbook("c", 1, 2, group="blue"),
+        playbook("a", 2, 1),
+    ):
+        store.save_playbook(one)
+    store.save_playbook(playbook("d", 1, 4))
+    store.delete_playbook("d", 1)
+    store.save_playbook(playbook("b", 2, 3, "release"))
+    for wanted in ((), ("team",), ("team", "release"), ("team", "other"), (None, "release"), ("nobody",)):
+        heads = store.playbook_heads(*wanted)
+        found = store.playbooks(*wanted)
+        fields = PlaybookHead._fields
+        assert heads == [PlaybookHead(*(getattr(one, field) for field in fields)) for one in found]
+    assert [(one.id, one.revision) for one in store.playbook_heads()] == [("b", 2), ("c", 1), ("a", 2)]
+
+
+def test_a_group_has_playbooks_while_one_is_there_that_was_not_deleted_or_moved(store: Store) -> None:
+    assert not store.has_playbooks("team")
+    store.save_playbook(playbook("a", 1))
+    store.save_playbook(playbook("b", 1))
+    assert store.has_playbooks("team") and not store.has_playbooks("blue")
+    store.delete_playbook("b", 1)
+    assert store.has_playbooks("team")
+    store.save_playbook(playbook("a", 2, group="blue"))
+    assert store.has_playbooks("blue") and not store.has_playbooks("team")
 
 
 # -- output ------------------------------------------------------------------------------------------

@@ -167,9 +167,9 @@ class SimStore:
         """See ports.Playbooks."""
         return self._call(lambda: self._server.playbooks.get(id))
 
-    def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
+    def has_playbooks(self, group: str) -> bool:
         """See ports.Playbooks."""
-        return self._call(lambda: [one for one in self._server.playbooks.values() if group in (None, one.group)])
+        return self._call(lambda: any(one.group == group for one in self._server.playbooks.values()))
 
     def tokens(self) -> list[Token]:
         """See ports.Tokens."""

@@ -35,6 +35,7 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
     },
     "output": {"re_lines": (("deployment", 1), ("last", 1))},
     "requests": {"re_deployment": (("deployment", 1),)},
+    "playbooks": {"re_group": (("re.group", 1), ("_id", -1))},
 }
 
 #: what the engine keeps its documents in

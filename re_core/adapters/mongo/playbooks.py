@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from re_core import strict_json
-from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.mongo.database import Database, Document, attempted
 from re_core.adapters.mongo.parts import AFTER_COLON
-from re_core.model import StoredPlaybook
+from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.ports import MOST_REVISIONS
 from re_core.records import MAX_ORDINAL, ordinal
 
@@ -22,6 +22,10 @@ _OURS = "re"
 
 #: numbers that come back as the same kind of number
 _INT = 2**31
+
+
+#: all of a revision but its document
+_HEAD = {f"{_OURS}.{name}": 1 for name in (*PlaybookHead._fields, "deleted")}
 
 
 class PlaybooksPart:
@@ -39,15 +43,35 @@ class PlaybooksPart:
 
     def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
         """See ports.Playbooks. Keys of all revisions first, then the newest revisions themselves."""
-        with self._database.told():
-            keys = [one["_id"] for one in self._database.playbooks.find({}, {"_id": 1}).sort("_id", 1)]
-        newest = {str(key).rpartition(":")[0]: key for key in keys}
+        wanted = {f"{_OURS}.{key}": value for key, value in (("group", group), ("name", name)) if value is not None}
         found = [
-            playbook
-            for deleted, playbook in self._revisions({"_id": {"$in": list(newest.values())}})
-            if not deleted and group in (None, playbook.group) and name in (None, playbook.name)
+            playbook for deleted, playbook in self._revisions({"_id": {"$in": self._newest()}, **wanted}) if not deleted
         ]
         return sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+
+    def playbook_heads(self, group: str | None = None, name: str | None = None) -> list[PlaybookHead]:
+        """See ports.Playbooks."""
+        newest = {"_id": {"$in": self._newest()}}
+        wanted = {f"{_OURS}.{key}": value for key, value in (("group", group), ("name", name)) if value is not None}
+        with self._database.told():
+            documents = list(self._database.playbooks.find({**newest, **wanted}, _HEAD))
+        rows = [row for _, row in self._database.readable("playbooks", documents, _head_of)]
+        heads = [head for deleted, head in rows if not deleted]
+        return sorted(heads, key=lambda one: (one.created, one.id), reverse=True)
+
+    def has_playbooks(self, group: str) -> bool:
+        """See ports.Playbooks. Of most groups the first one that is found is there."""
+        looked = set()
+        with self._database.told():
+            for document in self._database.playbooks.find({f"{_OURS}.group": group}, _HEAD).sort("_id", -1):
+                row = attempted(document, _head_of)
+                if row is None or row[1].id in looked:
+                    continue
+                looked.add(row[1].id)
+                newest = self._database.playbooks.find(_all_of(row[1].id), _HEAD).sort("_id", -1).limit(1)
+                if [one["_id"] for one in newest] == [document["_id"]] and not row[0]:
+                    return True
+        return False
 
     def revisions(self, id: str) -> list[StoredPlaybook]:
         """See ports.Playbooks."""
@@ -69,6 +93,12 @@ class PlaybooksPart:
         if newest is None or newest[0] or newest[1].revision != revision:
             return False
         return not self._database.add(self._database.playbooks, [document_of(newest[1], deleted=True)])
+
+    def _newest(self) -> list[str]:
+        """Keys of the newest revisions, deleted ones too."""
+        with self._database.told():
+            keys = [one["_id"] for one in self._database.playbooks.find({}, {"_id": 1}).sort("_id", 1)]
+        return list({str(key).rpartition(":")[0]: key for key in keys}.values())
 
     def _revisions(self, query: Document, limit: int = 0) -> Iterable[tuple[bool, StoredPlaybook]]:
         with self._database.told():
@@ -117,6 +147,13 @@ def playbook_of(document: Document) -> tuple[bool, StoredPlaybook]:
         ours["user"],
     )
     return deleted, playbook
+
+
+def _head_of(document: Document) -> tuple[bool, PlaybookHead]:
+    """As playbook_of, of what _HEAD brings."""
+    ours = document[_OURS]
+    numbers = {name: int(ours[name]) for name in ("revision", "created", "updated")}
+    return bool(ours.get("deleted")), PlaybookHead(**{**{name: ours[name] for name in PlaybookHead._fields}, **numbers})
 
 
 def _exact(value: Any) -> bool:

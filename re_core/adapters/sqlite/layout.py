@@ -93,8 +93,15 @@ ALTER TABLE tokens ADD COLUMN used INTEGER;
 ALTER TABLE tokens ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
 """
 
+# All that a list shows of a playbook stands in the index: what comes after the document in its row is found only by reading
+# all of the document.
+_HEADS = """
+CREATE INDEX playbooks_heads ON playbooks (id, revision, "group", name, created, updated, user) WHERE document IS NOT NULL;
+CREATE INDEX playbooks_group ON playbooks ("group", id, revision) WHERE document IS NOT NULL;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS)
 
 #: the tables of the newest layout
 TABLES = frozenset(

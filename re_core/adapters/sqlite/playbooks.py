@@ -12,7 +12,7 @@ from typing import Any
 from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
-from re_core.model import StoredPlaybook
+from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.ports import MOST_REVISIONS
 
 _COLUMNS = 'id, "group", name, revision, document, created, updated, user'
@@ -23,6 +23,14 @@ _DELETE = f"""
 INSERT OR IGNORE INTO playbooks ({_COLUMNS})
 SELECT id, "group", name, revision + 1, NULL, created, updated, user
 FROM playbooks WHERE id = ? AND revision = ? AND document IS NOT NULL
+"""
+
+
+_HEAD = 'id, "group", name, revision, created, updated, user'
+
+_ANY = """
+SELECT 1 FROM playbooks AS one WHERE "group" = ? AND document IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM playbooks WHERE id = one.id AND revision > one.revision) LIMIT 1
 """
 
 
@@ -41,14 +49,22 @@ class PlaybooksPart:
 
     def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
         """See ports.Playbooks."""
-        where = "(id, revision) IN (SELECT id, max(revision) FROM playbooks GROUP BY id) AND document IS NOT NULL"
-        parameters = []
-        for column, value in (("group", group), ("name", name)):
-            if value is not None:
-                where += f' AND "{column}" = ?'
-                parameters.append(value)
-        rows = self._database.rows(f"{_SELECT} WHERE {where} ORDER BY created DESC, id DESC", parameters)
+        where, parameters = _newest(group, name)
+        places = "SELECT rowid FROM playbooks INDEXED BY playbooks_heads"
+        rows = self._database.rows(
+            f"{_SELECT} WHERE rowid IN ({places} WHERE {where}) ORDER BY created DESC, id DESC", parameters
+        )
         return [_playbook(row) for row in rows]
+
+    def playbook_heads(self, group: str | None = None, name: str | None = None) -> list[PlaybookHead]:
+        """See ports.Playbooks."""
+        where, parameters = _newest(group, name)
+        query = f"SELECT {_HEAD} FROM playbooks INDEXED BY playbooks_heads WHERE {where} ORDER BY created DESC, id DESC"
+        return [PlaybookHead._make(row) for row in self._database.rows(query, parameters)]
+
+    def has_playbooks(self, group: str) -> bool:
+        """See ports.Playbooks."""
+        return self._database.row(_ANY, (group,)) is not None
 
     def revisions(self, id: str) -> list[StoredPlaybook]:
         """See ports.Playbooks."""
@@ -69,6 +85,13 @@ class PlaybooksPart:
         """See ports.Playbooks."""
         with self._database.writing() as connection:
             return connection.execute(_DELETE, (id, whole(revision))).rowcount == 1
+
+
+def _newest(group: str | None, name: str | None) -> tuple[str, list[str]]:
+    """Newest revisions of what is not deleted, of this group and name."""
+    where = "(id, revision) IN (SELECT id, max(revision) FROM playbooks GROUP BY id) AND document IS NOT NULL"
+    wanted = [(column, value) for column, value in (("group", group), ("name", name)) if value is not None]
+    return where + "".join(f' AND "{column}" = ?' for column, _ in wanted), [value for _, value in wanted]
 
 
 def _playbook(row: Sequence[Any]) -> StoredPlaybook:

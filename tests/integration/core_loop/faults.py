@@ -15,7 +15,7 @@ class Death(BaseException):
 
 
 #: calls that the core makes of each
-STORE = ("append", "entries", "write_views", "claim", "claim_all", "playbook", "playbooks", "workers")
+STORE = ("append", "entries", "write_views", "claim", "claim_all", "playbook", "has_playbooks", "workers")
 #: calls that the small consumers make of it
 WRITTEN_DOWN = ("register", "forget_workers", "bury", "add_output", "stored_output", "last_line")
 BUS = ("publish",)

@@ -1,4 +1,4 @@
-"""Idempotency keys of requests that are taken in one batch."""
+"""What requests that are taken in one batch cost together: their idempotency keys, their playbooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from re_core import messages as m
 from re_core.errors import StoreRefused
+from re_core.model import StoredPlaybook
 from re_core.ports import Claim
 from tests.factories import simple
 from tests.integration.core_loop.house import House
@@ -37,3 +38,17 @@ def test_a_key_that_cannot_be_read_keeps_the_others_of_its_batch_from_nothing(
     house.ask("d1", headers={**KEY, m.KEY_DIGEST: "a"})
     house.settle()
     assert house.answers() == [("d1", "")]
+
+
+def test_unknown_playbooks_of_a_batch_cost_one_look_at_their_group(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_of_them(*wanted: object) -> list[StoredPlaybook]:
+        raise AssertionError("playbooks are loaded to find that one is not there")
+
+    monkeypatch.setattr(house.store, "playbooks", all_of_them)
+    for number in range(20):
+        house.ask(f"d{number}", "nothing")
+    house.settle()
+    assert house.answers() == [(None, "unknown-playbook")] * 20
+    assert house.faults.calls["has_playbooks"] == 1

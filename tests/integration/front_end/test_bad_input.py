@@ -84,7 +84,7 @@ def test_a_mistake_of_ours_tells_the_log_and_not_the_caller(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("the secret of the house")
 
-    monkeypatch.setattr(house.store, "playbooks", broken)
+    monkeypatch.setattr(house.store, "playbook_heads", broken)
     response = house.call("GET", "/api/v1/groups")
 
     assert response.status_code == 500
@@ -102,11 +102,11 @@ def test_a_store_that_is_away_is_a_503_everywhere_and_one_that_refuses_a_500(
     def refusing(*_: object) -> None:
         raise StoreRefused
 
-    monkeypatch.setattr(house.store, "playbooks", away)
+    monkeypatch.setattr(house.store, "playbook_heads", away)
     response = house.call("GET", "/api/v1/groups")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert house.call("GET", "/api/v0/groups/").json["status"] == "error"
-    monkeypatch.setattr(house.store, "playbooks", refusing)
+    monkeypatch.setattr(house.store, "playbook_heads", refusing)
     assert house.call("GET", "/api/v1/groups").status_code == 500
 
 

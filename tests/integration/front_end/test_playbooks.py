@@ -249,3 +249,16 @@ def test_a_plan_shows_what_would_run_in_order_and_what_is_missing(house: House) 
     assert odd["dynamic"]["missing"] == ["a/b", "~c"]
     assert house.call("POST", f"{ROUTE}/book/plan").status_code == 200
     assert house.call("POST", f"{ROUTE}/book/plan", json={"dynamik": {}}).status_code == 422
+
+
+def test_lists_load_no_document(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.playbook()
+
+    def loaded(*wanted: object) -> object:
+        raise AssertionError("a list loads documents")
+
+    for name in ("playbooks", "playbook"):
+        monkeypatch.setattr(house.store, name, loaded)
+    assert [one["id"] for one in house.call("GET", "/api/v1/playbooks").get_json()["items"]] == ["book"]
+    assert house.call("GET", "/api/v1/groups").get_json()["items"] == [{"name": "ours", "count": 1}]
+    assert house.call("GET", "/api/v0/groups/").get_json()["items"] == [{"name": "ours", "count": 1}]
