@@ -19,6 +19,8 @@ def alive() -> Response:
 def ready() -> Response:
     parts = services().ready()
     checks = {name: why or "ok" for name, why in parts.items()}
+    less = dict(services().degraded())
+    more = {"degraded": less} if less else {}
     if any(parts.values()):
-        return json_answer({"status": "not ready", "checks": checks}, 503, {"Retry-After": "2"})
-    return json_answer({"status": "ready", "checks": checks})
+        return json_answer({"status": "not ready", "checks": checks, **more}, 503, {"Retry-After": "2"})
+    return json_answer({"status": "ready", "checks": checks, **more})

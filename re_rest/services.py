@@ -34,6 +34,8 @@ class Services:
     viewers: int = 48
     #: what keeps deployments from being accepted just now; empty where nothing does
     trouble: Callable[[], str] = lambda: ""
+    #: name of a part without which deployments go on -> why it cannot be reached just now
+    degraded: Callable[[], Mapping[str, str]] = dict
     #: what people are not shown of the values that a caller supplied
     redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
 

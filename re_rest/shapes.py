@@ -189,7 +189,11 @@ V1: dict[str, Shape] = {
     "NewToken": closed(**_TOKEN, token=TEXT),
     "Names": page(TEXT),
     "Alive": closed(status={"const": "alive"}),
-    "Ready": closed(status={"enum": ["ready", "not ready"]}, checks={"type": "object", "additionalProperties": TEXT}),
+    "Ready": closed(
+        {"degraded": {"type": "object", "additionalProperties": TEXT}},
+        status={"enum": ["ready", "not ready"]},
+        checks={"type": "object", "additionalProperties": TEXT},
+    ),
     "Object": OBJECT,
 }
 

@@ -18,7 +18,8 @@ from re_rest.services import Services
 from re_up.aftermath import Unfinished
 from re_up.tokens import ensure_token
 from re_workers.host import WorkerHost
-from re_workers.parts import handlers, workers
+from re_workers.notify.reach import Reach
+from re_workers.parts import handlers, probes, workers
 from re_workers.steps.orphans import end_orphans
 
 #: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
@@ -53,6 +54,7 @@ class Engine:
         self.bus = bootstrap.open_bus(settings, self.store)
         self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal)
         transports = handlers(settings)
+        self._reach = Reach(probes(settings))
         found = workers(settings, identity, transports)
         self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=Redaction(settings.redact))
 
@@ -62,12 +64,14 @@ class Engine:
         self.core.recover()
         self.core.start()
         self._host.start()
+        self._reach.start()
         self._await_registration()
         interpreter.settle()
 
     def stop(self, deadline: float) -> None:
         """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
         end = time.monotonic() + deadline
+        self._reach.stop()
         self._host.stop(deadline * 0.8)
         self.core.stop(max(FINISH, end - time.monotonic()))
         self.bus.close()
@@ -82,6 +86,7 @@ class Engine:
             clock=self.clock,
             around=bootstrap.around(self._settings),
             ready=self.ready,
+            degraded=self._reach.trouble,
             trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
             redaction=Redaction(self._settings.redact),

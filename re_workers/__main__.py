@@ -17,6 +17,7 @@ from re_core.redaction import Redaction
 from re_core.settings import Settings
 from re_core.supervision import Herald
 from re_workers.host import SLOTS, WorkerHost
+from re_workers.notify.reach import Reach
 from re_workers.parts import ALL, Crew, chosen, listed
 from re_workers.place import Place
 
@@ -34,6 +35,8 @@ class WorkerProcess:
             self._bus.close()
             raise
         self._host.start()
+        self._reach = Reach(crew.probes)
+        self._reach.start()
 
     def ready(self) -> Mapping[str, str]:
         """See process.Part."""
@@ -45,6 +48,7 @@ class WorkerProcess:
 
     def stop(self, seconds: float) -> None:
         """Steps that run may end, then are told to; what has not begun goes to another worker."""
+        self._reach.stop()
         self._host.stop(seconds)
         self._bus.close()
 

@@ -6,6 +6,7 @@ import difflib
 import site
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -15,10 +16,12 @@ from re_core.addresses import rule
 from re_core.errors import BadSettings
 from re_core.settings import Settings
 from re_workers.notes import Notes
+from re_workers.notify import email, irc
 from re_workers.notify.console import ConsoleHandler
 from re_workers.notify.email import EmailHandler
 from re_workers.notify.handler import Handler, Notice, Undeliverable
 from re_workers.notify.irc import IrcHandler
+from re_workers.notify.reach import Probe
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from re_workers.notify.steps import Shared
 from re_workers.place import Place
@@ -53,12 +56,24 @@ class Crew(NamedTuple):
 
     workers: list[Worker]
     handlers: list[Handler]
+    #: of the transports whose servers may be away
+    probes: Mapping[str, Probe]
 
 
 def handlers(settings: Settings) -> list[Handler]:
     """One handler per transport, safe to share between threads. Raises BadSettings."""
     configured = {transport: make() for transport, make in _transports(settings).items()}
     return [configured.get(name) or Shared(Unconfigured(name)) for name in NOTIFIERS]
+
+
+def probes(settings: Settings) -> Mapping[str, Probe]:
+    """Of each transport with a server that is known: how to see whether it can be reached. Raises BadSettings."""
+    found: dict[str, Probe] = {}
+    if settings.email:
+        found["email"] = partial(email.trouble, EmailSettings.from_mapping(settings.email))
+    if settings.irc:
+        found["irc"] = partial(irc.trouble, IrcSettings.from_mapping(settings.irc))
+    return found
 
 
 def workers(
@@ -115,7 +130,8 @@ def chosen(settings: Settings, place: Place, names: Iterable[str]) -> Crew:
         found = {name: found[name] for name in wanted}
     if Command.command in found:
         confinement(settings).announce()
-    return Crew(list(found.values()), made)
+    probing = {name: probe for name, probe in probes(settings).items() if name in picked}
+    return Crew(list(found.values()), made, probing)
 
 
 def listed(settings: Settings) -> list[tuple[str, str]]:

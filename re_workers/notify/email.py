@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from typing import Final
@@ -13,7 +14,7 @@ from re_workers.notify.email_message import compose
 from re_workers.notify.handler import Notice, settle
 from re_workers.notify.settings import EmailSettings
 from re_workers.notify.smtp_exchange import Answer, Hearing, answer
-from re_workers.notify.smtp_link import WAITING, SmtpLink
+from re_workers.notify.smtp_link import WAITING, SmtpLink, connect
 from re_workers.notify.text import one_line
 
 #: seconds before a mail that may have arrived is sent again; with fifteen minutes of tries (consumer.PATIENCE) that is once
@@ -78,8 +79,7 @@ class EmailHandler:
         try:
             return self._link.send(list(group), mail)
         except (OSError, UnicodeError) as error:
-            where = f"{self._settings.host}:{self._settings.port}"
-            return dict.fromkeys(group, Answer(0, f"{where} is out of reach: {_why(error)}"))
+            return dict.fromkeys(group, Answer(0, _away(self._settings, error)))
 
     def _remember(self, key: _Key, hearing: Hearing) -> None:
         """Until it is asked for; an answer that nobody asks for (its step was cancelled) makes room."""
@@ -88,6 +88,21 @@ class EmailHandler:
             heard = next((one for one, other in self._waiting.items() if other.done), None)
             if heard is not None:
                 del self._waiting[heard]
+
+
+def trouble(settings: EmailSettings) -> str:
+    """Why the server takes no mail of ours just now, up to the login; empty where it does."""
+    try:
+        smtp = connect(settings)
+    except (OSError, UnicodeError) as error:
+        return _away(settings, error)
+    with suppress(OSError):
+        smtp.quit()
+    return ""
+
+
+def _away(settings: EmailSettings, error: Exception) -> str:
+    return f"{settings.host}:{settings.port} is out of reach: {_why(error)}"
 
 
 def _sort(targets: tuple[str, ...]) -> tuple[dict[str, Address], dict[str, str]]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from re_workers.notify.handler import Notice, settle
 from re_workers.notify.irc_client import IrcClient
 from re_workers.notify.irc_lines import CHANNEL, NICK, Line, fold, line, room, split
-from re_workers.notify.irc_link import IrcLink
+from re_workers.notify.irc_link import IrcLink, connect
 from re_workers.notify.irc_pace import Pace
 from re_workers.notify.settings import IrcSettings
 from re_workers.notify.text import announcement, one_line
@@ -54,9 +54,7 @@ class IrcHandler:
             try:
                 found = self._client.do(partial(self._announce, said, list(targets.values())))
             except OSError as error:
-                where = f"{self._settings.host}:{self._settings.port}"
-                why = f"{where} is out of reach: {one_line(str(error)) or type(error).__name__}"
-                found = _Outcome({}, dict.fromkeys(targets.values(), why))
+                found = _Outcome({}, dict.fromkeys(targets.values(), _away(self._settings, error)))
             outcome.refused.update(found.refused)
             outcome.missed.update(found.missed)
         settle(outcome.refused, outcome.missed)
@@ -81,6 +79,19 @@ class IrcHandler:
     def _join(self, channel: str) -> bytes:
         key = self._keys.get(fold(channel))
         return line("JOIN", channel, key) if key else line("JOIN", channel)
+
+
+def trouble(settings: IrcSettings) -> str:
+    """Why the network cannot be reached just now; empty where it can. It does not log in: that would be seen there."""
+    try:
+        connect(settings).close()
+    except OSError as error:
+        return _away(settings, error)
+    return ""
+
+
+def _away(settings: IrcSettings, error: OSError) -> str:
+    return f"{settings.host}:{settings.port} is out of reach: {one_line(str(error)) or type(error).__name__}"
 
 
 def _is_target(text: str) -> bool:

@@ -62,7 +62,7 @@ class IrcLink:
             "PART": lambda said: self._on_leave(said.param(0), said.nick),
             "KICK": lambda said: self._on_leave(said.param(0), said.param(1)),
         }
-        self._socket = _connect(settings)
+        self._socket = connect(settings)
         try:
             self._log_in(Login(settings))
         except BaseException:
@@ -173,7 +173,7 @@ class IrcLink:
             self.leave(channel)
 
 
-def _connect(settings: IrcSettings) -> socket.socket:
+def connect(settings: IrcSettings) -> socket.socket:
     """A connected socket that does not block, over TLS with the server's name verified unless that is off."""
     address = (settings.host, settings.port)
     try:

@@ -105,24 +105,29 @@ class SmtpLink:
             self._smtp = None
 
     def _open(self) -> smtplib.SMTP:
-        to = self._settings
-        context = ssl.create_default_context(cafile=to.ca_file or None)
-        smtp: smtplib.SMTP
-        if to.security == "tls":
-            smtp = smtplib.SMTP_SSL(to.host, to.port, timeout=to.timeout, context=context)
-        else:
-            smtp = smtplib.SMTP(to.host, to.port, timeout=to.timeout)
-        try:
-            if to.security == "starttls":
-                smtp.starttls(context=context)  # raises when the server offers none: never in the clear
-            if to.user:
-                smtp.login(to.user, to.password)
-            smtp.ehlo_or_helo_if_needed()
-        except BaseException:
-            smtp.close()
-            raise
+        smtp = connect(self._settings)
         self._used = self._clock()
         return smtp
+
+
+def connect(to: EmailSettings) -> smtplib.SMTP:
+    """A connection that is ready for a mail: secured and logged in as the settings say. Raises OSError, UnicodeError."""
+    context = ssl.create_default_context(cafile=to.ca_file or None)
+    smtp: smtplib.SMTP
+    if to.security == "tls":
+        smtp = smtplib.SMTP_SSL(to.host, to.port, timeout=to.timeout, context=context)
+    else:
+        smtp = smtplib.SMTP(to.host, to.port, timeout=to.timeout)
+    try:
+        if to.security == "starttls":
+            smtp.starttls(context=context)  # raises when the server offers none: never in the clear
+        if to.user:
+            smtp.login(to.user, to.password)
+        smtp.ehlo_or_helo_if_needed()
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
 
 
 def _lives(smtp: smtplib.SMTP) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import trustme
 import yaml
@@ -128,6 +129,10 @@ def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
     engine.start()
     with engine.client() as client:
         ended(client, begin(client, steps_book("noop:Do")))
+        away = "notifications by email cannot be sent just now"
+        wait_until("the start has said it", lambda: away in engine.log.read_text(), PATIENCE)
+        ready = httpx2.get(f"{client.url}/readyz").json()
+        assert (ready["status"], list(ready["degraded"])) == ("ready", ["email"])
         tried = "notify.email tries again"
         wait_until("the server was missed", lambda: tried in engine.log.read_text(), PATIENCE)
         with MailServer(port=port) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import re_schemas
 from re_core.messages import DISCARD
 from re_core.model import DeadLetter, WorkerRecord
 from re_core.usecases import access
+from re_rest.app import furnish
 from tests.integration.front_end.house import T0, House, body
 
 NOTIFICATION = {"transport": "console", "slug": "s", "message": "m", "phase": "completed", "target": ["a"]}
@@ -41,6 +43,15 @@ def test_ready_says_which_part_is_not(house: House) -> None:
     assert response.status_code == 503
     assert response.json["checks"] == {"bus": "ok", "store": "disk full", "core": "ok"}
     assert house.call("GET", "/healthz", None).status_code == 200
+
+
+def test_ready_says_without_what_it_goes_on(house: House) -> None:
+    away = {"email": "mail:25 is out of reach: Connection refused"}
+    furnish(house.app, replace(house.services, degraded=lambda: away))
+
+    response = house.call("GET", "/readyz", None)
+
+    assert (response.status_code, response.json["status"], response.json["degraded"]) == (200, "ready", away)
 
 
 def test_dead_letters_are_listed_in_pages_and_shown_whole(house: House) -> None:
