@@ -26,9 +26,12 @@ from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.testing import Result, run
 from tests.integration.workers.waiting import until
 
+#: of the engine, in the environment of its programs: other tests run at the same time
+NAME = f"engine-of-test-{os.getpid()}"
+
 
 def _run(cmd: str, **parameters: object) -> Result:
-    return run(Command("engine-of-test"), "command:Run", {"cmd": cmd, **parameters})
+    return run(Command(NAME), "command:Run", {"cmd": cmd, **parameters})
 
 
 def test_the_line_is_the_shells() -> None:
@@ -50,7 +53,7 @@ def test_the_last_words_have_no_part_of_a_secret_that_a_cut_divides() -> None:
     secret = Redaction([re.compile("hunter2")])
     for kept in (MAX_LINE, KEPT):
         cmd = f"head -c {kept - 3} /dev/zero | tr '\\0' x; echo hunter2hunter2; exit 3"
-        result = run(Command("engine-of-test"), "command:Run", {"cmd": cmd}, redaction=secret)
+        result = run(Command(NAME), "command:Run", {"cmd": cmd}, redaction=secret)
         assert result.status == "failed" and result.message is not None
         assert not any("h" in line.replace(REDACTED, "") for line in (*result.output, *result.data["output"]))
         assert "h" not in result.message.replace(REDACTED, "")
@@ -95,7 +98,7 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
 
 def test_directory_and_environment_are_the_steps(tmp_path: Path) -> None:
     result = _run('pwd; echo "$WORD"; echo "$RE_ENGINE $RE_ATTEMPT"', cwd=str(tmp_path), env={"WORD": "a b"})
-    assert result.output == [str(tmp_path), "a b", "engine-of-test test/0/1"]
+    assert result.output == [str(tmp_path), "a b", f"{NAME} test/0/1"]
 
 
 def test_dynamic_values_are_variables() -> None:
@@ -217,7 +220,7 @@ class Running:
         self._thread.start()
 
     def _perform(self, cmd: str) -> None:
-        worker = Command("engine-of-test")
+        worker = Command(NAME)
         self.outcome = perform(worker, worker.steps["Run"], self.context, {"cmd": cmd})
 
     def wait_for(self, text: str) -> None:
@@ -243,7 +246,7 @@ def _marked() -> list[psutil.Process]:
             environment = process.environ()
         except psutil.Error:
             continue
-        if (environment.get(ENGINE), environment.get(ATTEMPT)) == ("engine-of-test", "D/0/1"):
+        if (environment.get(ENGINE), environment.get(ATTEMPT)) == (NAME, "D/0/1"):
             found.append(process)
     return found
 
@@ -344,20 +347,21 @@ CHATTY = (
 )
 
 
+def _run_elsewhere(line: str) -> str:
+    """By a worker process that ends with the step; what it printed."""
+    code = "import sys; from re_workers.testing import run; from re_workers.steps.command import Command"
+    code += f"; print(run(Command({NAME!r}), 'command:Run', {{'cmd': sys.argv[1]}}).output)"
+    words = [sys.executable, "-c", code, line]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 @pytest.mark.parametrize("dies", [False, True], ids=["the worker lives", "the worker is gone"])
 def test_what_a_child_that_was_left_behind_prints_does_not_end_it(tmp_path: Path, dies: bool) -> None:
     line = f"echo $$ > {tmp_path}/session; (while ! test -e {tmp_path}/go; do sleep 0.02; done; {CHATTY.format(tmp_path)}) &"
-    if dies:
-        code = "import sys; from re_workers.testing import run; from re_workers.steps.command import Command"
-        code += "; print(run(Command('engine-of-test'), 'command:Run', {'cmd': sys.argv[1]}).output)"
-        worker = subprocess.run(
-            [sys.executable, "-c", code, line], capture_output=True, text=True, check=True, timeout=60
-        )
-        assert "left behind" in worker.stdout
-    else:
-        assert "left behind" in _run(line).output[-1]
     count = tmp_path / "count"
     try:
+        output = _run_elsewhere(line) if dies else "\n".join(_run(line).output)
+        assert "left behind" in output
         (tmp_path / "go").touch()
         until(lambda: count.exists() and int(count.read_text()) > 500)
         assert not (tmp_path / "dead").exists()
