@@ -24,6 +24,7 @@ def _seeds(first: int) -> range:
     return range(int(chosen), int(chosen) + 1) if chosen else range(first, first + CHUNK)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_every_promise_holds_in_every_seed(first: int) -> None:
     happened = Counter[str]()
