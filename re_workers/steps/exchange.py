@@ -12,7 +12,8 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -80,15 +81,15 @@ class Way(NamedTuple):
 def ask(question: Question, way: Way, timeout: float, give_up: threading.Event) -> Answer:
     """The answer, within `timeout` seconds in all. Raises Failed, also where `give_up` was set before one came.
 
-    The exchange has a thread of its own: a blocked socket hears of nothing, so it is left behind and ends when
-    its own timeout does.
+    The exchange has a thread of its own: a blocked socket hears of nothing, so it is shut down from here. Where there is none yet,
+    the thread is left behind, and ends when the system gives up to look a name up or to connect.
     """
     exchange = _Exchange(question, way, timeout)
     exchange.start()
     until = time.monotonic() + timeout
     while exchange.is_alive() and not give_up.is_set() and time.monotonic() < until:
         exchange.join(LOOK)
-    exchange.given_up.set()
+    exchange.abandon()
     if exchange.answer is not None:
         return exchange.answer
     raise Failed(f"{question.shown}: {exchange.problem or f'no answer in {timeout:g} s'}")
@@ -102,6 +103,14 @@ class _Exchange(threading.Thread):
         self.given_up = threading.Event()
         self.answer: Answer | None = None
         self.problem = ""
+        self._socket: socket.socket | None = None
+
+    def abandon(self) -> None:
+        """Its answer is not awaited any more; from any thread."""
+        self.given_up.set()
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed by now
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
         try:
@@ -134,7 +143,9 @@ class _Exchange(threading.Thread):
         headers = httpx2.Headers({"accept": "*/*", "accept-encoding": "identity", "user-agent": "release-engine"})
         headers.update({"host": own, **self._question.headers})
         method, content = self._question.method, self._question.content
-        with client.stream(method, url, content=content, headers=headers, extensions=dict(more)) as response:
+        with client.stream(
+            method, url, content=content, headers=headers, extensions={**more, "trace": self._trace}
+        ) as response:
             body = bytearray()
             for piece in response.iter_raw():
                 body += piece
@@ -145,6 +156,13 @@ class _Exchange(threading.Thread):
             took = time.monotonic() - start
             location = _shown(response.headers.get("location", "")) if response.is_redirect else ""
             return Answer(response.status_code, bytes(body), took, response.charset_encoding or "", location)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore tells of its steps; each of these has the socket that counts from now on."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.given_up.is_set():
+                raise Failed("given up")
 
 
 def _addresses(url: httpx2.URL, rule: AddressRule, proxied: bool) -> list[str]:

@@ -17,10 +17,12 @@ import trustme
 from re_core.addresses import rule
 from re_core.redaction import Redaction
 from re_core.settings import load
+from re_workers.outcomes import Failed
 from re_workers.parts import workers
 from re_workers.steps import exchange
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.testing import Result, run
+from tests.integration.workers.waiting import until
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -34,7 +36,7 @@ class _Answering(BaseHTTPRequestHandler):
         self.server.headers.append(dict(self.headers.items()))
         what = self.path.strip("/")
         if what == "silent":
-            self.server.over.wait(20)
+            self.server.over.wait(60)
             return
         body = (
             b"x" * 5000
@@ -289,6 +291,26 @@ def test_a_cancel_does_not_wait_for_the_server(server: _Server) -> None:
     url = server.url("/silent")
     result = run(HttpRequest(), "httprequest:Get", {"url": url, "timeout": 3600}, cancelled=True)
     assert result.status == "failed"
+
+
+def test_what_was_given_up_leaves_no_thread_behind(server: _Server, secure: tuple[_Server, Path]) -> None:
+    over_tls, ca_file = secure
+    plain = exchange.Question("GET", server.url("/silent"), {})
+    hidden = exchange.Question("GET", f"https://localhost:{over_tls.server_address[1]}/silent", {})
+    for asked, question in ((server.asked, plain), (over_tls.asked, hidden)):
+        give_up = threading.Event()
+        way = exchange.Way(rule([]), str(ca_file))
+        asking = threading.Thread(target=_given_up, args=(question, way, give_up))
+        asking.start()
+        until(lambda asked=asked: asked)  # type: ignore[misc]
+        give_up.set()
+        asking.join()
+        until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+
+
+def _given_up(question: exchange.Question, way: exchange.Way, give_up: threading.Event) -> None:
+    with pytest.raises(Failed):
+        exchange.ask(question, way, 3600, give_up)
 
 
 @pytest.mark.parametrize(
