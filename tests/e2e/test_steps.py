@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from re_client.api import Client
+from re_client.errors import ClientError
 from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed, programs_of, run_step, statuses, steps_book
 from tests.e2e.engine_process import EngineProcess, running, wait_until
 
@@ -125,6 +126,29 @@ def test_a_step_over_its_time_is_repeated_only_when_its_program_is_gone(client: 
     assert (statuses(found)[1], found["steps"][1]["attempt"]) == ("timed_out", 2)
     wait_until("both have ended", lambda: printed(client, id).count("has ended") == 2, PATIENCE)
     assert "two at once" not in printed(client, id)
+
+
+def test_an_exclusive_playbook_is_free_only_when_the_program_of_a_step_over_its_time_is_gone(
+    client: Client, place: Path
+) -> None:
+    look = f"test -f {place}/pid && kill -0 $(cat {place}/pid) && echo two at once; echo $$ > {place}/pid"
+    line = f"trap 'sleep 1; exit 1' TERM; {look}; sleep 300 & wait"
+    playbook = client.create_playbook((steps_book(run_step(line, "timeout: 0.5")) + "exclusive: true\n").encode())
+    ids: list[str] = []
+
+    def accepted() -> bool:
+        try:
+            ids.append(client.deploy(playbook["group"], playbook["id"], {})["id"])
+        except ClientError as error:
+            assert ids[0] in str(error)  # it says which one holds the playbook
+            return False
+        return True
+
+    for _ in range(2):
+        wait_until("it is accepted", accepted, PATIENCE)
+    for id in ids:
+        assert statuses(ended(client, id))[1] == "timed_out"
+        assert "two at once" not in printed(client, id)
 
 
 def test_a_failed_step_with_retries_is_repeated_until_it_succeeds(client: Client, place: Path) -> None:
