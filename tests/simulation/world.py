@@ -138,7 +138,8 @@ class World:
         times = [max(one.next, one.held) for one in self._actors if not one.busy and not one.process.frozen]
         if self._events:
             times.append(self._events[0][0])
-        self.time.now = max(now + 1, min(times, default=now + 1))
+        # what happened above may have taken a while itself: time never goes back
+        self.time.now = max(self.time.now + 1, min(times, default=0))
         return False
 
     def run_until(self, done: Callable[[], bool]) -> None:
