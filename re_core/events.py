@@ -101,6 +101,12 @@ class RetryAsked(NamedTuple):
     holder: str = ""
 
 
+class TakeBack(NamedTuple):
+    """The core wrote the deployment down after its caller had stopped waiting, and has published nothing of it."""
+
+    reason: str
+
+
 class CancelAsked(NamedTuple):
     """Somebody wants the deployment to end. `reply_to` names the queue that hears whether it will."""
 
@@ -138,6 +144,7 @@ Event = (
     | RulingMade
     | RetryAsked
     | CancelAsked
+    | TakeBack
     | TimeCame
     | WorkersGone
 )

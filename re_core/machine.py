@@ -149,6 +149,7 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.RulingMade: wishes.rule,
     e.RetryAsked: wishes.retried_already,
     e.CancelAsked: wishes.cancel,
+    e.TakeBack: wishes.take_back,
     e.TimeCame: rules.time,
     e.WorkersGone: rules.gone,
 }
@@ -158,7 +159,10 @@ DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any]
     DeploymentStatus.ACCEPTED: _LIVE,
     DeploymentStatus.RUNNING: _LIVE,
     DeploymentStatus.WAITING: _LIVE,
-    DeploymentStatus.CANCELLING: {**_LIVE, e.CancelAsked: wishes.cancelled_already},
+    DeploymentStatus.CANCELLING: {
+        **{event: rule for event, rule in _LIVE.items() if event is not e.TakeBack},
+        e.CancelAsked: wishes.cancelled_already,
+    },
     DeploymentStatus.COMPLETED: {},
     DeploymentStatus.FAILED: {e.RetryAsked: wishes.retry},
     DeploymentStatus.CANCELLED: {},

@@ -212,6 +212,8 @@ class View(NamedTuple):
     due: int | None
     #: number of the journal entry that this summarises
     entry: int
+    #: number of the last entry of which it is certain that everything that it causes was published
+    published: int = 0
     #: of the playbook; 0 where an older engine wrote the row
     revision: int = 0
     #: JSON of the values that the caller supplied; empty where they are many or long, or an older engine wrote the row

@@ -173,6 +173,19 @@ class CancelRequested(NamedTuple):
     reason: str
 
 
+class Adopted(NamedTuple):
+    """Another request with the same key, or the same one once more, was answered with this deployment: it is not taken back."""
+
+    #: id of that request
+    request: str
+
+
+class TakenBack(NamedTuple):
+    """It was written after its caller had stopped waiting; nothing of it begins, and its key does not stand for it."""
+
+    reason: str
+
+
 class Skipped(NamedTuple):
     """These steps were never begun: ranges of numbers, first and last."""
 
@@ -210,6 +223,8 @@ Record = (
     | Late
     | Halted
     | CancelRequested
+    | Adopted
+    | TakenBack
     | Skipped
     | Ended
     | Void
@@ -234,6 +249,8 @@ KINDS: Mapping[str, type[Any]] = {
     "late": Late,
     "halted": Halted,
     "cancel_requested": CancelRequested,
+    "adopted": Adopted,
+    "taken_back": TakenBack,
     "skipped": Skipped,
     "ended": Ended,
     "void": Void,
@@ -241,7 +258,7 @@ KINDS: Mapping[str, type[Any]] = {
 #: what came with format 2
 _FORMAT_2 = (Handed, Asked, Decided, Retried, Void)
 #: what came with format 3
-_FORMAT_3 = (StopRequested,)
+_FORMAT_3 = (Adopted, StopRequested, TakenBack)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -291,6 +308,11 @@ def entry_id(deployment: str, number: int) -> str:
 def never_began(entries: Sequence[Entry]) -> bool:
     """Whether these are all there will ever be of an id under which nothing began."""
     return bool(entries) and entries[0].number == 1 and isinstance(entries[0].records[0], Void)
+
+
+def was_taken_back(entries: Sequence[Entry]) -> bool:
+    """Whether it was written after its caller had stopped waiting, and nothing of it began."""
+    return any(isinstance(record, TakenBack) for entry in entries for record in entry.records)
 
 
 def kind_of(record: Record) -> str:

@@ -64,6 +64,7 @@ class State:
 
     __slots__ = (
         "accepted",
+        "adopted",
         "asked",
         "cancel",
         "cancelled_at",
@@ -111,6 +112,8 @@ class State:
         self.halted: str | None = None
         self.cancel: r.CancelRequested | None = None
         self.cancelled_at: int | None = None
+        #: another request was answered with it
+        self.adopted = False
         #: words of attempts that failed or no longer count, so that a repetition is recognised
         self.late: set[tuple[int, int, str]] = set()
         #: ids of the decisions and retries that people asked for and got
@@ -163,10 +166,10 @@ class State:
         step = self.steps.get(number)
         return step is None or step.status is StepStatus.PENDING
 
-    def never_begun(self) -> tuple[tuple[int, int], ...]:
-        """Ranges of the playbook's steps whose turn never came: first and last."""
+    def never_begun(self, end: int | None = None) -> tuple[tuple[int, int], ...]:
+        """Ranges of the steps before `end` (None: of the playbook) whose turn never came: first and last."""
         ranges: list[tuple[int, int]] = []
-        for number in range(self.plan.first_action):
+        for number in range(self.plan.first_action if end is None else end):
             if not self.is_pending(number):
                 continue
             if ranges and ranges[-1][1] == number - 1:
@@ -284,6 +287,12 @@ class State:
         self._ask_no_more()
         self.status = DeploymentStatus.CANCELLING
 
+    def _adopted(self, record: r.Adopted, at: int) -> None:
+        self.adopted = True
+
+    def _taken_back(self, record: r.TakenBack, at: int) -> None:
+        self._cancel_requested(r.CancelRequested("", record.reason), at)
+
     def _skipped(self, record: r.Skipped, at: int) -> None:
         for first, last in record.ranges:
             for number in range(first, last + 1):
@@ -361,6 +370,8 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Late: State._late,
     r.Halted: State._halted,
     r.CancelRequested: State._cancel_requested,
+    r.Adopted: State._adopted,
+    r.TakenBack: State._taken_back,
     r.Skipped: State._skipped,
     r.Ended: State._ended,
     r.Void: State._void,

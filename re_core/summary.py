@@ -16,8 +16,8 @@ MAX_VALUES, MAX_TEXT = 20, 1000
 _TELLING = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.CANCELLED})
 
 
-def view_of(state: State, due: int | None) -> View:
-    """The row of the list."""
+def view_of(state: State, due: int | None, published: int = 0) -> View:
+    """The row of the list; `published` as View has it."""
     current = min(state.open, default=None)
     if current is None:
         current = next((n for n, step in sorted(state.steps.items()) if step.status in _TELLING), None)
@@ -36,6 +36,7 @@ def view_of(state: State, due: int | None) -> View:
         reason=state.reason,
         due=None if state.status in ENDED else due,
         entry=state.entry,
+        published=published,
         revision=state.accepted.revision,
         dynamic=_brief(state.accepted.dynamic),
     )

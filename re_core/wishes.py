@@ -5,8 +5,8 @@ from __future__ import annotations
 from re_core import events as e
 from re_core import records as r
 from re_core.consequences import Advance, Refusal, again, awaited, begin, go_on, halt, settle, withdraw
-from re_core.model import Ruling, StepStatus
-from re_core.notices import deployment_notices, describe_step, step_notices
+from re_core.model import DeploymentStatus, Ruling, StepStatus
+from re_core.notices import begin_notices, deployment_notices, describe_step, step_notices
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
@@ -21,6 +21,28 @@ def cancel(go: Advance, event: e.CancelAsked) -> None:
         elif step.control:
             go.do(e.Stop(step.control, number, step.attempt))
     settle(go)
+
+
+def take_back(go: Advance, event: e.TakeBack) -> None:
+    """Nothing begins behind the back of a caller that has stopped waiting, unless another request was answered with it."""
+    state = go.state
+    if state.adopted:
+        go.repeated = True
+        go.effects.extend(awaited(state))
+        go.effects.extend(begin_notices(state))
+        return
+    # the first entry begins nothing; what it says of steps that no worker offers is the engine's own judgement
+    begun = state.started is not None or any(step.handed for step in state.steps.values())
+    if state.entry > 1 and begun:
+        cancel(go, e.CancelAsked("", event.reason))
+        return
+    go.emit(r.TakenBack(event.reason))
+    for number in sorted(state.open):
+        withdraw(go, number, "taken back before it began")
+    rest = state.never_begun(len(state.plan.steps))
+    if rest:
+        go.emit(r.Skipped(rest))
+    go.emit(r.Ended(DeploymentStatus.CANCELLED, event.reason))
 
 
 def cancelled_already(go: Advance, event: e.CancelAsked) -> None:

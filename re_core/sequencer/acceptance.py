@@ -26,7 +26,7 @@ from re_core.model import Plan, StoredPlaybook
 from re_core.plan import Around, around_now, compile_document, missing_dynamic, required_dynamic, step_entries
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
-from re_core.records import Accepted, never_began
+from re_core.records import Accepted, Entry, never_began, was_taken_back
 from re_core.sequencer.exclusive import Exclusive
 from re_core.sequencer.offers import LiveOffers
 from re_core.sequencer.plans import Compiled, Plans
@@ -163,9 +163,9 @@ class Acceptance:
             standing = self._standing.get(key) or self._library.claim(Claim(key, deployment, digest))
             if standing.digest != digest:
                 raise KeyReused()
-            if standing.deployment == deployment or not never_began(self._library.entries(standing.deployment)):
+            if standing.deployment == deployment or not _is_gone(self._library.entries(standing.deployment)):
                 return standing.deployment
-            # what the key stood for can never begin; all who come with the key go on to the same next one
+            # what the key stood for never begins; all requests with the key go on to the same next one
             key = hashlib.sha256(f"{key}/{standing.deployment}".encode()).hexdigest()
 
     def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
@@ -199,6 +199,10 @@ class Acceptance:
         # most playbooks have no step that depends on who has tokens, so that they need not be read
         key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
+
+
+def _is_gone(entries: Sequence[Entry]) -> bool:
+    return never_began(entries) or was_taken_back(entries)
 
 
 def request_digest(request: DeploymentRequest) -> str:

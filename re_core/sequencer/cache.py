@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from re_core.state import State
 from re_core.strict_json import dumps
@@ -20,10 +21,14 @@ _STEP, _BYTE = 700, 8
 class Known:
     """One deployment in memory, and what its row of the list last said."""
 
-    __slots__ = ("fixed", "state", "view_at", "view_due", "view_entry")
+    __slots__ = ("fixed", "published", "state", "view_at", "view_due", "view_entry", "view_published")
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, published: int = 0) -> None:
+        """`published`: number of the last entry of which it is certain that everything that it causes was published."""
         self.state = state
+        self.published = published
+        #: what the row says of that
+        self.view_published = 0
         #: bytes that all of it takes but what its steps say; 0 where that was not reckoned yet
         self.fixed = 0
         #: when the row was last written; 0 where this core has not written it
@@ -40,6 +45,28 @@ class Known:
             document = len(dumps(accepted.plan)) + len(dumps(accepted.dynamic))
             self.fixed = _STEP * len(self.state.plan.steps) + _BYTE * document
         return self.fixed + self.state.kept
+
+
+class Sightings:
+    """Since when this core knows of an entry that another core wrote. Bounded: what is forgotten counts as seen just now."""
+
+    def __init__(self, monotonic: Callable[[], float], capacity: int = CAPACITY) -> None:
+        self._monotonic = monotonic
+        self._capacity = capacity
+        #: deployment -> number of its last entry, and when it was seen first; seconds
+        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def age(self, deployment: str, entry: int) -> float:
+        """Seconds since this core saw first that the deployment's last entry has this number."""
+        now = self._monotonic()
+        number, since = self._seen.get(deployment, (0, now))
+        if number != entry:
+            since = now
+        self._seen[deployment] = entry, since
+        self._seen.move_to_end(deployment)
+        while len(self._seen) > self._capacity:
+            self._seen.popitem(last=False)
+        return now - since
 
 
 class Cache:

@@ -18,12 +18,12 @@ from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnava
 from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
-from re_core.records import Entry, Void, never_began
+from re_core.records import Entry, Void, never_began, was_taken_back
 from re_core.redaction import Redaction
 from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.batch import Batch, parts_of
-from re_core.sequencer.cache import Cache, Known
+from re_core.sequencer.cache import Cache, Known, Sightings
 from re_core.sequencer.claimants import Claimants
 from re_core.sequencer.creation import Creation, gave_up, unusable
 from re_core.sequencer.guard import must_wait, reject
@@ -34,7 +34,10 @@ from re_core.sequencer.rows import Rows
 from re_core.sequencer.sorting import Sorting
 from re_core.sequencer.taking import Taking
 from re_core.sequencer.work import SETTLING, Item, Work, advance_all
-from re_core.state import fold
+from re_core.state import State, fold
+
+#: why a deployment is taken back
+TOO_LATE = "expired: it was accepted too late, after its caller had stopped waiting"
 
 #: how often one batch is judged again because another core was faster
 REDONE = 5
@@ -71,6 +74,9 @@ class Sequencer:
         self._acceptance = acceptance
         self._batches = 0
         self._cache = Cache()
+        self._sightings = Sightings(monotonic)
+        #: what an entry causes is committed with it, or derived again at the next start
+        self._atomic = offering is None
         self._rows = Rows(store)
         self._outbox = Outbox(bus, store, clock, declares=offering is not None)
         #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
@@ -105,7 +111,7 @@ class Sequencer:
         return self._taking.subscription
 
     def _turn(self, timeout: float) -> int:
-        self._outbox.catch_up()
+        self._outbox.catch_up(self._sorting.is_late)
         self._rows.write_overdue(self._clock.now())
         self._note_own()
         deliveries = self._taking.take(0 if self._own else self._rows.patience(timeout))
@@ -151,7 +157,7 @@ class Sequencer:
             return
         for place, delivery in enumerate(deliveries):
             try:
-                self._outbox.catch_up()
+                self._outbox.catch_up(self._sorting.is_late)
                 self._handle([delivery])
             except (StoreUnavailable, BusUnavailable):
                 self._subscription.requeue(deliveries[place + 1 :])
@@ -252,10 +258,13 @@ class Sequencer:
         try:
             entries = self._store.entries(creation.admission.deployment) if fresh else []
             # looked at again: to admit it took a while, and a core may have been frozen meanwhile
-            if never_began(entries) or (not entries and self._sorting.is_late(creation.delivery)):
+            gone = never_began(entries) or was_taken_back(entries)
+            if gone or (not entries and self._sorting.is_late(creation.delivery)):
                 self._sorting.refuse(batch, creation.delivery, gave_up(creation.message))
                 return None
-            return Work.answer_again(creation, fold(entries)) if entries else Work.create(creation, batch.now)
+            if entries:
+                return Work.answer_again(creation, fold(entries), batch.now)
+            return Work.create(creation, batch.now)
         except (StoreUnavailable, BusUnavailable, NewerFormat):
             raise
         except Exception as error:  # one request must not take its batch with it
@@ -266,14 +275,24 @@ class Sequencer:
         known = None if fresh else self._cache.get(deployment)
         if known is not None:
             return Work(known, fresh=False)
+        before = self._cache.get(deployment)
         self._cache.drop(deployment)
         self.reads += 1
         state = read_state(self._store, deployment)
         if state is None:
             return None
-        strange = not fresh and not self._cache.has_retired(deployment)
-        settled = not 0 <= batch.now - state.entry_at < SETTLING
-        return Work(Known(state), fresh=True, strange=strange, settled=settled)
+        retired = self._cache.has_retired(deployment)
+        published = state.entry if retired else self._published(state) if before is None else before.published
+        strange = not fresh and not retired
+        settled = published >= state.entry or (strange and self._sightings.age(deployment, state.entry) >= SETTLING)
+        return Work(Known(state, published), fresh=True, strange=strange, settled=settled)
+
+    def _published(self, state: State) -> int:
+        """Number of the last entry of which it is certain that everything that it causes was published."""
+        if self._atomic:
+            return state.entry
+        rows = self._store.rows([state.deployment])
+        return min(rows[0].published, state.entry) if rows else 0
 
     def _append(self, batch: Batch, works: list[Work]) -> list[Work]:
         """Append what is new, and note what may be published; returns the works whose append was lost."""
@@ -284,6 +303,8 @@ class Sequencer:
             if self._offering is not None:
                 work.route(self._offering.route, batch.now)
             entry = work.entry(batch.now, batch.writer)
+            if self._atomic:
+                work.known.published = work.known.state.entry
             view = work.view(batch.now)
             messages = messages_of(work.known.state, work.effects, self._redaction)
             if entry is None:
@@ -300,7 +321,7 @@ class Sequencer:
         if ahead and not self._store.transactional:
             self._store.write_views(ahead)
         lost: list[Work] = []
-        outcomes = self._outbox.append(rows, causing)
+        outcomes = self._outbox.append(rows, causing, [_request(work) for work in written])
         for work, messages, outcome in zip(written, causing, outcomes, strict=True):
             if outcome is Appended.LOST:
                 lost.append(work)
@@ -317,17 +338,20 @@ class Sequencer:
         for delivery, reason in work.unclear:
             self._sorting.reject(batch, delivery, "bad-message", reason)
         if work.creation is not None and self._sorting.is_late(work.creation.delivery):
-            # the append took longer than anybody waits: nothing starts behind a caller's back (contract, section 2)
-            event = e.CancelAsked("", "it was accepted too late, when nobody waited for it any more")
-            self._own.append((work.known.state.deployment, Item(event, None)))
+            # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2)
+            work.withheld = True
+            self._take_back(work.known.state.deployment)
             return
         self._outbox.add(messages)
         self._outbox.add(work.answers)
 
+    def _take_back(self, deployment: str) -> None:
+        self._own.append((deployment, Item(e.TakeBack(TOO_LATE), None)))
+
     @staticmethod
     def _defer_views(rows: list[Append], written: list[Work]) -> None:
         for row, work in zip(rows, written, strict=True):
-            if row.entry.number > 1:
+            if row.entry.number > 1 and work.overdue is None:
                 work.overdue = row.view
 
     def _redo(self, batch: Batch, work: Work) -> Work | None:
@@ -335,15 +359,18 @@ class Sequencer:
         deployment = work.known.state.deployment
         self._cache.drop(deployment)
         self._rows.forget([deployment])
-        if work.creation is None:
+        creation = work.creation or work.adopts
+        if creation is None:
             return self._advance(batch, deployment, work.items, fresh=True)
-        return self._create(batch, work.creation, fresh=True)
+        return self._create(batch, creation, fresh=True)
 
     # -- publish -----------------------------------------------------------------------------------
 
     def _publish(self, batch: Batch) -> None:
         self._outbox.send()
         self._note_own()
+        for work in batch.done:
+            work.sent()
         overdue = [work.overdue for work in batch.done if work.overdue is not None]
         if overdue:
             self._store.write_views(overdue)
@@ -375,8 +402,16 @@ class Sequencer:
             self._own.append((attempt.deployment, Item(e.NobodyOffers(attempt.step, attempt.attempt), None)))
         for attempt in self._outbox.doubtful:
             self._own.append((attempt.deployment, Item(e.HandedInDoubt(attempt.step, attempt.attempt), None)))
+        for deployment in self._outbox.late:
+            self._take_back(deployment)
+        self._outbox.late.clear()
         self._outbox.unoffered.clear()
         self._outbox.doubtful.clear()
+
+
+def _request(work: Work) -> Delivery | None:
+    """What asked for the deployment, where this work creates it."""
+    return None if work.creation is None else work.creation.delivery
 
 
 def _open(batches: Iterable[Batch], deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from re_core import messages as m
 from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, StoreRefused
 from re_core.messages import Message
-from re_core.ports import Append, Appended, Bus, Clock, Journal, Published
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, Journal, Published
 
 #: seconds within which a step that cannot be taken back is sent, or not at all (a core may have been frozen in between)
 _PROMPT = 5.0
@@ -39,17 +39,24 @@ class Outbox:
         #: when the oldest of what may travel once only was added; seconds of the monotonic clock
         self._once_since: float | None = None
         #: entries, and what each causes, while nobody knows whether they are in the journal
-        self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]]] = ((), ())
+        self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]], Sequence[Delivery | None]] = ((), (), ())
+        #: new deployments that were found in the journal after their callers had stopped waiting; nothing of them was published
+        self.late: list[str] = []
         #: attempts whose dispatch found no queue, until somebody takes them
         self.unoffered: list[m.AttemptId] = []
         #: attempts that were handed over and may not have arrived, until somebody takes them
         self.doubtful: list[m.AttemptId] = []
 
-    def append(self, rows: Sequence[Append], causing: Sequence[Sequence[Message]]) -> list[Appended]:
-        """Append the entries; `causing` names the messages that each of them causes. Raises StoreUnavailable."""
-        self._doubtful = (rows, causing)
+    def append(
+        self, rows: Sequence[Append], causing: Sequence[Sequence[Message]], requests: Sequence[Delivery | None]
+    ) -> list[Appended]:
+        """Append the entries. Raises StoreUnavailable.
+
+        `causing` has the messages that each of them causes, `requests` what asked for the deployment that it begins.
+        """
+        self._doubtful = (rows, causing, requests)
         outcomes = self._journal.append(rows)
-        self._doubtful = ((), ())
+        self._doubtful = ((), (), ())
         return outcomes
 
     def add(self, messages: Sequence[Message]) -> None:
@@ -72,14 +79,17 @@ class Outbox:
             self._doubt(outcomes)
             self._ready = self._returned(outcomes, declared) if Published.UNROUTABLE in outcomes else []
 
-    def catch_up(self) -> None:
-        """Finish what an error cut off. Raises StoreUnavailable, BusUnavailable."""
-        rows, causing = self._doubtful
+    def catch_up(self, is_late: Callable[[Delivery], bool]) -> None:
+        """Finish what an error cut off; `is_late`: whether a request's caller waits no more. Raises StoreUnavailable, BusUnavailable."""
+        rows = self._doubtful[0]
         if rows:
-            stored = [part for row, part in zip(rows, causing, strict=True) if self._is_stored(row)]
-            self._doubtful = ((), ())
-            for part in stored:
-                self._ready.extend(part)
+            found = [self._is_stored(row) for row in rows]
+            doubtful, self._doubtful = self._doubtful, ((), (), ())
+            for stored, row, part, request in zip(found, *doubtful, strict=True):
+                if stored and request is not None and is_late(request):
+                    self.late.append(row.entry.deployment)
+                elif stored:
+                    self._ready.extend(part)
         self.send()
 
     def _is_stored(self, row: Append) -> bool:

@@ -25,7 +25,7 @@ class Rows:
     def note(self, known: Known, now: int) -> None:
         """The deployment was handled at `now`; what its row says nobody knows where this core has not written it."""
         deployment = known.state.deployment
-        if known.view_entry == known.state.entry:
+        if known.view_entry == known.state.entry and known.view_published >= known.published:
             self._behind.pop(deployment, None)
         else:
             if not self._behind:
@@ -40,13 +40,22 @@ class Rows:
         """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
-        rows = [view_of(known.state, next_look(known.state, now)) for known in self._behind.values()]
+        rows = [view_of(known.state, _look(known, now), known.published) for known in self._behind.values()]
         self._views.write_views(rows)
         for known, row in zip(self._behind.values(), rows, strict=True):
-            known.view_at, known.view_due, known.view_entry = now, row.due, row.entry
+            known.view_at, known.view_due, known.view_entry, known.view_published = (
+                now,
+                row.due,
+                row.entry,
+                row.published,
+            )
         self._behind.clear()
 
     def forget(self, deployments: Iterable[str]) -> None:
         """What is in memory of these may be ahead of the journal: they are noted again when their events come again."""
         for deployment in deployments:
             self._behind.pop(deployment, None)
+
+
+def _look(known: Known, now: int) -> int | None:
+    return None if known.state.ended is not None else next_look(known.state, now)

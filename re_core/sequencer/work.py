@@ -13,7 +13,7 @@ from re_core.messages import Message
 from re_core.model import ENDED, View
 from re_core.notices import begin_notices, retold
 from re_core.ports import Delivery
-from re_core.records import CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started
+from re_core.records import Adopted, CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started, TakenBack
 from re_core.sequencer.cache import Known
 from re_core.sequencer.creation import Creation, refusal
 from re_core.sequencer.offering import Route
@@ -23,8 +23,8 @@ from re_core.summary import view_of
 #: milliseconds between two writings of one row of the list, while nothing in it is news
 VIEW_EVERY = 1_000
 
-#: milliseconds in which the core that wrote an entry has published what it leads to, or has died
-SETTLING = 10_000
+#: seconds in which the core that wrote an entry has published what it causes and said so in the row, or has died
+SETTLING = 10.0
 
 
 class Item(NamedTuple):
@@ -38,6 +38,7 @@ class Work:
     """What a batch does to one deployment. Thrown away, with its state, when the append is lost."""
 
     __slots__ = (
+        "adopts",
         "answers",
         "creation",
         "effects",
@@ -51,6 +52,8 @@ class Work:
         "strange",
         "timed",
         "unclear",
+        "waited",
+        "withheld",
     )
 
     def __init__(
@@ -64,8 +67,14 @@ class Work:
         self.known = known
         #: this core remembered nothing of it
         self.strange = strange
-        #: its last entry was written a while ago
+        #: what its last entry causes was published, or the core that wrote it has died
         self.settled = settled
+        #: time came for it while it was not settled
+        self.waited = False
+        #: nothing of it is published: it was written too late
+        self.withheld = False
+        #: the request that is answered with it, where the journal has to say so first
+        self.adopts: Creation | None = None
         #: read from the journal in this batch, not from the cache
         self.fresh = fresh
         #: the request that this batch answers by creating the deployment
@@ -96,10 +105,19 @@ class Work:
         return work
 
     @classmethod
-    def answer_again(cls, creation: Creation, state: State) -> Work:
-        """The id is taken: by the same request (a redelivery, or one with the same key), or by another one."""
+    def answer_again(cls, creation: Creation, state: State, now: int) -> Work:
+        """The id is taken: by the same request (a redelivery, or one with the same key), or by another one.
+
+        While it has one entry only, the core that wrote it may take it back: the journal has to say first that another
+        request was answered with it.
+        """
         work = cls(Known(state), fresh=True)
         if state.accepted.digest == creation.admission.accepted.digest:
+            if state.entry == 1 and state.ended is None:
+                work.adopts = creation
+                adopted = Adopted(creation.message.id)
+                state.apply(adopted, now)
+                work.records.append(adopted)
             work.effects.extend(awaited(state))
             if creation.delivery.redelivered:  # a crash may have cut them off
                 work.effects.extend(begin_notices(state))
@@ -117,6 +135,9 @@ class Work:
 
     def advance(self, item: Item, now: int) -> bool:
         """Advance the state by one event. False where it has to be judged again, on a state that is fresh."""
+        if self.strange and not self.settled and isinstance(item.event, e.TimeCame):
+            self.waited = self.timed = True
+            return True
         decision = advance(self.known.state, item.event, now)
         if not self.fresh and (decision.verdict is not Verdict.APPLIED or not decision.records):
             return False  # what changes nothing proves nothing: no append would show that the state is stale
@@ -137,7 +158,7 @@ class Work:
     @property
     def premature(self) -> bool:
         """Whether time came for what another core may be telling of in this very moment: it is left as it is, and looked at again."""
-        return self.strange and self.timed and not self.settled and not self.records
+        return self.waited and not self.records
 
     def _retold(self, event: e.Event, delivery: Delivery) -> Iterator[e.Notify]:
         """Notifications that a crash may have cut off: the event comes again, or time has come where this core knows nothing of."""
@@ -150,8 +171,8 @@ class Work:
                 yield from begin_notices(state)
 
     def _looks_after_another(self, event: e.Event) -> bool:
-        """Whether time came for what another core wrote a while ago: that may have died before it told of it."""
-        return self.strange and self.settled and isinstance(event, e.TimeCame)
+        """Whether time came for what another core wrote, which has died before it said that what it causes was published."""
+        return self.strange and self.known.published < self.known.state.entry and isinstance(event, e.TimeCame)
 
     def route(self, route: Callable[[str], Route], now: int) -> None:
         """Before anything is written: a step that nobody offers fails, one for a worker of 2014 is handed over."""
@@ -191,7 +212,7 @@ class Work:
     @property
     def urgent(self) -> bool:
         """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
-        return any(isinstance(record, CancelRequested | Decided | Retried) for record in self.records)
+        return any(isinstance(record, CancelRequested | Decided | Retried | TakenBack) for record in self.records)
 
     def view(self, now: int) -> View | None:
         """The row of the list, where it has to be written now; None where it can wait."""
@@ -209,23 +230,38 @@ class Work:
         if not news and (not self.records or 0 <= now - known.view_at < VIEW_EVERY):
             return None
         due = None if ended else next_look(state, now)
-        known.view_at, known.view_due, known.view_entry = now, due, state.entry
-        row = view_of(state, due)
-        # the row of a new deployment comes before its entry: should that never come, a look at the row must find it out
-        return row._replace(due=now + VIEW_EVERY) if ended and self.creation is not None else row
+        known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published
+        row = view_of(state, due, known.published)
+        # where no message brings this about again, a look at the row must find out what was not published
+        return row._replace(due=now + VIEW_EVERY) if ended and self._only_once else row
+
+    @property
+    def _only_once(self) -> bool:
+        """Whether what caused it may not come again: a request, or what a person asks for, expires."""
+        return self.creation is not None or self.urgent
 
     def ahead_row(self, now: int) -> View:
         """The row before the entry, where no transaction holds both: a crash in between must not leave nobody to look.
 
         It still says that it summarises the entry before, so that the first look mends it where the new one never came.
         """
-        row = view_of(self.known.state, now + VIEW_EVERY)
+        row = view_of(self.known.state, now + VIEW_EVERY, self.known.published)
         return row._replace(due=now + VIEW_EVERY, entry=self.known.state.entry - 1)
 
     def closing_row(self) -> View | None:
-        """Of a deployment that ended as it began, and whose entry is there now: nobody need look at it any more."""
-        ended_at_once = self.creation is not None and self.known.state.status in ENDED
-        return view_of(self.known.state, None) if ended_at_once else None
+        """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
+        state = self.known.state
+        return view_of(state, None, self.known.published) if self._only_once and state.status in ENDED else None
+
+    def sent(self) -> None:
+        """Everything that its entries cause was published."""
+        if self.withheld or self.premature:
+            return
+        known = self.known
+        known.published = known.state.entry
+        if self.overdue is not None:
+            self.overdue = self.overdue._replace(published=self.overdue.entry)
+            known.view_published = known.published
 
     def _sooner(self, now: int) -> bool:
         """Whether something is due before the row says so: the sweeper must not come too late."""

@@ -50,9 +50,9 @@ def publishes_before_it_appends(patch: Patch) -> None:
     """Steps and grants go out before the journal knows of them."""
     real = Outbox.append
 
-    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
+    def append(self: Outbox, rows: Sequence[Append], causing: Any, requests: Any) -> list[Appended]:
         self._bus.publish([message for part in causing for message in part])
-        return real(self, rows, causing)
+        return real(self, rows, causing, requests)
 
     patch.setattr(Outbox, "append", append)
 
@@ -61,8 +61,8 @@ def forgets_what_an_error_cut_off(patch: Patch) -> None:
     """What was appended, and not published, is neither published later nor told when its event comes again."""
     retells_nothing_after_a_crash(patch)
 
-    def catch_up(self: Outbox) -> None:
-        self._ready, self._doubtful = [], ((), ())
+    def catch_up(self: Outbox, is_late: Any) -> None:
+        self._ready, self._doubtful = [], ((), (), ())
 
     patch.setattr(Outbox, "catch_up", catch_up)
 
@@ -99,10 +99,12 @@ def splits_an_entry_in_two(patch: Patch) -> None:
 
     real = Outbox.append
 
-    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
+    def append(self: Outbox, rows: Sequence[Append], causing: Any, requests: Any) -> list[Appended]:
         halves = [_halves(row) for row in rows]
         parts = [[[]] * (len(pair) - 1) + [part] for pair, part in zip(halves, causing, strict=True)]
-        outcomes = iter(real(self, [one for pair in halves for one in pair], [one for pair in parts for one in pair]))
+        asked = [one for pair, request in zip(halves, requests, strict=True) for one in (request, None)[: len(pair)]]
+        flat = [one for pair in halves for one in pair], [one for pair in parts for one in pair]
+        outcomes = iter(real(self, *flat, asked))
         stored = [[next(outcomes) for _ in pair] for pair in halves]
         return [Appended.LOST if Appended.LOST in pair else Appended.STORED for pair in stored]
 
@@ -122,8 +124,8 @@ def ignores_who_was_faster(patch: Patch) -> None:
     """An append that was lost passes for stored, and its state for the deployment's."""
     real = Outbox.append
 
-    def append(self: Outbox, rows: Sequence[Append], causing: Any) -> list[Appended]:
-        return [Appended.STORED for _ in real(self, rows, causing)]
+    def append(self: Outbox, rows: Sequence[Append], causing: Any, requests: Any) -> list[Appended]:
+        return [Appended.STORED for _ in real(self, rows, causing, requests)]
 
     patch.setattr(Outbox, "append", append)
 

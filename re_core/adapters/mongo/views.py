@@ -18,7 +18,7 @@ from re_core.adapters.paging import cursor_of, read_cursor, whole
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
-_NEWER = ("revision", "dynamic")
+_NEWER = ("published", "revision", "dynamic")
 _NUMBERS = ("created", "ended", "done", "total", "due", "entry")
 
 
@@ -81,7 +81,8 @@ def view_of(document: Document) -> View:
     """The row. Raises KeyError, TypeError or ValueError for a document that is none."""
     fields = {name: document["_id" if name == "id" else name] for name in View._fields if name not in _NEWER}
     # rows of an older engine lack them
-    fields["revision"], fields["dynamic"] = int(document.get("revision", 0)), str(document.get("dynamic", ""))
+    fields["published"], fields["revision"] = int(document.get("published", 0)), int(document.get("revision", 0))
+    fields["dynamic"] = str(document.get("dynamic", ""))
     for name in _NUMBERS:
         fields[name] = None if fields[name] is None else int(fields[name])
     return View(**{**fields, "status": DeploymentStatus(fields["status"])})

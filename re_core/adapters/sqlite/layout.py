@@ -100,8 +100,12 @@ CREATE INDEX playbooks_heads ON playbooks (id, revision, "group", name, created,
 CREATE INDEX playbooks_group ON playbooks ("group", id, revision) WHERE document IS NOT NULL;
 """
 
+_PUBLISHED = """
+ALTER TABLE views ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED)
 
 #: the tables of the newest layout
 TABLES = frozenset(

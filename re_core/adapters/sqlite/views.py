@@ -16,7 +16,7 @@ _INTO = f"INSERT INTO views ({COLUMNS})"
 
 #: what changes in a deployment's life, or is missing in a row of an older engine; an update touches only the indexes
 #: that name one of these
-_CHANGING = ("status", "ended", "done", "total", "step", "reason", "due", "entry", "revision", "dynamic")
+_CHANGING = ("status", "ended", "done", "total", "step", "reason", "due", "entry", "published", "revision", "dynamic")
 _REPLACE = (
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
     "WHERE excluded.entry >= views.entry"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from re_core import messages as m
 from re_core.errors import StoreUnavailable
+from re_core.plan import Around
 from re_core.ports import Delivery
 from re_core.sequencer.taking import ASIDE
-from tests.factories import simple
+from tests.factories import action, simple
+from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House
 
 #: milliseconds that who asks waits
@@ -67,6 +71,99 @@ def test_a_deployment_that_was_written_too_late_ends_before_anything_is_sent(
     assert house.state().status == "cancelled"
     assert "too late" in house.state().reason
     assert house.world.begun == []
+    assert house.answers() == []
+
+
+def _write_late(house: House, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> None:
+    """The next first entry is written after its caller has stopped waiting; `then` happens right behind that."""
+    _received(house, monkeypatch)
+
+    def slow(name: str, number: int) -> None:
+        if name == "append" and not house.store.entries("d1"):
+            house.clock.pass_seconds(WAITS / 1000 + 1)
+
+    def written(name: str, number: int) -> None:
+        if name == "append":
+            house.faults.heal()
+            then()
+
+    house.faults.before, house.faults.after = slow, written
+
+
+def test_nothing_at_all_begins_of_what_was_written_too_late_and_people_hear_nothing(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the playbook's steps nor the actions that follow every deployment."""
+    house = build(
+        around=Around(actions=[action()], notify={"started": {"console": ("ops",)}, "failed": {"console": ("ops",)}})
+    )
+    house.save(simple("noop:A", "noop:B"))
+    _write_late(house, monkeypatch)
+    house.ask("d1", expires=WAITS)
+    house.settle()
+    assert house.statuses() == ["cancelled", "skipped", "skipped"]
+    assert house.kinds()[2:] == ["taken_back", "fenced", "withdrawn", "skipped", "ended"]
+    assert not house.world.begun
+    assert not house.world.told
+
+
+def test_what_was_written_too_late_is_taken_back_though_nobody_knew_at_first_whether_it_was_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost() -> None:
+        raise StoreUnavailable
+
+    _write_late(house, monkeypatch, lost)
+    house.ask("d1", expires=WAITS)
+    house.settle()
+    assert house.state().status == "cancelled"
+    assert "taken_back" in house.kinds()
+    assert house.world.begun == []
+
+
+def test_another_request_that_was_answered_with_it_keeps_it_from_being_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two POSTs with one key: the second one finds the entry, in the moment before its writer sees that it came late."""
+    other = house._core(house.store, house.bus, "other")
+    house.core._taking.subscription.allow(m.JOB_CREATE, 1)
+
+    def second() -> None:
+        house.ask("d2", headers={m.KEY: "key"})
+        assert other.turn(0) == 1
+        house.cores.append(other)
+
+    _write_late(house, monkeypatch, second)
+    house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
+    house.settle()
+    assert house.answers() == [("d1", "")]
+    assert house.kinds()[2] == "adopted"
+    assert house.state().status == "completed"
+    assert house.statuses() == ["completed", "completed"]
+
+
+def test_a_key_does_not_stand_for_what_was_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_late(house, monkeypatch)
+    house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
+    house.settle()
+    assert house.state().status == "cancelled"
+    house.ask("d2", headers={m.KEY: "key"}, expires=WAITS)
+    house.settle()
+    house.ask("d3", headers={m.KEY: "key"}, expires=WAITS)
+    house.settle()
+    assert house.answers() == [("d2", ""), ("d2", "")]
+    assert house.state("d2").status == "completed"
+
+
+def test_the_same_request_that_comes_again_after_it_was_taken_back_is_answered_expired(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_late(house, monkeypatch)
+    house.ask("d1", expires=WAITS)
+    house.settle()
+    house.ask("d1", expires=WAITS)
+    house.settle()
+    assert house.answers() == [(None, "expired")]
 
 
 def test_a_no_stays_a_no_though_the_batch_fails_and_the_reason_goes_away(house: House) -> None:

@@ -16,7 +16,7 @@ from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Work
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.house import START, House
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: H
     ended = loud.state()
     request = Delivery(loud.request("d1", "ghostly"), m.JOB_CREATE, redelivered, 1)
     creation = Creation(request, Admission("d1", ended.accepted, ended.plan))
-    told = [one.phase for one in Work.answer_again(creation, ended).effects if isinstance(one, Notify)]
+    told = [one.phase for one in Work.answer_again(creation, ended, START).effects if isinstance(one, Notify)]
     assert told == (["started", "failed"] if redelivered else [])
 
 

@@ -25,8 +25,9 @@ def playbooks(house: House) -> None:
 
 
 def _row(house: House, id: str = "d1") -> View:
+    """What a list shows of it; whether what it causes was published is the cores' own affair."""
     (row,) = [row for row in house.store.views(ViewFilter(), 100).rows if row.id == id]
-    return row
+    return row._replace(published=0)
 
 
 def _behind(house: House, id: str = "d1") -> int:

@@ -19,7 +19,7 @@ AROUND = Around(notify={phase: {"console": ("ops",)} for phase in ("started", "c
 def house(build: Build, monkeypatch: pytest.MonkeyPatch) -> House:
     """A core whose store has no transactions; one deployment has failed."""
     monkeypatch.setattr("re_core.adapters.sqlite.store.SqliteStore.transactional", False)
-    made = build(around=AROUND, script={"Bad": {"status": "failed"}})
+    made = build(around=AROUND, script={"Bad": {"status": "failed"}}, shared=True)
     made.save(simple("noop:Bad", "noop:B"))
     made.save(simple("noop:Hang"), "hangs")
     return made
@@ -34,6 +34,23 @@ def _die_before_the_append(house: House) -> None:
     with pytest.raises(Death):
         house.core.turn(0)
     house.faults.heal()
+
+
+def _die_after_the_append(house: House) -> None:
+    def die(name: str, number: int) -> None:
+        if name == "append":
+            raise Death
+
+    house.faults.after = die
+    with pytest.raises(Death):
+        house.core.turn(0)
+    house.faults.heal()
+
+
+def _look(house: House) -> None:
+    """The sweeper's event, and the core's turn."""
+    house.say("d1", "due", id=f"d1/due/{house.clock.now()}")
+    house.core.turn(0)
 
 
 def _row(house: House) -> tuple[str, int | None]:
@@ -59,7 +76,8 @@ def test_a_row_that_is_ahead_of_its_journal_is_mended_by_the_first_look(house: H
     house.say("d1", "retry", {"user": "ann"})
     _die_before_the_append(house)
     house.boot()  # the message has gone with the process
-    house.wait(SETTLING / 1000 + 1)
+    for _ in range(3):
+        house.wait(SETTLING / 2 + 1)
     assert _row(house) == ("failed", None)
 
 
@@ -78,11 +96,50 @@ def test_a_core_that_knows_nothing_of_a_deployment_tells_again_what_a_crash_may_
     house.ask("d1", "hangs")
     house.core.turn(0)
     house.boot()
-    house.clock.pass_seconds(SETTLING / 1000)
+    sent = _listen(house, monkeypatch)
+    _look(house)
+    house.clock.pass_seconds(SETTLING)
+    _look(house)
+    assert "d1/started/console" in sent
+
+
+def test_a_core_that_knows_nothing_of_a_deployment_does_not_repeat_what_its_row_says_was_published(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker comes for a while, and another core than the one that accepted it looks: nothing bad has happened."""
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    house.clock.pass_seconds(1)
+    house.core.turn(0)  # the row is written once more, behind what was published
+    other = house._core(house.store, house.bus, "other")
+    house.core.close()
+    house.clock.pass_seconds(31)
     sent = _listen(house, monkeypatch)
     house.say("d1", "due")
-    house.core.turn(0)
-    assert "d1/started/console" in sent
+    assert other.turn(0) == 1
+    house.clock.pass_seconds(SETTLING)
+    house.say("d1", "due", id="again")
+    assert other.turn(0) == 1
+    assert sent == []
+
+
+def test_the_end_by_a_cancel_is_told_though_the_core_dies_before_it_publishes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message that asked for it expires; only the row is left to be looked at, with and without transactions."""
+    for transactional in (True, False):
+        monkeypatch.setattr("re_core.adapters.sqlite.store.SqliteStore.transactional", transactional)
+        id = f"d{transactional}"
+        house.ask(id, "hangs")
+        house.core.turn(0)
+        house.say(id, "cancel", {"user": "ann"})
+        _die_after_the_append(house)
+        assert house.state(id).status == "cancelled"
+        house.boot()
+        sent = _listen(house, monkeypatch)
+        for _ in range(4):
+            house.wait(SETTLING / 2 + 1)
+        assert f"{id}/failed/console" in sent
 
 
 def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_at_again(
@@ -93,14 +150,12 @@ def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_a
     before = _row(house)
     house.boot()
     sent = _listen(house, monkeypatch)
-    house.say("d1", "due")
-    house.core.turn(0)
+    _look(house)
     house.clock.pass_seconds(1)
     house.core.turn(0)
     assert (sent, _row(house)) == ([], before)
-    house.clock.pass_seconds(SETTLING / 1000)
-    house.say("d1", "due", id="again")
-    house.core.turn(0)
+    house.clock.pass_seconds(SETTLING)
+    _look(house)
     assert "d1/started/console" in sent
 
 

@@ -131,7 +131,7 @@ def check_promises(house: House, id: str, deaths: int = 0) -> None:
     state = fold(entries)  # raises where the journal has a hole
     assert state.ended is not None, "it never ended"
     (row,) = [row for row in house.store.views(ViewFilter(since=state.created), 200).rows if row.id == id]
-    assert row == view_of(state, None), "the list does not say what the journal says"
+    assert row._replace(published=0) == view_of(state, None), "the list does not say what the journal says"
     begun = house.world.begun_times(id)
     for number, planned in enumerate(state.plan.steps):
         attempts = [f"{id}/{number}/{attempt}" for attempt in range(1, state.step(number).attempt + 1)]

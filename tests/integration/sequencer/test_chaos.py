@@ -118,8 +118,8 @@ def _acknowledges_first(patch: pytest.MonkeyPatch) -> None:
 def _forgets_what_was_cut_off(patch: pytest.MonkeyPatch) -> None:
     """What was appended and not published is not published later, nor told when its cause comes again."""
 
-    def catch_up(self: Outbox) -> None:
-        self._ready, self._doubtful = [], ((), ())
+    def catch_up(self: Outbox, is_late: Any) -> None:
+        self._ready, self._doubtful = [], ((), (), ())
 
     patch.setattr(Outbox, "catch_up", catch_up)
     patch.setattr("re_core.sequencer.work.retold", lambda state, about: ())
@@ -129,9 +129,9 @@ def _publishes_first(patch: pytest.MonkeyPatch) -> None:
     """A claim is granted, and a step sent, before the journal knows of it."""
     real: Callable[..., Any] = Outbox.append
 
-    def append(self: Outbox, rows: list[Append], causing: Any) -> Any:
+    def append(self: Outbox, rows: list[Append], causing: Any, requests: Any) -> Any:
         self._bus.publish([message for part in causing for message in part])
-        return real(self, rows, causing)
+        return real(self, rows, causing, requests)
 
     patch.setattr(Outbox, "append", append)
 
@@ -140,8 +140,8 @@ def _ignores_who_was_faster(patch: pytest.MonkeyPatch) -> None:
     """An append that was lost passes for stored."""
     real: Callable[..., Any] = Outbox.append
 
-    def append(self: Outbox, rows: list[Append], causing: Any) -> list[Appended]:
-        return [Appended.STORED for _ in real(self, rows, causing)]
+    def append(self: Outbox, rows: list[Append], causing: Any, requests: Any) -> list[Appended]:
+        return [Appended.STORED for _ in real(self, rows, causing, requests)]
 
     patch.setattr(Outbox, "append", append)
 

@@ -64,10 +64,11 @@ DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
 #: events that change something in a deployment of DEPLOYMENTS, or say again what was said
 _ALWAYS = {e.CancelAsked, e.TimeCame, e.WorkersGone}
 _RUNS = {e.ClaimMade, e.OutcomeCame, e.ClaimDropped, *_ALWAYS}
+_LIVE = {*_RUNS, e.TakeBack}
 TAKEN: dict[DeploymentStatus, set[type[Any]]] = {
-    DeploymentStatus.ACCEPTED: {*_RUNS, e.NobodyOffers, e.HandOver},
-    DeploymentStatus.RUNNING: _RUNS,
-    DeploymentStatus.WAITING: {e.OutcomeCame, e.RulingMade, *_ALWAYS},
+    DeploymentStatus.ACCEPTED: {*_LIVE, e.NobodyOffers, e.HandOver},
+    DeploymentStatus.RUNNING: _LIVE,
+    DeploymentStatus.WAITING: {e.OutcomeCame, e.RulingMade, e.TakeBack, *_ALWAYS},
     DeploymentStatus.CANCELLING: _RUNS,
     DeploymentStatus.COMPLETED: set(),
     DeploymentStatus.FAILED: {e.RetryAsked},
@@ -87,6 +88,7 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
         e.RulingMade: e.RulingMade(step, Ruling.AGAIN, "ann", ""),
         e.RetryAsked: e.RetryAsked("ann", ""),
         e.CancelAsked: e.CancelAsked("ann", "", "answers", "r1"),
+        e.TakeBack: e.TakeBack("too late"),
         e.TimeCame: e.TimeCame(),
         e.WorkersGone: e.WorkersGone(2**53),
     }

@@ -46,6 +46,8 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     r.Skipped: {"ranges": st.lists(st.tuples(_whole, _whole), max_size=3).map(tuple)},
     r.Ended: {"status": _text, "reason": _text},
     r.Void: {"reason": _text},
+    r.Adopted: {"request": _text},
+    r.TakenBack: {"reason": _text},
 }
 records = st.one_of([st.builds(kind, **fields) for kind, fields in _FIELDS.items()])
 
@@ -127,7 +129,7 @@ def test_a_record_with_something_unknown_is_left_to_a_newer_engine(document: Any
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        ({"v": 4}, "format 4, this engine reads 3; upgrade"),
+        ({"v": r.FORMAT + 1}, f"format {r.FORMAT + 1}, this engine reads {r.FORMAT}; upgrade"),
         ({}, "it has no format"),
         ({"v": 0}, "it has no format"),
         ({"v": 1, "at": 0, "records": []}, "damaged"),

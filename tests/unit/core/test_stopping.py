@@ -72,6 +72,14 @@ TABLE: list[tuple[str, Callable[[Run], object], Verdict, list[str], list[int], l
     ),
     ("a retry", lambda run: run.send(e.RetryAsked("ann", "")), Verdict.REFUSED, [], [], ["started", "pending"]),
     ("a cancel", lambda run: run.cancel(), Verdict.APPLIED, ["cancel_requested"], [0], ["started", "pending"]),
+    (
+        "a take-back",
+        lambda run: run.send(e.TakeBack("late")),
+        Verdict.APPLIED,
+        ["cancel_requested"],
+        [0],
+        ["started", "pending"],
+    ),
     ("time, within the grace", lambda run: run.wait(29.9), Verdict.APPLIED, [], [], ["started", "pending"]),
     (
         "time, after it",
