@@ -8,7 +8,7 @@ from statistics import median
 from tests.architecture.tree import modules, parsed, shown, sources
 
 #: Lines of any Python file.
-LONGEST_FILE = 400
+LONGEST_FILE = 500
 #: Lines of the shipped file in the middle.
 MEDIAN_FILE = 150
 #: Lines of a function without its signature and docstring.
@@ -20,7 +20,7 @@ def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-def test_no_file_is_longer_than_400_lines() -> None:
+def test_no_file_is_longer_than_500_lines() -> None:
     lengths = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
