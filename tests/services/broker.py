@@ -75,6 +75,10 @@ class RabbitMQ:
                 for name, queue in shared.items()
             }
 
+    def queue_names(self, url: str) -> set[str]:
+        """Names of all queues of a virtual host, where some may go while they are asked for."""
+        return {queue["name"] for queue in self._ask("GET", _path("queues", vhost_of(url)))}
+
     def purge(self, url: str, queue: str) -> None:
         """Throw away what is ready in a queue."""
         self._ask("DELETE", _path("queues", vhost_of(url), queue, "contents"))

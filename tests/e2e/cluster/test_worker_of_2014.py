@@ -129,7 +129,7 @@ def test_its_steps_leave_no_queues_behind(cluster: Cluster, hire: Hire, rabbitmq
     assert all(step.reply_to.startswith("re.attempt.") for step in worker.steps)
 
     def left() -> list[str]:
-        return [name for name in rabbitmq.queues(bus_url) if name.startswith("re.attempt.")]
+        return [name for name in rabbitmq.queue_names(bus_url) if name.startswith("re.attempt.")]
 
     wait_until("they are gone", lambda: not left(), SOON)
 
