@@ -91,6 +91,7 @@ def _run(house: House, seeds: range) -> Counter[str]:
     return happened
 
 
+@pytest.mark.long
 def test_every_promise_holds_in_every_seed(home: House) -> None:
     happened = _run(home, range(SEEDS))
     assert min(happened[one] for one in ("errors", "deaths", "drops", "cancels")) > SEEDS / 20, happened
