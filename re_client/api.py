@@ -78,6 +78,11 @@ class Client:
         headers = {"content-type": form, "idempotency-key": key or _key()}
         return cast(shapes.Playbook, self._repeatable("POST", "/api/v1/playbooks", content=source, headers=headers))
 
+    def apply_playbook(self, source: bytes, form: str = YAML) -> shapes.Applied:
+        """Create it, or store the next revision of the one that has its group and name; `done` says which. Safe to repeat."""
+        found = self._repeatable("POST", "/api/v1/playbooks/apply", content=source, headers={"content-type": form})
+        return cast(shapes.Applied, found)
+
     def update_playbook(self, id: str, source: bytes, revision: int, form: str = YAML) -> shapes.Playbook:
         """Store its next revision; ApiError (412) where `revision` is not the newest any more."""
         headers = {"content-type": form, "if-match": f'"{revision}"'}

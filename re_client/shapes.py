@@ -150,6 +150,13 @@ class Playbook(PlaybookRow):
     document: dict[str, Any]
 
 
+class Applied(Playbook):
+    """A playbook that was applied."""
+
+    #: `created`, `updated` or `unchanged`
+    done: str
+
+
 class Finding(TypedDict):
     """One thing that is wrong, or doubtful, in a document."""
 

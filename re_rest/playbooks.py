@@ -41,6 +41,16 @@ def create() -> Response:
     return _stored(made, checked, 201)
 
 
+@blueprint.post("/apply")
+def apply() -> Response:
+    checked = checking.require(_checked())
+    require_group(caller(), checked.document["group"])
+    here = services()
+    condition = asking.condition()
+    done, made = playbooks.apply(here.store, here.clock, new_id(), checked.document, caller().user, condition)
+    return _stored(made, checked, 201 if done == "created" else 200, done)
+
+
 @blueprint.get("/<id>")
 def one(id: str) -> Response:
     found = visible(id)
@@ -120,7 +130,9 @@ def _checked() -> Checked:
     return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), around)
 
 
-def _stored(made: StoredPlaybook, checked: Checked, status: int) -> Response:
+def _stored(made: StoredPlaybook, checked: Checked, status: int, done: str = "") -> Response:
     document = {**playbook_document(made), "document": made.document}
+    if done:
+        document["done"] = done
     document["warnings"] = [problem_document(problem) for problem in checked.warnings]
     return json_answer(document, status, {"Location": f"/api/v1/playbooks/{made.id}", "ETag": made.etag})

@@ -110,6 +110,16 @@ V1 = (
     Route("post", f"{_V1}/playbooks", "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"),
     Route(
         "post",
+        f"{_V1}/playbooks/apply",
+        "Store a playbook under its group and name: as a new one, or as the next revision of the one that has them",
+        {201: "Applied", 200: "Applied"},
+        (*_SENT, 412),
+        ("form", "if-match"),
+        "playbook",
+        "`done` says which; one that is the same already is left as it is. It may be repeated, also at the same time.",
+    ),
+    Route(
+        "post",
         f"{_V1}/playbooks/validate",
         "Check a playbook, store nothing",
         {200: "Verdict"},

@@ -170,6 +170,7 @@ V1: dict[str, Shape] = {
     "Line": closed(number=NUMBER, step=maybe(NUMBER), host=maybe(TEXT), at=TIME, text=TEXT),
     "Output": closed(lines=many(ref("Line")), next=maybe(NUMBER)),
     "PlaybookRow": closed(**_PLAYBOOK),
+    "Applied": closed({}, **_PLAYBOOK, document=OBJECT, warnings=many(ref("Fault")), done=TEXT),
     "Playbook": closed({"warnings": many(ref("Fault"))}, **_PLAYBOOK, document=OBJECT),
     "Playbooks": page(ref("PlaybookRow")),
     "Verdict": closed(valid=FLAG, errors=many(ref("Fault")), warnings=many(ref("Fault"))),

@@ -55,7 +55,7 @@ def of_group(group: str) -> Response:
 def create(group: str) -> Response:
     require_group(caller(), group)
     here = services()
-    made = playbooks.create(here.store, here.clock, new_id(), _document(group), caller().user)
+    made = playbooks.create_again(here.store, here.clock, new_id(), _document(group), caller().user)
     return json_answer({"status": "created", "id": made.id}, 201)
 
 

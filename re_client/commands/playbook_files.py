@@ -8,9 +8,9 @@ import click
 
 from re_client import shapes, values
 from re_client.api import JSON, YAML, Client
-from re_client.errors import BAD_INPUT, DONE, BadInput
+from re_client.errors import BAD_INPUT, DONE, ApiError, BadInput
 from re_client.session import Session, json_option, pass_session
-from re_client.text import day, safe
+from re_client.text import safe
 
 _TYPES = {"json": JSON, "yaml": YAML}
 
@@ -82,23 +82,16 @@ def _text(finding: shapes.Finding) -> str:
 
 
 def _store(client: Client, source: values.Source, id: str | None) -> tuple[str, shapes.Playbook]:
-    document = values.parsed(source)
     type = _TYPES[source.form]
-    known = _known(client, source, document.get("group"), document.get("name"), id)
-    if known is None:
-        return "created", client.create_playbook(source.data, type)
-    stored = client.playbook(known)
-    if stored["document"] == document:
+    if not id:
+        try:
+            applied = client.apply_playbook(source.data, type)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            raise BadInput(f"{source.name}: {error}; --id says which one to replace") from error
+        return applied["done"], applied
+    stored = client.playbook(id)
+    if stored["document"] == values.parsed(source):
         return "unchanged", stored
-    return "updated", client.update_playbook(known, source.data, stored["revision"], type)
-
-
-def _known(client: Client, source: values.Source, group: object, name: object, id: str | None) -> str | None:
-    """The id of the playbook that this file replaces."""
-    if id:
-        return id
-    found = [row for row in client.playbooks(str(group)) if row["group"] == group and row["name"] == name]
-    if len(found) > 1:
-        ids = "\n".join(f"  {row['id']}  revision {row['revision']}, {day(row['updated'])}" for row in found)
-        raise BadInput(f"{source.name}: {len(found)} playbooks are named {group}/{name}; say which with --id:\n{ids}")
-    return found[0]["id"] if found else None
+    return "updated", client.update_playbook(id, source.data, stored["revision"], type)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from re_core import ports
+from re_core import ports, strict_json
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
 from re_core.model import PlaybookHead, StoredPlaybook
+from re_core.usecases import names
 from re_core.usecases.ids import plausible
+from re_core.usecases.names import Shelf
 from re_core.usecases.times import rfc3339
 
 #: how often a write without a condition is tried again when somebody was faster
@@ -18,6 +20,17 @@ TRIES = 10
 Condition = Callable[[str], bool]
 
 
+#: group, name, id
+_TAKEN = "the playbook {}/{} exists already, its id is {}: replace that one, or apply this one"
+
+
+class Applied(NamedTuple):
+    """What became of a playbook that was applied."""
+
+    done: Literal["created", "updated", "unchanged"]
+    playbook: StoredPlaybook
+
+
 class PlaybookPage(NamedTuple):
     """Some playbooks, newest first, and where to go on."""
 
@@ -25,15 +38,70 @@ class PlaybookPage(NamedTuple):
     next: str | None
 
 
-def create(
+def create(playbooks: Shelf, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str) -> StoredPlaybook:
+    """Store the first revision; where the id has one already (a repeated request), that one is the answer.
+
+    Raises Conflict where another playbook has its group and name.
+    """
+    made = _first(clock, id, document, user)
+    if (there := playbooks.playbook(id, 1)) is not None:
+        return there
+    taken = _other(playbooks, made)
+    if not taken and playbooks.save_playbook(made):
+        return made
+    there = playbooks.playbook(id, 1)
+    if taken or there is None or not strict_json.equal(there.document, document):
+        raise Conflict(_TAKEN.format(made.group, made.name, taken or id))
+    return there
+
+
+def create_again(
     playbooks: ports.Playbooks, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str
 ) -> StoredPlaybook:
-    """Store the first revision; where the id has one already (a repeated request), that one is the answer."""
+    """As `create`, whether its name is taken or not: as in 2014."""
+    made = _first(clock, id, document, user)
+    return made if playbooks.save_playbook(made) else playbooks.playbook(id, 1) or made
+
+
+def apply(
+    playbooks: Shelf, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str, condition: Condition | None
+) -> Applied:
+    """Make this the newest revision of the playbook that has its group and name, or its first one, under `id`.
+
+    It may come any number of times, also at once. Raises PreconditionFailed, and Conflict where several have that name.
+    """
+    for _ in range(TRIES):
+        head = names.named(playbooks, document["group"], document["name"])
+        found = playbooks.playbook(head.id) if head is not None else None
+        if found is not None:
+            _require(found, condition)
+            if strict_json.equal(found.document, document):
+                return Applied("unchanged", found)
+            try:
+                return Applied("updated", replace(playbooks, clock, found, document, user, condition))
+            except NotFound:  # it was deleted meanwhile
+                continue
+        if condition is not None:
+            raise PreconditionFailed("there is no playbook of that name")
+        standing = names.take(playbooks, document["group"], document["name"], id, clock.now())
+        made = _first(clock, standing, document, user)
+        if playbooks.save_playbook(made):
+            return Applied("created", made)
+    raise Conflict("others store this playbook all the time; try again")
+
+
+def _first(clock: ports.Clock, id: str, document: Mapping[str, Any], user: str) -> StoredPlaybook:
     now = clock.now()
-    made = StoredPlaybook(id, document["group"], document["name"], 1, document, now, now, user)
-    if playbooks.save_playbook(made):
-        return made
-    return playbooks.playbook(id, 1) or made
+    return StoredPlaybook(id, document["group"], document["name"], 1, document, now, now, user)
+
+
+def _other(playbooks: Shelf, made: StoredPlaybook) -> str:
+    """The id of another playbook that has the group and name of this one; empty where there is none, and it has them now."""
+    others = [head.id for head in playbooks.playbook_heads(made.group, made.name) if head.id != made.id]
+    if others:
+        return others[0]
+    standing = names.take(playbooks, made.group, made.name, made.id, made.updated)
+    return "" if standing == made.id else standing
 
 
 def get(playbooks: ports.Playbooks, id: str, revision: int | None = None) -> StoredPlaybook:
@@ -54,14 +122,14 @@ def revisions(playbooks: ports.Playbooks, id: str) -> list[StoredPlaybook]:
 
 
 def replace(
-    playbooks: ports.Playbooks,
+    playbooks: Shelf,
     clock: ports.Clock,
     found: StoredPlaybook,
     document: Mapping[str, Any],
     user: str,
     condition: Condition | None,
 ) -> StoredPlaybook:
-    """Store the next revision of `found`. Raises PreconditionFailed, NotFound, Conflict."""
+    """Store the next revision of `found`. Raises PreconditionFailed, NotFound, Conflict (another one has its new name, too)."""
     for _ in range(TRIES):
         _require(found, condition)
         made = found._replace(
@@ -72,6 +140,9 @@ def replace(
             updated=clock.now(),
             user=user,
         )
+        renamed = (made.group, made.name) != (found.group, found.name)
+        if renamed and (taken := _other(playbooks, made)):
+            raise Conflict(_TAKEN.format(made.group, made.name, taken))
         if playbooks.save_playbook(made):
             return made
         found = get(playbooks, found.id)

@@ -51,7 +51,7 @@ class Campaign:
         self.struck_at = 0.0
         self._books = books.draw(self._dice, BOOKS)
         with rig.cluster.client() as client:
-            ids = [client.create_playbook(book.text.encode(), JSON)["id"] for book in self._books]
+            ids = [client.apply_playbook(book.text.encode(), JSON)["id"] for book in self._books]
         urls = [rig.cluster.url(number) for number in range(len(rig.cluster.rests))]
         self.load = Load(urls, rig.cluster.token(), ids, seed)
 

@@ -45,7 +45,7 @@ def measure(rig: Rig, fall: Callable[[Rig], None]) -> Gaps:
     """Let one of two cores fall and never come back, while deployments run to their end."""
     with rig.cluster.client() as client:
         text = books.book("long", [dict(STEP)] * STEPS).text
-        book = client.create_playbook(text.encode(), JSON)["id"]
+        book = client.apply_playbook(text.encode(), JSON)["id"]
         for _ in range(DEPLOYMENTS):
             client.deploy("chaos", book, {})
     begun = DEPLOYMENTS * BEFORE

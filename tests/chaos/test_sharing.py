@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1) -> Batch:
     """`count` deployments with these steps."""
-    book = client.create_playbook(books.book("shared", steps).text.encode(), JSON)["id"]
+    book = client.apply_playbook(books.book("shared", steps).text.encode(), JSON)["id"]
     with ThreadPoolExecutor(CALLERS) as callers:
         return Batch(book, list(callers.map(lambda _: client.deploy("chaos", book, {})["id"], range(count))))
 

@@ -17,7 +17,7 @@ PATIENCE = 60.0
 
 def begin(client: Client, playbook: str, dynamic: Mapping[str, Any] | None = None) -> str:
     """Store the playbook, deploy it, and give the deployment's id."""
-    stored = client.create_playbook(playbook.encode())
+    stored = client.apply_playbook(playbook.encode())
     return client.deploy(stored["group"], stored["id"], dynamic or {})["id"]
 
 

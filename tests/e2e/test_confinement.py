@@ -203,7 +203,7 @@ def test_a_token_of_a_group_runs_no_program_unless_the_settings_say_that_its_gro
     try:
         engine.start()
         with engine.client() as all_rights:
-            own = all_rights.create_playbook(steps_book(run_step("echo still mine")).encode())
+            own = all_rights.apply_playbook(steps_book(run_step("echo still mine")).encode())
             token = all_rights.create_token("eve", ["tests"])["token"]
         with Client((engine.data / "url").read_text().strip(), token) as client:
             with pytest.raises(ApiError, match="may not use 'command:Run': the setting group_commands"):

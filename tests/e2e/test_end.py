@@ -142,7 +142,7 @@ def test_a_store_that_breaks_under_the_engine_ends_it_with_the_reason(new_engine
     engine.start()
     assert engine.process is not None
     with engine.client() as client:
-        playbook = client.create_playbook(steps_book("noop:Do").encode())["id"]
+        playbook = client.apply_playbook(steps_book("noop:Do").encode())["id"]
         connection = sqlite3.connect(engine.data / "release-engine.db")
         connection.execute("DROP TABLE journal")
         connection.commit()

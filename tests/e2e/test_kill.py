@@ -73,7 +73,7 @@ def _rounds(engine: EngineProcess, rounds: int, seed: int) -> None:
     ledger.touch()
     engine.start()
     with engine.client() as client:
-        playbook = client.create_playbook((PLAYBOOK % {"ledger": ledger}).encode())["id"]
+        playbook = client.apply_playbook((PLAYBOOK % {"ledger": ledger}).encode())["id"]
     seen: Counter[str] = Counter()
     killed_under_way = 0
     for number in range(rounds):

@@ -76,7 +76,7 @@ def test_lines_keep_their_order_and_are_numbered_without_gaps(client: Client) ->
 def test_two_hundred_thousand_lines_keep_nobody_waiting(
     engine: EngineProcess, client: Client, options: list[str]
 ) -> None:
-    stored = client.create_playbook(steps_book(run_step("seq 1 200000")).encode())
+    stored = client.apply_playbook(steps_book(run_step("seq 1 200000")).encode())
     told = subprocess.run(
         ["rectl", "deploy", stored["id"], *options],
         env=engine.environ,

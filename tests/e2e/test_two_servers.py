@@ -61,7 +61,7 @@ def site(sshd: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
         (builds / "ssh_config").write_text("".join(host.client_config.read_text() for host in hosts))
         engine = stack.enter_context(engine_running(tmp_path_factory.mktemp("engine")))
         client = stack.enter_context(engine.client())
-        stored = client.create_playbook(_book(builds))
+        stored = client.apply_playbook(_book(builds))
         yield Site(client, tuple(hosts), builds, stored["id"])
 
 

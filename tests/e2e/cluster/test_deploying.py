@@ -36,7 +36,7 @@ def test_many_processes_of_each_kind_deploy_together(new_cluster: MakeCluster) -
     cluster = new_cluster(rests=2, cores=2, workers=[("noop", "sleep"), ("command", "noop")])
     cluster.start()
     with cluster.client(0) as asks, cluster.client(1) as reads:
-        book = asks.create_playbook(steps_book("noop:Do", run_step("echo hello"), "noop:Do").encode())
+        book = asks.apply_playbook(steps_book("noop:Do", run_step("echo hello"), "noop:Do").encode())
         ids = [asks.deploy("tests", book["id"], {})["id"] for _ in range(20)]
         found = [ended(reads, id) for id in ids]
         assert {one["status"] for one in found} == {"completed"}
@@ -115,7 +115,7 @@ def test_cores_that_are_told_to_end_one_after_the_other_lose_and_fail_nothing(ne
     cluster = new_cluster(cores=2)
     cluster.start()
     with cluster.client() as client:
-        book = client.create_playbook(steps_book(*[SHORT] * 10).encode())
+        book = client.apply_playbook(steps_book(*[SHORT] * 10).encode())
         ids = [client.deploy("tests", book["id"], {})["id"] for _ in range(30)]
         for core in cluster.cores:
             assert core.stop() == 0
@@ -129,7 +129,7 @@ def test_workers_that_are_told_to_end_one_after_the_other_lose_and_fail_nothing(
     cluster = new_cluster(workers=[("sleep",), ("sleep",)])
     cluster.start()
     with cluster.client() as client:
-        book = client.create_playbook(steps_book(*[SHORT] * 10).encode())
+        book = client.apply_playbook(steps_book(*[SHORT] * 10).encode())
         ids = [client.deploy("tests", book["id"], {})["id"] for _ in range(30)]
         for worker in cluster.workers:
             assert worker.stop() == 0
@@ -142,7 +142,7 @@ def test_whoever_posts_while_a_front_end_ends_is_answered_there_or_by_another(ne
     cluster = new_cluster(rests=2)
     cluster.start()
     with cluster.client(1) as sure:
-        book = sure.create_playbook(steps_book("noop:Do").encode())["id"]
+        book = sure.apply_playbook(steps_book("noop:Do").encode())["id"]
         ids = [_post(cluster, book, f"before-{number}") for number in range(5)]
         cluster.rests[0].send(signal.SIGTERM)
         while cluster.rests[0].running:

@@ -44,8 +44,8 @@ def _accepted(client: Client, answer: LegacyAnswer | None) -> str:
 def test_it_is_answered_with_the_id_of_a_deployment_that_goes_on(cluster: Cluster, bus_url: str) -> None:
     old = LegacyRest(bus_url)
     with cluster.client() as client:
-        plain = client.create_playbook(steps_book("noop:Do", "noop:Do").encode())
-        needy = client.create_playbook(steps_book(NEEDS_CART).encode())
+        plain = client.apply_playbook(steps_book("noop:Do", "noop:Do").encode())
+        needy = client.apply_playbook(steps_book(NEEDS_CART).replace("name: book", "name: needy").encode())
         first = _accepted(client, old.deploy("tests", plain["id"]))
         second = _accepted(client, old.deploy("tests", plain["id"]))
         assert first != second
@@ -55,7 +55,7 @@ def test_it_is_answered_with_the_id_of_a_deployment_that_goes_on(cluster: Cluste
 
 def test_a_request_that_comes_twice_is_one_deployment(cluster: Cluster, bus_url: str) -> None:
     with cluster.client() as client:
-        book = client.create_playbook(steps_book("noop:Do").encode())
+        book = client.apply_playbook(steps_book("noop:Do").encode())
         body = f'{{"group": "tests", "playbook_id": "{book["id"]}"}}'.encode()
         answers = LegacyRest(bus_url).ask_all(body, times=2, wanted=2)
         assert len({_accepted(client, answer) for answer in answers}) == 1
@@ -66,7 +66,7 @@ def test_a_request_that_comes_twice_is_one_deployment(cluster: Cluster, bus_url:
 def test_what_cannot_be_started_is_answered_with_null_and_a_reason(cluster: Cluster, bus_url: str) -> None:
     old = LegacyRest(bus_url)
     with cluster.client() as client:
-        book = client.create_playbook(steps_book(NEEDS_CART).encode())
+        book = client.apply_playbook(steps_book(NEEDS_CART).replace("name: book", "name: needy").encode())
         _refused(old.deploy("tests", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), "unknown-playbook")
         _refused(old.deploy("nobody", book["id"]), "unknown-group")
         _refused(old.deploy("tests", book["id"]), "bad-dynamic")

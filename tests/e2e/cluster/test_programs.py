@@ -127,7 +127,7 @@ def test_on_one_machine_all_processes_may_share_a_sqlite_file(new_cluster: MakeC
     cluster = new_cluster(rests=2, cores=2, store_url=f"sqlite:///{tmp_path / 'shared.db'}")
     cluster.start()
     with cluster.client(0) as asks, cluster.client(1) as reads:
-        book = asks.create_playbook(steps_book("noop:Do", "noop:Do").encode())
+        book = asks.apply_playbook(steps_book("noop:Do", "noop:Do").encode())
         ids = [asks.deploy("tests", book["id"], {})["id"] for _ in range(30)]
         assert {ended(reads, id)["status"] for id in ids} == {"completed"}
 

@@ -69,7 +69,7 @@ def test_a_front_end_that_is_gone_is_passed_over(nginx: Place, new_cluster: Make
     cluster.start()
     with proxy(nginx, cluster.url(0), cluster.url(1)) as url, Client(url, cluster.token()) as client:
         cluster.rests[0].kill()
-        book = client.create_playbook(steps_book("noop:Do").encode())["id"]
+        book = client.apply_playbook(steps_book("noop:Do").encode())["id"]
         ids = [client.deploy("tests", book, {})["id"] for _ in range(6)]
         assert {ended(client, id)["status"] for id in ids} == {"completed"}
 
@@ -81,7 +81,7 @@ def test_the_source_is_what_the_proxy_saw_and_never_what_a_caller_says(
     cluster = new_cluster(environ={"RE_HTTP_PROXIES": proxies})
     cluster.start()
     with proxy(nginx, cluster.url()) as url, Client(url, cluster.token()) as client:
-        book = client.create_playbook(steps_book("noop:Do").encode())["id"]
+        book = client.apply_playbook(steps_book("noop:Do").encode())["id"]
         with httpx2.Client(transport=httpx2.HTTPTransport(local_address="127.0.0.2"), timeout=PATIENCE) as caller:
             answer = caller.post(
                 f"{url}/api/v1/deployments",

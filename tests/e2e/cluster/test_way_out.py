@@ -69,7 +69,7 @@ def test_of_many_who_want_an_exclusive_playbook_one_gets_it_and_its_retry_too(ne
     cluster = new_cluster(rests=2, cores=2, workers=[("sleep", "noop")])
     cluster.start()
     with cluster.client() as client:
-        playbook = client.create_playbook(EXCLUSIVE.encode())["id"]
+        playbook = client.apply_playbook(EXCLUSIVE.encode())["id"]
         [first], refused = _post_from_everywhere(cluster, playbook, 12)
         assert refused == [first] * 11
         client.cancel(first)

@@ -125,34 +125,17 @@ def book(tmp_path: Path) -> Path:
     return path
 
 
-def test_apply_creates_what_is_new(engine: FakeEngine, rectl: Rectl, book: Path) -> None:
+@pytest.mark.parametrize(("status", "done"), [(201, "created"), (200, "updated"), (200, "unchanged")])
+def test_apply_is_one_request_whose_answer_says_what_was_done(
+    engine: FakeEngine, rectl: Rectl, book: Path, status: int, done: str
+) -> None:
     engine.on("POST /api/v1/playbooks/validate", VALID)
-    engine.on("GET /api/v1/playbooks", _list())
-    engine.on("POST /api/v1/playbooks", Answer(playbook("new"), 201))
+    engine.on("POST /api/v1/playbooks/apply", Answer({**playbook("p1", revision=4), "done": done}, status))
     ran = rectl("playbook", "apply", str(book))
-    assert (ran.code, ran.out) == (0, "inception/Simple playbook created: new, revision 1\n")
+    assert (ran.code, ran.out) == (0, f"inception/Simple playbook {done}: p1, revision 4\n")
     assert engine.asked[-1].body == BOOK.encode()
-
-
-def test_apply_updates_what_is_known_and_guards_it(engine: FakeEngine, rectl: Rectl, book: Path) -> None:
-    engine.on("POST /api/v1/playbooks/validate", VALID)
-    engine.on("GET /api/v1/playbooks", _list(playbook("p1", revision=3)))
-    engine.on("GET /api/v1/playbooks/p1", Answer({**playbook("p1", revision=3), "document": {"group": "inception"}}))
-    engine.on("PUT /api/v1/playbooks/p1", Answer(playbook("p1", revision=4)))
-    ran = rectl("playbook", "apply", str(book))
-    assert ran.out == "inception/Simple playbook updated: p1, revision 4\n"
-    assert engine.asked[-1].headers["if-match"] == '"3"'
-
-
-def test_apply_leaves_what_is_the_same_as_it_is(engine: FakeEngine, rectl: Rectl, book: Path) -> None:
-    document = {"name": "Simple playbook", "execution": [], "group": "inception"}
-    engine.on("POST /api/v1/playbooks/validate", VALID)
-    engine.on("GET /api/v1/playbooks", _list(playbook("p1", revision=3)))
-    engine.on("GET /api/v1/playbooks/p1", Answer({**playbook("p1", revision=3), "document": document}))
-    ran = rectl("playbook", "apply", str(book), "--json")
-    (told,) = json.loads(ran.out)
-    assert (told["done"], told["id"], told["file"]) == ("unchanged", "p1", str(book))
-    assert not engine.requests("PUT /api/v1/playbooks/p1")
+    (told,) = json.loads(rectl("playbook", "apply", str(book), "--json").out)
+    assert (told["done"], told["id"], told["file"]) == (done, "p1", str(book))
 
 
 def test_apply_stores_nothing_where_one_file_is_wrong(
@@ -177,11 +160,10 @@ def test_apply_stores_nothing_where_one_file_is_wrong(
 
 def test_apply_asks_which_one_where_several_have_the_name(engine: FakeEngine, rectl: Rectl, book: Path) -> None:
     engine.on("POST /api/v1/playbooks/validate", VALID)
-    engine.on("GET /api/v1/playbooks", _list(playbook("p1"), playbook("p2"), playbook("p3", "Other")))
+    engine.on("POST /api/v1/playbooks/apply", Answer({"detail": "2 playbooks are named so: p1, p2"}, 409))
     ran = rectl("playbook", "apply", str(book))
     assert ran.code == 2
-    assert "say which with --id" in ran.err
-    assert "p3" not in ran.err
+    assert "p1, p2" in ran.err and "--id says which" in ran.err
 
 
 def test_apply_with_an_id_takes_that_one(engine: FakeEngine, rectl: Rectl, book: Path) -> None:

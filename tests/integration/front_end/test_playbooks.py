@@ -37,7 +37,7 @@ def test_yaml_goes_in_by_its_type_and_comes_out_by_accept(house: House) -> None:
     assert made.status_code == 201
 
     shown = house.call("GET", made.headers["Location"], headers={"Accept": "application/yaml"})
-    again = house.call("POST", f"{ROUTE}?format=yaml", data=shown.data)
+    again = house.call("PUT", f"{made.headers['Location']}?format=yaml", data=shown.data)
 
     assert shown.content_type.startswith("application/yaml")
     assert again.json["document"] == made.json["document"]
@@ -262,3 +262,15 @@ def test_lists_load_no_document(house: House, monkeypatch: pytest.MonkeyPatch) -
     assert [one["id"] for one in house.call("GET", "/api/v1/playbooks").get_json()["items"]] == ["book"]
     assert house.call("GET", "/api/v1/groups").get_json()["items"] == [{"name": "ours", "count": 1}]
     assert house.call("GET", "/api/v0/groups/").get_json()["items"] == [{"name": "ours", "count": 1}]
+
+
+def test_a_playbook_is_applied_under_its_name(house: House) -> None:
+    first = house.call("POST", "/api/v1/playbooks/apply", json=PLAYBOOK)
+    again = house.call("POST", "/api/v1/playbooks/apply", json=PLAYBOOK)
+    assert [(one.status_code, one.json["done"]) for one in (first, again)] == [(201, "created"), (200, "unchanged")]
+    assert first.json["id"] == again.json["id"]
+    changed = {**PLAYBOOK, "exclusive": True}
+    stale = house.call("POST", "/api/v1/playbooks/apply", json=changed, headers={"If-Match": '"7"'})
+    updated = house.call("POST", "/api/v1/playbooks/apply", json=changed, headers={"If-Match": '"1"'})
+    assert (stale.status_code, updated.json["done"], updated.headers["ETag"]) == (412, "updated", '"2"')
+    assert house.call("POST", "/api/v1/playbooks", json=PLAYBOOK).status_code == 409

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class Caller:
 
     def store(self, *steps: Any, hosts: tuple[str, ...] = ("a", "b")) -> str:
         """A playbook's id."""
-        document = {"group": "ours", "name": "n", "execution": [{"hosts": list(hosts), "steps": list(steps)}]}
+        execution = [{"hosts": list(hosts), "steps": list(steps)}]
+        document = {"group": "ours", "name": f"book {uuid.uuid4()}", "execution": execution}
         made = self.call("POST", "/api/v1/playbooks", json=document)
         assert made.status_code == 201, made.text
         return str(made.json["id"])
@@ -142,7 +144,7 @@ def test_a_failed_deployment_goes_on_after_a_retry_and_one_key_retries_it_once(l
 
 def test_a_second_deployment_of_an_exclusive_playbook_is_a_409_that_names_the_first(live: Caller) -> None:
     step = {"sleep:Seconds": {"seconds": 600}}
-    document = {"group": "ours", "name": "n", "exclusive": True, "execution": [{"hosts": ["a"], "steps": [step]}]}
+    document = {"group": "ours", "name": "alone", "exclusive": True, "execution": [{"hosts": ["a"], "steps": [step]}]}
     playbook = live.call("POST", "/api/v1/playbooks", json=document).json["id"]
     first = live.deploy(playbook).json["id"]
 

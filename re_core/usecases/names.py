@@ -1,0 +1,49 @@
+"""Group and name of a playbook: one playbook has them (docs/decisions/0016). Must not know what is in a playbook.
+
+A name is a lock of the store, whose key is unique there: of several who store a new name at once one gets it, and the others
+are given the id that it stands for. A lock is never given back; one whose playbook was deleted or has another name is
+taken over. Playbooks of the API of 2014 and of older engines hold none, so the list is asked too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+from re_core import ports
+from re_core.errors import Conflict
+from re_core.model import PlaybookHead
+
+#: milliseconds after which who took a name and stored nothing under it has died
+ABANDONED = 60_000
+
+
+class Shelf(ports.Playbooks, ports.Locks, Protocol):
+    """The part of a store that playbooks stand on."""
+
+
+def named(shelf: ports.Playbooks, group: str, name: str) -> PlaybookHead | None:
+    """The one playbook of that name; None where there is none. Raises Conflict, with the ids, where there are several."""
+    found = shelf.playbook_heads(group, name)
+    if len(found) > 1:
+        ids = ", ".join(head.id for head in found[:10])
+        raise Conflict(f"{len(found)} playbooks are named {group[:100]}/{name[:200]}; name one by its id: {ids}")
+    return found[0] if found else None
+
+
+def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
+    """Make that name stand for the playbook `id`, unless it stands for another one; the id that it stands for.
+
+    What it stands for may not be stored yet: by somebody who is about to, or has died. `now` in milliseconds.
+    """
+    key = "playbook:" + hashlib.sha256(f"{group}\0{name}".encode()).hexdigest()
+    held = shelf.hold(key, id, now)
+    while held.deployment != id:
+        revisions = shelf.revisions(held.deployment)
+        newest = shelf.playbook(held.deployment)
+        if newest is not None and (newest.group, newest.name) == (group, name):
+            return held.deployment
+        if not revisions and now - held.at < ABANDONED:
+            return held.deployment
+        held = shelf.take_over(key, held, id, now)
+    return id
