@@ -69,8 +69,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What to say at the end of a run, whether it failed or not."""
+    reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
+    _name_the_long(terminalreporter, reports)
+    _name_what_plays_again(terminalreporter, reports)
+
+
+def _name_what_plays_again(terminalreporter: pytest.TerminalReporter, reports: list[pytest.TestReport]) -> None:
+    """Tests that differ from day to day record as the property `again` the variable that repeats them."""
+    for variable in sorted({str(value) for one in reports for name, value in one.user_properties if name == "again"}):
+        terminalreporter.write_line(f"{variable} plays the seeds of this run again")
+
+
+def _name_the_long(terminalreporter: pytest.TerminalReporter, reports: list[pytest.TestReport]) -> None:
     """Name the tests that took long and do not say so. A busy machine makes many of them, so it is no failure."""
-    reports = (one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport))
     found = sorted(
         {one.nodeid for one in reports if one.duration > LONG and not {"long", "slow"} & one.keywords.keys()}
     )

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
-from collections import Counter
+from collections.abc import Sequence
 
+from tests.simulation.many import Played, each, say
 from tests.simulation.play import play
 
-
-def _one(seed: int) -> tuple[Counter[str], str]:
-    try:
-        return play(seed), ""
-    except AssertionError as error:
-        return Counter(), str(error)
+#: a line on the screen after so many seeds
+PROGRESS = 5_000
 
 
-def main() -> int:
-    """0 where every seed went well."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="only this one, told step by step")
-    parser.add_argument("--first", type=int, default=0, help="the first of many seeds")
-    parser.add_argument("--seeds", type=int, default=2000, help="how many")
-    parser.add_argument("--workers", type=int, default=1, help="how many processes share them")
-    given = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where every seed kept every promise, 1 where one broke one, 130 where Ctrl-C came before the last seed."""
+    given = _parser().parse_args(arguments)
     if given.seed is not None:
         print(dict(play(given.seed, loud=True)))
         return 0
-    happened, failed = Counter[str](), 0
-    with multiprocessing.Pool(given.workers) as pool:
-        for one, problem in pool.imap_unordered(_one, range(given.first, given.first + given.seeds), chunksize=20):
-            happened += one
-            if problem:
-                failed += 1
-                print(problem[:1000], flush=True)
-    print(f"{given.seeds} seeds, {failed} failed; {dict(happened.most_common())}")
-    return 1 if failed else 0
+    played, interrupted = Played(), False
+    try:
+        _play(played, range(given.first, given.first + given.seeds), given.workers)
+    except KeyboardInterrupt:
+        interrupted = True
+    _report(played, given.first)
+    if interrupted:
+        print(f"interrupted: {given.seeds - played.seeds} of {given.seeds} seeds were not played")
+        return 130
+    return 1 if played.broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="only this one, told step by step")
+    parser.add_argument("--first", type=int, default=0, help="the first of many seeds")
+    parser.add_argument("--seeds", type=_positive, default=2000, help="how many; a broken one stops no other")
+    parser.add_argument("--workers", type=_positive, default=1, help="how many processes share them")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _play(played: Played, seeds: range, workers: int) -> None:
+    for seed, happened, violation in each(seeds, workers):
+        played.add(seed, happened, violation)
+        if violation:
+            say(violation)
+        if played.seeds % PROGRESS == 0:
+            say(f"{played.seeds} of {len(seeds)} seeds, {len(played.broken)} broken")
+
+
+def _report(played: Played, first: int) -> None:
+    print(f"{played.seeds} seeds from {first} on, {len(played.broken)} broken; {dict(played.happened.most_common())}")
+    for line in played.lines():
+        print(line)
 
 
 if __name__ == "__main__":

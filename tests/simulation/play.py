@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from unittest.mock import patch
 
-from tests.simulation.faults import Bias
+from tests.simulation.faults import Bias, Death
 from tests.simulation.oracle import check
 from tests.simulation.town import Town
 
@@ -24,7 +24,7 @@ def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str
         with patch.multiple(time, monotonic=town.time.monotonic, time=town.time.seconds):
             town.run()
         check(town)
-    except Exception as error:
+    except (Exception, Death) as error:
         again = f"python -m tests.simulation --seed {seed}"
         raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\ntold step by step by: {again}") from error
     finally:

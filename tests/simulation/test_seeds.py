@@ -1,48 +1,79 @@
-"""Thousands of seeds. A failure names its seed and the command that plays it again, told step by step.
+"""Thousands of seeds. A failure names its seeds and the command that plays one again, told step by step.
 
-RE_TEST_SEED=123 plays only that one here; python -m tests.simulation --help plays as many as one likes.
+RE_TEST_SEED=123 plays only that one here; RE_TEST_DAY=2026-11-27 plays the range of that day instead of today's;
+python -m tests.simulation --help plays as many as one likes.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from tests.simulation.faults import KINDS
+from tests.simulation.many import Played, play_within
 from tests.simulation.play import play
 
 #: seeds of one run, and of one test
 SEEDS, CHUNK = 2_000, 200
 #: how often a kind of fault must have happened in one test's seeds, that is, in CHUNK of them: all kinds together
 FAULTS = 400
+#: seeds of one day; those of the first day of the calendar, so that no day has any of those above or of a hunt by hand
+DAILY, FIRST_DAY = 1_000, 1_000_000_000
+#: seconds in which a test begins seeds of the day: a busy machine plays fewer of them
+ENOUGH = 8.0
+
+CHOSEN = os.environ.get("RE_TEST_SEED")
 
 
-def _seeds(first: int) -> range:
-    chosen = os.environ.get("RE_TEST_SEED")
-    return range(int(chosen), int(chosen) + 1) if chosen else range(first, first + CHUNK)
+def _violations(played: Played) -> str:
+    again = "told step by step by: python -m tests.simulation --seed N"
+    return "\n".join((f"{len(played.broken)} of {played.seeds} seeds; {again}", *played.lines()))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def _day() -> datetime.date:
+    chosen = os.environ.get("RE_TEST_DAY")
+    try:
+        return datetime.date.fromisoformat(chosen) if chosen else datetime.datetime.now(datetime.UTC).date()
+    except ValueError:
+        raise ValueError(f"RE_TEST_DAY is a date such as 2026-11-27, not {chosen!r}") from None
+
+
+@pytest.mark.parametrize("first", [int(CHOSEN)] if CHOSEN else range(0, SEEDS, CHUNK))
 def test_every_promise_holds_in_every_seed(first: int) -> None:
-    happened = Counter[str]()
-    for seed in _seeds(first):
-        happened += play(seed)
-    if not os.environ.get("RE_TEST_SEED"):
+    played = Played()
+    for seed in range(first, first + 1 if CHOSEN else first + CHUNK):
+        played.play(seed)
+    assert not played.broken, _violations(played)
+    happened = played.happened
+    if not CHOSEN:
         assert sum(happened[kind] for kind in KINDS) > FAULTS, happened
         assert [kind for kind in KINDS if not happened[kind]] == [], "a kind of fault that never happened"
         assert happened["deployments"] > CHUNK, happened
 
 
+@pytest.mark.skipif(bool(CHOSEN), reason="RE_TEST_SEED plays only that one")
+@pytest.mark.parametrize("chunk", range(DAILY // CHUNK))
+def test_every_promise_holds_in_the_seeds_of_the_day(
+    chunk: int, record_property: Callable[[str, object], None]
+) -> None:
+    day = _day()
+    first = FIRST_DAY + day.toordinal() * DAILY + chunk * CHUNK
+    record_property("again", f"RE_TEST_DAY={day}")
+    played = play_within(ENOUGH, range(first, first + CHUNK))
+    assert not played.broken, _violations(played)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_every_promise_holds_in_many_more_seeds() -> None:
-    happened = Counter[str]()
+    played = Played()
     for seed in range(SEEDS, 100_000):
-        happened += play(seed)
-    assert min(happened[kind] for kind in KINDS) > 100, happened
+        played.play(seed)
+    assert not played.broken, _violations(played)
+    assert min(played.happened[kind] for kind in KINDS) > 100, played.happened
 
 
 @pytest.mark.parametrize("seed", range(5000, 5010))
