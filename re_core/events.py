@@ -122,13 +122,13 @@ class TimeCame(NamedTuple):
 
 
 class WorkersGone(NamedTuple):
-    """Who claimed steps before `before` is gone: one worker, or (after a restart of everything in one process) all.
+    """Who claimed steps before `before` is gone: these workers, or (after a restart of everything in one process) all.
 
     After such a restart the queues are empty too, so what the state still awaits is asked for again.
     """
 
     before: int
-    worker: str | None = None
+    workers: tuple[str, ...] | None = None
 
 
 #: a person asks for it, and waits for an answer

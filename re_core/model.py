@@ -218,6 +218,8 @@ class View(NamedTuple):
     revision: int = 0
     #: JSON of the values that the caller supplied; empty where they are many or long, or an older engine wrote the row
     dynamic: str = ""
+    #: workers that have claimed a step which has not ended; None where an older engine wrote the row, and nobody can say
+    claimants: tuple[str, ...] | None = ()
 
 
 class StoredPlaybook(NamedTuple):

@@ -202,7 +202,7 @@ def gone(go: Advance, event: e.WorkersGone) -> None:
         step = go.state.steps[number]
         who = f"worker {step.worker}" if step.worker else "its worker"
         lose(go, number, step, f"{who} was lost while the step ran; nobody knows whether it happened")
-    if event.worker is None:
+    if event.workers is None:
         sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch)}
         go.effects.extend(one for one in awaited(go.state) if not _is_sent(one, sent))
 
@@ -213,4 +213,4 @@ def _is_sent(effect: e.Effect, sent: set[tuple[int, int]]) -> bool:
 
 def _claimant_gone(step: StepState, event: e.WorkersGone) -> bool:
     before = step.status is StepStatus.STARTED and (step.started_at or 0) < event.before
-    return before and event.worker in (None, step.worker)
+    return before and (event.workers is None or step.worker in event.workers)

@@ -39,7 +39,14 @@ def view_of(state: State, due: int | None, published: int = 0) -> View:
         published=published,
         revision=state.accepted.revision,
         dynamic=_brief(state.accepted.dynamic),
+        claimants=claimants_of(state),
     )
+
+
+def claimants_of(state: State) -> tuple[str, ...]:
+    """The workers that have claimed a step which has not ended, in order; none of 2014, which have no id."""
+    started = (step for step in map(state.steps.__getitem__, state.open) if step.status is StepStatus.STARTED)
+    return tuple(sorted({step.worker for step in started if step.worker}))
 
 
 def _brief(dynamic: Mapping[str, Any]) -> str:

@@ -135,7 +135,9 @@ class Run:
         return self.send(e.CancelAsked(user, reason, "answers", "r1"))
 
     def gone(self, worker: str | None = "w", before: int | None = None) -> Decision:
-        return self.send(e.WorkersGone(self.now + 1 if before is None else before, worker))
+        return self.send(
+            e.WorkersGone(self.now + 1 if before is None else before, None if worker is None else (worker,))
+        )
 
     def wait(self, seconds: float) -> Decision:
         """Let time pass, then look what is due."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -119,6 +119,13 @@ class Views(Protocol):
 
     def active(self) -> list[str]:
         """Ids of the deployments that have not ended, oldest first."""
+        ...
+
+    def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
+        """Deployments that have not ended -> those of the workers by which their row says that a step is claimed, in order.
+
+        All of them where the row does not say. Costs nothing for deployments of which nobody has claimed anything.
+        """
         ...
 
     def due(self, now: int, limit: int) -> list[str]:

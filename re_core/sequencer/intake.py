@@ -166,10 +166,16 @@ def _due(message: Message, _: Redaction) -> Word:
 
 def _gone(message: Message, _: Redaction) -> Word:
     document = m.parse_event(message.body)
-    before, worker = document.get("before"), document.get("worker")
+    before, worker, workers = (document.get(name) for name in ("before", "worker", "workers"))
     if not isinstance(before, int) or not isinstance(worker, str | None):
         raise BadMessage("before must be a number, worker a string")
-    return Word(_deployment(message), e.WorkersGone(before, worker))
+    if workers is None:  # an older core tells of one
+        gone = None if worker is None else (worker,)
+    elif isinstance(workers, list) and all(isinstance(one, str) for one in workers):
+        gone = tuple(workers)
+    else:
+        raise BadMessage("expected a list of strings", "/workers")
+    return Word(_deployment(message), e.WorkersGone(before, gone))
 
 
 _EVENTS = {

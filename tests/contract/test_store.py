@@ -9,6 +9,7 @@ import pytest
 from re_core.errors import StoreUnavailable
 from re_core.model import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from re_core.ports import OUTPUT_PAGE, Claim, Store
+from tests.contract import samples
 from tests.contract.places import StorePlace
 from tests.contract.samples import append, playbook
 
@@ -336,3 +337,22 @@ def test_many_threads_read_while_one_writes(store: Store) -> None:
         reader.join(60)
     assert gaps == []
     assert len(store.entries("d-1")) == 40
+
+
+def test_deployments_are_found_by_the_workers_that_have_claimed_something_of_them(store: Store) -> None:
+    rows = [
+        samples.view("one")._replace(claimants=("w1",)),
+        samples.view("two")._replace(claimants=("w1", "w2")),
+        samples.view("none")._replace(claimants=()),
+        samples.view("older")._replace(claimants=None),
+        samples.view("ended")._replace(claimants=("w1",), ended=5),
+    ]
+    store.write_views(rows)
+    assert {row.claimants for row in store.rows(["two"])} == {("w1", "w2")}
+    assert {row.claimants for row in store.rows(["older"])} == {None}
+    assert store.claimed(["w1", "w2"]) == {"one": ["w1"], "two": ["w1", "w2"], "older": ["w1", "w2"]}
+    assert store.claimed(["w3"]) == {"older": ["w3"]}
+    store.write_views([samples.view("two")._replace(claimants=("w3",)), samples.view("older")._replace(claimants=())])
+    assert store.claimed(["w1", "w2"]) == {"one": ["w1"]}
+    assert store.claimed(["w3"]) == {"two": ["w3"]}
+    assert store.claimed([]) == {}

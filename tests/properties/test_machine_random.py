@@ -125,7 +125,7 @@ class Deployments(RuleBasedStateMachine):
     @rule(again=st.booleans(), published=_often)
     def notice_that_a_worker_is_gone(self, again: bool, published: bool) -> None:
         gone = self.world.gone[-1] if again else self.world.gone.pop()
-        self._send(e.WorkersGone(self.run.now + 1, gone.worker), published)
+        self._send(e.WorkersGone(self.run.now + 1, (gone.worker,)), published)
 
     # -- the workers and the network -------------------------------------------------------------------
 

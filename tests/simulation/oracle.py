@@ -9,7 +9,7 @@ from re_core import messages as m
 from re_core import strict_json
 from re_core.consequences import IDEMPOTENT_ATTEMPTS
 from re_core.model import DeploymentStatus, StepStatus
-from re_core.records import Entry, Started, entry_from_document, entry_to_document, was_taken_back
+from re_core.records import Entry, Lost, Started, TimedOut, entry_from_document, entry_to_document, was_taken_back
 from re_core.state import State, fold
 from re_core.summary import view_of
 from tests.factories import slots_of
@@ -18,6 +18,9 @@ from tests.simulation.core import CoreProcess
 from tests.simulation.playbooks import should_complete
 from tests.simulation.town import Town
 from tests.simulation.world import SILENT
+
+#: milliseconds after which a worker's death must have been noticed, whatever lasts meanwhile
+MISSED = 170_000
 
 
 class Broken(AssertionError):
@@ -163,6 +166,25 @@ def _what_is_over_does_not_go_on(town: Town) -> Iterator[str]:
         yield f"{attempt} was called timed out while its worker went on with it"
 
 
+def _steps_of_the_dead_are_lost_in_time(town: Town) -> Iterator[str]:
+    """Long before their timeout is over, which would end them too."""
+    happened = town.faults.happened
+    if happened["clock jumps"] or happened["queues deleted"] or happened["queues purged"]:
+        return  # a worker that has left in order has said all, and said bye; its words may have gone with a queue
+    for id, entries in town.server.begun.items():
+        for at, record in ((entry.at, record) for entry in entries for record in entry.records):
+            if isinstance(record, TimedOut | Lost):
+                died = town.ledger.died.get(_claimant(entries, record))
+                if died is not None and at - died > MISSED:
+                    yield f"step {record.step} of {id} was lost {at - died} ms after its worker had died"
+
+
+def _claimant(entries: list[Entry], about: TimedOut | Lost) -> str:
+    """Who had claimed that attempt."""
+    claims = (one for entry in entries for one in entry.records if isinstance(one, Started))
+    return next((one.worker for one in claims if (one.step, one.attempt) == (about.step, about.attempt)), "")
+
+
 def _completed_steps_were_done(town: Town) -> Iterator[str]:
     for state in _states(town):
         for number, planned in enumerate(state.plan.steps):
@@ -264,6 +286,7 @@ _LOOKS = (
     _harmless_faults_fail_nothing,
     _steps_begin_as_often_as_they_may,
     _what_is_over_does_not_go_on,
+    _steps_of_the_dead_are_lost_in_time,
     _completed_steps_were_done,
     _people_are_told,
     _nothing_is_left,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from re_core import machine, rules
+from re_core import machine, rules, summary
 from re_core import records as r
 from re_core.consequences import Advance, Refusal
 from re_core.events import ClaimMade, Stop
@@ -244,6 +244,11 @@ def believes_what_it_has_sent(patch: Patch) -> None:
     patch.setattr(Roll, "call", call)
 
 
+def lists_nobody_who_has_claimed(patch: Patch) -> None:
+    """The rows of the list do not say whose steps a deployment waits for."""
+    patch.setattr(summary, "claimants_of", lambda state: ())
+
+
 # -- output ------------------------------------------------------------------------------------------
 
 
@@ -296,6 +301,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),
     (takes_its_own_absence_for_silence, Bias(("store full", "part hangs"))),
     (believes_what_it_has_sent, Bias(("store full",))),
+    (lists_nobody_who_has_claimed, Bias(("death", "process killed"), "", False)),
     (numbers_copies_of_output, Bias(("taken, but an error", "some of many taken"))),
     (numbers_output_from_memory, Bias((*_CORES_DIE, "process frozen"))),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from re_core.errors import StoreUnavailable
@@ -117,6 +117,16 @@ class SimStore:
         """See ports.Views."""
         rows = self._call(lambda: [row for row in self._server.rows.values() if row.ended is None])
         return [row.id for row in sorted(rows, key=lambda row: (row.created, row.id))]
+
+    def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
+        """See ports.Views."""
+        rows = self._call(lambda: [row for row in self._server.rows.values() if row.ended is None])
+        found = {
+            row.id: [one for one in sorted(workers) if one in (row.claimants or workers)]
+            for row in rows
+            if row.claimants
+        }
+        return {id: some for id, some in found.items() if some}
 
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""

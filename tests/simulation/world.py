@@ -70,6 +70,7 @@ class World:
         """It ends here and now; what it was in the middle of ends when it would go on."""
         if process.alive:
             self.trace(f"{process.name} is dead")
+            self.ledger.died[process.name] = self.time.now
             process.die()
             self.processes.remove(process)
             self._actors = [one for one in self._actors if one.process is not process]

@@ -32,6 +32,7 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
         "re_status": (("status", 1), ("created", -1), ("_id", -1)),
         "re_active": (("ended", 1), ("created", 1), ("_id", 1)),
         "re_due": (("due", 1), ("_id", 1)),
+        "re_claimed": (("claimants", 1), ("ended", 1)),
     },
     "output": {"re_lines": (("deployment", 1), ("last", 1))},
     "requests": {"re_deployment": (("deployment", 1),)},

@@ -6,7 +6,7 @@ newer row stands, the upsert finds no row to update, tries to insert one, and is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pymongo import UpdateOne
@@ -18,7 +18,7 @@ from re_core.adapters.paging import cursor_of, read_cursor, whole
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
-_NEWER = ("published", "revision", "dynamic")
+_NEWER = ("published", "revision", "dynamic", "claimants")
 _NUMBERS = ("created", "ended", "done", "total", "due", "entry")
 
 
@@ -64,6 +64,17 @@ class ViewsPart:
             found = self._database.views.find({"ended": None}, {"_id": 1}).sort([("created", 1), ("_id", 1)])
             return [one["_id"] for one in found]
 
+    def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
+        """See ports.Views."""
+        wanted = sorted(set(workers))
+        if not wanted:
+            return {}
+        # null finds what an older engine wrote, and has no such field
+        query = {"claimants": {"$in": [*wanted, None]}, "ended": None}
+        with self._database.told():
+            found = list(self._database.views.find(query, {"_id": 1, "claimants": 1}))
+        return {one["_id"]: _among(wanted, one.get("claimants")) for one in found}
+
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""
         with self._database.told():
@@ -83,9 +94,16 @@ def view_of(document: Document) -> View:
     # rows of an older engine lack them
     fields["published"], fields["revision"] = int(document.get("published", 0)), int(document.get("revision", 0))
     fields["dynamic"] = str(document.get("dynamic", ""))
+    claimants = document.get("claimants")
+    fields["claimants"] = None if claimants is None else tuple(claimants)
     for name in _NUMBERS:
         fields[name] = None if fields[name] is None else int(fields[name])
     return View(**{**fields, "status": DeploymentStatus(fields["status"])})
+
+
+def _among(wanted: Sequence[str], claimants: object) -> list[str]:
+    """All of them where the row does not say."""
+    return [worker for worker in wanted if not isinstance(claimants, list) or worker in claimants]
 
 
 def _update(view: View) -> UpdateOne:

@@ -104,8 +104,16 @@ _PUBLISHED = """
 ALTER TABLE views ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
 """
 
+#: which rows of the list say, or may not know, that a worker has claimed a step: the condition of their index
+CLAIMED = "ended IS NULL AND claimants <> '[]'"
+
+_CLAIMANTS = f"""
+ALTER TABLE views ADD COLUMN claimants TEXT NOT NULL DEFAULT '';
+CREATE INDEX views_claimed ON views (id, claimants) WHERE {CLAIMED};
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED, _CLAIMANTS)
 
 #: the tables of the newest layout
 TABLES = frozenset(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from re_core import strict_json
 from re_core.adapters.paging import cursor_of, read_cursor, whole
 from re_core.adapters.sqlite.database import Database, insert
+from re_core.adapters.sqlite.layout import CLAIMED
 from re_core.model import DeploymentStatus, View
 from re_core.ports import Page, ViewFilter
 
@@ -16,7 +19,20 @@ _INTO = f"INSERT INTO views ({COLUMNS})"
 
 #: what changes in a deployment's life, or is missing in a row of an older engine; an update touches only the indexes
 #: that name one of these
-_CHANGING = ("status", "ended", "done", "total", "step", "reason", "due", "entry", "published", "revision", "dynamic")
+_CHANGING = (
+    "status",
+    "ended",
+    "done",
+    "total",
+    "step",
+    "reason",
+    "due",
+    "entry",
+    "published",
+    "revision",
+    "dynamic",
+    "claimants",
+)
 _REPLACE = (
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
     "WHERE excluded.entry >= views.entry"
@@ -54,6 +70,13 @@ class ViewsPart:
         rows = self._database.rows("SELECT id FROM views WHERE ended IS NULL ORDER BY created, id")
         return [id for (id,) in rows]
 
+    def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
+        """See ports.Views. The index holds no other rows (layout)."""
+        query = f"SELECT id, claimants FROM views WHERE {CLAIMED}"
+        wanted = sorted(set(workers))
+        found = {id: _among(wanted, text) for id, text in self._database.rows(query)}
+        return {id: some for id, some in found.items() if some}
+
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""
         query = "SELECT id FROM views WHERE due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?"
@@ -63,7 +86,8 @@ class ViewsPart:
 def upsert_views(connection: sqlite3.Connection, views: Sequence[View]) -> None:
     """Insert or replace, within the caller's transaction."""
     if views:
-        insert(connection, _INTO, views, _REPLACE)
+        rows = [(*view[:-1], "" if view.claimants is None else strict_json.dumps(view.claimants)) for view in views]
+        insert(connection, _INTO, rows, _REPLACE)
 
 
 def _drivers(wanted: ViewFilter) -> Iterator[tuple[str, str]]:
@@ -103,4 +127,10 @@ def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
 
 def view_of_row(row: Sequence[Any]) -> View:
     view = View._make(row)
-    return view._replace(status=DeploymentStatus(view.status))
+    claimants = tuple(json.loads(row[-1])) if row[-1] else None
+    return view._replace(status=DeploymentStatus(view.status), claimants=claimants)
+
+
+def _among(wanted: Sequence[str], text: str) -> list[str]:
+    claimants = json.loads(text) if text else wanted
+    return [worker for worker in wanted if worker in claimants]

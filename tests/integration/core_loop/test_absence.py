@@ -11,7 +11,7 @@ from re_core.sequencer.absence import ROUNDS, Absence
 from re_core.sequencer.liveness import BEAT, SILENT, Presence
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.house import START, House
 from tests.integration.core_loop.watch import Watch
 
 #: seconds of silence, and the longest that it takes to prove them
@@ -54,10 +54,17 @@ def _pass(watch: Watch, absence: Absence, seconds: int, *heard: str) -> int:
     return sent
 
 
+def _list(house: House) -> None:
+    """The row of the list says who has claimed the step: within a second of the claim."""
+    house.clock.pass_seconds(1)
+    house.core.turn(0)
+
+
 def _begin(house: House, playbook: str) -> None:
     """The first step is in the hands of the house's worker."""
     house.ask("d1", playbook)
     house.settle()
+    _list(house)
     _hear(house, house.worker.name)
 
 
@@ -115,6 +122,55 @@ def test_a_core_that_has_just_started_waits_as_long_again(house: House) -> None:
     watch = Watch(house)
     assert _pass(watch, late, QUIET) == 0
     assert _pass(watch, late, PROVEN - QUIET) == 1
+
+
+def test_only_deployments_with_a_step_in_the_silent_workers_hands_are_told(
+    house: House, watch: Watch, absence: Absence
+) -> None:
+    """However many there are beside them."""
+    house.save(simple("other:Do"), "waits")
+    house.bus.declare("worker.other")
+    for number in range(20):
+        house.ask(f"other{number}", "waits")
+    _begin(house, "hangs")
+    assert len(house.store.active()) == 21
+    assert _pass(watch, absence, PROVEN) == 1
+
+
+def test_two_workers_that_fall_silent_together_are_told_of_in_one_event(
+    house: House, watch: Watch, absence: Absence
+) -> None:
+    _begin(house, "hangs")
+    row = house.store.rows(["d1"])[0]
+    house.store.write_views([row._replace(claimants=("w0", house.worker.name))])
+    _hear(house, "w0")
+    assert _pass(watch, absence, PROVEN) == 1
+    house.settle()
+    assert house.statuses() == ["lost", "skipped"]
+
+
+def test_a_deployment_whose_row_an_older_engine_wrote_is_told(house: House, watch: Watch, absence: Absence) -> None:
+    _begin(house, "hangs")
+    row = house.store.rows(["d1"])[0]
+    house.store.write_views([row._replace(claimants=None)])
+    assert _pass(watch, absence, PROVEN) == 1
+
+
+def test_a_claim_whose_core_died_before_it_wrote_the_row_is_found_by_the_second_round(
+    house: House, watch: Watch, absence: Absence
+) -> None:
+    house.ask("d1", "hangs")
+    house.settle()
+    _hear(house, house.worker.name)
+    assert house.store.rows(["d1"])[0].claimants == ()
+    house.restart()
+    late = Absence(house.bus, house.store, house.clock, house.roll)
+    after = Watch(house)
+    while house.statuses()[0] != "lost":
+        _pass(after, late, 1)
+        house.sweeper.turn()
+        house.turn()
+        assert house.clock.now() - START < 90_000
 
 
 # -- who cannot be heard is not silent -----------------------------------------------------------------
