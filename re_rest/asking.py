@@ -132,7 +132,7 @@ def groups_wanted() -> Sequence[str] | None:
 
 def asker() -> Asker:
     """Who asks, from where, with which Idempotency-Key. Raises CallerError."""
-    key = check_key(request.headers.get("Idempotency-Key", ""))
+    key = check_key(request.headers.get("Idempotency-Key"))
     return Asker(caller().user, request.remote_addr or "", key)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from re_core import messages, ports, schema, strict_json
-from re_core.errors import BadDocument, BadMessage, CallerError, NotAuthenticated, NotFound
+from re_core.errors import BadDocument, BadMessage, CallerError, NotAuthenticated, NotFound, Problem, UnknownPlaybook
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, OutputLine, Ruling
 from re_core.ports import ViewFilter
 from re_core.redaction import Redaction
 from re_core.state import State
-from re_core.usecases import deployments, describe, history, keys
+from re_core.usecases import deployments, describe, history, keys, names
 from re_core.usecases.access import require_group
 from re_core.usecases.deployments import Wish
 from re_core.usecases.times import parse_time
@@ -165,7 +165,7 @@ def document(state: State, id: str, now: int, redaction: Redaction) -> dict[str,
 
 
 def _request() -> DeploymentRequest:
-    data = asking.json_body()
+    data = _by_id(asking.json_body())
     try:
         return messages.parse_deployment_request(data)
     except BadMessage:
@@ -173,6 +173,23 @@ def _request() -> DeploymentRequest:
         if not problems:
             raise
         raise BadDocument("", problems) from None
+
+
+def _by_id(data: bytes) -> bytes:
+    """The body with the playbook's id, where it names it as `"playbook": "group/name"`. Raises BadDocument, UnknownPlaybook."""
+    document = strict_json.loads(data) if b'"playbook"' in data else None
+    if not isinstance(document, dict) or "playbook" not in document:
+        return data
+    label = document.pop("playbook")
+    group, _, name = label.partition("/") if isinstance(label, str) else ("", "", "")
+    if not name or "playbook_id" in document or document.get("group", group) != group:
+        told = "expected group/name, in that group where one is named, and no playbook_id beside it"
+        raise BadDocument(told, (Problem("/playbook", told),))
+    require_group(caller(), group)
+    head = names.named(services().store, group, name)
+    if head is None:
+        raise UnknownPlaybook(f"there is no playbook {label[:300]!r}")
+    return messages.encode({**document, "group": group, "playbook_id": head.id})
 
 
 def _filter() -> ViewFilter:

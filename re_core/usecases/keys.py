@@ -14,8 +14,12 @@ from re_core.ports import Claim
 MAX_KEY = 255
 
 
-def check_key(key: str) -> str:
-    """The key as it came. Raises CallerError."""
+def check_key(key: str | None) -> str:
+    """The key as it came; nothing where there is none. Raises CallerError."""
+    if key is None:
+        return ""
+    if not key:
+        raise CallerError("an Idempotency-Key is not empty; send none, or one that is new for every request")
     if key and not (len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise CallerError(f"an Idempotency-Key has at most {MAX_KEY} printable ASCII characters")
     return key

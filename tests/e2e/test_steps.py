@@ -133,7 +133,7 @@ def test_an_exclusive_playbook_is_free_only_when_the_program_of_a_step_over_its_
 ) -> None:
     look = f"test -f {place}/pid && kill -0 $(cat {place}/pid) && echo two at once; echo $$ > {place}/pid"
     line = f"trap 'sleep 1; exit 1' TERM; {look}; sleep 300 & wait"
-    playbook = client.create_playbook((steps_book(run_step(line, "timeout: 0.5")) + "exclusive: true\n").encode())
+    playbook = client.apply_playbook((steps_book(run_step(line, "timeout: 0.5")) + "exclusive: true\n").encode())
     ids: list[str] = []
 
     def accepted() -> bool:
