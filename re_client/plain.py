@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 
 from re_client import screen, text, words
@@ -29,6 +30,34 @@ def lines(changes: Sequence[Change]) -> Iterator[str]:
             yield _many([change.step for change in some if isinstance(change, StepChange)])
         else:
             yield from (line for change in some for line in _lines(change) if line)
+
+
+def ordered(changes: Sequence[Change], steps: Sequence[Step]) -> list[Change]:
+    """In order of time. What a step printed comes before its end: lines are recorded a little after they were printed.
+
+    `steps` as they are now, by number. What has no time of its own stays behind what came before it.
+    """
+    ends = {step["number"]: text.moment(step["ended"]) for step in steps}
+    keyed: list[tuple[datetime, bool, int, Change]] = []
+    last = datetime.min.replace(tzinfo=UTC)
+    for place, change in enumerate(changes):
+        printed = isinstance(change, Printed | Left)
+        last = _time(change, ends) or last
+        keyed.append((last, not printed, place, change))
+    return [change for *_, change in sorted(keyed, key=lambda one: one[:3])]
+
+
+def _time(change: Change, ends: Mapping[int, datetime | None]) -> datetime | None:
+    if isinstance(change, Printed):
+        at, step = text.moment(change.line["at"]), change.line["step"]
+        end = None if step is None else ends.get(step)
+        return min(at, end) if at and end else at
+    if isinstance(change, StepChange):
+        return text.moment(change.step["ended"] or change.step["started"] or change.step["dispatched"])
+    if isinstance(change, DeploymentChange):
+        document = change.document
+        return text.moment(document["ended"] or document["started"] or document["created"])
+    return None
 
 
 def output(line: Line) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
@@ -11,9 +11,10 @@ from typing import Any
 from re_client import plain, verdict, words
 from re_client.api import Client
 from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED, ClientError
+from re_client.holding import Holding
 from re_client.shapes import Deployment, Event, GapEvent, SkippedEvent, StateEvent
 from re_client.terminal import Terminal
-from re_client.view import Asking, Watched
+from re_client.view import Asking, Change, Watched
 
 
 class Way(Enum):
@@ -70,9 +71,8 @@ def _learn_last_lines(client: Client, id: str, watched: Watched) -> None:
 
 @contextmanager
 def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> Iterator[Callable[[Event], None]]:
-    def lines(event: Event) -> None:
-        for line in plain.lines(watched.feed(event)):
-            terminal.line(line)
+    def print_lines(changes: Sequence[Change]) -> None:
+        terminal.lines(list(plain.lines(plain.ordered(changes, watched.steps))))
 
     def objects(event: Event) -> None:
         watched.feed(event)
@@ -89,7 +89,8 @@ def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> I
     elif as_json:
         yield objects
     elif not terminal.moves:
-        yield lines
+        with Holding(print_lines) as holding:
+            yield lambda event: holding.put(watched.feed(event))
     else:
         from re_client.live import LiveView
 

@@ -91,14 +91,16 @@ def test_a_retry_that_is_watched_tells_only_what_is_new(engine: FakeEngine, rect
     engine.on(f"GET {ONE}/output", Answer({"lines": [line(7)], "next": None}))
     again = deployment("running", step(0, "completed"), step(1, "started", attempt=2), retries=1)
     ended = deployment(end, step(0, "completed"), step(1, end, attempt=2), retries=1)
-    stream = events(("9.7", "state", again), ("9.8", "output", line(8)), ("10.8", "state", ended), ("10.8", "end", {}))
+    stream = events(
+        ("9.7", "state", again), ("9.8", "output", line(8, step=1)), ("10.8", "state", ended), ("10.8", "end", {})
+    )
     engine.on(f"GET {ONE}/events", stream)
     ran = rectl("retry", ID, "--watch")
     assert ran.code == code
     assert [told.partition(" ")[2] for told in ran.out.splitlines()[:4]] == [
         f"deployment {ID} of inception/Simple playbook: running",
         "step 1 noop:Do on foo.example.com: running (attempt 2)",
-        "step 0 | hello",
+        "step 1 | hello",
         f"step 1 noop:Do on foo.example.com: {end} in 0.5 s (attempt 2)",
     ]
     [asked] = engine.requests(f"GET {ONE}/events")
