@@ -11,8 +11,8 @@ import click
 from re_client import resolve
 from re_client.errors import DONE, INTERRUPTED
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import Line, OutputEvent
-from re_client.text import day, safe
+from re_client.shapes import Deployment, Line, OutputEvent
+from re_client.text import day, safe, width
 
 
 @click.command(short_help="Print what a deployment's steps printed.")
@@ -22,6 +22,7 @@ from re_client.text import day, safe
 @click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Lines with a number above N.")
 @click.option("--tail", type=click.IntRange(1, 10_000), metavar="N", help="Only the last N of those that there are.")
 @click.option("--times", is_flag=True, help="With the time and the step of every line.")
+@click.option("--no-prefix", is_flag=True, help="Without the host before every line.")
 @json_option
 @pass_session
 def logs(
@@ -32,16 +33,21 @@ def logs(
     after: int,
     tail: int | None,
     times: bool,
+    no_prefix: bool,
     as_json: bool,
 ) -> int:
-    """Print what a deployment's steps printed. With --json: one object per line."""
-    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
+    """Print what a deployment's steps printed; where it has several hosts, each line begins with its host.
+
+    With --json: one object per line.
+    """
+    document = resolve.deployment(session.client, id, session.terminal.note)
+    found, prefix = document["id"], _prefixes(document, times, not no_prefix)
 
     def tell(lines: Sequence[Line]) -> None:
         if as_json:
             session.terminal.lines([json.dumps(line) for line in lines])
         else:
-            session.terminal.lines([(_prefix(line) if times else "") + safe(line["text"]) for line in lines])
+            session.terminal.lines([prefix(line) + safe(line["text"]) for line in lines])
 
     if tail and after:
         raise click.UsageError("--tail and --after exclude each other")
@@ -58,8 +64,18 @@ def logs(
     return DONE
 
 
-def _prefix(line: Line) -> str:
-    return f"{day(line['at'])} {'' if line['step'] is None else line['step']:>4} {safe(line['host'])} | "
+def _prefixes(document: Deployment, times: bool, hosts: bool) -> Callable[[Line], str]:
+    """What stands before each line."""
+    names = {safe(step["host"]) for step in document["steps"] if step["host"]}
+    room = max(map(width, names), default=0)
+
+    def prefix(line: Line) -> str:
+        step = "" if line["step"] is None else line["step"]
+        host = safe(line["host"])
+        shown = f"{host}{' ' * (room - width(host))} | " if hosts and (times or len(names) > 1) else ""
+        return f"{day(line['at'])} {step:>4} {shown or '| '}" if times else shown
+
+    return prefix
 
 
 def _follow(session: Session, id: str, step: int | None, last: int, tell: Callable[[Sequence[Line]], None]) -> None:

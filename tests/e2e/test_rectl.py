@@ -148,7 +148,8 @@ def test_from_a_file_to_a_finished_deployment(engine: EngineProcess) -> None:
     assert "step 2 | hello from b.example.com" in watched.stdout
     assert watched.stdout.splitlines()[-1].endswith("4 steps: 4 completed")
     id = watched.stderr.split()[-1]
-    assert engine.run("logs", id).stdout == "hello from a.example.com\nhello from b.example.com\n"
+    shown = engine.run("logs", id).stdout
+    assert shown == "a.example.com | hello from a.example.com\nb.example.com | hello from b.example.com\n"
     assert engine.run("status", id).returncode == 0
     assert json.loads(engine.run("status", id, "--json").stdout)["counts"] == {"completed": 4, "total": 4}
     assert id in engine.run("deployments", "--status", "completed").stdout

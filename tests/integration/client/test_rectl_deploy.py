@@ -394,3 +394,12 @@ def test_logs_as_json_keep_the_text_as_it_was(logged: Callable[..., Ran]) -> Non
 def test_logs_with_times_name_step_and_host(logged: Callable[..., Ran]) -> None:
     first = logged("--times").out.splitlines()[0]
     assert first.endswith("   0 foo.example.com | one")
+
+
+def test_logs_of_several_hosts_begin_each_line_with_its_host(engine: FakeEngine, rectl: Rectl) -> None:
+    steps = [step(0, "completed", host="web1"), step(1, "completed", host="database")]
+    engine.on(f"GET {ONE}", Answer(deployment("completed", *steps)))
+    lines = [{**line(1, "one"), "host": "web1"}, {**line(2, "two", step=1), "host": "database"}]
+    engine.on(f"GET {ONE}/output", Answer({"lines": lines, "next": None}))
+    assert rectl("logs", ID).out.splitlines() == ["web1     | one", "database | two"]
+    assert rectl("logs", ID, "--no-prefix").out.splitlines() == ["one", "two"]
