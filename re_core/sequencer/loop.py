@@ -337,8 +337,10 @@ class Sequencer:
         batch.done.append(work)
         for delivery, reason in work.unclear:
             self._sorting.reject(batch, delivery, "bad-message", reason)
-        if work.creation is not None and self._sorting.is_late(work.creation.delivery):
-            # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2)
+        over = work.known.state.ended is not None
+        if work.creation is not None and not over and self._sorting.is_late(work.creation.delivery):
+            # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2);
+            # what ended in its first entry started nothing, and people hear of that end
             work.withheld = True
             self._take_back(work.known.state.deployment)
             return

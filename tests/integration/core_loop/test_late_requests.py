@@ -107,6 +107,21 @@ def test_nothing_at_all_begins_of_what_was_written_too_late_and_people_hear_noth
     assert not house.world.told
 
 
+def test_people_hear_of_what_was_written_too_late_and_failed_in_that_entry(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker offers its step: it was over before its writer could see that it came late, and cannot be taken back."""
+    house = build(shared=False, around=Around(notify={"failed": {"console": ("ops",)}}))
+    house.save(simple("ghost:Do"))
+    _write_late(house, monkeypatch)
+    house.ask("d1", expires=WAITS)
+    house.settle()
+    assert house.state().status == "failed"
+    assert len(house.store.entries("d1")) == 1
+    assert not house.world.begun
+    assert [told for told in house.world.told if "failed" in str(told)]
+
+
 def test_what_was_written_too_late_is_taken_back_though_nobody_knew_at_first_whether_it_was_written(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
