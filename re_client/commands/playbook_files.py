@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from re_client import shapes, values
 from re_client.api import JSON, YAML, Client
-from re_client.errors import BAD_INPUT, DONE, ApiError, BadInput
+from re_client.errors import BAD_INPUT, DONE, ApiError, BadInput, ClientError
 from re_client.session import Session, json_option, pass_session
 from re_client.text import safe
 
@@ -37,6 +39,7 @@ def apply(session: Session, files: tuple[str, ...], id: str | None, as_json: boo
         if not as_json:
             label = safe(f"{stored['group']}/{stored['name']}")
             session.terminal.line(f"{label} {done}: {stored['id']}, revision {stored['revision']}")
+            session.terminal.note(f"  deploy it with:  {_deploy_command(session.client, stored)}")
     if as_json:
         session.terminal.json([{key: one[key] for key in one if key != "document"} for one in results])
     return DONE
@@ -79,6 +82,15 @@ def _place(source: values.Source, finding: shapes.Finding) -> str:
 
 def _text(finding: shapes.Finding) -> str:
     return ": ".join(part for part in (finding.get("path", ""), finding["message"]) if part)
+
+
+def _deploy_command(client: Client, stored: shapes.Playbook) -> str:
+    """What starts a deployment of it, with a place for every value that it needs."""
+    needed: list[str] = []
+    with suppress(ClientError):  # it is stored, whatever becomes of this advice
+        needed = client.plan(stored["id"], {})["dynamic"]["required"]
+    values = [f"--set {shlex.quote(safe(name))}=…" for name in needed]
+    return " ".join(["rectl deploy", shlex.quote(safe(f"{stored['group']}/{stored['name']}")), *values, "--watch"])
 
 
 def _store(client: Client, source: values.Source, id: str | None) -> tuple[str, shapes.Playbook]:

@@ -133,7 +133,24 @@ def test_apply_is_one_request_whose_answer_says_what_was_done(
     engine.on("POST /api/v1/playbooks/apply", Answer({**playbook("p1", revision=4), "done": done}, status))
     ran = rectl("playbook", "apply", str(book))
     assert (ran.code, ran.out) == (0, f"inception/Simple playbook {done}: p1, revision 4\n")
-    assert engine.asked[-1].body == BOOK.encode()
+    [asked] = engine.requests("POST /api/v1/playbooks/apply")
+    assert asked.body == BOOK.encode()
+
+
+def test_apply_says_how_the_playbook_is_deployed_with_the_values_that_it_needs(
+    engine: FakeEngine, rectl: Rectl, book: Path
+) -> None:
+    engine.on("POST /api/v1/playbooks/validate", VALID)
+    engine.on("POST /api/v1/playbooks/apply", Answer({**playbook("p1"), "done": "created"}, 201))
+    assert rectl("playbook", "apply", str(book)).err == (
+        "  deploy it with:  rectl deploy 'inception/Simple playbook' --watch\n"
+    )
+    needs = {"required": ["version", "the url"], "missing": ["version", "the url"]}
+    engine.on("POST /api/v1/playbooks/p1/plan", Answer({"steps": [], "dynamic": needs, "warnings": []}))
+    assert rectl("playbook", "apply", str(book)).err == (
+        "  deploy it with:  rectl deploy 'inception/Simple playbook' --set version=… --set 'the url'=… --watch\n"
+    )
+    assert rectl("playbook", "apply", str(book), "--json").err == ""
     (told,) = json.loads(rectl("playbook", "apply", str(book), "--json").out)
     assert (told["done"], told["id"], told["file"]) == (done, "p1", str(book))
 
