@@ -135,6 +135,8 @@ def test_apply_is_one_request_whose_answer_says_what_was_done(
     assert (ran.code, ran.out) == (0, f"inception/Simple playbook {done}: p1, revision 4\n")
     [asked] = engine.requests("POST /api/v1/playbooks/apply")
     assert asked.body == BOOK.encode()
+    (told,) = json.loads(rectl("playbook", "apply", str(book), "--json").out)
+    assert (told["done"], told["id"], told["file"]) == (done, "p1", str(book))
 
 
 def test_apply_says_how_the_playbook_is_deployed_with_the_values_that_it_needs(
@@ -151,8 +153,6 @@ def test_apply_says_how_the_playbook_is_deployed_with_the_values_that_it_needs(
         "  deploy it with:  rectl deploy 'inception/Simple playbook' --set version=… --set 'the url'=… --watch\n"
     )
     assert rectl("playbook", "apply", str(book), "--json").err == ""
-    (told,) = json.loads(rectl("playbook", "apply", str(book), "--json").out)
-    assert (told["done"], told["id"], told["file"]) == (done, "p1", str(book))
 
 
 def test_apply_stores_nothing_where_one_file_is_wrong(
