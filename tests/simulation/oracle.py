@@ -269,9 +269,10 @@ def _nothing_is_left(town: Town) -> Iterator[str]:
 
 def _output_is_numbered(town: Town) -> Iterator[str]:
     for id in town.server.journal:
-        chunks = sorted(one.first for one in town.server.chunks.values() if one.deployment == id)
-        if chunks != list(range(1, len(chunks) + 1)):
-            yield f"the output of {id} is numbered {chunks}"
+        chunks = sorted((one.first, len(one.lines)) for one in town.server.chunks.values() if one.deployment == id)
+        numbers = [number for first, lines in chunks for number in range(first, first + lines)]
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield f"the output of {id} is numbered {numbers}"
 
 
 _LOOKS = (
