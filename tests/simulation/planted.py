@@ -275,6 +275,7 @@ def calls_a_step_over_at_its_timeout(patch: Patch) -> None:
 
 
 _CORES_DIE = ("death", "process killed")
+_IN_DOUBT = ("bus error", "taken, but an error", "some of many taken")
 _ANY = ("store error", "bus error", "connection lost", "death", "queue slow", "clock jumps")
 
 #: each mistake, and the bad luck that brings it to light
@@ -296,7 +297,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
     (begins_without_a_grant, Bias(())),
     (calls_a_step_over_at_its_timeout, Bias(())),
-    (forgets_what_it_could_not_say, Bias(("bus error", "broker restarted"))),
+    (forgets_what_it_could_not_say, Bias(("connection lost while publishing", *_IN_DOUBT), "publish")),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),
     (takes_its_own_absence_for_silence, Bias(("store full", "part hangs"))),
