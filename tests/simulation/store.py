@@ -59,6 +59,10 @@ class Server:
         if there is None or there.entry <= row.entry:
             self.rows[row.id] = row
 
+    def forget_workers(self, seen_before: int) -> None:
+        """At one moment, as a server does: who is registered while the call is under way stays."""
+        self.workers = {id: one for id, one in self.workers.items() if one.seen >= seen_before}
+
     def append(self, one: Append) -> Appended:
         """The entry; in the same transaction its row, where there are transactions."""
         outcome = self.insert(one.entry)
@@ -212,8 +216,7 @@ class SimStore:
 
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
-        kept = {id: one for id, one in self._server.workers.items() if one.seen >= seen_before}
-        self._write(lambda: setattr(self._server, "workers", kept))
+        self._write(lambda: self._server.forget_workers(seen_before))
 
     def bury(self, letter: DeadLetter) -> None:
         """See ports.DeadLetters."""
