@@ -41,9 +41,9 @@ class Batch(NamedTuple):
     ids: list[str]
 
 
-def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1) -> Batch:
-    """`count` deployments with these steps."""
-    book = client.apply_playbook(books.book("shared", steps).text.encode(), JSON)["id"]
+def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1, name: str = "shared") -> Batch:
+    """`count` deployments with these steps, of a playbook of this name."""
+    book = client.apply_playbook(books.book(name, steps).text.encode(), JSON)["id"]
     with ThreadPoolExecutor(CALLERS) as callers:
         return Batch(book, list(callers.map(lambda _: client.deploy("chaos", book, {})["id"], range(count))))
 
@@ -95,7 +95,7 @@ def test_a_worker_that_is_busy_holds_nothing_that_an_idle_one_could_do(new_rig: 
     rig = new_rig(workers=3, slots=1)
     go = tmp_path / "go"
     with rig.cluster.client() as client:
-        hanging = deploy(client, [{"ledger:Waits": {"file": str(go)}}])
+        hanging = deploy(client, [{"ledger:Waits": {"file": str(go)}}], name="hanging")
         wait_until("it hangs", lambda: bool(rig.ledger.count()), PATIENCE)
         others = deploy(client, [{"ledger:Once": {}}, {"ledger:Again": {}}], 30)
         await_end(client, others)

@@ -92,7 +92,8 @@ class Poster:
 
     def post_playbook(self) -> httpx2.Response:
         headers = {"content-type": "application/yaml"}
-        return self._client.post("/api/v1/playbooks", content=steps_book("noop:Unkept"), headers=headers)
+        book = steps_book("noop:Unkept").replace("name: book", "name: unkept")
+        return self._client.post("/api/v1/playbooks", content=book, headers=headers)
 
     def until_refused(self) -> httpx2.Response:
         for _ in range(POSTS):
