@@ -19,7 +19,7 @@ REDACTED = "[redacted]"
 SHOWN_TEXT, SHOWN_VALUES = 200, 100
 
 #: names of values that are never shown, whatever the patterns say
-_SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
+_SECRET = re.compile(r"passw|passphrase|secret|token|credential|(api|access|private)[-_. ]?key", re.IGNORECASE)
 
 
 #: characters beyond a cut that a secret may have and is still recognised
@@ -74,14 +74,12 @@ class Redaction:
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values that a caller supplied, for people: without secrets, at most SHOWN_VALUES, long ones cut.
 
-        A value is a secret by its name, or in part by the patterns. What is cut, is cut after that, and is a text then.
+        A value is a secret by its name, at any depth, or in part by the patterns. What is cut, is cut after that, and is a text then.
         """
         return {name: self._shown(name, values[name]) for name in list(values)[:SHOWN_VALUES]}
 
     def _shown(self, name: str, value: Any) -> Any:
-        if _SECRET.search(name):
-            return REDACTED
-        value = self.value(value)
+        value = self.value(_without_secrets(name, value))
         text = value if isinstance(value, str) else dumps(value)
         return value if len(text) <= SHOWN_TEXT else text[: SHOWN_TEXT - 1] + "…"
 
@@ -94,6 +92,17 @@ class Redaction:
         for pattern in self._patterns:
             line = pattern.sub(REDACTED, line)
         return line
+
+
+def _without_secrets(name: str, value: Any) -> Any:
+    """The value of this name; what a secret's name says is one is replaced whole, also inside lists and objects."""
+    if _SECRET.search(name):
+        return REDACTED
+    if isinstance(value, dict):
+        return {inner: _without_secrets(inner, one) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets("", one) for one in value]
+    return value
 
 
 def _replaced(pattern: re.Pattern[str], line: str, end: int) -> tuple[str, int]:

@@ -48,6 +48,26 @@ def test_values_for_people_have_no_secret_by_name_or_by_pattern() -> None:
     }
 
 
+def test_a_value_with_a_secret_name_is_hidden_at_any_depth_and_in_any_spelling() -> None:
+    given = {
+        "db": {"user": "ann", "password": "x", "replicas": [{"host": "a", "secret": "y"}]},
+        "api-key": "x",
+        "private.key": "x",
+        "passphrase": "x",
+        "ACCESS_KEY": "x",
+        "keyboard": "de",
+    }
+
+    assert Redaction().shown(given) == {
+        "db": {"user": "ann", "password": "[redacted]", "replicas": [{"host": "a", "secret": "[redacted]"}]},
+        "api-key": "[redacted]",
+        "private.key": "[redacted]",
+        "passphrase": "[redacted]",
+        "ACCESS_KEY": "[redacted]",
+        "keyboard": "de",
+    }
+
+
 def test_a_secret_that_straddles_the_cut_is_gone_before_it() -> None:
     for place in range(SHOWN_TEXT - 10, SHOWN_TEXT + 3):
         shown = SECRETS.shown({"text": "x" * place + "hunter2"})["text"]
