@@ -26,8 +26,8 @@ from re_core.model import Plan, StoredPlaybook
 from re_core.plan import Around, around_now, compile_document, missing_dynamic, required_dynamic, step_entries
 from re_core.plan_form import plan_from_document
 from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
-from re_core.records import Accepted, Entry, never_began, was_taken_back
-from re_core.sequencer.exclusive import Exclusive
+from re_core.records import Accepted, never_began, was_taken_back
+from re_core.sequencer.exclusive import Exclusive, entries_of_another
 from re_core.sequencer.offers import LiveOffers
 from re_core.sequencer.plans import Compiled, Plans
 from re_core.state import fold
@@ -122,7 +122,7 @@ class Acceptance:
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
         """The deployment, where the same request has begun it."""
-        entries = self._library.entries(deployment)
+        entries = entries_of_another(self._library, deployment)
         accepted = entries[0].records[0] if entries else None
         if not isinstance(accepted, Accepted) or accepted.digest != digest:
             return None
@@ -163,10 +163,14 @@ class Acceptance:
             standing = self._standing.get(key) or self._library.claim(Claim(key, deployment, digest))
             if standing.digest != digest:
                 raise KeyReused()
-            if standing.deployment == deployment or not _is_gone(self._library.entries(standing.deployment)):
+            if standing.deployment == deployment or not self._is_gone(standing.deployment):
                 return standing.deployment
             # what the key stood for never begins; all requests with the key go on to the same next one
             key = hashlib.sha256(f"{key}/{standing.deployment}".encode()).hexdigest()
+
+    def _is_gone(self, deployment: str) -> bool:
+        entries = entries_of_another(self._library, deployment)
+        return never_began(entries) or was_taken_back(entries)
 
     def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
         playbook = self._found.get(request.playbook_id) or self._library.playbook(request.playbook_id)
@@ -199,10 +203,6 @@ class Acceptance:
         # most playbooks have no step that depends on who has tokens, so that they need not be read
         key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
-
-
-def _is_gone(entries: Sequence[Entry]) -> bool:
-    return never_began(entries) or was_taken_back(entries)
 
 
 def request_digest(request: DeploymentRequest) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from re_core.errors import Refused
+from re_core.errors import NewerFormat, Refused, StoreRefused
 from re_core.ports import Append, Appended, Clock, Hold, Journal, Locks
 from re_core.records import Entry, Void, never_began
 from re_core.state import fold
@@ -59,7 +59,7 @@ class Exclusive:
     def _await_end(self, held: Hold, now: int) -> None:
         """Raises Refused unless the holder has ended, or cannot begin any more, or cannot go on."""
         deployment, retries = _holder(held)
-        entries = self._store.entries(deployment)
+        entries = entries_of_another(self._store, deployment)
         if never_began(entries) or (retries and not entries):  # the latter is forgotten, as old deployments are
             return
         state = fold(entries) if entries else None
@@ -80,6 +80,21 @@ class Exclusive:
             f"deployment {deployment} of this playbook has not ended; the playbook is exclusive: one at a time",
             deployment,
         )
+
+
+def entries_of_another(journal: Journal, deployment: str) -> list[Entry]:
+    """The entries of a deployment on which a request for another one depends.
+
+    Raises Refused where they are damaged, so that one damaged journal refuses this request and ends no core; NewerFormat,
+    StoreUnavailable.
+    """
+    try:
+        return journal.entries(deployment)
+    except NewerFormat:
+        raise
+    except StoreRefused as error:
+        why = f"the journal of the deployment {deployment} cannot be read, and this request depends on it: {error}"
+        raise Refused(why, deployment) from error
 
 
 def _holder(held: Hold) -> tuple[str, int]:

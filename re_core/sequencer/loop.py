@@ -218,8 +218,8 @@ class Sequencer:
             if item.delivery is not None:
                 self._sorting.reject(batch, item.delivery, "error", f"{type(error).__name__}: {error}")
 
-        items = [item._replace(event=self._acceptance.permitted(deployment, item.event, batch.now)) for item in items]
         try:
+            items = [self._permitted(deployment, item, batch.now) for item in items]
             work = advance_all(items, lambda again: self._load(batch, deployment, fresh or again), batch.now, broken)
             reason, detail = "unknown-deployment", f"no deployment has the id {deployment[:100]!r}"
         except NewerFormat:
@@ -229,6 +229,9 @@ class Sequencer:
         if work is None:
             self._give_up(batch, deployment, items, reason, detail)
         return work
+
+    def _permitted(self, deployment: str, item: Item, now: int) -> Item:
+        return item._replace(event=self._acceptance.permitted(deployment, item.event, now))
 
     def _give_up(self, batch: Batch, deployment: str, items: Sequence[Item], reason: str, detail: str) -> None:
         """Nobody can handle these events. What a core sent because of a row of the list shows that the row is wrong."""
