@@ -6,7 +6,7 @@ from re_core import events as e
 from re_core import records as r
 from re_core.consequences import Advance, Refusal, again, awaited, begin, go_on, halt, settle, withdraw
 from re_core.model import DeploymentStatus, Ruling, StepStatus
-from re_core.notices import begin_notices, deployment_notices, describe_step, step_notices
+from re_core.notices import deployment_notices, describe_step, step_notices
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
@@ -29,7 +29,6 @@ def take_back(go: Advance, event: e.TakeBack) -> None:
     if state.adopted:
         go.repeated = True
         go.effects.extend(awaited(state))
-        go.effects.extend(begin_notices(state))
         return
     # the first entry begins nothing; what it says of steps that no worker offers is the engine's own judgement
     begun = state.started is not None or any(step.handed for step in state.steps.values())

@@ -18,7 +18,7 @@ from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnava
 from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
-from re_core.records import Entry, Void, never_began, was_taken_back
+from re_core.records import Entry, TakenBack, Void, never_began, was_taken_back
 from re_core.redaction import Redaction
 from re_core.sequencer import story
 from re_core.sequencer.acceptance import Acceptance
@@ -81,6 +81,8 @@ class Sequencer:
         self._outbox = Outbox(bus, store, clock, declares=offering is not None)
         #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
         self._own: list[tuple[str, Item]] = []
+        #: deployment that is about to be taken back -> notifications that its first entry causes
+        self._withheld: dict[str, list[Message]] = {}
         self._taking = Taking(bus, store, identity, monotonic)
         self._sorting = Sorting(self._taking, self._outbox, acceptance, redaction, monotonic)
         #: journals read so far, new deployments and those that this core goes on with
@@ -186,6 +188,7 @@ class Sequencer:
                 self._own = own
                 self._rows.forget(batch.groups)
                 raise
+        self._withheld.clear()
 
     # -- advance, append ---------------------------------------------------------------------------
 
@@ -338,6 +341,8 @@ class Sequencer:
     def _done(self, batch: Batch, work: Work, messages: list[Message]) -> None:
         """What the work leads to may be published now."""
         batch.done.append(work)
+        if any(isinstance(item.event, e.TakeBack) for item in work.items):
+            self._tell_after_all(work)
         for delivery, reason in work.unclear:
             self._sorting.reject(batch, delivery, "bad-message", reason)
         over = work.known.state.ended is not None
@@ -345,13 +350,20 @@ class Sequencer:
             # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2);
             # what ended in its first entry started nothing, and people hear of that end
             work.withheld = True
-            self._take_back(work.known.state.deployment)
+            self._take_back(work.known.state.deployment, messages)
             return
         self._outbox.add(messages)
         self._outbox.add(work.answers)
 
-    def _take_back(self, deployment: str) -> None:
+    def _take_back(self, deployment: str, messages: Sequence[Message]) -> None:
+        """Of what its first entry causes nothing is published; the notifications are, should it not be taken back after all."""
+        self._withheld[deployment] = [message for message in messages if message.key.startswith("notify.")]
         self._own.append((deployment, Item(e.TakeBack(TOO_LATE), None)))
+
+    def _tell_after_all(self, work: Work) -> None:
+        messages = self._withheld.pop(work.known.state.deployment, [])
+        if not any(isinstance(record, TakenBack) for record in work.records):
+            self._outbox.add(messages)
 
     @staticmethod
     def _defer_views(rows: list[Append], written: list[Work]) -> None:
@@ -407,8 +419,8 @@ class Sequencer:
             self._own.append((attempt.deployment, Item(e.NobodyOffers(attempt.step, attempt.attempt), None)))
         for attempt in self._outbox.doubtful:
             self._own.append((attempt.deployment, Item(e.HandedInDoubt(attempt.step, attempt.attempt), None)))
-        for deployment in self._outbox.late:
-            self._take_back(deployment)
+        for deployment, messages in self._outbox.late:
+            self._take_back(deployment, messages)
         self._outbox.late.clear()
         self._outbox.unoffered.clear()
         self._outbox.doubtful.clear()

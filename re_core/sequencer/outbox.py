@@ -41,7 +41,7 @@ class Outbox:
         #: entries, and what each causes, while nobody knows whether they are in the journal
         self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]], Sequence[Delivery | None]] = ((), (), ())
         #: new deployments that were found in the journal after their callers had stopped waiting; nothing of them was published
-        self.late: list[str] = []
+        self.late: list[tuple[str, Sequence[Message]]] = []
         #: attempts whose dispatch found no queue, until somebody takes them
         self.unoffered: list[m.AttemptId] = []
         #: attempts that were handed over and may not have arrived, until somebody takes them
@@ -87,7 +87,7 @@ class Outbox:
             doubtful, self._doubtful = self._doubtful, ((), (), ())
             for stored, row, part, request in zip(found, *doubtful, strict=True):
                 if stored and request is not None and is_late(request):
-                    self.late.append(row.entry.deployment)
+                    self.late.append((row.entry.deployment, part))
                 elif stored:
                     self._ready.extend(part)
         self.send()

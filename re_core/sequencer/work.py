@@ -135,7 +135,7 @@ class Work:
 
     def advance(self, item: Item, now: int) -> bool:
         """Advance the state by one event. False where it has to be judged again, on a state that is fresh."""
-        if self.strange and not self.settled and isinstance(item.event, e.TimeCame):
+        if self._is_too_early(item):
             self.waited = self.timed = True
             return True
         decision = advance(self.known.state, item.event, now)
@@ -155,6 +155,11 @@ class Work:
         self.timed = self.timed or isinstance(item.event, e.TimeCame)
         return True
 
+    def _is_too_early(self, item: Item) -> bool:
+        """Whether another core may be about to say that what it wrote was published. One that held this very event is gone."""
+        again = item.delivery is not None and item.delivery.redelivered
+        return self.strange and not self.settled and not again and isinstance(item.event, e.TimeCame)
+
     @property
     def premature(self) -> bool:
         """Whether time came for what another core may be telling of in this very moment: it is left as it is, and looked at again."""
@@ -167,8 +172,8 @@ class Work:
             yield from retold(state, getattr(event, "step", None))
         elif self._looks_after_another(event):
             yield from retold(state, None)
-            if state.entry == 1:
-                yield from begin_notices(state)
+        if self._looks_after_another(event) and state.entry == 1:
+            yield from begin_notices(state)
 
     def _looks_after_another(self, event: e.Event) -> bool:
         """Whether time came for what another core wrote, which has died before it said that what it causes was published."""

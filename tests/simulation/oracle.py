@@ -15,6 +15,7 @@ from re_core.summary import view_of
 from tests.factories import slots_of
 from tests.simulation.client import PATIENCE
 from tests.simulation.core import CoreProcess
+from tests.simulation.faults import SLOW
 from tests.simulation.playbooks import should_complete
 from tests.simulation.town import Town
 from tests.simulation.world import SILENT
@@ -117,7 +118,8 @@ def _nothing_starts_behind_a_back(town: Town) -> Iterator[str]:
         late = accepted - max(one.sent for one in town.client.posts.values() if one.key == key and one.at <= accepted)
         begun = [step for (deployment, step), begins in town.ledger.begun.items() if deployment == id and begins]
         # it may lie in a queue for as long as that, and in a core's hands; a frozen core does not see how long
-        if begun and late > 2 * PATIENCE + (SILENT[1] if town.cores_frozen else 0):
+        slow = 2 * SLOW[1] if town.faults.happened["store slow"] else 0
+        if begun and late > 2 * PATIENCE + slow + (SILENT[1] if town.cores_frozen else 0):
             yield f"{id} was accepted {late} ms after it was asked for, and began {begun}"
 
 

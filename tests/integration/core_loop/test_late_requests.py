@@ -157,6 +157,32 @@ def test_another_request_that_was_answered_with_it_keeps_it_from_being_taken_bac
     assert house.statuses() == ["completed", "completed"]
 
 
+def test_people_hear_of_a_start_that_was_not_taken_back_though_it_has_ended_meanwhile(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer stood still behind the append; another request was answered with it, and all of it was done by another core."""
+    house = build(around=Around(notify={"started": {"console": ("ops",)}}))
+    house.save(simple("noop:A"))
+    other = house._core(house.store, house.bus, "other")
+
+    def second() -> None:
+        house.core._taking.subscription.requeue([])
+        house.ask("d2", headers={m.KEY: "key"})
+        for _ in range(20):
+            other.turn(0)
+            house.worker.turn()
+        assert house.state().ended is not None
+
+    _write_late(house, monkeypatch, second)
+    house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
+    house.core._taking.subscription.allow(m.JOB_CREATE, 1)
+    house.core.turn(0)
+    house.cores.append(other)
+    house.settle()
+    assert house.state().status == "completed"
+    assert house.world.told["d1/started/console"] >= 1
+
+
 def test_a_key_does_not_stand_for_what_was_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_late(house, monkeypatch)
     house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from re_core.messages import Message
@@ -156,6 +158,22 @@ def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_a
     assert (sent, _row(house)) == ([], before)
     house.clock.pass_seconds(SETTLING)
     _look(house)
+    assert "d1/started/console" in sent
+
+
+def test_a_look_that_comes_again_from_a_core_that_has_gone_is_not_put_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core that held it wrote what it found, and died before it told of that."""
+    house.ask("d1", "hangs")
+    house.core.turn(0)
+    house.boot()
+    sent = _listen(house, monkeypatch)
+    house.say("d1", "due")
+    subscription: Any = house.core._taking.subscription
+    real = subscription.take
+    monkeypatch.setattr(subscription, "take", lambda *given: [one._replace(redelivered=True) for one in real(*given)])
+    house.core.turn(0)
     assert "d1/started/console" in sent
 
 
