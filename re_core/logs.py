@@ -46,6 +46,10 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 #: ids that can be file names as they are
 _PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+#: the file names of all others
+_DIGEST_NAME = re.compile(r"x\.[0-9a-f]{32}\.log")
+#: bytes of a file in which the id of its deployment stands
+_BEGINNING = 4096
 
 
 def setup(
@@ -214,8 +218,8 @@ class DeploymentFiles(logging.Handler):
         self._swept = now
         oldest = time.time() - self._keep_days * 86_400
         with os.scandir(self._directory) as found:
-            old = (one.path for one in found if one.name.endswith(".log") and one.stat().st_mtime < oldest)
-            for path in list(islice(old, SWEPT)):
+            old = (one.path for one in found if one.name.endswith(".log") and _last_written(one) < oldest)
+            for path in list(islice((one for one in old if _is_ours(Path(one))), SWEPT)):
                 Path(path).unlink(missing_ok=True)
                 if (file := self._files.pop(Path(path).name, None)) is not None:
                     file.close()
@@ -226,6 +230,27 @@ def file_name(deployment: str) -> str:
     if _PLAIN_NAME.fullmatch(deployment):
         return f"{deployment}.log"
     return f"x.{hashlib.sha256(deployment.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.log"
+
+
+def _last_written(file: os.DirEntry[str]) -> float:
+    """In seconds; now, where another process has just deleted it."""
+    try:
+        return file.stat(follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is a deployment's: its first line names the deployment. Others may keep their logs in the same directory."""
+    if _DIGEST_NAME.fullmatch(file.name):
+        return True
+    try:
+        with file.open("rb") as opened:
+            beginning = opened.read(_BEGINNING)
+    except OSError:
+        return False
+    id = file.name.removesuffix(".log").encode()
+    return b'deployment_id="%b"' % id in beginning or b'"deployment_id": "%b"' % id in beginning
 
 
 def escaped(text: str) -> str:

@@ -234,7 +234,7 @@ def test_files_to_which_nothing_was_written_for_long_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, days in (("old.log", 11), ("new.log", 9), ("other.txt", 99)):
-        (tmp_path / name).write_text("x")
+        (tmp_path / name).write_text(f'deployment_id="{name.removesuffix(".log")}"')
         os.utime(tmp_path / name, (time.time() - days * 86_400,) * 2)
     logs.setup("recore", "text", "info", io.StringIO(), tmp_path)
     logging.getLogger("some.module").info("kept", extra={"deployment_id": "01A"})
@@ -248,3 +248,18 @@ def test_files_to_which_nothing_was_written_for_long_are_deleted(
     assert not (tmp_path / "01B.log").exists()
     logging.getLogger("some.module").info("it is written again", extra={"deployment_id": "01B"})
     assert "written again" in (tmp_path / "01B.log").read_text()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_old_files_of_other_programs_in_the_same_directory_stay(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "syslog.log").write_text("another program's syslog\n")
+    monkeypatch.setattr(logs, "SWEEP", 0.0)
+    logs.setup("recore", form, "info", io.StringIO(), tmp_path, keep_days=10)
+    for id in ("01A", "an id of another shape"):
+        logging.getLogger("some.module").info("begins", extra={"deployment_id": id})
+    for one in tmp_path.iterdir():
+        os.utime(one, (0, 0))
+    logging.getLogger("some.module").info("swept", extra={"deployment_id": "01B"})
+    assert {one.name for one in tmp_path.iterdir()} == {"syslog.log", "01B.log"}
