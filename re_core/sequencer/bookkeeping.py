@@ -89,6 +89,10 @@ class Cemetery:
     def _bury(self, message: Message) -> None:
         try:
             letter = letter_of(message)
+            if (
+                not letter.at
+            ):  # the broker put it there itself; what has no time counts as the oldest, and would be pruned at once
+                letter = letter._replace(at=self._clock.now())
             self._store.bury(letter)
         except Exception as error:
             if must_wait(error):

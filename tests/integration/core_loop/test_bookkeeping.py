@@ -229,3 +229,14 @@ def test_a_worker_that_comes_later_changes_the_plans_made_from_then_on(house: Ho
     house.ask("d2")
     house.settle()
     assert [house.state(one).plan.steps[0].spec.retries for one in ("d1", "d2")] == [0, 2]
+
+
+def test_a_dead_letter_that_the_broker_made_is_as_old_as_its_burial_and_not_pruned_at_once(house: House) -> None:
+    cemetery = _cemetery(house)
+    headers = {"x-first-death-queue": "re.replies.1", "x-first-death-reason": "delivery_limit"}
+    house.bus.publish([Message(m.DEAD, b"x", "d1/0/1/word", headers=headers, direct=True)])
+    cemetery.turn(0)
+    cemetery.close()
+    [letter] = house.store.dead_letters(10)
+    assert letter.at == house.clock.now()
+    assert house.store.old_dead_letters(house.clock.now(), 10) == []
