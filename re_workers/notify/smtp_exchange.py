@@ -136,7 +136,7 @@ class Hearing:
     def _run(self) -> None:
         try:
             self._hear()
-        except OSError as error:
+        except Exception as error:  # whatever it was: the server has not said that it took the mail
             why = one_line(str(error)) or type(error).__name__
             doubt = Answer(0, f"the server had the mail and did not answer ({why}): it may have arrived", doubtful=True)
             self._answers |= dict.fromkeys(self._awaited, doubt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import smtplib
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from re_workers.notify.email import DOUBT, EmailHandler
 from re_workers.notify.email_address import Mailbox
 from re_workers.notify.handler import Undeliverable, Unreachable
 from re_workers.notify.settings import EmailSettings
+from re_workers.notify.smtp_exchange import Hearing
 from re_workers.notify.smtp_link import WAITING, SmtpLink
 from re_workers.notify.steps import Email
 from re_workers.testing import run
@@ -243,3 +246,16 @@ def test_a_step_whose_mail_may_have_arrived_fails_and_says_so(mail_server: MailS
     assert result.status == "failed"
     assert "it may have arrived" in str(result.message)
     assert mail_server.mails == []
+
+
+def test_a_mail_whose_answer_cannot_be_heard_for_a_reason_that_none_foresaw_is_not_taken_for_delivered() -> None:
+    mine, its = socket.socketpair()
+    smtp = smtplib.SMTP()
+    smtp.sock, smtp.file = mine, mine.makefile("rb")
+    smtp.file.close()  # reading it is a ValueError, which is no OSError
+    hearing = Hearing(smtp, ["a@example.com"], {}, 5.0)
+    assert hearing.wait(SOON)
+    assert hearing.answers["a@example.com"].doubtful
+    hearing.join(SOON)
+    smtp.close()
+    its.close()
