@@ -265,7 +265,8 @@ class Sequencer:
             entries = self._store.entries(creation.admission.deployment) if fresh else []
             # looked at again: to admit it took a while, and a core may have been frozen meanwhile
             gone = never_began(entries) or was_taken_back(entries)
-            if gone or (not entries and self._sorting.is_late(creation.delivery)):
+            # of a deployment with one entry only it is not decided yet whether it is taken back: a late request has no say in that
+            if gone or (len(entries) <= 1 and self._sorting.is_late(creation.delivery)):
                 self._sorting.refuse(batch, creation.delivery, gave_up(creation.message))
                 return None
             if entries:

@@ -183,6 +183,19 @@ def test_people_hear_of_a_start_that_was_not_taken_back_though_it_has_ended_mean
     assert house.world.told["d1/started/console"] >= 1
 
 
+def test_a_late_request_with_the_same_key_does_not_keep_it_from_being_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both came in one batch, and both callers have stopped waiting when the entry is there."""
+    _write_late(house, monkeypatch)
+    house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
+    house.ask("d2", headers={m.KEY: "key"}, expires=WAITS)
+    house.settle()
+    assert house.answers() == [(None, "expired")]
+    assert "taken_back" in house.kinds()
+    assert house.world.begun == []
+
+
 def test_a_key_does_not_stand_for_what_was_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_late(house, monkeypatch)
     house.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
