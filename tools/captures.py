@@ -183,12 +183,11 @@ def _watched(terminal: Terminal, command: str) -> Iterator[str]:
 
 
 def _retried(terminal: Terminal, environ: dict[str, str]) -> Iterator[str]:
-    """A deployment that fails, is mended and goes on."""
+    """A deployment whose step fails in its first attempt, and that goes on."""
     _output("rectl playbook apply docs/captures/disk-full.yaml", environ)
     number = _output("rectl deploy demo/disk-full", environ).split()[0]
     _output(f"rectl watch {number}", environ)
     yield shown(terminal, f"rectl status {number}")
-    (Path(environ["HOME"]) / "mended").touch()
     yield shown(terminal, f"rectl retry {number} --reason 'made room' --watch", ROWS)
 
 
