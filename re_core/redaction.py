@@ -74,7 +74,8 @@ class Redaction:
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values that a caller supplied, for people: without secrets, at most SHOWN_VALUES, long ones cut.
 
-        A value is a secret by its name, at any depth, or in part by the patterns. What is cut, is cut after that, and is a text then.
+        A value is a secret by its name, at any depth, or in part: by the patterns, and as the password of a URL. What is cut, is
+        cut after that, and is a text then.
         """
         return {name: self._shown(name, values[name]) for name in list(values)[:SHOWN_VALUES]}
 
@@ -102,7 +103,20 @@ def _without_secrets(name: str, value: Any) -> Any:
         return {inner: _without_secrets(inner, one) for inner, one in value.items()}
     if isinstance(value, list):
         return [_without_secrets("", one) for one in value]
-    return value
+    return _without_passwords(value) if isinstance(value, str) and "://" in value else value
+
+
+def _without_passwords(text: str) -> str:
+    """`https://ann:x@host/` without the x. Not by one pattern: the values are their caller's, and may be long."""
+    return "".join(_without_password(word) if "://" in word else word for word in re.split(r"(\s+)", text))
+
+
+def _without_password(word: str) -> str:
+    before, mark, rest = word.partition("://")
+    place, slash, path = rest.partition("/")
+    user_info, at, host = place.rpartition("@")
+    user, colon, _ = user_info.partition(":")
+    return f"{before}{mark}{user}:{REDACTED}@{host}{slash}{path}" if at and colon else word
 
 
 def _replaced(pattern: re.Pattern[str], line: str, end: int) -> tuple[str, int]:

@@ -68,6 +68,19 @@ def test_a_value_with_a_secret_name_is_hidden_at_any_depth_and_in_any_spelling()
     }
 
 
+def test_the_password_of_a_url_is_hidden_in_a_value_and_nothing_else_of_it() -> None:
+    given = {
+        "repository": "https://ann:hunter2@example.com/a:b@c",
+        "many": ["see amqp://re:x:y@broker:5672 and http://example.com:80/@me", "http://ann@example.com"],
+    }
+
+    assert Redaction().shown(given) == {
+        "repository": "https://ann:[redacted]@example.com/a:b@c",
+        "many": ["see amqp://re:[redacted]@broker:5672 and http://example.com:80/@me", "http://ann@example.com"],
+    }
+    assert Redaction().shown({"long": "a://b:" * 150_000})["long"].startswith("a://b:a://b:")
+
+
 def test_a_secret_that_straddles_the_cut_is_gone_before_it() -> None:
     for place in range(SHOWN_TEXT - 10, SHOWN_TEXT + 3):
         shown = SECRETS.shown({"text": "x" * place + "hunter2"})["text"]
