@@ -164,14 +164,19 @@ def _missing(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, An
 def _unknown(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
     properties, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     known = [key for key, value in properties.items() if not (isinstance(value, Mapping) and "not" in value)]
-    for key in instance:
-        if key in properties or any(re.search(pattern, key) for pattern in patterns):
-            continue
-        yield (*path, key), partial(_unknown_words, key, known, schema)
+    others = [key for key in instance if key not in properties]
+    named = [key for key in others if any(re.search(pattern, key) for pattern in patterns)]
+    # what belongs inside of a key and was not indented leaves that key without a value
+    bare = next((key for key in named if instance[key] is None), "")
+    for key in others:
+        if key not in named:
+            yield (*path, key), partial(_unknown_words, key, known, schema, bare)
 
 
-def _unknown_words(key: str, known: Collection[str], schema: Mapping[str, Any]) -> str:
-    hint = suggestion(key, known)
+def _unknown_words(key: str, known: Collection[str], schema: Mapping[str, Any], bare: str) -> str:
+    near = likeness(key, known)
+    hint = near if near or not bare else f"indent it further if it belongs to {quoted(bare)}"
+    hint = hint or suggestion(key, known)
     if "patternProperties" in schema and hint.startswith("expected"):
         hint = f"expected {schema.get('x-expected', 'another name')}, or {hint.removeprefix('expected ')}"
     return f"unknown key {quoted(key)}; {hint}"

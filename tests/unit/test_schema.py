@@ -56,10 +56,16 @@ def told(*steps: Any, **other: Any) -> dict[str, str]:
             "expected a step key, command:Subcommand, found only the keys 'timeout', 'retries'",
         ),
         (
-            {NOOP: None},
+            {NOOP: [1]},
             f"/{NOOP}",
-            "expected an object of arguments (a step without any is just its name), found null",
+            "expected an object of arguments (a step without any is just its name), found a list of 1",
         ),
+        (
+            {NOOP: None, "service": "httpd"},
+            "/service",
+            f"unknown key 'service'; indent it further if it belongs to '{NOOP}'",
+        ),
+        ({NOOP: None, "timeot": 5}, "/timeot", "unknown key 'timeot'; did you mean 'timeout'?"),
         ({NOOP: {"dynamic": ["a", "b", "a"]}}, f"/{NOOP}/dynamic/2", "expected every item once, found 'a' again"),
         ({NOOP: {"notify": []}}, f"/{NOOP}/notify", "expected an object, found an empty list"),
     ],

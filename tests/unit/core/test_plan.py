@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from re_core import documents, schema
 from re_core import plan as p
 from re_core.errors import BadDocument
 from re_core.model import Plan, StepKind
@@ -130,6 +131,27 @@ def test_a_step_s_limits_are_the_playbook_s_then_the_worker_s_then_the_setting_s
     plan = compile_plan(document, around, offers)
     assert [step.spec[4:7] for step in plan.steps] == [(20, True, 4), (1.5, False, 0), (3, False, 0)]
     assert plan.patience == 77
+
+
+def test_a_step_without_arguments_may_have_its_name_and_limits_beneath_it() -> None:
+    text = b"""
+group: g
+name: n
+execution:
+  - hosts: [h]
+    steps:
+      - noop:Do:
+        name: Do it
+        timeout: 5
+        idempotent: true
+        retries: 2
+      - noop:Do:
+"""
+    document = documents.parse(text, "yaml").value
+    assert schema.problems("playbook", document) == []
+    full, bare = (step.spec for step in compile_plan(document, Around(), {}).steps)
+    assert (full.label, full.timeout, full.idempotent, full.retries) == ("Do it", 5, True, 2)
+    assert full.parameters == bare.parameters == {}
 
 
 def test_an_offer_of_any_subcommand_counts_where_the_step_has_none_of_its_own() -> None:
