@@ -102,7 +102,9 @@ def read_journal(store: Journal, deployment: str, row: View | None, now: int) ->
         state = read_state(store, deployment)
         if state is None:
             return None
-        return Read(deployment, view_of(state, next_look(state, now)), "", state.entry_at, row)
+        # no journal says what was published: with less in the row, people would be told once more of what they know
+        published = 0 if row is None else min(row.published, state.entry)
+        return Read(deployment, view_of(state, next_look(state, now), published), "", state.entry_at, row)
     except StoreUnavailable:
         raise
     except StoreRefused as error:

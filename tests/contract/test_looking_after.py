@@ -144,6 +144,16 @@ def test_a_list_that_was_lost_or_spoilt_is_written_anew(
     assert _found(store) == []
 
 
+def test_a_row_that_is_written_again_goes_on_saying_what_was_published(store: Store) -> None:
+    """Else a core that looks at it takes what it causes for unpublished, and people hear of it once more."""
+    running, ahead = _story("open", over=False), _story("ahead", over=False)
+    entries = running.row.entry
+    _store_it(store, Story(running.entries, running.row._replace(published=entries, step="another")))
+    _store_it(store, Story(ahead.entries, ahead.row._replace(published=entries + 7, entry=entries + 7)))
+    rebuild_views(store, START)
+    assert {id: row.published for id, row in _rows(store).items()} == {"open": entries, "ahead": entries}
+
+
 def test_rows_without_a_journal_are_dropped_unless_theirs_may_be_about_to_begin(store: Store) -> None:
     store.write_views([view("old", created=START), view("new", created=LATER - 5)])
     assert rebuild_views(store, LATER) == (0, 1, ())
