@@ -13,6 +13,7 @@ from re_core.errors import Problem, Problems
 from re_core.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
 from re_core.model import Plan
 from re_core.plan import Offers, offer_of, step_entries
+from re_core.redaction import is_secret
 
 
 class Typed(NamedTuple):
@@ -57,11 +58,16 @@ def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]
         if name in dynamic:
             at, asked = f"{step} {name}", {"properties": {name: published}}
             wrong = checking.problems(at, asked, {name: dynamic[name]}, "/dynamic", found.room)
-            told = f"the value {name!r:.80} does not fit {step}"
-            found.add((one._replace(message=f"{told}: {one.message}") for one in wrong.told), wrong.more)
+            found.add((_told(name, step, one) for one in wrong.told), wrong.more)
     if wanted.environment:
         found.add(variable_problems(dynamic))
     return found.listed()
+
+
+def _told(name: str, step: str, wrong: Problem) -> Problem:
+    """What is wrong repeats the beginning of the value, in answers and in logs; not of one that is a secret."""
+    why = "; a secret by its name, it is not shown" if is_secret(name) else f": {wrong.message}"
+    return wrong._replace(message=f"the value {name!r:.80} does not fit {step}{why}")
 
 
 def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:

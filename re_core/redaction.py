@@ -95,9 +95,14 @@ class Redaction:
         return line
 
 
+def is_secret(name: str) -> bool:
+    """Whether a value of this name is one, whatever it is."""
+    return _SECRET.search(name) is not None
+
+
 def _without_secrets(name: str, value: Any) -> Any:
     """The value of this name; what a secret's name says is one is replaced whole, also inside lists and objects."""
-    if _SECRET.search(name):
+    if is_secret(name):
         return REDACTED
     if isinstance(value, dict):
         return {inner: _without_secrets(inner, one) for inner, one in value.items()}

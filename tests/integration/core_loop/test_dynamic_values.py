@@ -82,3 +82,16 @@ def test_values_that_fit_are_accepted_and_where_no_program_runs_any_others(
 ) -> None:
     assert _refusal(house, playbook, dynamic) == []
     assert house.store.entries("d1")
+
+
+def test_a_secret_that_does_not_fit_is_named_and_not_shown(house: House) -> None:
+    parameters = {"type": "object", "properties": {"db_password": {"type": "string", "maxLength": 3}}}
+    offers = {
+        "vault:Open": {"parameters": parameters, "summary": "", "idempotent": True, "retries": 0, "timeout": None}
+    }
+    house.store.register(WorkerRecord("vault", 1, offers, (), house.clock.now()))
+    house.save(simple({"vault:Open": {"dynamic": ["db_password"]}}), "vault")
+    for wrong in ("hunter2", ["hunter2"]):
+        ((path, told),) = _refusal(house, "vault", {"db_password": wrong})
+        assert path == "/dynamic/db_password"
+        assert told == "the value 'db_password' does not fit vault:Open; a secret by its name, it is not shown"
