@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from re_client.errors import BadInput, told
+from re_client.text import safe
 from re_core import strict_json
-from re_core.errors import BadDocument
+from re_core.errors import BadDocument, Problem
 
 if TYPE_CHECKING:
     from re_core.documents import Form
@@ -46,9 +47,14 @@ def dynamic_options(command: _Command) -> _Command:
     return command
 
 
-def dynamic(texts: Sequence[str], documents: Sequence[str], file: str | None) -> dict[str, Any]:
-    """All values; what the command line sets wins over the file. Raises BadInput."""
-    values = _from_file(file) if file else {}
+def dynamic(
+    texts: Sequence[str], documents: Sequence[str], file: str | None, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """All values; what the command line sets wins over the file. Raises BadInput.
+
+    `note` is told of numbers in the file that lose digits: 1.10 is 1.1.
+    """
+    values = parsed(read(file), note) if file else {}
     named: dict[str, Any] = {}
     for option, items in (("--set", texts), ("--set-json", documents)):
         for item in items:
@@ -69,22 +75,27 @@ def read(name: str) -> Source:
         raise BadInput(f"{name}: {error.strerror}") from None
 
 
-def parsed(source: Source) -> dict[str, Any]:
-    """The object in it. Raises BadInput, with file, line and column."""
+def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """The object in it. Raises BadInput, with file, line and column; `note` is told of numbers that lose digits."""
     # imported late: most commands read no file
     from re_core import documents
 
     try:
-        value = documents.parse(source.data, source.form).value
+        read = documents.parse(source.data, source.form)
     except BadDocument as error:
         raise BadInput("\n".join(f"{source.name}:{told(problem)}" for problem in error.problems)) from None
-    if not isinstance(value, dict):
+    if not isinstance(read.value, dict):
         raise BadInput(f"{source.name}: expected an object, `name: value`")
-    return value
+    if note is not None:
+        for doubt in read.doubts.listed():
+            note(f"{source.name}:{_warning(doubt)}")
+    return read.value
 
 
-def _from_file(name: str) -> dict[str, Any]:
-    return parsed(read(name))
+def _warning(doubt: Problem) -> str:
+    """As `rectl playbook validate` shows it: the place, then the word."""
+    place = f"{doubt.line}:{doubt.column}: " if doubt.line is not None else " "
+    return f"{place}warning: {safe(told(doubt._replace(line=None, column=None)))}"
 
 
 def _json(item: str, text: str) -> Any:

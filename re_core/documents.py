@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from re_core import strict_json, yaml_reading
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, Problem, Problems
 from re_core.strict_json import MAX_BYTES
 from re_core.yaml_reading import Place
 
@@ -27,9 +27,11 @@ Position = Callable[[str], tuple[int, int] | None]
 class Document:
     """A parsed document: its `value`, and where everything in it stood."""
 
-    def __init__(self, value: Any, text: str, place: Place | None = None) -> None:
+    def __init__(self, value: Any, text: str, place: Place | None = None, doubts: Problems | None = None) -> None:
         #: JSON-able
         self.value = value
+        #: of YAML: numbers that were written with digits that they do not keep, such as 1.10
+        self.doubts = doubts or Problems()
         self._text = text
         self._place = place
         #: whether it is known where things stand, as far as that can be known
@@ -66,8 +68,8 @@ def parse(data: bytes, form: Form) -> Document:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _whole(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    value, place = yaml_reading.read(text)
-    return Document(value, text, place)
+    read = yaml_reading.read(text)
+    return Document(read.value, text, read.place, read.doubts)
 
 
 def dump(value: Any, form: Form) -> str:
@@ -91,7 +93,7 @@ def _whole(message: str) -> BadDocument:
 def _json_places(text: str) -> Place | None:
     """JSON is YAML but for corners, so the same reader finds the places; in a corner there are none."""
     try:
-        return yaml_reading.read(text)[1]
+        return yaml_reading.read(text).place
     except BadDocument:
         return None
 

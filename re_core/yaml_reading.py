@@ -9,6 +9,9 @@ PyYAML's parser gives events; here they become JSON-able values, with these rule
 - anchors and aliases are refused altogether. Counting what they expand to would serve against bombs too, but a
   document without them is a tree, in which every place has one path and every path one place;
 - tags other than those of the JSON kinds are refused, and so is a second document.
+
+A number that was written with digits that it does not keep is read and told: `1.10` is 1.1, and was a version perhaps. So is
+`12e4`, which is 120000.0 and was the beginning of a commit's id perhaps. `1.5`, `1.0`, `1.5e3` and `10` are not told.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from re_core.errors import BadDocument, Problem, pointer
+from re_core.errors import BadDocument, Problem, Problems, pointer
 from re_core.strict_json import MAX_DEPTH
 
 #: libyaml where PyYAML was built with it: twenty times faster, the same events
@@ -34,6 +37,8 @@ _CONSTANTS: Mapping[str, bool | None] = {
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 #: lines that begin with %: libyaml compares every directive with all before it
 _MAX_DIRECTIVES = 100
+#: a number whose writer may have meant a text: with an exponent and neither point nor sign
+_LIKE_AN_ID = re.compile(r"[0-9]+[eE][0-9]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -47,12 +52,22 @@ class Place(NamedTuple):
     inside: dict[str, Place] | list[Place] | None = None
 
 
-def read(text: str) -> tuple[Any, Place]:
+class Read(NamedTuple):
+    """What a text says."""
+
+    value: Any
+    place: Place
+    #: numbers that lost digits, with line and column
+    doubts: Problems
+
+
+def read(text: str) -> Read:
     """The one document in `text`; null where there is none. Raises BadDocument, with line and column."""
     if text.count("\n%") > _MAX_DIRECTIVES:
         raise _refused(f"expected at most {_MAX_DIRECTIVES} lines that begin with %", None)
     try:
-        return _Reader(text).document()
+        reader = _Reader(text)
+        return Read(*reader.document(), reader.doubts)
     except yaml.MarkedYAMLError as error:
         raise _refused(_syntax(error), error.problem_mark or error.context_mark) from None
     except yaml.reader.ReaderError as error:
@@ -80,6 +95,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
+        self.doubts = Problems()
 
     def document(self) -> tuple[Any, Place]:
         next(self._events)  # the stream's start
@@ -101,7 +117,11 @@ class _Reader:
             raise _refused(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event, path), Place(line, column)
+            value = _scalar(event, path)
+            if isinstance(value, float) and event.tag is None and _lossy(event.value, value):
+                told = _doubt(event.value, value) if self.doubts.room else ""
+                self.doubts.add([Problem(_pointer(path) if told else "", told, line, column)])
+            return value, Place(line, column)
         if isinstance(event, yaml.SequenceStartEvent):
             _only_tag(event, "seq", path)
             items, places = self._sequence(depth, path)
@@ -165,6 +185,25 @@ def _resolved(text: str, event: Any, path: _Path) -> Any:
     if value in (float("inf"), float("-inf")):
         raise _refused(f"the number {text[:40]} is too large", event.start_mark, path)
     return value
+
+
+def _lossy(text: str, value: float) -> bool:
+    """Whether digits were written that the number does not keep, or what may have been no number."""
+    if _LIKE_AN_ID.fullmatch(text):
+        return True
+    plain = "e" not in text and "E" not in text
+    padded = plain and text.endswith("0") and not text.endswith(".0")
+    return padded or _significant(text) != _significant(repr(value))
+
+
+def _significant(text: str) -> str:
+    mantissa = text.lower().partition("e")[0]
+    return mantissa.lstrip("-").replace(".", "").strip("0")
+
+
+def _doubt(text: str, value: float) -> str:
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    return f'{shown} is read as the number {value!r}; put it in quotation marks, "{shown}", if it is a text'
 
 
 def _characters(text: str, event: Any, path: _Path) -> str:

@@ -37,7 +37,7 @@ def deploy(
     """
     if watch and wait:
         raise click.UsageError("--watch and --wait exclude each other")
-    dynamic = values.dynamic(texts, documents, file)
+    dynamic = values.dynamic(texts, documents, file, session.terminal.note)
     if len(key) > 255:
         raise BadInput("--key: at most 255 characters")
     found = resolve.playbook(session.client, playbook, session.terminal.note)

@@ -80,7 +80,7 @@ def plan(
 
     Exit code 2 where dynamic values are missing.
     """
-    dynamic = values.dynamic(texts, documents, file)
+    dynamic = values.dynamic(texts, documents, file, session.terminal.note)
     found = session.client.plan(resolve.playbook(session.client, playbook, session.terminal.note)["id"], dynamic)
     missing = found["dynamic"]["missing"]
     if as_json:

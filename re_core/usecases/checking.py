@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.plan import Around, Offers
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
+
+#: JSON pointer of what stands beside a step and is a number
+_LIMIT = re.compile(r"/execution/[0-9]+/(?:preflight|steps)/[0-9]+/(?:timeout|retries)")
 
 
 class Checked(NamedTuple):
@@ -27,18 +31,25 @@ def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> C
         parsed = documents.parse(data, form)
     except BadDocument as error:
         return Checked({}, error.problems or (Problem("", str(error)),))
-    return check(parsed.value, parsed.position, offers, around)
+    return check(parsed.value, parsed.position, offers, around, parsed.doubts)
 
 
-def check(value: Any, position: schema.Position | None, offers: Offers, around: Around) -> Checked:
-    """Check a document that is parsed already; `position` tells lines and columns of JSON pointers."""
+def check(
+    value: Any, position: schema.Position | None, offers: Offers, around: Around, doubts: Problems | None = None
+) -> Checked:
+    """Check a document that is parsed already; `position` tells lines and columns of JSON pointers.
+
+    `doubts`: what was read and may not be what was meant; a warning, but where only a number can be meant.
+    """
     wrong = schema.look("playbook", value)
     document = value if isinstance(value, dict) else {}
     if any(problem.path == "/execution" for problem in wrong.told):
         # too many steps, or no list of any: nothing to look at
-        return Checked(document, _placed(wrong, position))
+        return Checked(document, _placed(wrong, position), _placed(_doubtful(doubts), position))
     of_plan = () if wrong.told else _plan_errors(document, offers, around)
     warnings = _step_warnings(document, offers)
+    told = _doubtful(doubts)
+    warnings.add(told.told, told.more)
     if _add_step_errors(wrong, document, offers):
         warnings.add([Problem("", "it is too long to be compared with all that the workers offer; they will do that")])
     wrong.add(name_problems(document, offers))
@@ -108,6 +119,13 @@ def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offer
             told = _unknown_subcommand(name, subcommand, subcommands[command]) if wrong.room else ""
             wrong.add([Problem(path, told)])
     return published.spent
+
+
+def _doubtful(doubts: Problems | None) -> Problems:
+    """Without the limits of steps: those are numbers, whatever digits they lose."""
+    if doubts is None:
+        return Problems()
+    return Problems((one for one in doubts.told if not _LIMIT.fullmatch(one.path)), doubts.more)
 
 
 def _subcommands(offers: Offers) -> dict[str, list[str]]:

@@ -73,6 +73,32 @@ def test_a_scalar_means_what_json_would_say(text: str, meant: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [("1.10", "1.1"), ("-2.00", "-2.0"), ("1e3", "1000.0"), ("12E04", "120000.0"), ("0.12345678901234567890", "0.12345678901234568"),
+     ("12345678901234567.5", "1.2345678901234568e+16"), ("1e-999999999999999999999", "0.0")],
+)  # fmt: skip
+def test_a_number_that_loses_what_was_written_is_told_with_its_place(text: str, read: str) -> None:
+    (doubt,) = documents.parse(f"x: 1\na:\n- {text}\n".encode(), "yaml").doubts.listed()
+    told = f'{text} is read as the number {read}; put it in quotation marks, "{text}", if it is a text'
+    assert doubt == Problem("/a/0", told, 3, 3)
+
+
+@pytest.mark.parametrize("text", ["10", "1.5", "1.0", "0.0", "100.0", "-0", "1.5e3", "1.10e3", "1e-7", "1.5E+300", "100", "0.1", "007",
+                                  "123456789012345678901234567890", "'1.10'", "!!float 1.10", "1.10.0", "v1.10"])  # fmt: skip
+def test_a_number_that_is_what_was_written_is_not_told(text: str) -> None:
+    assert documents.parse(f"a: {text}".encode(), "yaml").doubts.listed() == []
+
+
+def test_many_numbers_that_lose_digits_are_counted() -> None:
+    told = documents.parse(b"- 1.10\n" * 250, "yaml").doubts.listed()
+    assert (len(told), told[-1].message) == (101, "150 more problems are not listed")
+
+
+def test_numbers_of_json_are_not_doubted() -> None:
+    assert documents.parse(b'{"a": 1.10}', "json").doubts.listed() == []
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("a: 1\nb: !!python/object/apply:os.system [x]", Problem("/b", "the tag '!!python/object/apply:os.system' is not used here", 2, 4)),

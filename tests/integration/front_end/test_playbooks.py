@@ -274,3 +274,16 @@ def test_a_playbook_is_applied_under_its_name(house: House) -> None:
     updated = house.call("POST", "/api/v1/playbooks/apply", json=changed, headers={"If-Match": '"1"'})
     assert (stale.status_code, updated.json["done"], updated.headers["ETag"]) == (412, "updated", '"2"')
     assert house.call("POST", "/api/v1/playbooks", json=PLAYBOOK).status_code == 409
+
+
+@pytest.mark.parametrize(("method", "way"), [("POST", ""), ("POST", "/apply"), ("POST", "/validate"), ("PUT", "/book")])
+def test_a_version_without_quotation_marks_is_told_with_its_place(house: House, method: str, way: str) -> None:
+    if method == "PUT":
+        house.playbook()
+    text = "group: ours\nname: New\nexecution:\n- hosts: [a]\n  steps:\n  - noop:Do: {version: 1.10}\n"
+    answer = house.call(method, f"/api/v1/playbooks{way}", data=text, content_type="application/yaml")
+    assert answer.status_code in (200, 201)
+    told = [one for one in answer.json["warnings"] if one["path"].endswith("/version")]
+    assert [(one["line"], one["column"], one["message"].split(";")[0]) for one in told] == [
+        (6, 24, "1.10 is read as the number 1.1")
+    ]

@@ -13,7 +13,7 @@ from re_client.errors import BadInput
 def test_what_the_command_line_sets_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text("cart: from-file\nhosts: [a]\nleft: 1\n")
-    found = values.dynamic(["cart=b=c", "empty="], ['hosts=["x", 2]'], str(file))
+    found = values.dynamic(["cart=b=c", "empty="], ['hosts=["x", 2]'], str(file), pytest.fail)
     assert found == {"cart": "b=c", "empty": "", "hosts": ["x", 2], "left": 1}
 
 
@@ -21,7 +21,7 @@ def test_json_is_read_from_a_file_that_is_named_so(tmp_path: Path) -> None:
     file = tmp_path / "values.json"
     file.write_text('{"cart": NaN}')
     with pytest.raises(BadInput, match="NaN is not JSON"):
-        values.dynamic([], [], str(file))
+        values.dynamic([], [], str(file), pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_json_is_read_from_a_file_that_is_named_so(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_understood_is_refused(texts: list[str], documents: list[str], why: str) -> None:
     with pytest.raises(BadInput) as caught:
-        values.dynamic(texts, documents, None)
+        values.dynamic(texts, documents, None, pytest.fail)
     assert why in str(caught.value)
 
 
@@ -49,7 +49,7 @@ def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, why: str
     file = tmp_path / "values.yaml"
     file.write_text(text)
     with pytest.raises(BadInput) as caught:
-        values.dynamic([], [], str(file))
+        values.dynamic([], [], str(file), pytest.fail)
     assert str(caught.value).startswith(f"{file}:")
     assert why in str(caught.value)
 
@@ -57,3 +57,12 @@ def test_a_wrong_file_is_told_with_its_place(tmp_path: Path, text: str, why: str
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"none\.yaml: No such file"):
         values.read(str(tmp_path / "none.yaml"))
+
+
+def test_a_number_in_a_file_that_loses_digits_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("cart: bitmath\nversion: 1.10\nport: 8080\n")
+    notes: list[str] = []
+    assert values.dynamic([], [], str(file), notes.append) == {"cart": "bitmath", "version": 1.1, "port": 8080}
+    told = '/version: 1.10 is read as the number 1.1; put it in quotation marks, "1.10", if it is a text'
+    assert notes == [f"{file}:2:10: warning: {told}"]

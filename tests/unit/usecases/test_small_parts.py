@@ -136,3 +136,20 @@ def test_what_cannot_be_parsed_is_told_too() -> None:
     [problem] = checking.read(b"a: [", "yaml", {}, Around()).errors
 
     assert problem.line is not None
+
+
+def test_a_version_without_quotation_marks_is_a_warning_and_a_limit_that_is_a_number_is_none() -> None:
+    text = b"""
+group: g
+name: n
+execution:
+  - hosts: [h]
+    steps:
+      - noop:Do: {version: 1.10}
+        timeout: 2.50
+"""
+    checked = checking.read(text, "yaml", {"noop:*": {}}, Around())
+    assert checked.errors == ()
+    [warning] = checked.warnings
+    assert (warning.path, warning.line, warning.column) == ("/execution/0/steps/0/noop:Do/version", 7, 28)
+    assert "1.10 is read as the number 1.1" in warning.message
