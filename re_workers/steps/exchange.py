@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
@@ -72,6 +73,9 @@ class Way(NamedTuple):
         """As httpx takes it. Raises Failed."""
         if self.ca_file is None:
             return httpx2.create_ssl_context() if self.verify else False
+        file = Path(self.ca_file)
+        if file.exists() and not file.is_file():  # reading a device or a pipe may never end
+            raise Failed(f"the ca_file {self.ca_file} cannot be used: expected a regular file")
         try:
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import ssl
 import threading
@@ -191,6 +192,15 @@ def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None
         file.write_text(text)
     message = _run("Get", url="https://127.0.0.1:1/", ca_file=str(file)).message or ""
     assert f"the ca_file {file} cannot be used: " in message
+
+
+def test_a_ca_file_that_never_ends_is_refused_and_keeps_no_thread(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (str(pipe), str(tmp_path)):
+        message = _run("Get", url="https://127.0.0.1:1/", ca_file=path, timeout=5).message or ""
+        assert message.endswith(f"the ca_file {path} cannot be used: expected a regular file")
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
 
 
 def _held(url: str, *denied: str, **parameters: Any) -> Result:
