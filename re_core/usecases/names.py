@@ -1,8 +1,9 @@
 """Group and name of a playbook: one playbook has them (docs/decisions/0016). Must not know what is in a playbook.
 
 A name is a lock of the store, whose key is unique there: of several who store a new name at once one gets it, and the others
-are given the id that it stands for. A lock is never given back; one whose playbook was deleted or has another name is
-taken over. Playbooks of the API of 2014 and of older engines hold none, so the list is asked too.
+are given the id that it stands for. A lock goes when its playbook is deleted; one whose playbook has another name now, or
+was deleted by somebody who died then, is taken over. Playbooks of the API of 2014 and of older engines hold none, so the
+list is asked too.
 """
 
 from __future__ import annotations
@@ -31,12 +32,17 @@ def named(shelf: ports.Playbooks, group: str, name: str) -> PlaybookHead | None:
     return found[0] if found else None
 
 
+def lock_of(group: str, name: str) -> str:
+    """Key of the lock that a name is."""
+    return "playbook:" + hashlib.sha256(f"{group}\0{name}".encode()).hexdigest()
+
+
 def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
     """Make that name stand for the playbook `id`, unless it stands for another one; the id that it stands for.
 
     What it stands for may not be stored yet: by somebody who is about to, or has died. `now` in milliseconds.
     """
-    key = "playbook:" + hashlib.sha256(f"{group}\0{name}".encode()).hexdigest()
+    key = lock_of(group, name)
     held = shelf.hold(key, id, now)
     while held.deployment != id:
         revisions = shelf.revisions(held.deployment)
@@ -47,3 +53,8 @@ def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
             return held.deployment
         held = shelf.take_over(key, held, id, now)
     return id
+
+
+def drop(shelf: ports.Locks, group: str, name: str, id: str) -> None:
+    """Forget that the name stands for the playbook `id`, which was deleted under it: it can store nothing any more."""
+    shelf.release(lock_of(group, name), id)

@@ -149,11 +149,12 @@ def replace(
     raise Conflict("others replace this playbook all the time; try again")
 
 
-def delete(playbooks: ports.Playbooks, found: StoredPlaybook, condition: Condition | None) -> None:
-    """Delete it; its revisions stay. Raises PreconditionFailed, NotFound, Conflict."""
+def delete(playbooks: Shelf, found: StoredPlaybook, condition: Condition | None) -> None:
+    """Delete it, and the lock of its name; its revisions stay. Raises PreconditionFailed, NotFound, Conflict."""
     for _ in range(TRIES):
         _require(found, condition)
         if playbooks.delete_playbook(found.id, found.revision):
+            names.drop(playbooks, found.group, found.name, found.id)
             return
         found = get(playbooks, found.id)
     raise Conflict("others replace this playbook all the time; try again")
