@@ -15,6 +15,10 @@ from re_core.model import Plan
 from re_core.plan import Offers, offer_of, step_entries
 from re_core.redaction import is_secret
 
+#: subschemas, keywords and their items that are looked at for the values of one deployment: a tenth of a second. The core judges
+#: values between all that it carries on, and a request may have a megabyte of them; what is beyond that is the worker's to check
+LOOKS = 20_000
+
 
 class Typed(NamedTuple):
     """A value that stands for a step's parameter."""
@@ -53,7 +57,7 @@ def demands(plan: Plan, offers: Offers) -> Demands:
 
 def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the values, below `/dynamic`, each problem with the value's name."""
-    checking, found = schema.Published(), Problems()
+    checking, found = schema.Published(LOOKS), Problems()
     for name, step, published in wanted.typed:
         if name in dynamic:
             at, asked = f"{step} {name}", {"properties": {name: published}}

@@ -10,6 +10,7 @@ import pytest
 
 from re_core import messages as m
 from re_core import strict_json
+from re_core.dynamic_values import LOOKS
 from re_core.model import WorkerRecord
 from re_workers.registry import built_in
 from tests.factories import simple
@@ -95,3 +96,11 @@ def test_a_secret_that_does_not_fit_is_named_and_not_shown(house: House) -> None
         ((path, told),) = _refusal(house, "vault", {"db_password": wrong})
         assert path == "/dynamic/db_password"
         assert told == "the value 'db_password' does not fit vault:Open; a secret by its name, it is not shown"
+
+
+def test_values_that_would_keep_the_core_from_its_work_are_left_to_the_worker(house: House) -> None:
+    house.save(simple({"httprequest:Get": {"url": "http://localhost", "dynamic": ["headers"]}}), "headers")
+    few: dict[str, str] = {f"h{number}": "v" for number in range(100)}
+    assert _refusal(house, "headers", {"headers": {**few, "last": "\n"}})
+    many = {f"h{number}": "v" for number in range(LOOKS)}
+    assert _refusal(house, "headers", {"headers": {**many, "last": "\n"}}) == []
