@@ -97,7 +97,7 @@ class Settings:
     httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
     #: text, json or short (for people); auto: short where standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
-    #: who programs of steps run as; empty: the engine's user, or nobody where that is root. Another one takes root
+    #: the user as whom programs of steps run; empty: the engine's user, or `nobody` where that is root. Another user takes root
     step_user: str = _setting("", kinds.text)
     #: keeps programs of steps from the engine's secrets: auto (as far as this machine can), required (or none starts), off
     step_isolation: str = _setting("auto", kinds.one_of("auto", "required", "off"))

@@ -130,7 +130,7 @@ class Runs:
         attempt.complained = True
         call, seconds = attempt.call, STUBBORN // 1000
         attempt.outgoing.remark(
-            f"[{call.command}:{call.subcommand} was told to stop {seconds} s ago and still runs: it does not look at ctx]"
+            f"[{call.command}:{call.subcommand} was asked to stop {seconds} s ago and still runs: it does not look at ctx]"
         )
         where = {"action": "step_stays", "deployment_id": call.deployment, "step": call.step}
         _log.warning("%s:%s does not stop", call.command, call.subcommand, extra=where)

@@ -248,7 +248,7 @@ def test_a_step_that_does_not_stop_when_it_is_told_to_says_so_once_and_is_awaite
         desk.clock.time += STUBBORN
         desk.turn()
     # and no outcome: the core must not take it for gone
-    assert desk.words() == ["output: [work:Run was told to stop 15 s ago and still runs: it does not look at ctx]"]
+    assert desk.words() == ["output: [work:Run was asked to stop 15 s ago and still runs: it does not look at ctx]"]
     parked.run()
     desk.turn()
     assert desk.words() == ["completed"]
