@@ -120,6 +120,8 @@ class Started(TypedDict):
     id: str
     status: str
     links: dict[str, str]
+    #: of values that no step asks for; an older engine tells none
+    warnings: NotRequired[list[Finding]]
 
 
 class Line(TypedDict):

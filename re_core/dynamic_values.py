@@ -6,14 +6,21 @@ Must not know who supplies them. What workers publish is data from the bus; sche
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from re_core import schema
 from re_core.errors import Problem, Problems
 from re_core.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
 from re_core.model import Plan
-from re_core.plan import Offers, offer_of, step_entries
+from re_core.plan import Around, Offers, asked_values, offer_of, step_entries
 from re_core.redaction import is_secret
+from re_core.schema_words import likeness, quoted
+
+#: commands whose steps read a value only where they ask for it by name; any other may read all of them
+_BY_NAME = frozenset({"httprequest", "noop", "sleep"})
+#: pairs of names that are compared for one request: a caller may send, and a playbook ask for, very many
+_PAIRS = 2000
 
 #: subschemas, keywords and their items that are looked at for the values of one deployment: a tenth of a second. The core judges
 #: values between all that it carries on, and a request may have a megabyte of them; what is beyond that is the worker's to check
@@ -72,6 +79,31 @@ def _told(name: str, step: str, wrong: Problem) -> Problem:
     """What is wrong repeats the beginning of the value, in answers and in logs; not of one that is a secret."""
     why = "; a secret by its name, it is not shown" if is_secret(name) else f": {wrong.message}"
     return wrong._replace(message=f"the value {name!r:.80} does not fit {step}{why}")
+
+
+def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], around: Around) -> list[Problem]:
+    """A warning for each value that no step asks for and whose name is near to one that a step asks for.
+
+    Every step gets all values and may read them without asking, so a value like no other is told only where no step can.
+    """
+    asked = asked_values(document, around)
+    others = [name for name in dynamic if name not in asked]
+    found = Problems()
+    compared = max(1, _PAIRS // max(1, len(asked)))
+    names = (step for _, step, _ in step_entries(document))
+    settled = all(name.partition(":")[0] in _BY_NAME for name in names) and not _surrounded(around)
+    for number, name in enumerate(others if settled else islice(others, compared)):
+        near = likeness(name, asked) if number < compared else ""
+        if near or settled:
+            told = f"no step asks for the value {quoted(name)}" + (f"; {near}" if near else "")
+            found.add([Problem(f"/dynamic/{_escaped(name[:200])}", told)])
+    return found.listed()
+
+
+def _surrounded(around: Around) -> bool:
+    """Whether a step of the settings may read all values."""
+    configured = (*around.checks, *around.triggers, *around.actions)
+    return any(one.get("COMMAND") not in _BY_NAME for one in configured)
 
 
 def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:

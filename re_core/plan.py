@@ -109,6 +109,12 @@ def required_dynamic(plan: Plan) -> tuple[str, ...]:
     return tuple(names)
 
 
+def asked_values(document: Mapping[str, Any], around: Around) -> set[str]:
+    """Names of the values that the steps of a playbook and of the settings ask for; nothing is compiled for it."""
+    configured = (one.get("PARAMETERS") or {} for one in (*around.checks, *around.triggers, *around.actions))
+    return {name for one in (*(own for _, _, own in step_entries(document)), *configured) for name in _named(one)}
+
+
 def missing_dynamic(plan: Plan, supplied: Mapping[str, Any]) -> list[Problem]:
     """One problem for each value that a step wants and the caller did not supply: all of them at once."""
     wanted = {name: spec.name for spec in reversed(_specs(plan)) for name in _wants(spec)}
@@ -143,7 +149,11 @@ def offer_of(name: str, offers: Offers) -> Mapping[str, Any] | None:
 
 
 def _wants(spec: StepSpec) -> list[str]:
-    wanted = spec.parameters.get("dynamic", ())
+    return _named(spec.parameters)
+
+
+def _named(parameters: Mapping[str, Any]) -> list[str]:
+    wanted = parameters.get("dynamic", ())
     return [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
 
 

@@ -10,7 +10,17 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from re_core import messages, ports, schema, strict_json
-from re_core.errors import BadDocument, BadMessage, CallerError, NotAuthenticated, NotFound, Problem, UnknownPlaybook
+from re_core.dynamic_values import unasked_values
+from re_core.errors import (
+    BadDocument,
+    BadMessage,
+    CallerError,
+    NotAuthenticated,
+    NotFound,
+    Problem,
+    StoreUnavailable,
+    UnknownPlaybook,
+)
 from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, OutputLine, Ruling
 from re_core.ports import ViewFilter
@@ -18,6 +28,7 @@ from re_core.redaction import Redaction
 from re_core.state import State
 from re_core.usecases import deployments, describe, history, keys, names
 from re_core.usecases.access import require_group
+from re_core.usecases.checking import problem_document
 from re_core.usecases.deployments import Wish
 from re_core.usecases.times import parse_time
 from re_rest import asking, auth, bodies
@@ -38,7 +49,8 @@ def create() -> Response:
     here = services()
     id = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout, here.trouble)
     known = links(id)
-    return json_answer({"id": id, "status": "accepted", "links": known}, 201, {"Location": known["self"]})
+    answer = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
+    return json_answer(answer, 201, {"Location": known["self"]})
 
 
 @blueprint.get("")
@@ -173,6 +185,18 @@ def _request() -> DeploymentRequest:
         if not problems:
             raise
         raise BadDocument("", problems) from None
+
+
+def _warnings(wanted: DeploymentRequest) -> list[dict[str, Any]]:
+    """Of values that no step asks for. The deployment is accepted already: what cannot be looked up now is not told."""
+    here = services()
+    try:
+        playbook = here.store.playbook(wanted.playbook_id) if wanted.dynamic else None
+    except StoreUnavailable:
+        return []
+    if playbook is None:
+        return []
+    return [problem_document(one) for one in unasked_values(playbook.document, wanted.dynamic, here.around)]
 
 
 def _by_id(data: bytes) -> bytes:

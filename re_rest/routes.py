@@ -42,7 +42,7 @@ V1 = (
         {201: "Created"},
         (*_SENT, 504),
         ("key",),
-        "deployment",
+        "DeploymentRequest",
         "After the 201 it cannot be lost, and it goes on by itself.",
     ),
     Route(

@@ -100,7 +100,7 @@ V1: dict[str, Shape] = {
     },
     "Fault": closed({"line": NUMBER, "column": maybe(NUMBER)}, path=TEXT, message=TEXT),
     "Links": _LINKS,
-    "Created": closed(id=TEXT, status={"const": "accepted"}, links=_LINKS),
+    "Created": closed(id=TEXT, status={"const": "accepted"}, links=_LINKS, warnings=many(ref("Fault"))),
     "Asked": closed(id=TEXT, links=_LINKS),
     "DeploymentStatus": {"enum": [*DeploymentStatus]},
     "Step": closed(
@@ -204,6 +204,19 @@ _NAME = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": "^[
 
 #: components: what is sent
 SENT: dict[str, Shape] = {
+    "DeploymentRequest": {
+        "oneOf": [
+            ref("deployment"),
+            closed(
+                {"group": TEXT, "dynamic": OBJECT, "source_ip": TEXT, "user_id": TEXT},
+                playbook={
+                    "type": "string",
+                    "pattern": "^[^/]+/",
+                    "description": "Group and name, as `group/name`, in place of `playbook_id`; `group` is that one then.",
+                },
+            ),
+        ]
+    },
     "CancelRequest": closed({"reason": _SHORT_TEXT}),
     "RetryRequest": closed(
         {"reason": _SHORT_TEXT, "lost": {"enum": ["happened", "again"]}, "retries": {**_WHOLE, "minimum": 0}}

@@ -7,6 +7,7 @@ import click
 from re_client import resolve, values, watching
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
+from re_client.text import safe
 
 
 @click.command(short_help="Start a deployment of a playbook.")
@@ -42,6 +43,8 @@ def deploy(
         raise BadInput("--key: at most 255 characters")
     found = resolve.playbook(session.client, playbook, session.terminal.note)
     started = session.client.deploy(found["group"], found["id"], dynamic, key)
+    for warning in started.get("warnings", []):
+        session.terminal.note(f"warning: {safe(warning['message'])}")
     if watch or wait:
         if not as_json:
             session.terminal.note(f"deployment {started['id']}")

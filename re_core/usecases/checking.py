@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core import documents, plan, ports, schema, schema_words
-from re_core.dynamic_values import demands, name_problems, value_problems
+from re_core.dynamic_values import demands, name_problems, unasked_values, value_problems
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.plan import Around, Offers
 from re_core.usecases import workers
@@ -82,7 +82,10 @@ def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Of
         "stages": list(compiled.stages),
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
         "dynamic": {"required": list(required), "missing": [name for name in required if name not in supplied]},
-        "warnings": [problem_document(problem) for problem in _step_warnings(document, offers).listed()],
+        "warnings": [
+            problem_document(problem)
+            for problem in (*_step_warnings(document, offers).listed(), *unasked_values(document, supplied, around))
+        ],
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from re_core import documents, schema, schema_rules, schema_words, strict_json, yaml_reading
+from re_core import documents, dynamic_values, schema, schema_rules, schema_words, strict_json, yaml_reading
 from re_core.errors import BadDocument, pointer
 from re_core.plan import Around, compile_plan, missing_dynamic
 from re_core.usecases import checking
@@ -189,3 +189,20 @@ def test_lists_of_names_have_an_end(form: str) -> None:
     arguments = {"dynamic": names} if form == "dynamic" else {"notify": {"failed": {"email": names}}}
     (problem,) = schema.problems("playbook", simple({"noop:A": arguments}))
     assert problem.message == "expected at most 1000 items, found a list of 1001"
+
+
+def test_very_many_values_that_no_step_asks_for_are_compared_with_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    real = schema_words.likeness
+
+    def likeness(name: str, known: Collection[str]) -> str:
+        compared.append(len(known))
+        return real(name, known)
+
+    monkeypatch.setattr("re_core.dynamic_values.likeness", likeness)
+    asked = [f"name{number}" for number in range(400)]
+    document = simple({"noop:A": {"dynamic": asked}})
+    supplied = dict.fromkeys((f"other value {number}" for number in range(50_000)), 1)
+    told = dynamic_values.unasked_values(document, supplied, Around())
+    assert sum(compared) <= 2000
+    assert len(told) == 101

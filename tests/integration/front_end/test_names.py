@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import re_schemas
+from jsonschema import Draft202012Validator
 
+from re_core.errors import StoreUnavailable
+from re_rest import openapi
 from tests.integration.front_end.house import House, accept, body
 
 ROUTE = "/api/v1/deployments"
@@ -50,3 +54,58 @@ def test_an_empty_idempotency_key_is_refused(house: House) -> None:
     wanted = {"group": "ours", "playbook_id": "book"}
     answer = house.call("POST", ROUTE, json=wanted, headers={"Idempotency-Key": ""})
     assert (answer.status_code, "not empty" in answer.json["detail"]) == (400, True)
+
+
+CHECKS = {"execution": [{"hosts": ["a"], "steps": [{"command:Run": {"cmd": "x", "dynamic": ["version"]}}]}]}
+CLOSED = {"execution": [{"hosts": ["a"], "steps": [{"httprequest:Get": {"dynamic": ["url"]}}, "noop:Nothing"]}]}
+NEAR = {"path": "/dynamic/versoin", "message": "no step asks for the value 'versoin'; did you mean 'version'?"}
+PLAIN = {"path": "/dynamic/cart", "message": "no step asks for the value 'cart'"}
+
+
+@pytest.mark.parametrize(
+    ("book", "values", "warnings"),
+    [
+        (CHECKS, {"version": "1", "versoin": "2", "cart": "x"}, [NEAR]),
+        (CHECKS, {"version": "1"}, []),
+        (CLOSED, {"url": "http://x", "cart": "x"}, [PLAIN]),
+        (CLOSED, {}, []),
+    ],
+)
+def test_a_value_that_no_step_asks_for_is_told_with_the_name_that_is_near(
+    house: House, book: dict[str, Any], values: dict[str, Any], warnings: list[dict[str, str]]
+) -> None:
+    stored = house.playbook(**book)
+    with house.core(accept):
+        answer = house.call("POST", ROUTE, json={"group": "ours", "playbook_id": stored.id, "dynamic": values})
+    assert (answer.status_code, answer.json["warnings"]) == (201, warnings)
+    plan = house.call("POST", f"/api/v1/playbooks/{stored.id}/plan", json={"dynamic": values})
+    assert [one for one in plan.json["warnings"] if one["path"].startswith("/dynamic")] == warnings
+
+
+def test_a_store_that_cannot_say_what_is_asked_for_does_not_undo_the_yes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(house.store, "playbook", away)
+    with house.core(accept):
+        answer = house.call("POST", ROUTE, json={"group": "ours", "playbook_id": "book", "dynamic": {"a": 1}})
+    assert (answer.status_code, answer.json["warnings"]) == (201, [])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "valid"),
+    [
+        ({"playbook": "ours/x"}, True),
+        ({"playbook": "ours/x", "group": "ours", "dynamic": {}}, True),
+        ({"group": "ours", "playbook_id": "x"}, True),
+        ({"playbook": "ours"}, False),
+        ({"playbook": "ours/x", "playbook_id": "x", "group": "ours"}, False),
+        ({"group": "ours"}, False),
+    ],
+)
+def test_the_document_describes_both_ways_to_name_a_playbook(wanted: dict[str, Any], valid: bool) -> None:
+    whole = openapi.document("0", {name: re_schemas.load(name) for name in re_schemas.names()})
+    asked = whole["paths"][ROUTE]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert Draft202012Validator({**whole, **asked}).is_valid(wanted) is valid
