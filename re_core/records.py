@@ -256,9 +256,9 @@ KINDS: Mapping[str, type[Any]] = {
     "void": Void,
 }
 #: what came with format 2
-_FORMAT_2 = (Handed, Asked, Decided, Retried, Void)
+_FORMAT_2 = frozenset({Handed, Asked, Decided, Retried, Void})
 #: what came with format 3
-_FORMAT_3 = (Adopted, StopRequested, TakenBack)
+_FORMAT_3 = frozenset({Adopted, StopRequested, TakenBack})
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -369,11 +369,12 @@ def _format_of(entry: Entry) -> int:
 
 
 def _format_of_record(record: Record) -> int:
-    if isinstance(record, _FORMAT_3) or (isinstance(record, TimedOut) and record.said):
+    kind = type(record)
+    if kind in _FORMAT_3 or (isinstance(record, TimedOut) and record.said):
         return 3
     if isinstance(record, Accepted):
         return 2 if record.exclusive or record.plan.get("on_lost", "fail") != "fail" else 1
-    return 2 if isinstance(record, _FORMAT_2) else 1
+    return 2 if kind in _FORMAT_2 else 1
 
 
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:

@@ -25,7 +25,7 @@ from re_core import schema_words as words
 from re_core.errors import MAX_PROBLEMS, BadDocument, Problem, Problems
 from re_core.plan import MAX_STEPS
 from re_core.published_schema import tame
-from re_core.schema_rules import RULES, Budget, Spent
+from re_core.schema_rules import RULES, Budget, Spent, counted
 
 #: broken rules of one document that are looked at; a document with more is hopeless
 _MAX_ERRORS = 2000
@@ -106,8 +106,7 @@ class Published:
 
     def __init__(self, looks: int | None = None) -> None:
         """`looks`: at most so many (MAX_LOOKS where it is not said)."""
-        budget = Budget(MAX_LOOKS if looks is None else looks)
-        self._class: Any = extend(_STRICT, budget.counted(RULES))  # type: ignore[no-untyped-call]
+        self._budget = Budget(MAX_LOOKS if looks is None else looks)
         self._validators: dict[str, Validator] = {}
         #: whether some of what was asked was not looked at
         self.spent = False
@@ -128,11 +127,12 @@ class Published:
         if self.spent:
             return Problems()
         if name not in self._validators:
-            self._validators[name] = _validator_of(tame(schema), self._class)
+            self._validators[name] = _validator_of(tame(schema), _COUNTED)
         wanted = parameters.get("dynamic")
         dynamic = {one for one in wanted if isinstance(one, str)} if isinstance(wanted, list) else set()
         own = {key: value for key, value in parameters.items() if key not in RESERVED}
-        return explained(self._affordable(self._validators[name].iter_errors(own)), at, dynamic, room)
+        with self._budget.charged():
+            return explained(self._affordable(self._validators[name].iter_errors(own)), at, dynamic, room)
 
     def _affordable(self, errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
         try:
@@ -181,6 +181,8 @@ _STRICT: Any = extend(  # type: ignore[no-untyped-call]
     RULES,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
+#: for schemas of others: within `Budget.charged` only
+_COUNTED: Any = extend(_STRICT, counted(RULES))  # type: ignore[no-untyped-call]
 
 
 def _raising(problem: Callable[[str], str]) -> Callable[[object], bool]:

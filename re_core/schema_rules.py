@@ -8,6 +8,8 @@ every error (which `schema_words` makes anew, and only where it is shown), and k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from typing import Any
 
@@ -34,20 +36,36 @@ class Budget:
     def __init__(self, left: int) -> None:
         self.left = left
 
-    def counted(self, rules: Mapping[str, Rule]) -> dict[str, Rule]:
-        """The same rules, which raise Spent where there is nothing left."""
-        return {name: self._counted(rule) for name, rule in rules.items()}
+    @contextmanager
+    def charged(self) -> Iterator[None]:
+        """Within it `counted` rules, in this thread, spend of this one."""
+        token = _CHARGED.set(self)
+        try:
+            yield
+        finally:
+            _CHARGED.reset(token)
 
-    def _counted(self, rule: Rule) -> Rule:
-        def spend(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Any:
-            self.left -= 1 + _size(value) if rule is not _properties else 1 + min(_size(value), _size(instance))
-            if rule in _OVER_KEYS:
-                self.left -= _size(instance)
-            if self.left < 0:
-                raise Spent
-            return rule(validator, value, instance, schema)
 
-        return spend
+#: not a part of the rules: jsonschema makes a class of each set of them, which takes longer than most evaluations
+_CHARGED: ContextVar[Budget] = ContextVar("budget")
+
+
+def counted(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The same rules, which spend of the Budget that is charged, and raise Spent where there is nothing left."""
+    return {name: _counted(rule) for name, rule in rules.items()}
+
+
+def _counted(rule: Rule) -> Rule:
+    def spend(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Any:
+        budget = _CHARGED.get()
+        budget.left -= 1 + _size(value) if rule is not _properties else 1 + min(_size(value), _size(instance))
+        if rule in _OVER_KEYS:
+            budget.left -= _size(instance)
+        if budget.left < 0:
+            raise Spent
+        return rule(validator, value, instance, schema)
+
+    return spend
 
 
 def _size(value: Any) -> int:

@@ -23,6 +23,9 @@ from re_core.summary import view_of
 #: milliseconds between two writings of one row of the list, while nothing in it is news
 VIEW_EVERY = 1_000
 
+#: what a person has asked for, or the core itself, and what changes when something is due
+_URGENT = frozenset({CancelRequested, Decided, Retried, TakenBack})
+
 #: seconds in which the core that wrote an entry has published what it causes and said so in the row, or has died
 SETTLING = 10.0
 
@@ -217,7 +220,7 @@ class Work:
     @property
     def urgent(self) -> bool:
         """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
-        return any(isinstance(record, CancelRequested | Decided | Retried | TakenBack) for record in self.records)
+        return any(type(record) in _URGENT for record in self.records)
 
     def view(self, now: int) -> View | None:
         """The row of the list, where it has to be written now; None where it can wait."""
@@ -256,7 +259,7 @@ class Work:
     def closing_row(self) -> View | None:
         """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
         state = self.known.state
-        return view_of(state, None, self.known.published) if self._only_once and state.status in ENDED else None
+        return view_of(state, None, self.known.published) if state.status in ENDED and self._only_once else None
 
     def sent(self) -> None:
         """Everything that its entries cause was published."""

@@ -116,6 +116,18 @@ def test_the_schemas_of_workers_are_looked_at_so_long_and_no_longer() -> None:
     assert published.problems("off:A", {"properties": parameters}, {"list": ["x"]}, "/at").told == []
 
 
+def test_the_schemas_of_workers_need_no_class_of_validators_for_each_deployment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To make one takes jsonschema longer than to accept a deployment."""
+    monkeypatch.setattr(schema, "extend", Mock(side_effect=AssertionError("a class was made")))
+    asked = {"properties": {"a": {"type": "integer"}}}
+    assert schema.Published().problems("off:A", asked, {"a": "x"}, "/at").told
+    first, second = schema.Published(looks=6), schema.Published(looks=1)
+    assert first.problems("off:A", asked, {"a": "x"}, "/at").told and not first.spent
+    assert not second.problems("off:A", asked, {"a": "x"}, "/at").told and second.spent
+
+
 def test_a_playbook_that_costs_too_much_to_compare_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "MAX_LOOKS", 10)
     offers = {"off:A": {"parameters": {"properties": {"a": {"type": "integer"}}}}}
