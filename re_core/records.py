@@ -365,7 +365,7 @@ def entry_to_document(entry: Entry) -> dict[str, Any]:
 
 def _format_of(entry: Entry) -> int:
     """The oldest format that says all of it: while nobody uses what is new, older cores can go on with the deployment."""
-    return max((_format_of_record(record) for record in entry.records), default=1)
+    return max(map(_format_of_record, entry.records), default=1)
 
 
 def _format_of_record(record: Record) -> int:

@@ -312,6 +312,8 @@ class State:
 
     def _note(self, step: StepState, message: str | None, data: Any = None, cut: bool = False) -> None:
         """What the step says of itself from now on: bounded, also where an older engine let a journal have more."""
+        if message is None and data is None and step.message is None and step.result is None:
+            return  # as of most steps
         self.kept -= weight(step.message, step.result)
         step.message, step.result = message_of(message, self.kept), result_of(data, cut, self.kept)
         self.kept += weight(step.message, step.result)

@@ -234,7 +234,8 @@ class Sequencer:
         return work
 
     def _permitted(self, deployment: str, item: Item, now: int) -> Item:
-        return item._replace(event=self._acceptance.permitted(deployment, item.event, now))
+        event = self._acceptance.permitted(deployment, item.event, now)
+        return item if event is item.event else item._replace(event=event)
 
     def _give_up(self, batch: Batch, deployment: str, items: Sequence[Item], reason: str, detail: str) -> None:
         """Nobody can handle these events. What a core sent because of a row of the list shows that the row is wrong."""
