@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,23 +27,14 @@ def house(build: Build, monkeypatch: pytest.MonkeyPatch) -> House:
     return made
 
 
-def _die_before_the_append(house: House) -> None:
+def _die_at_the_append(house: House, when: Literal["before", "after"]) -> None:
+    """The core's next turn ends there: nothing was stored yet, or all of it."""
+
     def die(name: str, number: int) -> None:
         if name == "append":
             raise Death
 
-    house.faults.before = die
-    with pytest.raises(Death):
-        house.core.turn(0)
-    house.faults.heal()
-
-
-def _die_after_the_append(house: House) -> None:
-    def die(name: str, number: int) -> None:
-        if name == "append":
-            raise Death
-
-    house.faults.after = die
+    setattr(house.faults, when, die)
     with pytest.raises(Death):
         house.core.turn(0)
     house.faults.heal()
@@ -65,7 +56,7 @@ def test_a_retry_is_in_the_list_before_it_is_in_the_journal(house: House) -> Non
     house.settle()
     assert _row(house) == ("failed", None)
     house.say("d1", "retry", {"user": "ann"})
-    _die_before_the_append(house)
+    _die_at_the_append(house, "before")
     status, due = _row(house)
     assert status == "running"
     assert due is not None
@@ -76,7 +67,7 @@ def test_a_row_that_is_ahead_of_its_journal_is_mended_by_the_first_look(house: H
     house.ask("d1")
     house.settle()
     house.say("d1", "retry", {"user": "ann"})
-    _die_before_the_append(house)
+    _die_at_the_append(house, "before")
     house.boot()  # the message has gone with the process
     for _ in range(3):
         house.wait(SETTLING / 2 + 1)
@@ -87,7 +78,7 @@ def test_a_cancel_that_ends_a_deployment_leaves_a_row_that_is_looked_at(house: H
     house.ask("d1", "hangs")
     house.core.turn(0)
     house.cancel()
-    _die_before_the_append(house)
+    _die_at_the_append(house, "before")
     assert _row(house)[1] is not None
 
 
@@ -135,7 +126,7 @@ def test_the_end_by_a_cancel_is_told_though_the_core_dies_before_it_publishes(
         house.ask(id, "hangs")
         house.core.turn(0)
         house.say(id, "cancel", {"user": "ann"})
-        _die_after_the_append(house)
+        _die_at_the_append(house, "after")
         assert house.state(id).status == "cancelled"
         house.boot()
         sent = _listen(house, monkeypatch)
