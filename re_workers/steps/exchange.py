@@ -164,8 +164,10 @@ class _Exchange(threading.Thread):
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """httpcore tells of its steps; each of these has the socket that counts from now on."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
+            stream = info["return_value"]
+            self._socket = stream.get_extra_info("socket")
             if self.given_up.is_set():
+                stream.close()  # httpcore does not keep a connection whose trace raises, nor does it close it
                 raise Failed("given up")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -316,6 +318,26 @@ def test_what_was_given_up_leaves_no_thread_behind(server: _Server, secure: tupl
         give_up.set()
         asking.join()
         until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+
+
+def test_what_was_given_up_before_it_connected_closes_its_connection(
+    server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that is only dropped is a ResourceWarning, which fails the test at the collection here."""
+    resolving, find = threading.Event(), socket.getaddrinfo
+
+    def wait_and_find(*arguments: Any, **options: Any) -> Any:
+        resolving.wait(60)
+        return find(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait_and_find)
+    give_up = threading.Event()
+    give_up.set()
+    _given_up(exchange.Question("GET", server.url("/silent"), {}), exchange.Way(rule([])), give_up)
+    resolving.set()
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+    gc.collect()
+    assert server.asked == []
 
 
 def _given_up(question: exchange.Question, way: exchange.Way, give_up: threading.Event) -> None:
