@@ -31,6 +31,10 @@ class Post:
         self.why = ""
         self.over = False
 
+    def has_waited(self, now: int) -> bool:
+        """Whether its caller has given up: it waits from before it publishes, as `AmqpBus.request` does."""
+        return now >= self.at + PATIENCE
+
 
 class Client(Process):
     """One front end."""
@@ -77,11 +81,11 @@ class Client(Process):
         taken = self._subscription.take(100, 0)
         for delivery in taken:
             post = self.posts[delivery.message.id.removesuffix("/answer")]
-            if self.world.time.now >= post.sent + PATIENCE:
+            if post.has_waited(self.world.time.now):
                 continue  # it is gone
             post.heard.add(strict_json.loads(delivery.message.body)["id"])
             post.why = delivery.message.headers.get(m.REASON, "")
             post.over = True
         self._subscription.ack(taken)
         for post in self.posts.values():
-            post.over = post.over or self.world.time.now >= post.sent + PATIENCE
+            post.over = post.over or post.has_waited(self.world.time.now)
