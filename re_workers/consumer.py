@@ -25,6 +25,9 @@ from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
 from re_workers.seen import Outcomes, Remembered, Told
 
+#: tokens of one attempt, each of a delivery whose claim was declined, that are remembered
+MOST_DECLINED = 8
+
 _log = logging.getLogger(__name__)
 
 #: milliseconds that a claimed step waits for its grant: one heartbeat less than the 30 s after which the core calls the
@@ -252,12 +255,14 @@ class Consumer:
 
     def _tell(self, delivery: Delivery, key: str) -> None:
         """The core waits for a word that was said: it may have gone with a queue."""
-        told, token = self._outcomes.get(key), self._declined.get(key)
+        told, tokens = self._outcomes.get(key), self._declined.get(key)
         message, me = delivery.message, self._identity
         if told is not None:
             self._outbox.say(outcome_of(message, told.token, me, self.control, told.body))
-        elif token is not None:
-            self._outbox.say(declined_of(message, token, me, self.control, "it was declined before"))
+        elif tokens is not None:
+            # the core knows one of them as the claimant; which, only it can say
+            for token in tokens.split():
+                self._outbox.say(declined_of(message, token, me, self.control, "it was declined before"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: who knows what happened meanwhile
@@ -283,7 +288,9 @@ class Consumer:
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         self._waiting.pop(attempt.key, None)
-        self._declined.add(attempt.call.attempt_id, attempt.token)
+        id = attempt.call.attempt_id
+        tokens = [*(self._declined.get(id) or "").split(), attempt.token]
+        self._declined.add(id, " ".join(tokens[-MOST_DECLINED:]))
         self._hands.drop(attempt.key)
         messages = attempt.declined(reason, self.control)
         if attempt.parted:

@@ -45,6 +45,25 @@ def test_a_claim_that_waits_is_dropped_with_its_connection_and_the_step_claimed_
     assert desk.unsettled() == 0
 
 
+def test_a_worker_that_is_asked_declines_every_claim_that_it_has_dropped(desk: Desk) -> None:
+    """The core may have written down the first of them as the claimant, and its word may have gone with a queue."""
+    attempt = desk.send(grant=True)
+    desk.turn()
+    for _ in range(2):
+        desk.line.lose()
+        desk.turn()
+    said = desk.heard()
+    claims = [one.headers[TOKEN] for one in said if one.headers.get(EVENT) is None]
+    desk.answer(next(one for one in said if one.headers[TOKEN] == claims[-1]), "no-go")
+    desk.turn()
+    desk.heard()
+    desk.inquire(attempt)
+    desk.turn()
+    declined = desk.heard()
+    assert {one.headers[EVENT] for one in declined} == {"declined"}
+    assert [one.headers[TOKEN] for one in declined] == claims[:2]
+
+
 def test_a_grant_that_came_over_the_lost_connection_begins_nothing(desk: Desk, parked: Parked) -> None:
     desk.send(grant=True)
     desk.turn()
