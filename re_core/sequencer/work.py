@@ -246,7 +246,7 @@ class Work:
     @property
     def _only_once(self) -> bool:
         """Whether what caused it may not come again: a request, or what a person asks for, expires."""
-        return self.creation is not None or self.urgent
+        return self.creation is not None or self.adopts is not None or self.urgent
 
     def ahead_row(self, now: int) -> View:
         """The row before the entry, where no transaction holds both: a crash in between must not leave nobody to look.

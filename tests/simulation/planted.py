@@ -26,6 +26,7 @@ from re_core.sequencer.sweeper import Sweeper
 from re_core.sequencer.work import Work
 from re_core.state import StepState
 from re_workers.attempt import Attempt
+from re_workers.consumer import Consumer
 from re_workers.outbox import Outbox as WorkerOutbox
 from tests.simulation.faults import Bias
 
@@ -158,6 +159,11 @@ def begins_what_nobody_waits_for(patch: Patch) -> None:
     patch.setattr(Sorting, "is_late", lambda self, delivery: False)
 
 
+def closes_the_row_of_an_adopted_end(patch: Patch) -> None:
+    """A deployment that ends as a request adopts it is not looked at again, though that request may expire."""
+    patch.setattr(Work, "_only_once", property(lambda self: self.creation is not None or self.urgent))
+
+
 def keeps_rows_of_what_never_began(patch: Patch) -> None:
     """The row that was written before an entry that never came stays."""
     patch.setattr(Sequencer, "_drop_row", lambda self, batch, deployment: None)
@@ -215,6 +221,11 @@ def forgets_what_it_could_not_say(patch: Patch) -> None:
             raise
 
     patch.setattr(WorkerOutbox, "_publish", publish)
+
+
+def answers_no_inquiry(patch: Patch) -> None:
+    """A worker does not repeat what it has said of a step, though the core asks: it may have gone with a queue."""
+    patch.setattr(Consumer, "_tell", lambda self, delivery, key: None)
 
 
 def looks_for_nothing_that_is_due(patch: Patch) -> None:
@@ -292,12 +303,14 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (leaves_a_record_out, Bias(_ANY, spares_workers=False)),
     (begins_two_deployments_for_one_key, Bias(())),
     (begins_what_nobody_waits_for, Bias(("freeze", "process frozen"), "store")),
+    (closes_the_row_of_an_adopted_end, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
     (keeps_rows_of_what_never_began, Bias(_CORES_DIE, "announced")),
     (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
     (begins_without_a_grant, Bias(())),
     (calls_a_step_over_at_its_timeout, Bias(())),
-    (forgets_what_it_could_not_say, Bias(("connection lost while publishing", *_IN_DOUBT), "publish")),
+    (forgets_what_it_could_not_say, Bias(("bus error", "process stopped"), "publish", False)),
+    (answers_no_inquiry, Bias(("queues deleted",))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),
     (takes_its_own_absence_for_silence, Bias(("store full", "part hangs"))),
