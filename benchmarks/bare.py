@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, request
 from gunicorn.workers.gthread import ThreadWorker
 
-from re_core.settings import load
+from re_core.runtime.settings import load
 from re_up.server import Server
 
 

@@ -15,9 +15,9 @@ from ulid import ULID
 from benchmarks.flow import STEPS
 from benchmarks.usage import cpu_seconds
 from re_core import bootstrap
-from re_core import messages as m
-from re_core.messages import Message
-from re_core.settings import load
+from re_core.runtime.settings import load
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
 
 #: the transport that tells of ends, its queue, and the text of a settings file that makes it do so
 TRANSPORT = "bench"

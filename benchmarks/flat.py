@@ -13,11 +13,11 @@ from ulid import ULID
 
 from benchmarks.child import call
 from re_core.adapters.sqlite import SqliteStore
+from re_core.deployment.records import Entry
+from re_core.deployment.state import fold
+from re_core.deployment.summary import view_of
 from re_core.model import View
 from re_core.ports import Append, ViewFilter
-from re_core.records import Entry
-from re_core.state import fold
-from re_core.summary import view_of
 
 _T = TypeVar("_T")
 

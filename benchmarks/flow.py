@@ -16,14 +16,14 @@ from typing import Any
 
 from ulid import ULID
 
-from re_core import messages as m
 from re_core.adapters.sqlite import SqliteStore
-from re_core.messages import Message
+from re_core.deployment.records import Ended, entry_to_document
 from re_core.model import StoredPlaybook
 from re_core.ports import Append, Appended
-from re_core.records import Ended, entry_to_document
-from re_core.settings import load
-from re_core.strict_json import dumps
+from re_core.runtime.settings import load
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.strict_json import dumps
 from re_up.engine import Engine
 
 #: steps of one deployment

@@ -19,9 +19,9 @@ from typing import Any
 from re_core import process
 from re_core.adapters.amqp import AmqpBus
 from re_core.adapters.mongo import MongoStore
-from re_core.messages import Message
 from re_core.ports import Append, Appended, Published
 from re_core.sequencer.loop import Sequencer
+from re_core.wire.messages import Message
 
 #: messages by where they go, documents by collection, batches and deliveries of the sequencer, journals read
 counts: Counter[str] = Counter()

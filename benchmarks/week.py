@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 import psutil
 
-from re_core import messages as m
-from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
-from re_core.messages import Message
-from re_core.redaction import Redaction
-from re_core.sequencer.recorder import Recorder
+from re_core.services.output_recorder import Recorder
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
 
 #: milliseconds
 _HOUR = 3600 * 1000

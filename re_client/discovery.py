@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from re_client.errors import NotReachable
-from re_core.settings import Settings
+from re_core.runtime.settings import Settings
 
 #: files that `rectl up` writes into its data directory
 URL_FILE, TOKEN_FILE = "url", "token"

@@ -17,7 +17,7 @@ from re_client import discovery
 from re_client.api import Client
 from re_client.errors import BadInput
 from re_client.terminal import Terminal
-from re_core import settings
+from re_core.runtime import settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

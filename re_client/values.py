@@ -11,11 +11,11 @@ import click
 
 from re_client.errors import BadInput, told
 from re_client.text import safe
-from re_core import strict_json
 from re_core.errors import BadDocument, Problem
+from re_core.wire import strict_json
 
 if TYPE_CHECKING:
-    from re_core.documents import Form
+    from re_core.playbook.documents import Form
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -78,7 +78,7 @@ def read(name: str) -> Source:
 def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[str, Any]:
     """The object in it. Raises BadInput, with file, line and column; `note` is told of numbers that lose digits."""
     # imported late: most commands read no file
-    from re_core import documents
+    from re_core.playbook import documents
 
     try:
         read = documents.parse(source.data, source.form)

@@ -13,8 +13,8 @@ import click
 
 from re_core import bootstrap
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
-from re_core.settings import Settings
-from re_core.supervision import Herald
+from re_core.runtime.settings import Settings
+from re_core.runtime.supervision import Herald
 
 
 class CoreProcess:

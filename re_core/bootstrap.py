@@ -9,26 +9,26 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
-from re_core.command_rules import CommandRules
+from re_core.admission.acceptance import Acceptance
+from re_core.admission.exclusive import Exclusive
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.model import OnLost
-from re_core.plan import Around
+from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Clock, Mailbox, Store
-from re_core.redaction import Redaction
-from re_core.sequencer.absence import Absence
-from re_core.sequencer.acceptance import Acceptance
-from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
-from re_core.sequencer.exclusive import Exclusive
-from re_core.sequencer.liveness import UNPROVEN, Presence, Roll
+from re_core.runtime.setting_kinds import masked
+from re_core.runtime.settings import Settings
 from re_core.sequencer.loop import Sequencer
-from re_core.sequencer.offering import Offering
-from re_core.sequencer.offers import LiveOffers
-from re_core.sequencer.pump import Pump
-from re_core.sequencer.recorder import Recorder
-from re_core.sequencer.sweeper import Sweeper, recover
-from re_core.setting_kinds import masked
-from re_core.settings import Settings
+from re_core.services.bookkeeping import Cemetery, Heartbeats
+from re_core.services.output_recorder import Recorder
+from re_core.services.polling import Pump
+from re_core.services.sweeper import Sweeper, recover
 from re_core.usecases.maintenance import Pruner
+from re_core.wire.redaction import Redaction
+from re_core.workforce.capabilities import LiveOffers
+from re_core.workforce.failure_detector import Absence
+from re_core.workforce.presence import UNPROVEN, Presence, Roll
+from re_core.workforce.routing import Offering
 
 #: URL of the bus that is this process
 EMBEDDED = "embedded:"
@@ -85,7 +85,7 @@ def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
     RabbitMQ need not be there yet.
     """
     if settings.bus_url == EMBEDDED:
-        from re_core.adapters.bus_embedded import EmbeddedBus
+        from re_core.adapters.embedded.bus import EmbeddedBus
 
         return EmbeddedBus(store if isinstance(store, Mailbox) else None)
     from re_core.adapters.amqp import AmqpBus

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from re_core import quota
+from re_core.deployment import quota
 
 #: phase -> transport -> targets
 Notices = Mapping[str, Mapping[str, tuple[str, ...]]]

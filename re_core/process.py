@@ -20,12 +20,13 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Protocol, TypeVar
 
-from re_core import bootstrap, interpreter, logs
+from re_core import bootstrap
 from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
 from re_core.ports import Bus, Store
-from re_core.prctl import conceal
-from re_core.settings import Settings, load
-from re_core.supervision import Herald
+from re_core.runtime import interpreter, logs
+from re_core.runtime.prctl import conceal
+from re_core.runtime.settings import Settings, load
+from re_core.runtime.supervision import Herald
 
 #: exit codes
 DONE, BROKEN, CANNOT = 0, 1, 2

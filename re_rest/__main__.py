@@ -7,7 +7,7 @@ import os
 import click
 
 from re_core.process import check_shared, launch, leave
-from re_core.settings import Settings
+from re_core.runtime.settings import Settings
 
 
 def act(settings: Settings) -> int:

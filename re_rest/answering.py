@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Response
 from werkzeug.datastructures import Headers
 
-from re_core import documents, strict_json
+from re_core.playbook import documents
+from re_core.wire import strict_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -9,7 +9,7 @@ from typing import cast
 import re_schemas
 from flask import Flask, Response
 
-from re_core import strict_json
+from re_core.wire import strict_json
 from re_rest import (
     auth,
     deadletters,

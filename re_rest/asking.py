@@ -8,12 +8,13 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from re_core import documents, strict_json
 from re_core.errors import CallerError
+from re_core.playbook import documents
 from re_core.usecases.access import require_group
 from re_core.usecases.deployments import Asker
 from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
+from re_core.wire import strict_json
 from re_rest.bodies import Field, check
 from re_rest.errors import unsupported
 from re_rest.services import caller

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, Problem, Problems
 from re_core.model import Ruling
-from re_core.schema_words import found, pointer, quoted, suggestion
+from re_core.playbook.schema_errors import found, pointer, quoted, suggestion
 
 #: characters of a name or a reason that somebody gives
 MAX_TEXT = 1000

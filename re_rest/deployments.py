@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from re_core import messages, ports, schema, strict_json
-from re_core.dynamic_values import unasked_values
+from re_core import ports
+from re_core.deployment.state import State
 from re_core.errors import (
     BadDocument,
     BadMessage,
@@ -21,16 +21,18 @@ from re_core.errors import (
     StoreUnavailable,
     UnknownPlaybook,
 )
-from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, OutputLine, Ruling
+from re_core.playbook import json_schema
+from re_core.playbook.dynamic_values import unasked_values
 from re_core.ports import ViewFilter
-from re_core.redaction import Redaction
-from re_core.state import State
 from re_core.usecases import deployments, describe, history, keys, names
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import problem_document
 from re_core.usecases.deployments import Wish
 from re_core.usecases.times import parse_time
+from re_core.wire import messages, strict_json
+from re_core.wire.messages import DeploymentRequest
+from re_core.wire.redaction import Redaction
 from re_rest import asking, auth, bodies
 from re_rest.answering import json_answer, page_answer
 from re_rest.services import caller, services
@@ -181,7 +183,7 @@ def _request() -> DeploymentRequest:
     try:
         return messages.parse_deployment_request(data)
     except BadMessage:
-        problems = schema.problems("deployment", strict_json.loads(data))
+        problems = json_schema.problems("deployment", strict_json.loads(data))
         if not problems:
             raise
         raise BadDocument("", problems) from None

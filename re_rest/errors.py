@@ -13,9 +13,10 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
-from re_core import errors, strict_json
+from re_core import errors
 from re_core.errors import MAX_PROBLEMS, BadDocument, NoAnswer, Problem, Problems, Refused, ReleaseEngineError
 from re_core.usecases.checking import problem_document
+from re_core.wire import strict_json
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from typing import cast
 
 from flask import Blueprint, Response, current_app, request
 
-from re_core import strict_json
 from re_core.errors import CallerError, NotAuthenticated, TransientError
 from re_core.model import DeploymentStatus
 from re_core.usecases import describe
+from re_core.wire import strict_json
 from re_rest import asking, auth
 from re_rest.asking import LARGEST
 from re_rest.deployments import visible

@@ -7,11 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from re_core import messages, schema
 from re_core.errors import BadDocument, BadMessage
-from re_core.messages import Notification
+from re_core.playbook import json_schema
 from re_core.usecases import access, keys, notifications
 from re_core.usecases.ids import new_id
+from re_core.wire import messages
+from re_core.wire.messages import Notification
 from re_rest import asking, bodies
 from re_rest.answering import json_answer
 from re_rest.services import caller, services
@@ -36,7 +37,7 @@ def _notification(document: Mapping[str, Any]) -> Notification:
     try:
         return messages.notification_from(document)
     except BadMessage:
-        problems = schema.problems("notification", {key: document[key] for key in document if key != "transport"})
+        problems = json_schema.problems("notification", {key: document[key] for key in document if key != "transport"})
         if not problems:
             raise
         raise BadDocument("", problems) from None

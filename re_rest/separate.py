@@ -17,15 +17,16 @@ from typing import Any, NoReturn, cast
 from gunicorn.app.base import BaseApplication
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from re_core import bootstrap, interpreter
-from re_core import messages as m
+from re_core import bootstrap
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
 from re_core.ports import Bus, Clock, Store
 from re_core.process import DONE, Patience, leave, pinged, reach
-from re_core.redaction import Redaction
-from re_core.settings import Settings
-from re_core.supervision import Herald
+from re_core.runtime import interpreter
+from re_core.runtime.settings import Settings
+from re_core.runtime.supervision import Herald
 from re_core.usecases import workers
+from re_core.wire import messages as m
+from re_core.wire.redaction import Redaction
 from re_rest.app import create_app, furnish
 from re_rest.services import Services
 from re_rest.serving import FAILED, REFUSED, Master, options, try_address, url_of

@@ -18,7 +18,7 @@ from gunicorn.glogging import Logger
 
 from re_core.errors import OperatorError
 from re_core.process import BROKEN, CANNOT, DONE, ENDS
-from re_core.settings import Settings
+from re_core.runtime.settings import Settings
 from re_rest.streaming import StreamingWorker
 
 #: exit code of a worker that cannot go on and must not be followed by another: somebody must act

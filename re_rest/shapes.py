@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from re_core.messages import PHASES
 from re_core.model import DeploymentStatus, Ruling, StepKind, StepStatus
+from re_core.wire.messages import PHASES
 from re_rest.bodies import MAX_NUMBER, MAX_TEXT
 
 #: one JSON Schema

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from re_core import ports, strict_json
+from re_core import ports
+from re_core.deployment.records import Entry
+from re_core.deployment.state import State
 from re_core.errors import TransientError
 from re_core.model import ENDED, OutputLine
-from re_core.records import Entry
-from re_core.state import State
 from re_core.usecases import history
+from re_core.wire import strict_json
 
 #: seconds between two readings of one deployment
 TICK = 0.2

@@ -8,16 +8,16 @@ from wsgiref.handlers import format_date_time
 
 from flask import Blueprint, Response, request
 
-from re_core import documents
+from re_core.deployment.state import State
 from re_core.errors import BadDocument, CallerError, NotFound, UnknownGroup, UnknownPlaybook
-from re_core.messages import DeploymentRequest
 from re_core.model import DeploymentStatus, StepStatus, StoredPlaybook
-from re_core.plan import around_now
-from re_core.state import State
+from re_core.playbook import documents
+from re_core.playbook.compiler import around_now
 from re_core.usecases import checking, deployments, history, playbooks
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked
 from re_core.usecases.ids import new_id, plausible
+from re_core.wire.messages import DeploymentRequest
 from re_rest import asking
 from re_rest.answering import json_answer, yaml_answer
 from re_rest.services import caller, services

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from re_core.deployment.records import Completed, Decided, Failed, Record
 from re_core.errors import BadMessage, StoreRefused
-from re_core.messages import parse_attempt
 from re_core.model import Ruling
 from re_core.ports import Journal
-from re_core.records import Completed, Decided, Failed, Record
+from re_core.wire.messages import parse_attempt
 
 _log = logging.getLogger(__name__)
 

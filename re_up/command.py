@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import psutil
 
-from re_core import logs
 from re_core.errors import OperatorError
-from re_core.settings import Settings, load
+from re_core.runtime import logs
+from re_core.runtime.settings import Settings, load
 
 
 @click.command()
@@ -35,9 +35,9 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 
 def _serve(settings: Settings, quiet: bool) -> None:
-    from re_core.lock import DirectoryLock
-    from re_core.prctl import conceal
     from re_core.process import check_alone
+    from re_core.runtime.lock import DirectoryLock
+    from re_core.runtime.prctl import conceal
     from re_up.server import Server
 
     check_alone(settings)

@@ -9,11 +9,12 @@ import signal
 import time
 from collections.abc import Mapping
 
-from re_core import bootstrap, interpreter
+from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
-from re_core.lock import DirectoryLock
-from re_core.redaction import Redaction
-from re_core.settings import Settings
+from re_core.runtime import interpreter
+from re_core.runtime.lock import DirectoryLock
+from re_core.runtime.settings import Settings
+from re_core.wire.redaction import Redaction
 from re_rest.services import Services
 from re_up.aftermath import Unfinished
 from re_up.tokens import ensure_token

@@ -15,7 +15,7 @@ from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import absolute, safe
 from re_core.ports import Store
-from re_core.settings import Settings
+from re_core.runtime.settings import Settings
 from re_core.usecases import access, inspection, maintenance
 
 #: milliseconds of one of each

@@ -13,9 +13,9 @@ import click
 
 from re_core import bootstrap
 from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged, reach
-from re_core.redaction import Redaction
-from re_core.settings import Settings
-from re_core.supervision import Herald
+from re_core.runtime.settings import Settings
+from re_core.runtime.supervision import Herald
+from re_core.wire.redaction import Redaction
 from re_workers.host import SLOTS, WorkerHost
 from re_workers.notify.reach import Reach
 from re_workers.parts import ALL, Crew, chosen, listed

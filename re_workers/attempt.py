@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from re_core.deployment.quota import DEFAULT, read_quota
 from re_core.errors import BadDocument, BadMessage
-from re_core.messages import (
+from re_core.ports import Delivery
+from re_core.wire.messages import (
     ASKS,
     ATTEMPT,
     EVENT,
@@ -24,10 +26,8 @@ from re_core.messages import (
     parse_step,
     reply_queue,
 )
-from re_core.ports import Delivery
-from re_core.quota import DEFAULT, read_quota
-from re_core.redaction import Redaction
-from re_core.strict_json import digits
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import digits
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome

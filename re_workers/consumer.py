@@ -13,9 +13,9 @@ from __future__ import annotations
 import logging
 
 from re_core.errors import BadMessage, ReleaseEngineError
-from re_core.messages import ATTEMPT, EVENT, TOKEN
 from re_core.ports import Bus, Clock, Delivery
-from re_core.redaction import Redaction
+from re_core.wire.messages import ATTEMPT, EVENT, TOKEN
+from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
 from re_workers.hands import Hands
 from re_workers.outbox import Outbox

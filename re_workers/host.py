@@ -14,9 +14,9 @@ from typing import Any
 from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
-from re_core.messages import BYE, EVENT, Message, encode
 from re_core.ports import Bus, Clock, Published
-from re_core.redaction import Redaction
+from re_core.wire.messages import BYE, EVENT, Message, encode
+from re_core.wire.redaction import Redaction
 from re_workers.consumer import Consumer
 from re_workers.loop import Loop
 from re_workers.notify.consumer import Notifier

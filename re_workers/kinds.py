@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from re_core import strict_json
+from re_core.wire import strict_json
 from re_workers.limits import Limit
 
 _FOUND = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}

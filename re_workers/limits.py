@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from re_core.formats import FORMATS
+from re_core.playbook.formats import FORMATS
 
 
 @dataclass(frozen=True, eq=False)  # a type that it notes must be hashable
@@ -46,7 +46,7 @@ def at_most(most: float) -> Limit:
 
 
 def fits(format: str) -> Limit:
-    """A text in a format of re_core/formats.py. Raises TypeError for one that is not there."""
+    """A text in a format of re_core/playbook/formats.py. Raises TypeError for one that is not there."""
     if format not in FORMATS:
         raise TypeError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
     return Limit({"format": format}, FORMATS[format])

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, ReleaseEngineError
-from re_core.messages import DEAD, NOTIFY, OUTPUT, Message, reply_queues
 from re_core.ports import Bus, Clock, Delivery, Published, Subscription
+from re_core.wire.dead_letters import dead_letter_message
+from re_core.wire.messages import DEAD, NOTIFY, OUTPUT, Message, reply_queues
 
 _log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from re_core import strict_json
 from re_core.errors import BadMessage, ReleaseEngineError
-from re_core.redaction import Redaction
+from re_core.wire import strict_json
+from re_core.wire.redaction import Redaction
 
 #: bytes of a reply: what a message may have, less room for its other keys
 MAX_REPLY = strict_json.MAX_BYTES - 1024

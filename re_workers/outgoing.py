@@ -9,9 +9,18 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from re_core.messages import MAX_SLUG, OUTPUT, QUOTA, STEP, Message, encode, notification_from, notification_message
-from re_core.quota import DEFAULT, Quota
-from re_core.redaction import Redaction
+from re_core.deployment.quota import DEFAULT, Quota
+from re_core.wire.messages import (
+    MAX_SLUG,
+    OUTPUT,
+    QUOTA,
+    STEP,
+    Message,
+    encode,
+    notification_from,
+    notification_message,
+)
+from re_core.wire.redaction import Redaction
 
 #: who the messages say they are from
 APP = "re-worker"

@@ -12,9 +12,9 @@ from typing import NamedTuple, NoReturn
 
 import re_core
 import re_workers
-from re_core.addresses import rule
 from re_core.errors import BadSettings
-from re_core.settings import Settings
+from re_core.runtime.addresses import rule
+from re_core.runtime.settings import Settings
 from re_workers.notes import Notes
 from re_workers.notify import email, irc
 from re_workers.notify.console import ConsoleHandler

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from re_core.errors import DataDirLocked, OperatorError
-from re_core.lock import DirectoryLock
+from re_core.runtime.lock import DirectoryLock
 from re_workers.notes import Notes
 from re_workers.steps.orphans import end_orphans
 

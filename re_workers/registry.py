@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from re_core.addresses import AddressRule
 from re_core.errors import BadSettings
+from re_core.runtime.addresses import AddressRule
 from re_workers.notes import Notes
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import Announce, Console, Email, Irc

@@ -10,9 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from re_core.messages import Message
 from re_core.ports import Clock
-from re_core.redaction import Redaction
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt
 from re_workers.outcomes import Outcome
 from re_workers.perform import perform

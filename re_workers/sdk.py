@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
-from re_core.formats import ENVIRONMENT, PASSES
+from re_core.playbook.formats import ENVIRONMENT, PASSES
 from re_workers.signature import Signature, hint, read_signature
 
 #: the name of a step that stands for every name

@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
-from re_core import strict_json
 from re_core.errors import BadDocument, Problem
+from re_core.wire import strict_json
 from re_workers.kinds import Kind, Mismatch, kind_of
 
 #: keys of a step message's `parameters` that are the message's own; a step reads them from its context

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from re_core import strict_json
 from re_core.errors import BadDocument
-from re_core.messages import OUTPUT, Notification, parse_notification, parse_output
-from re_core.redaction import Redaction
+from re_core.wire import strict_json
+from re_core.wire.messages import OUTPUT, Notification, parse_notification, parse_output
+from re_core.wire.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import Origin, Outgoing

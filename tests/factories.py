@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from re_core import events as e
-from re_core import records as r
-from re_core import strict_json
-from re_core.deadlines import due_at
-from re_core.machine import Decision, Verdict, accept, advance
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import due_at
+from re_core.deployment.machine import Decision, Verdict, accept, advance
+from re_core.deployment.plan_codec import plan_from_document
+from re_core.deployment.records import Entry, entry_from_document, entry_to_document
+from re_core.deployment.state import State, StepState, fold
 from re_core.model import Plan, StepStatus
-from re_core.plan import Around, Offers, compile_document
-from re_core.plan_form import plan_from_document
-from re_core.records import Entry, entry_from_document, entry_to_document
-from re_core.state import State, StepState, fold
+from re_core.playbook.compiler import Around, Offers, compile_document
+from re_core.wire import strict_json
 
 #: milliseconds since the epoch at which deployments under test are accepted
 START = 1_700_000_000_000

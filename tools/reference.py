@@ -19,7 +19,8 @@ import re_core.__main__ as core
 import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
-from re_core import errors, settings
+from re_core import errors
+from re_core.runtime import settings
 from re_rest import routes
 from re_rest.errors import status_of
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from re_core import events as e
-from re_core import records as r
-from re_core.deadlines import due_at
-from re_core.machine import DEPLOYMENT, STEP, accept, advance
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import due_at
+from re_core.deployment.machine import DEPLOYMENT, STEP, accept, advance
+from re_core.deployment.records import Entry
+from re_core.deployment.state import State, fold
 from re_core.model import DeploymentStatus, OnLost, Ruling, StepStatus
-from re_core.plan import Around, compile_document
-from re_core.records import Entry
-from re_core.state import State, fold
+from re_core.playbook.compiler import Around, compile_document
 
 #: what it writes
 TARGET = Path(__file__).parent.parent / "docs" / "state-machine.md"
@@ -66,7 +66,7 @@ DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
 _TEXT = """\
 # The state machine
 
-Generated from the tables in `re_core/machine.py` by `make docs-diagram`; a test fails when this page is out of date.
+Generated from the tables in `re_core/deployment/machine.py` by `make docs-diagram`; a test fails when this page is out of date.
 The theory behind it is at the top of that file.
 
 ## A deployment

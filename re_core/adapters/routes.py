@@ -5,7 +5,7 @@ Contract, section 1: no binding has a wildcard, so a key is looked up and never 
 
 from __future__ import annotations
 
-from re_core.messages import BINDINGS, DEAD, NOTIFY, OUTPUT
+from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT
 
 #: queues that bear the name of their key
 _OWN_NAME = ("worker.", NOTIFY)

@@ -10,7 +10,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from re_core.messages import Message
+from re_core.wire.messages import Message
 
 
 class Published(Enum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from re_core.deployment.records import Entry, never_began
+from re_core.deployment.state import State, fold
 from re_core.ports.store import Journal
-from re_core.records import Entry, never_began
-from re_core.state import State, fold
 
 #: entries of one page: a deployment of thirty steps is one, and one with results of 256 KiB each is not in memory as a whole
 PAGE = 64

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from re_core.messages import Message
+from re_core.deployment.records import Entry
 from re_core.model import (
     DeadLetter,
     DeploymentStatus,
@@ -18,7 +18,7 @@ from re_core.model import (
     View,
     WorkerRecord,
 )
-from re_core.records import Entry
+from re_core.wire.messages import Message
 
 #: characters of lines from which on a page of output is not made longer
 OUTPUT_PAGE = 2 * 1024 * 1024

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from re_core import events as e
-from re_core import messages as m
+from re_core.admission.job_create import Creation
+from re_core.deployment import events as e
 from re_core.ports import Delivery
-from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Item, Work
+from re_core.wire import messages as m
 
 #: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
 WEIGHT = 2 * 1024 * 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from re_core.state import State
-from re_core.strict_json import dumps
+from re_core.deployment.state import State
+from re_core.wire.strict_json import dumps
 
 #: deployments that a core remembers; the one unused for longest is forgotten and read again when needed
 CAPACITY = 4096

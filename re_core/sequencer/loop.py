@@ -13,28 +13,28 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from re_core import events as e
+from re_core.admission.acceptance import Acceptance
+from re_core.admission.job_create import Creation, gave_up, unusable
+from re_core.deployment import events as e
+from re_core.deployment.records import Entry, TakenBack, Void, never_began, was_taken_back
+from re_core.deployment.state import State, fold
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
-from re_core.messages import Message
 from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
-from re_core.records import Entry, TakenBack, Void, never_began, was_taken_back
-from re_core.redaction import Redaction
-from re_core.sequencer import story
-from re_core.sequencer.acceptance import Acceptance
+from re_core.sequencer import event_log
 from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache, Known, Sightings
-from re_core.sequencer.claimants import Claimants
-from re_core.sequencer.creation import Creation, gave_up, unusable
+from re_core.sequencer.encoding import messages_of, said_no
 from re_core.sequencer.guard import must_wait, reject
-from re_core.sequencer.offering import Offering
+from re_core.sequencer.inbox import Taking
+from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.outgoing import messages_of, said_no
-from re_core.sequencer.rows import Rows
-from re_core.sequencer.sorting import Sorting
-from re_core.sequencer.taking import Taking
+from re_core.sequencer.triage import Sorting
 from re_core.sequencer.work import SETTLING, Item, Work, advance_all
-from re_core.state import State, fold
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.workforce.claimants import Claimants
+from re_core.workforce.routing import Offering
 
 #: why a deployment is taken back
 TOO_LATE = "expired: it was accepted too late, after its caller had stopped waiting"
@@ -409,7 +409,7 @@ class Sequencer:
             if isinstance(item.event, e.ClaimMade) and item.event.worker and self._claimants is not None:
                 self._claimants.met(item.event.worker)
         if work.records:
-            story.tell(state, work.records)
+            event_log.tell(state, work.records)
         if state.status in ENDED:
             self._cache.retire(state.deployment)
         else:

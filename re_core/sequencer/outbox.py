@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from re_core import messages as m
-from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable, StoreRefused
-from re_core.messages import Message
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Journal, Published
+from re_core.wire import messages as m
+from re_core.wire.dead_letters import dead_letter_message
+from re_core.wire.messages import Message
 
 #: seconds within which a step that cannot be taken back is sent, or not at all (a core may have been frozen in between)
 _PROMPT = 5.0

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from re_core import events as e
-from re_core.consequences import awaited
-from re_core.deadlines import due_of, next_look
-from re_core.machine import Verdict, accept, advance
-from re_core.messages import Message
+from re_core.admission.job_create import Creation, refusal
+from re_core.deployment import events as e
+from re_core.deployment.deadlines import due_of, next_look
+from re_core.deployment.machine import Verdict, accept, advance
+from re_core.deployment.notifications import begin_notices, retold
+from re_core.deployment.progress import awaited
+from re_core.deployment.records import (
+    Adopted,
+    CancelRequested,
+    Decided,
+    Dispatched,
+    Entry,
+    Record,
+    Retried,
+    Started,
+    TakenBack,
+)
+from re_core.deployment.state import State
+from re_core.deployment.summary import view_of
 from re_core.model import ENDED, View
-from re_core.notices import begin_notices, retold
 from re_core.ports import Delivery
-from re_core.records import Adopted, CancelRequested, Decided, Dispatched, Entry, Record, Retried, Started, TakenBack
 from re_core.sequencer.cache import Known
-from re_core.sequencer.creation import Creation, refusal
-from re_core.sequencer.offering import Route
-from re_core.state import State
-from re_core.summary import view_of
+from re_core.wire.messages import Message
+from re_core.workforce.routing import Route
 
 #: milliseconds between two writings of one row of the list, while nothing in it is news
 VIEW_EVERY = 1_000

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from re_core import documents, plan, ports, schema, schema_words
-from re_core.dynamic_values import demands, name_problems, unasked_values, value_problems
+from re_core import ports
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
-from re_core.plan import Around, Offers
+from re_core.playbook import compiler, documents, json_schema, schema_errors
+from re_core.playbook.compiler import Around, Offers
+from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
 
@@ -35,13 +36,13 @@ def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> C
 
 
 def check(
-    value: Any, position: schema.Position | None, offers: Offers, around: Around, doubts: Problems | None = None
+    value: Any, position: json_schema.Position | None, offers: Offers, around: Around, doubts: Problems | None = None
 ) -> Checked:
     """Check a document that is parsed already; `position` tells lines and columns of JSON pointers.
 
     `doubts`: what was read and may not be what was meant; a warning, but where only a number can be meant.
     """
-    wrong = schema.look("playbook", value)
+    wrong = json_schema.look("playbook", value)
     document = value if isinstance(value, dict) else {}
     if any(problem.path == "/execution" for problem in wrong.told):
         # too many steps, or no list of any: nothing to look at
@@ -74,10 +75,10 @@ def offers_now(registry: ports.Registry, clock: ports.Clock) -> Offers:
 
 def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: Around) -> dict[str, Any]:
     """What exactly would run, in order, without running it. Raises BadDocument, BadDynamic for a value that cannot be used."""
-    compiled = plan.compile_plan(document, around, offers)
+    compiled = compiler.compile_plan(document, around, offers)
     if wrong := value_problems(demands(compiled, offers), supplied):
         raise BadDynamic(wrong[0].message, wrong)
-    required = plan.required_dynamic(compiled)
+    required = compiler.required_dynamic(compiled)
     return {
         "stages": list(compiled.stages),
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
@@ -100,7 +101,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
 def _plan_errors(document: Mapping[str, Any], offers: Offers, around: Around) -> Sequence[Problem]:
     """What only shows when the settings' checks, triggers and actions are put in."""
     try:
-        plan.compile_document(document, around, offers)
+        compiler.compile_document(document, around, offers)
     except BadDocument as error:
         return error.problems or (Problem("", str(error)),)
     return ()
@@ -108,13 +109,13 @@ def _plan_errors(document: Mapping[str, Any], offers: Offers, around: Around) ->
 
 def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offers) -> bool:
     """Adds what the workers would not take; True where that was too much to be looked at in full."""
-    published = schema.Published()
+    published = json_schema.Published()
     subcommands = _subcommands(offers)
-    for path, name, arguments in plan.step_entries(document):
-        offer = plan.offer_of(name, offers)
+    for path, name, arguments in compiler.step_entries(document):
+        offer = compiler.offer_of(name, offers)
         command, _, subcommand = name.partition(":")
         if offer is not None:
-            at = path + schema_words.pointer([name])
+            at = path + schema_errors.pointer([name])
             found = published.problems(name, offer.get("parameters") or {}, arguments, at, wrong.room)
             # a step without arguments may be a bare string, and nothing is inside of that
             wrong.add(found.told if arguments else (one._replace(path=path) for one in found.told), found.more)
@@ -141,7 +142,7 @@ def _subcommands(offers: Offers) -> dict[str, list[str]]:
 
 
 def _unknown_subcommand(name: str, subcommand: str, known: list[str]) -> str:
-    return f"there is no step {schema_words.quoted(name)}; {schema_words.suggestion(subcommand, known)}"
+    return f"there is no step {schema_errors.quoted(name)}; {schema_errors.suggestion(subcommand, known)}"
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
@@ -151,10 +152,10 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     """
     found = Problems()
     commands = {name.partition(":")[0] for name in offers}
-    for path, name, arguments in plan.step_entries(document):
-        for key in sorted(plan.OVERWRITTEN & arguments.keys()):
-            told = f"the argument {schema_words.quoted(key)} has no effect: the worker is sent the {key} of the step itself"
-            found.add([Problem(path + schema_words.pointer([name, key]), told)])
+    for path, name, arguments in compiler.step_entries(document):
+        for key in sorted(compiler.OVERWRITTEN & arguments.keys()):
+            told = f"the argument {schema_errors.quoted(key)} has no effect: the worker is sent the {key} of the step itself"
+            found.add([Problem(path + schema_errors.pointer([name, key]), told)])
         command = name.partition(":")[0]
         if command not in commands:
             found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
@@ -162,12 +163,12 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
 
 
 def _unknown_command(command: str, commands: set[str]) -> str:
-    near = schema_words.likeness(command, commands)
-    told = f"no running worker offers the command {schema_words.quoted(command)}"
+    near = schema_errors.likeness(command, commands)
+    told = f"no running worker offers the command {schema_errors.quoted(command)}"
     return f"{told}; {near}" if near else told
 
 
-def _placed(problems: Problems, position: schema.Position | None) -> tuple[Problem, ...]:
+def _placed(problems: Problems, position: json_schema.Position | None) -> tuple[Problem, ...]:
     """In the order in which somebody who reads the document meets them; the count of the others at the end."""
     placed = []
     for problem in problems.told:

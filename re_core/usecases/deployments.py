@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from re_core import errors, messages, strict_json
+from re_core import errors
 from re_core.errors import Conflict, NoAnswer, Problem, Refused, ReleaseEngineError, StoreUnavailable
-from re_core.messages import DeploymentRequest, Message
 from re_core.model import Ruling
 from re_core.ports import Bus
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import body_digest, key_digest
+from re_core.wire import messages, strict_json
+from re_core.wire.messages import DeploymentRequest, Message
 
 #: part of every idempotency key of this use case, whichever front end it came through
 ROUTE = "deployments"

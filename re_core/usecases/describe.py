@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from re_core.deployment.results import Result
+from re_core.deployment.state import State, StepState
 from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepStatus, View
-from re_core.redaction import Redaction
-from re_core.results import Result
-from re_core.state import State, StepState
-from re_core.strict_json import loads
 from re_core.usecases.times import rfc3339, seconds_between
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import loads
 
 
 def deployment_document(state: State, id: str, now: int, redaction: Redaction) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from re_core import ports, strict_json
+from re_core import ports
+from re_core.deployment.records import Completed, Entry, Failed, Late, TimedOut, entry_to_document, kind_of
+from re_core.deployment.results import result_of
+from re_core.deployment.state import State
 from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.model import OutputLine
 from re_core.ports import Page, ViewFilter
-from re_core.records import Completed, Entry, Failed, Late, TimedOut, entry_to_document, kind_of
-from re_core.results import result_of
-from re_core.state import State
 from re_core.usecases import describe
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
+from re_core.wire import strict_json
 
 #: lines that one reading of the store brings at most where all are wanted
 PAGE = 10_000

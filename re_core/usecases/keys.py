@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from re_core import ports, strict_json
+from re_core import ports
 from re_core.errors import CallerError, KeyReused
 from re_core.ports import Claim
+from re_core.wire import strict_json
 
 #: characters of the longest key
 MAX_KEY = 255

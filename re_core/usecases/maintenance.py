@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from re_core.deployment.records import never_began
 from re_core.errors import StoreRefused
 from re_core.model import View
 from re_core.ports import Claim, Clock, Store
-from re_core.records import never_began
 from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from re_core.errors import Conflict
-from re_core.messages import Notification, notification_message
 from re_core.ports import Bus, Published
 from re_core.usecases.deployments import APP_ID
+from re_core.wire.messages import Notification, notification_message
 
 
 def send(bus: Bus, transport: str, notification: Notification, id: str) -> None:

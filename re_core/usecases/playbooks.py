@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from re_core import ports, strict_json
+from re_core import ports
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
 from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.usecases import names
 from re_core.usecases.ids import plausible
 from re_core.usecases.names import Shelf
 from re_core.usecases.times import rfc3339
+from re_core.wire import strict_json
 
 #: how often a write without a condition is tried again when somebody was faster
 TRIES = 10

@@ -16,8 +16,8 @@ from collections import OrderedDict, deque
 from typing import NamedTuple
 
 from re_core.errors import BadMessage
-from re_core.messages import Notification, parse_notification
 from re_core.ports import Bus, Clock, Delivery
+from re_core.wire.messages import Notification, parse_notification
 from re_workers.notify.handler import Handler, Undeliverable, Unreachable
 from re_workers.outbox import Outbox
 from re_workers.seen import REMEMBERED, Seen

@@ -13,7 +13,7 @@ from re_core.errors import CallerError, TransientError
 
 
 class Notice(Protocol):
-    """What is to be said and to whom; `re_core.messages.Notification` is one (spec §5)."""
+    """What is to be said and to whom; `re_core.wire.messages.Notification` is one (spec §5)."""
 
     @property
     def slug(self) -> str:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 
-from re_core.messages import notification_from
+from re_core.wire.messages import notification_from
 from re_workers.context import Context, Phase
 from re_workers.notify.handler import Handler, Notice, Undeliverable, Unreachable
 from re_workers.outcomes import Failed

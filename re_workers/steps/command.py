@@ -20,7 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from re_core.formats import carried, variable_of, variable_problems
+from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
 from re_workers.limits import fits, items
 from re_workers.notes import Notes

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from re_core.errors import BadSettings
-from re_core.prctl import prctl
+from re_core.runtime.prctl import prctl
 from re_workers.steps import landlock
 
 #: variables of the engine's that its programs get: who and where they are, how to speak, and the way out to the network.

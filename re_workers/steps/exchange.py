@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from re_core.addresses import AddressRule
+from re_core.runtime.addresses import AddressRule
 from re_workers.outcomes import Failed
 
 #: bytes of an answer that are read; more is a failure

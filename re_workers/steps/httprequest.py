@@ -10,8 +10,8 @@ import binascii
 from email.message import Message
 from typing import Annotated, ClassVar
 
-from re_core.addresses import DEFAULT, AddressRule, rule
-from re_core.redaction import MARGIN
+from re_core.runtime.addresses import DEFAULT, AddressRule, rule
+from re_core.wire.redaction import MARGIN
 from re_workers.context import Context
 from re_workers.limits import above, at_least, at_most, fits, items
 from re_workers.outcomes import Failed

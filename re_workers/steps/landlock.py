@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from re_core.prctl import prctl
+from re_core.runtime.prctl import prctl
 
 # numbers of system calls, the same on all machines that Linux has Landlock for
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_core.redaction import MARGIN
+from re_core.wire.redaction import MARGIN
 from re_workers.outgoing import MAX_LINE
 
 #: bytes of one line that are kept; a line with more than MAX_LINE of them is cut once it is known what of it nobody shall read

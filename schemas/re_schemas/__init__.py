@@ -2,7 +2,7 @@
 
 Must not know anything of the engine: other programs may read these files too. Nothing is read at import. The
 schemas use annotations of ours: `x-expected`, `x-expected-type`, `x-misplaced` and `x-rule` help to word an error, and the
-formats `re-group`, `re-name` and `re-host` ask for what a pattern cannot say portably; re_core.schema knows them.
+formats `re-group`, `re-name` and `re-host` ask for what a pattern cannot say portably; re_core.playbook.json_schema knows them.
 """
 
 from __future__ import annotations

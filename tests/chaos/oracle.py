@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from re_client.api import Client
+from re_core.deployment.records import Accepted, never_began
 from re_core.ports import Store
-from re_core.records import Accepted, never_began
 from tests.chaos.judgement import Case, Judge
 from tests.chaos.ledger import Ledger
 from tests.chaos.load import Post

@@ -21,7 +21,7 @@ import httpx2
 
 from re_client.api import Client
 from re_core import bootstrap
-from re_core.settings import Settings, load
+from re_core.runtime.settings import Settings, load
 from re_core.usecases.access import mint
 from tests.architecture.tree import ROOT
 from tests.cluster.member import Member

@@ -10,7 +10,7 @@ import pika
 from re_core.adapters.amqp import AmqpBus
 from re_core.adapters.amqp.address import addresses
 from re_core.adapters.amqp.topology import Topology
-from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
 from re_core.ports import Bus, Mailbox, Store

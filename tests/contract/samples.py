@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from re_core.messages import Message
+from re_core.deployment.records import Dispatched, Entry
 from re_core.model import DeploymentStatus, StoredPlaybook, View
 from re_core.ports import Append, Delivery, Subscription
-from re_core.records import Dispatched, Entry
+from re_core.wire.messages import Message
 from tests.contract.places import SOON
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import FORWARDED_BY
 from re_core.ports import Bus, Published
+from re_core.wire.messages import FORWARDED_BY
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.ports import Bus, Delivery, Published
+from re_core.wire.messages import Message
 from tests.contract.places import NEVER, SOON, BusPlace
 from tests.contract.samples import message, names, take_all
 

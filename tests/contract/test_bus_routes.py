@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from re_core.dead import letter_of
 from re_core.errors import BusUnavailable
-from re_core.messages import DEAD, Message
 from re_core.ports import Bus, Published
+from re_core.wire.dead_letters import letter_of
+from re_core.wire.messages import DEAD, Message
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
 

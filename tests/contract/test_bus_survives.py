@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from re_core.messages import DEAD
 from re_core.ports import Journal, Mailbox, Published
+from re_core.wire.messages import DEAD
 from tests.contract.places import NEVER, BusPlace, EmbeddedPlace, SqlitePlace
 from tests.contract.samples import append, message, names, take_all
 

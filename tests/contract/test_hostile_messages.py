@@ -13,21 +13,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from re_core import dead
-from re_core import messages as m
 from re_core.adapters.clock_system import SystemClock
+from re_core.admission.acceptance import Acceptance
 from re_core.errors import NotStorable
-from re_core.messages import Message
 from re_core.model import StoredPlaybook
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Store
-from re_core.redaction import Redaction
-from re_core.sequencer.acceptance import Acceptance
-from re_core.sequencer.bookkeeping import Cemetery, Heartbeats
-from re_core.sequencer.liveness import Presence, Roll
 from re_core.sequencer.loop import Sequencer
-from re_core.sequencer.offers import LiveOffers
-from re_core.sequencer.recorder import Recorder
+from re_core.services.bookkeeping import Cemetery, Heartbeats
+from re_core.services.output_recorder import Recorder
+from re_core.wire import dead_letters
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.workforce.capabilities import LiveOffers
+from re_core.workforce.presence import Presence, Roll
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
 from tests.factories import simple
@@ -140,14 +140,14 @@ def test_output_of_a_step_with_huge_digits_is_recorded(parts: Parts) -> None:
 def test_a_dead_letter_with_huge_digits_is_kept(parts: Parts, at: str) -> None:
     """Where it does not say when it died, it has the time at which it was stored, so that a prune does not take it for old."""
     before = SystemClock().now()
-    parts.publish([Message(m.DEAD, b"body", "x", headers={dead.AT: at, dead.QUEUE: "q"}, direct=True)])
+    parts.publish([Message(m.DEAD, b"body", "x", headers={dead_letters.AT: at, dead_letters.QUEUE: "q"}, direct=True)])
     parts.turn_until(lambda: parts.letters() == [b"body"])
     assert before <= parts.store.dead_letters(1)[0].at <= SystemClock().now()
 
 
 def test_dead_letters_without_an_id_are_all_kept() -> None:
     """A broker makes them so of what somebody else has sent."""
-    one, two = (dead.letter_of(Message(m.DEAD, body, "", direct=True)) for body in (b"one", b"two"))
+    one, two = (dead_letters.letter_of(Message(m.DEAD, body, "", direct=True)) for body in (b"one", b"two"))
     assert one.id and two.id and one.id != two.id
 
 
@@ -157,7 +157,7 @@ _NUMBERS = st.sampled_from([DIGITS, str(2**63), str(2**64), "-1", "0", "1e999", 
 _ATTEMPTS = st.builds("{}/{}/{}".format, st.sampled_from(["d1", "", "/", "\0"]), _NUMBERS, _NUMBERS)
 _NAMES = st.sampled_from(
     [m.ATTEMPT, m.TOKEN, m.WORKER, m.EVENT, m.GRANT, m.TIMEOUT, m.TURN, m.ASKS, m.STEP, m.USER, m.SOURCE, m.KEY,
-     m.KEY_DIGEST, m.FORWARDED_BY, dead.QUEUE, dead.REASON, dead.AT, dead.ID, "other"]
+     m.KEY_DIGEST, m.FORWARDED_BY, dead_letters.QUEUE, dead_letters.REASON, dead_letters.AT, dead_letters.ID, "other"]
 )  # fmt: skip
 _EVENTS = st.sampled_from(["gone", "due", "cancel", "retry", "decide", "declined", m.BYE, "tell", "go"])
 _HEADERS = st.dictionaries(_NAMES, st.one_of(_NUMBERS, _ATTEMPTS, _EVENTS), max_size=6)

@@ -7,9 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.ports import Append, Appended, Store, ViewFilter, every_entry
-from re_core.ports.reading import PAGE
-from re_core.records import (
+from re_core.deployment.records import (
     Accepted,
     CancelRequested,
     Completed,
@@ -29,6 +27,8 @@ from re_core.records import (
     entry_from_document,
     entry_to_document,
 )
+from re_core.ports import Append, Appended, Store, ViewFilter, every_entry
+from re_core.ports.reading import PAGE
 from tests.contract.places import StorePlace
 from tests.contract.samples import append, entry, view
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from re_core import strict_json
+from re_core.deployment.records import Entry, entry_from_document
+from re_core.deployment.state import fold
+from re_core.deployment.summary import view_of
 from re_core.model import DeadLetter, DeploymentStatus, View
 from re_core.ports import Append, Maintenance, Store, ViewFilter
-from re_core.records import Entry, entry_from_document
-from re_core.state import fold
-from re_core.summary import view_of
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
 from re_core.usecases.maintenance import DAY, FIRST, Pruned, Pruner, prune_some, would_prune
+from re_core.wire import strict_json
 from tests.contract.samples import view
 from tests.factories import START, Run, simple
 
@@ -219,7 +219,7 @@ def test_what_a_newer_engine_wrote_is_left_to_it(store: Store, monkeypatch: pyte
     stories = [_story(f"newer-{number}") for number in range(5)]
     _store_it(store, *stories)
     with monkeypatch.context() as patch:
-        patch.setattr("re_core.records.FORMAT", 0)
+        patch.setattr("re_core.deployment.records.FORMAT", 0)
         assert _prune(store, START + 1000) == Pruned(0, 0)
     assert store.entries("newer-0") == stories[0].entries
 

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from re_client.__main__ import cli
-from re_core import documents, plan, schema, settings
+from re_core.playbook import compiler, documents, json_schema
+from re_core.runtime import settings
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from tests.architecture.tree import ROOT, shown, sources
 from tools import captures, reference
@@ -113,8 +114,8 @@ def test_every_capture_is_listed_and_every_listed_capture_is_there() -> None:
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=shown)
 def test_an_example_is_a_playbook_that_can_be_planned(path: Path) -> None:
     document = documents.parse(path.read_bytes(), "yaml").value
-    assert schema.problems("playbook", document) == []
-    assert plan.compile_plan(document, plan.Around(), {}).steps
+    assert json_schema.problems("playbook", document) == []
+    assert compiler.compile_plan(document, compiler.Around(), {}).steps
 
 
 def test_the_example_of_settings_can_be_loaded() -> None:

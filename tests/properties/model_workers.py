@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from re_core import events as e
+from re_core.deployment import events as e
 from re_core.model import Plan
 
 

@@ -9,12 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from re_core import events as e
-from re_core import records as r
-from re_core.consequences import awaited
-from re_core.machine import Decision, Verdict
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.progress import awaited
 from re_core.model import ENDED, StepKind, StepStatus
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, playbook, sequence, slots_of
 from tests.properties.model_workers import World
 

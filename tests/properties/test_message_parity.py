@@ -11,9 +11,9 @@ import re_schemas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import schema
 from re_core.errors import BadMessage
-from re_core.messages import encode
+from re_core.playbook import json_schema
+from re_core.wire.messages import encode
 from tests.unit.core.test_messages import PARSERS
 
 NAMES = ("deployment", "step", "reply", "notification", "output", "heartbeat")
@@ -32,7 +32,7 @@ def _parser_accepts(name: str, document: Any) -> bool:
 
 
 def _agree(name: str, document: Any) -> None:
-    accepted = not schema.problems(name, document)
+    accepted = not json_schema.problems(name, document)
     assert _parser_accepts(name, document) == accepted, f"the schema {'accepts' if accepted else 'refuses'} {document}"
 
 

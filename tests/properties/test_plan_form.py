@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import strict_json
+from re_core.deployment.plan_codec import plan_from_document
+from re_core.deployment.records import Accepted, Entry
+from re_core.deployment.state import fold
 from re_core.errors import NewerFormat, StoreRefused
 from re_core.model import Plan
-from re_core.plan import Around, compile_document
-from re_core.plan_form import plan_from_document
-from re_core.records import Accepted, Entry
-from re_core.state import fold
+from re_core.playbook.compiler import Around, compile_document
+from re_core.wire import strict_json
 from tests.factories import action, check, playbook, sequence, simple
 
 _names = st.sampled_from(["noop:A", "noop:B", "git:Merge"])

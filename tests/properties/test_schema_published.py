@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from re_core import schema
 from re_core.errors import Problem
-from re_core.published_schema import MAX_SUBSCHEMAS, tame
+from re_core.playbook import json_schema
+from re_core.playbook.untrusted_schema import MAX_SUBSCHEMAS, tame
 
 SERVICE = {
     "type": "object",
@@ -45,7 +45,7 @@ NONSENSE = st.recursive(
 
 
 def told(parameters: dict[str, Any], published: Any = SERVICE) -> list[Problem]:
-    return schema.parameters_problems(published, parameters, AT)
+    return json_schema.parameters_problems(published, parameters, AT)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from re_core.adapters.amqp.topology import CONTROL_LIFE
 from re_core.adapters.routes import key_of
-from re_core.messages import DEAD, FORWARDED_BY, OUTPUT, Message
+from re_core.wire.messages import DEAD, FORWARDED_BY, OUTPUT, Message
 from tests.simulation.clock import Time
 from tests.simulation.queues import Kept, Queue
 

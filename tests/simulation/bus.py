@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.ports import Published
+from re_core.wire.messages import Message
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Death, Faults
 from tests.simulation.subscription import SimSubscription

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from re_core import messages as m
-from re_core import strict_json
 from re_core.errors import BusUnavailable, Conflict, NoAnswer
-from re_core.messages import Message
 from re_core.ports import Bus
 from re_core.usecases.deployments import cancel
+from re_core.wire import messages as m
+from re_core.wire import strict_json
+from re_core.wire.messages import Message
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:

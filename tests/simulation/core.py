@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from re_core.bootstrap import Core
 from re_core.ports import Bus, Store
-from re_core.settings import Settings
+from re_core.runtime.settings import Settings
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from re_core.messages import parse_attempt
-from re_core.records import Entry, Handed, Started, TimedOut
+from re_core.deployment.records import Entry, Handed, Started, TimedOut
+from re_core.wire.messages import parse_attempt
 from tests.simulation.clock import Time
 from tests.simulation.store import Server
 

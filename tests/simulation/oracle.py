@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from re_core import messages as m
-from re_core import strict_json
-from re_core.consequences import IDEMPOTENT_ATTEMPTS
+from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
+from re_core.deployment.records import (
+    Entry,
+    Lost,
+    Started,
+    TimedOut,
+    entry_from_document,
+    entry_to_document,
+    was_taken_back,
+)
+from re_core.deployment.state import State, fold
+from re_core.deployment.summary import view_of
 from re_core.model import DeploymentStatus, StepStatus
-from re_core.records import Entry, Lost, Started, TimedOut, entry_from_document, entry_to_document, was_taken_back
-from re_core.state import State, fold
-from re_core.summary import view_of
+from re_core.wire import messages as m
+from re_core.wire import strict_json
 from tests.factories import slots_of
 from tests.simulation.client import PATIENCE
 from tests.simulation.core import CoreProcess

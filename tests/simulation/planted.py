@@ -7,24 +7,24 @@ from typing import Any
 
 import pytest
 
-from re_core import machine, rules, summary
-from re_core import records as r
-from re_core.consequences import Advance, Refusal
-from re_core.events import ClaimMade, Stop
+from re_core.admission.acceptance import Acceptance
+from re_core.deployment import machine, summary, transitions
+from re_core.deployment import records as r
+from re_core.deployment.events import ClaimMade, Stop
+from re_core.deployment.progress import Advance, Refusal
+from re_core.deployment.records import Entry
+from re_core.deployment.state import StepState
 from re_core.model import StepStatus
 from re_core.ports import Append, Appended
-from re_core.records import Entry
 from re_core.sequencer import work
-from re_core.sequencer.acceptance import Acceptance
 from re_core.sequencer.cache import Cache
-from re_core.sequencer.liveness import Roll
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.recorder import Recorder
-from re_core.sequencer.sorting import Sorting
-from re_core.sequencer.sweeper import Sweeper
+from re_core.sequencer.triage import Sorting
 from re_core.sequencer.work import Work
-from re_core.state import StepState
+from re_core.services.output_recorder import Recorder
+from re_core.services.sweeper import Sweeper
+from re_core.workforce.presence import Roll
 from re_workers.attempt import Attempt
 from re_workers.consumer import Consumer
 from re_workers.outbox import Outbox as WorkerOutbox
@@ -70,9 +70,9 @@ def forgets_what_an_error_cut_off(patch: Patch) -> None:
 
 def repeats_nothing_after_a_redelivery(patch: Patch) -> None:
     """What the state still awaits is asked for once only, whoever died meanwhile."""
-    patch.setattr(rules, "awaited", lambda state: ())
+    patch.setattr(transitions, "awaited", lambda state: ())
     patch.setattr(work, "awaited", lambda state: ())
-    patch.setattr(rules, "REPEAT", 1 << 60)
+    patch.setattr(transitions, "REPEAT", 1 << 60)
 
 
 def retells_nothing_after_a_crash(patch: Patch) -> None:
@@ -177,7 +177,7 @@ def grants_a_second_claimant(patch: Patch) -> None:
 
     def second(go: Any, step: Any, event: ClaimMade) -> None:
         go.repeated = True
-        rules._grant(go, event)
+        transitions._grant(go, event)
 
     patch.setitem(machine.STEP[StepStatus.STARTED], ClaimMade, second)
 
@@ -275,14 +275,14 @@ def numbers_output_from_memory(patch: Patch) -> None:
 
 def calls_a_step_over_at_its_timeout(patch: Patch) -> None:
     """Its worker is told to end it, and not awaited."""
-    real = rules._overdue_step
+    real = transitions._overdue_step
 
     def over(go: Advance, number: int, step: StepState) -> None:
         control, step.control = step.control, ""
         real(go, number, step)
         go.do(Stop(control, number, step.attempt))
 
-    patch.setattr(rules, "_overdue_step", over)
+    patch.setattr(transitions, "_overdue_step", over)
 
 
 _CORES_DIE = ("death", "process killed")

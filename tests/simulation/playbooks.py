@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from re_core.deployment.state import State
 from re_core.model import StepSpec, StoredPlaybook
-from re_core.settings import Settings
-from re_core.state import State
+from re_core.runtime.settings import Settings
 from tests.simulation.clock import START
 
 _TOLD = {phase: {"console": ["dev"]} for phase in ("started", "completed", "failed")}

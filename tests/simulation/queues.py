@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from re_core.messages import Message
+from re_core.wire.messages import Message
 from tests.simulation.clock import Time
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from re_core.dead import dead_letter_message
 from re_core.ports import Delivery
+from re_core.wire.dead_letters import dead_letter_message
 from tests.simulation.faults import Death
 from tests.simulation.queues import Kept
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import FORWARDED_BY, Message
 from re_core.ports import Delivery, Published
+from re_core.wire.messages import FORWARDED_BY, Message
 from tests.simulation.bus import SimBus
 from tests.simulation.faults import Bias
 from tests.simulation.process import Process

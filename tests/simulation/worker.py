@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from re_core.messages import BYE, EVENT
 from re_core.ports import Bus
+from re_core.wire.messages import BYE, EVENT
 from re_workers.consumer import Consumer
 from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
 from re_workers.loop import LAST_WORDS

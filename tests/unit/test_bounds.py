@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from re_core import logs, records, redaction, results, strict_json
 from re_core.adapters.mongo.layout import COLLECTIONS
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
-from re_core.plan import MAX_STEPS
+from re_core.admission import compiled_plans
+from re_core.deployment import records, results
+from re_core.playbook.compiler import MAX_STEPS
 from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
-from re_core.sequencer import bookkeeping, cache, plans
+from re_core.runtime import logs
+from re_core.sequencer import cache
+from re_core.services import bookkeeping
 from re_core.usecases import access
+from re_core.wire import redaction, strict_json
 from re_rest import auth, pacing, serving, streaming, streams
 from re_workers import outgoing, seen
 
@@ -66,8 +70,8 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Cache", f"{cache.MOST_BYTES // _MIB} MiB"),
         ("State", f"{results.MAX_KEPT // _KIB} KiB"),
         ("State", f"{results.INLINE // _KIB} KiB"),
-        ("Plans", f"{plans.MOST} plans"),
-        ("Plans", f"{plans.MOST_BYTES // _MIB} MiB"),
+        ("Plans", f"{compiled_plans.MOST} plans"),
+        ("Plans", f"{compiled_plans.MOST_BYTES // _MIB} MiB"),
         ("deployment_log_dir", f"{logs.MAX_FILE // _MIB} MiB"),
         ("Outgoing", f"{outgoing.MAX_WAITING // _MIB} MiB"),
         ("Outgoing", f"{outgoing.MAX_LINE // _KIB} KiB"),

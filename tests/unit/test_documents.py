@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from re_core import documents, yaml_reading
-from re_core.documents import Form
 from re_core.errors import BadDocument, Problem
+from re_core.playbook import documents, yaml_reader
+from re_core.playbook.documents import Form
 
 TRICKY = [
     "yes", "no", "on", "off", "true", "null", "~", "", "1e3", "1E5", "0x1F", "0o17", "012", "1_000", "1:30", "+1", "-.5", "5.",
@@ -38,9 +38,9 @@ PIECES = st.lists(
 @pytest.fixture(params=["libyaml", "python"], autouse=True, scope="module")
 def loader(request: pytest.FixtureRequest) -> Any:
     """All of it with either of PyYAML's parsers: which one there is depends on how it was built."""
-    chosen = yaml.SafeLoader if request.param == "python" else yaml_reading.LOADER
+    chosen = yaml.SafeLoader if request.param == "python" else yaml_reader.LOADER
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml_reading, "LOADER", chosen)
+        patch.setattr(yaml_reader, "LOADER", chosen)
         yield
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from re_core import logs
+from re_core.runtime import logs
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from re_core import documents, schema
 from re_core.errors import MAX_PROBLEMS, BadDocument, Problem
+from re_core.playbook import documents, json_schema
 
 NOOP = "noop:Nothing"
 
@@ -25,7 +25,7 @@ def playbook(*steps: Any, **other: Any) -> dict[str, Any]:
 
 
 def told(*steps: Any, **other: Any) -> dict[str, str]:
-    return {problem.path: problem.message for problem in schema.problems("playbook", playbook(*steps, **other))}
+    return {problem.path: problem.message for problem in json_schema.problems("playbook", playbook(*steps, **other))}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_document_s_paths() -> None:
 
 
 def test_a_missing_key_is_told_at_its_own_path() -> None:
-    assert schema.problems("playbook", {"name": "n", "execution": [{}]}) == [
+    assert json_schema.problems("playbook", {"name": "n", "execution": [{}]}) == [
         Problem("/execution/0/hosts", "the key 'hosts' is missing; expected a list"),
         Problem("/execution/0/steps", "the key 'steps' is missing; expected a list"),
         Problem("/group", "the key 'group' is missing; expected a string"),
@@ -92,7 +92,7 @@ def test_a_missing_key_is_told_at_its_own_path() -> None:
 
 
 def test_a_misspelt_word_gets_the_nearest_one() -> None:
-    assert schema.problems("reply", {"status": "complete"})[0].message == (
+    assert json_schema.problems("reply", {"status": "complete"})[0].message == (
         "expected started, completed or failed, found 'complete'; did you mean 'completed'?"
     )
 
@@ -147,7 +147,7 @@ def test_a_host_is_one_visible_word_that_no_program_takes_for_an_option(host: st
 @given(JSON)
 def test_any_document_gets_an_answer_that_fits_on_a_line(document: Any) -> None:
     for name in ("playbook", "deployment", "check", "phase-notification"):
-        for problem in schema.problems(name, document):
+        for problem in json_schema.problems(name, document):
             assert problem.message.isprintable()
             assert len(problem.message) < 2000
 
@@ -169,7 +169,7 @@ def test_what_passes_has_one_step_key_in_every_object(steps: list[Any]) -> None:
 def test_a_checked_yaml_file_is_told_by_line_and_column() -> None:
     document = documents.parse(b"group: g\nname: n\nexecution:\n  - hosts: [h]\n    stepz: []\n", "yaml")
     with pytest.raises(BadDocument) as refused:
-        schema.check("playbook", document.value, document.position)
+        json_schema.check("playbook", document.value, document.position)
     assert refused.value.problems == (
         Problem("/execution/0/steps", "the key 'steps' is missing; expected a list", 4, 5),
         Problem("/execution/0/stepz", "unknown key 'stepz'; did you mean 'steps'?", 5, 5),
@@ -178,9 +178,9 @@ def test_a_checked_yaml_file_is_told_by_line_and_column() -> None:
 
 
 def test_a_good_document_passes_the_check() -> None:
-    schema.check("playbook", playbook())
+    json_schema.check("playbook", playbook())
 
 
 def test_an_unknown_schema_is_the_programmer_s_mistake() -> None:
     with pytest.raises(KeyError):
-        schema.problems("nothing", {})
+        json_schema.problems("nothing", {})

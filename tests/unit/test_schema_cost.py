@@ -9,10 +9,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from re_core import documents, dynamic_values, schema, schema_rules, schema_words, strict_json, yaml_reading
 from re_core.errors import BadDocument, pointer
-from re_core.plan import Around, compile_plan, missing_dynamic
+from re_core.playbook import documents, dynamic_values, json_schema, schema_errors, schema_keywords, yaml_reader
+from re_core.playbook.compiler import Around, compile_plan, missing_dynamic
 from re_core.usecases import checking
+from re_core.wire import strict_json
 from tests.factories import simple
 
 
@@ -45,7 +46,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         return real(item)
 
     monkeypatch.setattr(strict_json, "canonical", canonical)
-    monkeypatch.setattr(schema_words, "canonical", canonical)
+    monkeypatch.setattr(schema_errors, "canonical", canonical)
 
     def since() -> int:
         total, spelled[0], Counted.looks = spelled[0] + Counted.looks, 0, 0
@@ -61,8 +62,8 @@ def _mixed(size: int) -> list[Any]:
 
 
 def test_twice_the_items_of_a_mixed_list_cost_twice_the_looks(looks: Callable[[], int]) -> None:
-    unique = schema_rules.RULES["uniqueItems"]
-    validator = schema._validator("playbook")
+    unique = schema_keywords.RULES["uniqueItems"]
+    validator = json_schema._validator("playbook")
     costs = []
     for size in (1000, 2000):
         assert list(unique(validator, True, _mixed(size), {}) or ()) == []
@@ -72,8 +73,8 @@ def test_twice_the_items_of_a_mixed_list_cost_twice_the_looks(looks: Callable[[]
 
 
 def test_items_are_the_same_where_json_schema_says_so() -> None:
-    unique = schema_rules.RULES["uniqueItems"]
-    validator = schema._validator("playbook")
+    unique = schema_keywords.RULES["uniqueItems"]
+    validator = json_schema._validator("playbook")
     different = [[1, True], [0, False], [1, "1"], [[1], 1], [{"a": 1}, {"a": 2}], [None, False]]
     same = [[1, 1.0], [{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], ["x", "x"]]
     assert [pair for pair in different if list(unique(validator, True, pair, {}) or ())] == []
@@ -81,8 +82,8 @@ def test_items_are_the_same_where_json_schema_says_so() -> None:
 
 
 def test_only_problems_that_are_told_are_worded(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = Mock(wraps=schema_words.likeness)
-    monkeypatch.setattr(schema_words, "likeness", compared)
+    compared = Mock(wraps=schema_errors.likeness)
+    monkeypatch.setattr(schema_errors, "likeness", compared)
     offers = {"off:A": {"parameters": {"properties": {"list": {}}, "additionalProperties": False}}}
     document = simple({"off:A": {f"key{number}": 1 for number in range(5000)}}, *["off:B"] * 500, *["of:C"] * 500)
     found = checking.check(document, None, offers, Around())
@@ -95,9 +96,9 @@ def test_only_problems_that_are_told_are_worded(monkeypatch: pytest.MonkeyPatch)
 def test_a_name_is_compared_with_so_many_others_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = Mock(wraps=difflib.get_close_matches)
     monkeypatch.setattr(difflib, "get_close_matches", compared)
-    assert schema_words.likeness("s17", [*(f"s{number}" for number in range(20_000)), "x" * 100_000])
+    assert schema_errors.likeness("s17", [*(f"s{number}" for number in range(20_000)), "x" * 100_000])
     assert (
-        schema_words.likeness("depoy", [*(f"s{number}" for number in range(20_000)), "Deploy"])
+        schema_errors.likeness("depoy", [*(f"s{number}" for number in range(20_000)), "Deploy"])
         == "did you mean 'Deploy'?"
     )
     assert max(len(call.args[1]) for call in compared.call_args_list) <= 500
@@ -108,7 +109,7 @@ def test_the_schemas_of_workers_are_looked_at_so_long_and_no_longer() -> None:
     doubled: dict[str, Any] = {"type": "integer"}
     for _ in range(7):
         doubled = {"anyOf": [doubled, doubled]}
-    published = schema.Published(looks=5_000)
+    published = json_schema.Published(looks=5_000)
     parameters = {"list": {"type": "array", "items": doubled}}
     found = published.problems("off:A", {"properties": parameters}, {"list": ["x"] * 1000}, "/at")
     assert published.spent
@@ -120,16 +121,16 @@ def test_the_schemas_of_workers_need_no_class_of_validators_for_each_deployment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To make one takes jsonschema longer than to accept a deployment."""
-    monkeypatch.setattr(schema, "extend", Mock(side_effect=AssertionError("a class was made")))
+    monkeypatch.setattr(json_schema, "extend", Mock(side_effect=AssertionError("a class was made")))
     asked = {"properties": {"a": {"type": "integer"}}}
-    assert schema.Published().problems("off:A", asked, {"a": "x"}, "/at").told
-    first, second = schema.Published(looks=6), schema.Published(looks=1)
+    assert json_schema.Published().problems("off:A", asked, {"a": "x"}, "/at").told
+    first, second = json_schema.Published(looks=6), json_schema.Published(looks=1)
     assert first.problems("off:A", asked, {"a": "x"}, "/at").told and not first.spent
     assert not second.problems("off:A", asked, {"a": "x"}, "/at").told and second.spent
 
 
 def test_a_playbook_that_costs_too_much_to_compare_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "MAX_LOOKS", 10)
+    monkeypatch.setattr(json_schema, "MAX_LOOKS", 10)
     offers = {"off:A": {"parameters": {"properties": {"a": {"type": "integer"}}}}}
     found = checking.check(simple(*[{"off:A": {"a": 1}}] * 50), None, offers, Around())
     assert found.errors == ()
@@ -158,7 +159,7 @@ def test_a_step_that_wants_many_values_on_many_hosts_is_asked_for_them_once() ->
 
 def test_a_long_key_is_told_short_however_much_is_wrong_behind_it() -> None:
     document = simple({"noop:A": {"notify": {"started": {"k" * 100_000: [1] * 1000}}}})
-    found = schema.problems("playbook", document)
+    found = json_schema.problems("playbook", document)
     assert len(found) == 101
     assert sum(len(problem.path) for problem in found) < 100_000
 
@@ -167,12 +168,12 @@ def test_the_way_to_a_value_behind_a_long_key_is_spelled_out_only_where_it_is_to
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spelled = Mock(wraps=pointer)
-    monkeypatch.setattr(yaml_reading, "pointer", spelled)
+    monkeypatch.setattr(yaml_reader, "pointer", spelled)
     text = f"? {'k' * 10_000}\n: [{'0, ' * 1000}0]\n"
-    assert len(yaml_reading.read(text)[0]["k" * 10_000]) == 1001
+    assert len(yaml_reader.read(text)[0]["k" * 10_000]) == 1001
     assert spelled.call_count == 0
     with pytest.raises(BadDocument) as error:
-        yaml_reading.read(text.replace(", 0]", ", &x 0]"))
+        yaml_reader.read(text.replace(", 0]", ", &x 0]"))
     assert error.value.problems[0].path == f"/{'k' * 500}…/1000"
 
 
@@ -184,7 +185,7 @@ def test_a_text_without_places_is_read_for_them_once(monkeypatch: pytest.MonkeyP
         raise BadDocument("a corner in which JSON is no YAML")
 
     parsed = documents.parse(b'{"a": [1, 2]}', "json")
-    monkeypatch.setattr(yaml_reading, "read", read)
+    monkeypatch.setattr(yaml_reader, "read", read)
     assert [parsed.position(f"/a/{number}") for number in range(50)] == [None] * 50
     assert len(reads) == 1
 
@@ -199,19 +200,19 @@ def test_directives_without_end_are_refused_before_they_are_compared() -> None:
 def test_lists_of_names_have_an_end(form: str) -> None:
     names = [f"n{number}" for number in range(1001)]
     arguments = {"dynamic": names} if form == "dynamic" else {"notify": {"failed": {"email": names}}}
-    (problem,) = schema.problems("playbook", simple({"noop:A": arguments}))
+    (problem,) = json_schema.problems("playbook", simple({"noop:A": arguments}))
     assert problem.message == "expected at most 1000 items, found a list of 1001"
 
 
 def test_very_many_values_that_no_step_asks_for_are_compared_with_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    real = schema_words.likeness
+    real = schema_errors.likeness
 
     def likeness(name: str, known: Collection[str]) -> str:
         compared.append(len(known))
         return real(name, known)
 
-    monkeypatch.setattr("re_core.dynamic_values.likeness", likeness)
+    monkeypatch.setattr("re_core.playbook.dynamic_values.likeness", likeness)
     asked = [f"name{number}" for number in range(400)]
     document = simple({"noop:A": {"dynamic": asked}})
     supplied = dict.fromkeys((f"other value {number}" for number in range(50_000)), 1)

@@ -10,7 +10,7 @@ import re_schemas
 from jsonschema import Draft202012Validator
 from re_schemas import Example
 
-from re_core import schema
+from re_core.playbook import json_schema
 
 EXAMPLES = [
     pytest.param(name, example, id=f"{name}-{example.name}")
@@ -61,7 +61,7 @@ def test_a_schema_has_a_minimal_a_full_and_broken_examples(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_an_example_is_accepted_or_refused_at_its_path(name: str, example: Example) -> None:
-    problems = schema.problems(name, example.document)
+    problems = json_schema.problems(name, example.document)
     if example.path is None:
         assert problems == []
     else:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from re_core import settings
 from re_core.errors import BadSettings
+from re_core.runtime import settings
 
 
 def _file(directory: Path, text: str) -> dict[str, str]:

@@ -14,8 +14,8 @@ from typing import Any
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.inflow import Inflow
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.ports import Delivery
+from re_core.wire.messages import Message
 
 #: what the queue's name begins with
 PREFIX = "re.answer."

@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from re_core.messages import Message
 from re_core.ports import Published
+from re_core.wire.messages import Message
 
 
 class Batch:

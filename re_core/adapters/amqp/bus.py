@@ -16,10 +16,10 @@ from re_core.adapters.amqp.subscription import AmqpSubscription
 from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
 from re_core.adapters.amqp.wiring import Wiring
 from re_core.adapters.clock_system import SystemClock
-from re_core.dead import dead_letter_message
 from re_core.errors import BusUnavailable
-from re_core.messages import DEAD, Message
 from re_core.ports import Delivery, Published
+from re_core.wire.dead_letters import dead_letter_message
+from re_core.wire.messages import DEAD, Message
 
 #: seconds without any confirm after which a publish gives up
 PATIENCE = 15.0

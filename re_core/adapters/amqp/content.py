@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from pika import data
 
-from re_core.messages import Message
-from re_core.strict_json import digits
+from re_core.wire.messages import Message
+from re_core.wire.strict_json import digits
 
 #: of the properties in the order of the wire: flag, and whether it is a short string
 _CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS, _DELIVERY_MODE = 1 << 15, 1 << 14, 1 << 13, 1 << 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
-from re_core.messages import Message
+from re_core.wire.messages import Message
 
 #: publishing has a channel number of its own, so that frames can be made by whoever publishes
 PUBLISHING = 1

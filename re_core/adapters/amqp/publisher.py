@@ -19,8 +19,8 @@ from pika.channel import Channel
 from re_core.adapters.amqp.batch import Batch
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.frames import PUBLISHING
-from re_core.messages import Message
 from re_core.ports import Published
+from re_core.wire.messages import Message
 
 #: one message of a batch
 Item = tuple[Batch, int]

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
+from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD

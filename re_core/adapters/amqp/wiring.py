@@ -27,7 +27,7 @@ from re_core.adapters.amqp.publisher import Publisher
 from re_core.adapters.amqp.thread import IoThread
 from re_core.adapters.amqp.topology import Topology
 from re_core.errors import BusRefused, BusUnavailable
-from re_core.messages import DEAD, DISCARD, Message
+from re_core.wire.messages import DEAD, DISCARD, Message
 
 #: seconds that declaring, subscribing and asking may take while there is a connection
 SETTING_UP = 10.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from re_core import strict_json
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.database import Database, Document
 from re_core.model import DeadLetter
+from re_core.wire import strict_json
 
 
 class DeadLettersPart:

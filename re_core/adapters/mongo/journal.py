@@ -13,13 +13,20 @@ from itertools import islice
 
 from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeoutError
 
-from re_core import strict_json
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.database import SEEN, Database, Document
 from re_core.adapters.mongo.views import document_of
+from re_core.deployment.records import (
+    MAX_ORDINAL,
+    Entry,
+    entry_from_document,
+    entry_id,
+    entry_to_document,
+    read_ordinal,
+)
 from re_core.errors import StoreRefused, StoreUnavailable
 from re_core.ports import Append, Appended
-from re_core.records import MAX_ORDINAL, Entry, entry_from_document, entry_id, entry_to_document, read_ordinal
+from re_core.wire import strict_json
 
 #: how often an insert whose connection broke is tried again at once; its own documents are recognised
 _TRIES = 3

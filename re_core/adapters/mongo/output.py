@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from re_core import strict_json
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.paging import lines_of, whole
 from re_core.model import OutputChunk, OutputLine
+from re_core.wire import strict_json
 
 #: chunks of one read, each of up to 64 KiB
 _CHUNKS = 16

@@ -6,10 +6,10 @@ import json
 
 from pymongo.errors import DuplicateKeyError
 
-from re_core import strict_json
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.paging import whole
 from re_core.model import WorkerRecord
+from re_core.wire import strict_json
 
 
 class RegistryPart:

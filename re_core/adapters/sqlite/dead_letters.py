@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
 from re_core.model import DeadLetter
+from re_core.wire import strict_json
 
 _COLUMNS = 'id, queue, reason, detail, "by", at, body, properties'
 _SELECT = f"SELECT {_COLUMNS} FROM dead_letters"

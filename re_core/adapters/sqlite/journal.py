@@ -9,13 +9,13 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.mailbox import insert_mail
 from re_core.adapters.sqlite.views import upsert_views
+from re_core.deployment.records import Entry, entry_from_document, entry_to_document
 from re_core.ports import Append, Appended, Clock
-from re_core.records import Entry, entry_from_document, entry_to_document
+from re_core.wire import strict_json
 
 _INTO = "INSERT OR IGNORE INTO journal (deployment, number, body)"
 

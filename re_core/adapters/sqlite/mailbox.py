@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database, insert
-from re_core.messages import Message
 from re_core.ports import Clock
+from re_core.wire import strict_json
+from re_core.wire.messages import Message
 
 #: milliseconds that the id of a settled message is remembered
 REMEMBERED = 24 * 3600 * 1000

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from re_core import strict_json
 from re_core.adapters.paging import lines_of, whole
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.model import OutputChunk, OutputLine
+from re_core.wire import strict_json
 
 _INTO = "INSERT OR IGNORE INTO output (id, deployment, first, last, step, at, lines)"
 _SELECT = "SELECT id, first, step, at, lines FROM output WHERE deployment = ? AND last > ?"

@@ -9,11 +9,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
 from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.ports import MOST_REVISIONS
+from re_core.wire import strict_json
 
 _COLUMNS = 'id, "group", name, revision, document, created, updated, user'
 _SELECT = f"SELECT {_COLUMNS} FROM playbooks"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from re_core import strict_json
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
 from re_core.model import WorkerRecord
+from re_core.wire import strict_json
 
 
 class RegistryPart:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from re_core import strict_json
 from re_core.adapters.sqlite.database import Database
 from re_core.model import Token
+from re_core.wire import strict_json
 
 _COLUMNS = "digest, user, groups, admin, created, expires, used, notify"
 _SELECT = f"SELECT {_COLUMNS} FROM tokens"

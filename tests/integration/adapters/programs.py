@@ -6,9 +6,9 @@ import os
 import sys
 
 from re_core.adapters.sqlite import SqliteStore
+from re_core.deployment.records import Completed, Entry
 from re_core.errors import ReleaseEngineError
 from re_core.ports import Append, Appended, Store
-from re_core.records import Completed, Entry
 
 #: user and group id of nobody, whom permission bits bind
 NOBODY = 65534

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pika import BasicProperties
 
-from re_core.dead import letter_of
-from re_core.messages import DEAD, FORWARDED_BY, Message
 from re_core.ports import Published
+from re_core.wire.dead_letters import letter_of
+from re_core.wire.messages import DEAD, FORWARDED_BY, Message
 from tests.contract.places import SOON
 from tests.contract.samples import message, take_all
 from tests.integration.adapters.amqp_house import House, beside

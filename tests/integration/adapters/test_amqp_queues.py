@@ -10,10 +10,10 @@ import httpx2
 import pytest
 
 from re_core.adapters.amqp.topology import CONTROL_LIFE
-from re_core.dead import letter_of
 from re_core.errors import BusRefused, BusUnavailable
-from re_core.messages import DEAD
 from re_core.ports import Bus, Delivery, Published
+from re_core.wire.dead_letters import letter_of
+from re_core.wire.messages import DEAD
 from tests.contract.places import NEVER
 from tests.contract.samples import message, names, take_all
 from tests.integration.adapters.amqp_house import House, beside, until

@@ -10,8 +10,8 @@ import pytest
 
 from re_core.adapters.amqp import AmqpBus
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.ports import Published
+from re_core.wire.messages import Message
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
 from tests.integration.adapters.amqp_house import SHORT, House, beside, until

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.clock_system import SystemClock
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.routes import key_of, outlives
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.messages import DEAD, Message
+from re_core.wire.messages import DEAD, Message
 from tests.contract.places import NEVER, FakeClock
 from tests.contract.samples import message, names
 

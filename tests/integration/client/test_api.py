@@ -11,8 +11,8 @@ from re_client import discovery
 from re_client.api import Client
 from re_client.errors import ApiError, NotAuthorized, NotFound, NotReachable, Unavailable
 from re_client.shapes import GapEvent, OutputEvent, StateEvent
-from re_core import settings
 from re_core.errors import Problem
+from re_core.runtime import settings
 from tests.integration.client.engine import Answer, FakeEngine, events, problem
 from tests.unit.client.documents import deployment, line, playbook, step
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from re_core import messages as m
-from re_core.messages import Message
 from re_core.ports import Bus, Delivery
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
 
 #: subcommand -> what a worker answers at once; a subcommand that is not here completes
 Script = dict[str, dict[str, Any]]

@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from re_core import messages as m
-from re_core import strict_json
-from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
+from re_core.admission.acceptance import Acceptance
+from re_core.admission.exclusive import Exclusive
+from re_core.deployment.records import Record, kind_of
+from re_core.deployment.state import State, fold
 from re_core.errors import TransientError
-from re_core.messages import Message
 from re_core.model import StoredPlaybook
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Delivery, Store
-from re_core.records import Record, kind_of
-from re_core.sequencer.acceptance import Acceptance
-from re_core.sequencer.exclusive import Exclusive
-from re_core.sequencer.liveness import Presence, Roll
 from re_core.sequencer.loop import Sequencer
-from re_core.sequencer.offering import Offering
-from re_core.sequencer.offers import LiveOffers
-from re_core.sequencer.sweeper import Sweeper, recover
-from re_core.state import State, fold
+from re_core.services.sweeper import Sweeper, recover
+from re_core.wire import messages as m
+from re_core.wire import strict_json
+from re_core.wire.messages import Message
+from re_core.workforce.capabilities import LiveOffers
+from re_core.workforce.presence import Presence, Roll
+from re_core.workforce.routing import Offering
 from tests.integration.core_loop.crew import Ear, Notifier, Script, Worker, World
 from tests.integration.core_loop.faults import Faults
 

@@ -7,8 +7,8 @@ import pytest
 from re_core.adapters.sqlite import SqliteStore
 from re_core.errors import BusUnavailable, StoreUnavailable, TransientError
 from re_core.model import WorkerRecord
-from re_core.sequencer.absence import ROUNDS, Absence
-from re_core.sequencer.liveness import BEAT, SILENT, Presence
+from re_core.workforce.failure_detector import ROUNDS, Absence
+from re_core.workforce.presence import BEAT, SILENT, Presence
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import START, House

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from re_core import messages as m
-from re_core.dead import REASON
 from re_core.errors import StoreUnavailable, TransientError
-from re_core.messages import Message
 from re_core.model import WorkerRecord
-from re_core.sequencer.bookkeeping import FORGET, Cemetery, Heartbeats
-from re_core.sequencer.liveness import BEAT, SILENT
-from re_core.sequencer.offers import FRESH, LiveOffers
+from re_core.services.bookkeeping import FORGET, Cemetery, Heartbeats
+from re_core.wire import messages as m
+from re_core.wire.dead_letters import REASON
+from re_core.wire.messages import Message
+from re_core.workforce.capabilities import FRESH, LiveOffers
+from re_core.workforce.presence import BEAT, SILENT
 from tests.factories import simple
 from tests.integration.core_loop.house import START, House
 from tests.integration.core_loop.watch import Watch

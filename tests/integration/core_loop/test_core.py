@@ -14,12 +14,12 @@ from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
 from re_core.bootstrap import Core, around, open_bus, open_store, system_clock
 from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
-from re_core.messages import Message
 from re_core.model import WorkerRecord
-from re_core.sequencer.liveness import UNPROVEN
-from re_core.settings import Settings, load
-from re_core.strict_json import loads
+from re_core.runtime.settings import Settings, load
 from re_core.usecases import workers
+from re_core.wire.messages import Message
+from re_core.wire.strict_json import loads
+from re_core.workforce.presence import UNPROVEN
 from tests.factories import simple
 from tests.integration.core_loop.house import House
 from tests.integration.core_loop.test_pump import SOON

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from re_core import machine, strict_json
-from re_core import messages as m
-from re_core.dead import QUEUE, REASON
+from re_core.admission import acceptance
+from re_core.admission.acceptance import derived_id
+from re_core.deployment import machine
+from re_core.deployment.records import Entry
 from re_core.errors import StoreRefused
 from re_core.ports import Claim
-from re_core.records import Entry
-from re_core.sequencer import acceptance
-from re_core.sequencer.acceptance import derived_id
+from re_core.wire import messages as m
+from re_core.wire import strict_json
+from re_core.wire.dead_letters import QUEUE, REASON
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from re_core import strict_json
-from re_core.dead import REASON
 from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
+from re_core.wire import strict_json
+from re_core.wire.dead_letters import REASON
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death

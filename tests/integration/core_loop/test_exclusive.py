@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from re_core import messages as m
-from re_core import strict_json
+from re_core.admission.exclusive import ABANDONED, Exclusive
+from re_core.deployment.records import never_began
 from re_core.errors import Refused
-from re_core.records import never_began
-from re_core.sequencer.exclusive import ABANDONED, Exclusive
+from re_core.wire import messages as m
+from re_core.wire import strict_json
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death, Faults

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from re_core import messages as m
-from re_core.command_rules import CommandRules
-from re_core.plan import Around
+from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.compiler import Around
 from re_core.usecases import access
+from re_core.wire import messages as m
 from tests.factories import simple
 from tests.integration.core_loop.house import House
 

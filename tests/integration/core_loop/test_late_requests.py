@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from re_core import messages as m
 from re_core.errors import StoreUnavailable
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.ports import Delivery
-from re_core.sequencer.taking import ASIDE
+from re_core.sequencer.inbox import ASIDE
+from re_core.wire import messages as m
 from tests.factories import action, simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from re_core.deployment.records import FORMAT
 from re_core.errors import NewerFormat
-from re_core.records import FORMAT
 from tests.factories import simple
 from tests.integration.core_loop.house import House
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from re_core import messages as m
-from re_core.adapters.embedded_subscription import EmbeddedSubscription
+from re_core.adapters.embedded.subscription import EmbeddedSubscription
+from re_core.deployment.records import Dispatched, Handed
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.model import WorkerRecord
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.ports import Delivery, Published
-from re_core.records import Dispatched, Handed
-from re_core.sequencer.liveness import BEAT, SILENT
-from re_core.sequencer.offering import LASTING, Offering, Route
-from re_core.sequencer.offers import LiveOffers
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.workforce.capabilities import LiveOffers
+from re_core.workforce.presence import BEAT, SILENT
+from re_core.workforce.routing import LASTING, Offering, Route
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.plan import compile_document
-from re_core.sequencer.plans import MOST_BYTES
+from re_core.admission.compiled_plans import MOST_BYTES
+from re_core.playbook.compiler import compile_document
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 
@@ -18,8 +18,8 @@ def test_plans_are_kept_until_there_are_too_many(build: Build, monkeypatch: pyte
         compiled.append(document)
         return real(document, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("re_core.sequencer.acceptance.compile_document", counting)
-    monkeypatch.setattr("re_core.sequencer.plans.Plans.__init__.__defaults__", (2, MOST_BYTES))
+    monkeypatch.setattr("re_core.admission.acceptance.compile_document", counting)
+    monkeypatch.setattr("re_core.admission.compiled_plans.Plans.__init__.__defaults__", (2, MOST_BYTES))
     house = build()
     for number, playbook in enumerate(["a", "a", "b", "c", "a"]):
         if playbook not in {one.id for one in house.store.playbooks()}:

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from re_core import events as e
-from re_core import machine, strict_json
-from re_core import messages as m
-from re_core.dead import DETAIL, QUEUE, REASON
-from re_core.machine import Decision
-from re_core.messages import Message
+from re_core.deployment import events as e
+from re_core.deployment import machine
+from re_core.deployment.machine import Decision
+from re_core.deployment.records import MAX_DATA, Completed, Late, Started, kind_of
+from re_core.deployment.results import MAX_MESSAGE, brief
+from re_core.deployment.state import State
 from re_core.model import DeploymentStatus, View
-from re_core.records import MAX_DATA, Completed, Late, Started, kind_of
-from re_core.results import MAX_MESSAGE, brief
 from re_core.sequencer.cache import MOST_BYTES
-from re_core.state import State
+from re_core.wire import messages as m
+from re_core.wire import strict_json
+from re_core.wire.dead_letters import DETAIL, QUEUE, REASON
+from re_core.wire.messages import Message
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from re_core.errors import BadSettings, BusUnavailable, StoreRefused, StoreUnavailable
-from re_core.sequencer.pump import Pump
+from re_core.services.polling import Pump
 
 #: seconds to wait for what must come
 SOON = 10.0
@@ -52,8 +52,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
                 made.append(timeout)
             return super().wait(0.001 if timeout is not None and timeout < SOON else timeout)
 
-    monkeypatch.setattr("re_core.sequencer.pump.threading.Event", Impatient)
-    monkeypatch.setattr("re_core.sequencer.pump.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("re_core.services.polling.threading.Event", Impatient)
+    monkeypatch.setattr("re_core.services.polling.random.uniform", lambda low, high: high)
     return made
 
 
@@ -109,7 +109,7 @@ def test_what_somebody_must_see_to_ends_it_and_is_told(error: Exception) -> None
 
 def test_it_says_what_it_waits_for_until_a_turn_settles_something(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("re_core.sequencer.pump.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("re_core.services.polling.time.monotonic", lambda: now[0])
     steps: list[Exception | int] = [StoreUnavailable("the disk is full"), 0, 1]
     seen: list[str] = []
     over = threading.Event()
@@ -137,7 +137,7 @@ def test_it_says_what_it_waits_for_until_a_turn_settles_something(monkeypatch: p
 
 def test_what_it_waits_for_is_believed_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("re_core.sequencer.pump.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("re_core.services.polling.time.monotonic", lambda: now[0])
     turns = _Turns(StoreUnavailable("the disk is full"))
     turns.pump.start()
     assert turns.over.wait(SOON)

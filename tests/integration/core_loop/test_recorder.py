@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from re_core import messages as m
-from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.dead import DETAIL, REASON
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import StoreUnavailable, TransientError
-from re_core.messages import Message
 from re_core.ports import Bus
-from re_core.redaction import REDACTED, Redaction
-from re_core.sequencer.recorder import Recorder
+from re_core.services.output_recorder import Recorder
+from re_core.wire import messages as m
+from re_core.wire.dead_letters import DETAIL, REASON
+from re_core.wire.messages import Message
+from re_core.wire.redaction import REDACTED, Redaction
 from tests.integration.core_loop.house import House
 
 
@@ -193,7 +193,7 @@ def test_equal_lines_of_a_worker_that_sends_no_ids_are_all_kept(house: House) ->
 def test_more_deployments_than_are_remembered_are_numbered_all_the_same(
     house: House, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("re_core.sequencer.recorder._REMEMBERED", 2)
+    monkeypatch.setattr("re_core.services.output_recorder._REMEMBERED", 2)
     for round in range(2):
         for number in range(4):
             _print(house.bus, f"{round}", f"{round}.{number}", deployment=f"d{number}")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from re_core import messages as m
-from re_core.events import Notify
-from re_core.messages import Message
-from re_core.plan import Around
+from re_core.admission.acceptance import Admission
+from re_core.admission.job_create import Creation
+from re_core.deployment.events import Notify
+from re_core.playbook.compiler import Around
 from re_core.ports import Append, Appended, Delivery, Published
-from re_core.sequencer.acceptance import Admission
-from re_core.sequencer.creation import Creation
 from re_core.sequencer.work import Work
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import START, House

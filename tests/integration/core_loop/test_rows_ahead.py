@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from re_core.messages import Message
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.sequencer.work import SETTLING
+from re_core.wire.messages import Message
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from re_core import messages as m
+from re_core.deployment.records import Lost
 from re_core.errors import StoreUnavailable
-from re_core.plan import Around
-from re_core.records import Lost
-from re_core.sequencer.sweeper import Sweeper
+from re_core.playbook.compiler import Around
+from re_core.services.sweeper import Sweeper
+from re_core.wire import messages as m
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from re_core import messages as m
-from re_core import strict_json
+from re_core.wire import messages as m
+from re_core.wire import strict_json
 from tests.factories import simple
 from tests.integration.core_loop.house import House
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from re_core import strict_json
 from re_core.model import OnLost
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.ports import Delivery
-from re_core.redaction import Redaction
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.sorting import Sorting
+from re_core.sequencer.triage import Sorting
+from re_core.wire import strict_json
+from re_core.wire.redaction import Redaction
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from re_core.model import WorkerRecord
-from re_core.sequencer.bookkeeping import Heartbeats
-from re_core.sequencer.liveness import Presence
+from re_core.services.bookkeeping import Heartbeats
+from re_core.workforce.presence import Presence
 from tests.integration.core_loop.house import House
 
 

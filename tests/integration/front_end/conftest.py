@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.command_rules import CommandRules
+from re_core.playbook.command_rules import CommandRules
 from re_rest.app import close_streams
 from tests.integration.front_end.house import EVERYTHING, House
 

@@ -10,19 +10,19 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from re_core import messages as m
-from re_core import strict_json
-from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.clock_system import SystemClock
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
-from re_core.command_rules import CommandRules
-from re_core.messages import Message
+from re_core.deployment.records import Accepted, Completed, Dispatched, Ended, Entry, Failed, Record, Started
+from re_core.deployment.state import fold
 from re_core.model import DeploymentStatus, OutputChunk, StoredPlaybook, View
-from re_core.plan import Around, compile_document
+from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.compiler import Around, compile_document
 from re_core.ports import Append, Appended
-from re_core.records import Accepted, Completed, Dispatched, Ended, Entry, Failed, Record, Started
-from re_core.state import fold
 from re_core.usecases import access
+from re_core.wire import messages as m
+from re_core.wire import strict_json
+from re_core.wire.messages import Message
 from re_rest.app import create_app, furnish
 from re_rest.services import Services
 

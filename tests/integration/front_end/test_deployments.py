@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from re_core import messages as m
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.messages import Message
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
 from tests.integration.front_end.house import T0, Answer, House, accept, body, refuse
 
 WANTED = {"group": "ours", "playbook_id": "book"}

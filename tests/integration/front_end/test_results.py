@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from re_core import strict_json
-from re_core.records import Completed, Dispatched, Failed, Fenced, Late, Record
+from re_core.deployment.records import Completed, Dispatched, Failed, Fenced, Late, Record
 from re_core.usecases import history
+from re_core.wire import strict_json
 from tests.integration.front_end.house import House
 
 ONE = "/api/v1/deployments/dep1"

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from re_core.deployment.records import Completed, Dispatched, Started
 from re_core.errors import StoreUnavailable
-from re_core.records import Completed, Dispatched, Started
-from re_core.redaction import Redaction
+from re_core.wire.redaction import Redaction
 from re_rest import deployments, events, streams
 from re_rest.app import close_streams
 from re_rest.streams import Position, Streams

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from re_core import documents
-from re_core import messages as m
+from re_core.playbook import documents
+from re_core.wire import messages as m
 from tests.integration.front_end.house import PLAYBOOK, T0, House, accept, body, refuse
 
 ONE = "/api/v0/ours/playbook/book/"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from re_core.strict_json import MAX_BYTES
+from re_core.wire.strict_json import MAX_BYTES
 from tests.integration.front_end.house import House
 
 #: a playbook, and still one where it is cut before its last line

@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 
-from re_core import messages as m
-from re_core.messages import Message
+from re_core.deployment.records import (
+    Asked,
+    CancelRequested,
+    Completed,
+    Decided,
+    Dispatched,
+    Ended,
+    Failed,
+    Lost,
+    Retried,
+)
 from re_core.model import DeploymentStatus
-from re_core.records import Asked, CancelRequested, Completed, Decided, Dispatched, Ended, Failed, Lost, Retried
-from re_core.redaction import Redaction
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
 from re_rest import deployments, events
 from re_rest.streams import Position, Streams
 from tests.integration.front_end.house import T0, Answer, House, body, refuse

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.dead import letter_of
-from re_core.messages import notification_message
+from re_core.adapters.embedded.bus import EmbeddedBus
+from re_core.wire.dead_letters import letter_of
+from re_core.wire.messages import notification_message
 from re_workers.notify.consumer import MAX_BACKOFF, PATIENCE, Notifier
 from re_workers.notify.email import DOUBT, EmailHandler
 from re_workers.notify.email_address import Mailbox

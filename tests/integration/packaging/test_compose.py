@@ -12,7 +12,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
-from re_core.settings import load
+from re_core.runtime.settings import load
 from tests.architecture.tree import ROOT
 
 FILE = ROOT / "docker-compose.yml"

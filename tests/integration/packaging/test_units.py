@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from re_core.process import CANNOT
-from re_core.settings import load
+from re_core.runtime.settings import load
 from tests.architecture.tree import ROOT
 
 UNITS = sorted((ROOT / "packaging" / "systemd").iterdir())

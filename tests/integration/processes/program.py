@@ -14,8 +14,8 @@ from pathlib import Path
 
 from re_core.errors import BusUnavailable, StoreRefused
 from re_core.process import Process, launch, leave
-from re_core.settings import Settings
-from re_core.supervision import Herald
+from re_core.runtime.settings import Settings
+from re_core.runtime.supervision import Herald
 
 
 class Scripted:

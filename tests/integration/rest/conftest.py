@@ -8,7 +8,7 @@ import pytest
 
 from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
-from re_core.settings import load
+from re_core.runtime.settings import load
 from re_rest.app import close_streams
 from tests.integration.front_end.house import House
 

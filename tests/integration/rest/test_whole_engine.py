@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from re_core.settings import load
+from re_core.runtime.settings import load
 from re_rest.app import close_streams, create_app
 from re_up.engine import Engine
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from re_core import messages as m
+from re_core.deployment.records import Started
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.messages import Message
 from re_core.ports import Delivery
-from re_core.records import Started
-from re_core.sequencer.sweeper import recover
+from re_core.services.sweeper import recover
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
 from tests.integration.core_loop.crew import World
 from tests.integration.core_loop.faults import BUS, SUBSCRIPTION, Death
 from tests.integration.core_loop.house import House

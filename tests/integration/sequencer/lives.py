@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from re_core import strict_json
-from re_core.plan import Around
+from re_core.deployment.records import kind_of
+from re_core.deployment.state import fold
+from re_core.deployment.summary import view_of
+from re_core.playbook.compiler import Around
 from re_core.ports import ViewFilter
-from re_core.records import kind_of
-from re_core.sequencer.sweeper import recover
-from re_core.state import fold
-from re_core.summary import view_of
+from re_core.services.sweeper import recover
+from re_core.wire import strict_json
 from tests.factories import action, check, sequence
 from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House

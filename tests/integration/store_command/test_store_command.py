@@ -13,12 +13,12 @@ import pytest
 from re_client.__main__ import run
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
+from re_core.deployment.records import entry_from_document
+from re_core.deployment.state import fold
+from re_core.deployment.summary import view_of
 from re_core.ports import Append, Store, ViewFilter
-from re_core.records import entry_from_document
-from re_core.state import fold
-from re_core.strict_json import loads
-from re_core.summary import view_of
 from re_core.usecases.maintenance import DAY
+from re_core.wire.strict_json import loads
 from tests.factories import Run, simple
 
 

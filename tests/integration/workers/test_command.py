@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from re_core.messages import parse_output
-from re_core.redaction import REDACTED, Redaction
+from re_core.wire.messages import parse_output
+from re_core.wire.redaction import REDACTED, Redaction
 from re_workers.context import Call, Context
 from re_workers.outcomes import Outcome
 from re_workers.outgoing import MAX_LINE, Origin, Outgoing

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from re_core.errors import BadSettings
-from re_core.settings import load
+from re_core.runtime.settings import load
 from re_workers.parts import chosen, workers
 from re_workers.place import Place
 from re_workers.steps import landlock

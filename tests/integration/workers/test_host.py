@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from re_core.adapters.bus_embedded import EmbeddedBus
 from re_core.adapters.clock_system import SystemClock
-from re_core.messages import (
+from re_core.adapters.embedded.bus import EmbeddedBus
+from re_core.wire.messages import (
     ATTEMPT,
     EVENT,
     GRANT,

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import trustme
 
-from re_core.addresses import rule
-from re_core.redaction import Redaction
-from re_core.settings import load
+from re_core.runtime.addresses import rule
+from re_core.runtime.settings import load
+from re_core.wire.redaction import Redaction
 from re_workers.outcomes import Failed
 from re_workers.parts import workers
 from re_workers.steps import exchange

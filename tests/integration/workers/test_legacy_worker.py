@@ -10,8 +10,8 @@ import pytest
 from re_core.adapters.amqp.address import addresses
 from re_core.adapters.amqp.bus import AmqpBus
 from re_core.adapters.amqp.topology import Topology
-from re_core.messages import FORWARDED_BY, Message, encode
 from re_core.ports import Delivery, Published
+from re_core.wire.messages import FORWARDED_BY, Message, encode
 from tests.integration.workers.waiting import until
 from tests.legacy_worker import LegacyStep, LegacyWorker
 from tests.services.broker import RabbitMQ

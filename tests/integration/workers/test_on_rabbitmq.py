@@ -13,7 +13,7 @@ from re_core.adapters.amqp.address import addresses
 from re_core.adapters.amqp.bus import AmqpBus
 from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.clock_system import SystemClock
-from re_core.messages import ASKS, ATTEMPT, EVENT, GRANT, TOKEN, Message, encode, parse_heartbeat, parse_output
+from re_core.wire.messages import ASKS, ATTEMPT, EVENT, GRANT, TOKEN, Message, encode, parse_heartbeat, parse_output
 from re_workers import Context, Worker, step
 from re_workers.host import WorkerHost
 from tests.cable import Cable

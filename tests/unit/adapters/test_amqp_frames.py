@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pika import BasicProperties, frame, spec
 
 from re_core.adapters.amqp import content, frames
-from re_core.messages import Message
+from re_core.wire.messages import Message
 
 #: octets of a body in one frame, as frames.py cuts it
 CHUNK = 8184

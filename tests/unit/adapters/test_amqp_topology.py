@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.adapters.amqp.topology import is_fleeting
-from re_core.messages import Message
+from re_core.wire.messages import Message
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.addresses import DEFAULT, rule
+from re_core.runtime.addresses import DEFAULT, rule
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from re_core import events as e
-from re_core.deadlines import ASK
-from re_core.machine import Verdict
-from re_core.plan import Around
+from re_core.deployment import events as e
+from re_core.deployment.deadlines import ASK
+from re_core.deployment.machine import Verdict
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, simple
 
 REPEATABLE = {"noop:A": {}, "retries": 3}

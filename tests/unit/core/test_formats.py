@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.formats import FORMATS, MAX_NAME, MAX_TEXT, twins, variable_problems
+from re_core.playbook.formats import FORMATS, MAX_NAME, MAX_TEXT, twins, variable_problems
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from re_core import events as e
-from re_core.consequences import awaited
-from re_core.machine import Verdict
+from re_core.deployment import events as e
+from re_core.deployment.machine import Verdict
+from re_core.deployment.progress import awaited
 from tests.factories import Run, simple
 
 REPEATABLE = {"noop:A": {}, "idempotent": True}

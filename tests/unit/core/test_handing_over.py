@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from re_core import events as e
-from re_core.consequences import awaited
-from re_core.deadlines import GRACE
-from re_core.machine import Decision, Verdict
+from re_core.deployment import events as e
+from re_core.deployment.deadlines import GRACE
+from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.progress import awaited
 from re_core.model import StepStatus
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from tests.factories import Run, simple
 
 PATIENCE = 60.0

@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from re_core import events as e
-from re_core.machine import DEPLOYMENT, STEP, Verdict
+from re_core.deployment import events as e
+from re_core.deployment.machine import DEPLOYMENT, STEP, Verdict
 from re_core.model import ENDED, DeploymentStatus, OnLost, Ruling, StepStatus
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple, slots_of
 
 EVENTS: tuple[type[Any], ...] = get_args(e.Event)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import messages as m
 from re_core.errors import BadMessage
+from re_core.wire import messages as m
 from tests.unit.core.test_strict_json import documents
 
 PARSERS: dict[str, Callable[[bytes], object]] = {

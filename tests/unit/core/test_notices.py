@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from re_core import events as e
-from re_core.notices import deployment_notices
-from re_core.plan import Around
-from re_core.redaction import Redaction
-from re_core.sequencer.outgoing import messages_of
+from re_core.deployment import events as e
+from re_core.deployment.notifications import deployment_notices
+from re_core.playbook.compiler import Around
+from re_core.sequencer.encoding import messages_of
+from re_core.wire.redaction import Redaction
 from tests.factories import Run, action, simple
 
 ALL = {phase: {"irc": ["#team"]} for phase in ("started", "completed", "failed")}

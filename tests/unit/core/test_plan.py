@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import documents, schema
-from re_core import plan as p
 from re_core.errors import BadDocument
 from re_core.model import Plan, StepKind
-from re_core.plan import Around, compile_document, compile_plan, missing_dynamic, required_dynamic
+from re_core.playbook import compiler as p
+from re_core.playbook import documents, json_schema
+from re_core.playbook.compiler import Around, compile_document, compile_plan, missing_dynamic, required_dynamic
 from tests.factories import action, check, playbook, sequence, simple
 
 
@@ -148,7 +148,7 @@ execution:
       - noop:Do:
 """
     document = documents.parse(text, "yaml").value
-    assert schema.problems("playbook", document) == []
+    assert json_schema.problems("playbook", document) == []
     full, bare = (step.spec for step in compile_plan(document, Around(), {}).steps)
     assert (full.label, full.timeout, full.idempotent, full.retries) == ("Do it", 5, True, 2)
     assert full.parameters == bare.parameters == {}

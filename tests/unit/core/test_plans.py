@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from re_core.dynamic_values import demands
-from re_core.plan import Around, compile_document
-from re_core.plan_form import plan_from_document
-from re_core.sequencer.plans import Compiled, Key, Plans
+from re_core.admission.compiled_plans import Compiled, Key, Plans
+from re_core.deployment.plan_codec import plan_from_document
+from re_core.playbook.compiler import Around, compile_document
+from re_core.playbook.dynamic_values import demands
 from tests.factories import simple
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.machine import Verdict
-from re_core.plan import Around
-from re_core.results import result_of
+from re_core.deployment.machine import Verdict
+from re_core.deployment.results import result_of
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, playbook, sequence, simple
 
 ACTIONS = Around(actions=[action("One"), action("Two")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.quota import LEAST, MOST, Quota, read_quota
+from re_core.deployment.quota import LEAST, MOST, Quota, read_quota
 
 MARK = "[the output quota of 10 bytes is used up; what else this step prints is dropped]"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from re_core.messages import reply_queues
 from re_core.sequencer.ranks import ranks
+from re_core.wire.messages import reply_queues
 
 QUEUES = reply_queues()
 

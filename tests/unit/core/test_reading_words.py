@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from re_core import events as e
-from re_core import messages as m
+from re_core.deployment import events as e
+from re_core.deployment.records import MAX_DATA
+from re_core.deployment.results import MAX_MESSAGE
 from re_core.errors import BadMessage
-from re_core.messages import Message
-from re_core.records import MAX_DATA
-from re_core.redaction import Redaction
-from re_core.results import MAX_MESSAGE
-from re_core.sequencer.intake import read_word
+from re_core.sequencer.decoding import read_word
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
 
 SECRET = Redaction([re.compile("s3cr3t-[0-9]+")])
 TEXT = "s3cr3t-1234567890"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import records as r
-from re_core import strict_json
+from re_core.deployment import records as r
 from re_core.errors import NewerFormat, StoreRefused
+from re_core.wire import strict_json
 from tests.unit.core.test_strict_json import documents
 
 _whole = st.integers(0, 10_000)

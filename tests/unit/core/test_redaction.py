@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.redaction import SHOWN_TEXT, SHOWN_VALUES, Redaction
+from re_core.wire.redaction import SHOWN_TEXT, SHOWN_VALUES, Redaction
 
 SECRETS = Redaction([re.compile("hunter2"), re.compile("(?i)token=[^ ]+")])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.machine import Verdict
-from re_core.plan import Around
+from re_core.deployment.machine import Verdict
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple
 
 

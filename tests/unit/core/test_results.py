@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import records as r
-from re_core.results import INLINE, MAX_KEPT, MAX_MESSAGE, SHORT, Result, brief, message_of, result_of
+from re_core.deployment import records as r
+from re_core.deployment.results import INLINE, MAX_KEPT, MAX_MESSAGE, SHORT, Result, brief, message_of, result_of
 from tests.factories import Run, simple
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from re_core import events as e
-from re_core.machine import Decision, Verdict
+from re_core.deployment import events as e
+from re_core.deployment.machine import Decision, Verdict
 from re_core.model import OnLost, Ruling
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple
 
 ASK = Around(on_lost=OnLost.ASK)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from re_core import records as r
+from re_core.deployment import records as r
+from re_core.deployment.records import Entry
+from re_core.deployment.state import fold
+from re_core.deployment.summary import view_of
 from re_core.errors import StoreRefused
 from re_core.model import DeploymentStatus, StepStatus
-from re_core.plan import Around, compile_document
-from re_core.records import Entry
-from re_core.state import fold
-from re_core.summary import view_of
+from re_core.playbook.compiler import Around, compile_document
 from tests.factories import START, Run, accepted, action, simple
 
 FIRST = accepted(compile_document(simple("noop:A", "noop:B"), Around(), {}))

@@ -7,13 +7,13 @@ from typing import Any, get_args
 
 import pytest
 
-from re_core import events as e
-from re_core import records as r
-from re_core.deadlines import due_at
-from re_core.machine import Decision, Verdict
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import due_at
+from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.records import entry_to_document
 from re_core.model import OnLost, Ruling
-from re_core.plan import Around
-from re_core.records import entry_to_document
+from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple
 
 GO, NO_GO = ("t", True), ("u", False)

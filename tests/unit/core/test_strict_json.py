@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from re_core.errors import BadMessage
-from re_core.strict_json import MAX_BYTES, MAX_DEPTH, dumps, equal, loads
+from re_core.wire.strict_json import MAX_BYTES, MAX_DEPTH, dumps, equal, loads
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

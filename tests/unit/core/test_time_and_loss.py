@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from re_core import events as e
-from re_core.deadlines import due_at
-from re_core.machine import Verdict
-from re_core.plan import Around
+from re_core.deployment import events as e
+from re_core.deployment.deadlines import due_at
+from re_core.deployment.machine import Verdict
+from re_core.playbook.compiler import Around
 from tests.factories import START, Run, action, simple
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BadDocument, CallerError, NoAnswer, Refused, StoreUnavailable
-from re_core.messages import DeploymentRequest, Message, encode
-from re_core.plan import Around
+from re_core.playbook.compiler import Around
 from re_core.usecases import checking, deployments, ids, keys, times
 from re_core.usecases.deployments import Asker
+from re_core.wire.messages import DeploymentRequest, Message, encode
 
 
 @pytest.mark.parametrize(

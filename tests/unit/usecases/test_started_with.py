@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from re_core.redaction import Redaction
-from re_core.state import State
-from re_core.summary import MAX_TEXT, MAX_VALUES, view_of
+from re_core.deployment.state import State
+from re_core.deployment.summary import MAX_TEXT, MAX_VALUES, view_of
 from re_core.usecases.describe import deployment_document, view_document
+from re_core.wire.redaction import Redaction
 from tests.factories import Run, simple
 
 REDACTION = Redaction([re.compile("hunter2")])

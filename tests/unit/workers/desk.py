@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from re_core import strict_json
-from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
+from re_core.adapters.embedded.bus import EmbeddedBus
+from re_core.wire import strict_json
+from re_core.wire.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
 from re_workers import Context, Failed, Worker, step
 from re_workers.consumer import Consumer
 from re_workers.runs import Spawn, inline

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from re_core.adapters.bus_embedded import EmbeddedBus
+from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BusUnavailable
-from re_core.messages import Message
 from re_core.ports import Delivery, Published, Subscription
+from re_core.wire.messages import Message
 
 
 class LineSubscription:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from re_core.adapters.bus_embedded import EmbeddedBus
-from re_core.dead import letter_of
-from re_core.messages import Message, encode
+from re_core.adapters.embedded.bus import EmbeddedBus
+from re_core.wire.dead_letters import letter_of
+from re_core.wire.messages import Message, encode
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
 from tests.unit.workers.desk import Hand

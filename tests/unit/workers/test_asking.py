@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.messages import AGAIN, ASKS, ATTEMPT, GRANT, TURN
+from re_core.wire.messages import AGAIN, ASKS, ATTEMPT, GRANT, TURN
 from re_workers.attempt import PROMPT
 from re_workers.consumer import GRANT_PATIENCE, Consumer
 from re_workers.runs import inline

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
+from re_core.wire.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
 from re_workers import Context, Worker, step
 from re_workers.consumer import GRANT_PATIENCE
 from re_workers.runs import STUBBORN, TIMEOUT_GRACE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import EVENT
+from re_core.wire.messages import EVENT
 from re_workers.hands import EXTEND, LONG
 from tests.unit.workers.desk import Desk, Parked, Work
 

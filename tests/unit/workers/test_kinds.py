@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core import schema
+from re_core.playbook import json_schema
 from re_workers.kinds import Mismatch, kind_of
 from re_workers.limits import above, at_least, at_most, fits, items
 
@@ -101,7 +101,7 @@ def test_a_format_means_the_same_where_a_playbook_is_stored(format: str, value: 
         fitting = True
     except Mismatch:
         fitting = False
-    assert fitting == (schema.parameters_problems({"properties": {"p": kind.schema}}, {"p": value}, "") == [])
+    assert fitting == (json_schema.parameters_problems({"properties": {"p": kind.schema}}, {"p": value}, "") == [])
 
 
 def test_a_format_that_is_not_there_is_the_authors_mistake() -> None:

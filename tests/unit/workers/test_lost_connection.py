@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.messages import ATTEMPT, EVENT, TOKEN, parse_reply
+from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, parse_reply
 from re_workers.consumer import GRANT_PATIENCE, TELL_AGAIN
 from tests.unit.workers.desk import Desk, Parked, Work
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from re_core.messages import parse_reply
-from re_core.redaction import Redaction
-from re_core.strict_json import MAX_BYTES
+from re_core.wire.messages import parse_reply
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import MAX_BYTES
 from re_workers.outcomes import MAX_TEXT, Outcome, encode
 
 

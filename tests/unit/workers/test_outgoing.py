@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from re_core.messages import DISCARD, parse_notification, parse_output
-from re_core.redaction import REDACTED, Redaction
+from re_core.wire.messages import DISCARD, parse_notification, parse_output
+from re_core.wire.redaction import REDACTED, Redaction
 from re_workers.outgoing import CUT, MAX_CHUNK, MAX_LINE, MAX_WAITING, Origin, Outgoing
 from re_workers.steps.lines import KEPT, Lines
 

@@ -1,0 +1,55 @@
+"""Private reply names of the embedded bus: who waits for an answer, resolved without a queue. Must not know queues."""
+
+from __future__ import annotations
+
+import itertools
+from queue import Empty, SimpleQueue
+
+from re_core.errors import BusUnavailable
+from re_core.wire.messages import Message
+
+#: what a private reply name begins with; no queue is called so
+PREFIX = "re.answer."
+
+#: what a waiting caller hears when the bus closes
+_CLOSED = None
+
+
+class Answers:
+    """Who waits. Thread-safe: each step is one operation of a dict, a counter or a SimpleQueue."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, SimpleQueue[Message | None]] = {}
+
+    def expect(self) -> str:
+        """A new name to reply to."""
+        name = f"{PREFIX}{next(self._numbers)}"
+        self._waiting[name] = SimpleQueue()
+        return name
+
+    def resolve(self, name: str, message: Message) -> bool:
+        """Hand the answer over; False where nobody waits any more."""
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            return False
+        waiting.put(message)
+        return True
+
+    def wait(self, name: str, timeout: float) -> Message | None:
+        """The first answer; None where none comes within `timeout` seconds. Raises BusUnavailable when the bus closes meanwhile."""
+        try:
+            answer = self._waiting[name].get(timeout=max(timeout, 0))
+        except Empty:
+            return None
+        if answer is _CLOSED:
+            raise BusUnavailable("the bus was closed before an answer came")
+        return answer
+
+    def forget(self, name: str) -> None:
+        self._waiting.pop(name, None)
+
+    def close(self) -> None:
+        """Everybody who waits stops waiting."""
+        for waiting in list(self._waiting.values()):
+            waiting.put(_CLOSED)

@@ -1,0 +1,92 @@
+"""job.create to a new deployment, or to the reason why not. Must not know the order of a batch."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from re_core.admission.acceptance import Acceptance, Admission
+from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Problems, Refused, ReleaseEngineError
+from re_core.ports import Delivery
+from re_core.sequencer.encoding import creation_answer
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.strict_json import dumps
+
+#: problems that a refusal carries in its headers
+_TOLD = 50
+
+_log = logging.getLogger(__name__)
+
+
+class Creation(NamedTuple):
+    """A request that may become a deployment: who asked, and what was admitted."""
+
+    delivery: Delivery
+    admission: Admission
+
+    @property
+    def message(self) -> Message:
+        return self.delivery.message
+
+    def yes(self) -> list[Message]:
+        """What who asked hears, where anybody waits."""
+        if not self.message.reply_to:
+            return []
+        return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
+
+
+class Said(NamedTuple):
+    """The no: what who asked hears, and, where the message is a dead letter, why."""
+
+    messages: list[Message]
+    reason: str = ""
+    dead: str = ""
+
+
+def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Said]:
+    """The creation, or None and the refusal. Raises StoreUnavailable."""
+    message = delivery.message
+    try:
+        return Creation(delivery, acceptance.admit(message)), Said([])
+    except BadMessage as error:
+        text = f"{error.path}: {error}" if error.path else str(error)
+        return None, Said(refusal(message, error.reason, text, error), error.reason, text)
+    except CallerError as error:
+        _log.info(
+            "a deployment was refused: %s",
+            error,
+            extra={"action": "refuse_deployment", "deployment_id": message.id, "user_id": message.headers.get(m.USER)},
+        )
+        return None, Said(refusal(message, error.reason, str(error), error))
+    except ReleaseEngineError:
+        raise
+    except Exception as error:
+        return None, unusable(message, error)
+
+
+def unusable(message: Message, error: Exception) -> Said:
+    """What breaks the engine, or belongs to a newer one, takes only itself away: a dead letter, and a no."""
+    _log.error("a request cannot be handled", exc_info=error, extra={"action": "event_error"})
+    reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
+    detail = f"{type(error).__name__}: {error}"
+    return Said(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
+
+
+def gave_up(message: Message) -> Said:
+    """The no to a request that was taken up so late that somebody else has made sure that it cannot begin."""
+    return Said(refusal(message, Expired.reason, str(Expired())))
+
+
+def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:
+    """The no, where anybody waits for it. Headers are text without line breaks."""
+    if not message.reply_to:
+        return []
+    headers = {m.REASON: reason, m.DETAIL: " ".join(detail.split())[:1000]}
+    if isinstance(error, Refused) and error.deployment:
+        headers[m.HOLDER] = error.deployment
+    if isinstance(error, BadDocument):
+        told = Problems(error.problems[:_TOLD], max(0, len(error.problems) - _TOLD)).listed()
+        problems = [{"path": problem.path, "message": problem.message} for problem in told]
+        headers[m.PROBLEMS] = dumps(problems)
+    return [creation_answer(message.reply_to, message.id, None, headers)]

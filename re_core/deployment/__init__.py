@@ -1,0 +1,1 @@
+"""What a deployment does: pure, from event to records and effects."""

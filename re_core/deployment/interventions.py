@@ -1,0 +1,118 @@
+"""The rules of wishes: what a person's cancel, retry or decision does. Pure; must not know which state leads to which rule."""
+
+from __future__ import annotations
+
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.notifications import deployment_notices, describe_step, step_notices
+from re_core.deployment.progress import Advance, Refusal, again, awaited, begin, go_on, halt, settle, withdraw
+from re_core.model import DeploymentStatus, Ruling, StepStatus
+
+
+def cancel(go: Advance, event: e.CancelAsked) -> None:
+    go.emit(r.CancelRequested(event.user, event.reason))
+    _answer(go, event)
+    for number in sorted(go.state.open):
+        if number >= go.state.plan.first_action:
+            continue
+        step = go.state.steps[number]
+        if step.status is StepStatus.DISPATCHED and not step.handed:
+            withdraw(go, number, "cancelled before it began")
+        elif step.control:
+            go.do(e.Stop(step.control, number, step.attempt))
+    settle(go)
+
+
+def take_back(go: Advance, event: e.TakeBack) -> None:
+    """Nothing begins behind the back of a caller that has stopped waiting, unless another request was answered with it."""
+    state = go.state
+    if state.adopted:
+        go.repeated = True
+        go.effects.extend(awaited(state))
+        return
+    # the first entry begins nothing; what it says of steps that no worker offers is the engine's own judgement
+    begun = state.started is not None or any(step.handed for step in state.steps.values())
+    if state.entry > 1 and begun:
+        cancel(go, e.CancelAsked("", event.reason))
+        return
+    go.emit(r.TakenBack(event.reason))
+    for number in sorted(state.open):
+        withdraw(go, number, "taken back before it began")
+    rest = state.never_begun(len(state.plan.steps))
+    if rest:
+        go.emit(r.Skipped(rest))
+    go.emit(r.Ended(DeploymentStatus.CANCELLED, event.reason))
+
+
+def cancelled_already(go: Advance, event: e.CancelAsked) -> None:
+    go.repeated = True
+    _answer(go, event)
+    go.effects.extend(awaited(go.state))
+
+
+def rule(go: Advance, event: e.RulingMade) -> None:
+    """A person says what became of a lost step."""
+    if _repeats(go, event):
+        return
+    if event.step not in go.state.asked:
+        raise Refusal(f"step {event.step} does not wait for a decision")
+    if event.attempt not in (0, go.state.steps[event.step].attempt):
+        raise Refusal(f"step {event.step} was lost once more since attempt {event.attempt}; look again")
+    go.emit(r.Decided(event.step, event.ruling, event.user, event.reason, event.request))
+    _answer(go, event)
+    if event.ruling is Ruling.HAPPENED:
+        go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
+        go_on(go, event.step)
+    elif event.ruling is Ruling.AGAIN:
+        again(go, event.step, f"{event.user or 'somebody'} wants it done again")
+    else:
+        halt(go, event.step)
+        go_on(go, event.step)
+
+
+def retry(go: Advance, event: e.RetryAsked) -> None:
+    """Go on from what failed: it gets a new attempt, and what was skipped its turn. The actions run again at the end."""
+    state = go.state
+    if _repeats(go, event):
+        return
+    if event.forbidden:
+        raise Refusal(event.forbidden)
+    if state.cancel is not None:
+        raise Refusal("the deployment was cancelled; start another one")
+    if event.seen not in (None, state.retries):
+        raise Refusal(f"it has failed once more since: it was retried {state.retries} times by now; look again")
+    lost = sorted(
+        n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
+    )
+    if lost and event.lost not in (Ruling.HAPPENED, Ruling.AGAIN):
+        names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
+        raise Refusal(f"nobody knows whether step {names} happened; say `happened` or `again`")
+    go.emit(r.Retried(event.user, event.reason, event.request))
+    for number in lost:
+        go.emit(r.Decided(number, str(event.lost), event.user, event.reason, event.request))
+    _answer(go, event)
+    go.effects.extend(deployment_notices(state))
+    for number in lost if event.lost is Ruling.HAPPENED else ():
+        go.effects.extend(step_notices(state, number, StepStatus.COMPLETED))
+    begin(go, list(state.frontier(state.plan.main)))
+
+
+def retried_already(go: Advance, event: e.RetryAsked) -> None:
+    """It goes on: to who asked for that, yes; to anybody else, no."""
+    if not _repeats(go, event):
+        raise Refusal(f"the deployment is {go.state.status}: there is nothing to retry")
+
+
+def _repeats(go: Advance, event: e.RulingMade | e.RetryAsked) -> bool:
+    """Whether the very same request was carried out before; it is answered again then."""
+    if not event.request or event.request not in go.state.wishes:
+        return False
+    go.repeated = True
+    _answer(go, event)
+    go.effects.extend(awaited(go.state))
+    return True
+
+
+def _answer(go: Advance, event: e.Wish) -> None:
+    if event.reply_to:
+        go.do(e.Answer(event.reply_to, event.request, accepted=True))

@@ -1,0 +1,193 @@
+"""The machine: what each state does with each event. Pure; must not know stores, buses, clocks or messages.
+
+Theory
+======
+
+A deployment is driven by *events* (re_core.deployment.events): a worker's claim or outcome, a person's cancel, the passing of
+time. `advance` looks the event up and returns *records*, which go to the journal, and *effects*, which go to the
+world after the journal has them. There are two tables, and nothing else decides:
+
+* DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty, but that
+  a failed deployment can be retried.
+* STEP says what a step in a status does with a word about its current attempt. It is asked when the deployment's
+  table answers `_step`.
+
+A pair that is not in a table is a miss: it is refused and nothing changes. A word about an attempt that is not
+the current one is late: it is kept for people, once, and changes nothing.
+
+Rules that hold everywhere:
+
+1. A record is emitted through `State.apply`, so the state that `advance` leaves behind is, by construction, the
+   fold of the journal with the new records. A caller that cannot append them throws the state away.
+2. Everything that goes on at once hangs on the plan's tree. A step that completes lets its *followers* begin; there is
+   no cursor. A step that ends otherwise *halts* the playbook: nothing more of it is dispatched, what is open is
+   awaited, the rest is skipped, and the actions run, each whatever became of the one before.
+3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
+   claimant hears no-go.
+4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
+   the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
+5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the
+   actions run all the same. So is a step whose time is over: it has timed out when its worker says that it has ended it,
+   and is lost when that does not come. Nothing follows a step whose program may still run, but after GRACE.
+6. A step that is handed to a worker which cannot be asked (one of 2014) is sent once, after the journal says so, and
+   never asked for again: silence is a loss.
+7. A lost step is a question. Its author may have answered it beforehand (repeat it); else the deployment fails, or
+   waits for a person, as the settings want. A failed deployment can be retried from what failed (docs/decisions/0010).
+
+The diagram in docs/state-machine.md is generated from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from re_core.deployment import events as e
+from re_core.deployment import interventions, transitions
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import stopped_at
+from re_core.deployment.notifications import deployment_notices
+from re_core.deployment.progress import Advance, Refusal, begin
+from re_core.deployment.state import State, StepState
+from re_core.model import DeploymentStatus, Plan, StepStatus
+
+
+class Verdict(Enum):
+    """What `advance` made of an event."""
+
+    #: records were emitted, or only the clock moved on
+    APPLIED = "applied"
+    #: it was applied before; the effects repeat what the state still awaits
+    REPEATED = "repeated"
+    #: this state does nothing with it; nothing changed
+    REFUSED = "refused"
+
+
+class Decision(NamedTuple):
+    """What `advance` decided. The state it was given is already the one after the records."""
+
+    verdict: Verdict
+    records: tuple[r.Record, ...]
+    effects: tuple[e.Effect, ...]
+    #: why it was refused
+    reason: str = ""
+
+
+def accept(
+    deployment: str, accepted: r.Accepted, now: int, plan: Plan | None = None
+) -> tuple[State, tuple[r.Record, ...], tuple[e.Effect, ...]]:
+    """A new deployment: its state, the records of its first entry, and what has to be done first."""
+    state = State(deployment, accepted, now, plan)
+    go = Advance(state, now)
+    for effect in deployment_notices(state):
+        go.do(effect)
+    begin(go, list(state.plan.first(state.plan.main)))
+    return state, (accepted, *go.records), tuple(go.effects)
+
+
+def advance(state: State, event: e.Event, now: int) -> Decision:
+    """Decide, and leave the state as it is after the decision. `now` in milliseconds since the epoch."""
+    rule = DEPLOYMENT[state.status].get(type(event))
+    if rule is None:
+        return _refuse(state, event, f"the deployment is {state.status}")
+    go = Advance(state, now)
+    try:
+        rule(go, event)
+    except Refusal as refusal:
+        return _refuse(state, event, str(refusal))
+    verdict = Verdict.REPEATED if go.repeated else Verdict.APPLIED
+    return Decision(verdict, tuple(go.records), tuple(go.effects))
+
+
+def _step(go: Advance, event: Any) -> None:
+    """A word about one step: which attempt does it mean, and what does the step do with it?"""
+    if event.step == e.UNSAID:
+        event = event._replace(**transitions.guessed(go.state))
+    step = go.state.steps.get(event.step)
+    if step is None or not 1 <= event.attempt <= step.attempt:
+        raise Refusal(f"step {event.step} has no attempt {event.attempt}")
+    rule = STEP[step.status].get(type(event)) if event.attempt == step.attempt else transitions.outdated
+    if rule is None:
+        raise Refusal(f"step {event.step} is {step.status}")
+    rule(go, step, event)
+
+
+def _refuse(state: State, event: e.Event, reason: str) -> Decision:
+    """Nothing changes, but who waits for an answer gets one: no-go for a claim, the reason for a request.
+
+    Who has begun what nobody awaits any more (a copy, of a step that may be repeated) is told to stop.
+    """
+    effects: tuple[e.Effect, ...] = ()
+    if isinstance(event, e.ClaimMade) and event.control:
+        repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
+        if event.asks or not repeatable:
+            effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
+        elif not _is_awaited(state, event):
+            effects = (e.Stop(event.control, event.step, event.attempt),)
+    elif isinstance(event, e.Wish) and event.reply_to:
+        holder = event.holder if isinstance(event, e.RetryAsked) else ""
+        effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason, holder=holder),)
+    return Decision(Verdict.REFUSED, (), effects, reason)
+
+
+def _is_awaited(state: State, claim: e.ClaimMade) -> bool:
+    """Whether the attempt is open, and not told to stop."""
+    is_open = claim.step in state.open and state.steps[claim.step].attempt == claim.attempt
+    return is_open and stopped_at(state, claim.step) is None
+
+
+# -- the tables ------------------------------------------------------------------------------------
+
+_LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
+    e.ClaimMade: _step,
+    e.OutcomeCame: _step,
+    e.ClaimDropped: _step,
+    e.NobodyOffers: _step,
+    e.HandOver: _step,
+    e.HandedInDoubt: _step,
+    e.RulingMade: interventions.rule,
+    e.RetryAsked: interventions.retried_already,
+    e.CancelAsked: interventions.cancel,
+    e.TakeBack: interventions.take_back,
+    e.TimeCame: transitions.time,
+    e.WorkersGone: transitions.gone,
+}
+
+#: what a deployment does with an event
+DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any], None]]] = {
+    DeploymentStatus.ACCEPTED: _LIVE,
+    DeploymentStatus.RUNNING: _LIVE,
+    DeploymentStatus.WAITING: _LIVE,
+    DeploymentStatus.CANCELLING: {
+        **{event: rule for event, rule in _LIVE.items() if event is not e.TakeBack},
+        e.CancelAsked: interventions.cancelled_already,
+    },
+    DeploymentStatus.COMPLETED: {},
+    DeploymentStatus.FAILED: {e.RetryAsked: interventions.retry},
+    DeploymentStatus.CANCELLED: {},
+}
+
+#: what a step does with a word about its current attempt
+STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any], None]]] = {
+    StepStatus.PENDING: {},
+    StepStatus.DISPATCHED: {
+        e.ClaimMade: transitions.claim,
+        e.OutcomeCame: transitions.outcome,
+        e.ClaimDropped: transitions.dropped,
+        e.NobodyOffers: transitions.nobody,
+        e.HandOver: transitions.hand_over,
+        e.HandedInDoubt: transitions.handed_in_doubt,
+    },
+    StepStatus.STARTED: {
+        e.ClaimMade: transitions.second_claim,
+        e.OutcomeCame: transitions.outcome,
+        e.ClaimDropped: transitions.dropped,
+    },
+    StepStatus.COMPLETED: {e.OutcomeCame: transitions.repeat},
+    StepStatus.FAILED: {e.OutcomeCame: transitions.repeat},
+    StepStatus.TIMED_OUT: {e.OutcomeCame: transitions.outdated},
+    StepStatus.LOST: {e.OutcomeCame: transitions.outdated},
+    StepStatus.SKIPPED: {e.OutcomeCame: transitions.outdated, e.ClaimDropped: transitions.repeat},
+    StepStatus.CANCELLED: {e.OutcomeCame: transitions.outdated, e.ClaimDropped: transitions.repeat},
+}

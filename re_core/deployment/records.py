@@ -1,0 +1,394 @@
+"""The journal's records and entries, with their stored form. Pure; must not know what a record leads to.
+
+An entry is one document: all records of one advance of one deployment, so that no history can get a hole
+(docs/decisions/0001). Its id, `<deployment>:<ordinal>`, decides between two writers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from re_core.errors import NewerFormat, StoreRefused
+
+#: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
+FORMAT = 3
+
+#: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
+MAX_DATA = 256 * 1024
+
+
+class Accepted(NamedTuple):
+    """The deployment exists. Freezes everything that it needs."""
+
+    #: group, id, name and revision of the playbook
+    group: str
+    playbook_id: str
+    playbook: str
+    revision: int
+    user: str
+    source: str
+    #: digest of the request, so that another request under the same id is refused
+    digest: str
+    dynamic: Mapping[str, Any]
+    #: stored form of the plan (re_core.playbook.compiler)
+    plan: Mapping[str, Any]
+    #: only one deployment of this playbook runs at a time
+    exclusive: bool = False
+
+
+class Dispatched(NamedTuple):
+    """The step was sent to its queue, or is about to be."""
+
+    step: int
+    attempt: int
+
+
+class Started(NamedTuple):
+    """A worker claimed the attempt. For a step that may not be repeated this record is its grant."""
+
+    step: int
+    attempt: int
+    worker: str = ""
+    token: str = ""
+    #: queue on which that worker hears cancel
+    control: str = ""
+
+
+class Completed(NamedTuple):
+    """The worker says that the attempt succeeded."""
+
+    step: int
+    attempt: int
+    data: Any = None
+    message: str | None = None
+    cut: bool = False
+
+
+class Failed(NamedTuple):
+    """The worker says that the attempt failed, or a check's reply was not the expected one."""
+
+    step: int
+    attempt: int
+    data: Any = None
+    message: str | None = None
+    cut: bool = False
+
+
+class StopRequested(NamedTuple):
+    """The attempt did not end in its time: its worker is told to end it, and says when it has."""
+
+    step: int
+    attempt: int
+
+
+class TimedOut(NamedTuple):
+    """The attempt did not end, or was not begun, in its time."""
+
+    step: int
+    attempt: int
+    message: str
+    #: what the worker sent with its word, once it had ended the attempt
+    data: Any = None
+    cut: bool = False
+    #: that word, `failed`; empty where no worker said anything
+    said: str = ""
+
+
+class Lost(NamedTuple):
+    """The attempt may have begun, and who began it is gone."""
+
+    step: int
+    attempt: int
+    message: str
+
+
+class Fenced(NamedTuple):
+    """From here on no claim of this attempt is granted, and its words change nothing."""
+
+    step: int
+    attempt: int
+    message: str = ""
+
+
+class Handed(NamedTuple):
+    """The attempt is given, once, to a worker that cannot be asked (one of 2014): nobody else may get it any more."""
+
+    step: int
+    attempt: int
+
+
+class Asked(NamedTuple):
+    """The step is lost, and the deployment waits for a person's decision about it."""
+
+    step: int
+
+
+class Decided(NamedTuple):
+    """A person says what became of a lost step: a word of `model.Ruling`."""
+
+    step: int
+    ruling: str
+    user: str
+    reason: str = ""
+    #: id of the request, so that its repetition is recognised
+    request: str = ""
+
+
+class Retried(NamedTuple):
+    """A person wants a failed deployment to go on from what failed; what is skipped gets its turn after all."""
+
+    user: str
+    reason: str = ""
+    #: id of the request, so that its repetition is recognised
+    request: str = ""
+
+
+class Withdrawn(NamedTuple):
+    """The step was dispatched and not begun, and will not be, because the deployment was cancelled or stops."""
+
+    step: int
+
+
+class Late(NamedTuple):
+    """Words of an attempt that no longer counts, kept for people."""
+
+    step: int
+    attempt: int
+    said: str
+    data: Any = None
+    cut: bool = False
+
+
+class Halted(NamedTuple):
+    """Nothing more of the playbook is dispatched; what runs is awaited."""
+
+    reason: str
+
+
+class CancelRequested(NamedTuple):
+    """Somebody wants it to end."""
+
+    user: str
+    reason: str
+
+
+class Adopted(NamedTuple):
+    """Another request with the same key, or the same one once more, was answered with this deployment: it is not taken back."""
+
+    #: id of that request
+    request: str
+
+
+class TakenBack(NamedTuple):
+    """It was written after its caller had stopped waiting; nothing of it begins, and its key does not stand for it."""
+
+    reason: str
+
+
+class Skipped(NamedTuple):
+    """These steps were never begun: ranges of numbers, first and last."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+class Ended(NamedTuple):
+    """Nothing changes from here on, unless a failed deployment is retried."""
+
+    status: str
+    reason: str
+
+
+class Void(NamedTuple):
+    """Keeps a writer out that was away for too long. As the first record: this id never became a deployment, and never will."""
+
+    reason: str
+
+
+Record = (
+    Accepted
+    | Dispatched
+    | Started
+    | Completed
+    | Failed
+    | StopRequested
+    | TimedOut
+    | Lost
+    | Fenced
+    | Handed
+    | Asked
+    | Decided
+    | Retried
+    | Withdrawn
+    | Late
+    | Halted
+    | CancelRequested
+    | Adopted
+    | TakenBack
+    | Skipped
+    | Ended
+    | Void
+)
+
+#: stored name -> record type
+KINDS: Mapping[str, type[Any]] = {
+    "accepted": Accepted,
+    "dispatched": Dispatched,
+    "started": Started,
+    "completed": Completed,
+    "failed": Failed,
+    "stop_requested": StopRequested,
+    "timed_out": TimedOut,
+    "lost": Lost,
+    "fenced": Fenced,
+    "handed": Handed,
+    "asked": Asked,
+    "decided": Decided,
+    "retried": Retried,
+    "withdrawn": Withdrawn,
+    "late": Late,
+    "halted": Halted,
+    "cancel_requested": CancelRequested,
+    "adopted": Adopted,
+    "taken_back": TakenBack,
+    "skipped": Skipped,
+    "ended": Ended,
+    "void": Void,
+}
+#: what came with format 2
+_FORMAT_2 = frozenset({Handed, Asked, Decided, Retried, Void})
+#: what came with format 3
+_FORMAT_3 = frozenset({Adopted, StopRequested, TakenBack})
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+class Entry(NamedTuple):
+    """One document of the journal."""
+
+    deployment: str
+    #: from 1, no gaps
+    number: int
+    at: int
+    #: which core wrote it, and in which go: tells one's own insert from a rival's
+    writer: str
+    records: tuple[Record, ...]
+
+    @property
+    def id(self) -> str:
+        return entry_id(self.deployment, self.number)
+
+
+#: the highest number that six digits hold, and the highest that has an ordinal
+_SIX_DIGITS, MAX_ORDINAL = 10**6 - 1, 10**12 - 1
+
+
+def ordinal(number: int) -> str:
+    """The number, from 0 to MAX_ORDINAL, as text that sorts like it: six digits, beyond them `~` and twelve.
+
+    Six digits stay six digits: a key decides between two writers only while every engine spells it alike, and those
+    before know no other spelling.
+    """
+    return f"{number:06d}" if number <= _SIX_DIGITS else f"~{number:012d}"
+
+
+def read_ordinal(text: str) -> int | None:
+    """The number that it spells; None where it is no ordinal."""
+    digits = text.removeprefix("~")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ORDINAL))):
+        return None
+    number = int(digits)
+    return number if ordinal(number) == text else None
+
+
+def entry_id(deployment: str, number: int) -> str:
+    """The unique key of an entry."""
+    return f"{deployment}:{ordinal(number)}"
+
+
+def never_began(entries: Sequence[Entry]) -> bool:
+    """Whether these are all there will ever be of an id under which nothing began."""
+    return bool(entries) and entries[0].number == 1 and isinstance(entries[0].records[0], Void)
+
+
+def was_taken_back(entries: Sequence[Entry]) -> bool:
+    """Whether it was written after its caller had stopped waiting, and nothing of it began."""
+    return any(isinstance(record, TakenBack) for entry in entries for record in entry.records)
+
+
+def kind_of(record: Record) -> str:
+    """The stored name of the record's type."""
+    return _NAMES[type(record)]
+
+
+def record_to_document(record: Record) -> dict[str, Any]:
+    """The stored form: `kind` and the fields that differ from their default."""
+    document: dict[str, Any] = {"kind": _NAMES[type(record)]}
+    defaults = record._field_defaults
+    for name, value in zip(record._fields, record, strict=True):
+        if name not in defaults or value != defaults[name]:
+            document[name] = value
+    return document
+
+
+def record_from_document(document: Mapping[str, Any]) -> Record:
+    """The record. Raises NewerFormat for a kind or a field that this version does not know, StoreRefused for a damaged one."""
+    try:
+        fields = dict(document)
+        name = fields.pop("kind")
+        kind = KINDS.get(name)
+    except (KeyError, TypeError, ValueError):
+        raise StoreRefused(f"the journal has a record without a kind: {str(document)[:200]}") from None
+    if kind is None and isinstance(name, str):
+        raise NewerFormat(f"the journal has a record of unknown kind {name[:40]!r}; upgrade this engine")
+    if kind is None:
+        raise StoreRefused(f"the journal has a record without a kind: {str(document)[:200]}")
+    if unknown := sorted(set(fields).difference(kind._fields)):
+        raise NewerFormat(f"the journal has a record {name!r} with an unknown {unknown[0][:40]!r}; upgrade this engine")
+    try:
+        if kind is Skipped:
+            fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])
+        record: Record = kind(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreRefused(f"the journal has a record that this version cannot read: {error}") from None
+    return record
+
+
+def entry_to_document(entry: Entry) -> dict[str, Any]:
+    """The stored form, without its id."""
+    return {
+        "v": _format_of(entry),
+        "at": entry.at,
+        "writer": entry.writer,
+        "records": [record_to_document(record) for record in entry.records],
+    }
+
+
+def _format_of(entry: Entry) -> int:
+    """The oldest format that says all of it: while nobody uses what is new, older cores can go on with the deployment."""
+    return max(map(_format_of_record, entry.records), default=1)
+
+
+def _format_of_record(record: Record) -> int:
+    kind = type(record)
+    if kind in _FORMAT_3 or (isinstance(record, TimedOut) and record.said):
+        return 3
+    if isinstance(record, Accepted):
+        return 2 if record.exclusive or record.plan.get("on_lost", "fail") != "fail" else 1
+    return 2 if kind in _FORMAT_2 else 1
+
+
+def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
+    """The entry. Raises StoreRefused where a newer engine wrote it, or where it is damaged."""
+    version = document.get("v")
+    if not isinstance(version, int) or version < 1:
+        raise StoreRefused(f"journal entry {entry_id(deployment, number)} is damaged: it has no format")
+    if version > FORMAT:
+        raise NewerFormat(
+            f"journal entry {entry_id(deployment, number)} has format {version!r}, this engine reads {FORMAT}; "
+            "upgrade this engine"
+        )
+    try:
+        records = tuple(record_from_document(record) for record in document["records"])
+        return Entry(deployment, number, document["at"], document["writer"], records)
+    except (KeyError, TypeError):
+        raise StoreRefused(f"journal entry {entry_id(deployment, number)} is damaged") from None

@@ -1,0 +1,413 @@
+"""The state of a deployment: the fold of its journal. Pure; must not know what may happen next (that is the machine).
+
+`State.apply` is the only thing that ever changes a state, so that what a core holds in memory is what any other
+core reads from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from re_core.deployment import records as r
+from re_core.deployment.plan_codec import plan_from_document
+from re_core.deployment.results import Result, message_of, result_of, weight
+from re_core.errors import StoreRefused
+from re_core.model import DeploymentStatus, Plan, Ruling, StepStatus
+
+
+class StepState:
+    """What is known of one step. A step that is not in `State.steps` is pending."""
+
+    __slots__ = (
+        "attempt",
+        "begun",
+        "control",
+        "dispatched_at",
+        "ended_at",
+        "handed",
+        "message",
+        "result",
+        "started_at",
+        "status",
+        "stop_requested_at",
+        "token",
+        "waiting_since",
+        "worker",
+    )
+
+    def __init__(self) -> None:
+        self.status = StepStatus.PENDING
+        #: number of the current attempt, from 1
+        self.attempt = 0
+        #: attempts that have begun, as far as anybody knows
+        self.begun = 0
+        #: who claimed the current attempt, with which token, and where it hears cancel
+        self.worker = ""
+        self.token = ""
+        self.control = ""
+        #: the current attempt was given to a worker that cannot be asked
+        self.handed = False
+        self.dispatched_at: int | None = None
+        #: since when it waits for a worker to begin it: longer than the current attempt where workers have declined it
+        self.waiting_since: int | None = None
+        self.started_at: int | None = None
+        #: when its worker was told to end it, because its time was over
+        self.stop_requested_at: int | None = None
+        self.ended_at: int | None = None
+        self.result: Result | None = None
+        self.message: str | None = None
+
+
+class State:
+    """One deployment."""
+
+    __slots__ = (
+        "accepted",
+        "adopted",
+        "asked",
+        "cancel",
+        "cancelled_at",
+        "created",
+        "deployment",
+        "ended",
+        "entry",
+        "entry_at",
+        "halted",
+        "kept",
+        "late",
+        "open",
+        "pending_children",
+        "plan",
+        "reason",
+        "retries",
+        "started",
+        "status",
+        "steps",
+        "wishes",
+    )
+
+    def __init__(self, deployment: str, accepted: r.Accepted, at: int, plan: Plan | None = None) -> None:
+        self.deployment = deployment
+        self.accepted = accepted
+        #: may be handed in where it was just compiled; else read from the record
+        self.plan = plan or plan_from_document(accepted.plan)
+        #: number of the last journal entry in this fold
+        self.entry = 0
+        #: when it was written
+        self.entry_at = at
+        self.status = DeploymentStatus.ACCEPTED
+        self.reason = ""
+        self.created = at
+        self.started: int | None = None
+        self.ended: int | None = None
+        self.steps: dict[int, StepState] = {}
+        #: numbers of the steps that wait for a worker's word
+        self.open: set[int] = set()
+        #: numbers of the lost steps about which a person has to decide
+        self.asked: set[int] = set()
+        #: how often a person had it go on after it had failed
+        self.retries = 0
+        #: why nothing more of the playbook is dispatched; None while it goes on
+        self.halted: str | None = None
+        self.cancel: r.CancelRequested | None = None
+        self.cancelled_at: int | None = None
+        #: another request was answered with it
+        self.adopted = False
+        #: words of attempts that failed or no longer count, so that a repetition is recognised
+        self.late: set[tuple[int, int, str]] = set()
+        #: ids of the decisions and retries that people asked for and got
+        self.wishes: set[str] = set()
+        #: bytes of messages and results that the steps keep
+        self.kept = 0
+        #: parallel unit -> children that are not done
+        self.pending_children: dict[int, int] = {}
+
+    def apply(self, record: r.Record, at: int) -> None:
+        """Fold one record in. Raises StoreRefused for a record that no machine would have written."""
+        try:
+            _APPLY[type(record)](self, record, at)
+        except (KeyError, IndexError, ValueError):
+            raise StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}") from None
+
+    def step(self, number: int) -> StepState:
+        """The step, pending if nothing was heard of it."""
+        return self.steps.get(number) or StepState()
+
+    def followers(self, step: int) -> Iterable[int]:
+        """The steps whose turn has come because `step` is done; empty while others must end first, or at a root's end."""
+        unit, place = self.plan.places[step]
+        while unit >= 0:
+            here = self.plan.units[unit]
+            if here.parallel:
+                if self.pending_children.get(unit, len(here.children)) > 0:
+                    return ()
+            elif place + 1 < len(here.children):
+                child = here.children[place + 1]
+                return (child,) if child >= 0 else self.plan.first(~child)
+            unit, place = here.parent, here.position
+        return ()
+
+    def frontier(self, unit: int) -> Iterator[int]:
+        """The steps of a unit that have not completed, and all before them have."""
+        here = self.plan.units[unit]
+        for child in here.children:
+            if child < 0:
+                ready = list(self.frontier(~child))
+            else:
+                done = self.step(child).status is StepStatus.COMPLETED
+                ready = [] if done else [child]
+            yield from ready
+            if ready and not here.parallel:
+                return
+
+    def is_pending(self, number: int) -> bool:
+        """Whether the step's turn has not come, or has to come again."""
+        step = self.steps.get(number)
+        return step is None or step.status is StepStatus.PENDING
+
+    def never_begun(self, end: int | None = None) -> tuple[tuple[int, int], ...]:
+        """Ranges of the steps before `end` (None: of the playbook) whose turn never came: first and last."""
+        ranges: list[tuple[int, int]] = []
+        for number in range(self.plan.first_action if end is None else end):
+            if not self.is_pending(number):
+                continue
+            if ranges and ranges[-1][1] == number - 1:
+                ranges[-1] = (ranges[-1][0], number)
+            else:
+                ranges.append((number, number))
+        return tuple(ranges)
+
+    def count_done(self) -> int:
+        """Steps that completed."""
+        return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())
+
+    # -- one method per record ---------------------------------------------------------------------
+
+    def _dispatched(self, record: r.Dispatched, at: int) -> None:
+        step = self.steps.get(record.step) or self._first_heard(record.step)
+        step.status = StepStatus.DISPATCHED
+        step.attempt = record.attempt
+        step.worker = step.token = step.control = ""
+        step.handed = False
+        if step.waiting_since is None:
+            step.waiting_since = at
+        step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
+        self._note(step, None)
+        self.open.add(record.step)
+
+    def _started(self, record: r.Started, at: int) -> None:
+        step = self.steps[record.step]
+        step.status = StepStatus.STARTED
+        step.begun += 1
+        step.worker, step.token, step.control = record.worker, record.token, record.control
+        step.started_at = at
+        self._run(at)
+
+    def _completed(self, record: r.Completed, at: int) -> None:
+        self._outcome(record, at, StepStatus.COMPLETED)
+        self._done(record.step)
+
+    def _failed(self, record: r.Failed, at: int) -> None:
+        stopped = self.cancel is not None and record.step < self.plan.first_action
+        self.late.add((record.step, record.attempt, "failed"))
+        self._outcome(record, at, StepStatus.CANCELLED if stopped else StepStatus.FAILED)
+
+    def _outcome(self, record: r.Completed | r.Failed, at: int, status: StepStatus) -> None:
+        step = self.steps[record.step]
+        if step.status is StepStatus.DISPATCHED:
+            step.begun += 1
+        self._close(record.step, status, at)
+        self._note(step, record.message, record.data, record.cut)
+        self._run(at)
+
+    def _stop_requested(self, record: r.StopRequested, at: int) -> None:
+        self.steps[record.step].stop_requested_at = at
+
+    def _timed_out(self, record: r.TimedOut, at: int) -> None:
+        if record.said:
+            self.late.add((record.step, record.attempt, record.said))
+        self._close(record.step, StepStatus.TIMED_OUT, at)
+        self._note(self.steps[record.step], record.message, record.data, record.cut)
+
+    def _lost(self, record: r.Lost, at: int) -> None:
+        step = self.steps[record.step]
+        if step.status is StepStatus.DISPATCHED:  # it was handed over, and may have begun
+            step.begun += 1
+        self._close(record.step, StepStatus.LOST, at)
+        self._note(step, record.message)
+
+    def _handed(self, record: r.Handed, at: int) -> None:
+        self.steps[record.step].handed = True
+
+    def _asked(self, record: r.Asked, at: int) -> None:
+        self.asked.add(record.step)
+        if self.status is not DeploymentStatus.CANCELLING:
+            self.status = DeploymentStatus.WAITING
+
+    def _decided(self, record: r.Decided, at: int) -> None:
+        step = self.steps[record.step]
+        self.wishes.add(record.request)
+        self.asked.discard(record.step)
+        step.begun = 0
+        if record.ruling == Ruling.HAPPENED:
+            step.status, step.ended_at = StepStatus.COMPLETED, at
+            self._note(step, f"{record.user or 'somebody'} says that it happened")
+            self._done(record.step)
+        if not self.asked:
+            self._ask_no_more()
+
+    def _retried(self, record: r.Retried, at: int) -> None:
+        self.retries += 1
+        self.wishes.add(record.request)
+        self.asked.clear()
+        self.status, self.reason, self.ended, self.halted = DeploymentStatus.RUNNING, "", None, None
+        for number, step in self.steps.items():
+            if number >= self.plan.first_action or step.status in _TO_REPEAT:
+                step.status, step.begun = StepStatus.PENDING, 0
+
+    def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
+        self._close(record.step, StepStatus.SKIPPED if self.cancel is None else StepStatus.CANCELLED, at)
+
+    def _fenced(self, record: r.Fenced, at: int) -> None:
+        """A fence is for people and for other cores: the attempt number that follows it does the work."""
+        step = self.steps[record.step]
+        if step.status is StepStatus.STARTED:  # who claimed it has declined it, and has not begun
+            step.begun -= 1
+
+    def _late(self, record: r.Late, at: int) -> None:
+        self.late.add((record.step, record.attempt, record.said))
+
+    def _halted(self, record: r.Halted, at: int) -> None:
+        self.halted = record.reason
+        self._ask_no_more()
+
+    def _cancel_requested(self, record: r.CancelRequested, at: int) -> None:
+        self.cancel, self.cancelled_at = record, at
+        self._ask_no_more()
+        self.status = DeploymentStatus.CANCELLING
+
+    def _adopted(self, record: r.Adopted, at: int) -> None:
+        self.adopted = True
+
+    def _taken_back(self, record: r.TakenBack, at: int) -> None:
+        self._cancel_requested(r.CancelRequested("", record.reason), at)
+
+    def _skipped(self, record: r.Skipped, at: int) -> None:
+        for first, last in record.ranges:
+            for number in range(first, last + 1):
+                step = self.steps.get(number) or self._first_heard(number)
+                step.status = StepStatus.SKIPPED
+
+    def _ended(self, record: r.Ended, at: int) -> None:
+        self.status, self.reason, self.ended = DeploymentStatus(record.status), record.reason, at
+
+    def _void(self, record: r.Void, at: int) -> None:
+        """It only takes a number, so that somebody who was away cannot use it."""
+
+    def _first_only(self, record: r.Accepted, at: int) -> None:
+        raise StoreRefused(f"the journal of {self.deployment} has an `accepted` record that is not its first")
+
+    # -- shared ------------------------------------------------------------------------------------
+
+    def _note(self, step: StepState, message: str | None, data: Any = None, cut: bool = False) -> None:
+        """What the step says of itself from now on: bounded, also where an older engine let a journal have more."""
+        if message is None and data is None and step.message is None and step.result is None:
+            return  # as of most steps
+        self.kept -= weight(step.message, step.result)
+        step.message, step.result = message_of(message, self.kept), result_of(data, cut, self.kept)
+        self.kept += weight(step.message, step.result)
+
+    def _run(self, at: int) -> None:
+        if self.status is DeploymentStatus.ACCEPTED:
+            self.status, self.started = DeploymentStatus.RUNNING, at
+
+    def _ask_no_more(self) -> None:
+        self.asked.clear()
+        if self.status is DeploymentStatus.WAITING:
+            self.status = DeploymentStatus.RUNNING
+
+    def _first_heard(self, number: int) -> StepState:
+        if number >= len(self.plan.steps):
+            raise IndexError(number)
+        step = self.steps[number] = StepState()
+        return step
+
+    def _close(self, number: int, status: StepStatus, at: int) -> None:
+        step = self.steps[number]
+        step.waiting_since = None
+        step.status, step.ended_at = status, at
+        self.open.discard(number)
+
+    def _done(self, number: int) -> None:
+        """Count the parallel units that this step's end brings nearer to theirs."""
+        unit, place = self.plan.places[number]
+        while unit >= 0:
+            here = self.plan.units[unit]
+            if here.parallel:
+                left = self.pending_children.get(unit, len(here.children)) - 1
+                self.pending_children[unit] = left
+                if left:
+                    return
+            elif place + 1 < len(here.children):
+                return
+            unit, place = here.parent, here.position
+
+
+_APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
+    r.Accepted: State._first_only,
+    r.Dispatched: State._dispatched,
+    r.Started: State._started,
+    r.Completed: State._completed,
+    r.Failed: State._failed,
+    r.StopRequested: State._stop_requested,
+    r.TimedOut: State._timed_out,
+    r.Lost: State._lost,
+    r.Fenced: State._fenced,
+    r.Handed: State._handed,
+    r.Asked: State._asked,
+    r.Decided: State._decided,
+    r.Retried: State._retried,
+    r.Withdrawn: State._withdrawn,
+    r.Late: State._late,
+    r.Halted: State._halted,
+    r.CancelRequested: State._cancel_requested,
+    r.Adopted: State._adopted,
+    r.TakenBack: State._taken_back,
+    r.Skipped: State._skipped,
+    r.Ended: State._ended,
+    r.Void: State._void,
+}
+
+
+#: steps that a retry gives another turn
+_TO_REPEAT = frozenset(
+    {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.SKIPPED, StepStatus.CANCELLED}
+)
+
+
+def fold(entries: Iterable[r.Entry]) -> State:
+    """The state after these entries, all of one deployment, from the first on. Raises StoreRefused for a hole."""
+    state: State | None = None
+    for entry in entries:
+        records = entry.records
+        if state is None:
+            accepted = records[0] if records else None
+            if not isinstance(accepted, r.Accepted):
+                raise StoreRefused(f"the journal of {entry.deployment} does not begin with `accepted`")
+            state, records = _begin(entry.deployment, accepted, entry.at), records[1:]
+        if entry.number != state.entry + 1:
+            raise StoreRefused(f"the journal of {entry.deployment} has no entry {state.entry + 1}")
+        for record in records:
+            state.apply(record, entry.at)
+        state.entry, state.entry_at = entry.number, entry.at
+    if state is None:
+        raise StoreRefused("a journal without entries")
+    return state
+
+
+def _begin(deployment: str, accepted: r.Accepted, at: int) -> State:
+    try:
+        return State(deployment, accepted, at)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise StoreRefused(f"the journal of {deployment} has a plan that this version cannot read") from None

@@ -1,0 +1,227 @@
+"""The rules of words, time and loss: what each entry of the machine's tables does. Pure; must not know which state leads to which rule.
+
+A rule emits records and effects on an `Advance`, or raises Refusal before it emitted anything. The theory is in
+re_core/deployment/machine.py; what people wish for is in re_core/deployment/interventions.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import ASK, GRACE, REPEAT, deadline_of, is_cancelled, patience_end, stopped_at
+from re_core.deployment.notifications import step_notices
+from re_core.deployment.progress import (
+    Advance,
+    Refusal,
+    after_failure,
+    again,
+    awaited,
+    go_on,
+    lose,
+    settle,
+    stops,
+    withdraw,
+)
+from re_core.deployment.state import State, StepState
+from re_core.model import StepKind, StepSpec, StepStatus
+from re_core.wire.strict_json import dumps, equal
+
+#: what a worker says of a step that it has ended because it was told to
+_STOPPED = "cancelled"
+
+
+def guessed(state: State) -> dict[str, int]:
+    """Step and attempt that a word without either can only mean: the one that waits for a worker. Raises Refusal."""
+    waiting = [number for number in sorted(state.open) if not state.steps[number].control]
+    if len(waiting) != 1:
+        raise Refusal(f"a word without an attempt, and {len(waiting)} steps that it could be about")
+    return {"step": waiting[0], "attempt": state.steps[waiting[0]].attempt}
+
+
+# -- claims, outcomes ------------------------------------------------------------------------------
+
+
+def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    first = step.begun == 0
+    go.emit(r.Started(event.step, event.attempt, event.worker, event.token, event.control))
+    _grant(go, event)
+    if first:
+        go.effects.extend(step_notices(go.state, event.step, StepStatus.STARTED))
+
+
+def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    """The same claim again is answered again; anybody else's gets no-go, whatever its reason (design)."""
+    if event.token != step.token:
+        raise Refusal(f"step {event.step} was claimed by another worker")
+    go.repeated = True
+    if stopped_at(go.state, event.step) is None:
+        _grant(go, event)
+    else:
+        go.do(e.Stop(step.control, event.step, event.attempt))
+
+
+def _grant(go: Advance, event: e.ClaimMade) -> None:
+    if event.control and (event.asks or not go.state.plan.steps[event.step].spec.repeatable):
+        go.do(e.Grant(event.control, event.step, event.attempt, event.token, go=True))
+
+
+def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
+    spec = go.state.plan.steps[event.step].spec
+    if step.token and event.token and event.token != step.token and not spec.repeatable:
+        raise Refusal(f"step {event.step} was claimed by another worker")
+    completed, message = _judge(spec, event)
+    if completed:
+        go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut))
+        go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
+        go_on(go, event.step)
+        return
+    if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
+        raise Refusal(f"a copy of step {event.step} has ended; the end of the one that was claimed is awaited")
+    if step.stop_requested_at is None:
+        go.emit(r.Failed(event.step, event.attempt, event.data, message, event.cut))
+    else:
+        # its program is gone: now, and not before, it is over
+        text = _too_long(spec) if message in (None, "", _STOPPED) else f"{_too_long(spec)}; {message}"
+        go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
+    after_failure(go, event.step, step.begun - 1 < spec.retries)
+
+
+def _too_long(spec: StepSpec) -> str:
+    return f"it did not end within its timeout of {spec.timeout:g} s"
+
+
+def _judge(spec: StepSpec, event: e.OutcomeCame) -> tuple[bool, str | None]:
+    """Whether the attempt succeeded, and what is said of it: a check's whole reply must equal what is expected."""
+    if spec.kind is not StepKind.CHECK or spec.expectation is None:
+        return event.completed, event.message
+    if equal(event.body, spec.expectation):
+        return True, event.message
+    shown = event.body if event.shown is None else event.shown
+    return False, f"expected the reply {dumps(spec.expectation):.200}, got {dumps(shown):.200}"
+
+
+def repeat(go: Advance, step: StepState, event: Any) -> None:
+    """It was applied before: what the state still awaits is asked for again."""
+    go.repeated = True
+    go.effects.extend(awaited(go.state))
+
+
+def dropped(go: Advance, step: StepState, event: e.ClaimDropped) -> None:
+    """A worker will not begin it: fence the attempt, whose claim may still be under way, and dispatch the step again."""
+    if step.status is StepStatus.STARTED and event.token != step.token:
+        raise Refusal(f"step {event.step} was claimed by another worker")
+    why = event.reason or "the worker declined it"
+    if stops(go.state, event.step):
+        withdraw(go, event.step, why)
+        settle(go)
+        return
+    waited = go.now - (step.waiting_since or go.now)
+    again(go, event.step, why)
+    if waited >= REPEAT:
+        # who declines after a long wait does so because the cores are behind: more messages would not help them
+        go.effects.pop()
+
+
+def nobody(go: Advance, step: StepState, event: e.NobodyOffers) -> None:
+    name = go.state.plan.steps[event.step].spec.name
+    go.emit(r.Failed(event.step, event.attempt, message=f"no worker offers {name}"))
+    after_failure(go, event.step, may_repeat=False)
+
+
+def hand_over(go: Advance, step: StepState, event: e.HandOver) -> None:
+    """The journal knows of it before the worker does: whoever reads it afterwards does not send the step once more."""
+    if step.handed:
+        raise Refusal(f"step {event.step} was handed over already")
+    go.emit(r.Handed(event.step, event.attempt))
+    go.do(e.Hand(event.step, event.attempt))
+
+
+def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> None:
+    if not step.handed:
+        raise Refusal(f"step {event.step} was not handed over")
+    lose(go, event.step, step, "nobody knows whether it reached its worker, which cannot be asked")
+
+
+def outdated(go: Advance, step: StepState, event: Any) -> None:
+    """Words of a fenced, lost or timed out attempt: kept for people, once."""
+    if not isinstance(event, e.OutcomeCame | e.ClaimDropped):
+        raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
+    if isinstance(event, e.ClaimDropped):
+        repeat(go, step, event)
+        return
+    completed, _ = _judge(go.state.plan.steps[event.step].spec, event)
+    said = "completed" if completed else "failed"
+    if (event.step, event.attempt, said) in go.state.late:
+        repeat(go, step, event)
+        return
+    go.emit(r.Late(event.step, event.attempt, said, event.data, event.cut))
+
+
+# -- time, loss -----------------------------------------------------------------------------------
+
+
+def time(go: Advance, event: e.TimeCame) -> None:
+    """Whatever is due: ends of steps, and dispatches that nobody answered."""
+    for number in sorted(go.state.open):
+        step = go.state.steps[number]
+        if step.status is StepStatus.DISPATCHED and not step.handed:
+            _overdue_dispatch(go, number, step)
+        elif go.now >= deadline_of(go.state, number, step):
+            _overdue_step(go, number, step)
+        elif step.control and go.now - (step.started_at or 0) >= ASK:
+            go.do(e.Inquire(step.control, number, step.attempt))
+
+
+def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
+    patience = go.state.plan.patience
+    if go.now >= patience_end(go.state, step):
+        go.emit(r.Fenced(number, step.attempt, "no worker began it"))
+        go.emit(r.TimedOut(number, step.attempt, f"no worker began it within {patience:g} s"))
+        after_failure(go, number, may_repeat=False)
+    elif go.now - (step.dispatched_at or 0) >= REPEAT:
+        go.do(e.Dispatch(number, step.attempt, again=True))
+
+
+def _overdue_step(go: Advance, number: int, step: StepState) -> None:
+    """Its time is over, or its worker has not said within the grace that it has ended it."""
+    spec = go.state.plan.steps[number].spec
+    may_repeat = step.begun - 1 < spec.retries
+    in_time = go.now < (step.started_at or 0) + spec.timeout * 1000
+    if step.control:
+        go.do(e.Stop(step.control, number, step.attempt))
+    if step.status is StepStatus.DISPATCHED:
+        lose(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
+    elif step.stop_requested_at is not None:
+        go.emit(r.Lost(number, step.attempt, f"{_too_long(spec)}, and did not stop within {GRACE // 1000} s after it"))
+        after_failure(go, number, may_repeat)
+    elif is_cancelled(go.state, number) and (in_time or step.control):
+        go.emit(r.Lost(number, step.attempt, f"it did not stop within {GRACE // 1000} s of the cancel"))
+        after_failure(go, number, may_repeat=False)
+    elif step.control:
+        go.emit(r.StopRequested(number, step.attempt))
+    else:
+        go.emit(r.TimedOut(number, step.attempt, _too_long(spec)))
+        after_failure(go, number, may_repeat)
+
+
+def gone(go: Advance, event: e.WorkersGone) -> None:
+    """Claimed and silent is lost; the step's author decided beforehand what that means."""
+    mine = [number for number in sorted(go.state.open) if _claimant_gone(go.state.steps[number], event)]
+    for number in mine:
+        step = go.state.steps[number]
+        who = f"worker {step.worker}" if step.worker else "its worker"
+        lose(go, number, step, f"{who} was lost while the step ran; nobody knows whether it happened")
+    if event.workers is None:
+        sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch)}
+        go.effects.extend(one for one in awaited(go.state) if not _is_sent(one, sent))
+
+
+def _is_sent(effect: e.Effect, sent: set[tuple[int, int]]) -> bool:
+    return isinstance(effect, e.Dispatch) and (effect.step, effect.attempt) in sent
+
+
+def _claimant_gone(step: StepState, event: e.WorkersGone) -> bool:
+    before = step.status is StepStatus.STARTED and (step.started_at or 0) < event.before
+    return before and (event.workers is None or step.worker in event.workers)

@@ -1,0 +1,188 @@
+"""What a setting's value may be: one reader per kind, and the masking of secrets. Must not know any setting's name.
+
+A reader takes the value (a string from the environment, anything from a file) and the directory that relative paths
+are meant from; it returns what the program uses or raises ValueError with a text for people.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from re_core.playbook.command_rules import ENTRY
+from re_core.runtime.addresses import rule
+
+#: what is shown in a secret's place
+MASK = "***"
+
+#: names of keys, anywhere in a section, whose values are secret
+_SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
+#: user:password@ of a URL; up to the last @, for a password may hold any character
+_USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGNORECASE)
+
+
+def text(value: Any, _: Path) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, found {kind(value)}")
+    return value
+
+
+def path(value: Any, base: Path) -> Path:
+    """An absolute path; `~` is the home directory, a relative one starts at the settings file's directory."""
+    return (base / Path(text(value, base)).expanduser()).absolute()
+
+
+def url(*schemes: str) -> Callable[[Any, Path], str]:
+    """A URL with one of these schemes."""
+
+    def read(value: Any, base: Path) -> str:
+        scheme = urlsplit(text(value, base)).scheme
+        if scheme not in schemes:
+            allowed = " or ".join(f"{one}:" for one in schemes)
+            raise ValueError(f"expected a URL that begins with {allowed}, found {masked(value)!r}")
+        return str(value)
+
+    return read
+
+
+def address(value: Any, base: Path) -> str:
+    """host:port, [v6 host]:port."""
+    host, colon, port = text(value, base).rpartition(":")
+    bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535) or bare_v6:
+        raise ValueError(f"expected host:port, found {value!r}")
+    return str(value)
+
+
+def whole(least: int, most: int) -> Callable[[Any, Path], int]:
+    """A whole number in this range."""
+
+    def read(value: Any, _: Path) -> int:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}, found {found(value)}")
+        return number
+
+    return read
+
+
+def seconds(value: Any, _: Path) -> float:
+    """A time above zero."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError(f"expected a number of seconds above 0, found {found(value)}")
+    return number
+
+
+def days(value: Any, base: Path) -> float:
+    """A time above zero; `90` and `90d` are the same."""
+    try:
+        return seconds(value.removesuffix("d") if isinstance(value, str) else value, base)
+    except ValueError:
+        raise ValueError(f"expected a number of days above 0, found {found(value)}") from None
+
+
+def one_of(*names: str) -> Callable[[Any, Path], str]:
+    """One of these words, in any case."""
+
+    def read(value: Any, base: Path) -> str:
+        word = text(value, base).lower()
+        if word not in names:
+            raise ValueError(f"expected one of {', '.join(names)}, found {value!r}")
+        return word
+
+    return read
+
+
+def texts(value: Any, _: Path) -> tuple[str, ...]:
+    """A list of strings."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"expected a list of texts, found {kind(value)}")
+    return tuple(value)
+
+
+def names(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of words; in the environment they stand between commas or blanks."""
+    return texts(value.replace(",", " ").split() if isinstance(value, str) else value, base)
+
+
+def paths(value: Any, base: Path) -> tuple[Path, ...]:
+    """A list of paths, each as `path` reads it."""
+    return tuple(path(one, base) for one in texts(value, base))
+
+
+def networks(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of networks, as addresses.rule reads them."""
+    found = names(value, base)
+    rule(found)
+    return found
+
+
+def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
+    """Group -> commands, steps, or `*`."""
+    listed = {group: names(one, base) for group, one in section(value, base).items()}
+    for group, entries in listed.items():
+        for entry in entries:
+            if not ENTRY.fullmatch(entry):
+                raise ValueError(f"{group}: expected a command, command:Subcommand or *, found {entry[:80]!r}")
+    return listed
+
+
+def patterns(value: Any, base: Path) -> tuple[re.Pattern[str], ...]:
+    """A list of regular expressions."""
+    compiled = []
+    for one in texts(value, base):
+        try:
+            compiled.append(re.compile(one))
+        except re.error as error:
+            raise ValueError(f"{one!r} is not a regular expression: {error}") from None
+    return tuple(compiled)
+
+
+def section(value: Any, _: Path) -> dict[str, Any]:
+    """A mapping."""
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a section, `name: value`, found {kind(value)}")
+    return value
+
+
+def sections(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
+    """A list of mappings."""
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, found {kind(value)}")
+    return tuple(section(one, base) for one in value)
+
+
+def masked(value: Any, secret: bool = False) -> Any:
+    """`value` as JSON has it, with every secret in it hidden: passwords of URLs, keys that are named like secrets."""
+    if secret and value:
+        return MASK
+    if isinstance(value, Mapping):
+        return {name: masked(one, bool(_SECRET.search(str(name)))) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [masked(one) for one in value]
+    if isinstance(value, str):
+        return _USERINFO.sub(rf"\g<before>{MASK}@", value)
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    return str(value) if isinstance(value, Path) else value
+
+
+def found(value: Any) -> str:
+    """The value itself where it is short and simple, else its kind."""
+    simple = isinstance(value, int | float | str) and not isinstance(value, bool)
+    return repr(value) if simple and len(str(value)) < 40 else kind(value)
+
+
+def kind(value: Any) -> str:
+    """What people call a value of this type."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a section"}
+    return names.get(type(value), "nothing" if value is None else type(value).__name__)

@@ -1,0 +1,269 @@
+"""Settings: what they are called, what they may be, and where each value came from. Must not know who uses them.
+
+Environment first, then the file that RE_CONFIG names, then defaults. A name that nobody knows is an error in either
+place, and all errors are told at once. In the file the names are those of the environment in lower case without
+`RE_` (the four of the contract, section 8, as they are there); what is not a scalar can only be set in the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from re_core.deployment import quota
+from re_core.errors import BadDocument, BadSettings
+from re_core.runtime import addresses
+from re_core.runtime import setting_kinds as kinds
+
+#: of every environment variable that is ours
+PREFIX = "RE_"
+#: names the file; the only variable that is not a setting
+CONFIG = "RE_CONFIG"
+#: variables that only the tests read
+TESTS = "RE_TEST_"
+#: variables that the engine sets for the programs of `command:Run`, one of which may well be `rectl`
+OF_STEPS = ("RE_ENGINE", "RE_ATTEMPT", "RE_HOST")
+#: begins those that carry a deployment's dynamic values
+OF_CALLERS = "RE_DYNAMIC_"
+
+_Read = Callable[[Any, Path], Any]
+
+
+def _setting(default: Any, read: _Read, *, scalar: bool = True, secret: bool = False, schema: str = "") -> Any:
+    meta = {"read": read, "scalar": scalar, "secret": secret, "schema": schema}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=meta)
+    return dataclasses.field(default=default, metadata=meta)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that can be set. Times are seconds. Empty paths have their default filled in from `data_dir` by `load`."""
+
+    #: `embedded:`, `amqp://…`, `amqps://…`
+    bus_url: str = _setting("embedded:", kinds.url("embedded", "amqp", "amqps"))
+    #: `sqlite:///<path>`, `mongodb://…`, `mongodb+srv://…`; <data dir>/release-engine.db where not set
+    store_url: str = _setting("", kinds.url("sqlite", "mongodb", "mongodb+srv"))
+    #: name of the topic exchange
+    exchange: str = _setting("re", kinds.text)
+    #: of the queues on RabbitMQ: quorum or classic
+    queue_type: str = _setting("quorum", kinds.one_of("quorum", "classic"))
+    #: seconds without a sign of life after which a connection to RabbitMQ is taken for dead
+    bus_heartbeat: int = _setting(7, kinds.whole(2, 600))
+    #: PEM file of the authorities that `amqps://` trusts; the system's where not set
+    bus_ca_file: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: where the embedded engine keeps everything; the platform's user data directory where not set
+    data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
+    #: where the API listens, `host:port`; port 0 picks a free one
+    http: str = _setting("127.0.0.1:8080", kinds.address)
+    #: for clients: where the API is; empty finds the local engine
+    url: str = _setting("", kinds.url("http", "https"))
+    #: for clients: who I am
+    token: str = _setting("", kinds.text, secret=True)
+    #: threads that answer HTTP; a live viewer holds one
+    http_threads: int = _setting(64, kinds.whole(1, 4096))
+    #: processes of `re-rest` that answer HTTP, each with so many threads; `rectl up` has one
+    http_workers: int = _setting(2, kinds.whole(1, 64))
+    #: proxies before `re-rest` that each add to X-Forwarded-For; 0 believes no such header
+    http_proxies: int = _setting(0, kinds.whole(0, 10))
+    #: how long a POST waits for the core
+    request_timeout: float = _setting(10.0, kinds.seconds)
+    #: how long a step may take that says nothing itself
+    step_timeout: float = _setting(3600.0, kinds.seconds)
+    #: bytes of output that one attempt of a step may have; what else it prints is dropped. A playbook may say otherwise
+    output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
+    #: how long a dispatched step waits for a worker
+    worker_patience: float = _setting(3600.0, kinds.seconds)
+    #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end
+    stop_timeout: float = _setting(30.0, kinds.seconds)
+    #: days after which a core forgets what has ended: deployments with their output and keys, and dead letters; None: never
+    prune_older: float | None = _setting(None, kinds.days)
+    #: what becomes of a step that no worker offers: fail at once, or wait for a worker to come
+    unoffered_steps: str = _setting("fail", kinds.one_of("fail", "wait"))
+    #: what becomes of a lost step that may not be repeated: fail its deployment, or ask a person
+    lost_steps: str = _setting("fail", kinds.one_of("fail", "ask"))
+    #: parts of output, messages, results and log lines that match are replaced by [redacted], each line by itself, before anything is cut
+    redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
+    #: queues of workers that declare nothing themselves
+    legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)
+    #: files with workers of one's own; <data dir>/workers, which need not be there, where not set
+    workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
+    #: what a group may use: group, or `*` for every other one -> commands, steps (`command:Run`), or `*`
+    group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
+    #: where `httprequest` may not go: link-local, metadata, loopback, private, or networks as 10.0.0.0/8
+    httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
+    #: text, json or short (for people); auto: short where standard error is a terminal, else text
+    log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
+    #: the user as whom programs of steps run; empty: the engine's user, or `nobody` where that is root. Another user takes root
+    step_user: str = _setting("", kinds.text)
+    #: keeps programs of steps from the engine's secrets: auto (as far as this machine can), required (or none starts), off
+    step_isolation: str = _setting("auto", kinds.one_of("auto", "required", "off"))
+    #: further variables that programs of steps inherit, by name or PREFIX_*
+    step_env: tuple[str, ...] = _setting((), kinds.names)
+    #: further files and directories that programs of steps have no way to
+    step_hidden: tuple[Path, ...] = _setting((), kinds.paths, scalar=False)
+    #: debug, info, warning, error
+    log_level: str = _setting("info", kinds.one_of("debug", "info", "warning", "error"))
+    #: one more log file per deployment goes here; None: no such files
+    deployment_log_dir: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: of the email notifier, as it documents them
+    email: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
+    #: of the irc notifier
+    irc: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
+    #: contract, section 8
+    pre_deploy_check: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="check")
+    post_deploy_action: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="action")
+    phase_notification: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, schema="phase-notification")
+    triggers: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="trigger")
+    #: what RE_CONFIG named
+    config_file: Path | None = dataclasses.field(default=None, compare=False)
+    #: name -> `default`, `environment RE_X`, `<file>:<line>`
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def http_address(self) -> tuple[str, int]:
+        """Host and port of `http`."""
+        host, _, port = self.http.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def shown(self) -> dict[str, tuple[Any, str]]:
+        """Name -> (value as JSON has it, secrets masked; where it came from), for people."""
+        return {
+            _in_file(field): (
+                kinds.masked(getattr(self, field.name), field.metadata["secret"]),
+                self.origins.get(field.name, "default"),
+            )
+            for field in _fields()
+        }
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in force. Raises BadSettings, which names every wrong one and where it stands."""
+    found = _Found()
+    name = environ.get(CONFIG, "")
+    file = Path(name).expanduser().absolute() if name else None
+    if file is not None:
+        _read_file(file, found)
+    _read_environment(environ, found)
+    if found.problems:
+        raise BadSettings("\n".join(found.problems))
+    values = found.values
+    data_dir = values.setdefault("data_dir", _default_data_dir())
+    values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
+    values.setdefault("workers_dir", data_dir / "workers")
+    return Settings(**values, config_file=file, origins=found.origins)
+
+
+class _Found:
+    """What was read so far. What comes later wins."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def take(self, field: dataclasses.Field[Any], value: Any, origin: str, base: Path) -> None:
+        try:
+            self.values[field.name] = field.metadata["read"](value, base)
+            self.origins[field.name] = origin
+        except ValueError as error:
+            # the origin in the environment is the name; a line of a file is not
+            name = "" if origin.startswith("environment") else f"{_in_file(field)}: "
+            self.problems.append(f"{origin}: {name}{error}")
+
+
+def _fields() -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(Settings) if field.metadata]
+
+
+def _in_file(field: dataclasses.Field[Any]) -> str:
+    # the four of the contract keep the spelling that they have had since 2014
+    return field.name.upper() if field.metadata["schema"] else field.name
+
+
+def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
+    known = {PREFIX + field.name.upper(): field for field in _fields()}
+    scalars = [name for name, field in known.items() if field.metadata["scalar"]]
+    for name, text in sorted(environ.items()):
+        # an empty variable is one that is not set: `RE_TOKEN= rectl …` must work
+        others = name.startswith((TESTS, OF_CALLERS)) or name in (CONFIG, *OF_STEPS)
+        if not name.startswith(PREFIX) or others or not text:
+            continue
+        field = known.get(name)
+        if field is None:
+            found.problems.append(f"environment {name}: no such setting{_suggestion(name, [*scalars, CONFIG])}")
+        elif not field.metadata["scalar"]:
+            found.problems.append(f"environment {name}: can only be set in the file that {CONFIG} names")
+        else:
+            found.take(field, text, f"environment {name}", Path.cwd())
+
+
+def _read_file(path: Path, found: _Found) -> None:
+    # imported late: a client without a settings file needs no YAML
+    from re_core.playbook import documents
+
+    try:
+        document = documents.parse(path.read_bytes(), "yaml")
+    except OSError as error:
+        found.problems.append(f"{path}: cannot be read: {error.strerror} ({CONFIG} names it)")
+        return
+    except BadDocument as error:
+        found.problems += [f"{path}:{problem.line or 1}: {problem.message}" for problem in error.problems]
+        return
+    if document.value is None:  # an empty file sets nothing
+        return
+    if not isinstance(document.value, dict):
+        found.problems.append(f"{path}:1: expected settings, `name: value`, found {kinds.kind(document.value)}")
+        return
+
+    def at(pointer: str) -> str:
+        position = document.position(pointer)
+        return f"{path}:{position[0] if position else 1}"
+
+    _read_section(document.value, at, path.parent, found)
+
+
+def _read_section(section: Mapping[str, Any], at: Callable[[str], str], base: Path, found: _Found) -> None:
+    known = {_in_file(field): field for field in _fields()}
+    for key, value in section.items():
+        pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+        field = known.get(key)
+        if field is None:
+            found.problems.append(f"{at(pointer)}: no such setting: {key[:80]}{_suggestion(key, list(known))}")
+            continue
+        wrong = _against_schema(field.metadata["schema"], value, pointer, at)
+        found.problems += wrong
+        if not wrong:
+            found.take(field, value, at(pointer), base)
+
+
+def _against_schema(name: str, value: Any, pointer: str, at: Callable[[str], str]) -> list[str]:
+    """The lines of what a JSON Schema finds wrong; a list is checked item by item."""
+    if not name:
+        return []
+    # imported late: nobody who sets none of the four needs jsonschema
+    from re_core.playbook import json_schema
+
+    items = [(pointer, value)]
+    if isinstance(value, list):
+        items = [(f"{pointer}/{number}", item) for number, item in enumerate(value)]
+    wrong = []
+    for where, item in items:
+        wrong += [(where + problem.path, problem.message) for problem in json_schema.problems(name, item)]
+    return [f"{at(where)}: {where}: {message}" for where, message in wrong]
+
+
+def _suggestion(name: str, names: list[str]) -> str:
+    by_lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def _default_data_dir() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("release-engine", appauthor=False))

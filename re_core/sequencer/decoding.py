@@ -1,0 +1,190 @@
+"""From a delivery to an event of the machine. Must not know what the event leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from re_core.deployment import events as e
+from re_core.deployment.records import MAX_DATA
+from re_core.deployment.results import MAX_MESSAGE, brief
+from re_core.errors import BadMessage
+from re_core.model import Ruling
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import dumps
+
+#: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
+_GROWTH = 4
+
+_Read = TypeVar("_Read")
+
+
+class Word(NamedTuple):
+    """One event, and the deployment that it is about."""
+
+    deployment: str
+    event: e.Event
+
+
+def read_word(message: Message, redaction: Redaction) -> Word:
+    """What a message on a reply queue says, without what nobody shall read. Raises BadMessage, whose words are so too."""
+    if not redaction:
+        return _read(message, redaction)
+    return readable(message, redaction, lambda one: _read(one, redaction))
+
+
+def readable(message: Message, redaction: Redaction, read: Callable[[Message], _Read]) -> _Read:
+    """What `read` makes of the message. Its BadMessage may repeat the beginnings of values: they are redacted before that."""
+    try:
+        return read(message)
+    except BadMessage:
+        if not redaction:
+            raise
+        shown = redaction.text(message.body.decode("utf-8", "replace")).encode()
+        if shown == message.body:
+            raise
+    read(message._replace(body=shown))
+    raise BadMessage("it cannot be read, and to say why would tell what is redacted")
+
+
+def _read(message: Message, redaction: Redaction) -> Word:
+    name = message.headers.get(m.EVENT)
+    if name is None:
+        return _reply(message, redaction)
+    reader = _EVENTS.get(name)
+    if reader is None:
+        raise BadMessage(f"the header {m.EVENT} is {name[:40]!r}; known are {', '.join(sorted(_EVENTS))}")
+    return reader(message, redaction)
+
+
+def _reply(message: Message, redaction: Redaction) -> Word:
+    reply = m.parse_reply(message.body)
+    attempt = _attempt(message)
+    headers = message.headers
+    token, worker = headers.get(m.TOKEN, ""), headers.get(m.WORKER, "")
+    if reply.status == "started":
+        asks = headers.get(m.ASKS) == "1"
+        # a worker of 2014 sets some reply_to on all that it sends: only a claim with a token names a control queue
+        control = message.reply_to if token else ""
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks)
+        return Word(attempt.deployment, claim)
+    shown = redaction.value(reply.body) if redaction else None
+    data, cut = (reply.data if shown is None else shown.get("data")), False
+    if data is not None and len(message.body) > MAX_DATA // _GROWTH:
+        text = dumps(data).encode()
+        if len(text) > MAX_DATA:
+            data, cut = text[:MAX_DATA].decode(errors="ignore"), True
+    said = reply.message if shown is None else shown.get("message")
+    return Word(
+        attempt.deployment,
+        e.OutcomeCame(
+            attempt.step,
+            attempt.attempt,
+            reply.status == "completed",
+            data,
+            None if said is None else brief(said, MAX_MESSAGE),
+            reply.body,
+            token,
+            worker,
+            cut,
+            shown,
+        ),
+    )
+
+
+def _attempt(message: Message) -> m.AttemptId:
+    text = message.headers.get(m.ATTEMPT)
+    if text is not None:
+        return m.parse_attempt(text)
+    # a worker of 2014 returns nothing of it, but it answers to a queue of that attempt alone (contract, section 4),
+    # unless it took a step that was meant for another
+    attempt = m.attempt_of_queue(message.headers.get(m.FORWARDED_BY, ""))
+    return attempt or m.AttemptId(_deployment(message), e.UNSAID, 1)
+
+
+def _deployment(message: Message) -> str:
+    if not message.correlation_id:
+        raise BadMessage("no correlation_id: which deployment is it about?")
+    return message.correlation_id
+
+
+def _declined(message: Message, redaction: Redaction) -> Word:
+    attempt = _attempt(message)
+    reason = m.parse_event(message.body).get("reason")
+    token = message.headers.get(m.TOKEN, "")
+    why = brief(redaction.text(reason), MAX_MESSAGE) if isinstance(reason, str) else ""
+    dropped = e.ClaimDropped(attempt.step, attempt.attempt, token, why)
+    return Word(attempt.deployment, dropped)
+
+
+def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
+    """Who wants it, why, and the rest of what they say."""
+    document = m.parse_event(message.body)
+    user, reason = document.get("user", ""), document.get("reason", "")
+    if not isinstance(user, str) or not isinstance(reason, str):
+        raise BadMessage("user and reason must be strings")
+    return brief(user, MAX_MESSAGE), brief(reason, MAX_MESSAGE), document
+
+
+def _cancel(message: Message, _: Redaction) -> Word:
+    user, reason, _document = _wish(message)
+    return Word(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
+
+
+def _retry(message: Message, _: Redaction) -> Word:
+    user, reason, document = _wish(message)
+    lost = None if document.get("lost") is None else _ruling(document, "lost")
+    seen = None if document.get("retries") is None else _number(document, "retries", 0)
+    return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
+
+
+def _decide(message: Message, _: Redaction) -> Word:
+    user, reason, document = _wish(message)
+    step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
+    ruling = _ruling(document, "ruling")
+    return Word(_deployment(message), e.RulingMade(step, ruling, user, reason, message.reply_to, message.id, attempt))
+
+
+def _number(document: Mapping[str, Any], name: str, missing: int | None) -> int:
+    value = document.get(name, missing)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadMessage(f"expected a whole number, found {value!r:.40}", f"/{name}")
+    return value
+
+
+def _ruling(document: Mapping[str, Any], name: str) -> Ruling:
+    try:
+        return Ruling(str(document.get(name)))
+    except ValueError:
+        known = ", ".join(Ruling)
+        raise BadMessage(f"expected one of {known}, found {document.get(name)!r:.40}", f"/{name}") from None
+
+
+def _due(message: Message, _: Redaction) -> Word:
+    return Word(_deployment(message), e.TimeCame())
+
+
+def _gone(message: Message, _: Redaction) -> Word:
+    document = m.parse_event(message.body)
+    before, worker, workers = (document.get(name) for name in ("before", "worker", "workers"))
+    if not isinstance(before, int) or not isinstance(worker, str | None):
+        raise BadMessage("before must be a number, worker a string")
+    if workers is None:  # an older core tells of one
+        gone = None if worker is None else (worker,)
+    elif isinstance(workers, list) and all(isinstance(one, str) for one in workers):
+        gone = tuple(workers)
+    else:
+        raise BadMessage("expected a list of strings", "/workers")
+    return Word(_deployment(message), e.WorkersGone(before, gone))
+
+
+_EVENTS = {
+    "declined": _declined,
+    "cancel": _cancel,
+    "retry": _retry,
+    "decide": _decide,
+    "due": _due,
+    "gone": _gone,
+}

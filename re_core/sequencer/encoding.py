@@ -1,0 +1,183 @@
+"""From effects to messages, with ids that are the same at every repetition. Must not know whether anybody takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from re_core.deployment import events as e
+from re_core.deployment.state import State
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import dumps
+
+#: `app_id` of what the core sends
+APP = "re-core"
+
+_NOTHING = b"{}"
+
+#: milliseconds after which a grant that was not read is worth nothing: the worker has let go of the step (design)
+GRANT_LIFE = 30_000
+
+
+def messages_of(
+    state: State,
+    effects: Iterable[e.Effect],
+    redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
+) -> list[Message]:
+    """One message for each effect; what several events of a batch ask for is sent once."""
+    return [
+        _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
+        for effect in dict.fromkeys(effects)
+    ]
+
+
+def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
+    planned = state.plan.steps[effect.step]
+    spec, accepted = planned.spec, state.accepted
+    parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
+    # the step's own arguments may not pose as somebody else's command
+    parameters = {**spec.parameters, **parameters, "command": spec.command, "subcommand": spec.subcommand}
+    body = {
+        "parameters": parameters,
+        "group": accepted.group,
+        "dynamic": accepted.dynamic,
+        "notify": spec.notify,
+    }
+    attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
+    headers = {
+        m.ATTEMPT: attempt,
+        m.TIMEOUT: f"{spec.timeout:g}",
+        m.QUOTA: str(state.plan.output_quota),
+        m.TURN: str(state.steps[effect.step].dispatched_at or 0),
+    }
+    if not spec.repeatable:
+        headers[m.GRANT] = "1"
+    elif isinstance(effect, e.Dispatch) and effect.again:
+        headers[m.GRANT] = m.AGAIN
+    return Message(
+        key=f"worker.{spec.command}",
+        body=m.encode(body),
+        id=attempt,
+        correlation_id=state.deployment,
+        reply_to=m.reply_queue(state.deployment),
+        headers=headers,
+        app_id=APP,
+        # by then the step is given up
+        expires=int(state.plan.patience * 1000),
+    )
+
+
+def _hand(state: State, effect: e.Hand) -> Message:
+    """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
+    message = _dispatch(state, effect)
+    return message._replace(
+        reply_to=m.attempt_queue(m.AttemptId(state.deployment, effect.step, effect.attempt)),
+        # which a worker of 2014 does not read; one of ours that gets it all the same asks, since it may be delivered twice
+        headers={**message.headers, m.GRANT: "1"},
+        once=True,
+    )
+
+
+def _notify(state: State, effect: e.Notify, redaction: Redaction) -> Message:
+    about = f"{state.deployment}/{effect.about}" if effect.about else state.deployment
+    # of a step it has the step's number in it
+    whole = "/" not in effect.about
+    values = _values(state, redaction) if whole else []
+    text = (
+        f"{effect.message} ({', '.join([f'revision {state.accepted.revision}', *values])})" if whole else effect.message
+    )
+    slug = ", ".join([effect.slug, *values])
+    if len(slug) > m.MAX_SLUG or not slug.isprintable():
+        slug = effect.slug
+    body = {"slug": slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
+    id = f"{about}/{effect.phase}/{effect.transport}"
+    return m.notification_message(effect.transport, body, id, state.deployment, APP)
+
+
+def _values(state: State, redaction: Redaction) -> list[str]:
+    """`version=1.4.2`: what the deployment was started with."""
+    shown = redaction.shown(state.accepted.dynamic)
+    return [f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in shown.items()]
+
+
+def _grant(state: State, effect: e.Grant) -> Message:
+    word = "go" if effect.go else "no-go"
+    message = _control(state, effect, word, expires=GRANT_LIFE)
+    return message._replace(id=f"{message.id}/{effect.token}", headers={**message.headers, m.TOKEN: effect.token})
+
+
+def _inquire(state: State, effect: e.Inquire) -> Message:
+    return _control(state, effect, "tell", expires=GRANT_LIFE)._replace(reply_to=m.reply_queue(state.deployment))
+
+
+def _stop(state: State, effect: e.Stop) -> Message:
+    return _control(state, effect, "cancel")
+
+
+def _control(state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, expires: int | None = None) -> Message:
+    """A word about an attempt, for the control queue of the worker that claimed it."""
+    attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
+    return Message(
+        key=effect.control,
+        body=_NOTHING,
+        id=f"{attempt}/{word}",
+        correlation_id=state.deployment,
+        headers={m.EVENT: word, m.ATTEMPT: attempt},
+        app_id=APP,
+        direct=True,
+        expires=expires,
+    )
+
+
+def said_no(deployment: str, wish: e.Wish, reason: str) -> list[Message]:
+    """The answer to a wish about a deployment that is not there; nothing where nobody waits."""
+    if not wish.reply_to:
+        return []
+    return [_answered(deployment, e.Answer(wish.reply_to, wish.request, accepted=False, reason=reason))]
+
+
+def _answer(state: State, effect: e.Answer) -> Message:
+    return _answered(state.deployment, effect)
+
+
+def _answered(deployment: str, effect: e.Answer) -> Message:
+    body: dict[str, Any] = {"accepted": effect.accepted}
+    if effect.reason:
+        body["reason"] = effect.reason
+    if effect.holder:
+        body["holder"] = effect.holder
+    return Message(
+        key=effect.reply_to,
+        body=m.encode(body),
+        id=f"{effect.request}/answer",
+        correlation_id=deployment,
+        app_id=APP,
+        direct=True,
+    )
+
+
+_MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
+    e.Dispatch: _dispatch,
+    e.Hand: _hand,
+    e.Grant: _grant,
+    e.Inquire: _inquire,
+    e.Stop: _stop,
+    e.Answer: _answer,
+}
+
+
+def creation_answer(
+    reply_to: str, request: str, deployment: str | None, headers: Mapping[str, str] | None = None
+) -> Message:
+    """The response to job.create (contract, section 2): one key in the body, the reason of a refusal in headers."""
+    return Message(
+        key=reply_to,
+        body=m.encode({"id": deployment}),
+        id=f"{request}/answer",
+        correlation_id=deployment or request,
+        headers=headers or {},
+        app_id=APP,
+        direct=True,
+    )

@@ -1,0 +1,91 @@
+"""What the log tells of a deployment, so that one search by its id finds the whole story. Must not know how logs look.
+
+The beginning, the end and whatever did not go well are told at INFO; all the rest, several records a step, at DEBUG.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from re_core.deployment.notifications import describe_step
+from re_core.deployment.records import (
+    Accepted,
+    Asked,
+    CancelRequested,
+    Decided,
+    Ended,
+    Failed,
+    Fenced,
+    Halted,
+    Late,
+    Lost,
+    Record,
+    Retried,
+    StopRequested,
+    TimedOut,
+    kind_of,
+)
+from re_core.deployment.state import State
+
+_log = logging.getLogger(__name__)
+
+#: what a person wants to find without having asked for more
+_NOTABLE = (
+    Accepted,
+    Asked,
+    CancelRequested,
+    Decided,
+    Ended,
+    Failed,
+    Fenced,
+    Halted,
+    Late,
+    Lost,
+    Retried,
+    StopRequested,
+    TimedOut,
+)
+
+
+def tell(state: State, records: Sequence[Record]) -> None:
+    """Log what the journal has of this deployment since the last time."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    detailed = _log.isEnabledFor(logging.DEBUG)
+    for record in records:
+        notable = isinstance(record, _NOTABLE)
+        if notable or detailed:
+            _log.log(
+                logging.INFO if notable else logging.DEBUG, "%s", _words(state, record), extra=_known(state, record)
+            )
+
+
+def _words(state: State, record: Record) -> str:
+    if isinstance(record, Accepted):
+        by = f", asked for by {record.user}" if record.user else ""
+        return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps{by}"
+    if isinstance(record, Ended):
+        return f"deployment {record.status}" + (f": {record.reason}" if record.reason else "")
+    words = kind_of(record).replace("_", " ")
+    number = getattr(record, "step", None)
+    if isinstance(number, int):
+        words = f"{describe_step(state.plan.steps[number])} {words}"
+    detail = getattr(record, "message", None) or getattr(record, "reason", None)
+    return f"{words}: {detail}" if detail else words
+
+
+def _known(state: State, record: Record) -> dict[str, str]:
+    number = getattr(record, "step", None)
+    planned = state.plan.steps[number] if isinstance(number, int) else None
+    return {
+        "action": kind_of(record),
+        "deployment_id": state.deployment,
+        "playbook_id": state.accepted.playbook_id,
+        "user_id": state.accepted.user,
+        "source_ip": state.accepted.source,
+        "active_step": planned.spec.name if planned else "",
+        "deploy_phase": str(planned.spec.kind) if planned else "",
+        "step": "" if number is None else str(number),
+        "worker": str(getattr(record, "worker", "")),
+    }

@@ -1,0 +1,74 @@
+"""The sweeper: looks for what is due and says so. Must not act itself: it only sends events (design, The heart)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from re_core.ports import Bus, Clock, Published, Views
+from re_core.sequencer.encoding import APP
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+
+#: deployments that one turn asks after
+BATCH = 500
+
+#: milliseconds for which a deployment that was asked after is left alone
+PAUSE = 5_000
+
+#: `before` of a restart: whenever the claim was made, its claimant is gone
+ALL_BEFORE = 2**62
+
+
+class Sweeper:
+    """Sends `due` to the deployments whose time has come. One thread."""
+
+    def __init__(self, bus: Bus, views: Views, clock: Clock) -> None:
+        self._bus = bus
+        self._views = views
+        self._clock = clock
+        self._asked: dict[str, int] = {}
+
+    def turn(self) -> int:
+        """Look once. Returns how many deployments were asked after. Raises StoreUnavailable, BusUnavailable."""
+        now = self._clock.now()
+        self._asked = {one: at for one, at in self._asked.items() if 0 <= now - at < PAUSE}
+        # those that were asked after may still be among the first: they must not hide the others
+        due = [one for one in self._views.due(now, BATCH + len(self._asked)) if one not in self._asked][:BATCH]
+        if due:
+            send_events(self._bus, [deployment_event(one, "due", {}, str(now)) for one in due])
+            self._asked.update(dict.fromkeys(due, now))
+        return len(due)
+
+
+def recover(bus: Bus, views: Views, run: str) -> int:
+    """After a restart of everything in one process: tell every deployment that all who worked on it are gone.
+
+    Must be called after the sequencer subscribed and before any worker does, so that no claim of this run stands before it. `run`
+    names this start. Returns how many deployments there are to go on with.
+    """
+    active = views.active()
+    send_events(bus, [deployment_event(one, "gone", {"before": ALL_BEFORE, "worker": None}, run) for one in active])
+    return len(active)
+
+
+def send_events(bus: Bus, events: Sequence[Message]) -> None:
+    """Publish them, to queues that may have been deleted under way. Raises BusUnavailable."""
+    while events:
+        outcomes = bus.publish(events)
+        lost = [event for event, outcome in zip(events, outcomes, strict=True) if outcome is Published.UNROUTABLE]
+        for queue in {event.key for event in lost}:
+            bus.declare(queue)
+        events = lost
+
+
+def deployment_event(deployment: str, name: str, body: dict[str, object], occasion: str) -> Message:
+    """What the core tells a deployment; `occasion` makes the message's id."""
+    return Message(
+        key=m.reply_queue(deployment),
+        body=m.encode(body),
+        id=f"{deployment}/{name}/{occasion}",
+        correlation_id=deployment,
+        headers={m.EVENT: name},
+        app_id=APP,
+        direct=True,
+    )

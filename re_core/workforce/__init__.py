@@ -1,0 +1,1 @@
+"""Which workers live, what they offer, and who gets a step."""
