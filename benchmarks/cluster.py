@@ -25,7 +25,7 @@ from benchmarks.driver import SETTINGS, WARMING, Driver
 from benchmarks.flow import STEPS, playbook
 from benchmarks.servers import Servers
 from re_core import bootstrap
-from re_core.model import StoredPlaybook
+from re_core.rows import StoredPlaybook
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 

@@ -16,8 +16,8 @@ from re_core.adapters.sqlite import SqliteStore
 from re_core.deployment.records import Entry
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
-from re_core.model import View
 from re_core.ports import Append, ViewFilter
+from re_core.rows import View
 
 _T = TypeVar("_T")
 

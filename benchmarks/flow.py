@@ -18,8 +18,8 @@ from ulid import ULID
 
 from re_core.adapters.sqlite import SqliteStore
 from re_core.deployment.records import Ended, entry_to_document
-from re_core.model import StoredPlaybook
 from re_core.ports import Append, Appended
+from re_core.rows import StoredPlaybook
 from re_core.runtime.settings import load
 from re_core.wire import messages as m
 from re_core.wire.messages import Message

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from re_client.shapes import Deployment, DeploymentRow, PlannedStep, Step
 from re_client.text import safe
-from re_core.model import Ruling, StepKind, StepStatus
+from re_core.deployment.plan import StepKind
+from re_core.model import Ruling, StepStatus
 
 #: steps with a large result that are named one by one
 LISTED = 10

@@ -11,8 +11,8 @@ from importlib import import_module
 
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.exclusive import Exclusive
+from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
-from re_core.model import OnLost
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Clock, Mailbox, Store
@@ -22,8 +22,8 @@ from re_core.sequencer.loop import Sequencer
 from re_core.services.bookkeeping import Cemetery, Heartbeats
 from re_core.services.output_recorder import Recorder
 from re_core.services.polling import Pump
+from re_core.services.pruner import Pruner
 from re_core.services.sweeper import Sweeper, recover
-from re_core.usecases.maintenance import Pruner
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.failure_detector import Absence

@@ -17,7 +17,7 @@ from flask import Response, after_this_request, current_app, g, request
 
 from re_core import ports
 from re_core.errors import NotAuthenticated, ReleaseEngineError
-from re_core.model import Token
+from re_core.rows import Token
 from re_core.usecases.access import digest_of, require_good
 from re_rest.errors import V0
 

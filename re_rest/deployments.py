@@ -21,10 +21,11 @@ from re_core.errors import (
     StoreUnavailable,
     UnknownPlaybook,
 )
-from re_core.model import DeploymentStatus, OutputLine, Ruling
+from re_core.model import DeploymentStatus, Ruling
 from re_core.playbook import json_schema
 from re_core.playbook.dynamic_values import unasked_values
 from re_core.ports import ViewFilter
+from re_core.rows import OutputLine
 from re_core.usecases import deployments, describe, history, keys, names
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import problem_document

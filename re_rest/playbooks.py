@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from re_core.errors import NotFound
-from re_core.model import StoredPlaybook
 from re_core.playbook.compiler import around_now
+from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, keys, playbooks
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked, problem_document

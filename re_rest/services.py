@@ -8,9 +8,9 @@ from typing import cast
 
 from flask import current_app, g
 
-from re_core.model import Token
 from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Clock, Store
+from re_core.rows import Token
 from re_core.wire.redaction import Redaction
 
 #: where the application keeps what is ours

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from re_core.model import DeploymentStatus, Ruling, StepKind, StepStatus
+from re_core.deployment.plan import StepKind
+from re_core.model import DeploymentStatus, Ruling, StepStatus
 from re_core.wire.messages import PHASES
 from re_rest.bodies import MAX_NUMBER, MAX_TEXT
 

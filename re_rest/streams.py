@@ -21,7 +21,8 @@ from re_core import ports
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
 from re_core.errors import TransientError
-from re_core.model import ENDED, OutputLine
+from re_core.model import ENDED
+from re_core.rows import OutputLine
 from re_core.usecases import history
 from re_core.wire import strict_json
 

@@ -10,9 +10,10 @@ from flask import Blueprint, Response, request
 
 from re_core.deployment.state import State
 from re_core.errors import BadDocument, CallerError, NotFound, UnknownGroup, UnknownPlaybook
-from re_core.model import DeploymentStatus, StepStatus, StoredPlaybook
+from re_core.model import DeploymentStatus, StepStatus
 from re_core.playbook import documents
 from re_core.playbook.compiler import around_now
+from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, deployments, history, playbooks
 from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked

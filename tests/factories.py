@@ -9,10 +9,11 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import Decision, Verdict, accept, advance
+from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Entry, entry_from_document, entry_to_document
 from re_core.deployment.state import State, StepState, fold
-from re_core.model import Plan, StepStatus
+from re_core.model import StepStatus
 from re_core.playbook.compiler import Around, Offers, compile_document
 from re_core.wire import strict_json
 

@@ -15,9 +15,10 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import DEPLOYMENT, STEP, accept, advance
+from re_core.deployment.plan import OnLost
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State, fold
-from re_core.model import DeploymentStatus, OnLost, Ruling, StepStatus
+from re_core.model import DeploymentStatus, Ruling, StepStatus
 from re_core.playbook.compiler import Around, compile_document
 
 #: what it writes

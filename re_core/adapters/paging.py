@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable
 
 from re_core.errors import BadDocument, Problem
-from re_core.model import OutputChunk, OutputLine
 from re_core.ports import OUTPUT_PAGE
+from re_core.rows import OutputChunk, OutputLine
 
 #: the largest and the smallest number of 64 bits
 _MAX, _MIN = 2**63 - 1, -(2**63)

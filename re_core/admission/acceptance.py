@@ -10,6 +10,7 @@ from re_core.admission.compiled_plans import Compiled, Plans
 from re_core.admission.exclusive import Exclusive, entries_of_another
 from re_core.deployment.events import Event, RetryAsked
 from re_core.deployment.machine import Verdict, advance
+from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Accepted, never_began, was_taken_back
 from re_core.deployment.state import fold
@@ -23,7 +24,6 @@ from re_core.errors import (
     UnknownGroup,
     UnknownPlaybook,
 )
-from re_core.model import Plan, StoredPlaybook
 from re_core.playbook.command_rules import STRICTEST
 from re_core.playbook.compiler import (
     Around,
@@ -35,6 +35,7 @@ from re_core.playbook.compiler import (
 )
 from re_core.playbook.dynamic_values import demands, value_problems
 from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
+from re_core.rows import StoredPlaybook
 from re_core.wire import messages as m
 from re_core.wire.messages import DeploymentRequest, Message
 from re_core.wire.strict_json import dumps

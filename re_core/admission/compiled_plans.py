@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
-from re_core.model import Plan
+from re_core.deployment.plan import Plan
 from re_core.playbook.dynamic_values import Demands
 from re_core.wire.strict_json import dumps
 

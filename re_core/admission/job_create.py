@@ -6,9 +6,9 @@ import logging
 from typing import NamedTuple
 
 from re_core.admission.acceptance import Acceptance, Admission
+from re_core.admission.replies import creation_answer
 from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Problems, Refused, ReleaseEngineError
 from re_core.ports import Delivery
-from re_core.sequencer.encoding import creation_answer
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.strict_json import dumps

@@ -48,9 +48,10 @@ from re_core.deployment import interventions, transitions
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import stopped_at
 from re_core.deployment.notifications import deployment_notices
+from re_core.deployment.plan import Plan
 from re_core.deployment.progress import Advance, Refusal, begin
 from re_core.deployment.state import State, StepState
-from re_core.model import DeploymentStatus, Plan, StepStatus
+from re_core.model import DeploymentStatus, StepStatus
 
 
 class Verdict(Enum):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from re_core.deployment.events import Notify
+from re_core.deployment.plan import PlannedStep, StepKind
 from re_core.deployment.state import State
-from re_core.model import DeploymentStatus, PlannedStep, StepKind, StepStatus
+from re_core.model import DeploymentStatus, StepStatus
 from re_core.wire.messages import MAX_SLUG
 
 #: status of a step -> phase of the notification that tells of it

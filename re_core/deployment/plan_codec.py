@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from re_core.deployment import quota
+from re_core.deployment.plan import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
 from re_core.errors import NewerFormat
-from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
 
 #: the tree of a plan: a step's number, or {"serial": [...]}, or {"parallel": [...]}
 Tree = int | dict[str, Any]

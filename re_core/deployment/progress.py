@@ -11,8 +11,9 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import stopped_at
 from re_core.deployment.notifications import deployment_notices, describe_step, step_notices
+from re_core.deployment.plan import OnLost
 from re_core.deployment.state import State, StepState
-from re_core.model import DeploymentStatus, OnLost, StepStatus
+from re_core.model import DeploymentStatus, StepStatus
 
 #: attempts in all of a step that is idempotent and says nothing of retries
 IDEMPOTENT_ATTEMPTS = 3

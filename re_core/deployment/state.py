@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from re_core.deployment import records as r
+from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.results import Result, message_of, result_of, weight
 from re_core.errors import StoreRefused
-from re_core.model import DeploymentStatus, Plan, Ruling, StepStatus
+from re_core.model import DeploymentStatus, Ruling, StepStatus
 
 
 class StepState:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from re_core.deployment.state import State
-from re_core.model import ENDED, StepStatus, View
+from re_core.model import ENDED, StepStatus
+from re_core.rows import View
 from re_core.wire.strict_json import dumps
 
 #: values that a row of the list holds, and characters of their JSON

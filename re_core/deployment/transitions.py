@@ -12,6 +12,7 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import ASK, GRACE, REPEAT, deadline_of, is_cancelled, patience_end, stopped_at
 from re_core.deployment.notifications import step_notices
+from re_core.deployment.plan import StepKind, StepSpec
 from re_core.deployment.progress import (
     Advance,
     Refusal,
@@ -25,7 +26,7 @@ from re_core.deployment.progress import (
     withdraw,
 )
 from re_core.deployment.state import State, StepState
-from re_core.model import StepKind, StepSpec, StepStatus
+from re_core.model import StepStatus
 from re_core.wire.strict_json import dumps, equal
 
 #: what a worker says of a step that it has ended because it was told to

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core.errors import Problem
-from re_core.model import Token
+from re_core.rows import Token
 
 #: in place of a group: every other one; in place of commands: all of them
 ALL = "*"

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from re_core.deployment import quota
+from re_core.deployment.plan import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec
 from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_document
 from re_core.errors import BadDocument, BadMessage, Problem
-from re_core.model import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Token
 from re_core.playbook.command_rules import CommandRules
+from re_core.rows import Token
 from re_core.wire.messages import check_limits
 
 #: steps of one deployment, after expansion

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
+from re_core.deployment.plan import Plan
 from re_core.errors import Problem, Problems
-from re_core.model import Plan
 from re_core.playbook import json_schema
 from re_core.playbook.compiler import Around, Offers, asked_values, offer_of, step_entries
 from re_core.playbook.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems

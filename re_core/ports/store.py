@@ -7,17 +7,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from re_core.deployment.records import Entry
-from re_core.model import (
-    DeadLetter,
-    DeploymentStatus,
-    OutputChunk,
-    OutputLine,
-    PlaybookHead,
-    StoredPlaybook,
-    Token,
-    View,
-    WorkerRecord,
-)
+from re_core.model import DeploymentStatus
+from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
 from re_core.wire.messages import Message
 
 #: characters of lines from which on a page of output is not made longer

@@ -8,12 +8,9 @@ from typing import Any
 from re_core.deployment import events as e
 from re_core.deployment.state import State
 from re_core.wire import messages as m
-from re_core.wire.messages import Message
+from re_core.wire.messages import APP, Message
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
-
-#: `app_id` of what the core sends
-APP = "re-core"
 
 _NOTHING = b"{}"
 
@@ -166,18 +163,3 @@ _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Stop: _stop,
     e.Answer: _answer,
 }
-
-
-def creation_answer(
-    reply_to: str, request: str, deployment: str | None, headers: Mapping[str, str] | None = None
-) -> Message:
-    """The response to job.create (contract, section 2): one key in the body, the reason of a refusal in headers."""
-    return Message(
-        key=reply_to,
-        body=m.encode({"id": deployment}),
-        id=f"{request}/answer",
-        correlation_id=deployment or request,
-        headers=headers or {},
-        app_id=APP,
-        direct=True,
-    )

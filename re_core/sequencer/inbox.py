@@ -6,13 +6,13 @@ Must not know what a delivery says, or what is done about it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from re_core.errors import BusUnavailable
 from re_core.ports import Bus, Delivery, Store
-from re_core.sequencer.ranks import ranks
 from re_core.wire import messages as m
 
 #: deliveries of one turn
@@ -23,6 +23,9 @@ REQUESTS = 64
 
 #: seconds for which a store may be away before its core leaves the queues to others
 ASIDE = 10.0
+
+#: consumer priorities are below it: a 32-bit integer with a sign
+_HIGHEST = 2**31
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +89,21 @@ class Taking:
 
     def _subscribe(self) -> None:
         queues = m.reply_queues()
-        self.subscription = self._bus.subscribe((m.JOB_CREATE, *queues), BATCH * 4, ranks(self._identity, queues))
+        self.subscription = self._bus.subscribe(
+            (m.JOB_CREATE, *queues), BATCH * 4, consumer_priorities(self._identity, queues)
+        )
         self.subscription.allow(m.JOB_CREATE, REQUESTS)
         self._epoch = self.subscription.epoch
+
+
+def consumer_priorities(identity: str, queues: Iterable[str]) -> dict[str, int]:
+    """Queue -> priority of the core with this identity for it, by rendezvous hashing (design, The heart).
+
+    Every core hashes both names; where one consumer at a time is active, the broker picks the highest. So the queues are spread
+    evenly over the cores that live, and only those of a core that comes or goes change owner.
+    """
+    return {queue: _hash(f"{queue}\0{identity}") % _HIGHEST for queue in queues}
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

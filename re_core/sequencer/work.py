@@ -24,8 +24,9 @@ from re_core.deployment.records import (
 )
 from re_core.deployment.state import State
 from re_core.deployment.summary import view_of
-from re_core.model import ENDED, View
+from re_core.model import ENDED
 from re_core.ports import Delivery
+from re_core.rows import View
 from re_core.sequencer.cache import Known
 from re_core.wire.messages import Message
 from re_core.workforce.routing import Route

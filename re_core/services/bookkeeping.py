@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.model import DeadLetter, WorkerRecord
 from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscription
+from re_core.rows import DeadLetter, WorkerRecord
 from re_core.sequencer.guard import must_wait, reject
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import bare_letter, letter_of

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from re_core.deployment.quota import DEFAULT, Quota, read_quota
 from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
-from re_core.model import OutputChunk
 from re_core.ports import Bus, Clock, Delivery, Output
+from re_core.rows import OutputChunk
 from re_core.sequencer.decoding import readable
 from re_core.sequencer.guard import reject
 from re_core.wire import messages as m

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from re_core.ports import Bus, Clock, Published, Views
-from re_core.sequencer.encoding import APP
-from re_core.wire import messages as m
-from re_core.wire.messages import Message
+from re_core.core_events import deployment_event, send_events
+from re_core.ports import Bus, Clock, Views
 
 #: deployments that one turn asks after
 BATCH = 500
@@ -49,26 +45,3 @@ def recover(bus: Bus, views: Views, run: str) -> int:
     active = views.active()
     send_events(bus, [deployment_event(one, "gone", {"before": ALL_BEFORE, "worker": None}, run) for one in active])
     return len(active)
-
-
-def send_events(bus: Bus, events: Sequence[Message]) -> None:
-    """Publish them, to queues that may have been deleted under way. Raises BusUnavailable."""
-    while events:
-        outcomes = bus.publish(events)
-        lost = [event for event, outcome in zip(events, outcomes, strict=True) if outcome is Published.UNROUTABLE]
-        for queue in {event.key for event in lost}:
-            bus.declare(queue)
-        events = lost
-
-
-def deployment_event(deployment: str, name: str, body: dict[str, object], occasion: str) -> Message:
-    """What the core tells a deployment; `occasion` makes the message's id."""
-    return Message(
-        key=m.reply_queue(deployment),
-        body=m.encode(body),
-        id=f"{deployment}/{name}/{occasion}",
-        correlation_id=deployment,
-        headers={m.EVENT: name},
-        app_id=APP,
-        direct=True,
-    )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from re_core import ports
 from re_core.errors import BadDocument, CallerError, NotAllowed, NotAuthenticated, NotFound, Problem
-from re_core.model import Token
+from re_core.rows import Token
 from re_core.usecases.times import parse_time, rfc3339
 
 #: begins every secret, so that scanners of repositories recognise one

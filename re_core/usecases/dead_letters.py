@@ -8,8 +8,8 @@ from typing import Any
 
 from re_core import ports
 from re_core.errors import Conflict, NotFound
-from re_core.model import DeadLetter
 from re_core.ports import Published
+from re_core.rows import DeadLetter
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 from re_core.wire.messages import DISCARD, NOTIFY, Message

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from re_core.deployment.plan import Plan, PlannedStep
 from re_core.deployment.results import Result
 from re_core.deployment.state import State, StepState
-from re_core.model import DeploymentStatus, OutputLine, Plan, PlannedStep, StepStatus, View
+from re_core.model import DeploymentStatus, StepStatus
+from re_core.rows import OutputLine, View
 from re_core.usecases.times import rfc3339, seconds_between
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import loads

@@ -12,8 +12,8 @@ from re_core.deployment.records import Completed, Entry, Failed, Late, TimedOut,
 from re_core.deployment.results import result_of
 from re_core.deployment.state import State
 from re_core.errors import BadDocument, CallerError, NotFound
-from re_core.model import OutputLine
 from re_core.ports import Page, ViewFilter
+from re_core.rows import OutputLine
 from re_core.usecases import describe
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 from re_core.deployment.deadlines import next_look
 from re_core.deployment.summary import view_of
 from re_core.errors import NewerFormat, StoreRefused, StoreUnavailable
-from re_core.model import View
 from re_core.ports import Journal, Store, ViewFilter, read_state
+from re_core.rows import View
 
 #: journals that are read between two looks at the list
 _PAGE = 200

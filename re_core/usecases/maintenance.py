@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from re_core.deployment.records import never_began
 from re_core.errors import StoreRefused
-from re_core.model import View
-from re_core.ports import Claim, Clock, Store
+from re_core.ports import Claim, Store
+from re_core.rows import View
 from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
 
@@ -20,11 +20,6 @@ DAY = 24 * 3600 * 1000
 #: deployments, and dead letters, of one step: a fraction of a second
 STEP = 50
 
-#: milliseconds from the start of a core to its first step
-FIRST = 60_000
-
-#: seconds between two steps while there is something to do, and between two looks while there is not
-BETWEEN, IDLE = 0.2, 30.0
 
 #: journals, and keys, that are looked at together
 _PAGE = 200
@@ -157,26 +152,3 @@ def _correct(store: Store, rows: list[View]) -> None:
     """A write alone would not replace a row that is ahead of its journal."""
     store.drop_views([row.id for row in rows])
     store.write_views(rows)
-
-
-class Pruner:
-    """Prunes in small steps, once a day. One thread."""
-
-    def __init__(self, store: Store, clock: Clock, older: float | None) -> None:
-        """`older`: days after which what has ended is forgotten; None: never."""
-        self._store, self._clock, self._older = store, clock, older
-        self._next = clock.now() + FIRST
-        #: of the day under way
-        self.pruned = Pruned()
-
-    def turn(self) -> float:
-        """One step where it is time. Returns how many seconds may pass before the next. Raises StoreUnavailable."""
-        now = self._clock.now()
-        if self._older is None or 0 < self._next - now <= DAY:
-            return IDLE
-        some = prune_some(self._store, now - int(self._older * DAY))
-        self.pruned = self.pruned.plus(some)
-        if any(some):
-            return BETWEEN
-        self._next, self.pruned = now + DAY, Pruned()
-        return IDLE

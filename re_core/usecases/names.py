@@ -13,7 +13,7 @@ from typing import Protocol
 
 from re_core import ports
 from re_core.errors import Conflict
-from re_core.model import PlaybookHead
+from re_core.rows import PlaybookHead
 
 #: milliseconds after which who took a name and stored nothing under it has died
 ABANDONED = 60_000

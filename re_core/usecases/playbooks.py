@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from re_core import ports
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
-from re_core.model import PlaybookHead, StoredPlaybook
+from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.usecases import names
 from re_core.usecases.ids import plausible
 from re_core.usecases.names import Shelf

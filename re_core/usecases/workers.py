@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from re_core import ports
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.usecases.times import rfc3339
 
 #: milliseconds of silence after which a worker is taken for gone

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from re_core.model import DeadLetter
+from re_core.rows import DeadLetter
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message

@@ -15,6 +15,9 @@ from zlib import crc32
 from re_core.errors import BadMessage
 from re_core.wire import strict_json
 
+#: `app_id` of what the core sends
+APP = "re-core"
+
 #: phases that a notification can speak of
 PHASES = ("started", "completed", "failed")
 

@@ -5,8 +5,8 @@ A worker that dies before its first heartbeat was written down has claimed steps
 
 from __future__ import annotations
 
-from re_core.model import WorkerRecord
 from re_core.ports import Clock, Registry
+from re_core.rows import WorkerRecord
 
 
 class Claimants:

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Sequence
 from zlib import crc32
 
+from re_core.core_events import deployment_event, send_events
 from re_core.ports import Bus, Clock, Views
-from re_core.services.sweeper import deployment_event, send_events
 from re_core.wire.messages import Message
 from re_core.workforce.presence import SILENT, Roll, Silence
 

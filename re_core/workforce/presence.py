@@ -15,11 +15,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from re_core.model import WorkerRecord
 from re_core.ports import Registry
-from re_core.sequencer.encoding import APP
+from re_core.rows import WorkerRecord
 from re_core.wire import messages as m
-from re_core.wire.messages import Message
+from re_core.wire.messages import APP, Message
 
 #: milliseconds after which a worker that says nothing is not counted on
 SILENT = 30_000

@@ -9,8 +9,8 @@ import sys
 
 from tests.architecture.tree import ROOT, dotted, lines_of, modules
 
-#: The layer of re_core below which everything is pure: no I/O, no clock, no randomness, no environment.
-LAST_IMPURE = "setting_kinds"
+#: The room of re_core below which everything is pure: no I/O, no clock, no randomness, no environment.
+LAST_IMPURE = "runtime"
 
 #: Imports every module named on the command line; says what else that did.
 _PROBE = """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from re_core.deployment.records import Dispatched, Entry
-from re_core.model import DeploymentStatus, StoredPlaybook, View
+from re_core.model import DeploymentStatus
 from re_core.ports import Append, Delivery, Subscription
+from re_core.rows import StoredPlaybook, View
 from re_core.wire.messages import Message
 from tests.contract.places import SOON
 

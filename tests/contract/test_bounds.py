@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from re_core.deployment.records import Entry, Void
-from re_core.model import DeadLetter, Token
 from re_core.ports import MOST_REVISIONS, Append, Claim, Store, ViewFilter
+from re_core.rows import DeadLetter, Token
 from re_core.usecases.ids import first_id
 from re_core.usecases.maintenance import Pruned, prune_some, would_prune
 from tests.contract.samples import append, playbook, view

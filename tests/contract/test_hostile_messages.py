@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from re_core.adapters.clock_system import SystemClock
 from re_core.admission.acceptance import Acceptance
 from re_core.errors import NotStorable
-from re_core.model import StoredPlaybook
 from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Store
+from re_core.rows import StoredPlaybook
 from re_core.sequencer.loop import Sequencer
 from re_core.services.bookkeeping import Cemetery, Heartbeats
 from re_core.services.output_recorder import Recorder

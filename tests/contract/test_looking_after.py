@@ -10,10 +10,12 @@ import pytest
 from re_core.deployment.records import Entry, entry_from_document
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
-from re_core.model import DeadLetter, DeploymentStatus, View
+from re_core.model import DeploymentStatus
 from re_core.ports import Append, Maintenance, Store, ViewFilter
+from re_core.rows import DeadLetter, View
+from re_core.services.pruner import FIRST, Pruner
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
-from re_core.usecases.maintenance import DAY, FIRST, Pruned, Pruner, prune_some, would_prune
+from re_core.usecases.maintenance import DAY, Pruned, prune_some, would_prune
 from re_core.wire import strict_json
 from tests.contract.samples import view
 from tests.factories import START, Run, simple

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from re_core.model import DeadLetter, DeploymentStatus, OutputChunk
+from re_core.model import DeploymentStatus
 from re_core.ports import Claim, Hold, Store, ViewFilter
+from re_core.rows import DeadLetter, OutputChunk
 from tests.contract.samples import append, entry, playbook, view
 
 

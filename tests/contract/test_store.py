@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from re_core.errors import StoreUnavailable
-from re_core.model import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from re_core.ports import OUTPUT_PAGE, Claim, Store
+from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from tests.contract import samples
 from tests.contract.places import StorePlace
 from tests.contract.samples import append, playbook

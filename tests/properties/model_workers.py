@@ -10,7 +10,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from re_core.deployment import events as e
-from re_core.model import Plan
+from re_core.deployment.plan import Plan
 
 
 class Hand:

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.plan import StepKind
 from re_core.deployment.progress import awaited
-from re_core.model import ENDED, StepKind, StepStatus
+from re_core.model import ENDED, StepStatus
 from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, playbook, sequence, slots_of
 from tests.properties.model_workers import World

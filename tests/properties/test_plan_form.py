@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Accepted, Entry
 from re_core.deployment.state import fold
 from re_core.errors import NewerFormat, StoreRefused
-from re_core.model import Plan
 from re_core.playbook.compiler import Around, compile_document
 from re_core.wire import strict_json
 from tests.factories import action, check, playbook, sequence, simple

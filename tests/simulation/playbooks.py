@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from re_core.deployment.plan import StepSpec
 from re_core.deployment.state import State
-from re_core.model import StepSpec, StoredPlaybook
+from re_core.rows import StoredPlaybook
 from re_core.runtime.settings import Settings
 from tests.simulation.clock import START
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from re_core.deployment.records import Ended, Entry, never_began
 from re_core.errors import StoreUnavailable
-from re_core.model import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from re_core.ports import Append, Appended, Claim, Hold
+from re_core.rows import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from tests.simulation.faults import SLOW, Faults
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from tests.simulation.faults import Bias, Faults
 from tests.simulation.process import Process
 from tests.simulation.store import Server, SimStore

@@ -6,7 +6,7 @@ import json
 
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.database import Database, Document
-from re_core.model import DeadLetter
+from re_core.rows import DeadLetter
 from re_core.wire import strict_json
 
 

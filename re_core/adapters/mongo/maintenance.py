@@ -17,8 +17,8 @@ from re_core.adapters.mongo.tokens import token_of
 from re_core.adapters.mongo.views import view_of
 from re_core.adapters.paging import whole
 from re_core.deployment.records import entry_id
-from re_core.model import View
 from re_core.ports import Claim, Hold, Ids, Survey
+from re_core.rows import View
 
 #: collection -> how its documents are read. Entries are not here, whoever reads the journals reads them.
 _READERS: Mapping[str, Callable[[Document], Any]] = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.paging import lines_of, whole
-from re_core.model import OutputChunk, OutputLine
+from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
 
 #: chunks of one read, each of up to 64 KiB

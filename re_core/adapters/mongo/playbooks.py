@@ -13,8 +13,8 @@ from typing import Any
 from re_core.adapters.mongo.database import Database, Document, attempted
 from re_core.adapters.mongo.parts import AFTER_COLON
 from re_core.deployment.records import MAX_ORDINAL, ordinal
-from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.ports import MOST_REVISIONS
+from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.wire import strict_json
 
 #: the name under which everything stands that is not the playbook's

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.paging import whole
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo.errors import DuplicateKeyError
 
 from re_core.adapters.mongo.database import Database, Document
-from re_core.model import Token
+from re_core.rows import Token
 
 
 class TokensPart:

@@ -15,8 +15,9 @@ from pymongo.errors import BulkWriteError
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.mongo.failures import duplicates
 from re_core.adapters.paging import cursor_of, read_cursor, whole
-from re_core.model import DeploymentStatus, View
+from re_core.model import DeploymentStatus
 from re_core.ports import Page, ViewFilter
+from re_core.rows import View
 
 _NEWER = ("published", "revision", "dynamic", "claimants")
 _NUMBERS = ("created", "ended", "done", "total", "due", "entry")

@@ -8,7 +8,7 @@ from typing import Any
 
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
-from re_core.model import DeadLetter
+from re_core.rows import DeadLetter
 from re_core.wire import strict_json
 
 _COLUMNS = 'id, queue, reason, detail, "by", at, body, properties'

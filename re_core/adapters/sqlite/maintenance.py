@@ -8,8 +8,8 @@ from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.layout import STEPS, TABLES
 from re_core.adapters.sqlite.views import COLUMNS, view_of_row
-from re_core.model import View
 from re_core.ports import Claim, Ids, Survey
+from re_core.rows import View
 
 #: ids of one statement
 _IDS = 500

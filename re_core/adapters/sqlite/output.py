@@ -10,7 +10,7 @@ from typing import Any
 
 from re_core.adapters.paging import lines_of, whole
 from re_core.adapters.sqlite.database import Database, insert
-from re_core.model import OutputChunk, OutputLine
+from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
 
 _INTO = "INSERT OR IGNORE INTO output (id, deployment, first, last, step, at, lines)"

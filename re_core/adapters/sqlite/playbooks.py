@@ -11,8 +11,8 @@ from typing import Any
 
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
-from re_core.model import PlaybookHead, StoredPlaybook
 from re_core.ports import MOST_REVISIONS
+from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.wire import strict_json
 
 _COLUMNS = 'id, "group", name, revision, document, created, updated, user'

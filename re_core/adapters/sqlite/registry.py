@@ -6,7 +6,7 @@ import json
 
 from re_core.adapters.paging import whole
 from re_core.adapters.sqlite.database import Database
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from re_core.adapters.sqlite.database import Database
-from re_core.model import Token
+from re_core.rows import Token
 from re_core.wire import strict_json
 
 _COLUMNS = "digest, user, groups, admin, created, expires, used, notify"

@@ -10,8 +10,9 @@ from typing import Any
 from re_core.adapters.paging import cursor_of, read_cursor, whole
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.layout import CLAIMED
-from re_core.model import DeploymentStatus, View
+from re_core.model import DeploymentStatus
 from re_core.ports import Page, ViewFilter
+from re_core.rows import View
 from re_core.wire import strict_json
 
 COLUMNS = ", ".join(f'"{name}"' for name in View._fields)

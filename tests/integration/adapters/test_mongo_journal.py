@@ -12,8 +12,8 @@ from re_core.adapters.mongo import MongoStore, journal, parts
 from re_core.adapters.mongo.database import Database
 from re_core.deployment.records import FORMAT, Completed, Entry
 from re_core.errors import StoreRefused, StoreUnavailable
-from re_core.model import DeadLetter, StoredPlaybook
 from re_core.ports import Append, Appended, ViewFilter
+from re_core.rows import DeadLetter, StoredPlaybook
 from tests.contract.samples import append, entry, playbook, view
 from tests.integration.adapters.lossy_wire import LossyWire
 

@@ -9,7 +9,7 @@ import pytest
 from re_core.adapters.mongo import MongoStore, layout
 from re_core.adapters.mongo.database import Database
 from re_core.errors import StoreRefused
-from re_core.model import Token
+from re_core.rows import Token
 from tests.contract.samples import append, entry, view
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from re_core.adapters.sqlite import SqliteStore, layout
 from re_core.errors import StoreRefused
-from re_core.model import Token
+from re_core.rows import Token
 from tests.contract.samples import append, entry
 
 

@@ -13,9 +13,9 @@ from re_core.admission.exclusive import Exclusive
 from re_core.deployment.records import Record, kind_of
 from re_core.deployment.state import State, fold
 from re_core.errors import TransientError
-from re_core.model import StoredPlaybook
 from re_core.playbook.compiler import Around
 from re_core.ports import Bus, Delivery, Store
+from re_core.rows import StoredPlaybook
 from re_core.sequencer.loop import Sequencer
 from re_core.services.sweeper import Sweeper, recover
 from re_core.wire import messages as m

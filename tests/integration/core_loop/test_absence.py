@@ -6,7 +6,7 @@ import pytest
 
 from re_core.adapters.sqlite import SqliteStore
 from re_core.errors import BusUnavailable, StoreUnavailable, TransientError
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.workforce.failure_detector import ROUNDS, Absence
 from re_core.workforce.presence import BEAT, SILENT, Presence
 from tests.factories import simple

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from re_core.errors import StoreUnavailable, TransientError
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.services.bookkeeping import FORGET, Cemetery, Heartbeats
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import REASON

@@ -14,7 +14,7 @@ from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
 from re_core.bootstrap import Core, around, open_bus, open_store, system_clock
 from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.runtime.settings import Settings, load
 from re_core.usecases import workers
 from re_core.wire.messages import Message

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from re_core.model import WorkerRecord
 from re_core.playbook.dynamic_values import LOOKS
+from re_core.rows import WorkerRecord
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_workers.registry import built_in

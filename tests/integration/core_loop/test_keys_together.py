@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from re_core.errors import StoreRefused
-from re_core.model import StoredPlaybook
 from re_core.ports import Claim
+from re_core.rows import StoredPlaybook
 from re_core.wire import messages as m
 from tests.factories import simple
 from tests.integration.core_loop.house import House

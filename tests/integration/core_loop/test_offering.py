@@ -9,9 +9,9 @@ import pytest
 from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.deployment.records import Dispatched, Handed
 from re_core.errors import BusUnavailable
-from re_core.model import WorkerRecord
 from re_core.playbook.compiler import Around
 from re_core.ports import Delivery, Published
+from re_core.rows import WorkerRecord
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.workforce.capabilities import LiveOffers

@@ -12,7 +12,8 @@ from re_core.deployment.machine import Decision
 from re_core.deployment.records import MAX_DATA, Completed, Late, Started, kind_of
 from re_core.deployment.results import MAX_MESSAGE, brief
 from re_core.deployment.state import State
-from re_core.model import DeploymentStatus, View
+from re_core.model import DeploymentStatus
+from re_core.rows import View
 from re_core.sequencer.cache import MOST_BYTES
 from re_core.wire import messages as m
 from re_core.wire import strict_json

@@ -8,8 +8,8 @@ import pytest
 
 from re_core.deployment.deadlines import GRACE, due_at
 from re_core.deployment.summary import view_of
-from re_core.model import View
 from re_core.ports import Append, Appended, ViewFilter
+from re_core.rows import View
 from re_core.sequencer.cache import Known
 from re_core.sequencer.list_rows import BEHIND, Rows
 from re_core.sequencer.work import VIEW_EVERY

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from re_core.model import OnLost
+from re_core.deployment.plan import OnLost
 from re_core.playbook.compiler import Around
 from re_core.ports import Delivery
 from re_core.sequencer.batch import Batch

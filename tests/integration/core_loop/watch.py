@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_core.services.bookkeeping import Heartbeats
 from re_core.workforce.presence import Presence
 from tests.integration.core_loop.house import House

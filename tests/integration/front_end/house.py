@@ -15,10 +15,11 @@ from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
 from re_core.deployment.records import Accepted, Completed, Dispatched, Ended, Entry, Failed, Record, Started
 from re_core.deployment.state import fold
-from re_core.model import DeploymentStatus, OutputChunk, StoredPlaybook, View
+from re_core.model import DeploymentStatus
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import Around, compile_document
 from re_core.ports import Append, Appended
+from re_core.rows import OutputChunk, StoredPlaybook, View
 from re_core.usecases import access
 from re_core.wire import messages as m
 from re_core.wire import strict_json

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from tests.integration.front_end.house import PLAYBOOK, House
 
 ROUTE = "/api/v1/playbooks"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import re_schemas
 
-from re_core.model import DeadLetter, WorkerRecord
+from re_core.rows import DeadLetter, WorkerRecord
 from re_core.usecases import access
 from re_core.wire.messages import DISCARD
 from re_rest.app import furnish

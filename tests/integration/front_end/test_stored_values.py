@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from re_core.model import WorkerRecord
+from re_core.rows import WorkerRecord
 from re_workers.registry import built_in
 from tests.integration.front_end.house import PLAYBOOK, House
 

@@ -13,8 +13,8 @@ from re_core.adapters.amqp.address import addresses
 from re_core.adapters.amqp.bus import AmqpBus
 from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.sqlite import SqliteStore
-from re_core.model import DeadLetter
 from re_core.ports import Published
+from re_core.rows import DeadLetter
 from re_core.usecases import dead_letters, notifications
 from re_core.wire.messages import DISCARD, Notification, encode, notification_message
 from re_workers.outgoing import Origin, Outgoing

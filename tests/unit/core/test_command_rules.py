@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from re_core.model import Token
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import step_entries
+from re_core.rows import Token
 
 ADMIN = Token("a", "root", None, True, 0)
 WEB = Token("b", "ann", ("web",), False, 0)

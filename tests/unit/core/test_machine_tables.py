@@ -9,7 +9,8 @@ import pytest
 
 from re_core.deployment import events as e
 from re_core.deployment.machine import DEPLOYMENT, STEP, Verdict
-from re_core.model import ENDED, DeploymentStatus, OnLost, Ruling, StepStatus
+from re_core.deployment.plan import OnLost
+from re_core.model import ENDED, DeploymentStatus, Ruling, StepStatus
 from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple, slots_of
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from re_core.deployment.plan import Plan, StepKind
 from re_core.errors import BadDocument
-from re_core.model import Plan, StepKind
 from re_core.playbook import compiler as p
 from re_core.playbook import documents, json_schema
 from re_core.playbook.compiler import Around, compile_document, compile_plan, missing_dynamic, required_dynamic

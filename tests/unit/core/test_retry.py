@@ -8,7 +8,8 @@ import pytest
 
 from re_core.deployment import events as e
 from re_core.deployment.machine import Decision, Verdict
-from re_core.model import OnLost, Ruling
+from re_core.deployment.plan import OnLost
+from re_core.model import Ruling
 from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple
 

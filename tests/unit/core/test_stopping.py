@@ -11,8 +11,9 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.plan import OnLost
 from re_core.deployment.records import entry_to_document
-from re_core.model import OnLost, Ruling
+from re_core.model import Ruling
 from re_core.playbook.compiler import Around
 from tests.factories import Run, action, check, simple
 

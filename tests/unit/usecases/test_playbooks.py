@@ -10,7 +10,7 @@ import pytest
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.sqlite import SqliteStore
 from re_core.errors import Conflict, NotFound, PreconditionFailed
-from re_core.model import StoredPlaybook
+from re_core.rows import StoredPlaybook
 from re_core.usecases import playbooks
 
 DOCUMENT = {"group": "g", "name": "n", "execution": []}

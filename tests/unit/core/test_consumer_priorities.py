@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
-from re_core.sequencer.ranks import ranks
+from re_core.sequencer.inbox import consumer_priorities
 from re_core.wire.messages import reply_queues
 
 QUEUES = reply_queues()
 
 
 def _owners(cores: list[str]) -> dict[str, str]:
-    ranked = {core: ranks(core, QUEUES) for core in cores}
+    ranked = {core: consumer_priorities(core, QUEUES) for core in cores}
     return {queue: max(cores, key=lambda core: ranked[core][queue]) for queue in QUEUES}
 
 
 def test_ranks_fit_a_consumer_s_priority_and_are_the_same_every_time() -> None:
-    made = ranks("core-1", QUEUES)
-    assert made == ranks("core-1", QUEUES)
+    made = consumer_priorities("core-1", QUEUES)
+    assert made == consumer_priorities("core-1", QUEUES)
     assert set(made) == set(QUEUES)
     assert all(0 <= rank < 2**31 for rank in made.values())
 

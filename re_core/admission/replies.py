@@ -1,0 +1,23 @@
+"""The answer to who asked for a deployment. Must not know why it is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from re_core.wire import messages as m
+from re_core.wire.messages import APP, Message
+
+
+def creation_answer(
+    reply_to: str, request: str, deployment: str | None, headers: Mapping[str, str] | None = None
+) -> Message:
+    """The response to job.create (contract, section 2): one key in the body, the reason of a refusal in headers."""
+    return Message(
+        key=reply_to,
+        body=m.encode({"id": deployment}),
+        id=f"{request}/answer",
+        correlation_id=deployment or request,
+        headers=headers or {},
+        app_id=APP,
+        direct=True,
+    )

@@ -1,0 +1,152 @@
+"""What a store keeps beside journals: one NamedTuple per row. Pure; must not know any store.
+
+Times are integers, milliseconds since the epoch, unless a name says seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from re_core.model import DeploymentStatus
+
+
+class View(NamedTuple):
+    """One row of the list of deployments: a summary of the journal, rebuilt from it at will."""
+
+    id: str
+    group: str
+    playbook_id: str
+    playbook: str
+    user: str
+    status: DeploymentStatus
+    created: int
+    ended: int | None
+    #: steps that completed, and steps in all
+    done: int
+    total: int
+    #: `name` of what runs or of what failed
+    step: str
+    #: why it stopped
+    reason: str
+    #: when the sweeper shall look at it; None once ended
+    due: int | None
+    #: number of the journal entry that this summarises
+    entry: int
+    #: number of the last entry of which it is certain that everything that it causes was published
+    published: int = 0
+    #: of the playbook; 0 where an older engine wrote the row
+    revision: int = 0
+    #: JSON of the values that the caller supplied; empty where they are many or long, or an older engine wrote the row
+    dynamic: str = ""
+    #: workers that have claimed a step which has not ended; None where an older engine wrote the row, and nobody can say
+    claimants: tuple[str, ...] | None = ()
+
+
+class StoredPlaybook(NamedTuple):
+    """One revision of a playbook."""
+
+    id: str
+    group: str
+    name: str
+    #: from 1
+    revision: int
+    document: Mapping[str, Any]
+    created: int
+    updated: int
+    #: who stored this revision
+    user: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.revision}"'
+
+
+class PlaybookHead(NamedTuple):
+    """One revision of a playbook without its document, which may have a megabyte."""
+
+    id: str
+    group: str
+    name: str
+    #: from 1
+    revision: int
+    created: int
+    updated: int
+    #: who stored this revision
+    user: str
+
+
+class OutputLine(NamedTuple):
+    """One line that a step printed."""
+
+    #: from 1, per deployment, no gaps
+    number: int
+    #: number of the step; None where a worker did not say
+    step: int | None
+    at: int
+    text: str
+
+
+class OutputChunk(NamedTuple):
+    """The lines of one output message, numbered and redacted. `id` is the message's: storing it twice stores it once."""
+
+    id: str
+    deployment: str
+    first: int
+    step: int | None
+    at: int
+    lines: tuple[str, ...]
+
+
+class WorkerRecord(NamedTuple):
+    """What one worker process said of itself last."""
+
+    #: new at every start
+    id: str
+    slots: int
+    #: `command:Subcommand` or `command:*` -> {parameters, summary, idempotent, retries, timeout}
+    offers: Mapping[str, Mapping[str, Any]]
+    #: attempts that it runs
+    running: tuple[str, ...]
+    seen: int
+    #: number of this heartbeat, where a core sent it for its own sake; 0 of a worker
+    beat: int = 0
+
+
+class DeadLetter(NamedTuple):
+    """A message that nobody could use, whole."""
+
+    id: str
+    #: the queue that it was taken from
+    queue: str
+    reason: str
+    detail: str
+    #: who rejected it
+    by: str
+    at: int
+    body: bytes
+    #: message_id, correlation_id, reply_to, app_id and headers of the original
+    properties: Mapping[str, Any]
+
+
+class Token(NamedTuple):
+    """Who may do what. The secret itself is never stored, only its digest."""
+
+    #: SHA-256 of the secret, hexadecimal
+    digest: str
+    #: who it belongs to
+    user: str
+    #: groups that it reaches; None reaches all
+    groups: tuple[str, ...] | None
+    #: may make and revoke tokens
+    admin: bool
+    created: int
+    #: milliseconds since the epoch, from when on it opens nothing; None: never
+    expires: int | None = None
+    #: milliseconds since the epoch of its last use, give or take a minute; None: never
+    used: int | None = None
+    #: may send notifications
+    notify: bool = False
+
+    def reaches(self, group: str) -> bool:
+        return self.groups is None or group in self.groups

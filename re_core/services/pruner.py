@@ -1,0 +1,36 @@
+"""Forgets, a little at a time, what ended long ago. Must not know any store."""
+
+from __future__ import annotations
+
+from re_core.ports import Clock, Store
+from re_core.usecases.maintenance import DAY, Pruned, prune_some
+
+#: milliseconds from the start of a core to its first step
+FIRST = 60_000
+
+
+#: seconds between two steps while there is something to do, and between two looks while there is not
+BETWEEN, IDLE = 0.2, 30.0
+
+
+class Pruner:
+    """Prunes in small steps, once a day. One thread."""
+
+    def __init__(self, store: Store, clock: Clock, older: float | None) -> None:
+        """`older`: days after which what has ended is forgotten; None: never."""
+        self._store, self._clock, self._older = store, clock, older
+        self._next = clock.now() + FIRST
+        #: of the day under way
+        self.pruned = Pruned()
+
+    def turn(self) -> float:
+        """One step where it is time. Returns how many seconds may pass before the next. Raises StoreUnavailable."""
+        now = self._clock.now()
+        if self._older is None or 0 < self._next - now <= DAY:
+            return IDLE
+        some = prune_some(self._store, now - int(self._older * DAY))
+        self.pruned = self.pruned.plus(some)
+        if any(some):
+            return BETWEEN
+        self._next, self.pruned = now + DAY, Pruned()
+        return IDLE
