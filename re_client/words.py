@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from re_client.shapes import Deployment, DeploymentRow, PlannedStep, Step
 from re_client.text import safe
 from re_core.deployment.plan import StepKind
-from re_core.model import Ruling, StepStatus
+from re_core.model import Resolution, StepStatus
 
 #: steps with a large result that are named one by one
 LISTED = 10
 
 #: ruling -> when it is the right one
 _MEANINGS = {
-    Ruling.HAPPENED: "it did",
-    Ruling.AGAIN: "it did not, or twice does no harm",
-    Ruling.FAIL: "let the deployment fail",
+    Resolution.HAPPENED: "it did",
+    Resolution.AGAIN: "it did not, or twice does no harm",
+    Resolution.FAIL: "let the deployment fail",
 }
 
 
@@ -61,7 +61,7 @@ def can_be_retried(document: Deployment) -> bool:
 def question(document: Deployment, step: Step) -> list[str]:
     """What is asked about a step, and the commands that answer."""
     id, number = safe(document["id"]), step["number"]
-    return [_doubt(step), *_commands(f"rectl decide {id} {number}", tuple(Ruling))]
+    return [_doubt(step), *_commands(f"rectl decide {id} {number}", tuple(Resolution))]
 
 
 def todo(document: Deployment) -> list[str]:
@@ -74,7 +74,7 @@ def todo(document: Deployment) -> list[str]:
     lost = unclear(document)
     if not lost:
         return [f"go on from what failed:  rectl retry {id}"]
-    return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Ruling.HAPPENED, Ruling.AGAIN))]
+    return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Resolution.HAPPENED, Resolution.AGAIN))]
 
 
 def results(document: Deployment) -> list[str]:
@@ -95,6 +95,6 @@ def _doubt(step: Step) -> str:
     return f"{place(step)} is lost: nobody knows whether it happened. Look, then:"
 
 
-def _commands(begin: str, rulings: Sequence[Ruling]) -> list[str]:
+def _commands(begin: str, rulings: Sequence[Resolution]) -> list[str]:
     longest = max(map(len, rulings))
     return [f"  {begin} {ruling:<{longest}}  # {_MEANINGS[ruling]}" for ruling in rulings]

@@ -14,7 +14,7 @@ import click
 from re_core import bootstrap
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
-from re_core.runtime.supervision import Herald
+from re_core.runtime.supervision import SupervisorNotifier
 
 
 class CoreProcess:
@@ -55,7 +55,7 @@ class CoreProcess:
 def act(settings: Settings, ready_file: Path | None) -> int:
     """Run until told to end; the exit code. Raises OperatorError."""
     check_shared(settings)
-    process = Process("re-core", settings, Herald(os.environ, ready_file))
+    process = Process("re-core", settings, SupervisorNotifier(os.environ, ready_file))
     return process.run(lambda: CoreProcess(settings, process))
 
 

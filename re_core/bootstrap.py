@@ -14,21 +14,21 @@ from re_core.admission.exclusive import Exclusive
 from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, Clock, Mailbox, Store
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.loop import Sequencer
-from re_core.services.bookkeeping import Cemetery, Heartbeats
+from re_core.services.bookkeeping import DeadLetterRecorder, Heartbeats
 from re_core.services.output_recorder import Recorder
-from re_core.services.polling import Pump
+from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
 from re_core.services.sweeper import Sweeper, recover
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
-from re_core.workforce.failure_detector import Absence
-from re_core.workforce.presence import UNPROVEN, Presence, Roll
-from re_core.workforce.routing import Offering
+from re_core.workforce.failure_detector import FailureDetector
+from re_core.workforce.presence import UNPROVEN, Presence, RollCall
+from re_core.workforce.routing import StepRouter
 
 #: URL of the bus that is this process
 EMBEDDED = "embedded:"
@@ -103,9 +103,9 @@ def system_clock() -> Clock:
     return SystemClock()
 
 
-def around(settings: Settings) -> Around:
+def around(settings: Settings) -> EnginePolicy:
     """What the settings put around every deployment."""
-    return Around(
+    return EnginePolicy(
         checks=settings.pre_deploy_check,
         actions=settings.post_deploy_action,
         triggers=settings.triggers,
@@ -139,30 +139,30 @@ class Core:
         self._bus, self._store = bus, store
         redaction = Redaction(settings.redact)
         self._presence = Presence(self.identity)
-        self._roll = Roll(store, self._presence)
+        self._roll = RollCall(store, self._presence)
         offers = LiveOffers(self._roll, clock)
         acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
         shared = settings.bus_url != EMBEDDED
         legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
         waits = settings.unoffered_steps == "wait"
-        offering = Offering(bus, offers, clock, waits, legacy) if shared else None
+        offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
             Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),
-            Cemetery(bus, store, clock),
+            DeadLetterRecorder(bus, store, clock),
         )
         names = ("sequencer", "recorder", "heartbeats", "cemetery")
         self._pumps = [
-            Pump(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
+            PollingThread(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
             for name, consumer in zip(names, self._consumers, strict=True)
         ]
         self._sweeper = Sweeper(bus, store, clock)
-        self._sweep = Pump("sweeper", self._look, on_fatal)
+        self._sweep = PollingThread("sweeper", self._look, on_fatal)
         self._pruner = Pruner(store, clock, settings.prune_older)
-        self._prune = Pump("pruner", self._forget, on_fatal)
+        self._prune = PollingThread("pruner", self._forget, on_fatal)
         # in one process all workers are there as long as the core is
-        self._absence = Absence(bus, store, clock, self._roll) if shared else None
+        self._absence = FailureDetector(bus, store, clock, self._roll) if shared else None
         #: queues of workers that declare nothing, until they are there
         self._undeclared = legacy
 
@@ -179,7 +179,7 @@ class Core:
             pump.start()
 
     @property
-    def _all(self) -> tuple[Pump, ...]:
+    def _all(self) -> tuple[PollingThread, ...]:
         return *self._pumps, self._sweep, self._prune
 
     def _look(self) -> None:

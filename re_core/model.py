@@ -58,7 +58,7 @@ class StepStatus(StrEnum):
 OPEN = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 
 
-class Ruling(StrEnum):
+class Resolution(StrEnum):
     """What a person says of a lost step."""
 
     #: it was carried out

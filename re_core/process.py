@@ -26,7 +26,7 @@ from re_core.ports import Bus, Store
 from re_core.runtime import interpreter, logs
 from re_core.runtime.prctl import conceal
 from re_core.runtime.settings import Settings, load
-from re_core.runtime.supervision import Herald
+from re_core.runtime.supervision import SupervisorNotifier
 
 #: exit codes
 DONE, BROKEN, CANNOT = 0, 1, 2
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class Part(Protocol):
+class Service(Protocol):
     """What a process runs."""
 
     def ready(self) -> Mapping[str, str]:
@@ -94,7 +94,7 @@ class Patience:
 class Process:
     """One process. To be used by its main thread, but for `fatal`."""
 
-    def __init__(self, name: str, settings: Settings, herald: Herald) -> None:
+    def __init__(self, name: str, settings: Settings, herald: SupervisorNotifier) -> None:
         """`name` is the program's."""
         self._name, self._herald, self._grace = name, herald, settings.stop_timeout
         self._ending = False
@@ -103,7 +103,7 @@ class Process:
         self._bell = os.pipe()
         os.set_blocking(self._bell[1], False)
 
-    def run(self, begin: Callable[[], Part]) -> int:
+    def run(self, begin: Callable[[], Service]) -> int:
         """Wait until `begin` raises no TransientError, then work until told to end; the exit code."""
         for number in ENDS:
             # whoever started it under nohup wants it to outlive the terminal
@@ -131,7 +131,7 @@ class Process:
         self._refused = self._ending = True
         self._ring()
 
-    def _work(self, part: Part) -> None:
+    def _work(self, part: Service) -> None:
         """Returns when told to end."""
         beat = LOOK if self._herald.watchdog is None else min(LOOK, self._herald.watchdog / 3)
         while not self._ending:
@@ -141,7 +141,7 @@ class Process:
             self._herald.lives()
             select.select([self._bell[0]], [], [], beat)
 
-    def _look(self, part: Part, stopped: threading.Event) -> None:
+    def _look(self, part: Service, stopped: threading.Event) -> None:
         """On its own thread, because a server that is away may let it wait."""
         before: str | None = None
         while not stopped.is_set():

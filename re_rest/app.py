@@ -28,7 +28,7 @@ from re_rest import (
     v0,
 )
 from re_rest.answering import SAFE, Document
-from re_rest.services import Services
+from re_rest.services import AppContext
 from re_rest.streams import Streams
 
 _BLUEPRINTS = (
@@ -46,14 +46,14 @@ _BLUEPRINTS = (
 )
 
 
-def create_app(handed: Services) -> Flask:
+def create_app(handed: AppContext) -> Flask:
     """The whole front end. Call `close_streams` before the server stops."""
     app = Flask("re_rest", static_url_path="/docs/static")
     # whoever declares more is refused before anything is read; whoever declares nothing, after so much: one byte
     # above what a body may have, by which asking.body knows a body that was cut here
     app.config["MAX_CONTENT_LENGTH"] = strict_json.MAX_BYTES + 1
     app.extensions[docs.EXTENSION] = _openapi()
-    furnish(app, handed)
+    bind_services(app, handed)
     errors.install(app)
     app.before_request(auth.ask)
     app.after_request(_harden)
@@ -62,10 +62,10 @@ def create_app(handed: Services) -> Flask:
     return app
 
 
-def furnish(app: Flask, handed: Services) -> None:
+def bind_services(app: Flask, handed: AppContext) -> None:
     """Put an application onto these services, and onto no others."""
     app.extensions[services.EXTENSION] = handed
-    app.extensions[auth.EXTENSION] = auth.Gate(handed.store, handed.clock)
+    app.extensions[auth.EXTENSION] = auth.Authenticator(handed.store, handed.clock)
     app.extensions[events.EXTENSION] = Streams(
         handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers
     )

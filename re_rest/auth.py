@@ -51,7 +51,7 @@ OPEN = frozenset(
 )
 
 
-class Gate:
+class Authenticator:
     """Who holds which token. Remembers only tokens that are good, and only for a moment."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Gate:
 class Standing:
     """Whether who asked for a long answer may still have it."""
 
-    def __init__(self, gate: Gate, secret: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, gate: Authenticator, secret: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._gate, self._secret, self._monotonic = gate, secret, monotonic
         self._next = monotonic() + BELIEVED
 
@@ -130,9 +130,9 @@ def standing() -> Standing:
     return Standing(gate(), presented())
 
 
-def gate() -> Gate:
+def gate() -> Authenticator:
     """That of the application that answers this request."""
-    return cast(Gate, current_app.extensions[EXTENSION])
+    return cast(Authenticator, current_app.extensions[EXTENSION])
 
 
 def ask() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, Problem, Problems
-from re_core.model import Ruling
-from re_core.playbook.schema_errors import found, pointer, quoted, suggestion
+from re_core.model import Resolution
+from re_core.playbook.schema_errors import describe_value, pointer, quoted, suggestion
 
 #: characters of a name or a reason that somebody gives
 MAX_TEXT = 1000
@@ -69,7 +69,7 @@ RETRY = {
 DECIDE = {
     **CANCEL,
     "step": Field("the number of a step", lambda value: _whole(value, 0), required=True),
-    "ruling": Field("happened, again or fail", lambda value: value in tuple(Ruling), required=True),
+    "ruling": Field("happened, again or fail", lambda value: value in tuple(Resolution), required=True),
     "attempt": Field("the number of an attempt, from 1", lambda value: _whole(value, 1)),
 }
 #: body of a plan
@@ -94,7 +94,7 @@ def check(document: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadDocument("expected an object", (Problem("", "expected an object"),))
     wrong = Problems(
-        Problem(f"/{name}", f"expected {field.words}, found {found(document[name])}")
+        Problem(f"/{name}", f"expected {field.words}, found {describe_value(document[name])}")
         for name, field in fields.items()
         if name in document and not field.fits(document[name])
     )

@@ -21,7 +21,7 @@ from re_core.errors import (
     StoreUnavailable,
     UnknownPlaybook,
 )
-from re_core.model import DeploymentStatus, Ruling
+from re_core.model import DeploymentStatus, Resolution
 from re_core.playbook import json_schema
 from re_core.playbook.dynamic_values import unasked_values
 from re_core.ports import ViewFilter
@@ -119,7 +119,7 @@ def cancel(id: str) -> Response:
 def retry(id: str) -> Response:
     visible(id)
     said = asking.optional_document(bodies.RETRY)
-    lost = Ruling(said["lost"]) if "lost" in said else None
+    lost = Resolution(said["lost"]) if "lost" in said else None
     here = services()
     deployments.retry(here.bus, _wish(id, "retry", said), lost, said.get("retries"), here.request_timeout)
     return json_answer({"id": id, "links": links(id)}, 202)
@@ -129,7 +129,7 @@ def retry(id: str) -> Response:
 def decide(id: str) -> Response:
     visible(id)
     said = asking.json_document(bodies.DECIDE)
-    step, ruling, attempt = said["step"], Ruling(said["ruling"]), said.get("attempt", 0)
+    step, ruling, attempt = said["step"], Resolution(said["ruling"]), said.get("attempt", 0)
     here = services()
     deployments.decide(here.bus, _wish(id, "decide", said), step, ruling, attempt, here.request_timeout)
     return json_answer({"id": id, "links": links(id)}, 202)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from re_core.errors import NotFound
-from re_core.playbook.compiler import around_now
+from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, keys, playbooks
 from re_core.usecases.access import require_group
@@ -113,7 +113,7 @@ def plan(id: str) -> Response:
     here = services()
     supplied = asking.optional_document(bodies.PLAN).get("dynamic", {})
     offers = checking.offers_now(here.store, here.clock)
-    return json_answer(checking.preview(found.document, supplied, offers, around_now(here.around, here.store)))
+    return json_answer(checking.preview(found.document, supplied, offers, policy_now(here.around, here.store)))
 
 
 def visible(id: str, revision: int | None = None) -> StoredPlaybook:
@@ -126,7 +126,7 @@ def visible(id: str, revision: int | None = None) -> StoredPlaybook:
 def _checked() -> Checked:
     here = services()
     form = asking.form_in()
-    around = around_now(here.around, here.store)
+    around = policy_now(here.around, here.store)
     return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), around)
 
 

@@ -23,12 +23,12 @@ from re_core.ports import Bus, Clock, Store
 from re_core.process import DONE, Patience, leave, pinged, reach
 from re_core.runtime import interpreter
 from re_core.runtime.settings import Settings
-from re_core.runtime.supervision import Herald
+from re_core.runtime.supervision import SupervisorNotifier
 from re_core.usecases import workers
 from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
-from re_rest.app import create_app, furnish
-from re_rest.services import Services
+from re_rest.app import bind_services, create_app
+from re_rest.services import AppContext
 from re_rest.serving import FAILED, REFUSED, Master, options, try_address, url_of
 
 #: seconds without a sign of life after which the master replaces a worker process
@@ -85,7 +85,7 @@ class Opening:
         except Exception as error:
             _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
             leave(FAILED)
-        furnish(self.app, self._services(bus, store, lambda: reachable(bus, store, bootstrap.system_clock())))
+        bind_services(self.app, self._services(bus, store, lambda: reachable(bus, store, bootstrap.system_clock())))
         interpreter.settle()
         _log.info("re-rest is ready", extra={"action": "ready"})
 
@@ -97,8 +97,8 @@ class Opening:
         self._waiting[part] = ""
         return found
 
-    def _services(self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]]) -> Services:
-        return Services(
+    def _services(self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]]) -> AppContext:
+        return AppContext(
             bus=bus,
             store=store,
             clock=bootstrap.system_clock(),
@@ -167,7 +167,7 @@ class HeraldingMaster(Master):
     def stop(self, graceful: bool = True) -> None:
         """See Master."""
         _log.info("re-rest is stopping", extra={"action": "stop"})
-        Herald(os.environ).stops()
+        SupervisorNotifier(os.environ).stops()
         super().stop(graceful)
 
 

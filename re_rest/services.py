@@ -8,7 +8,7 @@ from typing import cast
 
 from flask import current_app, g
 
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, Clock, Store
 from re_core.rows import Token
 from re_core.wire.redaction import Redaction
@@ -18,14 +18,14 @@ EXTENSION = "release_engine"
 
 
 @dataclass(frozen=True)
-class Services:
+class AppContext:
     """Everything outside of HTTP that the front end uses."""
 
     bus: Bus
     store: Store
     clock: Clock
     #: what the settings put around every deployment
-    around: Around
+    around: EnginePolicy
     #: name of a part -> empty where it can be reached, else why not
     ready: Callable[[], Mapping[str, str]]
     #: seconds that a POST waits for the engine
@@ -40,9 +40,9 @@ class Services:
     redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
 
 
-def services() -> Services:
+def services() -> AppContext:
     """Those of the application that answers this request."""
-    return cast(Services, current_app.extensions[EXTENSION])
+    return cast(AppContext, current_app.extensions[EXTENSION])
 
 
 def caller() -> Token:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from re_core.deployment.plan import StepKind
-from re_core.model import DeploymentStatus, Ruling, StepStatus
+from re_core.model import DeploymentStatus, Resolution, StepStatus
 from re_core.wire.messages import PHASES
 from re_rest.bodies import MAX_NUMBER, MAX_TEXT
 
@@ -225,7 +225,7 @@ SENT: dict[str, Shape] = {
     "DecideRequest": closed(
         {"reason": _SHORT_TEXT, "attempt": {**_WHOLE, "minimum": 1}},
         step={**_WHOLE, "minimum": 0},
-        ruling={"enum": [*Ruling]},
+        ruling={"enum": [*Resolution]},
     ),
     "PlanRequest": closed({"dynamic": OBJECT}),
     "TokenRequest": closed(

@@ -12,7 +12,7 @@ from re_core.deployment.state import State
 from re_core.errors import BadDocument, CallerError, NotFound, UnknownGroup, UnknownPlaybook
 from re_core.model import DeploymentStatus, StepStatus
 from re_core.playbook import documents
-from re_core.playbook.compiler import around_now
+from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, deployments, history, playbooks
 from re_core.usecases.access import require_group
@@ -185,7 +185,7 @@ def _document(group: str) -> Any:
     here = services()
     offers = checking.offers_now(here.store, here.clock)
     checked: Checked = checking.require(
-        checking.check(value, parsed.position, offers, around_now(here.around, here.store))
+        checking.check(value, parsed.position, offers, policy_now(here.around, here.store))
     )
     return checked.document
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from re_core.deployment.records import Completed, Decided, Failed, Record
+from re_core.deployment.records import Completed, Failed, Record, Resolved
 from re_core.errors import BadMessage, StoreRefused
-from re_core.model import Ruling
+from re_core.model import Resolution
 from re_core.ports import Journal
 from re_core.wire.messages import parse_attempt
 
 _log = logging.getLogger(__name__)
 
 
-class Unfinished:
+class OrphanPolicy:
     """The set of attempts whose programs must not go on: those that are about to be called lost or repeated, or were given up.
 
     What an attempt that completed or failed left running, it left on purpose (a daemon that it started), and the engine of
@@ -42,4 +42,4 @@ def _says_end(record: Record, step: int, attempt: int) -> bool:
     """Whether it says that the attempt's own program has ended, or that the step counts as done."""
     if isinstance(record, Completed | Failed):
         return (record.step, record.attempt) == (step, attempt)
-    return isinstance(record, Decided) and record.step == step and record.ruling == Ruling.HAPPENED
+    return isinstance(record, Resolved) and record.step == step and record.ruling == Resolution.HAPPENED

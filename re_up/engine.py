@@ -15,8 +15,8 @@ from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
 from re_core.runtime.settings import Settings
 from re_core.wire.redaction import Redaction
-from re_rest.services import Services
-from re_up.aftermath import Unfinished
+from re_rest.services import AppContext
+from re_up.aftermath import OrphanPolicy
 from re_up.tokens import ensure_token
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
@@ -49,7 +49,7 @@ class Engine:
         self.clock = bootstrap.system_clock()
         self.store = bootstrap.open_store(settings)
         # before their steps are called lost: what a killed engine started must not go on behind the new one's back
-        ended = end_orphans(identity, Unfinished(self.store))
+        ended = end_orphans(identity, OrphanPolicy(self.store))
         if ended:
             _log.warning("ended processes of a killed engine: %s", ended, extra={"action": "end_orphans"})
         self.bus = bootstrap.open_bus(settings, self.store)
@@ -79,9 +79,9 @@ class Engine:
         self.store.close()
         self._lock.release()
 
-    def services(self) -> Services:
+    def services(self) -> AppContext:
         """What the front end needs."""
-        return Services(
+        return AppContext(
             bus=self.bus,
             store=self.store,
             clock=self.clock,

@@ -14,12 +14,12 @@ import click
 from re_core import bootstrap
 from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
-from re_core.runtime.supervision import Herald
+from re_core.runtime.supervision import SupervisorNotifier
 from re_core.wire.redaction import Redaction
 from re_workers.host import SLOTS, WorkerHost
 from re_workers.notify.reach import Reach
 from re_workers.parts import ALL, Crew, chosen, listed
-from re_workers.place import Place
+from re_workers.place import MachineSlot
 
 
 class WorkerProcess:
@@ -56,8 +56,8 @@ class WorkerProcess:
 def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path | None) -> int:
     """Run until told to end; the exit code. Raises OperatorError."""
     check_shared(settings, store=False)
-    herald = Herald(os.environ, ready_file)
-    place = Place(settings.data_dir)
+    herald = SupervisorNotifier(os.environ, ready_file)
+    place = MachineSlot(settings.data_dir)
     crew = chosen(settings, place, names)
     return Process("re-worker", settings, herald).run(lambda: WorkerProcess(settings, crew, slots))
 

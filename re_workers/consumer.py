@@ -17,7 +17,7 @@ from re_core.ports import Bus, Clock, Delivery
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
-from re_workers.hands import Hands
+from re_workers.hands import InFlightWindow
 from re_workers.outbox import Outbox
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import APP
@@ -45,7 +45,7 @@ BATCH = 1024
 PULSE = 1.0
 
 
-class Consumer:
+class StepConsumer:
     """One command's consumer in one worker process. One thread calls it; only `running` and `wake` are for others too."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Consumer:
         self.control = f"re.control.{identity}.{worker.command}"
         self._clock, self._worker, self._identity = clock, worker, identity
         self._subscription = bus.subscribe([queue, self.control], slots)
-        self._hands = Hands(self._subscription, queue, slots, clock)
+        self._hands = InFlightWindow(self._subscription, queue, slots, clock)
         self._outbox = Outbox(bus, self._subscription, clock, APP)
         self._redaction = redaction or Redaction()
         self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction)

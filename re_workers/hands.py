@@ -18,7 +18,7 @@ LONG = 600_000
 EXTEND = 1_000
 
 
-class Hands:
+class InFlightWindow:
     """The attempts from their delivery until the bus has their outcome. One thread calls; only `keys` is for others."""
 
     def __init__(self, subscription: Subscription, queue: str, slots: int, clock: Clock) -> None:

@@ -17,8 +17,8 @@ from re_core.errors import ReleaseEngineError
 from re_core.ports import Bus, Clock, Published
 from re_core.wire.messages import BYE, EVENT, Message, encode
 from re_core.wire.redaction import Redaction
-from re_workers.consumer import Consumer
-from re_workers.loop import Loop
+from re_workers.consumer import StepConsumer
+from re_workers.loop import PollingThread
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Handler
 from re_workers.outgoing import APP
@@ -69,15 +69,15 @@ class WorkerHost:
         self._bus = bus
         self._workers = tuple(workers)
         self._consumers = [
-            Consumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction) for one in self._workers
+            StepConsumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction) for one in self._workers
         ]
         notifiers = [Notifier(bus, clock, self.identity, handler) for handler in handlers]
         self._loops = [
             *(
-                Loop(f"worker.{one.command}", turning)
+                PollingThread(f"worker.{one.command}", turning)
                 for one, turning in zip(self._workers, self._consumers, strict=True)
             ),
-            *(Loop(f"notify.{notifier.transport}", notifier) for notifier in notifiers),
+            *(PollingThread(f"notify.{notifier.transport}", notifier) for notifier in notifiers),
         ]
         self._handlers = tuple(handlers)
         offers = {name: offer for one in self._workers for name, offer in one.offers().items()}

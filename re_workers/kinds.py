@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     read: Callable[[Any, str], Any]
 
 
-def found(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """What a value is, for people."""
     return _FOUND.get(type(value), "null")
 
@@ -68,7 +68,7 @@ def kind_of(annotation: Any) -> Kind:
 def _exactly(kind: type, words: str, schema: str) -> Kind:
     def read(value: Any, path: str) -> Any:
         if type(value) is not kind:
-            raise Mismatch(path, f"expected {words}, found {found(value)}")
+            raise Mismatch(path, f"expected {words}, found {describe_value(value)}")
         return value
 
     return Kind({"type": schema}, words, read)
@@ -78,14 +78,14 @@ def _whole(value: Any, path: str) -> Any:
     if type(value) is float and value.is_integer():
         return int(value)  # JSON does not tell 3.0 from 3
     if type(value) is not int:
-        what = f"{value}" if type(value) is float else found(value)
+        what = f"{value}" if type(value) is float else describe_value(value)
         raise Mismatch(path, f"expected a whole number, found {what}")
     return value
 
 
 def _number(value: Any, path: str) -> Any:
     if type(value) not in (int, float):
-        raise Mismatch(path, f"expected a number, found {found(value)}")
+        raise Mismatch(path, f"expected a number, found {describe_value(value)}")
     return value
 
 
@@ -106,11 +106,11 @@ def _noted(kind: Kind, notes: tuple[Any, ...]) -> Kind:
         schema |= limit.schema
 
     def read(value: Any, path: str) -> Any:
-        found = kind.read(value, path)
+        describe_value = kind.read(value, path)
         for limit in limits:
-            if problem := limit.problem(found):
+            if problem := limit.problem(describe_value):
                 raise Mismatch(path, problem, limit=True)
-        return found
+        return describe_value
 
     return kind._replace(schema=schema, read=read if limits else kind.read)
 
@@ -125,7 +125,9 @@ def _literal(choices: tuple[Any, ...]) -> Kind:
         if isinstance(value, (list, dict)) or (type(value), value) not in allowed:
             shown = value[:40] if isinstance(value, str) else value
             scalar = not isinstance(value, (list, dict))
-            raise Mismatch(path, f"expected {words}, found {strict_json.dumps(shown) if scalar else found(value)}")
+            raise Mismatch(
+                path, f"expected {words}, found {strict_json.dumps(shown) if scalar else describe_value(value)}"
+            )
         return value
 
     return Kind({"enum": list(choices)}, words, read)
@@ -142,7 +144,7 @@ def _union(kinds: list[Kind]) -> Kind:
             except Mismatch as mismatch:
                 if mismatch.path != path or mismatch.limit:
                     deeper = mismatch
-        raise deeper or Mismatch(path, f"expected {words}, found {found(value)}")
+        raise deeper or Mismatch(path, f"expected {words}, found {describe_value(value)}")
 
     return Kind({"anyOf": [kind.schema for kind in kinds]}, words, read)
 
@@ -150,7 +152,7 @@ def _union(kinds: list[Kind]) -> Kind:
 def _list(item: Kind) -> Kind:
     def read(value: Any, path: str) -> Any:
         if type(value) is not list:
-            raise Mismatch(path, f"expected a list, found {found(value)}")
+            raise Mismatch(path, f"expected a list, found {describe_value(value)}")
         return [item.read(one, f"{path}/{number}") for number, one in enumerate(value)]
 
     return Kind({"type": "array", "items": item.schema}, "a list", read)
@@ -159,7 +161,7 @@ def _list(item: Kind) -> Kind:
 def _dict(name: Kind, item: Kind) -> Kind:
     def read(value: Any, path: str) -> Any:
         if type(value) is not dict:
-            raise Mismatch(path, f"expected an object, found {found(value)}")
+            raise Mismatch(path, f"expected an object, found {describe_value(value)}")
         return {
             name.read(key, f"{path}/{_escaped(key)}"): item.read(one, f"{path}/{_escaped(key)}")
             for key, one in value.items()

@@ -64,7 +64,7 @@ class Turning(Protocol):
         ...
 
 
-class Loop:
+class PollingThread:
     """One consumer and its thread."""
 
     def __init__(self, name: str, turning: Turning) -> None:

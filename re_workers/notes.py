@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 
-class Notes:
+class RunningAttempts:
     """Which attempts run a program now: one empty file each, in a directory. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:

@@ -15,7 +15,7 @@ import re_workers
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
-from re_workers.notes import Notes
+from re_workers.notes import RunningAttempts
 from re_workers.notify import email, irc
 from re_workers.notify.console import ConsoleHandler
 from re_workers.notify.email import EmailHandler
@@ -24,7 +24,7 @@ from re_workers.notify.irc import IrcHandler
 from re_workers.notify.reach import Probe
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from re_workers.notify.steps import Shared
-from re_workers.place import Place
+from re_workers.place import MachineSlot
 from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
@@ -77,7 +77,7 @@ def probes(settings: Settings) -> Mapping[str, Probe]:
 
 
 def workers(
-    settings: Settings, identity: str, transports: Sequence[Handler], notes: Notes | None = None
+    settings: Settings, identity: str, transports: Sequence[Handler], notes: RunningAttempts | None = None
 ) -> list[Worker]:
     """The built-in workers, those of installed packages, and those of the user's directory. Raises BadSettings."""
     addresses = rule(settings.httprequest_denied)
@@ -110,7 +110,7 @@ def _code() -> list[Path]:
     return places
 
 
-def chosen(settings: Settings, place: Place, names: Iterable[str]) -> Crew:
+def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:
     """The workers and notifiers of these names. Raises BadSettings for one that is not there, or not configured."""
     wanted = list(dict.fromkeys(names))
     transports = _transports(settings)

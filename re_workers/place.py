@@ -15,7 +15,7 @@ from pathlib import Path
 
 from re_core.errors import DataDirLocked, OperatorError
 from re_core.runtime.lock import DirectoryLock
-from re_workers.notes import Notes
+from re_workers.notes import RunningAttempts
 from re_workers.steps.orphans import end_orphans
 
 #: name of the directory of all places, in the data directory
@@ -24,7 +24,7 @@ PLACES = "re-worker"
 _log = logging.getLogger(__name__)
 
 
-class Place:
+class MachineSlot:
     """The first free place of the data directory, held until this process is dead."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -65,8 +65,8 @@ class Place:
             _log.warning("ended processes of a killed worker: %s", ended, extra={"action": "end_orphans"})
         notes.clear()
 
-    def _notes(self, number: int) -> Notes:
-        return Notes(self._directory / str(number))
+    def _notes(self, number: int) -> RunningAttempts:
+        return RunningAttempts(self._directory / str(number))
 
     def _identity(self, number: int) -> str:
         return hashlib.sha256(f"{self._directory.resolve()}/{number}".encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
-from re_workers.notes import Notes
+from re_workers.notes import RunningAttempts
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import Announce, Console, Email, Irc
 from re_workers.sdk import Worker
@@ -37,7 +37,7 @@ NOTIFIERS: Mapping[str, type[Announce]] = {"email": Email, "irc": Irc, "console"
 def built_in(
     engine_id: str = "",
     handlers: Sequence[Handler] = (),
-    notes: Notes | None = None,
+    notes: RunningAttempts | None = None,
     confinement: Confinement | None = None,
     addresses: AddressRule | None = None,
 ) -> list[Worker]:

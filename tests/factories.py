@@ -14,7 +14,7 @@ from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Entry, entry_from_document, entry_to_document
 from re_core.deployment.state import State, StepState, fold
 from re_core.model import StepStatus
-from re_core.playbook.compiler import Around, Offers, compile_document
+from re_core.playbook.compiler import EnginePolicy, Offers, compile_document
 from re_core.wire import strict_json
 
 #: milliseconds since the epoch at which deployments under test are accepted
@@ -70,13 +70,13 @@ class Run:
     def __init__(
         self,
         document: Mapping[str, Any],
-        around: Around | None = None,
+        around: EnginePolicy | None = None,
         offers: Offers | None = None,
         id: str = "d1",
         **changes: Any,
     ) -> None:
         """`changes`: of the record that it begins with."""
-        plan = compile_document(document, around or Around(), offers or {})
+        plan = compile_document(document, around or EnginePolicy(), offers or {})
         self.now = START
         self.journal: list[str] = []
         self.records: list[r.Record] = []
@@ -121,29 +121,29 @@ class Run:
         return self.send(e.ClaimMade(step, number, worker, by, f"control.{worker}"))
 
     def complete(self, step: int, attempt: int = 0, **more: Any) -> Decision:
-        return self.send(e.OutcomeCame(step, attempt or self.attempt(step), True, **more))
+        return self.send(e.OutcomeReported(step, attempt or self.attempt(step), True, **more))
 
     def fail(self, step: int, message: str | None = None, attempt: int = 0, **more: Any) -> Decision:
-        return self.send(e.OutcomeCame(step, attempt or self.attempt(step), False, message=message, **more))
+        return self.send(e.OutcomeReported(step, attempt or self.attempt(step), False, message=message, **more))
 
     def decline(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
-        return self.send(e.ClaimDropped(step, attempt or self.attempt(step), by, reason))
+        return self.send(e.ClaimReleased(step, attempt or self.attempt(step), by, reason))
 
     def nobody(self, step: int) -> Decision:
-        return self.send(e.NobodyOffers(step, self.attempt(step)))
+        return self.send(e.NoWorkerAvailable(step, self.attempt(step)))
 
     def cancel(self, user: str = "ann", reason: str = "") -> Decision:
         return self.send(e.CancelAsked(user, reason, "answers", "r1"))
 
     def gone(self, worker: str | None = "w", before: int | None = None) -> Decision:
         return self.send(
-            e.WorkersGone(self.now + 1 if before is None else before, None if worker is None else (worker,))
+            e.WorkerLost(self.now + 1 if before is None else before, None if worker is None else (worker,))
         )
 
     def wait(self, seconds: float) -> Decision:
         """Let time pass, then look what is due."""
         self.now += int(seconds * 1000)
-        return self.send(e.TimeCame())
+        return self.send(e.TimerFired())
 
     def do(self, *steps: int) -> None:
         """Carry out these steps, one after the other, all well."""

@@ -18,8 +18,8 @@ from re_core.deployment.machine import DEPLOYMENT, STEP, accept, advance
 from re_core.deployment.plan import OnLost
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State, fold
-from re_core.model import DeploymentStatus, Ruling, StepStatus
-from re_core.playbook.compiler import Around, compile_document
+from re_core.model import DeploymentStatus, Resolution, StepStatus
+from re_core.playbook.compiler import EnginePolicy, compile_document
 
 #: what it writes
 TARGET = Path(__file__).parent.parent / "docs" / "state-machine.md"
@@ -30,16 +30,16 @@ DEPTH = 6
 #: how the diagram calls an event
 WORDS: Mapping[type[Any], str] = {
     e.ClaimMade: "claim",
-    e.OutcomeCame: "outcome",
-    e.ClaimDropped: "declined",
-    e.NobodyOffers: "nobody offers it",
+    e.OutcomeReported: "outcome",
+    e.ClaimReleased: "declined",
+    e.NoWorkerAvailable: "nobody offers it",
     e.HandOver: "only a worker of 2014 serves it",
     e.HandedInDoubt: "nobody knows whether it arrived",
-    e.RulingMade: "a person decides",
+    e.Resolved: "a person decides",
     e.RetryAsked: "retry",
     e.CancelAsked: "cancel",
-    e.TimeCame: "time",
-    e.WorkersGone: "worker gone",
+    e.TimerFired: "time",
+    e.WorkerLost: "worker gone",
 }
 
 #: status before, status after -> why
@@ -51,11 +51,11 @@ _STEPS = {"execution": [{"hosts": ["a"], "steps": ["noop:A", "noop:B"]}]}
 _RETRIED = {"execution": [{"hosts": ["a"], "steps": [{"noop:A": {}, "retries": 1, "idempotent": True}]}]}
 _PREFLIGHT = {"execution": [{"hosts": ["a", "b"], "preflight": ["noop:P"], "steps": ["noop:A"]}]}
 #: patience as long as the first wait, so that the first look finds that it is over
-_PLAIN = Around(patience=30)
+_PLAIN = EnginePolicy(patience=30)
 _ASK = _PLAIN._replace(on_lost=OnLost.ASK)
-_ACTION = Around(actions=[{"COMMAND": "noop", "SUBCOMMAND": "Tidy"}], patience=30)
+_ACTION = EnginePolicy(actions=[{"COMMAND": "noop", "SUBCOMMAND": "Tidy"}], patience=30)
 #: small deployments that, among them, can get everywhere
-DEPLOYMENTS: list[tuple[Mapping[str, Any], Around]] = [
+DEPLOYMENTS: list[tuple[Mapping[str, Any], EnginePolicy]] = [
     (_ONE, _PLAIN),
     (_SHORT, _PLAIN),
     (_STEPS, _PLAIN),
@@ -115,7 +115,7 @@ def explore() -> tuple[Changes, Changes]:
             for event in _events(fold(journal)):
                 state = fold(journal)
                 before = _statuses(state)
-                now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimeCame) else journal[-1].at
+                now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimerFired) else journal[-1].at
                 decision = advance(state, event, now)
                 _note(deployment, step, before, _statuses(state), event)
                 key = repr((sorted(_statuses(state).items()), sorted(state.late), state.halted is None, _unseen(state)))
@@ -129,19 +129,19 @@ def _events(state: State) -> Iterator[e.Event]:
     for number in sorted(state.open):
         attempt = state.steps[number].attempt
         yield e.ClaimMade(number, attempt, "w", "t", "c")
-        yield e.OutcomeCame(number, attempt, completed=True)
-        yield e.OutcomeCame(number, attempt, completed=False)
-        yield e.ClaimDropped(number, attempt, "t")
-        yield e.NobodyOffers(number, attempt)
+        yield e.OutcomeReported(number, attempt, completed=True)
+        yield e.OutcomeReported(number, attempt, completed=False)
+        yield e.ClaimReleased(number, attempt, "t")
+        yield e.NoWorkerAvailable(number, attempt)
         yield e.HandOver(number, attempt)
         yield e.HandedInDoubt(number, attempt)
     for number in sorted(state.asked):
-        yield from (e.RulingMade(number, ruling, "u", "") for ruling in Ruling)
+        yield from (e.Resolved(number, ruling, "u", "") for ruling in Resolution)
     if not state.retries:  # once: what follows is as it was
-        yield e.RetryAsked("u", "", Ruling.AGAIN)
+        yield e.RetryAsked("u", "", Resolution.AGAIN)
     yield e.CancelAsked("u", "")
-    yield e.TimeCame()
-    yield e.WorkersGone(2**53)
+    yield e.TimerFired()
+    yield e.WorkerLost(2**53)
 
 
 def _unseen(state: State) -> list[tuple[int, bool, bool]]:
@@ -167,7 +167,7 @@ def _note(deployment: Changes, step: Changes, before: dict[int, str], after: dic
 
 
 def _word(event: e.Event) -> str:
-    if isinstance(event, e.OutcomeCame):
+    if isinstance(event, e.OutcomeReported):
         return "completed" if event.completed else "failed"
     return WORDS[type(event)]
 

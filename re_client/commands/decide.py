@@ -8,7 +8,7 @@ from re_client import resolve, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import Deployment, Step
-from re_core.model import Ruling
+from re_core.model import Resolution
 
 
 @click.command(short_help="Say what became of a lost step that a deployment waits for.")
@@ -28,8 +28,8 @@ def decide(session: Session, id: str, step: str, ruling: str | None, reason: str
     rectl decide 01M82000000000000000000001 3 happened --reason "the service runs 1.4.2"
     """
     number, word = (None, step) if ruling is None else (step, ruling)
-    if word not in tuple(Ruling):
-        raise BadInput(f"expected {', '.join(Ruling)}, found {word!r}")
+    if word not in tuple(Resolution):
+        raise BadInput(f"expected {', '.join(Resolution)}, found {word!r}")
     found = resolve.deployment(session.client, id, session.terminal.note)
     meant = _meant(found, number)
     answer = session.client.decide(found["id"], meant["number"], word, meant["attempt"], reason)

@@ -8,14 +8,14 @@ from re_client import resolve, watching, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import Deployment
-from re_core.model import Ruling
+from re_core.model import Resolution
 
 
 @click.command(short_help="Let a failed deployment go on from what failed.")
 @click.argument("id")
 @click.option(
     "--lost",
-    type=click.Choice([Ruling.HAPPENED.value, Ruling.AGAIN.value]),
+    type=click.Choice([Resolution.HAPPENED.value, Resolution.AGAIN.value]),
     help="What became of its lost steps: they happened, or shall be done again. Needed where there are any.",
 )
 @click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads its history.")

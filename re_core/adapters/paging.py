@@ -15,7 +15,7 @@ from re_core.rows import OutputChunk, OutputLine
 _MAX, _MIN = 2**63 - 1, -(2**63)
 
 
-def whole(number: int) -> int:
+def clamp_int64(number: int) -> int:
     """The nearest number of 64 bits."""
     return max(_MIN, min(_MAX, number))
 
@@ -31,7 +31,7 @@ def read_cursor(cursor: str) -> tuple[int, str]:
         text = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         created, id = json.loads(text)
         id.encode()
-        if type(created) is int and type(id) is str and whole(created) == created:
+        if type(created) is int and type(id) is str and clamp_int64(created) == created:
             return created, id
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         pass

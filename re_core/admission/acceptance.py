@@ -26,15 +26,15 @@ from re_core.errors import (
 )
 from re_core.playbook.command_rules import STRICTEST
 from re_core.playbook.compiler import (
-    Around,
-    around_now,
+    EnginePolicy,
     compile_document,
     missing_dynamic,
+    policy_now,
     required_dynamic,
     step_entries,
 )
 from re_core.playbook.dynamic_values import demands, value_problems
-from re_core.ports import Claim, Journal, Playbooks, Requests, Tokens
+from re_core.ports import IdempotencyKeys, Journal, KeyRecord, Playbooks, Tokens
 from re_core.rows import StoredPlaybook
 from re_core.wire import messages as m
 from re_core.wire.messages import DeploymentRequest, Message
@@ -42,7 +42,7 @@ from re_core.wire.strict_json import dumps
 from re_core.workforce.capabilities import LiveOffers
 
 
-class _Library(Journal, Playbooks, Requests, Tokens, Protocol):
+class _Library(Journal, Playbooks, IdempotencyKeys, Tokens, Protocol):
     """The part of a store that acceptance needs."""
 
 
@@ -58,7 +58,7 @@ class Acceptance:
     """Looks playbooks up and compiles them. One thread at a time."""
 
     def __init__(
-        self, library: _Library, offers: LiveOffers, around: Around, exclusive: Exclusive | None = None
+        self, library: _Library, offers: LiveOffers, around: EnginePolicy, exclusive: Exclusive | None = None
     ) -> None:
         """Without `exclusive` nobody looks whether another deployment of an exclusive playbook runs."""
         self._exclusive = exclusive
@@ -66,14 +66,14 @@ class Acceptance:
         self._offers = offers
         self._around = around
         #: with the tokens that there are, as they were found since `look_again`
-        self._around_now: Around | None = None
+        self._around_now: EnginePolicy | None = None
         self._plans = Plans()
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
         #: whether groups have playbooks, as it was asked since `look_again`
         self._groups: dict[str, bool] = {}
         #: idempotency key -> what it stands for, as it was claimed since `look_again`
-        self._standing: dict[str, Claim] = {}
+        self._standing: dict[str, KeyRecord] = {}
 
     def look_again(self, requests: Sequence[Message]) -> None:
         """Call it when requests have come: whoever asks means no older playbook. Their keys are claimed in one go.
@@ -168,7 +168,7 @@ class Acceptance:
             return deployment
         digest = message.headers.get(m.KEY_DIGEST, digest)
         while True:
-            standing = self._standing.get(key) or self._library.claim(Claim(key, deployment, digest))
+            standing = self._standing.get(key) or self._library.claim(KeyRecord(key, deployment, digest))
             if standing.digest != digest:
                 raise KeyReused()
             if standing.deployment == deployment or not self._is_gone(standing.deployment):
@@ -198,7 +198,7 @@ class Acceptance:
         any_tokens = (playbook.id, playbook.revision, self._offers.version, STRICTEST)
         if (kept := self._plans.get(any_tokens)) is not None:
             return kept
-        around = self._around_now or around_now(self._around, self._library)
+        around = self._around_now or policy_now(self._around, self._library)
         self._around_now = around
         these_tokens = (*any_tokens[:3], around.commands.reached)
         if (kept := self._plans.get(these_tokens)) is not None:
@@ -219,10 +219,10 @@ def request_digest(request: DeploymentRequest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _claim_of(message: Message) -> Claim | None:
+def _claim_of(message: Message) -> KeyRecord | None:
     """What its sender has made of key and body; None where that is left to us."""
     key, digest = message.headers.get(m.KEY), message.headers.get(m.KEY_DIGEST)
-    return Claim(key, message.id or derived_id(message), digest) if key and digest else None
+    return KeyRecord(key, message.id or derived_id(message), digest) if key and digest else None
 
 
 def derived_id(message: Message) -> str:

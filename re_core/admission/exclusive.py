@@ -14,7 +14,7 @@ from typing import Protocol
 from re_core.deployment.records import Entry, Void, never_began
 from re_core.deployment.state import fold
 from re_core.errors import NewerFormat, Refused, StoreRefused
-from re_core.ports import Append, Appended, Clock, Hold, Journal, Locks
+from re_core.ports import Append, Appended, Clock, Journal, Lock, Locks
 
 #: milliseconds for which a holder is waited for that has written nothing after its hold
 ABANDONED = 60_000
@@ -56,7 +56,7 @@ class Exclusive:
         if held.deployment != wanted:
             self._refuse(held)
 
-    def _await_end(self, held: Hold, now: int) -> None:
+    def _await_end(self, held: Lock, now: int) -> None:
         """Raises Refused unless the holder has ended, or cannot begin any more, or cannot go on."""
         deployment, retries = _holder(held)
         entries = entries_of_another(self._store, deployment)
@@ -74,7 +74,7 @@ class Exclusive:
             self._refuse(held)
 
     @staticmethod
-    def _refuse(held: Hold) -> None:
+    def _refuse(held: Lock) -> None:
         deployment, _ = _holder(held)
         raise Refused(
             f"deployment {deployment} of this playbook has not ended; the playbook is exclusive: one at a time",
@@ -97,7 +97,7 @@ def entries_of_another(journal: Journal, deployment: str) -> list[Entry]:
         raise Refused(why, deployment) from error
 
 
-def _holder(held: Hold) -> tuple[str, int]:
+def _holder(held: Lock) -> tuple[str, int]:
     """The deployment, and the number of its retry for which it holds; 0 where it holds for its beginning."""
     deployment, _, retries = held.deployment.partition(_RETRY)
     return deployment, int(retries or 0)

@@ -36,7 +36,7 @@ class Creation(NamedTuple):
         return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
 
 
-class Said(NamedTuple):
+class Rejection(NamedTuple):
     """The no: what who asked hears, and, where the message is a dead letter, why."""
 
     messages: list[Message]
@@ -44,38 +44,38 @@ class Said(NamedTuple):
     dead: str = ""
 
 
-def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Said]:
+def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Rejection]:
     """The creation, or None and the refusal. Raises StoreUnavailable."""
     message = delivery.message
     try:
-        return Creation(delivery, acceptance.admit(message)), Said([])
+        return Creation(delivery, acceptance.admit(message)), Rejection([])
     except BadMessage as error:
         text = f"{error.path}: {error}" if error.path else str(error)
-        return None, Said(refusal(message, error.reason, text, error), error.reason, text)
+        return None, Rejection(refusal(message, error.reason, text, error), error.reason, text)
     except CallerError as error:
         _log.info(
             "a deployment was refused: %s",
             error,
             extra={"action": "refuse_deployment", "deployment_id": message.id, "user_id": message.headers.get(m.USER)},
         )
-        return None, Said(refusal(message, error.reason, str(error), error))
+        return None, Rejection(refusal(message, error.reason, str(error), error))
     except ReleaseEngineError:
         raise
     except Exception as error:
         return None, unusable(message, error)
 
 
-def unusable(message: Message, error: Exception) -> Said:
+def unusable(message: Message, error: Exception) -> Rejection:
     """What breaks the engine, or belongs to a newer one, takes only itself away: a dead letter, and a no."""
     _log.error("a request cannot be handled", exc_info=error, extra={"action": "event_error"})
     reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
     detail = f"{type(error).__name__}: {error}"
-    return Said(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
+    return Rejection(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
 
 
-def gave_up(message: Message) -> Said:
+def gave_up(message: Message) -> Rejection:
     """The no to a request that was taken up so late that somebody else has made sure that it cannot begin."""
-    return Said(refusal(message, Expired.reason, str(Expired())))
+    return Rejection(refusal(message, Expired.reason, str(Expired())))
 
 
 def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:

@@ -7,16 +7,16 @@ from re_core.model import StepStatus
 
 #: milliseconds that a step which was told to stop is awaited: a worker asks its program to end, kills it after 5 s, and has
 #: the rest of the time to say so
-GRACE = 30_000
+CANCEL_GRACE = 30_000
 
 #: milliseconds after which the sweeper looks at a deployment that has not ended, though nothing should be due
-BELT = 300_000
+SWEEP_INTERVAL = 300_000
 
 #: milliseconds after which a step that runs is asked how it stands, in case its outcome went with a queue; doubles every time
-ASK = 60_000
+INQUIRE_AFTER = 60_000
 
 #: milliseconds after which a dispatch that nobody claimed is repeated; doubles every time
-REPEAT = 30_000
+REDISPATCH_AFTER = 30_000
 
 
 def due_at(state: State, now: int) -> int | None:
@@ -27,7 +27,7 @@ def due_at(state: State, now: int) -> int | None:
 def next_look(state: State, now: int) -> int:
     """When the sweeper shall look at a deployment that has not ended: when something is due, and every BELT in any case."""
     due = due_at(state, now)
-    return now + BELT if due is None else min(due, now + BELT)
+    return now + SWEEP_INTERVAL if due is None else min(due, now + SWEEP_INTERVAL)
 
 
 def is_cancelled(state: State, number: int) -> bool:
@@ -51,12 +51,12 @@ def deadline_of(state: State, number: int, step: StepState) -> int:
     """
     stopped = stopped_at(state, number)
     if stopped is not None:
-        return stopped + GRACE
+        return stopped + CANCEL_GRACE
     if step.status is StepStatus.DISPATCHED:
         end = (step.dispatched_at or 0) + int(state.plan.patience * 1000)
     else:
         end = (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
-    return min(end, (state.cancelled_at or 0) + GRACE) if is_cancelled(state, number) else end
+    return min(end, (state.cancelled_at or 0) + CANCEL_GRACE) if is_cancelled(state, number) else end
 
 
 def due_of(state: State, number: int, now: int) -> int:
@@ -64,10 +64,10 @@ def due_of(state: State, number: int, now: int) -> int:
     step = state.steps[number]
     if step.status is StepStatus.STARTED:
         deadline = deadline_of(state, number, step)
-        return min(deadline, _doubling(step.started_at or 0, ASK, now)) if step.control else deadline
+        return min(deadline, _doubling(step.started_at or 0, INQUIRE_AFTER, now)) if step.control else deadline
     if step.handed:
         return deadline_of(state, number, step)
-    return min(_doubling(step.dispatched_at or 0, REPEAT, now), patience_end(state, step))
+    return min(_doubling(step.dispatched_at or 0, REDISPATCH_AFTER, now), patience_end(state, step))
 
 
 def patience_end(state: State, step: StepState) -> int:

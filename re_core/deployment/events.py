@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from re_core.model import Ruling
+from re_core.model import Resolution
 
 #: step of a word whose speaker returned nothing but the deployment's id (a worker of 2014 that took a step meant for another)
 UNSAID = -1
@@ -24,7 +24,7 @@ class ClaimMade(NamedTuple):
     asks: bool = False
 
 
-class OutcomeCame(NamedTuple):
+class OutcomeReported(NamedTuple):
     """A worker says `completed` or `failed`."""
 
     step: int
@@ -42,7 +42,7 @@ class OutcomeCame(NamedTuple):
     shown: Any = None
 
 
-class ClaimDropped(NamedTuple):
+class ClaimReleased(NamedTuple):
     """A worker says `declined`: it did not begin, because no grant came in time or it is going away."""
 
     step: int
@@ -51,7 +51,7 @@ class ClaimDropped(NamedTuple):
     reason: str = ""
 
 
-class NobodyOffers(NamedTuple):
+class NoWorkerAvailable(NamedTuple):
     """The dispatch found no queue: no worker offers the step."""
 
     step: int
@@ -72,11 +72,11 @@ class HandedInDoubt(NamedTuple):
     attempt: int
 
 
-class RulingMade(NamedTuple):
+class Resolved(NamedTuple):
     """A person says what became of a lost step on which the deployment waits."""
 
     step: int
-    ruling: Ruling
+    ruling: Resolution
     user: str
     reason: str
     reply_to: str = ""
@@ -90,7 +90,7 @@ class RetryAsked(NamedTuple):
 
     user: str
     reason: str
-    lost: Ruling | None = None
+    lost: Resolution | None = None
     reply_to: str = ""
     request: str = ""
     #: how often it had been retried when its author looked; None where that was not said
@@ -117,11 +117,11 @@ class CancelAsked(NamedTuple):
     request: str = ""
 
 
-class TimeCame(NamedTuple):
+class TimerFired(NamedTuple):
     """The sweeper says that something may be due."""
 
 
-class WorkersGone(NamedTuple):
+class WorkerLost(NamedTuple):
     """Who claimed steps before `before` is gone: these workers, or (after a restart of everything in one process) all.
 
     After such a restart the queues are empty too, so what the state still awaits is asked for again.
@@ -132,21 +132,21 @@ class WorkersGone(NamedTuple):
 
 
 #: a person asks for it, and waits for an answer
-Wish = CancelAsked | RulingMade | RetryAsked
+OperatorRequest = CancelAsked | Resolved | RetryAsked
 
 Event = (
     ClaimMade
-    | OutcomeCame
-    | ClaimDropped
-    | NobodyOffers
+    | OutcomeReported
+    | ClaimReleased
+    | NoWorkerAvailable
     | HandOver
     | HandedInDoubt
-    | RulingMade
+    | Resolved
     | RetryAsked
     | CancelAsked
     | TakeBack
-    | TimeCame
-    | WorkersGone
+    | TimerFired
+    | WorkerLost
 )
 
 # -- effects: what has to be done ------------------------------------------------------------------
@@ -160,7 +160,7 @@ class Dispatch(NamedTuple):
     again: bool = False
 
 
-class Hand(NamedTuple):
+class HandedOver(NamedTuple):
     """Send the step, once and never again, to a worker that cannot be asked."""
 
     step: int
@@ -214,4 +214,4 @@ class Answer(NamedTuple):
     holder: str = ""
 
 
-Effect = Dispatch | Hand | Notify | Grant | Inquire | Stop | Answer
+Effect = Dispatch | HandedOver | Notify | Grant | Inquire | Stop | Answer

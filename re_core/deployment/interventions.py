@@ -5,8 +5,18 @@ from __future__ import annotations
 from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.notifications import deployment_notices, describe_step, step_notices
-from re_core.deployment.progress import Advance, Refusal, again, awaited, begin, go_on, halt, settle, withdraw
-from re_core.model import DeploymentStatus, Ruling, StepStatus
+from re_core.deployment.progress import (
+    Advance,
+    Refusal,
+    advance_from,
+    awaited,
+    begin,
+    halt,
+    redispatch,
+    try_finish,
+    withdraw,
+)
+from re_core.model import DeploymentStatus, Resolution, StepStatus
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
@@ -20,7 +30,7 @@ def cancel(go: Advance, event: e.CancelAsked) -> None:
             withdraw(go, number, "cancelled before it began")
         elif step.control:
             go.do(e.Stop(step.control, number, step.attempt))
-    settle(go)
+    try_finish(go)
 
 
 def take_back(go: Advance, event: e.TakeBack) -> None:
@@ -50,7 +60,7 @@ def cancelled_already(go: Advance, event: e.CancelAsked) -> None:
     go.effects.extend(awaited(go.state))
 
 
-def rule(go: Advance, event: e.RulingMade) -> None:
+def rule(go: Advance, event: e.Resolved) -> None:
     """A person says what became of a lost step."""
     if _repeats(go, event):
         return
@@ -58,16 +68,16 @@ def rule(go: Advance, event: e.RulingMade) -> None:
         raise Refusal(f"step {event.step} does not wait for a decision")
     if event.attempt not in (0, go.state.steps[event.step].attempt):
         raise Refusal(f"step {event.step} was lost once more since attempt {event.attempt}; look again")
-    go.emit(r.Decided(event.step, event.ruling, event.user, event.reason, event.request))
+    go.emit(r.Resolved(event.step, event.ruling, event.user, event.reason, event.request))
     _answer(go, event)
-    if event.ruling is Ruling.HAPPENED:
+    if event.ruling is Resolution.HAPPENED:
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
-        go_on(go, event.step)
-    elif event.ruling is Ruling.AGAIN:
-        again(go, event.step, f"{event.user or 'somebody'} wants it done again")
+        advance_from(go, event.step)
+    elif event.ruling is Resolution.AGAIN:
+        redispatch(go, event.step, f"{event.user or 'somebody'} wants it done again")
     else:
         halt(go, event.step)
-        go_on(go, event.step)
+        advance_from(go, event.step)
 
 
 def retry(go: Advance, event: e.RetryAsked) -> None:
@@ -84,15 +94,15 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
     lost = sorted(
         n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
     )
-    if lost and event.lost not in (Ruling.HAPPENED, Ruling.AGAIN):
+    if lost and event.lost not in (Resolution.HAPPENED, Resolution.AGAIN):
         names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
         raise Refusal(f"nobody knows whether step {names} happened; say `happened` or `again`")
     go.emit(r.Retried(event.user, event.reason, event.request))
     for number in lost:
-        go.emit(r.Decided(number, str(event.lost), event.user, event.reason, event.request))
+        go.emit(r.Resolved(number, str(event.lost), event.user, event.reason, event.request))
     _answer(go, event)
     go.effects.extend(deployment_notices(state))
-    for number in lost if event.lost is Ruling.HAPPENED else ():
+    for number in lost if event.lost is Resolution.HAPPENED else ():
         go.effects.extend(step_notices(state, number, StepStatus.COMPLETED))
     begin(go, list(state.frontier(state.plan.main)))
 
@@ -103,7 +113,7 @@ def retried_already(go: Advance, event: e.RetryAsked) -> None:
         raise Refusal(f"the deployment is {go.state.status}: there is nothing to retry")
 
 
-def _repeats(go: Advance, event: e.RulingMade | e.RetryAsked) -> bool:
+def _repeats(go: Advance, event: e.Resolved | e.RetryAsked) -> bool:
     """Whether the very same request was carried out before; it is answered again then."""
     if not event.request or event.request not in go.state.wishes:
         return False
@@ -113,6 +123,6 @@ def _repeats(go: Advance, event: e.RulingMade | e.RetryAsked) -> bool:
     return True
 
 
-def _answer(go: Advance, event: e.Wish) -> None:
+def _answer(go: Advance, event: e.OperatorRequest) -> None:
     if event.reply_to:
         go.do(e.Answer(event.reply_to, event.request, accepted=True))

@@ -126,7 +126,7 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
             effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
         elif not _is_awaited(state, event):
             effects = (e.Stop(event.control, event.step, event.attempt),)
-    elif isinstance(event, e.Wish) and event.reply_to:
+    elif isinstance(event, e.OperatorRequest) and event.reply_to:
         holder = event.holder if isinstance(event, e.RetryAsked) else ""
         effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason, holder=holder),)
     return Decision(Verdict.REFUSED, (), effects, reason)
@@ -142,17 +142,17 @@ def _is_awaited(state: State, claim: e.ClaimMade) -> bool:
 
 _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.ClaimMade: _step,
-    e.OutcomeCame: _step,
-    e.ClaimDropped: _step,
-    e.NobodyOffers: _step,
+    e.OutcomeReported: _step,
+    e.ClaimReleased: _step,
+    e.NoWorkerAvailable: _step,
     e.HandOver: _step,
     e.HandedInDoubt: _step,
-    e.RulingMade: interventions.rule,
+    e.Resolved: interventions.rule,
     e.RetryAsked: interventions.retried_already,
     e.CancelAsked: interventions.cancel,
     e.TakeBack: interventions.take_back,
-    e.TimeCame: transitions.time,
-    e.WorkersGone: transitions.gone,
+    e.TimerFired: transitions.on_timer,
+    e.WorkerLost: transitions.on_worker_lost,
 }
 
 #: what a deployment does with an event
@@ -174,21 +174,21 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
     StepStatus.PENDING: {},
     StepStatus.DISPATCHED: {
         e.ClaimMade: transitions.claim,
-        e.OutcomeCame: transitions.outcome,
-        e.ClaimDropped: transitions.dropped,
-        e.NobodyOffers: transitions.nobody,
+        e.OutcomeReported: transitions.outcome,
+        e.ClaimReleased: transitions.on_declined,
+        e.NoWorkerAvailable: transitions.on_no_worker,
         e.HandOver: transitions.hand_over,
         e.HandedInDoubt: transitions.handed_in_doubt,
     },
     StepStatus.STARTED: {
         e.ClaimMade: transitions.second_claim,
-        e.OutcomeCame: transitions.outcome,
-        e.ClaimDropped: transitions.dropped,
+        e.OutcomeReported: transitions.outcome,
+        e.ClaimReleased: transitions.on_declined,
     },
-    StepStatus.COMPLETED: {e.OutcomeCame: transitions.repeat},
-    StepStatus.FAILED: {e.OutcomeCame: transitions.repeat},
-    StepStatus.TIMED_OUT: {e.OutcomeCame: transitions.outdated},
-    StepStatus.LOST: {e.OutcomeCame: transitions.outdated},
-    StepStatus.SKIPPED: {e.OutcomeCame: transitions.outdated, e.ClaimDropped: transitions.repeat},
-    StepStatus.CANCELLED: {e.OutcomeCame: transitions.outdated, e.ClaimDropped: transitions.repeat},
+    StepStatus.COMPLETED: {e.OutcomeReported: transitions.repeat},
+    StepStatus.FAILED: {e.OutcomeReported: transitions.repeat},
+    StepStatus.TIMED_OUT: {e.OutcomeReported: transitions.outdated},
+    StepStatus.LOST: {e.OutcomeReported: transitions.outdated},
+    StepStatus.SKIPPED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},
+    StepStatus.CANCELLED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},
 }

@@ -64,10 +64,10 @@ def begin(go: Advance, steps: list[int]) -> None:
         go.emit(r.Dispatched(number, attempt))
         go.do(e.Dispatch(number, attempt))
     if not steps:
-        settle(go)
+        try_finish(go)
 
 
-def go_on(go: Advance, done: int) -> None:
+def advance_from(go: Advance, done: int) -> None:
     """A step is done for good: its followers begin, unless the playbook is halted (actions follow each other always)."""
     begin(go, [] if stops(go.state, done) else list(go.state.followers(done)))
 
@@ -82,15 +82,15 @@ def after_failure(go: Advance, number: int, may_repeat: bool) -> None:
     state = go.state
     stopping = stops(state, number)
     if may_repeat and not stopping:
-        again(go, number, state.steps[number].message or "the attempt failed")
+        redispatch(go, number, state.steps[number].message or "the attempt failed")
         return
     go.effects.extend(step_notices(state, number, state.steps[number].status))
     if not stopping and _is_to_be_asked(state, number):
-        go.emit(r.Asked(number))
+        go.emit(r.ResolutionRequested(number))
         return
     if number < state.plan.first_action and not stopping:
         halt(go, number)
-    go_on(go, number)
+    advance_from(go, number)
 
 
 def halt(go: Advance, number: int) -> None:
@@ -111,14 +111,14 @@ def withdraw(go: Advance, number: int, why: str) -> None:
     go.emit(r.Withdrawn(number))
 
 
-def again(go: Advance, number: int, why: str) -> None:
+def redispatch(go: Advance, number: int, why: str) -> None:
     attempt = go.state.steps[number].attempt
     go.emit(r.Fenced(number, attempt, why))
     go.emit(r.Dispatched(number, attempt + 1))
     go.do(e.Dispatch(number, attempt + 1))
 
 
-def settle(go: Advance) -> None:
+def try_finish(go: Advance) -> None:
     """Nothing new begins: wait for what is open, then skip the rest, then the actions, then the end."""
     state = go.state
     if state.open or state.asked:
@@ -153,7 +153,7 @@ def _end_of(state: State) -> tuple[DeploymentStatus, str]:
     return DeploymentStatus.COMPLETED, ""
 
 
-def lose(go: Advance, number: int, step: StepState, text: str) -> None:
+def mark_lost(go: Advance, number: int, step: StepState, text: str) -> None:
     spec = go.state.plan.steps[number].spec
     go.emit(r.Lost(number, step.attempt, text))
     may_repeat = step.begun - 1 < spec.retries or (spec.idempotent and step.begun < IDEMPOTENT_ATTEMPTS)

@@ -118,13 +118,13 @@ class Handed(NamedTuple):
     attempt: int
 
 
-class Asked(NamedTuple):
+class ResolutionRequested(NamedTuple):
     """The step is lost, and the deployment waits for a person's decision about it."""
 
     step: int
 
 
-class Decided(NamedTuple):
+class Resolved(NamedTuple):
     """A person says what became of a lost step: a word of `model.Ruling`."""
 
     step: int
@@ -216,8 +216,8 @@ Record = (
     | Lost
     | Fenced
     | Handed
-    | Asked
-    | Decided
+    | ResolutionRequested
+    | Resolved
     | Retried
     | Withdrawn
     | Late
@@ -242,8 +242,8 @@ KINDS: Mapping[str, type[Any]] = {
     "lost": Lost,
     "fenced": Fenced,
     "handed": Handed,
-    "asked": Asked,
-    "decided": Decided,
+    "asked": ResolutionRequested,
+    "decided": Resolved,
     "retried": Retried,
     "withdrawn": Withdrawn,
     "late": Late,
@@ -256,7 +256,7 @@ KINDS: Mapping[str, type[Any]] = {
     "void": Void,
 }
 #: what came with format 2
-_FORMAT_2 = frozenset({Handed, Asked, Decided, Retried, Void})
+_FORMAT_2 = frozenset({Handed, ResolutionRequested, Resolved, Retried, Void})
 #: what came with format 3
 _FORMAT_3 = frozenset({Adopted, StopRequested, TakenBack})
 _NAMES = {kind: name for name, kind in KINDS.items()}

@@ -14,7 +14,7 @@ from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.results import Result, message_of, result_of, weight
 from re_core.errors import StoreRefused
-from re_core.model import DeploymentStatus, Ruling, StepStatus
+from re_core.model import DeploymentStatus, Resolution, StepStatus
 
 
 class StepState:
@@ -241,17 +241,17 @@ class State:
     def _handed(self, record: r.Handed, at: int) -> None:
         self.steps[record.step].handed = True
 
-    def _asked(self, record: r.Asked, at: int) -> None:
+    def _asked(self, record: r.ResolutionRequested, at: int) -> None:
         self.asked.add(record.step)
         if self.status is not DeploymentStatus.CANCELLING:
             self.status = DeploymentStatus.WAITING
 
-    def _decided(self, record: r.Decided, at: int) -> None:
+    def _decided(self, record: r.Resolved, at: int) -> None:
         step = self.steps[record.step]
         self.wishes.add(record.request)
         self.asked.discard(record.step)
         step.begun = 0
-        if record.ruling == Ruling.HAPPENED:
+        if record.ruling == Resolution.HAPPENED:
             step.status, step.ended_at = StepStatus.COMPLETED, at
             self._note(step, f"{record.user or 'somebody'} says that it happened")
             self._done(record.step)
@@ -366,8 +366,8 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Lost: State._lost,
     r.Fenced: State._fenced,
     r.Handed: State._handed,
-    r.Asked: State._asked,
-    r.Decided: State._decided,
+    r.ResolutionRequested: State._asked,
+    r.Resolved: State._decided,
     r.Retried: State._retried,
     r.Withdrawn: State._withdrawn,
     r.Late: State._late,

@@ -10,19 +10,27 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment import records as r
-from re_core.deployment.deadlines import ASK, GRACE, REPEAT, deadline_of, is_cancelled, patience_end, stopped_at
+from re_core.deployment.deadlines import (
+    CANCEL_GRACE,
+    INQUIRE_AFTER,
+    REDISPATCH_AFTER,
+    deadline_of,
+    is_cancelled,
+    patience_end,
+    stopped_at,
+)
 from re_core.deployment.notifications import step_notices
 from re_core.deployment.plan import StepKind, StepSpec
 from re_core.deployment.progress import (
     Advance,
     Refusal,
+    advance_from,
     after_failure,
-    again,
     awaited,
-    go_on,
-    lose,
-    settle,
+    mark_lost,
+    redispatch,
     stops,
+    try_finish,
     withdraw,
 )
 from re_core.deployment.state import State, StepState
@@ -68,7 +76,7 @@ def _grant(go: Advance, event: e.ClaimMade) -> None:
         go.do(e.Grant(event.control, event.step, event.attempt, event.token, go=True))
 
 
-def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
+def outcome(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
     spec = go.state.plan.steps[event.step].spec
     if step.token and event.token and event.token != step.token and not spec.repeatable:
         raise Refusal(f"step {event.step} was claimed by another worker")
@@ -76,7 +84,7 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeCame) -> None:
     if completed:
         go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut))
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
-        go_on(go, event.step)
+        advance_from(go, event.step)
         return
     if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
         raise Refusal(f"a copy of step {event.step} has ended; the end of the one that was claimed is awaited")
@@ -93,7 +101,7 @@ def _too_long(spec: StepSpec) -> str:
     return f"it did not end within its timeout of {spec.timeout:g} s"
 
 
-def _judge(spec: StepSpec, event: e.OutcomeCame) -> tuple[bool, str | None]:
+def _judge(spec: StepSpec, event: e.OutcomeReported) -> tuple[bool, str | None]:
     """Whether the attempt succeeded, and what is said of it: a check's whole reply must equal what is expected."""
     if spec.kind is not StepKind.CHECK or spec.expectation is None:
         return event.completed, event.message
@@ -109,23 +117,23 @@ def repeat(go: Advance, step: StepState, event: Any) -> None:
     go.effects.extend(awaited(go.state))
 
 
-def dropped(go: Advance, step: StepState, event: e.ClaimDropped) -> None:
+def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
     """A worker will not begin it: fence the attempt, whose claim may still be under way, and dispatch the step again."""
     if step.status is StepStatus.STARTED and event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
     why = event.reason or "the worker declined it"
     if stops(go.state, event.step):
         withdraw(go, event.step, why)
-        settle(go)
+        try_finish(go)
         return
     waited = go.now - (step.waiting_since or go.now)
-    again(go, event.step, why)
-    if waited >= REPEAT:
+    redispatch(go, event.step, why)
+    if waited >= REDISPATCH_AFTER:
         # who declines after a long wait does so because the cores are behind: more messages would not help them
         go.effects.pop()
 
 
-def nobody(go: Advance, step: StepState, event: e.NobodyOffers) -> None:
+def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> None:
     name = go.state.plan.steps[event.step].spec.name
     go.emit(r.Failed(event.step, event.attempt, message=f"no worker offers {name}"))
     after_failure(go, event.step, may_repeat=False)
@@ -136,20 +144,20 @@ def hand_over(go: Advance, step: StepState, event: e.HandOver) -> None:
     if step.handed:
         raise Refusal(f"step {event.step} was handed over already")
     go.emit(r.Handed(event.step, event.attempt))
-    go.do(e.Hand(event.step, event.attempt))
+    go.do(e.HandedOver(event.step, event.attempt))
 
 
 def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> None:
     if not step.handed:
         raise Refusal(f"step {event.step} was not handed over")
-    lose(go, event.step, step, "nobody knows whether it reached its worker, which cannot be asked")
+    mark_lost(go, event.step, step, "nobody knows whether it reached its worker, which cannot be asked")
 
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
     """Words of a fenced, lost or timed out attempt: kept for people, once."""
-    if not isinstance(event, e.OutcomeCame | e.ClaimDropped):
+    if not isinstance(event, e.OutcomeReported | e.ClaimReleased):
         raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
-    if isinstance(event, e.ClaimDropped):
+    if isinstance(event, e.ClaimReleased):
         repeat(go, step, event)
         return
     completed, _ = _judge(go.state.plan.steps[event.step].spec, event)
@@ -163,7 +171,7 @@ def outdated(go: Advance, step: StepState, event: Any) -> None:
 # -- time, loss -----------------------------------------------------------------------------------
 
 
-def time(go: Advance, event: e.TimeCame) -> None:
+def on_timer(go: Advance, event: e.TimerFired) -> None:
     """Whatever is due: ends of steps, and dispatches that nobody answered."""
     for number in sorted(go.state.open):
         step = go.state.steps[number]
@@ -171,7 +179,7 @@ def time(go: Advance, event: e.TimeCame) -> None:
             _overdue_dispatch(go, number, step)
         elif go.now >= deadline_of(go.state, number, step):
             _overdue_step(go, number, step)
-        elif step.control and go.now - (step.started_at or 0) >= ASK:
+        elif step.control and go.now - (step.started_at or 0) >= INQUIRE_AFTER:
             go.do(e.Inquire(step.control, number, step.attempt))
 
 
@@ -181,7 +189,7 @@ def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
         go.emit(r.Fenced(number, step.attempt, "no worker began it"))
         go.emit(r.TimedOut(number, step.attempt, f"no worker began it within {patience:g} s"))
         after_failure(go, number, may_repeat=False)
-    elif go.now - (step.dispatched_at or 0) >= REPEAT:
+    elif go.now - (step.dispatched_at or 0) >= REDISPATCH_AFTER:
         go.do(e.Dispatch(number, step.attempt, again=True))
 
 
@@ -193,12 +201,16 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     if step.control:
         go.do(e.Stop(step.control, number, step.attempt))
     if step.status is StepStatus.DISPATCHED:
-        lose(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
+        mark_lost(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
     elif step.stop_requested_at is not None:
-        go.emit(r.Lost(number, step.attempt, f"{_too_long(spec)}, and did not stop within {GRACE // 1000} s after it"))
+        go.emit(
+            r.Lost(
+                number, step.attempt, f"{_too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
+            )
+        )
         after_failure(go, number, may_repeat)
     elif is_cancelled(go.state, number) and (in_time or step.control):
-        go.emit(r.Lost(number, step.attempt, f"it did not stop within {GRACE // 1000} s of the cancel"))
+        go.emit(r.Lost(number, step.attempt, f"it did not stop within {CANCEL_GRACE // 1000} s of the cancel"))
         after_failure(go, number, may_repeat=False)
     elif step.control:
         go.emit(r.StopRequested(number, step.attempt))
@@ -207,13 +219,13 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
         after_failure(go, number, may_repeat)
 
 
-def gone(go: Advance, event: e.WorkersGone) -> None:
+def on_worker_lost(go: Advance, event: e.WorkerLost) -> None:
     """Claimed and silent is lost; the step's author decided beforehand what that means."""
     mine = [number for number in sorted(go.state.open) if _claimant_gone(go.state.steps[number], event)]
     for number in mine:
         step = go.state.steps[number]
         who = f"worker {step.worker}" if step.worker else "its worker"
-        lose(go, number, step, f"{who} was lost while the step ran; nobody knows whether it happened")
+        mark_lost(go, number, step, f"{who} was lost while the step ran; nobody knows whether it happened")
     if event.workers is None:
         sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch)}
         go.effects.extend(one for one in awaited(go.state) if not _is_sent(one, sent))
@@ -223,6 +235,6 @@ def _is_sent(effect: e.Effect, sent: set[tuple[int, int]]) -> bool:
     return isinstance(effect, e.Dispatch) and (effect.step, effect.attempt) in sent
 
 
-def _claimant_gone(step: StepState, event: e.WorkersGone) -> bool:
+def _claimant_gone(step: StepState, event: e.WorkerLost) -> bool:
     before = step.status is StepStatus.STARTED and (step.started_at or 0) < event.before
     return before and (event.workers is None or step.worker in event.workers)

@@ -33,7 +33,7 @@ _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
 _BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
 
 
-class Around(NamedTuple):
+class EnginePolicy(NamedTuple):
     """What the settings put around every deployment (contract, section 8)."""
 
     checks: Sequence[Mapping[str, Any]] = ()
@@ -56,7 +56,7 @@ class _Tokens(Protocol):
     def tokens(self) -> list[Token]: ...
 
 
-def around_now(around: Around, tokens: _Tokens) -> Around:
+def policy_now(around: EnginePolicy, tokens: _Tokens) -> EnginePolicy:
     """The same, for the tokens that there are now: they decide what a group may use of which the settings say nothing."""
     return around._replace(commands=around.commands.with_tokens(tokens.tokens()))
 
@@ -75,7 +75,7 @@ class _Draft:
         return {"serial": list(range(first, len(self.steps)))}
 
 
-def compile_document(document: Mapping[str, Any], around: Around, offers: Offers) -> dict[str, Any]:
+def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> dict[str, Any]:
     """The stored form of the plan of a playbook. Raises BadDocument with every problem that it meets."""
     problems = around.commands.problems(_group(document), step_entries(document))
     draft = _Draft()
@@ -95,7 +95,7 @@ def compile_document(document: Mapping[str, Any], around: Around, offers: Offers
     )
 
 
-def compile_plan(document: Mapping[str, Any], around: Around, offers: Offers) -> Plan:
+def compile_plan(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> Plan:
     """The plan of a playbook. Raises BadDocument."""
     return plan_from_document(compile_document(document, around, offers))
 
@@ -110,7 +110,7 @@ def required_dynamic(plan: Plan) -> tuple[str, ...]:
     return tuple(names)
 
 
-def asked_values(document: Mapping[str, Any], around: Around) -> set[str]:
+def asked_values(document: Mapping[str, Any], around: EnginePolicy) -> set[str]:
     """Names of the values that the steps of a playbook and of the settings ask for; nothing is compiled for it."""
     configured = (one.get("PARAMETERS") or {} for one in (*around.checks, *around.triggers, *around.actions))
     return {name for one in (*(own for _, _, own in step_entries(document)), *configured) for name in _named(one)}
@@ -163,7 +163,7 @@ def _specs(plan: Plan) -> list[StepSpec]:
 
 
 def _sequence(
-    draft: _Draft, sequence: Any, number: int, around: Around, offers: Offers, problems: list[Problem]
+    draft: _Draft, sequence: Any, number: int, around: EnginePolicy, offers: Offers, problems: list[Problem]
 ) -> Iterator[Tree]:
     at = f"/execution/{number}"
     if not isinstance(sequence, Mapping):
@@ -188,7 +188,7 @@ def _sequence(
         yield draft.chain(steps, host, number)
 
 
-def _with_triggers(steps: list[StepSpec], around: Around, offers: Offers) -> list[StepSpec]:
+def _with_triggers(steps: list[StepSpec], around: EnginePolicy, offers: Offers) -> list[StepSpec]:
     """Each trigger in its order, over what the earlier ones made of the list."""
     for trigger in around.triggers:
         inserted = _configured(trigger, StepKind.TRIGGER, str(trigger.get("DESCRIPTION", "")), around, offers)
@@ -207,19 +207,21 @@ def _with_triggers(steps: list[StepSpec], around: Around, offers: Offers) -> lis
 
 
 def _surrounding(
-    configured: Sequence[Mapping[str, Any]], kind: StepKind, around: Around, offers: Offers
+    configured: Sequence[Mapping[str, Any]], kind: StepKind, around: EnginePolicy, offers: Offers
 ) -> list[StepSpec]:
     return [_configured(one, kind, str(one.get("NAME", "")), around, offers) for one in configured]
 
 
-def _configured(one: Mapping[str, Any], kind: StepKind, label: str, around: Around, offers: Offers) -> StepSpec:
+def _configured(one: Mapping[str, Any], kind: StepKind, label: str, around: EnginePolicy, offers: Offers) -> StepSpec:
     """A step of the settings: upper-case keys."""
     name = f"{one['COMMAND']}:{one['SUBCOMMAND']}"
     spec = _build(name, dict(one.get("PARAMETERS") or {}), {}, kind, around, offers)
     return spec._replace(label=label, expectation=one.get("EXPECTATION"))
 
 
-def _spec(entry: Any, kind: StepKind, around: Around, offers: Offers, at: str, problems: list[Problem]) -> StepSpec:
+def _spec(
+    entry: Any, kind: StepKind, around: EnginePolicy, offers: Offers, at: str, problems: list[Problem]
+) -> StepSpec:
     try:
         name, arguments, beside = _split(entry)
         check_limits(beside, at)
@@ -271,7 +273,12 @@ def _members(value: Any, at: str) -> Iterable[tuple[str, Any]]:
 
 
 def _build(
-    name: str, arguments: dict[str, Any], beside: Mapping[str, Any], kind: StepKind, around: Around, offers: Offers
+    name: str,
+    arguments: dict[str, Any],
+    beside: Mapping[str, Any],
+    kind: StepKind,
+    around: EnginePolicy,
+    offers: Offers,
 ) -> StepSpec:
     """The playbook's word first, then the worker's default, then the engine's."""
     offer = offer_of(name, offers) or {}
@@ -288,7 +295,7 @@ def _build(
     )
 
 
-def _quota(document: Any, around: Around, problems: list[Problem]) -> int:
+def _quota(document: Any, around: EnginePolicy, problems: list[Problem]) -> int:
     """The playbook's word first, then the engine's."""
     said = document.get("output_quota") if isinstance(document, Mapping) else None
     size = around.output_quota if said is None else said

@@ -14,7 +14,7 @@ import yaml
 
 from re_core.errors import BadDocument, Problem, Problems
 from re_core.playbook import yaml_reader
-from re_core.playbook.yaml_reader import Place
+from re_core.playbook.yaml_reader import PositionTree
 from re_core.wire import strict_json
 from re_core.wire.strict_json import MAX_BYTES
 
@@ -28,7 +28,9 @@ Position = Callable[[str], tuple[int, int] | None]
 class Document:
     """A parsed document: its `value`, and where everything in it stood."""
 
-    def __init__(self, value: Any, text: str, place: Place | None = None, doubts: Problems | None = None) -> None:
+    def __init__(
+        self, value: Any, text: str, place: PositionTree | None = None, doubts: Problems | None = None
+    ) -> None:
         #: JSON-able
         self.value = value
         #: of YAML: numbers that were written with digits that they do not keep, such as 1.10
@@ -91,7 +93,7 @@ def _whole(message: str) -> BadDocument:
     return BadDocument(message, (Problem("", message),))
 
 
-def _json_places(text: str) -> Place | None:
+def _json_places(text: str) -> PositionTree | None:
     """JSON is YAML but for corners, so the same reader finds the places; in a corner there are none."""
     try:
         return yaml_reader.read(text).place
@@ -99,7 +101,7 @@ def _json_places(text: str) -> Place | None:
         return None
 
 
-def _step(place: Place, part: str) -> Place | None:
+def _step(place: PositionTree, part: str) -> PositionTree | None:
     if isinstance(place.inside, dict):
         return place.inside.get(part)
     if isinstance(place.inside, list) and part.isascii() and part.isdigit() and len(part) < 8:

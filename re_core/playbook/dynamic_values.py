@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from re_core.deployment.plan import Plan
 from re_core.errors import Problem, Problems
 from re_core.playbook import json_schema
-from re_core.playbook.compiler import Around, Offers, asked_values, offer_of, step_entries
+from re_core.playbook.compiler import EnginePolicy, Offers, asked_values, offer_of, step_entries
 from re_core.playbook.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
 from re_core.playbook.schema_errors import likeness, quoted
 from re_core.wire.redaction import is_secret
@@ -81,7 +81,7 @@ def _told(name: str, step: str, wrong: Problem) -> Problem:
     return wrong._replace(message=f"the value {name!r:.80} does not fit {step}{why}")
 
 
-def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], around: Around) -> list[Problem]:
+def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], around: EnginePolicy) -> list[Problem]:
     """A warning for each value that no step asks for and whose name is near to one that a step asks for.
 
     Every step gets all values and may read them without asking, so a value like no other is told only where no step can.
@@ -100,7 +100,7 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
     return found.listed()
 
 
-def _surrounded(around: Around) -> bool:
+def _surrounded(around: EnginePolicy) -> bool:
     """Whether a step of the settings may read all values."""
     configured = (*around.checks, *around.triggers, *around.actions)
     return any(one.get("COMMAND") not in _BY_NAME for one in configured)

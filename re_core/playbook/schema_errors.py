@@ -72,7 +72,7 @@ def _meant(error: ValidationError) -> list[ValidationError]:
     return fitting[0] if len(fitting) == 1 else []
 
 
-def found(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """What a document holds, short."""
     if isinstance(value, str):
         return quoted(value)
@@ -108,7 +108,7 @@ def likeness(name: str, known: Collection[str]) -> str:
     return f"did you mean {quoted(lower[near[0]])}?" if near else ""
 
 
-def kind(schema: object) -> str:
+def type_name(schema: object) -> str:
     """The kind of value that a schema asks for, or nothing where it asks for none in particular."""
     if not isinstance(schema, Mapping):
         return ""
@@ -127,12 +127,12 @@ def _words(error: ValidationError, instance: Any, schema: Mapping[str, Any]) -> 
     if "x-misplaced" in schema:
         return f"the key {quoted(str(error.absolute_path[-1]))} does not belong here: {schema['x-misplaced']}"
     if rule == "format" and error.cause is not None:
-        return f"{error.cause}, found {found(instance)}"
+        return f"{error.cause}, found {describe_value(instance)}"
     if rule in _COUNTS:
         how, one, many = _COUNTS[rule]
         size = f" of {len(instance)}" if isinstance(instance, str) and instance else ""
-        return f"expected {how} {limit} {one if limit == 1 else many}, found {found(instance)}{size}"
-    told = f"expected {_expected(rule, limit, schema)}, found {found(instance)}"
+        return f"expected {how} {limit} {one if limit == 1 else many}, found {describe_value(instance)}{size}"
+    told = f"expected {_expected(rule, limit, schema)}, found {describe_value(instance)}"
     near = likeness(instance, [one for one in limit if isinstance(one, str)]) if _is_word(rule, instance) else ""
     return f"{told}; {near}" if near else told
 
@@ -143,9 +143,9 @@ def _is_word(rule: str, instance: Any) -> bool:
 
 def _expected(rule: str, limit: Any, schema: Mapping[str, Any]) -> str:
     if rule == "anyOf":
-        return _one_of(kind(one) for one in limit if kind(one)) or "another form"
+        return _one_of(type_name(one) for one in limit if type_name(one)) or "another form"
     if rule in ("type", "enum", "minimum", "exclusiveMinimum"):
-        return kind(schema)
+        return type_name(schema)
     if rule in ("maximum", "exclusiveMaximum"):
         return f"{'at most' if rule == 'maximum' else 'less than'} {limit}"
     if rule == "const":
@@ -156,7 +156,7 @@ def _expected(rule: str, limit: Any, schema: Mapping[str, Any]) -> str:
 def _missing(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
     for key in schema["required"]:
         if key not in instance:
-            expected = kind(schema.get("properties", {}).get(key))
+            expected = type_name(schema.get("properties", {}).get(key))
             told = f"; expected {expected}" if expected else ""
             yield (*path, key), partial("the key {} is missing{}".format, quoted(key), told)
 
@@ -192,7 +192,7 @@ def _repeated(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, A
 
 
 def _again(item: Any) -> str:
-    return f"expected every item once, found {found(item)} again"
+    return f"expected every item once, found {describe_value(item)} again"
 
 
 def _one_step_key(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
@@ -227,7 +227,7 @@ def _one_of(words: Iterable[str]) -> str:
 
 def _bare(value: Any) -> str:
     """A word without its quotation marks, where it cannot be taken for anything else."""
-    return value if isinstance(value, str) and value.isidentifier() else found(value)
+    return value if isinstance(value, str) and value.isidentifier() else describe_value(value)
 
 
 #: rules on sizes: how, of one, of many

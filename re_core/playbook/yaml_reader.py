@@ -42,21 +42,21 @@ _LIKE_AN_ID = re.compile(r"[0-9]+[eE][0-9]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
-class Place(NamedTuple):
+class PositionTree(NamedTuple):
     """Where a value stands (of a key's value: where the key stands), and the places in it."""
 
     #: from 1
     line: int
     #: from 1
     column: int
-    inside: dict[str, Place] | list[Place] | None = None
+    inside: dict[str, PositionTree] | list[PositionTree] | None = None
 
 
 class Read(NamedTuple):
     """What a text says."""
 
     value: Any
-    place: Place
+    place: PositionTree
     #: numbers that lost digits, with line and column
     doubts: Problems
 
@@ -97,10 +97,10 @@ class _Reader:
         self._events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         self.doubts = Problems()
 
-    def document(self) -> tuple[Any, Place]:
+    def document(self) -> tuple[Any, PositionTree]:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            return None, Place(1, 1)
+            return None, PositionTree(1, 1)
         value, place = self._node(next(self._events), 1, ())
         next(self._events)  # the document's end
         event = next(self._events)
@@ -108,7 +108,7 @@ class _Reader:
             raise _refused("expected one document, found a second one", event.start_mark)
         return value, place
 
-    def _node(self, event: Any, depth: int, path: _Path) -> tuple[Any, Place]:
+    def _node(self, event: Any, depth: int, path: _Path) -> tuple[Any, PositionTree]:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _refused(
                 "anchors and aliases (& and *) are not used here; write the value out", event.start_mark, path
@@ -121,27 +121,27 @@ class _Reader:
             if isinstance(value, float) and event.tag is None and _lossy(event.value, value):
                 told = _doubt(event.value, value) if self.doubts.room else ""
                 self.doubts.add([Problem(_pointer(path) if told else "", told, line, column)])
-            return value, Place(line, column)
+            return value, PositionTree(line, column)
         if isinstance(event, yaml.SequenceStartEvent):
             _only_tag(event, "seq", path)
             items, places = self._sequence(depth, path)
-            return items, Place(line, column, places)
+            return items, PositionTree(line, column, places)
         _only_tag(event, "map", path)
         values, inside = self._mapping(depth, path)
-        return values, Place(line, column, inside)
+        return values, PositionTree(line, column, inside)
 
-    def _sequence(self, depth: int, path: _Path) -> tuple[list[Any], list[Place]]:
+    def _sequence(self, depth: int, path: _Path) -> tuple[list[Any], list[PositionTree]]:
         items: list[Any] = []
-        places: list[Place] = []
+        places: list[PositionTree] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             item, place = self._node(event, depth + 1, (path, len(items)))
             items.append(item)
             places.append(place)
         return items, places
 
-    def _mapping(self, depth: int, path: _Path) -> tuple[dict[str, Any], dict[str, Place]]:
+    def _mapping(self, depth: int, path: _Path) -> tuple[dict[str, Any], dict[str, PositionTree]]:
         values: dict[str, Any] = {}
-        places: dict[str, Place] = {}
+        places: dict[str, PositionTree] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key, place = self._node(event, depth + 1, path)
             if not isinstance(key, str):

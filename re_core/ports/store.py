@@ -43,7 +43,7 @@ class ViewFilter(NamedTuple):
     since: int = 0
 
 
-class Claim(NamedTuple):
+class KeyRecord(NamedTuple):
     """Which deployment an idempotency key stands for, and the digest of the body that it came with."""
 
     key: str
@@ -65,7 +65,7 @@ class Append(NamedTuple):
     mail: tuple[tuple[str, Message], ...] = ()
 
 
-class Hold(NamedTuple):
+class Lock(NamedTuple):
     """Who holds a lock, and since when."""
 
     key: str
@@ -124,14 +124,14 @@ class Views(Protocol):
         ...
 
 
-class Requests(Protocol):
+class IdempotencyKeys(Protocol):
     """Idempotency keys."""
 
-    def claim(self, claim: Claim) -> Claim:
+    def claim(self, claim: KeyRecord) -> KeyRecord:
         """Insert it unless its key is there; the one that stands now, one's own or the winner's."""
         ...
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+    def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """As `claim` for each, in this order, in one go; of two with one key the first comes first.
 
         A claim may reach the disk only with what is written next: alone it leads to nothing, and what it leads to comes
@@ -143,11 +143,11 @@ class Requests(Protocol):
 class Locks(Protocol):
     """One deployment at a time for each key. A hold lasts until it is released or taken over; it knows no time."""
 
-    def hold(self, key: str, deployment: str, at: int) -> Hold:
+    def hold(self, key: str, deployment: str, at: int) -> Lock:
         """Hold it unless somebody does; the hold that stands now, one's own (an earlier one too) or the holder's."""
         ...
 
-    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """As `hold`, but exactly `held` does not stand in the way; of several who take over the same hold one wins."""
         ...
 
@@ -324,11 +324,11 @@ class Maintenance(Protocol):
         """
         ...
 
-    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+    def old_claims(self, before: str, limit: int, after: KeyRecord | None = None) -> list[KeyRecord]:
         """Idempotency keys that stand for an id below `before`, in the order of ids and keys, those behind `after`."""
         ...
 
-    def drop_claims(self, claims: Sequence[Claim]) -> None:
+    def drop_claims(self, claims: Sequence[KeyRecord]) -> None:
         """Delete those that still stand for the same id."""
         ...
 
@@ -341,7 +341,9 @@ class Maintenance(Protocol):
         ...
 
 
-class Store(Journal, Views, Requests, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Maintenance, Protocol):
+class Store(
+    Journal, Views, IdempotencyKeys, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Maintenance, Protocol
+):
     """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
 
     def ping(self) -> None:

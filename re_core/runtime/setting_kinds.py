@@ -28,7 +28,7 @@ _USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGN
 def text(value: Any, _: Path) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise ValueError(f"expected a text, found {kind(value)}")
+        raise ValueError(f"expected a text, found {type_name(value)}")
     return value
 
 
@@ -65,7 +65,7 @@ def whole(least: int, most: int) -> Callable[[Any, Path], int]:
     def read(value: Any, _: Path) -> int:
         number = int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
-            raise ValueError(f"expected a whole number from {least} to {most}, found {found(value)}")
+            raise ValueError(f"expected a whole number from {least} to {most}, found {describe_value(value)}")
         return number
 
     return read
@@ -78,7 +78,7 @@ def seconds(value: Any, _: Path) -> float:
     except (ValueError, OverflowError):
         number = math.nan
     if not (number > 0 and math.isfinite(number)):
-        raise ValueError(f"expected a number of seconds above 0, found {found(value)}")
+        raise ValueError(f"expected a number of seconds above 0, found {describe_value(value)}")
     return number
 
 
@@ -87,7 +87,7 @@ def days(value: Any, base: Path) -> float:
     try:
         return seconds(value.removesuffix("d") if isinstance(value, str) else value, base)
     except ValueError:
-        raise ValueError(f"expected a number of days above 0, found {found(value)}") from None
+        raise ValueError(f"expected a number of days above 0, found {describe_value(value)}") from None
 
 
 def one_of(*names: str) -> Callable[[Any, Path], str]:
@@ -105,7 +105,7 @@ def one_of(*names: str) -> Callable[[Any, Path], str]:
 def texts(value: Any, _: Path) -> tuple[str, ...]:
     """A list of strings."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"expected a list of texts, found {kind(value)}")
+        raise ValueError(f"expected a list of texts, found {type_name(value)}")
     return tuple(value)
 
 
@@ -121,9 +121,9 @@ def paths(value: Any, base: Path) -> tuple[Path, ...]:
 
 def networks(value: Any, base: Path) -> tuple[str, ...]:
     """A list of networks, as addresses.rule reads them."""
-    found = names(value, base)
-    rule(found)
-    return found
+    describe_value = names(value, base)
+    rule(describe_value)
+    return describe_value
 
 
 def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
@@ -150,14 +150,14 @@ def patterns(value: Any, base: Path) -> tuple[re.Pattern[str], ...]:
 def section(value: Any, _: Path) -> dict[str, Any]:
     """A mapping."""
     if not isinstance(value, dict):
-        raise ValueError(f"expected a section, `name: value`, found {kind(value)}")
+        raise ValueError(f"expected a section, `name: value`, found {type_name(value)}")
     return value
 
 
 def sections(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
     """A list of mappings."""
     if not isinstance(value, list):
-        raise ValueError(f"expected a list, found {kind(value)}")
+        raise ValueError(f"expected a list, found {type_name(value)}")
     return tuple(section(one, base) for one in value)
 
 
@@ -176,13 +176,13 @@ def masked(value: Any, secret: bool = False) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def found(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """The value itself where it is short and simple, else its kind."""
     simple = isinstance(value, int | float | str) and not isinstance(value, bool)
-    return repr(value) if simple and len(str(value)) < 40 else kind(value)
+    return repr(value) if simple and len(str(value)) < 40 else type_name(value)
 
 
-def kind(value: Any) -> str:
+def type_name(value: Any) -> str:
     """What people call a value of this type."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a section"}
     return names.get(type(value), "nothing" if value is None else type(value).__name__)

@@ -217,7 +217,7 @@ def _read_file(path: Path, found: _Found) -> None:
     if document.value is None:  # an empty file sets nothing
         return
     if not isinstance(document.value, dict):
-        found.problems.append(f"{path}:1: expected settings, `name: value`, found {kinds.kind(document.value)}")
+        found.problems.append(f"{path}:1: expected settings, `name: value`, found {kinds.type_name(document.value)}")
         return
 
     def at(pointer: str) -> str:

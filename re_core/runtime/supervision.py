@@ -19,7 +19,7 @@ NOTIFY_SOCKET, WATCHDOG_USEC = "NOTIFY_SOCKET", "WATCHDOG_USEC"
 _log = logging.getLogger(__name__)
 
 
-class Herald:
+class SupervisorNotifier:
     """Says how a process stands, to whoever looks after it. Without a supervisor and a file it says nothing."""
 
     def __init__(self, environ: Mapping[str, str], ready_file: Path | None = None) -> None:

@@ -37,7 +37,7 @@ class Batch:
         """Reply queues of one attempt alone whose worker, one of 2014, has said its last word."""
         for deployment, items in self.groups.items():
             for event, delivery in items:
-                if delivery is None or not isinstance(event, e.OutcomeCame):
+                if delivery is None or not isinstance(event, e.OutcomeReported):
                     continue
                 through = delivery.message.headers.get(m.FORWARDED_BY)
                 if through and through == m.attempt_queue(m.AttemptId(deployment, event.step, event.attempt)):

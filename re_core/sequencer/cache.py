@@ -18,7 +18,7 @@ MOST_BYTES = 128 * 1024 * 1024
 _STEP, _BYTE = 700, 8
 
 
-class Known:
+class CachedDeployment:
     """One deployment in memory, and what its row of the list last said."""
 
     __slots__ = ("fixed", "published", "state", "view_at", "view_due", "view_entry", "view_published")
@@ -75,20 +75,20 @@ class Cache:
     def __init__(self, capacity: int = CAPACITY, most_bytes: int = MOST_BYTES) -> None:
         self._capacity = capacity
         self._most_bytes = most_bytes
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: OrderedDict[str, CachedDeployment] = OrderedDict()
         #: what each was reckoned to take when it was put here, and all of them together
         self._weights: dict[str, int] = {}
         self.weight = 0
         #: ids of those that this core brought to their end
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def get(self, deployment: str) -> Known | None:
+    def get(self, deployment: str) -> CachedDeployment | None:
         known = self._known.get(deployment)
         if known is not None:
             self._known.move_to_end(deployment)
         return known
 
-    def put(self, known: Known) -> None:
+    def put(self, known: CachedDeployment) -> None:
         deployment = known.state.deployment
         self.drop(deployment)
         self._known[deployment] = known

@@ -9,7 +9,7 @@ from re_core.deployment import events as e
 from re_core.deployment.records import MAX_DATA
 from re_core.deployment.results import MAX_MESSAGE, brief
 from re_core.errors import BadMessage
-from re_core.model import Ruling
+from re_core.model import Resolution
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
@@ -21,14 +21,14 @@ _GROWTH = 4
 _Read = TypeVar("_Read")
 
 
-class Word(NamedTuple):
+class AddressedEvent(NamedTuple):
     """One event, and the deployment that it is about."""
 
     deployment: str
     event: e.Event
 
 
-def read_word(message: Message, redaction: Redaction) -> Word:
+def read_word(message: Message, redaction: Redaction) -> AddressedEvent:
     """What a message on a reply queue says, without what nobody shall read. Raises BadMessage, whose words are so too."""
     if not redaction:
         return _read(message, redaction)
@@ -49,7 +49,7 @@ def readable(message: Message, redaction: Redaction, read: Callable[[Message], _
     raise BadMessage("it cannot be read, and to say why would tell what is redacted")
 
 
-def _read(message: Message, redaction: Redaction) -> Word:
+def _read(message: Message, redaction: Redaction) -> AddressedEvent:
     name = message.headers.get(m.EVENT)
     if name is None:
         return _reply(message, redaction)
@@ -59,7 +59,7 @@ def _read(message: Message, redaction: Redaction) -> Word:
     return reader(message, redaction)
 
 
-def _reply(message: Message, redaction: Redaction) -> Word:
+def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
     reply = m.parse_reply(message.body)
     attempt = _attempt(message)
     headers = message.headers
@@ -69,7 +69,7 @@ def _reply(message: Message, redaction: Redaction) -> Word:
         # a worker of 2014 sets some reply_to on all that it sends: only a claim with a token names a control queue
         control = message.reply_to if token else ""
         claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks)
-        return Word(attempt.deployment, claim)
+        return AddressedEvent(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False
     if data is not None and len(message.body) > MAX_DATA // _GROWTH:
@@ -77,9 +77,9 @@ def _reply(message: Message, redaction: Redaction) -> Word:
         if len(text) > MAX_DATA:
             data, cut = text[:MAX_DATA].decode(errors="ignore"), True
     said = reply.message if shown is None else shown.get("message")
-    return Word(
+    return AddressedEvent(
         attempt.deployment,
-        e.OutcomeCame(
+        e.OutcomeReported(
             attempt.step,
             attempt.attempt,
             reply.status == "completed",
@@ -110,13 +110,13 @@ def _deployment(message: Message) -> str:
     return message.correlation_id
 
 
-def _declined(message: Message, redaction: Redaction) -> Word:
+def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
     attempt = _attempt(message)
     reason = m.parse_event(message.body).get("reason")
     token = message.headers.get(m.TOKEN, "")
     why = brief(redaction.text(reason), MAX_MESSAGE) if isinstance(reason, str) else ""
-    dropped = e.ClaimDropped(attempt.step, attempt.attempt, token, why)
-    return Word(attempt.deployment, dropped)
+    dropped = e.ClaimReleased(attempt.step, attempt.attempt, token, why)
+    return AddressedEvent(attempt.deployment, dropped)
 
 
 def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
@@ -128,23 +128,25 @@ def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
     return brief(user, MAX_MESSAGE), brief(reason, MAX_MESSAGE), document
 
 
-def _cancel(message: Message, _: Redaction) -> Word:
+def _cancel(message: Message, _: Redaction) -> AddressedEvent:
     user, reason, _document = _wish(message)
-    return Word(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
+    return AddressedEvent(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
 
 
-def _retry(message: Message, _: Redaction) -> Word:
+def _retry(message: Message, _: Redaction) -> AddressedEvent:
     user, reason, document = _wish(message)
     lost = None if document.get("lost") is None else _ruling(document, "lost")
     seen = None if document.get("retries") is None else _number(document, "retries", 0)
-    return Word(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
+    return AddressedEvent(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
 
 
-def _decide(message: Message, _: Redaction) -> Word:
+def _decide(message: Message, _: Redaction) -> AddressedEvent:
     user, reason, document = _wish(message)
     step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
     ruling = _ruling(document, "ruling")
-    return Word(_deployment(message), e.RulingMade(step, ruling, user, reason, message.reply_to, message.id, attempt))
+    return AddressedEvent(
+        _deployment(message), e.Resolved(step, ruling, user, reason, message.reply_to, message.id, attempt)
+    )
 
 
 def _number(document: Mapping[str, Any], name: str, missing: int | None) -> int:
@@ -154,19 +156,19 @@ def _number(document: Mapping[str, Any], name: str, missing: int | None) -> int:
     return value
 
 
-def _ruling(document: Mapping[str, Any], name: str) -> Ruling:
+def _ruling(document: Mapping[str, Any], name: str) -> Resolution:
     try:
-        return Ruling(str(document.get(name)))
+        return Resolution(str(document.get(name)))
     except ValueError:
-        known = ", ".join(Ruling)
+        known = ", ".join(Resolution)
         raise BadMessage(f"expected one of {known}, found {document.get(name)!r:.40}", f"/{name}") from None
 
 
-def _due(message: Message, _: Redaction) -> Word:
-    return Word(_deployment(message), e.TimeCame())
+def _due(message: Message, _: Redaction) -> AddressedEvent:
+    return AddressedEvent(_deployment(message), e.TimerFired())
 
 
-def _gone(message: Message, _: Redaction) -> Word:
+def _gone(message: Message, _: Redaction) -> AddressedEvent:
     document = m.parse_event(message.body)
     before, worker, workers = (document.get(name) for name in ("before", "worker", "workers"))
     if not isinstance(before, int) or not isinstance(worker, str | None):
@@ -177,7 +179,7 @@ def _gone(message: Message, _: Redaction) -> Word:
         gone = tuple(workers)
     else:
         raise BadMessage("expected a list of strings", "/workers")
-    return Word(_deployment(message), e.WorkersGone(before, gone))
+    return AddressedEvent(_deployment(message), e.WorkerLost(before, gone))
 
 
 _EVENTS = {

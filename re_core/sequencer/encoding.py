@@ -30,7 +30,7 @@ def messages_of(
     ]
 
 
-def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
+def _dispatch(state: State, effect: e.Dispatch | e.HandedOver) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
     parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
@@ -66,7 +66,7 @@ def _dispatch(state: State, effect: e.Dispatch | e.Hand) -> Message:
     )
 
 
-def _hand(state: State, effect: e.Hand) -> Message:
+def _hand(state: State, effect: e.HandedOver) -> Message:
     """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
     message = _dispatch(state, effect)
     return message._replace(
@@ -128,7 +128,7 @@ def _control(state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, expi
     )
 
 
-def said_no(deployment: str, wish: e.Wish, reason: str) -> list[Message]:
+def said_no(deployment: str, wish: e.OperatorRequest, reason: str) -> list[Message]:
     """The answer to a wish about a deployment that is not there; nothing where nobody waits."""
     if not wish.reply_to:
         return []
@@ -157,7 +157,7 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
 
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Dispatch: _dispatch,
-    e.Hand: _hand,
+    e.HandedOver: _hand,
     e.Grant: _grant,
     e.Inquire: _inquire,
     e.Stop: _stop,

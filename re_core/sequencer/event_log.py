@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from re_core.deployment.notifications import describe_step
 from re_core.deployment.records import (
     Accepted,
-    Asked,
     CancelRequested,
-    Decided,
     Ended,
     Failed,
     Fenced,
@@ -21,6 +19,8 @@ from re_core.deployment.records import (
     Late,
     Lost,
     Record,
+    ResolutionRequested,
+    Resolved,
     Retried,
     StopRequested,
     TimedOut,
@@ -33,9 +33,9 @@ _log = logging.getLogger(__name__)
 #: what a person wants to find without having asked for more
 _NOTABLE = (
     Accepted,
-    Asked,
+    ResolutionRequested,
     CancelRequested,
-    Decided,
+    Resolved,
     Ended,
     Failed,
     Fenced,

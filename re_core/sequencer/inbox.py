@@ -30,7 +30,7 @@ _HIGHEST = 2**31
 _log = logging.getLogger(__name__)
 
 
-class Taking:
+class Inbox:
     """One sequencer's. One thread at a time."""
 
     def __init__(self, bus: Bus, store: Store, identity: str, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from re_core.deployment.deadlines import next_look
 from re_core.deployment.summary import view_of
 from re_core.ports import Views
-from re_core.sequencer.cache import Known
+from re_core.sequencer.cache import CachedDeployment
 
 #: milliseconds that a row may be behind, so that a list is at most a second late (interfaces: REST)
 BEHIND = 800
@@ -18,11 +18,11 @@ class Rows:
 
     def __init__(self, views: Views) -> None:
         self._views = views
-        self._behind: dict[str, Known] = {}
+        self._behind: dict[str, CachedDeployment] = {}
         #: when the first of them fell behind
         self._since = 0
 
-    def note(self, known: Known, now: int) -> None:
+    def note(self, known: CachedDeployment, now: int) -> None:
         """The deployment was handled at `now`; what its row says nobody knows where this core has not written it."""
         deployment = known.state.deployment
         if known.view_entry == known.state.entry and known.view_published >= known.published:
@@ -57,5 +57,5 @@ class Rows:
             self._behind.pop(deployment, None)
 
 
-def _look(known: Known, now: int) -> int | None:
+def _look(known: CachedDeployment, now: int) -> int | None:
     return None if known.state.ended is not None else next_look(known.state, now)

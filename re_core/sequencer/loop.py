@@ -23,18 +23,18 @@ from re_core.model import ENDED
 from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
 from re_core.sequencer import event_log
 from re_core.sequencer.batch import Batch, parts_of
-from re_core.sequencer.cache import Cache, Known, Sightings
+from re_core.sequencer.cache import Cache, CachedDeployment, Sightings
 from re_core.sequencer.encoding import messages_of, said_no
 from re_core.sequencer.guard import must_wait, reject
-from re_core.sequencer.inbox import Taking
+from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.triage import Sorting
-from re_core.sequencer.work import SETTLING, Item, Work, advance_all
+from re_core.sequencer.triage import Triage
+from re_core.sequencer.work import WRITER_GRACE, Item, Work, advance_all
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
-from re_core.workforce.claimants import Claimants
-from re_core.workforce.routing import Offering
+from re_core.workforce.claimants import WorkerRegistrar
+from re_core.workforce.routing import StepRouter
 
 #: why a deployment is taken back
 TOO_LATE = "expired: it was accepted too late, after its caller had stopped waiting"
@@ -56,7 +56,7 @@ class Sequencer:
         acceptance: Acceptance,
         identity: str,
         redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
-        offering: Offering | None = None,
+        offering: StepRouter | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`identity` tells this process from all others, and from its own earlier lives.
@@ -70,7 +70,7 @@ class Sequencer:
         self._identity = identity
         self._redaction = redaction
         self._offering = offering
-        self._claimants = None if offering is None else Claimants(store, clock)
+        self._claimants = None if offering is None else WorkerRegistrar(store, clock)
         self._acceptance = acceptance
         self._batches = 0
         self._cache = Cache()
@@ -83,8 +83,8 @@ class Sequencer:
         self._own: list[tuple[str, Item]] = []
         #: deployment that is about to be taken back -> notifications that its first entry causes
         self._withheld: dict[str, list[Message]] = {}
-        self._taking = Taking(bus, store, identity, monotonic)
-        self._sorting = Sorting(self._taking, self._outbox, acceptance, redaction, monotonic)
+        self._taking = Inbox(bus, store, identity, monotonic)
+        self._sorting = Triage(self._taking, self._outbox, acceptance, redaction, monotonic)
         #: journals read so far, new deployments and those that this core goes on with
         self.reads = 0
 
@@ -240,11 +240,11 @@ class Sequencer:
     def _give_up(self, batch: Batch, deployment: str, items: Sequence[Item], reason: str, detail: str) -> None:
         """Nobody can handle these events. What a core sent because of a row of the list shows that the row is wrong."""
         for item in items:
-            if isinstance(item.event, e.TimeCame | e.WorkersGone):
+            if isinstance(item.event, e.TimerFired | e.WorkerLost):
                 if reason == "unknown-deployment":
                     self._drop_row(batch, deployment)
             elif item.delivery is not None and item.delivery.tag not in batch.rejected:
-                if isinstance(item.event, e.Wish):
+                if isinstance(item.event, e.OperatorRequest):
                     self._outbox.add(said_no(deployment, item.event, detail))
                 self._sorting.reject(batch, item.delivery, reason, detail)
 
@@ -292,8 +292,8 @@ class Sequencer:
         retired = self._cache.has_retired(deployment)
         published = state.entry if retired else self._published(state) if before is None else before.published
         strange = not fresh and not retired
-        settled = published >= state.entry or (strange and self._sightings.age(deployment, state.entry) >= SETTLING)
-        return Work(Known(state, published), fresh=True, strange=strange, settled=settled)
+        settled = published >= state.entry or (strange and self._sightings.age(deployment, state.entry) >= WRITER_GRACE)
+        return Work(CachedDeployment(state, published), fresh=True, strange=strange, settled=settled)
 
     def _published(self, state: State) -> int:
         """Number of the last entry of which it is certain that everything that it causes was published."""
@@ -418,7 +418,7 @@ class Sequencer:
     def _note_own(self) -> None:
         """A step that nobody offers is an event, and so is one of which nobody knows whether it arrived."""
         for attempt in self._outbox.unoffered:
-            self._own.append((attempt.deployment, Item(e.NobodyOffers(attempt.step, attempt.attempt), None)))
+            self._own.append((attempt.deployment, Item(e.NoWorkerAvailable(attempt.step, attempt.attempt), None)))
         for attempt in self._outbox.doubtful:
             self._own.append((attempt.deployment, Item(e.HandedInDoubt(attempt.step, attempt.attempt), None)))
         for deployment, messages in self._outbox.late:

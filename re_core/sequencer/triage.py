@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from re_core.admission.acceptance import Acceptance
-from re_core.admission.job_create import Said, admit, gave_up
-from re_core.deployment.events import RetryAsked, RulingMade
+from re_core.admission.job_create import Rejection, admit, gave_up
+from re_core.deployment.events import Resolved, RetryAsked
 from re_core.errors import BadMessage, Expired
 from re_core.ports import Delivery
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.decoding import read_word
 from re_core.sequencer.encoding import said_no
-from re_core.sequencer.inbox import Taking
+from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.work import Item
 from re_core.wire import messages as m
@@ -23,12 +23,12 @@ from re_core.wire.redaction import Redaction
 _log = logging.getLogger(__name__)
 
 
-class Sorting:
+class Triage:
     """One sequencer's. A refusal goes out with the batch: nothing in the journal has to come before a no."""
 
     def __init__(
         self,
-        taking: Taking,
+        taking: Inbox,
         outbox: Outbox,
         acceptance: Acceptance,
         redaction: Redaction,
@@ -59,13 +59,13 @@ class Sorting:
             _log.error("a message cannot be read", exc_info=error, extra={"action": "event_error"})
             self.reject(batch, delivery, "error", f"{type(error).__name__}: {error}")
         else:
-            if isinstance(word.event, RetryAsked | RulingMade) and self.is_late(delivery):
+            if isinstance(word.event, RetryAsked | Resolved) and self.is_late(delivery):
                 # who asked has stopped waiting and may have thought better of it: nothing starts behind their back
-                self.refuse(batch, delivery, Said(said_no(word.deployment, word.event, str(Expired()))))
+                self.refuse(batch, delivery, Rejection(said_no(word.deployment, word.event, str(Expired()))))
             else:
                 batch.add(word.deployment, Item(word.event, delivery))
 
-    def refuse(self, batch: Batch, delivery: Delivery, said: Said) -> None:
+    def refuse(self, batch: Batch, delivery: Delivery, said: Rejection) -> None:
         """Say no to who asked; what cannot be used is a dead letter too."""
         self._outbox.add(said.messages)
         if said.dead:

@@ -14,10 +14,10 @@ from re_core.deployment.progress import awaited
 from re_core.deployment.records import (
     Adopted,
     CancelRequested,
-    Decided,
     Dispatched,
     Entry,
     Record,
+    Resolved,
     Retried,
     Started,
     TakenBack,
@@ -27,7 +27,7 @@ from re_core.deployment.summary import view_of
 from re_core.model import ENDED
 from re_core.ports import Delivery
 from re_core.rows import View
-from re_core.sequencer.cache import Known
+from re_core.sequencer.cache import CachedDeployment
 from re_core.wire.messages import Message
 from re_core.workforce.routing import Route
 
@@ -35,10 +35,10 @@ from re_core.workforce.routing import Route
 VIEW_EVERY = 1_000
 
 #: what a person has asked for, or the core itself, and what changes when something is due
-_URGENT = frozenset({CancelRequested, Decided, Retried, TakenBack})
+_URGENT = frozenset({CancelRequested, Resolved, Retried, TakenBack})
 
 #: seconds in which the core that wrote an entry has published what it causes and said so in the row, or has died
-SETTLING = 10.0
+WRITER_GRACE = 10.0
 
 
 class Item(NamedTuple):
@@ -72,7 +72,7 @@ class Work:
 
     def __init__(
         self,
-        known: Known,
+        known: CachedDeployment,
         fresh: bool,
         creation: Creation | None = None,
         strange: bool = False,
@@ -112,7 +112,7 @@ class Work:
         """The work of a new deployment."""
         admission = creation.admission
         state, records, effects = accept(admission.deployment, admission.accepted, now, admission.plan)
-        work = cls(Known(state), fresh=True, creation=creation)
+        work = cls(CachedDeployment(state), fresh=True, creation=creation)
         work.records.extend(records)
         work.effects.extend(effects)
         work.answers.extend(creation.yes())
@@ -125,7 +125,7 @@ class Work:
         While it has one entry only, the core that wrote it may take it back: the journal has to say first that another
         request was answered with it.
         """
-        work = cls(Known(state), fresh=True)
+        work = cls(CachedDeployment(state), fresh=True)
         if state.accepted.digest == creation.admission.accepted.digest:
             if state.entry == 1 and state.ended is None:
                 work.adopts = creation
@@ -166,13 +166,13 @@ class Work:
                 self.effects.extend(self._retold(item.event, item.delivery))
             elif self._looks_after_another(item.event) and self.known.state.entry == 1:
                 self.effects.extend(begin_notices(self.known.state))  # though with this look it may have ended
-        self.timed = self.timed or isinstance(item.event, e.TimeCame)
+        self.timed = self.timed or isinstance(item.event, e.TimerFired)
         return True
 
     def _is_too_early(self, item: Item) -> bool:
         """Whether another core may be about to say that what it wrote was published. One that held this very event is gone."""
         again = item.delivery is not None and item.delivery.redelivered
-        return self.strange and not self.settled and not again and isinstance(item.event, e.TimeCame)
+        return self.strange and not self.settled and not again and isinstance(item.event, e.TimerFired)
 
     @property
     def premature(self) -> bool:
@@ -191,7 +191,7 @@ class Work:
 
     def _looks_after_another(self, event: e.Event) -> bool:
         """Whether time came for what another core wrote, which has died before it said that what it causes was published."""
-        return self.strange and self.known.published < self.known.state.entry and isinstance(event, e.TimeCame)
+        return self.strange and self.known.published < self.known.state.entry and isinstance(event, e.TimerFired)
 
     def route(self, route: Callable[[str], Route], now: int) -> None:
         """Before anything is written: a step that nobody offers fails, one for a worker of 2014 is handed over."""
@@ -217,7 +217,7 @@ class Work:
         One that is only repeated is never handed over: the worker of 2014 may find the first copy too, and would not ask.
         """
         if way is Route.NOBODY:
-            return e.NobodyOffers(effect.step, effect.attempt)
+            return e.NoWorkerAvailable(effect.step, effect.attempt)
         return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
 
     def entry(self, now: int, writer: str) -> Entry | None:

@@ -11,7 +11,7 @@ from re_core.ports import Bus, Clock, DeadLetters, Delivery, Registry, Subscript
 from re_core.rows import DeadLetter, WorkerRecord
 from re_core.sequencer.guard import must_wait, reject
 from re_core.wire import messages as m
-from re_core.wire.dead_letters import bare_letter, letter_of
+from re_core.wire.dead_letters import bare_letter, parse_dead_letter
 from re_core.wire.messages import Message
 from re_core.workforce.presence import Presence
 
@@ -69,7 +69,7 @@ class Heartbeats:
             self._registry.forget_workers(now - FORGET)
 
 
-class Cemetery:
+class DeadLetterRecorder:
     """Moves dead letters from the bus into the store, where people list and replay them. One thread."""
 
     def __init__(self, bus: Bus, store: DeadLetters, clock: Clock) -> None:
@@ -88,7 +88,7 @@ class Cemetery:
 
     def _bury(self, message: Message) -> None:
         try:
-            letter = letter_of(message)
+            letter = parse_dead_letter(message)
             if (
                 not letter.at
             ):  # the broker put it there itself; what has no time counts as the oldest, and would be pruned at once

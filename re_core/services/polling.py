@@ -19,7 +19,7 @@ REMEMBERED = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Pump:
+class PollingThread:
     """Calls `turn` again and again on a thread of its own."""
 
     def __init__(self, name: str, turn: Callable[[], object], on_fatal: Callable[[Exception], None]) -> None:

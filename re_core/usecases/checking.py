@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from re_core import ports
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.playbook import compiler, documents, json_schema, schema_errors
-from re_core.playbook.compiler import Around, Offers
+from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
@@ -26,7 +26,7 @@ class Checked(NamedTuple):
     warnings: tuple[Problem, ...] = ()
 
 
-def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> Checked:
+def read(data: bytes, form: documents.Form, offers: Offers, around: EnginePolicy) -> Checked:
     """Parse and check; `form` is `json` or `yaml`. Never raises for what is in `data`."""
     try:
         parsed = documents.parse(data, form)
@@ -36,7 +36,11 @@ def read(data: bytes, form: documents.Form, offers: Offers, around: Around) -> C
 
 
 def check(
-    value: Any, position: json_schema.Position | None, offers: Offers, around: Around, doubts: Problems | None = None
+    value: Any,
+    position: json_schema.Position | None,
+    offers: Offers,
+    around: EnginePolicy,
+    doubts: Problems | None = None,
 ) -> Checked:
     """Check a document that is parsed already; `position` tells lines and columns of JSON pointers.
 
@@ -73,7 +77,9 @@ def offers_now(registry: ports.Registry, clock: ports.Clock) -> Offers:
     return workers.offers(workers.living(registry, clock))
 
 
-def preview(document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: Around) -> dict[str, Any]:
+def preview(
+    document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: EnginePolicy
+) -> dict[str, Any]:
     """What exactly would run, in order, without running it. Raises BadDocument, BadDynamic for a value that cannot be used."""
     compiled = compiler.compile_plan(document, around, offers)
     if wrong := value_problems(demands(compiled, offers), supplied):
@@ -98,7 +104,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     return document
 
 
-def _plan_errors(document: Mapping[str, Any], offers: Offers, around: Around) -> Sequence[Problem]:
+def _plan_errors(document: Mapping[str, Any], offers: Offers, around: EnginePolicy) -> Sequence[Problem]:
     """What only shows when the settings' checks, triggers and actions are put in."""
     try:
         compiler.compile_document(document, around, offers)

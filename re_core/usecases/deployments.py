@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from re_core import errors
 from re_core.errors import Conflict, NoAnswer, Problem, Refused, ReleaseEngineError, StoreUnavailable
-from re_core.model import Ruling
+from re_core.model import Resolution
 from re_core.ports import Bus
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import body_digest, key_digest
@@ -100,7 +100,7 @@ def cancel(bus: Bus, id: str, user: str, reason: str, timeout: float) -> None:
     _wish(bus, Wish(id, user, reason), "cancel", {}, timeout)
 
 
-def retry(bus: Bus, wish: Wish, lost: Ruling | None, retries: int | None, timeout: float) -> None:
+def retry(bus: Bus, wish: Wish, lost: Resolution | None, retries: int | None, timeout: float) -> None:
     """Ask a failed deployment to go on from what failed.
 
     `lost` says what became of its lost steps, `retries` how often it had been retried when the author looked (None: not
@@ -109,7 +109,7 @@ def retry(bus: Bus, wish: Wish, lost: Ruling | None, retries: int | None, timeou
     _wish(bus, wish, "retry", {"lost": lost, "retries": retries}, timeout)
 
 
-def decide(bus: Bus, wish: Wish, step: int, ruling: Ruling, attempt: int, timeout: float) -> None:
+def decide(bus: Bus, wish: Wish, step: int, ruling: Resolution, attempt: int, timeout: float) -> None:
     """Say what became of a lost step on which the deployment waits; `attempt` is the one looked at, 0 where that is not said.
 
     Raises Conflict where nothing waits for that, NoAnswer, BusUnavailable.

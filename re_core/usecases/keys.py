@@ -8,7 +8,7 @@ from typing import Any
 
 from re_core import ports
 from re_core.errors import CallerError, KeyReused
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 from re_core.wire import strict_json
 
 #: characters of the longest key
@@ -37,12 +37,12 @@ def body_digest(document: Mapping[str, Any]) -> str:
 
 
 def claim(
-    requests: ports.Requests, user: str, route: str, key: str, document: Mapping[str, Any], id: str
+    requests: ports.IdempotencyKeys, user: str, route: str, key: str, document: Mapping[str, Any], id: str
 ) -> tuple[str, bool]:
     """The id that this request stands for, and whether it is new. Raises KeyReused for another body."""
     if not key:
         return id, True
-    wanted = Claim(key_digest(user, route, key), id, body_digest(document))
+    wanted = KeyRecord(key_digest(user, route, key), id, body_digest(document))
     standing = requests.claim(wanted)
     if standing.digest != wanted.digest:
         raise KeyReused
@@ -50,7 +50,7 @@ def claim(
 
 
 def request_id(
-    requests: ports.Requests, user: str, route: str, key: str, document: Mapping[str, Any], deployment: str
+    requests: ports.IdempotencyKeys, user: str, route: str, key: str, document: Mapping[str, Any], deployment: str
 ) -> str:
     """Id of a request about a deployment: the same whenever it comes with that key, empty without one. Raises KeyReused."""
     if not key:

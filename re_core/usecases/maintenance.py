@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from re_core.deployment.records import never_began
 from re_core.errors import StoreRefused
-from re_core.ports import Claim, Store
+from re_core.ports import KeyRecord, Store
 from re_core.rows import View
 from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
@@ -109,10 +109,10 @@ def _is_void(store: Store, deployment: str) -> bool:
         return False
 
 
-def _old_keys(store: Store, before: int, limit: int) -> list[Claim]:
+def _old_keys(store: Store, before: int, limit: int) -> list[KeyRecord]:
     """Idempotency keys that stand for something made before that time which is no deployment that is still there."""
-    first, found = first_id(before), list[Claim]()
-    after: Claim | None = None
+    first, found = first_id(before), list[KeyRecord]()
+    after: KeyRecord | None = None
     while len(found) < limit and (page := store.old_claims(first, _PAGE, after)):
         rows = {row.id for row in store.rows(list({one.deployment for one in page}))}
         bare = [one for one in page if one.deployment not in rows and made_before(one.deployment, first)]

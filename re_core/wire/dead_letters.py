@@ -48,7 +48,7 @@ def dead_letter_message(message: Message, queue: str, reason: str, detail: str, 
     )
 
 
-def letter_of(message: Message) -> DeadLetter:
+def parse_dead_letter(message: Message) -> DeadLetter:
     """The dead letter that such a message carries; one that some broker put there itself says only what it can."""
     headers = message.headers
     return DeadLetter(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from re_core.ports import Clock
-from re_core.workforce.presence import SILENT, Roll
+from re_core.workforce.presence import SILENT, RollCall
 
 #: milliseconds for which the last reading serves
 FRESH = 1_000
@@ -16,7 +16,7 @@ FRESH = 1_000
 class LiveOffers:
     """`command:Subcommand` -> what a worker says of it. One thread at a time."""
 
-    def __init__(self, roll: Roll, clock: Clock) -> None:
+    def __init__(self, roll: RollCall, clock: Clock) -> None:
         #: who lives
         self.roll = roll
         self._clock = clock

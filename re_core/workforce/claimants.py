@@ -9,7 +9,7 @@ from re_core.ports import Clock, Registry
 from re_core.rows import WorkerRecord
 
 
-class Claimants:
+class WorkerRegistrar:
     """One core's. One thread."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from zlib import crc32
 from re_core.core_events import deployment_event, send_events
 from re_core.ports import Bus, Clock, Views
 from re_core.wire.messages import Message
-from re_core.workforce.presence import SILENT, Roll, Silence
+from re_core.workforce.presence import SILENT, RollCall, Silence
 
 #: how often the absence of one worker is told: the last time after eight minutes of silence
 ROUNDS = 5
@@ -23,10 +23,10 @@ ROUNDS = 5
 _log = logging.getLogger(__name__)
 
 
-class Absence:
+class FailureDetector:
     """Looks for workers that have become silent. One thread."""
 
-    def __init__(self, bus: Bus, views: Views, clock: Clock, roll: Roll) -> None:
+    def __init__(self, bus: Bus, views: Views, clock: Clock, roll: RollCall) -> None:
         self._bus = bus
         self._views = views
         self._clock = clock

@@ -75,7 +75,7 @@ class Silence(NamedTuple):
     lasts: int
 
 
-class Roll:
+class RollCall:
     """Reads the registry, and remembers what changed. Any thread; to be called at least once between two heartbeats."""
 
     def __init__(self, registry: Registry, presence: Presence) -> None:

@@ -39,7 +39,7 @@ class Route(Enum):
     NOBODY = "nobody"
 
 
-class Offering:
+class StepRouter:
     """One thread at a time."""
 
     def __init__(self, bus: Bus, offers: LiveOffers, clock: Clock, waits: bool, legacy: Iterable[str] = ()) -> None:

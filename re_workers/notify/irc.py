@@ -14,7 +14,7 @@ from re_workers.notify.handler import Notice, settle
 from re_workers.notify.irc_client import IrcClient
 from re_workers.notify.irc_lines import CHANNEL, NICK, Line, fold, line, room, split
 from re_workers.notify.irc_link import IrcLink, connect
-from re_workers.notify.irc_pace import Pace
+from re_workers.notify.irc_pace import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from re_workers.notify.text import announcement, one_line
 
@@ -40,7 +40,7 @@ class IrcHandler:
 
     transport: Final = "irc"
 
-    def __init__(self, settings: IrcSettings, pace: Callable[[], Pace] = Pace) -> None:
+    def __init__(self, settings: IrcSettings, pace: Callable[[], TokenBucket] = TokenBucket) -> None:
         self._settings = settings
         self._keys = {fold(channel): key for channel, key in settings.channels.items() if key}
         self._client = IrcClient(settings, pace)

@@ -11,7 +11,7 @@ class Stopped(ConnectionAbortedError):
     """The handler was closed."""
 
 
-class Bell:
+class Wakeup:
     """A pair of sockets: who rings writes to one, who waits selects on the other, and on what it waits for."""
 
     def __init__(self) -> None:

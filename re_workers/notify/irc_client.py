@@ -15,9 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from re_workers.notify.irc_bell import Bell, Stopped
+from re_workers.notify.irc_bell import Stopped, Wakeup
 from re_workers.notify.irc_link import QUIET, IrcLink
-from re_workers.notify.irc_pace import LONGEST_WAIT, Pace, backoff
+from re_workers.notify.irc_pace import LONGEST_WAIT, TokenBucket, backoff
 from re_workers.notify.settings import IrcSettings
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class IrcClient:
     def __init__(
         self,
         settings: IrcSettings,
-        pace: Callable[[], Pace] = Pace,
+        pace: Callable[[], TokenBucket] = TokenBucket,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         quiet: float = QUIET,
@@ -49,7 +49,7 @@ class IrcClient:
         self._clock = clock
         self._chance = chance
         self._quiet = quiet
-        self._bell = Bell()
+        self._bell = Wakeup()
         self._lock = threading.Lock()
         self._jobs: deque[_Job] = deque()
         self._thread: threading.Thread | None = None

@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from re_workers.notify.irc_bell import Bell
+from re_workers.notify.irc_bell import Wakeup
 from re_workers.notify.irc_lines import Line, fold, line, parse, split
 from re_workers.notify.irc_login import Login
-from re_workers.notify.irc_pace import Pace
+from re_workers.notify.irc_pace import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from re_workers.notify.text import one_line
 
@@ -36,8 +36,8 @@ class IrcLink:
     def __init__(
         self,
         settings: IrcSettings,
-        bell: Bell,
-        pace: Pace,
+        bell: Wakeup,
+        pace: TokenBucket,
         clock: Callable[[], float] = time.monotonic,
         quiet: float = QUIET,
     ) -> None:

@@ -16,7 +16,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 _ROUNDING = 1e-6
 
 
-class Pace:
+class TokenBucket:
     """A token bucket: `burst` lines at once, one more every `interval` seconds."""
 
     def __init__(self, burst: int = BURST, interval: float = INTERVAL) -> None:

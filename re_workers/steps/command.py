@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
 from re_workers.limits import fits, items
-from re_workers.notes import Notes
+from re_workers.notes import RunningAttempts
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import MAX_LINE
 from re_workers.sdk import Worker, step
@@ -48,7 +48,9 @@ class Command(Worker):
 
     slots: ClassVar[int | None] = 16
 
-    def __init__(self, engine: str = "", notes: Notes | None = None, confinement: Confinement | None = None) -> None:
+    def __init__(
+        self, engine: str = "", notes: RunningAttempts | None = None, confinement: Confinement | None = None
+    ) -> None:
         """`engine` names this installation; a later start finds by it what an earlier one left running.
 
         `notes` keep which attempts run a program, where nobody else knows it then. `confinement` starts the programs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from re_core.deployment.records import Entry, Void
-from re_core.ports import MOST_REVISIONS, Append, Claim, Store, ViewFilter
+from re_core.ports import MOST_REVISIONS, Append, KeyRecord, Store, ViewFilter
 from re_core.rows import DeadLetter, Token
 from re_core.usecases.ids import first_id
 from re_core.usecases.maintenance import Pruned, prune_some, would_prune
@@ -28,7 +28,7 @@ def _prune(store: Store, limit: int = 3) -> Pruned:
 
 
 def test_keys_come_in_the_order_of_ids_and_keys(store: Store) -> None:
-    claims = [Claim(key, id, "d") for key, id in (("k3", "a"), ("k1", "b"), ("k2", "b"), ("k0", "c"))]
+    claims = [KeyRecord(key, id, "d") for key, id in (("k3", "a"), ("k1", "b"), ("k2", "b"), ("k0", "c"))]
     for one in claims:
         store.claim(one)
     assert store.old_claims("c", 10) == claims[:3]
@@ -38,11 +38,11 @@ def test_keys_come_in_the_order_of_ids_and_keys(store: Store) -> None:
 
 
 def test_a_key_is_dropped_only_while_it_stands_for_the_same(store: Store) -> None:
-    store.claim(Claim("k", "a", "d"))
-    store.drop_claims([Claim("k", "b", "d"), Claim("other", "a", "d")])
-    assert store.claim(Claim("k", "new", "d")).deployment == "a"
-    store.drop_claims([Claim("k", "a", "d")])
-    assert store.claim(Claim("k", "new", "d")).deployment == "new"
+    store.claim(KeyRecord("k", "a", "d"))
+    store.drop_claims([KeyRecord("k", "b", "d"), KeyRecord("other", "a", "d")])
+    assert store.claim(KeyRecord("k", "new", "d")).deployment == "a"
+    store.drop_claims([KeyRecord("k", "a", "d")])
+    assert store.claim(KeyRecord("k", "new", "d")).deployment == "new"
 
 
 def test_old_keys_of_all_kinds_are_forgotten_but_for_deployments_that_are_there(store: Store) -> None:
@@ -53,7 +53,7 @@ def test_old_keys_of_all_kinds_are_forgotten_but_for_deployments_that_are_there(
     kept = [running, bare, recent, "not-one-of-ours", "0a" * 13]
     gone = [_id(OLD, 10 + number) for number in range(8)]
     for number, id in enumerate(kept + gone):
-        store.claim(Claim(f"key {number}", id, "digest"))
+        store.claim(KeyRecord(f"key {number}", id, "digest"))
     assert would_prune(store, BEFORE) == Pruned(keys=8)
     assert _prune(store) == Pruned(keys=8)
     assert sorted(one.deployment for one in store.old_claims("~", 100)) == sorted(kept)
@@ -70,7 +70,7 @@ def test_old_journals_under_which_nothing_began_are_forgotten(store: Store) -> N
     store.append([void(id) for id in (*gone, _id(NEW), "theirs")])
     store.append([void(_id(OLD, 50))._replace(view=view(_id(OLD, 50)))])
     store.append([append(_id(OLD, 60))])
-    store.claim(Claim("key", gone[0], "digest"))
+    store.claim(KeyRecord("key", gone[0], "digest"))
     assert would_prune(store, BEFORE) == Pruned(voids=8)
     assert _prune(store) == Pruned(voids=8)
     assert sorted(store.journals(100).ids) == sorted([_id(NEW), "theirs", _id(OLD, 50), _id(OLD, 60)])

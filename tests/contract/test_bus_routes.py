@@ -8,7 +8,7 @@ import pytest
 
 from re_core.errors import BusUnavailable
 from re_core.ports import Bus, Published
-from re_core.wire.dead_letters import letter_of
+from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD, Message
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
@@ -67,7 +67,7 @@ def test_a_rejected_message_is_a_dead_letter_with_its_bytes_and_its_reason(bus: 
     bus.publish([broken])
     subscription.reject(take_all(subscription, 1)[0], "bad-message", "not JSON")
     (dead,) = take_all(bus.subscribe([DEAD], 1), 1)
-    letter = letter_of(dead.message)
+    letter = parse_dead_letter(dead.message)
     assert letter.body == b"\x00\xff not JSON"
     assert (letter.queue, letter.reason, letter.detail) == ("worker.test", "bad-message", "not JSON")
     assert letter.properties == {

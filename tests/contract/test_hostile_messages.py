@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from re_core.adapters.clock_system import SystemClock
 from re_core.admission.acceptance import Acceptance
 from re_core.errors import NotStorable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, Store
 from re_core.rows import StoredPlaybook
 from re_core.sequencer.loop import Sequencer
-from re_core.services.bookkeeping import Cemetery, Heartbeats
+from re_core.services.bookkeeping import DeadLetterRecorder, Heartbeats
 from re_core.services.output_recorder import Recorder
 from re_core.wire import dead_letters
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
-from re_core.workforce.presence import Presence, Roll
+from re_core.workforce.presence import Presence, RollCall
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
 from tests.factories import simple
@@ -59,13 +59,13 @@ class Parts:
         clock = SystemClock()
         self.bus, self.store = bus, store
         presence = Presence("core")
-        offers = LiveOffers(Roll(store, presence), clock)
-        acceptance = Acceptance(store, offers, Around())
+        offers = LiveOffers(RollCall(store, presence), clock)
+        acceptance = Acceptance(store, offers, EnginePolicy())
         self.all: list[Any] = [
             Sequencer(bus, store, clock, acceptance, "core", Redaction()),
             Recorder(bus, store, clock, Redaction()),
             Heartbeats(bus, store, clock, presence),
-            Cemetery(bus, store, clock),
+            DeadLetterRecorder(bus, store, clock),
             Notifier(bus, clock, "w", Silent()),
         ]
 
@@ -147,7 +147,7 @@ def test_a_dead_letter_with_huge_digits_is_kept(parts: Parts, at: str) -> None:
 
 def test_dead_letters_without_an_id_are_all_kept() -> None:
     """A broker makes them so of what somebody else has sent."""
-    one, two = (dead_letters.letter_of(Message(m.DEAD, body, "", direct=True)) for body in (b"one", b"two"))
+    one, two = (dead_letters.parse_dead_letter(Message(m.DEAD, body, "", direct=True)) for body in (b"one", b"two"))
     assert one.id and two.id and one.id != two.id
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.model import DeploymentStatus
-from re_core.ports import Claim, Hold, Store, ViewFilter
+from re_core.ports import KeyRecord, Lock, Store, ViewFilter
 from re_core.rows import DeadLetter, OutputChunk
 from tests.contract.samples import append, entry, playbook, view
 
@@ -68,7 +68,7 @@ def _fill(store: Store, id: str) -> None:
     store.append([append(id, number) for number in range(1, 12)])
     store.write_views([view(id, entry=11)])
     store.add_output([OutputChunk(f"chunk {id}", id, 1, 0, 5, ("a line",))])
-    store.claim(Claim(f"key {id}", id, "digest"))
+    store.claim(KeyRecord(f"key {id}", id, "digest"))
     store.hold(f"lock {id}", id, 5)
 
 
@@ -78,8 +78,8 @@ def _is_there(store: Store, id: str) -> list[bool]:
         len(store.entries(id)) == 11,
         bool(store.rows([id])),
         bool(store.stored_output([f"chunk {id}"])),
-        store.claim(Claim(f"key {id}", "asked", "digest")).deployment == id,
-        store.hold(f"lock {id}", "asked", 9) == Hold(f"lock {id}", id, 5),
+        store.claim(KeyRecord(f"key {id}", "asked", "digest")).deployment == id,
+        store.hold(f"lock {id}", "asked", 9) == Lock(f"lock {id}", id, 5),
     ]
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from re_core.errors import StoreUnavailable
-from re_core.ports import OUTPUT_PAGE, Claim, Store
+from re_core.ports import OUTPUT_PAGE, KeyRecord, Store
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from tests.contract import samples
 from tests.contract.places import StorePlace
@@ -17,26 +17,31 @@ from tests.contract.samples import append, playbook
 
 
 def test_the_first_claim_of_a_key_stands(store: Store) -> None:
-    first, second = Claim("k", "d-1", "digest 1"), Claim("k", "d-2", "digest 2")
+    first, second = KeyRecord("k", "d-1", "digest 1"), KeyRecord("k", "d-2", "digest 2")
     assert store.claim(first) == first
     assert store.claim(second) == first
     assert store.claim(first) == first
 
 
 def test_many_claims_in_one_go_are_as_those_claims_one_after_the_other(store: Store) -> None:
-    store.claim(Claim("old", "d-0", "x"))
-    wanted = [Claim("a", "d-1", "x"), Claim("old", "d-2", "y"), Claim("a", "d-3", "y"), Claim("b", "d-3", "z")]
-    assert store.claim_all(wanted) == [wanted[0], Claim("old", "d-0", "x"), wanted[0], wanted[3]]
+    store.claim(KeyRecord("old", "d-0", "x"))
+    wanted = [
+        KeyRecord("a", "d-1", "x"),
+        KeyRecord("old", "d-2", "y"),
+        KeyRecord("a", "d-3", "y"),
+        KeyRecord("b", "d-3", "z"),
+    ]
+    assert store.claim_all(wanted) == [wanted[0], KeyRecord("old", "d-0", "x"), wanted[0], wanted[3]]
     assert store.claim_all([]) == []
-    assert store.claim(Claim("b", "d-9", "x")) == wanted[3]
+    assert store.claim(KeyRecord("b", "d-9", "x")) == wanted[3]
 
 
 def test_racing_claims_of_a_key_agree_on_one_winner(store_place: StorePlace) -> None:
     stores = [store_place.open(), store_place.open()]
-    stand: dict[int, list[Claim]] = {}
+    stand: dict[int, list[KeyRecord]] = {}
 
     def race(core: int) -> None:
-        claims = [Claim(f"k-{n}", f"d-{core}-{n}", "x") for n in range(80)]
+        claims = [KeyRecord(f"k-{n}", f"d-{core}-{n}", "x") for n in range(80)]
         stand[core] = [stores[core].claim(claim) for claim in claims[:40]] + stores[core].claim_all(claims[40:])
 
     threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
@@ -307,14 +312,14 @@ def test_everything_is_there_after_a_reopening(store_place: StorePlace) -> None:
     first.add_output([_chunk("a", 1, 2)])
     first.bury(_letter("a"))
     first.add_token(Token("1" * 64, "ada", None, True, 1))
-    first.claim(Claim("k", "d-1", "x"))
+    first.claim(KeyRecord("k", "d-1", "x"))
     first.close()
     again = store_place.open()
     assert again.playbook("p") == playbook("p")
     assert again.last_line("d") == 2
     assert again.dead_letter("a") == _letter("a")
     assert again.token("1" * 64) is not None
-    assert again.claim(Claim("k", "d-2", "y")) == Claim("k", "d-1", "x")
+    assert again.claim(KeyRecord("k", "d-2", "y")) == KeyRecord("k", "d-1", "x")
 
 
 def test_many_threads_read_while_one_writes(store: Store) -> None:

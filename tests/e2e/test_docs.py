@@ -115,7 +115,7 @@ def test_every_capture_is_listed_and_every_listed_capture_is_there() -> None:
 def test_an_example_is_a_playbook_that_can_be_planned(path: Path) -> None:
     document = documents.parse(path.read_bytes(), "yaml").value
     assert json_schema.problems("playbook", document) == []
-    assert compiler.compile_plan(document, compiler.Around(), {}).steps
+    assert compiler.compile_plan(document, compiler.EnginePolicy(), {}).steps
 
 
 def test_the_example_of_settings_can_be_loaded() -> None:

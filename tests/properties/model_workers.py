@@ -93,13 +93,15 @@ class World:
         """A worker has done what it could."""
         self.hands.remove(hand)
         body = {"status": "completed" if completed else "failed"}
-        self.words.append(e.OutcomeCame(hand.step, hand.attempt, completed, None, None, body, hand.token, hand.worker))
+        self.words.append(
+            e.OutcomeReported(hand.step, hand.attempt, completed, None, None, body, hand.token, hand.worker)
+        )
 
     def decline(self, hand: Hand) -> None:
         """A worker has waited long enough for its grant."""
         self.hands.remove(hand)
         self._seen.discard((hand.worker, hand.step, hand.attempt))
-        self.words.append(e.ClaimDropped(hand.step, hand.attempt, hand.token, "no grant came in time"))
+        self.words.append(e.ClaimReleased(hand.step, hand.attempt, hand.token, "no grant came in time"))
 
     def crash(self, worker: str, now: int) -> None:
         """A worker dies with all that it had in hand; its steps come back to the queue."""

@@ -15,7 +15,7 @@ from re_core.deployment.machine import Decision, Verdict
 from re_core.deployment.plan import StepKind
 from re_core.deployment.progress import awaited
 from re_core.model import ENDED, StepStatus
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, playbook, sequence, slots_of
 from tests.properties.model_workers import World
 
@@ -32,7 +32,7 @@ _sequences = st.builds(
 _playbooks = st.lists(_sequences, min_size=1, max_size=2).map(lambda sequences: playbook(*sequences))
 _check = st.sampled_from([check(), check(expectation={"status": "completed"})])
 _arounds = st.builds(
-    lambda checks, actions, patience: Around(checks, [action()] * actions, patience=patience),
+    lambda checks, actions, patience: EnginePolicy(checks, [action()] * actions, patience=patience),
     st.lists(_check, max_size=1),
     st.integers(0, 2),
     st.sampled_from([50, 3600]),
@@ -49,7 +49,7 @@ class Deployments(RuleBasedStateMachine):
     world: World
 
     @initialize(document=_playbooks, around=_arounds)
-    def begin(self, document: dict[str, Any], around: Around) -> None:
+    def begin(self, document: dict[str, Any], around: EnginePolicy) -> None:
         self.run = Run(document, around)
         self.world = World(self.run.plan)
         self.granted: dict[tuple[int, int], str] = {}
@@ -82,7 +82,7 @@ class Deployments(RuleBasedStateMachine):
     def let_time_pass(self, seconds: int, published: bool) -> None:
         """Nothing happens for a while, or (0) until the next thing is due."""
         self.run.now += seconds * 1000 if seconds else int((self.run.due or 0) * 1000)
-        self._send(e.TimeCame(), published)
+        self._send(e.TimerFired(), published)
 
     @rule(misfortune=st.sampled_from(["cancel", "core", "nobody", "loss", "death", "death"]), index=_index)
     def suffer(self, misfortune: str, index: int) -> None:
@@ -107,7 +107,7 @@ class Deployments(RuleBasedStateMachine):
         found = [dispatch for dispatch in self.world.dispatches if not self._anybody_has(dispatch)]
         if found and index % 3 == 0:
             dispatch = found[index % len(found)]
-            self._send(e.NobodyOffers(dispatch.step, dispatch.attempt))
+            self._send(e.NoWorkerAvailable(dispatch.step, dispatch.attempt))
 
     def _anybody_has(self, dispatch: e.Dispatch) -> bool:
         return any((hand.step, hand.attempt) == (dispatch.step, dispatch.attempt) for hand in self.world.hands)
@@ -126,7 +126,7 @@ class Deployments(RuleBasedStateMachine):
     @rule(again=st.booleans(), published=_often)
     def notice_that_a_worker_is_gone(self, again: bool, published: bool) -> None:
         gone = self.world.gone[-1] if again else self.world.gone.pop()
-        self._send(e.WorkersGone(self.run.now + 1, (gone.worker,)), published)
+        self._send(e.WorkerLost(self.run.now + 1, (gone.worker,)), published)
 
     # -- the workers and the network -------------------------------------------------------------------
 
@@ -190,7 +190,9 @@ class Deployments(RuleBasedStateMachine):
         if spec.repeatable:
             assert attempt <= 1 + max(spec.retries, 2 if spec.idempotent else 0)
         else:
-            assert attempt == 1 or isinstance(self.event, e.ClaimDropped), "only who had it can say that it never began"
+            assert attempt == 1 or isinstance(self.event, e.ClaimReleased), (
+                "only who had it can say that it never began"
+            )
             assert attempt == 1 or not self.world.begun[number], "it had begun"
 
     def _check_order(self, number: int) -> None:
@@ -229,7 +231,7 @@ class Deployments(RuleBasedStateMachine):
                 if len(self.run.journal) % 2:
                     self._carry_on(turn % 3)
                 self.run.now += int((self.run.due or 0) * 1000) if turn % 40 == 39 else 1
-                self._send(e.TimeCame())
+                self._send(e.TimerFired())
             assert self.run.state.status in ENDED, "it never ends"
             self.what_has_ended_stays_as_it_is()
 

@@ -14,7 +14,7 @@ from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Accepted, Entry
 from re_core.deployment.state import fold
 from re_core.errors import NewerFormat, StoreRefused
-from re_core.playbook.compiler import Around, compile_document
+from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.wire import strict_json
 from tests.factories import action, check, playbook, sequence, simple
 
@@ -40,7 +40,7 @@ _sequences = st.builds(
 )
 playbooks = st.lists(_sequences, min_size=1, max_size=3).map(lambda sequences: playbook(*sequences))
 arounds = st.builds(
-    lambda checks, actions, notify: Around([check()] * checks, [action()] * actions, notify=notify),
+    lambda checks, actions, notify: EnginePolicy([check()] * checks, [action()] * actions, notify=notify),
     st.integers(0, 2),
     st.integers(0, 2),
     _notify.map(lambda notify: {p: {t: tuple(to) for t, to in way.items()} for p, way in notify.items()}),
@@ -48,7 +48,9 @@ arounds = st.builds(
 
 
 @given(playbooks, arounds)
-def test_the_stored_form_is_json_and_comes_back_as_the_same_plan(document: dict[str, Any], around: Around) -> None:
+def test_the_stored_form_is_json_and_comes_back_as_the_same_plan(
+    document: dict[str, Any], around: EnginePolicy
+) -> None:
     stored = compile_document(document, around, {})
     again = strict_json.loads(strict_json.dumps(stored))
     assert again == stored
@@ -94,7 +96,9 @@ def test_a_damaged_plan_is_not_taken_for_a_newer_one(path: tuple[Any, ...], valu
 
 def _with(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
     """A plan in which that is something else, or more."""
-    stored: dict[str, Any] = strict_json.loads(strict_json.dumps(compile_document(simple("noop:A"), Around(), {})))
+    stored: dict[str, Any] = strict_json.loads(
+        strict_json.dumps(compile_document(simple("noop:A"), EnginePolicy(), {}))
+    )
     inner: Any = stored
     for name in path[:-1]:
         inner = inner[name]
@@ -119,7 +123,7 @@ def _below(plan: Plan, unit: int) -> Iterator[int]:
 
 
 @given(playbooks, arounds)
-def test_every_step_has_one_place_in_the_tree_and_knows_it(document: dict[str, Any], around: Around) -> None:
+def test_every_step_has_one_place_in_the_tree_and_knows_it(document: dict[str, Any], around: EnginePolicy) -> None:
     plan = plan_from_document(compile_document(document, around, {}))
     assert [*_below(plan, plan.main), *_below(plan, plan.actions)] == list(range(len(plan.steps)))
     for number, (above, place) in enumerate(plan.places):
@@ -131,5 +135,5 @@ def test_every_step_has_one_place_in_the_tree_and_knows_it(document: dict[str, A
 
 def test_what_many_steps_share_is_stored_once() -> None:
     document = simple("noop:A", "noop:B", hosts=tuple(f"host{number}" for number in range(100)))
-    stored = compile_document(document, Around(), {})
+    stored = compile_document(document, EnginePolicy(), {})
     assert (len(stored["specs"]), len(stored["hosts"]), len(stored["steps"])) == (2, 100, 200)

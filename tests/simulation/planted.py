@@ -20,13 +20,13 @@ from re_core.sequencer import work
 from re_core.sequencer.cache import Cache
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.triage import Sorting
+from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
 from re_core.services.output_recorder import Recorder
 from re_core.services.sweeper import Sweeper
-from re_core.workforce.presence import Roll
+from re_core.workforce.presence import RollCall
 from re_workers.attempt import Attempt
-from re_workers.consumer import Consumer
+from re_workers.consumer import StepConsumer
 from re_workers.outbox import Outbox as WorkerOutbox
 from tests.simulation.faults import Bias
 
@@ -156,7 +156,7 @@ def begins_two_deployments_for_one_key(patch: Patch) -> None:
 
 def begins_what_nobody_waits_for(patch: Patch) -> None:
     """A request that lay in a frozen core's hands begins all the same."""
-    patch.setattr(Sorting, "is_late", lambda self, delivery: False)
+    patch.setattr(Triage, "is_late", lambda self, delivery: False)
 
 
 def closes_the_row_of_an_adopted_end(patch: Patch) -> None:
@@ -225,7 +225,7 @@ def forgets_what_it_could_not_say(patch: Patch) -> None:
 
 def answers_no_inquiry(patch: Patch) -> None:
     """A worker does not repeat what it has said of a step, though the core asks: it may have gone with a queue."""
-    patch.setattr(Consumer, "_tell", lambda self, delivery, key: None)
+    patch.setattr(StepConsumer, "_tell", lambda self, delivery, key: None)
 
 
 def looks_for_nothing_that_is_due(patch: Patch) -> None:
@@ -236,23 +236,23 @@ def looks_for_nothing_that_is_due(patch: Patch) -> None:
 def takes_its_own_absence_for_silence(patch: Patch) -> None:
     """Silence is measured by the time that passed, whether anybody could be heard in it or not."""
 
-    real = Roll.call
+    real = RollCall.call
 
-    def call(self: Roll) -> Any:
+    def call(self: RollCall) -> Any:
         return [one._replace(lasts=int((self.now() - self._heard[one.worker.id][1]) * 1000)) for one in real(self)]
 
-    patch.setattr(Roll, "call", call)
+    patch.setattr(RollCall, "call", call)
 
 
 def believes_what_it_has_sent(patch: Patch) -> None:
     """A core's own heartbeat counts as soon as it is sent, and not when it has arrived."""
-    real = Roll.call
+    real = RollCall.call
 
-    def call(self: Roll) -> Any:
+    def call(self: RollCall) -> Any:
         self._proofs = sorted(self._presence._sent.values())
         return real(self)
 
-    patch.setattr(Roll, "call", call)
+    patch.setattr(RollCall, "call", call)
 
 
 def lists_nobody_who_has_claimed(patch: Patch) -> None:

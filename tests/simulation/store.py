@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from re_core.deployment.records import Ended, Entry, never_began
 from re_core.errors import StoreUnavailable
-from re_core.ports import Append, Appended, Claim, Hold
+from re_core.ports import Append, Appended, KeyRecord, Lock
 from re_core.rows import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from tests.simulation.faults import SLOW, Faults
 
@@ -24,8 +24,8 @@ class Server:
         self.transactional = transactional
         self.journal: dict[str, list[Entry]] = {}
         self.rows: dict[str, View] = {}
-        self.claims: dict[str, Claim] = {}
-        self.holds: dict[str, Hold] = {}
+        self.claims: dict[str, KeyRecord] = {}
+        self.holds: dict[str, Lock] = {}
         self.playbooks: dict[str, StoredPlaybook] = {}
         self.chunks: dict[str, OutputChunk] = {}
         self.workers: dict[str, WorkerRecord] = {}
@@ -147,25 +147,25 @@ class SimStore:
 
     # -- the rest ----------------------------------------------------------------------------------
 
-    def claim(self, claim: Claim) -> Claim:
+    def claim(self, claim: KeyRecord) -> KeyRecord:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+    def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests."""
         return self._write(lambda: [self._server.claims.setdefault(one.key, one) for one in claims])
 
-    def hold(self, key: str, deployment: str, at: int) -> Hold:
+    def hold(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
-        return self._write(lambda: self._server.holds.setdefault(key, Hold(key, deployment, at)))
+        return self._write(lambda: self._server.holds.setdefault(key, Lock(key, deployment, at)))
 
-    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
 
-        def swap() -> Hold:
+        def swap() -> Lock:
             if self._server.holds.get(key) == held:
-                self._server.holds[key] = Hold(key, deployment, at)
-            return self._server.holds.setdefault(key, Hold(key, deployment, at))
+                self._server.holds[key] = Lock(key, deployment, at)
+            return self._server.holds.setdefault(key, Lock(key, deployment, at))
 
         return self._write(swap)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from re_core.ports import Bus
 from re_core.wire.messages import BYE, EVENT
-from re_workers.consumer import Consumer
+from re_workers.consumer import StepConsumer
 from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
 from re_workers.loop import LAST_WORDS
 from tests.simulation.process import Process
@@ -66,13 +66,13 @@ class WorkerProcess(Process):
                 turning.turn(0)
             elif turning in self._open:
                 self._leave(turning, self.world.time.now - self._stopping)
-            if isinstance(turning, Consumer):
+            if isinstance(turning, StepConsumer):
                 self.site.look()
 
         return turn
 
     def _leave(self, turning: Any, passed: int) -> None:
-        """See re_workers.loop.Loop."""
+        """See re_workers.loop.PollingThread."""
         turning.drain()
         if passed >= (DEADLINE - LAST_WORDS) * 1000:
             turning.abandon("the worker is stopping")

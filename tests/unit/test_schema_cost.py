@@ -11,7 +11,7 @@ import pytest
 
 from re_core.errors import BadDocument, pointer
 from re_core.playbook import documents, dynamic_values, json_schema, schema_errors, schema_keywords, yaml_reader
-from re_core.playbook.compiler import Around, compile_plan, missing_dynamic
+from re_core.playbook.compiler import EnginePolicy, compile_plan, missing_dynamic
 from re_core.usecases import checking
 from re_core.wire import strict_json
 from tests.factories import simple
@@ -86,7 +86,7 @@ def test_only_problems_that_are_told_are_worded(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(schema_errors, "likeness", compared)
     offers = {"off:A": {"parameters": {"properties": {"list": {}}, "additionalProperties": False}}}
     document = simple({"off:A": {f"key{number}": 1 for number in range(5000)}}, *["off:B"] * 500, *["of:C"] * 500)
-    found = checking.check(document, None, offers, Around())
+    found = checking.check(document, None, offers, EnginePolicy())
     assert len(found.errors) == 101
     assert found.errors[-1].message == "5400 more problems are not listed"
     assert found.warnings[-1].message == "400 more problems are not listed"
@@ -132,7 +132,7 @@ def test_the_schemas_of_workers_need_no_class_of_validators_for_each_deployment(
 def test_a_playbook_that_costs_too_much_to_compare_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_schema, "MAX_LOOKS", 10)
     offers = {"off:A": {"parameters": {"properties": {"a": {"type": "integer"}}}}}
-    found = checking.check(simple(*[{"off:A": {"a": 1}}] * 50), None, offers, Around())
+    found = checking.check(simple(*[{"off:A": {"a": 1}}] * 50), None, offers, EnginePolicy())
     assert found.errors == ()
     assert [one.message for one in found.warnings] == [
         "it is too long to be compared with all that the workers offer; they will do that"
@@ -143,7 +143,7 @@ def test_a_step_that_wants_many_values_on_many_hosts_is_asked_for_them_once() ->
     hosts = [f"h{number}" for number in range(2000)]
     document = simple({"noop:A": {"dynamic": [f"n{number}" for number in range(500)]}})
     document["execution"][0]["hosts"] = hosts
-    plan = compile_plan(document, Around(), {})
+    plan = compile_plan(document, EnginePolicy(), {})
     asked = []
 
     class Wants(dict[str, Any]):
@@ -216,6 +216,6 @@ def test_very_many_values_that_no_step_asks_for_are_compared_with_few_names(monk
     asked = [f"name{number}" for number in range(400)]
     document = simple({"noop:A": {"dynamic": asked}})
     supplied = dict.fromkeys((f"other value {number}" for number in range(50_000)), 1)
-    told = dynamic_values.unasked_values(document, supplied, Around())
+    told = dynamic_values.unasked_values(document, supplied, EnginePolicy())
     assert sum(compared) <= 2000
     assert len(told) == 101

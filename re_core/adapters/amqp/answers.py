@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.inflow import Inflow
+from re_core.adapters.amqp.inflow import DeliveryReader
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery
 from re_core.wire.messages import Message
@@ -67,7 +67,7 @@ class Answers:
             channel.add_on_cancel_callback(lambda _: channel.close())
 
     def _declare(self, connection: Connection, channel: Any, name: str) -> None:
-        inflow = Inflow(0, self._put, lambda _: None)
+        inflow = DeliveryReader(0, self._put, lambda _: None)
         inflow.queues[_CONSUMER.encode()] = name
         connection.readers[channel.channel_number] = inflow
 

@@ -12,7 +12,7 @@ from re_core.ports import Published
 from re_core.wire.messages import Message
 
 
-class Batch:
+class PublishBatch:
     """Messages that are published together, and what became of each."""
 
     __slots__ = ("_done", "error", "frames", "given_up", "left", "messages", "outcomes", "restored")

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from re_core.adapters.amqp import declaring, frames
 from re_core.adapters.amqp.address import Address
-from re_core.adapters.amqp.batch import Batch
-from re_core.adapters.amqp.consumer import Consumer
-from re_core.adapters.amqp.hand import Hand
+from re_core.adapters.amqp.batch import PublishBatch
+from re_core.adapters.amqp.consumer import AmqpConsumer
+from re_core.adapters.amqp.hand import DeliveryBuffer
 from re_core.adapters.amqp.subscription import AmqpSubscription
 from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
-from re_core.adapters.amqp.wiring import Wiring
+from re_core.adapters.amqp.wiring import Connections
 from re_core.adapters.clock_system import SystemClock
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published
@@ -39,7 +39,7 @@ class AmqpBus:
         self._patience = patience
         self._clock = SystemClock()
         self._subscriptions: list[AmqpSubscription] = []
-        self._wiring = Wiring(addresses, topology)
+        self._wiring = Connections(addresses, topology)
 
     def declare(self, queue: str) -> None:
         """See ports.Bus. While the broker is away it returns: the queue is declared as soon as there is a connection."""
@@ -77,13 +77,15 @@ class AmqpBus:
         wiring = self._wiring
         wiring.check()
         names = list(dict.fromkeys(queues))
-        hand, ready = Hand(), threading.Event()
+        hand, ready = DeliveryBuffer(), threading.Event()
 
         def consumes() -> None:
             ready.set()
             wiring.notify()
 
-        consumer = Consumer(hand, names, prefetch, ranks or {}, wiring.declarations.make, wiring.thread.later, consumes)
+        consumer = AmqpConsumer(
+            hand, names, prefetch, ranks or {}, wiring.declarations.make, wiring.thread.later, consumes
+        )
         subscription = AmqpSubscription(
             hand, consumer, wiring.thread.post, self._bury, lambda: wiring.refusal(names), self._left
         )
@@ -131,7 +133,7 @@ class AmqpBus:
     def _publish(self, messages: Sequence[Message], patience: float) -> list[Published]:
         wiring = self._wiring
         wiring.check()
-        batch = Batch(messages, [self._frames(message) for message in messages])
+        batch = PublishBatch(messages, [self._frames(message) for message in messages])
         left = batch.left
         if left:
             wiring.thread.post(lambda: wiring.publisher.send(batch))

@@ -15,8 +15,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from re_core.adapters.amqp import frames
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.hand import Hand
-from re_core.adapters.amqp.inflow import Inflow
+from re_core.adapters.amqp.hand import DeliveryBuffer
+from re_core.adapters.amqp.inflow import DeliveryReader
 
 #: deliveries that a quorum queue hands out without an ack, at most
 MOST_PREFETCH = 2000
@@ -47,12 +47,12 @@ class _Place:
         return f"{self._number}.{self.generation}"
 
 
-class Consumer:
+class AmqpConsumer:
     """Consumes whenever there is a connection, until it is closed."""
 
     def __init__(
         self,
-        hand: Hand,
+        hand: DeliveryBuffer,
         queues: Sequence[str],
         prefetch: int,
         ranks: Mapping[str, int],
@@ -66,7 +66,7 @@ class Consumer:
         self._declare, self._later, self._ready = declare, later, ready
         self._connection: Connection | None = None
         self._channel: Channel | None = None
-        self._inflow: Inflow | None = None
+        self._inflow: DeliveryReader | None = None
         self._prefetch = 0
         #: consumers that the broker has not confirmed yet
         self._missing: set[str] = set()
@@ -147,7 +147,7 @@ class Consumer:
         if self._connection is None or self._closing:
             channel.close()
             return
-        inflow = Inflow(self._hand.epoch, self._hand.put, lambda tag: self._give_back_at_once(channel, tag))
+        inflow = DeliveryReader(self._hand.epoch, self._hand.put, lambda tag: self._give_back_at_once(channel, tag))
         self._inflow = inflow
         self._connection.readers[channel.channel_number] = inflow
         self._missing = {place.tag for place in self._places.values() if place.count > 0}
@@ -156,7 +156,7 @@ class Consumer:
         if not self._missing:
             self._ready()
 
-    def _consume(self, channel: Channel, inflow: Inflow, place: _Place) -> None:
+    def _consume(self, channel: Channel, inflow: DeliveryReader, place: _Place) -> None:
         if place.count <= 0:
             return
         if place.count != self._prefetch:
@@ -188,7 +188,7 @@ class Consumer:
                 place.generation += 1
                 self._declare([place.queue], lambda place=place: self._resume(channel, inflow, place))  # type: ignore[misc]
 
-    def _resume(self, channel: Channel, inflow: Inflow, place: _Place) -> None:
+    def _resume(self, channel: Channel, inflow: DeliveryReader, place: _Place) -> None:
         if channel == self._channel and channel.is_open and place.tag not in channel.consumer_tags:
             self._consume(channel, inflow, place)
 

@@ -19,26 +19,26 @@ from re_core.errors import OperatorError
 
 #: what to ask: a method of the channel, with the callback for its answer
 Ask = Callable[[Channel, Callable[[Any], None]], object]
-Script = Generator[Ask, Any, Any]
+Procedure = Generator[Ask, Any, Any]
 
 #: hears what a script returned, or why it ended
 Done = Callable[[Any, "Exception | None"], None]
 
 
-class Conversation:
+class RpcChannel:
     """On one connection, for the I/O thread; ends with the connection, and with it what was not answered."""
 
     def __init__(self, connection: Connection, number: int | None = None) -> None:
         """`number` of the channel; None takes a free one."""
         self._connection = connection
         self._number = number
-        self._scripts: deque[tuple[Script, Done]] = deque()
-        self._current: tuple[Script, Done] | None = None
+        self._scripts: deque[tuple[Procedure, Done]] = deque()
+        self._current: tuple[Procedure, Done] | None = None
         self._channel: Channel | None = None
         self._refused: ChannelClosedByBroker | None = None
         self._open()
 
-    def run(self, script: Script, done: Done) -> None:
+    def run(self, script: Procedure, done: Done) -> None:
         """After those that were given before."""
         self._scripts.append((script, done))
         self._next()

@@ -15,8 +15,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from re_core.adapters.amqp import declaring
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.conversation import Conversation, Done, Script
-from re_core.adapters.amqp.topology import Queue, Topology
+from re_core.adapters.amqp.conversation import Done, Procedure, RpcChannel
+from re_core.adapters.amqp.topology import QueueDeclaration, Topology
 from re_core.errors import BusRefused
 
 #: seconds before a declaration that failed is tried again
@@ -41,7 +41,7 @@ class Declarations:
         self._topology = topology
         self._names = dict.fromkeys(names)
         self._later, self._changed = later, changed
-        self._conversation: Conversation | None = None
+        self._conversation: RpcChannel | None = None
         self._version: tuple[int, ...] = ()
         self._made: set[str] = set()
         self._making: dict[str, list[Then]] = {}
@@ -62,7 +62,7 @@ class Declarations:
 
     def opened(self, connection: Connection, then: Then) -> None:
         """Declare all of it; `then` when that was tried: what is away for now must not keep the rest waiting."""
-        conversation = self._conversation = Conversation(connection)
+        conversation = self._conversation = RpcChannel(connection)
         self._version = _version(connection)
         self._refused.clear()
 
@@ -117,11 +117,11 @@ class Declarations:
         self._make(name, restored)
         return True
 
-    def script(self, queue: Queue) -> Script:
+    def script(self, queue: QueueDeclaration) -> Procedure:
         """Declares a queue of another kind."""
         return declaring.queue(self._topology, queue, self._told)
 
-    def ask(self, script: Script, done: Done) -> bool:
+    def ask(self, script: Procedure, done: Done) -> bool:
         """Run a script; False where there is no connection."""
         if self._conversation is None:
             return False
@@ -144,7 +144,7 @@ class Declarations:
         for one in (then, *restoring):
             one()
 
-    def _settle(self, conversation: Conversation, name: str, error: Exception | None) -> None:
+    def _settle(self, conversation: RpcChannel, name: str, error: Exception | None) -> None:
         waiting = self._making.pop(name, [])
         if isinstance(error, ChannelClosedByBroker):
             if name not in self._away:
@@ -163,12 +163,12 @@ class Declarations:
                 then()
         self._changed()
 
-    def _if_still(self, conversation: Conversation, work: Then) -> None:
+    def _if_still(self, conversation: RpcChannel, work: Then) -> None:
         if conversation is self._conversation:
             work()
 
 
-def _end() -> Script:
+def _end() -> Procedure:
     """Asks nothing: those before it have come to an end."""
     yield from ()
 

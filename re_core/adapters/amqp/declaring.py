@@ -14,8 +14,8 @@ from typing import Any
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
-from re_core.adapters.amqp.conversation import Script
-from re_core.adapters.amqp.topology import DEAD_EXCHANGE, Queue, Topology, difference
+from re_core.adapters.amqp.conversation import Procedure
+from re_core.adapters.amqp.topology import DEAD_EXCHANGE, QueueDeclaration, Topology, difference
 from re_core.errors import BusRefused
 
 #: AMQP reply codes: not for this user, not there, declared otherwise
@@ -24,13 +24,13 @@ ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 _log = logging.getLogger(__name__)
 
 
-def exchanges(topology: Topology) -> Script:
+def exchanges(topology: Topology) -> Procedure:
     """Declare both. Raises BusRefused where one of that name is of another kind."""
     yield from _exchange(topology.exchange, "topic")
     yield from _exchange(DEAD_EXCHANGE, "fanout")
 
 
-def queue(topology: Topology, wanted: Queue, told: set[str]) -> Script:
+def queue(topology: Topology, wanted: QueueDeclaration, told: set[str]) -> Procedure:
     """Declare and bind. `told` are the queues of which was said already that they are not as they should be."""
     try:
         yield partial(_declare, wanted.name, wanted.arguments)
@@ -41,7 +41,7 @@ def queue(topology: Topology, wanted: Queue, told: set[str]) -> Script:
             yield from _bind(wanted.name, exchange, key)
 
 
-def consumers(name: str) -> Script:
+def consumers(name: str) -> Procedure:
     """How many consume a queue; 0 where there is none."""
     try:
         answer = yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
@@ -52,12 +52,12 @@ def consumers(name: str) -> Script:
     return answer.consumer_count
 
 
-def removal(name: str) -> Script:
+def removal(name: str) -> Procedure:
     """Delete a queue; one that is not there counts as deleted."""
     yield lambda channel, done: channel.queue_delete(name, callback=done)
 
 
-def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> Script:
+def _as_it_is(wanted: QueueDeclaration, refused: ChannelClosedByBroker, told: set[str]) -> Procedure:
     name = wanted.name
     if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
         raise refused
@@ -81,7 +81,7 @@ def _as_it_is(wanted: Queue, refused: ChannelClosedByBroker, told: set[str]) -> 
         )
 
 
-def _differences(wanted: Queue, refused: ChannelClosedByBroker) -> Script:
+def _differences(wanted: QueueDeclaration, refused: ChannelClosedByBroker) -> Procedure:
     """The broker names one difference at a time: ask with that one adapted, until it has no more to say."""
     costs: list[str] = []
     seen: set[str] = set()
@@ -105,7 +105,7 @@ def _declare(name: str, arguments: dict[str, Any], channel: Channel, done: Calla
     channel.queue_declare(name, durable=True, arguments=arguments, callback=done)
 
 
-def _exchange(name: str, kind: str) -> Script:
+def _exchange(name: str, kind: str) -> Procedure:
     try:
         yield lambda channel, done: channel.exchange_declare(name, kind, durable=True, callback=done)
     except ChannelClosedByBroker as refused:
@@ -117,7 +117,7 @@ def _exchange(name: str, kind: str) -> Script:
         yield from _is_there(name, refused)
 
 
-def _is_there(name: str, refused: ChannelClosedByBroker) -> Script:
+def _is_there(name: str, refused: ChannelClosedByBroker) -> Procedure:
     try:
         yield lambda channel, done: channel.exchange_declare(name, passive=True, callback=done)
     except ChannelClosedByBroker as missing:
@@ -127,7 +127,7 @@ def _is_there(name: str, refused: ChannelClosedByBroker) -> Script:
         ) from missing
 
 
-def _bind(name: str, exchange: str, key: str) -> Script:
+def _bind(name: str, exchange: str, key: str) -> Procedure:
     try:
         yield lambda channel, done: channel.queue_bind(name, exchange, key, callback=done)
     except ChannelClosedByBroker as refused:

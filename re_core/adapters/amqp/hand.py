@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from re_core.ports import Delivery
 
 
-class Hand:
+class DeliveryBuffer:
     """Of the deliveries of one channel at a time; its number is the epoch."""
 
     def __init__(self) -> None:

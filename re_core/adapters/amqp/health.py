@@ -49,7 +49,7 @@ def reason(error: BaseException) -> str:
     return causes(error)[-1].replace("\n", " ")[:300]
 
 
-class Health:
+class OutageLog:
     """Of all connections of one bus. Only the I/O thread writes."""
 
     def __init__(self, places: str) -> None:

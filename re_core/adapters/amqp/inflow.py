@@ -24,7 +24,7 @@ _FRAME_METHOD, _FRAME_HEADER = 1, 2
 _Envelope = tuple[str | None, int, bool, str, str]
 
 
-class Inflow:
+class DeliveryReader:
     """See connection.Reader."""
 
     def __init__(self, epoch: int, put: Callable[[list[Delivery]], None], give_back: Callable[[int], None]) -> None:

@@ -21,7 +21,7 @@ from re_core.errors import BusRefused
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 
-class Link:
+class ReconnectingConnection:
     """`on_open` hears of a connection, `on_lost` that it has gone; each once, in turn."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Link:
         name: str,
         thread: IoThread,
         addresses: Sequence[Address],
-        told: health.Health,
+        told: health.OutageLog,
         on_open: Callable[[Connection], None],
         on_lost: Callable[[], None],
         on_change: Callable[[], None],

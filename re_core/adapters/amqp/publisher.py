@@ -16,14 +16,14 @@ from typing import Any
 
 from pika.channel import Channel
 
-from re_core.adapters.amqp.batch import Batch
+from re_core.adapters.amqp.batch import PublishBatch
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.frames import PUBLISHING
 from re_core.ports import Published
 from re_core.wire.messages import Message
 
 #: one message of a batch
-Item = tuple[Batch, int]
+Item = tuple[PublishBatch, int]
 
 #: seconds before a message that the broker has refused for now (basic.nack) is published again, and a closed channel opened
 AGAIN = 0.2
@@ -80,7 +80,7 @@ class Publisher:
         self._blocked = blocked
         self._send_waiting()
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: PublishBatch) -> None:
         """Publish what has no outcome yet."""
         if self._failure is not None:
             batch.fail(self._failure)
@@ -99,7 +99,7 @@ class Publisher:
         self._outstanding.clear()
         self._waiting.clear()
 
-    def forget(self, batch: Batch) -> None:
+    def forget(self, batch: PublishBatch) -> None:
         """Nobody waits for it any more: what was not sent yet never will be."""
         self._waiting = deque(item for item in self._waiting if item[0] is not batch)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from re_core.adapters.amqp.consumer import Consumer
-from re_core.adapters.amqp.hand import Hand
+from re_core.adapters.amqp.consumer import AmqpConsumer
+from re_core.adapters.amqp.hand import DeliveryBuffer
 from re_core.errors import BusRefused
 from re_core.ports import Delivery
 
@@ -22,8 +22,8 @@ class AmqpSubscription:
 
     def __init__(
         self,
-        hand: Hand,
-        consumer: Consumer,
+        hand: DeliveryBuffer,
+        consumer: AmqpConsumer,
         post: Post,
         bury: Callable[[Delivery, str, str], None],
         refused: Callable[[], BusRefused | None],

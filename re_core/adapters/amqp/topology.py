@@ -43,7 +43,7 @@ COSTS = {
 _DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.* current is (?:the value )?(?:'([^']*)'|none)")
 
 
-class Queue(NamedTuple):
+class QueueDeclaration(NamedTuple):
     """How a queue is declared."""
 
     name: str
@@ -62,12 +62,12 @@ class Topology:
         self.exchange = exchange
         self._type = queue_type
 
-    def queue(self, name: str, broker: tuple[int, ...]) -> Queue:
+    def queue(self, name: str, broker: tuple[int, ...]) -> QueueDeclaration:
         """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused to be told so."""
         if name.startswith(CONTROL):
-            return Queue(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
+            return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
         if name == DISCARD:
-            return Queue(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
+            return QueueDeclaration(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
         # who lives is told again in a moment: not worth a disk
         arguments: dict[str, Any] = {"x-queue-type": "classic" if name == HEARTBEAT else self._type}
         if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):
@@ -77,7 +77,7 @@ class Topology:
             arguments["x-single-active-consumer"] = True
         if name.startswith(_DEAD_LETTERED):
             arguments["x-dead-letter-exchange"] = DEAD_EXCHANGE
-        return Queue(name, arguments, key_of(name), DEAD_EXCHANGE if name == DEAD else "")
+        return QueueDeclaration(name, arguments, key_of(name), DEAD_EXCHANGE if name == DEAD else "")
 
     def expected(self, message_key: str, direct: bool) -> str:
         """The queue that a message is for."""
@@ -96,7 +96,7 @@ def is_fleeting(message: Message) -> bool:
     return message.key.startswith(CONTROL) if message.direct else message.key == HEARTBEAT_KEY
 
 
-def forwarding(name: str, to: str, life: int) -> Queue:
+def forwarding(name: str, to: str, life: int) -> QueueDeclaration:
     """A queue that passes everything on at once; `life` in milliseconds. The broker writes its name into the headers."""
     arguments = {
         "x-queue-type": "classic",
@@ -105,7 +105,7 @@ def forwarding(name: str, to: str, life: int) -> Queue:
         "x-dead-letter-routing-key": to,
         "x-expires": life,
     }
-    return Queue(name, arguments, None)
+    return QueueDeclaration(name, arguments, None)
 
 
 class Difference(NamedTuple):

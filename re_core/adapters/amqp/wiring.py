@@ -18,11 +18,11 @@ from re_core.adapters.amqp import declaring
 from re_core.adapters.amqp.address import Address
 from re_core.adapters.amqp.answers import Answers
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.consumer import Consumer
-from re_core.adapters.amqp.conversation import Conversation, Script
+from re_core.adapters.amqp.consumer import AmqpConsumer
+from re_core.adapters.amqp.conversation import Procedure, RpcChannel
 from re_core.adapters.amqp.declarations import Declarations
-from re_core.adapters.amqp.health import Health
-from re_core.adapters.amqp.link import Link
+from re_core.adapters.amqp.health import OutageLog
+from re_core.adapters.amqp.link import ReconnectingConnection
 from re_core.adapters.amqp.publisher import Publisher
 from re_core.adapters.amqp.thread import IoThread
 from re_core.adapters.amqp.topology import Topology
@@ -39,7 +39,7 @@ CLOSING, DROPPING = 5.0, 1.0
 _DECLARING = 2
 
 
-class Wiring:
+class Connections:
     """Starts one thread, and connects by itself."""
 
     def __init__(self, addresses: Sequence[Address], topology: Topology) -> None:
@@ -51,14 +51,14 @@ class Wiring:
         self.identity = secrets.token_hex(6)
         self.closed = False
         self._changed = threading.Condition()
-        self._consumers: list[Consumer] = []
+        self._consumers: list[AmqpConsumer] = []
         self.thread = IoThread("amqp", self._start_again)
         later = self.thread.later
         self.declarations = Declarations(topology, [DEAD, DISCARD], later, self.notify)
         self.answers = Answers(self.identity, later, self.notify)
         self.publisher = Publisher(later, self._prepare, self._restore)
-        told = Health(", ".join(address.name for address in addresses))
-        make = partial(Link, thread=self.thread, addresses=addresses, told=told, on_change=self._news)
+        told = OutageLog(", ".join(address.name for address in addresses))
+        make = partial(ReconnectingConnection, thread=self.thread, addresses=addresses, told=told, on_change=self._news)
         self.publishing = make("publishing", on_open=self._prepare, on_lost=self._lost_publishing)
         self.consuming = make("consuming", on_open=self._opened, on_lost=self._lost)
         self.thread.start()
@@ -106,7 +106,7 @@ class Wiring:
             raise refused
         return done()
 
-    def ask(self, script: Script) -> Any:
+    def ask(self, script: Procedure) -> Any:
         """What a script returns. Raises BusUnavailable, BusRefused."""
         self.check()
         self.wait(lambda: self.consuming.connection is not None)
@@ -156,14 +156,14 @@ class Wiring:
 
     # -- the I/O thread ------------------------------------------------------------------------------
 
-    def add(self, consumer: Consumer) -> None:
+    def add(self, consumer: AmqpConsumer) -> None:
         """From now on it consumes whenever there is a connection."""
         self._consumers.append(consumer)
         self.declarations.want(consumer.queues)
         if self.consuming.connection is not None:
             consumer.opened(self.consuming.connection)
 
-    def remove(self, consumer: Consumer) -> None:
+    def remove(self, consumer: AmqpConsumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
 
@@ -194,7 +194,7 @@ class Wiring:
             else:
                 self.publisher.opened(connection)
 
-        Conversation(connection, _DECLARING).run(declaring.exchanges(self.topology), declared)
+        RpcChannel(connection, _DECLARING).run(declaring.exchanges(self.topology), declared)
 
     def _lost_publishing(self) -> None:
         self.publisher.lost()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.answers import Answers
-from re_core.adapters.embedded.queue import Queue
+from re_core.adapters.embedded.queue import EmbeddedQueue
 from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.adapters.routes import key_of, outlives, remembers
 from re_core.errors import BusUnavailable, StoreUnavailable
@@ -47,9 +47,9 @@ class EmbeddedBus:
         self._lock = threading.Lock()
         self._keeping = threading.Lock()
         self._tags = itertools.count(1)
-        self._queues: dict[str, Queue] = {}
+        self._queues: dict[str, EmbeddedQueue] = {}
         #: key of the exchange -> the queue bound to it
-        self._bound: dict[str, Queue] = {}
+        self._bound: dict[str, EmbeddedQueue] = {}
         #: tag -> when nobody wants it any more, of all queues
         self._deadlines: dict[int, float] = {}
         #: name that is no queue -> the queue that gets what is sent there, and when that may be forgotten
@@ -150,11 +150,11 @@ class EmbeddedBus:
             return message
         return message._replace(key=to, headers={**message.headers, FORWARDED_BY: message.key})
 
-    def _target(self, message: Message) -> Queue | None:
+    def _target(self, message: Message) -> EmbeddedQueue | None:
         return (self._queues if message.direct else self._bound).get(message.key)
 
     def _add(self, name: str, kept: Sequence[Message]) -> None:
-        queue = Queue(name, outlives(name), self._deadlines, self._monotonic)
+        queue = EmbeddedQueue(name, outlives(name), self._deadlines, self._monotonic)
         for message in kept:
             self._deliver(queue, message, True)
         self._queues[name] = queue
@@ -163,7 +163,7 @@ class EmbeddedBus:
             self._bound[key] = queue
 
     def _put(
-        self, messages: Sequence[Message], targets: Sequence[Queue | None], settled: frozenset[int]
+        self, messages: Sequence[Message], targets: Sequence[EmbeddedQueue | None], settled: frozenset[int]
     ) -> list[Published]:
         outcomes: list[Published] = []
         with self._lock:
@@ -178,7 +178,7 @@ class EmbeddedBus:
                 self._deliver(queue, message, False)
         return outcomes
 
-    def _deliver(self, queue: Queue, message: Message, redelivered: bool) -> None:
+    def _deliver(self, queue: EmbeddedQueue, message: Message, redelivered: bool) -> None:
         tag = next(self._tags)
         if queue.durable:
             queue.known.add(message.id)
@@ -192,7 +192,7 @@ class EmbeddedBus:
         with _as_bus_errors():
             return self._mailbox.kept(queue)
 
-    def _keep(self, messages: Sequence[Message], targets: Sequence[Queue | None]) -> frozenset[int]:
+    def _keep(self, messages: Sequence[Message], targets: Sequence[EmbeddedQueue | None]) -> frozenset[int]:
         """Commit what must outlive the process; the places of those messages that were settled long ago."""
         if self._mailbox is None:
             return frozenset()

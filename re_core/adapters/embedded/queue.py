@@ -38,12 +38,12 @@ class Inbox:
             self.arrived.notify()
 
 
-class Consumer:
+class EmbeddedConsumer:
     """One subscription's place at one queue."""
 
     __slots__ = ("apart", "inbox", "queue", "room")
 
-    def __init__(self, queue: Queue, inbox: Inbox, prefetch: int) -> None:
+    def __init__(self, queue: EmbeddedQueue, inbox: Inbox, prefetch: int) -> None:
         self.queue = queue
         self.inbox = inbox
         #: how many more deliveries it may be handed
@@ -67,7 +67,7 @@ class Consumer:
             self.room += 1
 
 
-class Queue:
+class EmbeddedQueue:
     """Deliveries in the order of their publishing, which their tags say."""
 
     __slots__ = ("_consumers", "_deadlines", "_now", "durable", "known", "name", "ready")
@@ -78,7 +78,7 @@ class Queue:
         self.ready: deque[Delivery] = deque()
         #: ids of a durable queue's messages that are not settled; empty for others
         self.known: set[str] = set()
-        self._consumers: deque[Consumer] = deque()
+        self._consumers: deque[EmbeddedConsumer] = deque()
         #: tag -> when nobody wants it any more, of all queues
         self._deadlines = deadlines
         self._now = now
@@ -117,17 +117,17 @@ class Queue:
         self.known.discard(delivery.message.id)
         return True
 
-    def join(self, consumer: Consumer) -> None:
+    def join(self, consumer: EmbeddedConsumer) -> None:
         self._consumers.append(consumer)
         self.fill()
 
-    def leave(self, consumer: Consumer, unsettled: Iterable[Delivery]) -> None:
+    def leave(self, consumer: EmbeddedConsumer, unsettled: Iterable[Delivery]) -> None:
         """What the consumer has goes to the others, or waits for the next one."""
         untaken = _recall(consumer)
         self._consumers.remove(consumer)
         self.put_back([*untaken, *unsettled])
 
-    def _with_room(self) -> Consumer | None:
+    def _with_room(self) -> EmbeddedConsumer | None:
         consumers = self._consumers
         for _ in range(len(consumers)):
             consumer = consumers[0]
@@ -141,7 +141,7 @@ class Queue:
             self.ready.popleft()
 
 
-def _hand(consumer: Consumer, delivery: Delivery) -> None:
+def _hand(consumer: EmbeddedConsumer, delivery: Delivery) -> None:
     consumer.room -= 1
     inbox = consumer.inbox
     inbox.waits.append(delivery)
@@ -149,7 +149,7 @@ def _hand(consumer: Consumer, delivery: Delivery) -> None:
         inbox.wake()
 
 
-def _recall(consumer: Consumer) -> list[Delivery]:
+def _recall(consumer: EmbeddedConsumer) -> list[Delivery]:
     inbox, name = consumer.inbox, consumer.queue.name
     recalled = [delivery for delivery in inbox.waits if delivery.queue == name]
     if recalled:

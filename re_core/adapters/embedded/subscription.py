@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from re_core.adapters.embedded.queue import Consumer, Inbox, Queue
+from re_core.adapters.embedded.queue import EmbeddedConsumer, EmbeddedQueue, Inbox
 from re_core.ports import Delivery
 
 #: what the bus does with a delivery that cannot be used, and with durable deliveries that are done
@@ -24,7 +24,7 @@ class EmbeddedSubscription:
     def __init__(
         self,
         lock: threading.Lock,
-        queues: Iterable[Queue],
+        queues: Iterable[EmbeddedQueue],
         prefetch: int,
         deadlines: dict[int, float],
         bury: Bury,
@@ -38,7 +38,7 @@ class EmbeddedSubscription:
         self._bury, self._settle, self._leave = bury, settle, closed
         self._closed = False
         with lock:
-            self._places = {queue.name: Consumer(queue, self._inbox, prefetch) for queue in queues}
+            self._places = {queue.name: EmbeddedConsumer(queue, self._inbox, prefetch) for queue in queues}
             for place in self._places.values():
                 place.queue.join(place)
         self._durable = any(place.queue.durable for place in self._places.values())

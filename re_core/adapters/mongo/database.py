@@ -19,7 +19,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
-from re_core.adapters.mongo.failures import CAUGHT, duplicates, meaning
+from re_core.adapters.mongo.failures import CAUGHT, duplicates, translate_error
 from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
 
 #: a document as it goes in and comes out
@@ -93,7 +93,7 @@ class Database:
         try:
             yield
         except CAUGHT as error:
-            raise meaning(self.where, error) from error
+            raise translate_error(self.where, error) from error
 
     def add(self, collection: Collection[Document], documents: list[Document]) -> list[int]:
         """Insert all in one go; places of those whose key was there already. Raises StoreRefused, StoreUnavailable."""
@@ -187,7 +187,7 @@ def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
             "with every special character of user and password percent-encoded"
         ) from None
     except PyMongoError as error:
-        raise meaning("mongodb+srv", error) from error
+        raise translate_error("mongodb+srv", error) from error
     hosts = ",".join(host if port is None else f"{host}:{port}" for host, port in parsed["nodelist"])
     return dict(parsed["options"]), parsed["database"] or DEFAULT_NAME, hosts
 

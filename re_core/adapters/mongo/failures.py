@@ -63,7 +63,7 @@ _WORDS = 300
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
 
 
-def meaning(where: str, error: Exception) -> ReleaseEngineError:
+def translate_error(where: str, error: Exception) -> ReleaseEngineError:
     """The error to raise for this one: what, where, what to do. `where` names the server, without a password."""
     if isinstance(error, BulkWriteError):
         return _bulk_meaning(where, error.details)

@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from re_core.adapters.mongo.database import Database, Document
-from re_core.adapters.mongo.failures import meaning
+from re_core.adapters.mongo.failures import translate_error
 from re_core.errors import StoreRefused
 
 #: marks the database as ours
@@ -143,7 +143,7 @@ def _make_indexes(database: Database, name: str) -> None:
             collection.create_indexes([IndexModel(INDEXES[name][index], name=index) for index in missing])
         except OperationFailure as error:
             if error.code == 13 or attempt + 1 == _TRIES:
-                raise meaning(database.where, error) from error
+                raise translate_error(database.where, error) from error
     raise StoreRefused(f"store {database.where}: the indexes of {name} change under way; see who else makes some")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from re_core.adapters.mongo.database import Database, foreign
 from re_core.errors import StoreRefused
-from re_core.ports import Hold
+from re_core.ports import Lock
 
 
 class LocksPart:
@@ -16,15 +16,15 @@ class LocksPart:
 
     _database: Database
 
-    def hold(self, key: str, deployment: str, at: int) -> Hold:
+    def hold(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         database = self._database
         found = database.add_or_find(database.holds, {"_id": key, "deployment": deployment, "at": at})
         if isinstance(found.get("deployment"), str) and isinstance(found.get("at"), int):
-            return Hold(key, found["deployment"], int(found["at"]))
+            return Lock(key, found["deployment"], int(found["at"]))
         raise StoreRefused(f"store {database.where}: {foreign('holds', found)}; remove it")
 
-    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.told():
             self._database.holds.delete_one({"_id": key, "deployment": held.deployment, "at": held.at})

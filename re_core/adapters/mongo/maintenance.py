@@ -15,16 +15,16 @@ from re_core.adapters.mongo.playbooks import playbook_of
 from re_core.adapters.mongo.registry import worker_of
 from re_core.adapters.mongo.tokens import token_of
 from re_core.adapters.mongo.views import view_of
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.deployment.records import entry_id
-from re_core.ports import Claim, Hold, Ids, Survey
+from re_core.ports import Ids, KeyRecord, Lock, Survey
 from re_core.rows import View
 
 #: collection -> how its documents are read. Entries are not here, whoever reads the journals reads them.
 _READERS: Mapping[str, Callable[[Document], Any]] = {
     "views": view_of,
-    "requests": lambda document: Claim(document["_id"], document["deployment"], document["digest"]),
-    "holds": lambda document: Hold(document["_id"], document["deployment"], int(document["at"])),
+    "requests": lambda document: KeyRecord(document["_id"], document["deployment"], document["digest"]),
+    "holds": lambda document: Lock(document["_id"], document["deployment"], int(document["at"])),
     "playbooks": playbook_of,
     "output": chunk_of,
     "workers": worker_of,
@@ -73,7 +73,7 @@ class MaintenancePart:
     def ended(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         with self._database.told():
-            found = self._database.views.find({"ended": {"$lt": whole(before)}}, {"_id": 1})
+            found = self._database.views.find({"ended": {"$lt": clamp_int64(before)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("ended", 1), ("created", 1), ("_id", 1)]).limit(limit)]
 
     def forget(self, deployments: Sequence[str]) -> None:
@@ -87,7 +87,7 @@ class MaintenancePart:
                 self._forget_entries(id)
         self.drop_views(ids)
 
-    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+    def old_claims(self, before: str, limit: int, after: KeyRecord | None = None) -> list[KeyRecord]:
         """See ports.Maintenance."""
         query: Document = {"deployment": {"$lt": before}}
         if after is not None:
@@ -97,7 +97,7 @@ class MaintenancePart:
             found = list(self._database.requests.find(query).sort([("deployment", 1), ("_id", 1)]).limit(limit))
         return [claim for _, claim in self._database.readable("requests", found, _READERS["requests"])]
 
-    def drop_claims(self, claims: Sequence[Claim]) -> None:
+    def drop_claims(self, claims: Sequence[KeyRecord]) -> None:
         """See ports.Maintenance."""
         with self._database.told():
             for one in claims:
@@ -106,7 +106,7 @@ class MaintenancePart:
     def old_dead_letters(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         with self._database.told():
-            found = self._database.dead_letters.find({"at": {"$lt": whole(before)}}, {"_id": 1})
+            found = self._database.dead_letters.find({"at": {"$lt": clamp_int64(before)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("at", 1), ("_id", 1)]).limit(limit)]
 
     def survey(self) -> Survey:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from re_core.adapters.mongo.database import Database, Document
-from re_core.adapters.paging import lines_of, whole
+from re_core.adapters.paging import clamp_int64, lines_of
 from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
 
@@ -41,9 +41,9 @@ class OutputPart:
 
     def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
         """See ports.Output."""
-        query: Document = {"deployment": deployment, "last": {"$gt": whole(after)}}
+        query: Document = {"deployment": deployment, "last": {"$gt": clamp_int64(after)}}
         if step is not None:
-            query["step"] = whole(step)
+            query["step"] = clamp_int64(step)
         with self._database.told(), self._database.output.find(query).sort("last", 1).batch_size(_CHUNKS) as found:
             chunks = (chunk for _, chunk in self._database.readable("output", found, chunk_of))
             return lines_of(chunks, after, limit)

@@ -7,7 +7,7 @@ import json
 from pymongo.errors import DuplicateKeyError
 
 from re_core.adapters.mongo.database import Database, Document
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
 
@@ -28,13 +28,13 @@ class RegistryPart:
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
         with self._database.told():
-            found = list(self._database.workers.find({"seen": {"$gte": whole(seen_since)}}).sort("_id", 1))
+            found = list(self._database.workers.find({"seen": {"$gte": clamp_int64(seen_since)}}).sort("_id", 1))
         return [worker for _, worker in self._database.readable("workers", found, worker_of)]
 
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
         with self._database.told():
-            self._database.workers.delete_many({"seen": {"$lt": whole(seen_before)}})
+            self._database.workers.delete_many({"seen": {"$lt": clamp_int64(seen_before)}})
 
 
 def worker_of(document: Document) -> WorkerRecord:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from re_core.adapters.mongo.database import Database, Document, foreign
 from re_core.errors import StoreRefused
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 
 
 class RequestsPart:
@@ -14,11 +14,11 @@ class RequestsPart:
 
     _database: Database
 
-    def claim(self, claim: Claim) -> Claim:
+    def claim(self, claim: KeyRecord) -> KeyRecord:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+    def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests."""
         database = self._database
         first: dict[str, Document] = {}
@@ -27,7 +27,7 @@ class RequestsPart:
         standing = database.add_or_find_all(database.requests, list(first.values()))
         return [self._read(standing[claim.key]) for claim in claims]
 
-    def _read(self, found: Document) -> Claim:
+    def _read(self, found: Document) -> KeyRecord:
         if isinstance(found.get("deployment"), str) and isinstance(found.get("digest"), str):
-            return Claim(found["_id"], found["deployment"], found["digest"])
+            return KeyRecord(found["_id"], found["deployment"], found["digest"])
         raise StoreRefused(f"store {self._database.where}: {foreign('requests', found)}; remove it")

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.mongo.failures import duplicates
-from re_core.adapters.paging import cursor_of, read_cursor, whole
+from re_core.adapters.paging import clamp_int64, cursor_of, read_cursor
 from re_core.model import DeploymentStatus
 from re_core.ports import Page, ViewFilter
 from re_core.rows import View
@@ -54,7 +54,7 @@ class ViewsPart:
             return Page([], None)
         with self._database.told():
             found = self._database.views.find(query).sort([("created", -1), ("_id", -1)])
-            documents = list(found.limit(min(whole(limit), 2**31 - 2) + 1))
+            documents = list(found.limit(min(clamp_int64(limit), 2**31 - 2) + 1))
         rows = [row for _, row in self._database.readable("views", documents[:limit], view_of)]
         more = len(documents) > limit
         return Page(rows, cursor_of(rows[-1].created, rows[-1].id) if more and rows else None)
@@ -79,7 +79,7 @@ class ViewsPart:
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""
         with self._database.told():
-            found = self._database.views.find({"due": {"$lte": whole(now)}}, {"_id": 1})
+            found = self._database.views.find({"due": {"$lte": clamp_int64(now)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("due", 1), ("_id", 1)]).limit(limit)]
 
 
@@ -125,5 +125,5 @@ def _query(wanted: ViewFilter) -> dict[str, Any]:
     if wanted.user:
         query["user"] = wanted.user
     if wanted.since:
-        query["created"] = {"$gte": whole(wanted.since)}
+        query["created"] = {"$gte": clamp_int64(wanted.since)}
     return query

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
-from re_core.adapters.sqlite.failures import UNFIT, meaning
+from re_core.adapters.sqlite.failures import UNFIT, translate_error
 from re_core.adapters.sqlite.opening import open_reader, open_writer
 from re_core.errors import NotStorable, StoreUnavailable
 
@@ -54,7 +54,7 @@ class Database:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 self._undo()
-                raise meaning(self.path, error) from error
+                raise translate_error(self.path, error) from error
             except UNFIT as error:
                 self._undo()
                 raise NotStorable(f"store {self.path}: a value cannot be stored there ({error})") from error
@@ -72,7 +72,7 @@ class Database:
             finally:
                 self._put_away(connection)
         except sqlite3.Error as error:
-            raise meaning(self.path, error) from error
+            raise translate_error(self.path, error) from error
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """What the query finds."""

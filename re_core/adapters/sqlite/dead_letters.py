@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database
 from re_core.rows import DeadLetter
 from re_core.wire import strict_json
@@ -33,7 +33,7 @@ class DeadLettersPart:
     def dead_letters(self, limit: int, before: str = "") -> list[DeadLetter]:
         """See ports.DeadLetters."""
         query = f"{_SELECT} WHERE id < ? ORDER BY id DESC LIMIT ?"
-        return [_letter(row) for row in self._database.rows(query, (before or _LAST, whole(limit)))]
+        return [_letter(row) for row in self._database.rows(query, (before or _LAST, clamp_int64(limit)))]
 
     def dead_letter(self, id: str) -> DeadLetter | None:
         """See ports.DeadLetters."""
@@ -49,7 +49,7 @@ class DeadLettersPart:
         """See ports.DeadLetters."""
         old = "SELECT id FROM dead_letters ORDER BY id DESC LIMIT -1 OFFSET ?"
         with self._database.writing() as connection:
-            return connection.execute(f"DELETE FROM dead_letters WHERE id IN ({old})", (whole(most),)).rowcount
+            return connection.execute(f"DELETE FROM dead_letters WHERE id IN ({old})", (clamp_int64(most),)).rowcount
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

@@ -40,15 +40,15 @@ UNFIT = (OverflowError, UnicodeEncodeError)
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
+def translating_errors(path: str) -> Iterator[None]:
     """Raises StoreUnavailable or StoreRefused for whatever SQLite raises in the block."""
     try:
         yield
     except sqlite3.Error as error:
-        raise meaning(path, error) from error
+        raise translate_error(path, error) from error
 
 
-def meaning(path: str, error: sqlite3.Error) -> ReleaseEngineError:
+def translate_error(path: str, error: sqlite3.Error) -> ReleaseEngineError:
     """The error to raise for this one: what, where, what to do."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.mailbox import insert_mail
 from re_core.adapters.sqlite.views import upsert_views
@@ -55,7 +55,7 @@ class JournalPart:
     def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         """See ports.Journal."""
         most = -1 if limit is None else max(limit, 0)  # a negative limit is none
-        (found,) = self._database.row(_ENTRIES, (deployment, whole(after), most))
+        (found,) = self._database.row(_ENTRIES, (deployment, clamp_int64(after), most))
         if found is None:
             return []
         documents = sorted(json.loads(f"[{found}]"), key=lambda pair: pair[0])

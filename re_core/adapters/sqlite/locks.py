@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from re_core.adapters.sqlite.database import Database
-from re_core.ports import Hold
+from re_core.ports import Lock
 
 
 class LocksPart:
@@ -13,18 +13,18 @@ class LocksPart:
 
     _database: Database
 
-    def hold(self, key: str, deployment: str, at: int) -> Hold:
+    def hold(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.writing() as connection:
-            return _hold(connection, Hold(key, deployment, at))
+            return _hold(connection, Lock(key, deployment, at))
 
-    def take_over(self, key: str, held: Hold, deployment: str, at: int) -> Hold:
+    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.writing() as connection:
             connection.execute(
                 "DELETE FROM holds WHERE key = ? AND deployment = ? AND at = ?", (key, held.deployment, held.at)
             )
-            return _hold(connection, Hold(key, deployment, at))
+            return _hold(connection, Lock(key, deployment, at))
 
     def release(self, key: str, deployment: str) -> bool:
         """See ports.Locks."""
@@ -33,7 +33,7 @@ class LocksPart:
             return cursor.rowcount == 1
 
 
-def _hold(connection: sqlite3.Connection, wanted: Hold) -> Hold:
+def _hold(connection: sqlite3.Connection, wanted: Lock) -> Lock:
     connection.execute("INSERT OR IGNORE INTO holds (key, deployment, at) VALUES (?, ?, ?)", wanted)
     row = connection.execute("SELECT key, deployment, at FROM holds WHERE key = ?", (wanted.key,))
-    return Hold._make(row.fetchone())
+    return Lock._make(row.fetchone())

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.ports import Clock
 from re_core.wire import strict_json
@@ -94,7 +94,7 @@ def _row(queue: str, message: Message, now: int) -> tuple[Any, ...]:
     properties = strict_json.dumps(
         [message.correlation_id, message.reply_to, message.headers, message.app_id, message.direct]
     )
-    expires = None if message.expires is None else whole(now + message.expires)
+    expires = None if message.expires is None else clamp_int64(now + message.expires)
     return queue, message.id, message.key, message.body, properties, expires
 
 

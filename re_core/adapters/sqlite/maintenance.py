@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.layout import STEPS, TABLES
 from re_core.adapters.sqlite.views import COLUMNS, view_of_row
-from re_core.ports import Claim, Ids, Survey
+from re_core.ports import Ids, KeyRecord, Survey
 from re_core.rows import View
 
 #: ids of one statement
@@ -41,7 +41,7 @@ class MaintenancePart:
 
     def journals(self, limit: int, cursor: str = "") -> Ids:
         """See ports.Maintenance. The cursor is the last id, behind a sign that tells an empty one from none."""
-        rows = self._database.rows(_JOURNALS, (cursor[1:], not cursor, whole(limit + 1)))
+        rows = self._database.rows(_JOURNALS, (cursor[1:], not cursor, clamp_int64(limit + 1)))
         ids = [id for (id,) in rows]
         return Ids(ids[:limit], f">{ids[limit - 1]}" if len(ids) > limit else None)
 
@@ -60,22 +60,22 @@ class MaintenancePart:
     def ended(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         query = "SELECT id FROM views WHERE ended IS NOT NULL AND ended < ? ORDER BY ended, id LIMIT ?"
-        return [id for (id,) in self._database.rows(query, (whole(before), whole(limit)))]
+        return [id for (id,) in self._database.rows(query, (clamp_int64(before), clamp_int64(limit)))]
 
     def forget(self, deployments: Sequence[str]) -> None:
         """See ports.Maintenance."""
         self._delete(_OF_DEPLOYMENTS, deployments)
 
-    def old_claims(self, before: str, limit: int, after: Claim | None = None) -> list[Claim]:
+    def old_claims(self, before: str, limit: int, after: KeyRecord | None = None) -> list[KeyRecord]:
         """See ports.Maintenance."""
         query = (
             "SELECT key, deployment, digest FROM requests WHERE deployment < ? AND (deployment, key) > (?, ?) "
             "ORDER BY deployment, key LIMIT ?"
         )
         behind = ("", "") if after is None else (after.deployment, after.key)
-        return [Claim._make(row) for row in self._database.rows(query, (before, *behind, whole(limit)))]
+        return [KeyRecord._make(row) for row in self._database.rows(query, (before, *behind, clamp_int64(limit)))]
 
-    def drop_claims(self, claims: Sequence[Claim]) -> None:
+    def drop_claims(self, claims: Sequence[KeyRecord]) -> None:
         """See ports.Maintenance."""
         pairs = [(one.key, one.deployment) for one in claims]
         with self._database.writing() as connection:
@@ -84,7 +84,7 @@ class MaintenancePart:
     def old_dead_letters(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         query = "SELECT id FROM dead_letters WHERE at < ? ORDER BY at, id LIMIT ?"
-        return [id for (id,) in self._database.rows(query, (whole(before), whole(limit)))]
+        return [id for (id,) in self._database.rows(query, (clamp_int64(before), clamp_int64(limit)))]
 
     def survey(self) -> Survey:
         """See ports.Maintenance. Reads the whole file."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from re_core.adapters.sqlite.failures import told
+from re_core.adapters.sqlite.failures import translating_errors
 from re_core.adapters.sqlite.layout import examine, migrate
 from re_core.errors import StoreRefused
 
@@ -32,7 +32,7 @@ def open_writer(path: str, wait: float) -> sqlite3.Connection:
     """
     _create(path)
     _check_header(path)
-    with told(path):
+    with translating_errors(path):
         connection = _connect(path, wait, _WRITER_CACHE)
         try:
             _prepare(connection, path)

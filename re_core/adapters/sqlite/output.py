@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from re_core.adapters.paging import lines_of, whole
+from re_core.adapters.paging import clamp_int64, lines_of
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
@@ -43,9 +43,9 @@ class OutputPart:
 
     def output(self, deployment: str, after: int = 0, limit: int = 1000, step: int | None = None) -> list[OutputLine]:
         """See ports.Output."""
-        query, asked = _SELECT, [deployment, whole(after)]
+        query, asked = _SELECT, [deployment, clamp_int64(after)]
         if step is not None:
-            query, asked = f"{_SELECT} AND step = ?", [*asked, whole(step)]
+            query, asked = f"{_SELECT} AND step = ?", [*asked, clamp_int64(step)]
         with self._database.reading() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(f"{query} ORDER BY last", asked)
             return lines_of(_chunks(cursor, deployment), after, limit)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database
 from re_core.ports import MOST_REVISIONS
 from re_core.rows import PlaybookHead, StoredPlaybook
@@ -44,7 +44,7 @@ class PlaybooksPart:
         if revision is None:
             row = self._database.row(f"{_SELECT} WHERE id = ? ORDER BY revision DESC LIMIT 1", (id,))
         else:
-            row = self._database.row(f"{_SELECT} WHERE id = ? AND revision = ?", (id, whole(revision)))
+            row = self._database.row(f"{_SELECT} WHERE id = ? AND revision = ?", (id, clamp_int64(revision)))
         return None if row is None or row[4] is None else _playbook(row)
 
     def playbooks(self, group: str | None = None, name: str | None = None) -> list[StoredPlaybook]:
@@ -84,7 +84,7 @@ class PlaybooksPart:
     def delete_playbook(self, id: str, revision: int) -> bool:
         """See ports.Playbooks."""
         with self._database.writing() as connection:
-            return connection.execute(_DELETE, (id, whole(revision))).rowcount == 1
+            return connection.execute(_DELETE, (id, clamp_int64(revision))).rowcount == 1
 
 
 def _newest(group: str | None, name: str | None) -> tuple[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from re_core.adapters.paging import whole
+from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database
 from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
@@ -29,10 +29,10 @@ class RegistryPart:
         query = "SELECT id, slots, offers, running, seen, beat FROM workers WHERE seen >= ? ORDER BY id"
         return [
             WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen, beat)
-            for id, slots, offers, running, seen, beat in self._database.rows(query, (whole(seen_since),))
+            for id, slots, offers, running, seen, beat in self._database.rows(query, (clamp_int64(seen_since),))
         ]
 
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM workers WHERE seen < ?", (whole(seen_before),))
+            connection.execute("DELETE FROM workers WHERE seen < ?", (clamp_int64(seen_before),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from re_core.adapters.sqlite.database import Database, insert
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 
 _INTO = "INSERT OR IGNORE INTO requests (key, deployment, digest)"
 _FIND = "SELECT key, deployment, digest FROM requests WHERE key = ?"
@@ -16,15 +16,15 @@ class RequestsPart:
 
     _database: Database
 
-    def claim(self, claim: Claim) -> Claim:
+    def claim(self, claim: KeyRecord) -> KeyRecord:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
-    def claim_all(self, claims: Sequence[Claim]) -> list[Claim]:
+    def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests. Not synced: the log is written in order, so the sync of the append takes the claims along."""
         if not claims:
             return []
         with self._database.writing(synced=False) as connection:
             if insert(connection, _INTO, claims) == len(claims):
                 return list(claims)
-            return [Claim._make(connection.execute(_FIND, (claim.key,)).fetchone()) for claim in claims]
+            return [KeyRecord._make(connection.execute(_FIND, (claim.key,)).fetchone()) for claim in claims]

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from re_core.adapters.paging import cursor_of, read_cursor, whole
+from re_core.adapters.paging import clamp_int64, cursor_of, read_cursor
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.layout import CLAIMED
 from re_core.model import DeploymentStatus
@@ -61,7 +61,7 @@ class ViewsPart:
             where = " AND ".join([f'"{column}" = ?', *conditions] if column else conditions) or "1"
             query = f"SELECT {COLUMNS} FROM views WHERE {where} ORDER BY created DESC, id DESC LIMIT ?"
             values = [value, *parameters] if column else parameters
-            found += map(view_of_row, self._database.rows(query, (*values, whole(limit + 1))))
+            found += map(view_of_row, self._database.rows(query, (*values, clamp_int64(limit + 1))))
         found.sort(key=lambda view: (view.created, view.id), reverse=True)
         rows = found[:limit]
         return Page(rows, cursor_of(rows[-1].created, rows[-1].id) if rows and len(found) > limit else None)
@@ -81,7 +81,7 @@ class ViewsPart:
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""
         query = "SELECT id FROM views WHERE due IS NOT NULL AND due <= ? ORDER BY due, id LIMIT ?"
-        return [id for (id,) in self._database.rows(query, (whole(now), whole(limit)))]
+        return [id for (id,) in self._database.rows(query, (clamp_int64(now), clamp_int64(limit)))]
 
 
 def upsert_views(connection: sqlite3.Connection, views: Sequence[View]) -> None:
@@ -122,7 +122,7 @@ def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
         parameters.append(wanted.user)
     if wanted.since:
         conditions.append("created >= ?")
-        parameters.append(whole(wanted.since))
+        parameters.append(clamp_int64(wanted.since))
     return conditions, parameters
 
 

@@ -10,7 +10,7 @@ import pytest
 from pika import BasicProperties
 
 from re_core.ports import Published
-from re_core.wire.dead_letters import letter_of
+from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD, FORWARDED_BY, Message
 from tests.contract.places import SOON
 from tests.contract.samples import message, take_all
@@ -78,7 +78,7 @@ def test_a_strange_message_can_be_rejected_and_is_kept_whole(house: House) -> No
     house.raw().basic_publish("", QUEUE, b"\xff", BasicProperties(headers=STRANGE, reply_to="somewhere"))
     subscription.reject(take_all(subscription, 1)[0], "bad-message", "not\nJSON \ud800")
     (dead,) = take_all(bus.subscribe([DEAD], 10), 1)
-    letter = letter_of(dead.message)
+    letter = parse_dead_letter(dead.message)
     assert (letter.body, letter.queue, letter.reason, letter.detail) == (b"\xff", QUEUE, "bad-message", "not JSON ?")
     assert letter.properties["reply_to"] == "somewhere"
 

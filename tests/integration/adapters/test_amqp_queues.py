@@ -12,7 +12,7 @@ import pytest
 from re_core.adapters.amqp.topology import CONTROL_LIFE
 from re_core.errors import BusRefused, BusUnavailable
 from re_core.ports import Bus, Delivery, Published
-from re_core.wire.dead_letters import letter_of
+from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD
 from tests.contract.places import NEVER
 from tests.contract.samples import message, names, take_all
@@ -217,7 +217,7 @@ def test_what_a_worker_of_2014_refuses_is_a_dead_letter(house: House) -> None:
         return dead != []
 
     until(refused, "a dead letter comes")
-    letter = letter_of(dead[0].message)
+    letter = parse_dead_letter(dead[0].message)
     assert (letter.queue, letter.reason, letter.body) == (QUEUE, "rejected", message("a").body)
 
 

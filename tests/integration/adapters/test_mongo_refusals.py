@@ -23,7 +23,7 @@ from pymongo.errors import (
 
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
-from re_core.adapters.mongo.failures import meaning
+from re_core.adapters.mongo.failures import translate_error
 from re_core.errors import BadSettings, NotStorable, ReleaseEngineError, StoreRefused, StoreUnavailable
 from tests.contract.samples import append, entry
 
@@ -185,12 +185,12 @@ def _bulk(**errors: list[dict[str, Any]]) -> BulkWriteError:
 def test_every_error_says_where_what_and_who_must_act(
     error: Exception, kind: type[ReleaseEngineError], words: str
 ) -> None:
-    told = meaning(WHERE, error)
+    told = translate_error(WHERE, error)
     assert type(told) is kind
     assert str(told).startswith(f"store {WHERE}: ")
     assert words in str(told)
 
 
 def test_a_password_in_the_words_of_a_server_is_not_repeated() -> None:
-    told = meaning(WHERE, _server(1, "cannot reach mongodb://user:s3cret@two:27017/re, full error: {}"))
+    told = translate_error(WHERE, _server(1, "cannot reach mongodb://user:s3cret@two:27017/re, full error: {}"))
     assert "s3cret" not in str(told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 from tests.contract.samples import append
 
 _FULL, _NORMAL = 2, 1
@@ -30,9 +30,9 @@ def _commits(store: SqliteStore) -> list[int]:
 def test_a_claim_waits_for_no_disk_and_the_append_after_it_does(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db")
     commits = _commits(store)
-    store.claim_all([Claim("k", "d", "x")])
+    store.claim_all([KeyRecord("k", "d", "x")])
     store.append([append("d", 1)])
-    store.claim(Claim("k", "e", "x"))
+    store.claim(KeyRecord("k", "e", "x"))
     store.append([append("d", 2)])
     assert commits == [_NORMAL, _FULL, _NORMAL, _FULL]
     assert store._database._writer.execute("PRAGMA synchronous").fetchone()[0] == _FULL

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.adapters.sqlite.failures import meaning
+from re_core.adapters.sqlite.failures import translate_error
 from re_core.adapters.sqlite.layout import STEPS
 from re_core.errors import NotStorable, StoreRefused, StoreUnavailable
 from tests.contract.samples import append, entry
@@ -238,4 +238,4 @@ def test_a_batch_that_cannot_be_bound_is_undone_whole(path: Path) -> None:
 
 
 def test_an_error_that_nobody_foresaw_is_a_refusal() -> None:
-    assert isinstance(meaning("x.db", sqlite3.OperationalError("no such function: f")), StoreRefused)
+    assert isinstance(translate_error("x.db", sqlite3.OperationalError("no such function: f")), StoreRefused)

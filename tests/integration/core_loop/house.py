@@ -13,7 +13,7 @@ from re_core.admission.exclusive import Exclusive
 from re_core.deployment.records import Record, kind_of
 from re_core.deployment.state import State, fold
 from re_core.errors import TransientError
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, Delivery, Store
 from re_core.rows import StoredPlaybook
 from re_core.sequencer.loop import Sequencer
@@ -22,8 +22,8 @@ from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
 from re_core.workforce.capabilities import LiveOffers
-from re_core.workforce.presence import Presence, Roll
-from re_core.workforce.routing import Offering
+from re_core.workforce.presence import Presence, RollCall
+from re_core.workforce.routing import StepRouter
 from tests.integration.core_loop.crew import Ear, Notifier, Script, Worker, World
 from tests.integration.core_loop.faults import Faults
 
@@ -55,7 +55,7 @@ class House:
     def __init__(
         self,
         directory: Path,
-        around: Around | None = None,
+        around: EnginePolicy | None = None,
         script: Script | None = None,
         sequencers: int = 1,
         commands: Sequence[str] = ("noop",),
@@ -72,7 +72,7 @@ class House:
         self.store = SqliteStore(directory / "house.db", self.clock)
         # the processes of these tests die, their machine does not: nothing has to reach the disk
         self.store._database._writer.execute("PRAGMA synchronous = OFF")
-        self._around = around or Around()
+        self._around = around or EnginePolicy()
         self._script, self._commands, self._transports = script or {}, commands, transports
         self._sequencers = sequencers
         self._lives = 0
@@ -87,7 +87,7 @@ class House:
         self.bus = EmbeddedBus(self.store, self.clock, self.clock.monotonic)
         store, bus = self.faults.store(self.store), self.faults.bus(self.bus)
         self.presence = Presence(f"core{life}", self.clock.monotonic)
-        self.roll = Roll(store, self.presence)
+        self.roll = RollCall(store, self.presence)
         self.cores = [self._core(store, bus, f"core{life}.{number}") for number in range(self._sequencers)]
         self.sweeper = Sweeper(self.bus, self.store, self.clock)
         self.worker = self.new_worker(f"w{life}")
@@ -105,7 +105,7 @@ class House:
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
         offers = LiveOffers(self.roll, self.clock)
         acceptance = Acceptance(store, offers, self._around, Exclusive(store, self.clock, name))
-        offering = None if self._shared is None else Offering(bus, offers, self.clock, self._shared, self._legacy)
+        offering = None if self._shared is None else StepRouter(bus, offers, self.clock, self._shared, self._legacy)
         return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)
 
     @property

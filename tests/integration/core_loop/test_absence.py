@@ -7,7 +7,7 @@ import pytest
 from re_core.adapters.sqlite import SqliteStore
 from re_core.errors import BusUnavailable, StoreUnavailable, TransientError
 from re_core.rows import WorkerRecord
-from re_core.workforce.failure_detector import ROUNDS, Absence
+from re_core.workforce.failure_detector import ROUNDS, FailureDetector
 from re_core.workforce.presence import BEAT, SILENT, Presence
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -33,15 +33,15 @@ def watch(house: House) -> Watch:
 
 
 @pytest.fixture
-def absence(house: House) -> Absence:
-    return Absence(house.bus, house.store, house.clock, house.roll)
+def absence(house: House) -> FailureDetector:
+    return FailureDetector(house.bus, house.store, house.clock, house.roll)
 
 
 def _hear(house: House, worker: str) -> None:
     house.store.register(WorkerRecord(worker, 8, {}, (), house.clock.now()))
 
 
-def _pass(watch: Watch, absence: Absence, seconds: int, *heard: str) -> int:
+def _pass(watch: Watch, absence: FailureDetector, seconds: int, *heard: str) -> int:
     """Let time pass second by second; how many events were sent."""
     sent = 0
     for _ in range(seconds):
@@ -68,7 +68,7 @@ def _begin(house: House, playbook: str) -> None:
     _hear(house, house.worker.name)
 
 
-def test_the_step_of_a_worker_that_falls_silent_is_lost(house: House, watch: Watch, absence: Absence) -> None:
+def test_the_step_of_a_worker_that_falls_silent_is_lost(house: House, watch: Watch, absence: FailureDetector) -> None:
     _begin(house, "hangs")
     assert _pass(watch, absence, QUIET) == 0
     assert _pass(watch, absence, PROVEN - QUIET) == 1
@@ -77,21 +77,21 @@ def test_the_step_of_a_worker_that_falls_silent_is_lost(house: House, watch: Wat
     assert house.worker.name in house.state().reason
 
 
-def test_a_step_that_may_be_repeated_is_repeated(house: House, watch: Watch, absence: Absence) -> None:
+def test_a_step_that_may_be_repeated_is_repeated(house: House, watch: Watch, absence: FailureDetector) -> None:
     _begin(house, "again")
     _pass(watch, absence, PROVEN)
     house.settle()
     assert house.state().step(0).attempt == 2
 
 
-def test_the_steps_of_a_worker_that_is_heard_go_on(house: House, watch: Watch, absence: Absence) -> None:
+def test_the_steps_of_a_worker_that_is_heard_go_on(house: House, watch: Watch, absence: FailureDetector) -> None:
     _begin(house, "hangs")
     assert _pass(watch, absence, 3 * QUIET, house.worker.name) == 0
     assert house.statuses() == ["started", "pending"]
 
 
 def test_the_absence_of_one_worker_is_no_matter_of_the_steps_of_another(
-    house: House, watch: Watch, absence: Absence
+    house: House, watch: Watch, absence: FailureDetector
 ) -> None:
     _begin(house, "hangs")
     _hear(house, "other")
@@ -100,7 +100,9 @@ def test_the_absence_of_one_worker_is_no_matter_of_the_steps_of_another(
     assert house.statuses() == ["started", "pending"]
 
 
-def test_absence_is_told_again_at_doubling_times_and_not_for_ever(house: House, watch: Watch, absence: Absence) -> None:
+def test_absence_is_told_again_at_doubling_times_and_not_for_ever(
+    house: House, watch: Watch, absence: FailureDetector
+) -> None:
     """A claim may still be on its way when its worker's absence is told first."""
     _begin(house, "hangs")
     times = [second for second in range(1800) if _pass(watch, absence, 1)]
@@ -108,7 +110,9 @@ def test_absence_is_told_again_at_doubling_times_and_not_for_ever(house: House, 
     assert [time // QUIET for time in times] == [1 << number for number in range(ROUNDS)]
 
 
-def test_a_worker_that_comes_back_and_goes_again_is_told_of_anew(house: House, watch: Watch, absence: Absence) -> None:
+def test_a_worker_that_comes_back_and_goes_again_is_told_of_anew(
+    house: House, watch: Watch, absence: FailureDetector
+) -> None:
     _begin(house, "hangs")
     assert _pass(watch, absence, PROVEN) == 1
     assert _pass(watch, absence, 5, house.worker.name) == 0
@@ -118,14 +122,14 @@ def test_a_worker_that_comes_back_and_goes_again_is_told_of_anew(house: House, w
 def test_a_core_that_has_just_started_waits_as_long_again(house: House) -> None:
     _begin(house, "hangs")
     house.clock.pass_seconds(3600)
-    late = Absence(house.bus, house.store, house.clock, house.roll)
+    late = FailureDetector(house.bus, house.store, house.clock, house.roll)
     watch = Watch(house)
     assert _pass(watch, late, QUIET) == 0
     assert _pass(watch, late, PROVEN - QUIET) == 1
 
 
 def test_only_deployments_with_a_step_in_the_silent_workers_hands_are_told(
-    house: House, watch: Watch, absence: Absence
+    house: House, watch: Watch, absence: FailureDetector
 ) -> None:
     """However many there are beside them."""
     house.save(simple("other:Do"), "waits")
@@ -138,7 +142,7 @@ def test_only_deployments_with_a_step_in_the_silent_workers_hands_are_told(
 
 
 def test_two_workers_that_fall_silent_together_are_told_of_in_one_event(
-    house: House, watch: Watch, absence: Absence
+    house: House, watch: Watch, absence: FailureDetector
 ) -> None:
     _begin(house, "hangs")
     row = house.store.rows(["d1"])[0]
@@ -149,7 +153,9 @@ def test_two_workers_that_fall_silent_together_are_told_of_in_one_event(
     assert house.statuses() == ["lost", "skipped"]
 
 
-def test_a_deployment_whose_row_an_older_engine_wrote_is_told(house: House, watch: Watch, absence: Absence) -> None:
+def test_a_deployment_whose_row_an_older_engine_wrote_is_told(
+    house: House, watch: Watch, absence: FailureDetector
+) -> None:
     _begin(house, "hangs")
     row = house.store.rows(["d1"])[0]
     house.store.write_views([row._replace(claimants=None)])
@@ -157,14 +163,14 @@ def test_a_deployment_whose_row_an_older_engine_wrote_is_told(house: House, watc
 
 
 def test_a_claim_whose_core_died_before_it_wrote_the_row_is_found_by_the_second_round(
-    house: House, watch: Watch, absence: Absence
+    house: House, watch: Watch, absence: FailureDetector
 ) -> None:
     house.ask("d1", "hangs")
     house.settle()
     _hear(house, house.worker.name)
     assert house.store.rows(["d1"])[0].claimants == ()
     house.restart()
-    late = Absence(house.bus, house.store, house.clock, house.roll)
+    late = FailureDetector(house.bus, house.store, house.clock, house.roll)
     after = Watch(house)
     while house.statuses()[0] != "lost":
         _pass(after, late, 1)
@@ -178,7 +184,7 @@ def test_a_claim_whose_core_died_before_it_wrote_the_row_is_found_by_the_second_
 
 @pytest.mark.parametrize("seconds", [60, -60])
 def test_a_core_that_stood_still_calls_nobody_silent(
-    house: House, watch: Watch, absence: Absence, seconds: int
+    house: House, watch: Watch, absence: FailureDetector, seconds: int
 ) -> None:
     _begin(house, "hangs")
     _pass(watch, absence, 5, house.worker.name)
@@ -187,7 +193,7 @@ def test_a_core_that_stood_still_calls_nobody_silent(
 
 
 def test_while_the_bus_is_away_nobody_is_silent(
-    house: House, watch: Watch, absence: Absence, monkeypatch: pytest.MonkeyPatch
+    house: House, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _begin(house, "hangs")
     _pass(watch, absence, 1, house.worker.name)
@@ -203,7 +209,7 @@ def test_while_the_bus_is_away_nobody_is_silent(
 
 
 def test_while_the_store_takes_no_writes_nobody_is_silent(
-    house: House, watch: Watch, absence: Absence, monkeypatch: pytest.MonkeyPatch
+    house: House, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can be read all the while, as with a full disk, or without a majority."""
     _begin(house, "hangs")
@@ -219,7 +225,7 @@ def test_while_the_store_takes_no_writes_nobody_is_silent(
     assert house.statuses() == ["started", "pending"]
 
 
-def test_while_no_heartbeat_is_taken_from_its_queue_nobody_is_silent(house: House, absence: Absence) -> None:
+def test_while_no_heartbeat_is_taken_from_its_queue_nobody_is_silent(house: House, absence: FailureDetector) -> None:
     """The consumer hangs: the core itself sees the registry, and nothing changes in it."""
     _begin(house, "hangs")
     for _ in range(3 * QUIET):
@@ -229,7 +235,7 @@ def test_while_no_heartbeat_is_taken_from_its_queue_nobody_is_silent(house: Hous
         assert absence.turn() == 0
 
 
-def test_what_lay_in_a_queue_that_was_lost_proves_nothing(house: House, watch: Watch, absence: Absence) -> None:
+def test_what_lay_in_a_queue_that_was_lost_proves_nothing(house: House, watch: Watch, absence: FailureDetector) -> None:
     """Neither the workers' heartbeats nor the core's were heard: the next one that is stands for itself alone."""
     _begin(house, "hangs")
     _pass(watch, absence, 6, house.worker.name)
@@ -240,6 +246,6 @@ def test_what_lay_in_a_queue_that_was_lost_proves_nothing(house: House, watch: W
     assert _pass(watch, absence, 2 * BEAT // 1000) == 0
 
 
-def test_the_heartbeats_of_another_core_prove_nothing_to_this_one(house: House, absence: Absence) -> None:
+def test_the_heartbeats_of_another_core_prove_nothing_to_this_one(house: House, absence: FailureDetector) -> None:
     _begin(house, "hangs")
     assert _pass(Watch(house, Presence("other", house.clock.monotonic)), absence, 3 * QUIET) == 0

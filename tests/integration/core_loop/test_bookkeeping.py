@@ -8,7 +8,7 @@ import pytest
 
 from re_core.errors import StoreUnavailable, TransientError
 from re_core.rows import WorkerRecord
-from re_core.services.bookkeeping import FORGET, Cemetery, Heartbeats
+from re_core.services.bookkeeping import FORGET, DeadLetterRecorder, Heartbeats
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import REASON
 from re_core.wire.messages import Message
@@ -29,8 +29,8 @@ def _drain(consumer: Heartbeats) -> int:
     return sum(iter(lambda: consumer.turn(0), 0))
 
 
-def _cemetery(house: House) -> Cemetery:
-    return Cemetery(house.faults.bus(house.bus), house.faults.store(house.store), house.clock)
+def _cemetery(house: House) -> DeadLetterRecorder:
+    return DeadLetterRecorder(house.faults.bus(house.bus), house.faults.store(house.store), house.clock)
 
 
 def _beat(

@@ -9,7 +9,7 @@ from re_core.admission.acceptance import derived_id
 from re_core.deployment import machine
 from re_core.deployment.records import Entry
 from re_core.errors import StoreRefused
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.dead_letters import QUEUE, REASON
@@ -269,7 +269,7 @@ def test_the_digest_of_who_took_the_request_counts_where_there_is_one(house: Hou
 
 
 def test_a_key_whose_first_request_died_before_its_deployment_goes_on_with_the_same_id(house: House) -> None:
-    house.store.claim(Claim("k1", "d1", "a"))
+    house.store.claim(KeyRecord("k1", "d1", "a"))
     house.ask("d2", headers={**KEY, m.KEY_DIGEST: "a"})
     house.settle()
     assert house.answers() == [("d1", "")]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.wire import strict_json
 from re_core.wire.dead_letters import REASON
 from tests.factories import simple
@@ -16,7 +16,7 @@ from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House
 
-AROUND = Around(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
+AROUND = EnginePolicy(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
 
 
 @pytest.fixture

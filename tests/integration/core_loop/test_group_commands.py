@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from re_core.playbook.command_rules import CommandRules
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.usecases import access
 from re_core.wire import messages as m
 from tests.factories import simple
@@ -36,7 +36,7 @@ def test_a_playbook_that_was_allowed_is_refused_once_a_token_of_its_group_exists
 
 def test_what_the_settings_list_is_accepted_and_what_stands_around_is_not_asked(tmp_path: Path) -> None:
     check = {"NAME": "look", "COMMAND": "own", "SUBCOMMAND": "Look"}
-    around = Around(checks=[check], commands=CommandRules({"inception": ("noop",)}))
+    around = EnginePolicy(checks=[check], commands=CommandRules({"inception": ("noop",)}))
     house = House(tmp_path, around, commands=("noop", "own"))
     house.save(simple("noop:Do"))
     house.save(simple("own:Do"), "p2")

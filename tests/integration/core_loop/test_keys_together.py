@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.errors import StoreRefused
-from re_core.ports import Claim
+from re_core.ports import KeyRecord
 from re_core.rows import StoredPlaybook
 from re_core.wire import messages as m
 from tests.factories import simple
@@ -30,7 +30,7 @@ def test_the_keys_of_a_batch_are_claimed_in_one_go(house: House) -> None:
 def test_a_key_that_cannot_be_read_keeps_the_others_of_its_batch_from_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def foreign(claims: object) -> list[Claim]:
+    def foreign(claims: object) -> list[KeyRecord]:
         raise StoreRefused("the document 'k1' in requests is not ours")
 
     monkeypatch.setattr(house.store, "claim_all", foreign)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from re_core.errors import StoreUnavailable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Delivery
 from re_core.sequencer.inbox import ASIDE
 from re_core.wire import messages as m
@@ -95,7 +95,9 @@ def test_nothing_at_all_begins_of_what_was_written_too_late_and_people_hear_noth
 ) -> None:
     """Neither the playbook's steps nor the actions that follow every deployment."""
     house = build(
-        around=Around(actions=[action()], notify={"started": {"console": ("ops",)}, "failed": {"console": ("ops",)}})
+        around=EnginePolicy(
+            actions=[action()], notify={"started": {"console": ("ops",)}, "failed": {"console": ("ops",)}}
+        )
     )
     house.save(simple("noop:A", "noop:B"))
     _write_late(house, monkeypatch)
@@ -111,7 +113,7 @@ def test_people_hear_of_what_was_written_too_late_and_failed_in_that_entry(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No worker offers its step: it was over before its writer could see that it came late, and cannot be taken back."""
-    house = build(shared=False, around=Around(notify={"failed": {"console": ("ops",)}}))
+    house = build(shared=False, around=EnginePolicy(notify={"failed": {"console": ("ops",)}}))
     house.save(simple("ghost:Do"))
     _write_late(house, monkeypatch)
     house.ask("d1", expires=WAITS)
@@ -161,7 +163,7 @@ def test_people_hear_of_a_start_that_was_not_taken_back_though_it_has_ended_mean
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its writer stood still behind the append; another request was answered with it, and all of it was done by another core."""
-    house = build(around=Around(notify={"started": {"console": ("ops",)}}))
+    house = build(around=EnginePolicy(notify={"started": {"console": ("ops",)}}))
     house.save(simple("noop:A"))
     other = house._core(house.store, house.bus, "other")
 

@@ -9,14 +9,14 @@ import pytest
 from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.deployment.records import Dispatched, Handed
 from re_core.errors import BusUnavailable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Delivery, Published
 from re_core.rows import WorkerRecord
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.presence import BEAT, SILENT
-from re_core.workforce.routing import LASTING, Offering, Route
+from re_core.workforce.routing import LASTING, Route, StepRouter
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.house import House
@@ -28,7 +28,7 @@ PATIENCE = 300.0
 @pytest.fixture
 def house(build: Build) -> House:
     """A core that asks who offers a step; one worker of ours, which offers noop."""
-    made = build(around=Around(patience=PATIENCE), shared=False)
+    made = build(around=EnginePolicy(patience=PATIENCE), shared=False)
     _register(made, "ours", "noop:*")
     made.save(simple("noop:A"), "ours")
     made.save(simple("old:Do", "noop:B"), "theirs")
@@ -179,7 +179,7 @@ def test_a_step_that_the_workers_of_its_command_do_not_know_fails_at_once(house:
 
 
 def test_where_steps_may_wait_a_worker_that_comes_later_gets_them(build: Build) -> None:
-    house = build(around=Around(patience=PATIENCE), shared=True)
+    house = build(around=EnginePolicy(patience=PATIENCE), shared=True)
     house.save(simple("late:Do"), "late")
     house.ask("d1", "late")
     house.settle()
@@ -232,7 +232,7 @@ def test_a_surplus_that_lasts_is_a_worker_of_2014(house: House) -> None:
 
 def test_a_queue_that_the_settings_name_belongs_to_workers_of_2014_at_once(house: House) -> None:
     offers = LiveOffers(house.roll, house.clock)
-    offering = Offering(house.bus, offers, house.clock, False, ["worker.old"])
+    offering = StepRouter(house.bus, offers, house.clock, False, ["worker.old"])
     worker = house.bus.subscribe(["worker.old"], 8)
     assert offering.route("old:Do") is Route.HAND
     worker.close()
@@ -354,7 +354,7 @@ def test_a_core_that_dies_over_an_outcome_lets_its_successor_drop_the_reply_queu
 @pytest.fixture
 def listing(build: Build) -> House:
     """A core that has `old` listed as served by workers of 2014, none of which is there."""
-    made = build(around=Around(patience=PATIENCE), shared=False, legacy=["worker.old"])
+    made = build(around=EnginePolicy(patience=PATIENCE), shared=False, legacy=["worker.old"])
     _register(made, "ours", "noop:*")
     made.save(simple("old:Do", "noop:B"), "theirs")
     return made

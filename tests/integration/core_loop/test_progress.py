@@ -189,7 +189,7 @@ def test_a_broken_event_of_the_core_itself_stops_nothing(house: House, monkeypat
     real = machine.advance
 
     def broken(state: State, event: e.Event, now: int) -> Decision:
-        if isinstance(event, e.NobodyOffers):
+        if isinstance(event, e.NoWorkerAvailable):
             raise ZeroDivisionError("a bug")
         return real(state, event, now)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from re_core.errors import BadSettings, BusUnavailable, StoreRefused, StoreUnavailable
-from re_core.services.polling import Pump
+from re_core.services.polling import PollingThread
 
 #: seconds to wait for what must come
 SOON = 10.0
@@ -23,7 +23,7 @@ class _Turns:
         self.over = threading.Event()
         self.fatal: list[Exception] = []
         self.died = threading.Event()
-        self.pump = Pump("test", self, self.on_fatal)
+        self.pump = PollingThread("test", self, self.on_fatal)
 
     def __call__(self) -> None:
         if self.over.is_set():
@@ -70,7 +70,7 @@ def test_it_takes_turns_until_it_is_told_to_stop() -> None:
 def test_it_says_when_the_last_turn_does_not_end() -> None:
     held = threading.Event()
     turns: list[Callable[[], object]] = [lambda: held.wait(SOON)]
-    pump = Pump("test", turns[0], lambda error: None)
+    pump = PollingThread("test", turns[0], lambda error: None)
     pump.start()
     pump.tell_to_stop()
     assert pump.join(0.01) is False
@@ -125,7 +125,7 @@ def test_it_says_what_it_waits_for_until_a_turn_settles_something(monkeypatch: p
             raise step
         return step
 
-    pump = Pump("test", turn, lambda error: None)
+    pump = PollingThread("test", turn, lambda error: None)
     pump.start()
     assert over.wait(SOON)
     pump.tell_to_stop()

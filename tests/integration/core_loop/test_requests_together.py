@@ -9,7 +9,7 @@ import pytest
 from re_core.admission.acceptance import Admission
 from re_core.admission.job_create import Creation
 from re_core.deployment.events import Notify
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Append, Appended, Delivery, Published
 from re_core.sequencer.work import Work
 from re_core.wire import messages as m
@@ -22,7 +22,7 @@ from tests.integration.core_loop.house import START, House
 @pytest.fixture
 def loud(build: Build) -> House:
     """A house that tells of every start."""
-    made = build(around=Around(notify={phase: {"console": ("ops",)} for phase in ("started", "failed")}))
+    made = build(around=EnginePolicy(notify={phase: {"console": ("ops",)} for phase in ("started", "failed")}))
     made.save(simple("noop:A"))
     made.save(simple("ghost:Do"), "ghostly")
     return made

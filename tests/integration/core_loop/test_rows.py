@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from re_core.deployment.deadlines import GRACE, due_at
+from re_core.deployment.deadlines import CANCEL_GRACE, due_at
 from re_core.deployment.summary import view_of
 from re_core.ports import Append, Appended, ViewFilter
 from re_core.rows import View
-from re_core.sequencer.cache import Known
+from re_core.sequencer.cache import CachedDeployment
 from re_core.sequencer.list_rows import BEHIND, Rows
 from re_core.sequencer.work import VIEW_EVERY
 from tests.factories import simple
@@ -100,7 +100,7 @@ def test_a_core_with_rows_behind_waits_no_longer_than_they_may(house: House) -> 
     assert rows.patience(10) == 10
     house.ask("d1")
     house.core.turn(0)
-    rows.note(Known(house.state()), house.clock.now())
+    rows.note(CachedDeployment(house.state()), house.clock.now())
     assert rows.patience(10) == BEHIND / 1000
     assert rows.patience(0) == 0
 
@@ -150,7 +150,7 @@ def test_what_is_due_is_never_later_in_the_row_than_in_truth_for_longer_than_a_r
     house.cancel()
     house.core.turn(0)
     truth = due_at(house.state(), house.clock.now())
-    assert truth is not None and truth <= house.clock.now() + GRACE
+    assert truth is not None and truth <= house.clock.now() + CANCEL_GRACE
     house.clock.pass_seconds(0.9)
     house.core.turn(0)
     assert _row(house).due == truth

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 import pytest
 
-from re_core.playbook.compiler import Around
-from re_core.sequencer.work import SETTLING
+from re_core.playbook.compiler import EnginePolicy
+from re_core.sequencer.work import WRITER_GRACE
 from re_core.wire.messages import Message
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House
 
-AROUND = Around(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
+AROUND = EnginePolicy(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_row_that_is_ahead_of_its_journal_is_mended_by_the_first_look(house: H
     _die_at_the_append(house, "before")
     house.boot()  # the message has gone with the process
     for _ in range(3):
-        house.wait(SETTLING / 2 + 1)
+        house.wait(WRITER_GRACE / 2 + 1)
     assert _row(house) == ("failed", None)
 
 
@@ -91,7 +91,7 @@ def test_a_core_that_knows_nothing_of_a_deployment_tells_again_what_a_crash_may_
     house.boot()
     sent = _listen(house, monkeypatch)
     _look(house)
-    house.clock.pass_seconds(SETTLING)
+    house.clock.pass_seconds(WRITER_GRACE)
     _look(house)
     assert "d1/started/console" in sent
 
@@ -110,7 +110,7 @@ def test_a_core_that_knows_nothing_of_a_deployment_does_not_repeat_what_its_row_
     sent = _listen(house, monkeypatch)
     house.say("d1", "due")
     assert other.turn(0) == 1
-    house.clock.pass_seconds(SETTLING)
+    house.clock.pass_seconds(WRITER_GRACE)
     house.say("d1", "due", id="again")
     assert other.turn(0) == 1
     assert sent == []
@@ -131,7 +131,7 @@ def test_the_end_by_a_cancel_is_told_though_the_core_dies_before_it_publishes(
         house.boot()
         sent = _listen(house, monkeypatch)
         for _ in range(4):
-            house.wait(SETTLING / 2 + 1)
+            house.wait(WRITER_GRACE / 2 + 1)
         assert f"{id}/failed/console" in sent
 
 
@@ -147,7 +147,7 @@ def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_a
     house.clock.pass_seconds(1)
     house.core.turn(0)
     assert (sent, _row(house)) == ([], before)
-    house.clock.pass_seconds(SETTLING)
+    house.clock.pass_seconds(WRITER_GRACE)
     _look(house)
     assert "d1/started/console" in sent
 

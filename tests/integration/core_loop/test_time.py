@@ -6,7 +6,7 @@ import pytest
 
 from re_core.deployment.records import Lost
 from re_core.errors import StoreUnavailable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.services.sweeper import Sweeper
 from re_core.wire import messages as m
 from tests.factories import simple
@@ -71,7 +71,7 @@ def test_a_dispatch_that_nobody_answers_is_repeated_with_the_same_id(house: Hous
 
 
 def test_a_step_that_no_worker_begins_in_time_fails_its_deployment(build: Build) -> None:
-    house = build(around=Around(patience=40))
+    house = build(around=EnginePolicy(patience=40))
     _save(house)
     house.ask("d1")
     house.core.turn(0)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from re_core.deployment.plan import OnLost
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Delivery
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.triage import Sorting
+from re_core.sequencer.triage import Triage
 from re_core.wire import strict_json
 from re_core.wire.redaction import Redaction
 from tests.factories import simple
@@ -83,7 +83,7 @@ def test_a_cancel_before_the_step_began_begins_nothing(house: House) -> None:
 @pytest.fixture
 def asking(build: Build) -> House:
     """A house whose only deployment waits for a word about its first step."""
-    house = build(around=Around(on_lost=OnLost.ASK))
+    house = build(around=EnginePolicy(on_lost=OnLost.ASK))
     house.save(simple("noop:Hang", "noop:B"), "hangs")
     _begin(house)
     house.restart()
@@ -162,7 +162,7 @@ def test_a_wish_that_lay_in_our_hands_for_longer_than_its_author_waits_is_not_ca
     now = 1000.0
     core = asking.core
     outbox = Outbox(asking.bus, asking.store, asking.clock)
-    sorting = Sorting(core._taking, outbox, core._acceptance, Redaction(), lambda: now)
+    sorting = Triage(core._taking, outbox, core._acceptance, Redaction(), lambda: now)
     asking.decide(step=0, ruling="again")
     [delivery] = [one for one in core._subscription.take(10, 0) if one.message.id == "r1"]
     late = Delivery(delivery.message._replace(expires=10_000), delivery.queue, False, 1, 0, now - waited)

@@ -17,15 +17,15 @@ from re_core.deployment.records import Accepted, Completed, Dispatched, Ended, E
 from re_core.deployment.state import fold
 from re_core.model import DeploymentStatus
 from re_core.playbook.command_rules import CommandRules
-from re_core.playbook.compiler import Around, compile_document
+from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import Append, Appended
 from re_core.rows import OutputChunk, StoredPlaybook, View
 from re_core.usecases import access
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
-from re_rest.app import create_app, furnish
-from re_rest.services import Services
+from re_rest.app import bind_services, create_app
+from re_rest.services import AppContext
 
 #: what the core answers: a body, and headers
 Answer = tuple[Mapping[str, Any], Mapping[str, str]]
@@ -53,10 +53,12 @@ class House:
         self.bus = EmbeddedBus(store)
         self.clock = SystemClock()
         self.parts: dict[str, str] = {"bus": "", "store": "", "core": ""}
-        self.services = Services(self.bus, store, self.clock, Around(commands=commands), lambda: self.parts, timeout)
+        self.services = AppContext(
+            self.bus, store, self.clock, EnginePolicy(commands=commands), lambda: self.parts, timeout
+        )
         # making the routes takes longer than most tests, so they may share them
         self.app = app or create_app(self.services)
-        furnish(self.app, self.services)
+        bind_services(self.app, self.services)
         self.client: FlaskClient = self.app.test_client()
         self.admin = access.mint(store, self.clock, "root", None, admin=True).secret
         self.ours = access.mint(store, self.clock, "olga", ["ours"]).secret
@@ -101,7 +103,7 @@ class House:
 
     def deployment(self, id: str = "dep1", group: str = "ours", at: int = T0) -> str:
         """A deployment whose first step runs."""
-        plan = compile_document({**PLAYBOOK, "group": group}, Around(), {})
+        plan = compile_document({**PLAYBOOK, "group": group}, EnginePolicy(), {})
         accepted = Accepted(group, "book", "Two steps", 1, "olga", "127.0.0.1", "d", {}, plan)
         self.append(id, 1, accepted, Dispatched(0, 1), at=at)
         self.append(id, 2, Started(0, 1, "w1"), at=at + 1000)

@@ -8,7 +8,7 @@ import pytest
 
 from re_core.errors import NotAuthenticated
 from re_core.usecases import access
-from re_rest.auth import BELIEVED, OPEN, Gate
+from re_rest.auth import BELIEVED, OPEN, Authenticator
 from tests.integration.front_end.house import House
 
 #: what the interfaces page lets anybody see
@@ -177,7 +177,7 @@ def test_the_store_never_sees_a_secret(house: House) -> None:
 
 def test_a_token_is_believed_for_a_moment_and_a_stranger_never(house: House) -> None:
     now = [0.0]
-    gate = Gate(house.store, house.clock, lambda: now[0])
+    gate = Authenticator(house.store, house.clock, lambda: now[0])
     digest = access.digest_of(house.ours)
     assert gate.admit(house.ours).user == "olga"
     assert house.store.revoke_token(digest)

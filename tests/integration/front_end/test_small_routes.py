@@ -12,7 +12,7 @@ import re_schemas
 from re_core.rows import DeadLetter, WorkerRecord
 from re_core.usecases import access
 from re_core.wire.messages import DISCARD
-from re_rest.app import furnish
+from re_rest.app import bind_services
 from tests.integration.front_end.house import T0, House, body
 
 NOTIFICATION = {"transport": "console", "slug": "s", "message": "m", "phase": "completed", "target": ["a"]}
@@ -47,7 +47,7 @@ def test_ready_says_which_part_is_not(house: House) -> None:
 
 def test_ready_says_without_what_it_goes_on(house: House) -> None:
     away = {"email": "mail:25 is out of reach: Connection refused"}
-    furnish(house.app, replace(house.services, degraded=lambda: away))
+    bind_services(house.app, replace(house.services, degraded=lambda: away))
 
     response = house.call("GET", "/readyz", None)
 

@@ -11,7 +11,7 @@ from re_core.errors import BadDocument, NotAuthenticated, StoreUnavailable
 from re_core.usecases import access
 from re_core.usecases.access import LIFETIME
 from re_rest import auth, events
-from re_rest.auth import BELIEVED, WRITTEN, Gate, Standing
+from re_rest.auth import BELIEVED, WRITTEN, Authenticator, Standing
 from re_rest.streams import Position, Streams
 from tests.contract.places import FakeClock
 from tests.integration.front_end.house import House
@@ -69,7 +69,7 @@ def test_a_token_that_has_expired_opens_nothing_and_says_since_when(house: House
     clock = FakeClock()
     clock.milliseconds = NOW
     secret = access.mint(house.store, clock, "x", ["ours"], expires="1h").secret
-    gate = Gate(house.store, clock)
+    gate = Authenticator(house.store, clock)
     assert gate.admit(secret).user == "x"
 
     clock.milliseconds += 3600 * 1000
@@ -119,7 +119,7 @@ def test_the_last_use_is_shown_and_written_once_a_minute(house: House) -> None:
     assert used() is not None
 
     time = Time()
-    gate = Gate(house.store, house.clock, time)
+    gate = Authenticator(house.store, house.clock, time)
     token = gate.admit(house.ours)
     assert [gate.claims_use(token), gate.claims_use(token)] == [True, False]
     time.seconds += WRITTEN
@@ -136,7 +136,7 @@ def test_a_store_that_cannot_write_keeps_nobody_out(house: House, monkeypatch: p
 
 def test_a_gate_remembers_a_bounded_number_of_tokens(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "REMEMBERED", 2)
-    gate = Gate(house.store, house.clock)
+    gate = Authenticator(house.store, house.clock)
     for secret in (house.admin, house.ours, house.theirs):
         gate.claims_use(gate.admit(secret))
     assert len(gate._known) <= 2
@@ -145,7 +145,7 @@ def test_a_gate_remembers_a_bounded_number_of_tokens(house: House, monkeypatch: 
 
 def test_a_long_answer_asks_the_store_again_and_again(house: House) -> None:
     time = Time()
-    gate = Gate(house.store, house.clock, time)
+    gate = Authenticator(house.store, house.clock, time)
     standing = Standing(gate, house.ours, time)
     gate.admit(house.ours)
     house.store.revoke_token(access.digest_of(house.ours))

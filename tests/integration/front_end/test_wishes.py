@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from re_core.deployment.records import (
-    Asked,
     CancelRequested,
     Completed,
-    Decided,
     Dispatched,
     Ended,
     Failed,
     Lost,
+    ResolutionRequested,
+    Resolved,
     Retried,
 )
 from re_core.model import DeploymentStatus
@@ -198,10 +198,10 @@ def test_one_that_failed_after_a_cancel_offers_none(house: House) -> None:
 
 
 def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(house: House) -> None:
-    _lost(house, Asked(0))
+    _lost(house, ResolutionRequested(0))
     waiting = house.call("GET", ONE).json
     old = house.call("GET", V0)
-    house.append("dep1", 4, Decided(0, "happened", "ann"), Dispatched(1, 1))
+    house.append("dep1", 4, Resolved(0, "happened", "ann"), Dispatched(1, 1))
     going = house.call("GET", ONE).json
 
     assert (waiting["status"], waiting["links"]["decide"]) == ("waiting", f"{ONE}/decide")

@@ -16,14 +16,14 @@ import trustme
 from re_workers.notify.handler import Handler
 from re_workers.notify.irc import IrcHandler
 from re_workers.notify.irc_client import IrcClient
-from re_workers.notify.irc_pace import Pace
+from re_workers.notify.irc_pace import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from tests.integration.notify.irc_peer import PATIENCE, Door
 from tests.integration.notify.mail_server import MailServer
 from tests.unit.notify.notices import Said
 
 #: As many lines at once as a test may want.
-HASTY = partial(Pace, burst=1000)
+HASTY = partial(TokenBucket, burst=1000)
 
 OpenIrc = Callable[[IrcSettings], IrcHandler]
 ClientOf = Callable[..., IrcClient]

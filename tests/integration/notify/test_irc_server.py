@@ -10,7 +10,7 @@ import pytest
 
 from re_workers.notify.handler import Undeliverable
 from re_workers.notify.irc import IrcHandler
-from re_workers.notify.irc_pace import Pace
+from re_workers.notify.irc_pace import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from tests.integration.notify.irc_peer import Peer, join_as_user
 from tests.services.ngircd import IrcServer
@@ -49,7 +49,7 @@ def settings(ngircd: IrcServer) -> IrcSettings:
 
 @pytest.fixture
 def handler(settings: IrcSettings) -> Iterator[IrcHandler]:
-    handler = IrcHandler(settings, partial(Pace, burst=1000))
+    handler = IrcHandler(settings, partial(TokenBucket, burst=1000))
     yield handler
     handler.close()
 

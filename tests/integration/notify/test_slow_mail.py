@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from re_core.adapters.embedded.bus import EmbeddedBus
-from re_core.wire.dead_letters import letter_of
+from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import notification_message
 from re_workers.notify.consumer import MAX_BACKOFF, PATIENCE, Notifier
 from re_workers.notify.email import DOUBT, EmailHandler
@@ -175,7 +175,7 @@ class Place:
     def buried(self) -> list[str]:
         deliveries = self.dead.take(10, 0)
         self.dead.ack(deliveries)
-        return [letter_of(one.message).detail for one in deliveries]
+        return [parse_dead_letter(one.message).detail for one in deliveries]
 
 
 def test_a_server_that_hangs_up_after_every_mail_gets_it_twice_in_all_its_time(

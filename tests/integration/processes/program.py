@@ -15,7 +15,7 @@ from pathlib import Path
 from re_core.errors import BusUnavailable, StoreRefused
 from re_core.process import Process, launch, leave
 from re_core.runtime.settings import Settings
-from re_core.runtime.supervision import Herald
+from re_core.runtime.supervision import SupervisorNotifier
 
 
 class Scripted:
@@ -59,7 +59,7 @@ def act(settings: Settings) -> int:
     """As a program of ours does."""
     words, tries = sys.argv[1:], list[int]()
     file = Path(words[words.index("file") + 1]) if "file" in words else None
-    process = Process("program", settings, Herald(os.environ, file))
+    process = Process("program", settings, SupervisorNotifier(os.environ, file))
     return process.run(lambda: Scripted(words, process, tries))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from re_core.deployment.records import kind_of
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import ViewFilter
 from re_core.services.sweeper import recover
 from re_core.wire import strict_json
@@ -17,7 +17,7 @@ from tests.integration.core_loop.faults import Death
 from tests.integration.core_loop.house import House
 
 #: what the settings put around every deployment: all that makes a message
-AROUND = Around(
+AROUND = EnginePolicy(
     checks=[check()],
     actions=[action()],
     notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")},

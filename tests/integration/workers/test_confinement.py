@@ -10,7 +10,7 @@ import pytest
 from re_core.errors import BadSettings
 from re_core.runtime.settings import load
 from re_workers.parts import chosen, workers
-from re_workers.place import Place
+from re_workers.place import MachineSlot
 from re_workers.steps import landlock
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
@@ -116,9 +116,9 @@ def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
 
 def test_a_worker_process_says_at_its_start_what_stays_open(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = load({"RE_DATA_DIR": str(tmp_path), "RE_STEP_ISOLATION": "off"})
-    chosen(settings, Place(tmp_path), ["noop"])
+    chosen(settings, MachineSlot(tmp_path), ["noop"])
     assert caplog.records == []
-    chosen(settings, Place(tmp_path), ["command", "noop"])
+    chosen(settings, MachineSlot(tmp_path), ["command", "noop"])
     (told,) = caplog.records
     assert told.getMessage().startswith("step_isolation is off: ")
 

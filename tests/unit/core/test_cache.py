@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from re_core.sequencer.cache import Cache, Known
+from re_core.sequencer.cache import Cache, CachedDeployment
 from tests.factories import Run, simple
 
 
-def _known(id: str, text: str = "") -> Known:
+def _known(id: str, text: str = "") -> CachedDeployment:
     state = Run(simple({"noop:A": {"text": text}})).state
     state.deployment = id
-    return Known(state)
+    return CachedDeployment(state)
 
 
 def _there(cache: Cache, *ids: str) -> list[str]:
@@ -50,7 +50,7 @@ def test_what_is_put_again_or_dropped_is_not_counted_twice() -> None:
 
 def test_what_a_deployment_s_steps_say_counts() -> None:
     run = Run(simple("noop:A"))
-    known, cache = Known(run.state), Cache()
+    known, cache = CachedDeployment(run.state), Cache()
     cache.put(known)
     before = cache.weight
     run.complete(0, message="m" * 1000)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from re_core.deployment import events as e
-from re_core.deployment.deadlines import ASK
+from re_core.deployment.deadlines import INQUIRE_AFTER
 from re_core.deployment.machine import Verdict
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, simple
 
 REPEATABLE = {"noop:A": {}, "retries": 3}
@@ -119,7 +119,7 @@ def test_a_claim_of_what_was_withdrawn_hears_no_go_and_its_words_are_late() -> N
 
 
 def test_a_grant_that_was_declined_after_the_cancel_withdraws_the_step() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.claim(0)
     run.cancel()
     run.decline(0)
@@ -157,11 +157,11 @@ def test_a_caller_that_wants_no_answer_gets_none() -> None:
 
 
 def test_a_cancel_while_the_actions_run_lets_them_end_and_stops_none() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action("One"), action("Two")]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action("One"), action("Two")]))
     run.do(0)
     run.claim(1)
     run.cancel()
-    assert (run.status, run.stops(), run.due) == ("cancelling", [], ASK / 1000)
+    assert (run.status, run.stops(), run.due) == ("cancelling", [], INQUIRE_AFTER / 1000)
     run.complete(1)
     run.do(2)
     assert (run.status, run.statuses) == ("cancelled", ["completed"] * 3)
@@ -177,7 +177,7 @@ def test_a_cancel_after_a_failure_that_is_still_awaited_cancels() -> None:
 
 
 def test_a_copy_of_the_outcome_that_the_cancel_awaited_asks_again_for_the_actions() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.claim(0)
     run.cancel()
     run.fail(0)

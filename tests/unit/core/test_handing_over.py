@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from re_core.deployment import events as e
-from re_core.deployment.deadlines import GRACE
+from re_core.deployment.deadlines import CANCEL_GRACE
 from re_core.deployment.machine import Decision, Verdict
 from re_core.deployment.progress import awaited
 from re_core.model import StepStatus
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, simple
 
 PATIENCE = 60.0
 
 
 def _handed(*steps: object, **around: object) -> Run:
-    run = Run(simple(*(steps or ("noop:A", "noop:B"))), Around(patience=PATIENCE, **around))  # type: ignore[arg-type]
+    run = Run(simple(*(steps or ("noop:A", "noop:B"))), EnginePolicy(patience=PATIENCE, **around))  # type: ignore[arg-type]
     _hand(run)
     return run
 
@@ -26,7 +26,7 @@ def _hand(run: Run, step: int = 0) -> Decision:
 def test_handing_over_is_written_down_before_it_is_done() -> None:
     run = _handed()
     assert run.kinds() == ["handed"]
-    assert run.last.effects == (e.Hand(0, 1),)
+    assert run.last.effects == (e.HandedOver(0, 1),)
 
 
 def test_a_handed_step_is_never_asked_for_again() -> None:
@@ -78,14 +78,14 @@ def test_a_lost_handed_step_that_may_be_repeated_is_handed_over_again_as_a_new_a
     run = _handed({"noop:A": {}, "retries": 1})
     run.send(e.HandedInDoubt(0, 1))
     assert run.dispatched() == [(0, 2)]
-    assert _hand(run).effects == (e.Hand(0, 2),)
+    assert _hand(run).effects == (e.HandedOver(0, 2),)
 
 
 def test_a_cancel_cannot_take_back_what_was_handed_over_and_awaits_it() -> None:
     run = _handed()
     run.cancel()
     assert run.state.step(0).status is StepStatus.DISPATCHED
-    assert run.due == GRACE / 1000
+    assert run.due == CANCEL_GRACE / 1000
     run.complete(0)
     assert run.status == "cancelled"
     assert run.statuses == ["completed", "skipped"]
@@ -94,7 +94,7 @@ def test_a_cancel_cannot_take_back_what_was_handed_over_and_awaits_it() -> None:
 def test_after_a_cancel_silence_is_a_loss_within_the_grace() -> None:
     run = _handed()
     run.cancel()
-    run.wait(GRACE / 1000)
+    run.wait(CANCEL_GRACE / 1000)
     assert run.status == "cancelled"
     assert run.statuses[0] == "lost"
 

@@ -10,13 +10,13 @@ import pytest
 from re_core.deployment import events as e
 from re_core.deployment.machine import DEPLOYMENT, STEP, Verdict
 from re_core.deployment.plan import OnLost
-from re_core.model import ENDED, DeploymentStatus, Ruling, StepStatus
-from re_core.playbook.compiler import Around
+from re_core.model import ENDED, DeploymentStatus, Resolution, StepStatus
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, simple, slots_of
 
 EVENTS: tuple[type[Any], ...] = get_args(e.Event)
 #: events that speak of one attempt of one step
-WORDS = (e.ClaimMade, e.OutcomeCame, e.ClaimDropped, e.NobodyOffers, e.HandOver, e.HandedInDoubt)
+WORDS = (e.ClaimMade, e.OutcomeReported, e.ClaimReleased, e.NoWorkerAvailable, e.HandOver, e.HandedInDoubt)
 
 
 def _ended(how: str) -> Run:
@@ -46,7 +46,7 @@ def _cancelling() -> Run:
 
 
 def _waiting() -> Run:
-    run = _running(Run(simple("noop:A", "noop:B"), Around(on_lost=OnLost.ASK)))
+    run = _running(Run(simple("noop:A", "noop:B"), EnginePolicy(on_lost=OnLost.ASK)))
     run.gone()
     return run
 
@@ -63,13 +63,13 @@ DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
 
 
 #: events that change something in a deployment of DEPLOYMENTS, or say again what was said
-_ALWAYS = {e.CancelAsked, e.TimeCame, e.WorkersGone}
-_RUNS = {e.ClaimMade, e.OutcomeCame, e.ClaimDropped, *_ALWAYS}
+_ALWAYS = {e.CancelAsked, e.TimerFired, e.WorkerLost}
+_RUNS = {e.ClaimMade, e.OutcomeReported, e.ClaimReleased, *_ALWAYS}
 _LIVE = {*_RUNS, e.TakeBack}
 TAKEN: dict[DeploymentStatus, set[type[Any]]] = {
-    DeploymentStatus.ACCEPTED: {*_LIVE, e.NobodyOffers, e.HandOver},
+    DeploymentStatus.ACCEPTED: {*_LIVE, e.NoWorkerAvailable, e.HandOver},
     DeploymentStatus.RUNNING: _LIVE,
-    DeploymentStatus.WAITING: {e.OutcomeCame, e.RulingMade, e.TakeBack, *_ALWAYS},
+    DeploymentStatus.WAITING: {e.OutcomeReported, e.Resolved, e.TakeBack, *_ALWAYS},
     DeploymentStatus.CANCELLING: _RUNS,
     DeploymentStatus.COMPLETED: set(),
     DeploymentStatus.FAILED: {e.RetryAsked},
@@ -81,17 +81,17 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
     """An event that fits a deployment whose first step was claimed with the token `t`, or not at all."""
     events: dict[type[Any], e.Event] = {
         e.ClaimMade: e.ClaimMade(step, attempt, "w", "t", "control.w"),
-        e.OutcomeCame: e.OutcomeCame(step, attempt, True),
-        e.ClaimDropped: e.ClaimDropped(step, attempt, "t"),
-        e.NobodyOffers: e.NobodyOffers(step, attempt),
+        e.OutcomeReported: e.OutcomeReported(step, attempt, True),
+        e.ClaimReleased: e.ClaimReleased(step, attempt, "t"),
+        e.NoWorkerAvailable: e.NoWorkerAvailable(step, attempt),
         e.HandOver: e.HandOver(step, attempt),
         e.HandedInDoubt: e.HandedInDoubt(step, attempt),
-        e.RulingMade: e.RulingMade(step, Ruling.AGAIN, "ann", ""),
+        e.Resolved: e.Resolved(step, Resolution.AGAIN, "ann", ""),
         e.RetryAsked: e.RetryAsked("ann", ""),
         e.CancelAsked: e.CancelAsked("ann", "", "answers", "r1"),
         e.TakeBack: e.TakeBack("too late"),
-        e.TimeCame: e.TimeCame(),
-        e.WorkersGone: e.WorkersGone(2**53),
+        e.TimerFired: e.TimerFired(),
+        e.WorkerLost: e.WorkerLost(2**53),
     }
     return events[kind]
 
@@ -136,7 +136,7 @@ def test_a_deployment_takes_an_event_of_its_row_and_refuses_any_other(
 
 def _step_in(status: StepStatus) -> tuple[Run, int]:
     """A deployment that goes on, and one of its steps in this status."""
-    around = Around(checks=[check()], actions=[action()])
+    around = EnginePolicy(checks=[check()], actions=[action()])
     run = Run(simple("noop:A", "noop:B", hosts=("a", "b"), preflight=("noop:P",)), around)
     if status is StepStatus.PENDING:
         return run, 3

@@ -7,13 +7,13 @@ import re
 
 from re_core.deployment import events as e
 from re_core.deployment.notifications import deployment_notices
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.sequencer.encoding import messages_of
 from re_core.wire.redaction import Redaction
 from tests.factories import Run, action, simple
 
 ALL = {phase: {"irc": ["#team"]} for phase in ("started", "completed", "failed")}
-GLOBAL = Around(notify={phase: {"email": ("a@example.com",)} for phase in ("started", "completed", "failed")})
+GLOBAL = EnginePolicy(notify={phase: {"email": ("a@example.com",)} for phase in ("started", "completed", "failed")})
 
 
 def _notices(run: Run) -> list[e.Notify]:
@@ -98,14 +98,14 @@ def test_a_slug_is_never_longer_than_80_characters() -> None:
 
 
 def test_an_action_is_told_by_its_name() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action(notify={"completed": {"irc": ["#team"]}})]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action(notify={"completed": {"irc": ["#team"]}})]))
     run.do(0, 1)
     assert _notices(run)[-1].message.startswith("action 'do Tidy' (noop:Tidy) completed in deployment d1")
 
 
 def test_an_action_without_a_name_is_told_by_its_step() -> None:
     nameless = {"COMMAND": "noop", "SUBCOMMAND": "Tidy"}
-    run = Run(simple("noop:A"), Around(actions=[nameless]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[nameless]))
     run.do(0)
     run.fail(1)
     assert run.state.reason == "action noop:Tidy failed: no reason given"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from re_core.admission.compiled_plans import Compiled, Key, Plans
 from re_core.deployment.plan_codec import plan_from_document
-from re_core.playbook.compiler import Around, compile_document
+from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.playbook.dynamic_values import demands
 from tests.factories import simple
 
 
 def _compiled(text: str = "") -> Compiled:
-    document = compile_document(simple({"noop:A": {"text": text}}), Around(), {})
+    document = compile_document(simple({"noop:A": {"text": text}}), EnginePolicy(), {})
     plan = plan_from_document(document)
     return Compiled(document, plan, frozenset(), demands(plan, {}))
 

@@ -6,10 +6,10 @@ import pytest
 
 from re_core.deployment.machine import Verdict
 from re_core.deployment.results import result_of
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, playbook, sequence, simple
 
-ACTIONS = Around(actions=[action("One"), action("Two")])
+ACTIONS = EnginePolicy(actions=[action("One"), action("Two")])
 
 
 def test_steps_run_one_after_the_other_until_the_deployment_completes() -> None:
@@ -109,7 +109,7 @@ def test_a_step_that_its_worker_declines_after_the_playbook_halted_is_not_dispat
 
 
 def test_checks_run_before_the_playbook_and_a_failed_one_keeps_it_from_beginning() -> None:
-    run = Run(simple("noop:A"), Around(checks=[check("One"), check("Two")]))
+    run = Run(simple("noop:A"), EnginePolicy(checks=[check("One"), check("Two")]))
     run.do(0)
     assert run.dispatched() == [(1, 1)]
     run.fail(1, "no")
@@ -127,7 +127,7 @@ def test_checks_run_before_the_playbook_and_a_failed_one_keeps_it_from_beginning
     ],
 )
 def test_a_check_passes_only_if_the_whole_reply_equals_the_expectation(reply: dict[str, object], ends: str) -> None:
-    around = Around(checks=[check(expectation={"status": "completed", "data": {"exit": 0}})])
+    around = EnginePolicy(checks=[check(expectation={"status": "completed", "data": {"exit": 0}})])
     run = Run(simple("noop:A"), around)
     run.complete(0, body=reply)
     if ends == "failed":
@@ -138,7 +138,7 @@ def test_a_check_passes_only_if_the_whole_reply_equals_the_expectation(reply: di
 
 
 def test_a_check_may_expect_a_failure() -> None:
-    run = Run(simple("noop:A"), Around(checks=[check(expectation={"status": "failed"})]))
+    run = Run(simple("noop:A"), EnginePolicy(checks=[check(expectation={"status": "failed"})]))
     run.fail(0, body={"status": "failed"})
     assert run.dispatched() == [(1, 1)]
 

@@ -24,9 +24,9 @@ def _message(document: Any, **headers: str) -> Message:
     return Message("re.reply.0", m.encode(document), "x", "d1", "", {m.ATTEMPT: "d1/0/1", **headers})
 
 
-def _outcome(**said: Any) -> e.OutcomeCame:
+def _outcome(**said: Any) -> e.OutcomeReported:
     event = read_word(_message({"status": "failed", **said}), SECRET).event
-    assert isinstance(event, e.OutcomeCame)
+    assert isinstance(event, e.OutcomeReported)
     return event
 
 
@@ -40,7 +40,7 @@ def test_a_secret_that_straddles_the_cut_of_a_message_or_of_data_is_gone() -> No
 
 def test_why_a_worker_declined_is_redacted_and_bounded() -> None:
     event = read_word(_message({"reason": f"no {TEXT} {'x' * 9000}"}, **{m.EVENT: "declined"}), SECRET).event
-    assert isinstance(event, e.ClaimDropped)
+    assert isinstance(event, e.ClaimReleased)
     assert event.reason.startswith("no [redacted] x") and len(event.reason) == MAX_MESSAGE
 
 

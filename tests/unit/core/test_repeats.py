@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.deployment.machine import Verdict
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, simple
 
 
@@ -109,7 +109,7 @@ def test_a_copy_of_the_failure_that_was_retried_is_no_late_word() -> None:
 
 
 def test_a_copy_of_a_check_s_unexpected_reply_is_no_late_word() -> None:
-    around = Around(checks=[check(expectation={"status": "completed", "data": 1})])
+    around = EnginePolicy(checks=[check(expectation={"status": "completed", "data": 1})])
     run = Run(simple("noop:A"), around, {"noop:Check": {"retries": 1}})
     run.complete(0, attempt=1, body={"status": "completed"})
     assert run.dispatched() == [(0, 2)]
@@ -118,7 +118,7 @@ def test_a_copy_of_a_check_s_unexpected_reply_is_no_late_word() -> None:
 
 
 def test_a_late_word_of_a_lost_or_timed_out_step_is_kept_and_the_step_stays_as_it_is() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.claim(0)
     run.wait(3600)
     run.fail(0)
@@ -130,7 +130,7 @@ def test_a_late_word_of_a_lost_or_timed_out_step_is_kept_and_the_step_stays_as_i
 
 
 def test_an_action_is_retried_even_though_the_playbook_failed() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]), {"noop:Tidy": {"retries": 1}})
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]), {"noop:Tidy": {"retries": 1}})
     run.fail(0)
     run.fail(1)
     assert run.dispatched() == [(1, 2)]

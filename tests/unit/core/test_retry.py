@@ -9,21 +9,21 @@ import pytest
 from re_core.deployment import events as e
 from re_core.deployment.machine import Decision, Verdict
 from re_core.deployment.plan import OnLost
-from re_core.model import Ruling
-from re_core.playbook.compiler import Around
+from re_core.model import Resolution
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, simple
 
-ASK = Around(on_lost=OnLost.ASK)
+ASK = EnginePolicy(on_lost=OnLost.ASK)
 
 
 def _retry(
-    run: Run, lost: Ruling | None = None, request: str = "q1", forbidden: str = "", seen: int | None = None
+    run: Run, lost: Resolution | None = None, request: str = "q1", forbidden: str = "", seen: int | None = None
 ) -> Decision:
     return run.send(e.RetryAsked("ann", "mended", lost, "answers", request, seen, forbidden))
 
 
-def _rule(run: Run, ruling: Ruling, step: int = 0, request: str = "q1") -> Decision:
-    return run.send(e.RulingMade(step, ruling, "ann", "looked", "answers", request))
+def _rule(run: Run, ruling: Resolution, step: int = 0, request: str = "q1") -> Decision:
+    return run.send(e.Resolved(step, ruling, "ann", "looked", "answers", request))
 
 
 def _answers(run: Run) -> list[bool]:
@@ -94,7 +94,7 @@ def test_only_what_has_failed_can_be_retried(how: str) -> None:
 
 
 def test_a_cancelled_deployment_that_an_action_failed_cannot_be_retried() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.cancel()
     run.fail(1)
     assert run.status == "failed"
@@ -112,17 +112,17 @@ def test_a_retry_of_what_has_failed_once_more_since_its_author_looked_is_refused
     run = Run(simple("noop:A"))
     run.claim(0)
     run.gone()
-    assert _retry(run, Ruling.AGAIN, seen=0).verdict is Verdict.APPLIED
+    assert _retry(run, Resolution.AGAIN, seen=0).verdict is Verdict.APPLIED
     run.claim(0)
     run.gone()
-    refused = _retry(run, Ruling.HAPPENED, request="q2", seen=0)
+    refused = _retry(run, Resolution.HAPPENED, request="q2", seen=0)
     assert (refused.verdict, run.status) == (Verdict.REFUSED, "failed")
     assert "look again" in refused.reason
-    assert _retry(run, Ruling.HAPPENED, request="q3", seen=1).verdict is Verdict.APPLIED
+    assert _retry(run, Resolution.HAPPENED, request="q3", seen=1).verdict is Verdict.APPLIED
 
 
 def test_a_failed_check_is_made_again_before_step_one() -> None:
-    run = Run(simple("noop:A"), Around(checks=[check()]))
+    run = Run(simple("noop:A"), EnginePolicy(checks=[check()]))
     run.fail(0)
     _retry(run)
     assert run.dispatched() == [(0, 2)]
@@ -131,7 +131,7 @@ def test_a_failed_check_is_made_again_before_step_one() -> None:
 
 
 def test_actions_run_again_at_the_end() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.fail(0)
     run.do(1)
     assert run.status == "failed"
@@ -143,7 +143,7 @@ def test_actions_run_again_at_the_end() -> None:
 
 
 def test_where_only_an_action_failed_only_the_actions_run_again() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action("One"), action("Two")]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action("One"), action("Two")]))
     run.do(0)
     run.fail(1)
     run.do(2)
@@ -185,7 +185,7 @@ def test_late_words_of_an_earlier_try_change_nothing() -> None:
     run = Run(simple("noop:A"))
     run.claim(0)
     run.gone()
-    _retry(run, Ruling.AGAIN)
+    _retry(run, Resolution.AGAIN)
     run.complete(0, attempt=1)
     assert run.kinds() == ["late"]
     assert run.open == [0]
@@ -193,7 +193,7 @@ def test_late_words_of_an_earlier_try_change_nothing() -> None:
 
 def test_everybody_hears_of_the_new_start_and_of_the_new_end() -> None:
     notify = {phase: {"irc": ("#team",)} for phase in ("started", "completed", "failed")}
-    run = Run(simple("noop:A"), Around(notify=notify))
+    run = Run(simple("noop:A"), EnginePolicy(notify=notify))
     run.fail(0)
     _retry(run)
     run.do(0)
@@ -205,7 +205,7 @@ def test_everybody_hears_of_the_new_start_and_of_the_new_end() -> None:
 # -- lost steps ------------------------------------------------------------------------------------
 
 
-def _lost(around: Around | None = None) -> Run:
+def _lost(around: EnginePolicy | None = None) -> Run:
     run = Run(simple("noop:A", "noop:B"), around)
     run.claim(0)
     run.gone()
@@ -216,19 +216,19 @@ def test_a_retry_says_what_became_of_a_lost_step_or_is_refused() -> None:
     run = _lost()
     assert run.status == "failed"
     assert "say `happened` or `again`" in _retry(run).reason
-    assert _retry(run, Ruling.FAIL).verdict is Verdict.REFUSED
+    assert _retry(run, Resolution.FAIL).verdict is Verdict.REFUSED
 
 
 def test_a_lost_step_that_happened_counts_as_completed() -> None:
     run = _lost()
-    _retry(run, Ruling.HAPPENED)
+    _retry(run, Resolution.HAPPENED)
     assert run.statuses == ["completed", "dispatched"]
     assert run.kinds() == ["retried", "decided", "dispatched"]
 
 
 def test_a_lost_step_can_be_done_again() -> None:
     run = _lost()
-    _retry(run, Ruling.AGAIN)
+    _retry(run, Resolution.AGAIN)
     assert run.dispatched() == [(0, 2)]
 
 
@@ -241,7 +241,7 @@ def test_by_a_setting_a_lost_step_waits_for_a_person() -> None:
 
 def test_it_happened_lets_the_next_step_begin() -> None:
     run = _lost(ASK)
-    _rule(run, Ruling.HAPPENED)
+    _rule(run, Resolution.HAPPENED)
     assert run.statuses == ["completed", "dispatched"]
     assert run.status == "running"
     assert _answers(run) == [True]
@@ -249,33 +249,33 @@ def test_it_happened_lets_the_next_step_begin() -> None:
 
 def test_run_it_again_is_a_new_attempt_behind_a_fence() -> None:
     run = _lost(ASK)
-    _rule(run, Ruling.AGAIN)
+    _rule(run, Resolution.AGAIN)
     assert run.kinds() == ["decided", "fenced", "dispatched"]
     assert run.dispatched() == [(0, 2)]
 
 
 def test_fail_ends_it_as_a_lost_step_does() -> None:
     run = _lost(ASK)
-    _rule(run, Ruling.FAIL)
+    _rule(run, Resolution.FAIL)
     assert run.status == "failed"
     assert run.statuses == ["lost", "skipped"]
 
 
 def test_who_decided_and_why_is_in_the_journal() -> None:
     run = _lost(ASK)
-    _rule(run, Ruling.HAPPENED)
+    _rule(run, Resolution.HAPPENED)
     assert '"ruling":"happened","user":"ann","reason":"looked"' in run.journal[-1]
 
 
 def test_the_same_decision_again_is_answered_again_and_another_one_is_refused() -> None:
     run = _lost(ASK)
-    _rule(run, Ruling.HAPPENED)
-    assert _rule(run, Ruling.HAPPENED).verdict is Verdict.REPEATED
-    assert _rule(run, Ruling.AGAIN, request="q2").verdict is Verdict.REFUSED
+    _rule(run, Resolution.HAPPENED)
+    assert _rule(run, Resolution.HAPPENED).verdict is Verdict.REPEATED
+    assert _rule(run, Resolution.AGAIN, request="q2").verdict is Verdict.REFUSED
 
 
 def test_a_step_that_is_not_lost_waits_for_no_decision() -> None:
-    assert _rule(_lost(ASK), Ruling.AGAIN, step=1).verdict is Verdict.REFUSED
+    assert _rule(_lost(ASK), Resolution.AGAIN, step=1).verdict is Verdict.REFUSED
 
 
 def test_a_waiting_deployment_can_be_cancelled() -> None:
@@ -293,7 +293,7 @@ def test_other_chains_go_on_while_one_waits() -> None:
     run.do(2, 3)
     assert run.open == []
     assert run.status == "waiting"
-    _rule(run, Ruling.HAPPENED)
+    _rule(run, Resolution.HAPPENED)
     run.do(1)
     assert run.open == [4]
 

@@ -10,10 +10,10 @@ from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
 from re_core.errors import StoreRefused
 from re_core.model import DeploymentStatus, StepStatus
-from re_core.playbook.compiler import Around, compile_document
+from re_core.playbook.compiler import EnginePolicy, compile_document
 from tests.factories import START, Run, accepted, action, simple
 
-FIRST = accepted(compile_document(simple("noop:A", "noop:B"), Around(), {}))
+FIRST = accepted(compile_document(simple("noop:A", "noop:B"), EnginePolicy(), {}))
 
 
 def _entry(number: int, *records: r.Record) -> Entry:
@@ -64,7 +64,7 @@ def test_the_row_of_the_list_shows_what_runs() -> None:
 
 
 def test_the_row_of_a_failed_deployment_shows_the_step_that_failed_and_why() -> None:
-    run = Run(simple("noop:A", "noop:B"), Around(actions=[action()]))
+    run = Run(simple("noop:A", "noop:B"), EnginePolicy(actions=[action()]))
     run.do(0)
     run.fail(1, "disk full")
     run.do(2)

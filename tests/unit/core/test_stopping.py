@@ -13,8 +13,8 @@ from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import Decision, Verdict
 from re_core.deployment.plan import OnLost
 from re_core.deployment.records import entry_to_document
-from re_core.model import Ruling
-from re_core.playbook.compiler import Around
+from re_core.model import Resolution
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, simple
 
 GO, NO_GO = ("t", True), ("u", False)
@@ -28,7 +28,7 @@ class Noting(Run):
         return super().send(event)
 
 
-def _stopping(beside: dict[str, Any] | None = None, around: Around | None = None) -> Noting:
+def _stopping(beside: dict[str, Any] | None = None, around: EnginePolicy | None = None) -> Noting:
     """Its first step has run for its 60 s, and its worker was told to end it."""
     run = Noting(simple({"noop:A": {}, "timeout": 60, **(beside or {})}, "noop:B"), around)
     run.claim(0)
@@ -65,7 +65,7 @@ TABLE: list[tuple[str, Callable[[Run], object], Verdict, list[str], list[int], l
     ("in doubt", lambda run: run.send(e.HandedInDoubt(0, 1)), Verdict.REFUSED, [], [], ["started", "pending"]),
     (
         "a decision",
-        lambda run: run.send(e.RulingMade(0, Ruling.AGAIN, "ann", "")),
+        lambda run: run.send(e.Resolved(0, Resolution.AGAIN, "ann", "")),
         Verdict.REFUSED,
         [],
         [],
@@ -166,7 +166,7 @@ def test_what_completes_all_the_same_is_completed_and_the_playbook_goes_on() -> 
 
 
 def test_a_check_whose_reply_is_not_the_expected_one_has_timed_out() -> None:
-    around = Around(checks=[check(expectation={"status": "completed"})])
+    around = EnginePolicy(checks=[check(expectation={"status": "completed"})])
     run = Run(simple("noop:A"), around)
     run.claim(0)
     run.wait(3600)
@@ -183,7 +183,7 @@ def test_one_that_nobody_saw_end_is_lost_and_only_retries_repeat_it() -> None:
 
 
 def test_one_that_nobody_saw_end_is_a_question_where_people_want_to_be_asked() -> None:
-    run = _stopping(around=Around(on_lost=OnLost.ASK))
+    run = _stopping(around=EnginePolicy(on_lost=OnLost.ASK))
     run.wait(30)
     assert (run.status, run.statuses) == ("waiting", ["lost", "pending"])
 
@@ -198,7 +198,7 @@ def test_a_cancel_does_not_make_its_grace_longer() -> None:
 
 
 def test_nothing_follows_before_its_end() -> None:
-    run = Run(simple({"noop:A": {}, "timeout": 60}, "noop:B"), Around(actions=[action()]))
+    run = Run(simple({"noop:A": {}, "timeout": 60}, "noop:B"), EnginePolicy(actions=[action()]))
     run.claim(0)
     run.wait(60)
     assert (run.open, run.dispatched()) == ([0], [])

@@ -7,7 +7,7 @@ import pytest
 from re_core.deployment import events as e
 from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import Verdict
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from tests.factories import START, Run, action, simple
 
 
@@ -51,7 +51,7 @@ def test_a_dispatch_is_not_repeated_before_its_time() -> None:
 
 
 def test_a_step_that_no_worker_begins_within_the_patience_has_timed_out() -> None:
-    run = Run(simple({"noop:A": {}, "retries": 3}), Around(patience=45))
+    run = Run(simple({"noop:A": {}, "retries": 3}), EnginePolicy(patience=45))
     run.wait(30)
     assert run.due == 15
     run.wait(15)
@@ -119,7 +119,7 @@ def test_a_step_that_nobody_has_begun_survives_the_loss_of_every_worker() -> Non
 
 @pytest.mark.parametrize("who", ["w", None])
 def test_a_lost_action_fails_the_deployment(who: str | None) -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.do(0)
     run.send(e.ClaimMade(1, 1, who or "", "t", ""))
     run.gone(who)
@@ -128,7 +128,7 @@ def test_a_lost_action_fails_the_deployment(who: str | None) -> None:
 
 
 def test_the_word_of_a_worker_that_was_thought_lost_is_late() -> None:
-    run = Run(simple("noop:A"), Around(actions=[action()]))
+    run = Run(simple("noop:A"), EnginePolicy(actions=[action()]))
     run.claim(0)
     run.gone()
     run.complete(0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_workers.notify.irc_pace import LONGEST_WAIT, Pace, backoff
+from re_workers.notify.irc_pace import LONGEST_WAIT, TokenBucket, backoff
 
 
 def test_a_burst_goes_at_once_and_then_one_line_every_interval() -> None:
-    pace = Pace(burst=4, interval=2.0)
+    pace = TokenBucket(burst=4, interval=2.0)
     now, sent = 100.0, []
     for _ in range(6):
         now += pace.wait(now)
@@ -20,7 +20,7 @@ def test_a_burst_goes_at_once_and_then_one_line_every_interval() -> None:
 
 
 def test_silence_earns_no_more_than_a_burst() -> None:
-    pace = Pace(burst=2, interval=2.0)
+    pace = TokenBucket(burst=2, interval=2.0)
     pace.spend(0.0)
     for _ in range(2):
         assert pace.wait(1000.0) == 0.0
@@ -31,7 +31,7 @@ def test_silence_earns_no_more_than_a_burst() -> None:
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=60))
 def test_no_window_ever_holds_more_lines_than_burst_and_interval_allow(pauses: list[float]) -> None:
-    pace = Pace(burst=4, interval=2.0)
+    pace = TokenBucket(burst=4, interval=2.0)
     now, sent = 0.0, []
     for pause in pauses:
         now += pause

@@ -6,7 +6,7 @@ import pytest
 
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BadDocument, CallerError, NoAnswer, Refused, StoreUnavailable
-from re_core.playbook.compiler import Around
+from re_core.playbook.compiler import EnginePolicy
 from re_core.usecases import checking, deployments, ids, keys, times
 from re_core.usecases.deployments import Asker
 from re_core.wire.messages import DeploymentRequest, Message, encode
@@ -104,7 +104,7 @@ def test_what_compiles_to_too_many_steps_is_told_like_any_other_error() -> None:
     hosts = [f"h{number}" for number in range(101)]
     document = {"group": "g", "name": "n", "execution": [{"hosts": hosts, "steps": ["noop:A"] * 100}]}
 
-    checked = checking.read(encode(document), "json", {}, Around())
+    checked = checking.read(encode(document), "json", {}, EnginePolicy())
 
     assert len(checked.errors) == 1
     assert "10000" in checked.errors[0].message
@@ -117,8 +117,8 @@ def test_triggers_that_make_a_playbook_too_long_are_told_when_it_is_stored() -> 
     hosts = [f"h{number}" for number in range(60)]
     document = {"group": "g", "name": "n", "execution": [{"hosts": hosts, "steps": ["noop:A"] * 100}]}
 
-    assert checking.read(encode(document), "json", {}, Around()).errors == ()
-    [problem] = checking.read(encode(document), "json", {}, Around(triggers=[trigger])).errors
+    assert checking.read(encode(document), "json", {}, EnginePolicy()).errors == ()
+    [problem] = checking.read(encode(document), "json", {}, EnginePolicy(triggers=[trigger])).errors
 
     assert "10000" in problem.message
 
@@ -133,7 +133,7 @@ def test_silence_after_a_cancel_is_no_answer(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_cannot_be_parsed_is_told_too() -> None:
-    [problem] = checking.read(b"a: [", "yaml", {}, Around()).errors
+    [problem] = checking.read(b"a: [", "yaml", {}, EnginePolicy()).errors
 
     assert problem.line is not None
 
@@ -148,7 +148,7 @@ execution:
       - noop:Do: {version: 1.10}
         timeout: 2.50
 """
-    checked = checking.read(text, "yaml", {"noop:*": {}}, Around())
+    checked = checking.read(text, "yaml", {"noop:*": {}}, EnginePolicy())
     assert checked.errors == ()
     [warning] = checked.warnings
     assert (warning.path, warning.line, warning.column) == ("/execution/0/steps/0/noop:Do/version", 7, 28)

@@ -10,7 +10,7 @@ from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.wire import strict_json
 from re_core.wire.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
 from re_workers import Context, Failed, Worker, step
-from re_workers.consumer import Consumer
+from re_workers.consumer import StepConsumer
 from re_workers.runs import Spawn, inline
 from tests.unit.workers.line import Line
 
@@ -83,7 +83,7 @@ class Desk:
         self.worker = worker
         self.replies = self.bus.subscribe([REPLIES, "output", "notify.irc"], 10_000)
         self.dead = self.bus.subscribe(["re.dead"], 1000)
-        self.consumer = Consumer(self.line, self.clock, worker, "W", slots, spawn)
+        self.consumer = StepConsumer(self.line, self.clock, worker, "W", slots, spawn)
         self.subscription = self.line.subscriptions[0]
         self._numbers = itertools.count()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from re_core.adapters.embedded.bus import EmbeddedBus
-from re_core.wire.dead_letters import letter_of
+from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import Message, encode
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
@@ -51,7 +51,7 @@ class Loft:
     def buried(self) -> list[str]:
         deliveries = self.dead.take(100, 0)
         self.dead.ack(deliveries)
-        return [letter_of(delivery.message).reason for delivery in deliveries]
+        return [parse_dead_letter(delivery.message).reason for delivery in deliveries]
 
     def unsettled(self) -> int:
         self.notifier.close()

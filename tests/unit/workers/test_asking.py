@@ -6,7 +6,7 @@ import pytest
 
 from re_core.wire.messages import AGAIN, ASKS, ATTEMPT, GRANT, TURN
 from re_workers.attempt import PROMPT
-from re_workers.consumer import GRANT_PATIENCE, Consumer
+from re_workers.consumer import GRANT_PATIENCE, StepConsumer
 from re_workers.runs import inline
 from tests.unit.workers.desk import Desk, Parked, Work
 
@@ -56,7 +56,7 @@ def test_what_the_broker_delivers_again_is_asked_about(desk: Desk) -> None:
     _send(desk, "D/0/1")
     assert len(first.take(1, 0)) == 1
     first.close()
-    desk.consumer = Consumer(desk.line, desk.clock, desk.worker, "V", 16, inline)
+    desk.consumer = StepConsumer(desk.line, desk.clock, desk.worker, "V", 16, inline)
     desk.turn()
     (claim,) = desk.heard()
     assert claim.headers[ASKS] == "1"
