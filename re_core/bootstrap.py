@@ -189,7 +189,7 @@ class Core:
         if self._absence is not None:
             self._absence.turn()
         else:
-            self._roll.call()
+            self._roll.poll()
         self._sweeper.turn()
         self._sweep.pause(SWEEP)
 

@@ -14,7 +14,7 @@ def act(settings: Settings) -> int:
     """Serve until told to end; the exit code. Raises OperatorError."""
     check_shared(settings)
     # imported late: help and mistakes need no web framework
-    from re_rest.separate import Server
+    from re_rest.standalone import Server
 
     try:
         Server(settings).run()

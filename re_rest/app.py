@@ -11,6 +11,7 @@ from flask import Flask, Response
 
 from re_core.wire import strict_json
 from re_rest import (
+    app_context,
     auth,
     deadletters,
     deployments,
@@ -23,12 +24,11 @@ from re_rest import (
     playbooks,
     registry,
     schemas,
-    services,
     tokens,
     v0,
 )
-from re_rest.answering import SAFE, Document
-from re_rest.services import AppContext
+from re_rest.app_context import AppContext
+from re_rest.responses import SAFE, Document
 from re_rest.streams import Streams
 
 _BLUEPRINTS = (
@@ -64,7 +64,7 @@ def create_app(handed: AppContext) -> Flask:
 
 def bind_services(app: Flask, handed: AppContext) -> None:
     """Put an application onto these services, and onto no others."""
-    app.extensions[services.EXTENSION] = handed
+    app.extensions[app_context.EXTENSION] = handed
     app.extensions[auth.EXTENSION] = auth.Authenticator(handed.store, handed.clock)
     app.extensions[events.EXTENSION] = Streams(
         handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers

@@ -6,9 +6,9 @@ from flask import Blueprint, Response, request
 
 from re_core.usecases import dead_letters
 from re_core.usecases.access import require_all_groups
-from re_rest import asking
-from re_rest.answering import json_answer, page_answer
-from re_rest.services import caller, services
+from re_rest import request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("deadletters", __name__, url_prefix="/api/v1/deadletters")
 
@@ -20,7 +20,7 @@ def allowed() -> None:
 
 @blueprint.get("")
 def listed() -> Response:
-    size = asking.limit()
+    size = request_parsing.limit()
     rows = services().store.dead_letters(size + 1, request.args.get("cursor", ""))
     more = rows[size - 1].id if len(rows) > size else None
     return page_answer([dead_letters.letter_document(row) for row in rows[:size]], more)

@@ -34,9 +34,9 @@ from re_core.usecases.times import parse_time
 from re_core.wire import messages, strict_json
 from re_core.wire.messages import DeploymentRequest
 from re_core.wire.redaction import Redaction
-from re_rest import asking, auth, bodies
-from re_rest.answering import json_answer, page_answer
-from re_rest.services import caller, services
+from re_rest import auth, bodies, request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("deployments", __name__, url_prefix="/api/v1/deployments")
 
@@ -50,7 +50,7 @@ def create() -> Response:
     wanted = _request()
     require_group(caller(), wanted.group)
     here = services()
-    id = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout, here.trouble)
+    id = deployments.create(here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble)
     known = links(id)
     answer = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
     return json_answer(answer, 201, {"Location": known["self"]})
@@ -58,7 +58,7 @@ def create() -> Response:
 
 @blueprint.get("")
 def listed() -> Response:
-    page = history.listed(services().store, _filter(), asking.limit(), request.args.get("cursor", ""))
+    page = history.listed(services().store, _filter(), request_parsing.limit(), request.args.get("cursor", ""))
     return page_answer([describe.view_document(row, services().redaction) for row in page.rows], page.next)
 
 
@@ -71,8 +71,8 @@ def one(id: str) -> Response:
 @blueprint.get("/<id>/journal")
 def journal(id: str) -> Response:
     visible(id)
-    first = asking.whole_number("cursor", 0, 0, asking.LARGEST)
-    size = asking.whole_number("limit", asking.MOST_ROWS, 1, asking.MOST_ROWS)
+    first = request_parsing.whole_number("cursor", 0, 0, request_parsing.LARGEST)
+    size = request_parsing.whole_number("limit", request_parsing.MOST_ROWS, 1, request_parsing.MOST_ROWS)
     page, more = history.page_of(history.journal_documents(services().store, id, first), size)
     return page_answer(page, str(page[-1]["number"]) if more else None)
 
@@ -82,20 +82,20 @@ def result(id: str, step: int) -> Response:
     """The cursor is how many attempts were shown before."""
     if step >= len(visible(id).plan.steps):
         raise NotFound(f"the deployment has no step {step}")
-    shown = asking.whole_number("cursor", 0, 0, asking.LARGEST)
+    shown = request_parsing.whole_number("cursor", 0, 0, request_parsing.LARGEST)
     said = history.result_documents(services().store, id, step)
-    page, more = history.page_of(islice(said, shown, None), asking.limit())
+    page, more = history.page_of(islice(said, shown, None), request_parsing.limit())
     return page_answer(page, str(shown + len(page)) if more else None)
 
 
 @blueprint.get("/<id>/output")
 def output(id: str) -> Response:
     plan, store = visible(id).plan, services().store
-    wanted, count = _wanted(), asking.whole_number("tail", 0, 1, MOST_LINES)
+    wanted, count = _wanted(), request_parsing.whole_number("tail", 0, 1, MOST_LINES)
     if count and wanted.limit:
         raise CallerError("tail and limit: expected one of both")
     last = history.tail(store, id, wanted, count) if count else None
-    if asking.wants_text():
+    if request_parsing.wants_text():
         pages = history.pages(store, id, wanted) if last is None else iter([last])
         return Response(_text(pages, auth.standing().check), content_type="text/plain; charset=utf-8")
     size = wanted.limit or LINES
@@ -109,7 +109,7 @@ def output(id: str) -> Response:
 @blueprint.post("/<id>/cancel")
 def cancel(id: str) -> Response:
     visible(id)
-    reason = str(asking.optional_document(bodies.CANCEL).get("reason", ""))
+    reason = str(request_parsing.optional_document(bodies.CANCEL).get("reason", ""))
     here = services()
     deployments.cancel(here.bus, id, caller().user, reason, here.request_timeout)
     return json_answer({"id": id, "links": links(id)}, 202)
@@ -118,7 +118,7 @@ def cancel(id: str) -> Response:
 @blueprint.post("/<id>/retry")
 def retry(id: str) -> Response:
     visible(id)
-    said = asking.optional_document(bodies.RETRY)
+    said = request_parsing.optional_document(bodies.RETRY)
     lost = Resolution(said["lost"]) if "lost" in said else None
     here = services()
     deployments.retry(here.bus, _wish(id, "retry", said), lost, said.get("retries"), here.request_timeout)
@@ -128,7 +128,7 @@ def retry(id: str) -> Response:
 @blueprint.post("/<id>/decide")
 def decide(id: str) -> Response:
     visible(id)
-    said = asking.json_document(bodies.DECIDE)
+    said = request_parsing.json_document(bodies.DECIDE)
     step, ruling, attempt = said["step"], Resolution(said["ruling"]), said.get("attempt", 0)
     here = services()
     deployments.decide(here.bus, _wish(id, "decide", said), step, ruling, attempt, here.request_timeout)
@@ -149,7 +149,7 @@ def _text(pages: Iterable[Sequence[OutputLine]], check: Callable[[], None]) -> I
 
 
 def _wish(id: str, event: str, said: dict[str, Any]) -> Wish:
-    who = asking.asker()
+    who = request_parsing.asker()
     request = keys.request_id(services().store, who.user, f"deployments/{id}/{event}", who.key, said, id)
     return Wish(id, who.user, str(said.get("reason", "")), request)
 
@@ -180,7 +180,7 @@ def document(state: State, id: str, now: int, redaction: Redaction) -> dict[str,
 
 
 def _request() -> DeploymentRequest:
-    data = _by_id(asking.json_body())
+    data = _by_id(request_parsing.json_body())
     try:
         return messages.parse_deployment_request(data)
     except BadMessage:
@@ -220,7 +220,7 @@ def _by_id(data: bytes) -> bytes:
 
 
 def _filter() -> ViewFilter:
-    groups = asking.groups_wanted()
+    groups = request_parsing.groups_wanted()
     since = request.args.get("since")
     return ViewFilter(
         None if groups is None else tuple(groups),
@@ -242,7 +242,7 @@ def _statuses() -> tuple[DeploymentStatus, ...]:
 
 
 def _wanted() -> history.Wanted:
-    limit = asking.whole_number("limit", 0, 1, MOST_LINES) or None
-    step = asking.whole_number("step", asking.LARGEST, 0, asking.LARGEST)
-    after = asking.whole_number("after", 0, 0, asking.LARGEST)
-    return history.Wanted(after, limit, None if step == asking.LARGEST else step)
+    limit = request_parsing.whole_number("limit", 0, 1, MOST_LINES) or None
+    step = request_parsing.whole_number("step", request_parsing.LARGEST, 0, request_parsing.LARGEST)
+    after = request_parsing.whole_number("after", 0, 0, request_parsing.LARGEST)
+    return history.Wanted(after, limit, None if step == request_parsing.LARGEST else step)

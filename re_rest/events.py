@@ -16,9 +16,9 @@ from re_core.errors import CallerError, NotAuthenticated, TransientError
 from re_core.model import DeploymentStatus
 from re_core.usecases import describe
 from re_core.wire import strict_json
-from re_rest import asking, auth
-from re_rest.asking import LARGEST
+from re_rest import auth, request_parsing
 from re_rest.deployments import visible
+from re_rest.request_parsing import LARGEST
 from re_rest.streams import FAR, RECENT, Follower, Moment, Position, Streams
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/deployments")
@@ -39,7 +39,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 def watch(id: str) -> Response:
     visible(id)
     begin = _position(request.headers.get("Last-Event-ID", ""))
-    lines = asking.yes_or_no("output", True)
+    lines = request_parsing.yes_or_no("output", True)
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
     told = stream(streams, id, begin, lines=lines, check=auth.standing().check)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from re_rest.answering import json_answer
-from re_rest.services import services
+from re_rest.app_context import services
+from re_rest.responses import json_answer
 
 blueprint = Blueprint("health", __name__)
 

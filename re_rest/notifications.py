@@ -13,9 +13,9 @@ from re_core.usecases import access, keys, notifications
 from re_core.usecases.ids import new_id
 from re_core.wire import messages
 from re_core.wire.messages import Notification
-from re_rest import asking, bodies
-from re_rest.answering import json_answer
-from re_rest.services import caller, services
+from re_rest import bodies, request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer
 
 blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notifications")
 
@@ -23,9 +23,9 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notificatio
 @blueprint.post("")
 def send() -> Response:
     access.require_notify(caller())
-    document = asking.json_document(bodies.NOTIFICATION)
+    document = request_parsing.json_document(bodies.NOTIFICATION)
     notification = _notification(document)
-    here, who = services(), asking.asker()
+    here, who = services(), request_parsing.asker()
     # a repeated request sends the same id again, which the notifier knows
     id, _ = keys.claim(here.store, who.user, "notifications", who.key, document, new_id())
     notifications.send(here.bus, document["transport"], notification, id)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from re_rest import routes, shapes
-from re_rest.asking import LARGEST, MOST_ROWS
 from re_rest.deployments import MOST_LINES
+from re_rest.request_parsing import LARGEST, MOST_ROWS
 from re_rest.routes import Route
 from re_rest.shapes import NUMBER, TEXT, TIME, Shape
 

@@ -12,9 +12,9 @@ from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked, problem_document
 from re_core.usecases.ids import new_id
 from re_core.usecases.playbooks import playbook_document
-from re_rest import asking, bodies
-from re_rest.answering import json_answer, page_answer, yaml_answer
-from re_rest.services import caller, services
+from re_rest import bodies, request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer, page_answer, yaml_answer
 
 blueprint = Blueprint("playbooks", __name__, url_prefix="/api/v1/playbooks")
 
@@ -23,9 +23,9 @@ blueprint = Blueprint("playbooks", __name__, url_prefix="/api/v1/playbooks")
 def listed() -> Response:
     page = playbooks.listed(
         services().store,
-        asking.groups_wanted(),
+        request_parsing.groups_wanted(),
         request.args.get("name"),
-        asking.limit(),
+        request_parsing.limit(),
         request.args.get("cursor", ""),
     )
     return page_answer([playbook_document(row) for row in page.rows], page.next)
@@ -35,7 +35,7 @@ def listed() -> Response:
 def create() -> Response:
     checked = checking.require(_checked())
     require_group(caller(), checked.document["group"])
-    here, who = services(), asking.asker()
+    here, who = services(), request_parsing.asker()
     id, _ = keys.claim(here.store, who.user, "playbooks", who.key, checked.document, new_id())
     made = playbooks.create(here.store, here.clock, id, checked.document, who.user)
     return _stored(made, checked, 201)
@@ -46,7 +46,7 @@ def apply() -> Response:
     checked = checking.require(_checked())
     require_group(caller(), checked.document["group"])
     here = services()
-    condition = asking.condition()
+    condition = request_parsing.condition()
     done, made = playbooks.apply(here.store, here.clock, new_id(), checked.document, caller().user, condition)
     return _stored(made, checked, 201 if done == "created" else 200, done)
 
@@ -55,9 +55,9 @@ def apply() -> Response:
 def one(id: str) -> Response:
     found = visible(id)
     headers = {"ETag": found.etag, "Vary": "Accept"}
-    if asking.unchanged(found.etag):
+    if request_parsing.unchanged(found.etag):
         return Response(status=304, headers=headers)
-    if asking.form_out() == "yaml":
+    if request_parsing.form_out() == "yaml":
         return yaml_answer(found.document, headers)
     return json_answer({**playbook_document(found), "document": found.document}, 200, headers)
 
@@ -68,13 +68,15 @@ def replace(id: str) -> Response:
     checked = checking.require(_checked())
     require_group(caller(), checked.document["group"])
     here = services()
-    made = playbooks.replace(here.store, here.clock, found, checked.document, caller().user, asking.condition())
+    made = playbooks.replace(
+        here.store, here.clock, found, checked.document, caller().user, request_parsing.condition()
+    )
     return _stored(made, checked, 200)
 
 
 @blueprint.delete("/<id>")
 def delete(id: str) -> Response:
-    playbooks.delete(services().store, visible(id), asking.condition())
+    playbooks.delete(services().store, visible(id), request_parsing.condition())
     return Response(status=204)
 
 
@@ -88,8 +90,8 @@ def revisions(id: str) -> Response:
 
 @blueprint.get("/<id>/revisions/<int:revision>")
 def revision(id: str, revision: int) -> Response:
-    found = visible(id, min(revision, asking.LARGEST))
-    if asking.form_out() == "yaml":
+    found = visible(id, min(revision, request_parsing.LARGEST))
+    if request_parsing.form_out() == "yaml":
         return yaml_answer(found.document, {"Vary": "Accept"})
     return json_answer({**playbook_document(found), "document": found.document}, 200, {"Vary": "Accept"})
 
@@ -108,10 +110,10 @@ def validate() -> Response:
 
 @blueprint.post("/<id>/plan")
 def plan(id: str) -> Response:
-    wanted = asking.whole_number("revision", 0, 1, asking.LARGEST) or None
+    wanted = request_parsing.whole_number("revision", 0, 1, request_parsing.LARGEST) or None
     found = visible(id, wanted)
     here = services()
-    supplied = asking.optional_document(bodies.PLAN).get("dynamic", {})
+    supplied = request_parsing.optional_document(bodies.PLAN).get("dynamic", {})
     offers = checking.offers_now(here.store, here.clock)
     return json_answer(checking.preview(found.document, supplied, offers, policy_now(here.around, here.store)))
 
@@ -125,9 +127,9 @@ def visible(id: str, revision: int | None = None) -> StoredPlaybook:
 
 def _checked() -> Checked:
     here = services()
-    form = asking.form_in()
+    form = request_parsing.form_in()
     around = policy_now(here.around, here.store)
-    return checking.read(asking.body(), form, checking.offers_now(here.store, here.clock), around)
+    return checking.read(request_parsing.body(), form, checking.offers_now(here.store, here.clock), around)
 
 
 def _stored(made: StoredPlaybook, checked: Checked, status: int, done: str = "") -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from re_core.usecases import playbooks, workers
-from re_rest.answering import page_answer
-from re_rest.services import caller, services
+from re_rest.app_context import caller, services
+from re_rest.responses import page_answer
 
 blueprint = Blueprint("registry", __name__, url_prefix="/api/v1")
 

@@ -6,7 +6,7 @@ import re_schemas
 from flask import Blueprint, Response
 
 from re_core.errors import NotFound
-from re_rest.answering import json_answer, page_answer
+from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("schemas", __name__, url_prefix="/api/v1/schemas")
 

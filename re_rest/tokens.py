@@ -7,9 +7,9 @@ from flask import Blueprint, Response
 from re_core.errors import BadDocument, Conflict, Problem
 from re_core.usecases import access, keys
 from re_core.usecases.ids import new_id
-from re_rest import asking, auth, bodies
-from re_rest.answering import json_answer, page_answer
-from re_rest.services import caller, services
+from re_rest import auth, bodies, request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1/tokens")
 
@@ -26,11 +26,11 @@ def listed() -> Response:
 
 @blueprint.post("")
 def create() -> Response:
-    document = asking.json_document(bodies.TOKEN)
+    document = request_parsing.json_document(bodies.TOKEN)
     if document.get("admin") and document.get("groups") is not None:
         why = "an administrator's token reaches all groups; leave 'groups' out"
         raise BadDocument("", [Problem("/groups", why)])
-    here, who = services(), asking.asker()
+    here, who = services(), request_parsing.asker()
     access.expiry(document.get("expires", ""), here.clock.now())  # before the key is taken
     _, new = keys.claim(here.store, who.user, "tokens", who.key, document, new_id())
     if not new:

@@ -19,9 +19,9 @@ from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked
 from re_core.usecases.ids import new_id, plausible
 from re_core.wire.messages import DeploymentRequest
-from re_rest import asking
-from re_rest.answering import json_answer, yaml_answer
-from re_rest.services import caller, services
+from re_rest import request_parsing
+from re_rest.app_context import caller, services
+from re_rest.responses import json_answer, yaml_answer
 
 blueprint = Blueprint("v0", __name__, url_prefix="/api/v0")
 
@@ -90,7 +90,7 @@ def deploy(group: str, id: str) -> Response:
     here = services()
     try:
         wanted = DeploymentRequest(group, id, _dynamic())
-        made = deployments.create(here.bus, wanted, asking.asker(), here.request_timeout, here.trouble)
+        made = deployments.create(here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble)
     except (UnknownGroup, UnknownPlaybook):
         return json_answer({"status": "error", "message": "group not found"}, 404)
     return json_answer({"status": "created", "id": made}, 201)
@@ -172,12 +172,12 @@ def _formed(document: dict[str, Any], status: int = 200) -> Response:
 
 
 def _form() -> documents.Form:
-    return asking.form(request.args.get("format", "json").lower())
+    return request_parsing.form(request.args.get("format", "json").lower())
 
 
 def _document(group: str) -> Any:
     """The playbook of the body; the group of the address wins. Raises BadDocument with every error."""
-    parsed = documents.parse(asking.body(), _form())
+    parsed = documents.parse(request_parsing.body(), _form())
     value = parsed.value
     if isinstance(value, dict):
         # clients of 2014 send back what they got, id and all
@@ -191,7 +191,7 @@ def _document(group: str) -> Any:
 
 
 def _dynamic() -> dict[str, Any]:
-    data = asking.body()
+    data = request_parsing.body()
     value = documents.parse(data, _form()).value if data.strip() else {}
     if value is None:
         return {}

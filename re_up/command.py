@@ -66,7 +66,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
 def _try(settings: Settings) -> None:
     """What cannot be used is said here, before there is a worker to die of it. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
-    from re_workers.parts import confinement, handlers
+    from re_workers.worker_selection import confinement, handlers
 
     handlers(settings)
     confinement(settings).announce()

@@ -15,13 +15,13 @@ from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
 from re_core.runtime.settings import Settings
 from re_core.wire.redaction import Redaction
-from re_rest.services import AppContext
-from re_up.aftermath import OrphanPolicy
+from re_rest.app_context import AppContext
+from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
-from re_workers.parts import handlers, probes, workers
 from re_workers.steps.orphans import end_orphans
+from re_workers.worker_selection import handlers, probes, workers
 
 #: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
 PREDECESSOR = 40.0

@@ -17,7 +17,7 @@ from re_core.errors import ReleaseEngineError
 from re_core.process import leave
 from re_core.runtime.settings import Settings
 from re_rest.app import create_app
-from re_rest.serving import REFUSED, Master, options, try_address, url_of
+from re_rest.gunicorn_master import REFUSED, Master, options, try_address, url_of
 from re_rest.streaming import StreamingWorker
 from re_up.engine import Engine
 

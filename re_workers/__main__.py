@@ -17,9 +17,9 @@ from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
 from re_core.wire.redaction import Redaction
 from re_workers.host import SLOTS, WorkerHost
+from re_workers.machine_slot import MachineSlot
 from re_workers.notify.reach import Reach
-from re_workers.parts import ALL, Crew, chosen, listed
-from re_workers.place import MachineSlot
+from re_workers.worker_selection import ALL, Crew, chosen, listed
 
 
 class WorkerProcess:

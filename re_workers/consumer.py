@@ -17,7 +17,7 @@ from re_core.ports import Bus, Clock, Delivery
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
-from re_workers.hands import InFlightWindow
+from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import APP

@@ -18,10 +18,10 @@ from re_core.ports import Bus, Clock, Published
 from re_core.wire.messages import BYE, EVENT, Message, encode
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
-from re_workers.loop import PollingThread
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Handler
 from re_workers.outgoing import APP
+from re_workers.polling_thread import PollingThread
 from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
-from re_workers.notes import RunningAttempts
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import Announce, Console, Email, Irc
+from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement

@@ -102,7 +102,7 @@ class Acceptance:
         try:
             accepted, plan = self._check(message, request, digest)
             if accepted.exclusive and self._exclusive is not None:
-                self._exclusive.hold(accepted.playbook_id, deployment)
+                self._exclusive.acquire(accepted.playbook_id, deployment)
             return Admission(deployment, accepted, plan)
         except CallerError:
             # what is wrong now may have been right when the deployment began: to who asks again, a no would be a lie
@@ -123,7 +123,7 @@ class Acceptance:
         if advance(state, event, now).verdict is not Verdict.APPLIED:
             return event
         try:
-            self._exclusive.regain(state.accepted.playbook_id, deployment, state.retries)
+            self._exclusive.reacquire(state.accepted.playbook_id, deployment, state.retries)
         except Refused as refusal:
             return event._replace(forbidden=str(refusal), holder=refusal.deployment)
         return event

@@ -35,24 +35,24 @@ class Exclusive:
         self._clock = clock
         self._writer = writer
 
-    def hold(self, playbook: str, deployment: str) -> None:
+    def acquire(self, playbook: str, deployment: str) -> None:
         """Hold the playbook for a deployment that is about to begin. Raises Refused, which names the one that holds it."""
         now = self._clock.now()
         key = f"exclusive:{playbook}"
-        held = self._store.hold(key, deployment, now)
+        held = self._store.acquire(key, deployment, now)
         while held.deployment != deployment:
             self._await_end(held, now)
-            held = self._store.take_over(key, held, deployment, now)
+            held = self._store.compare_and_swap(key, held, deployment, now)
 
-    def regain(self, playbook: str, deployment: str, retries: int) -> None:
+    def reacquire(self, playbook: str, deployment: str, retries: int) -> None:
         """Hold it for a deployment that has ended and shall go on, as its retry of that number. Raises Refused."""
         now = self._clock.now()
         key, wanted = f"exclusive:{playbook}", f"{deployment}{_RETRY}{retries}"
-        held = self._store.hold(key, wanted, now)
+        held = self._store.acquire(key, wanted, now)
         if _holder(held)[0] != deployment:
             self._await_end(held, now)
         # a new hold in any case: whoever has just read that this deployment has ended must not take over the old one
-        held = self._store.take_over(key, held, wanted, max(now, held.at + 1))
+        held = self._store.compare_and_swap(key, held, wanted, max(now, held.at + 1))
         if held.deployment != wanted:
             self._refuse(held)
 

@@ -143,11 +143,11 @@ class IdempotencyKeys(Protocol):
 class Locks(Protocol):
     """One deployment at a time for each key. A hold lasts until it is released or taken over; it knows no time."""
 
-    def hold(self, key: str, deployment: str, at: int) -> Lock:
+    def acquire(self, key: str, deployment: str, at: int) -> Lock:
         """Hold it unless somebody does; the hold that stands now, one's own (an earlier one too) or the holder's."""
         ...
 
-    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
+    def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """As `hold`, but exactly `held` does not stand in the way; of several who take over the same hold one wins."""
         ...
 
@@ -233,7 +233,7 @@ class Registry(Protocol):
 class DeadLetters(Protocol):
     """Messages that nobody could use."""
 
-    def bury(self, letter: DeadLetter) -> None:
+    def store_letter(self, letter: DeadLetter) -> None:
         """Keep it; an id that is there is left as it is."""
         ...
 

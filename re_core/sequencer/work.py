@@ -216,7 +216,7 @@ class Work:
 
         One that is only repeated is never handed over: the worker of 2014 may find the first copy too, and would not ask.
         """
-        if way is Route.NOBODY:
+        if way is Route.NO_WORKER:
             return e.NoWorkerAvailable(effect.step, effect.attempt)
         return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
 

@@ -93,7 +93,7 @@ class DeadLetterRecorder:
                 not letter.at
             ):  # the broker put it there itself; what has no time counts as the oldest, and would be pruned at once
                 letter = letter._replace(at=self._clock.now())
-            self._store.bury(letter)
+            self._store.store_letter(letter)
         except Exception as error:
             if must_wait(error):
                 raise
@@ -119,7 +119,7 @@ class DeadLetterRecorder:
         """It comes from the dead letters' own queue, so it cannot be one of them again: its body is kept, whatever else is not."""
         letter = bare_letter(message, f"{type(trouble).__name__}: {trouble}", "re-core", self._clock.now())
         try:
-            self._store.bury(letter)
+            self._store.store_letter(letter)
         except Exception as error:
             if must_wait(error):
                 raise

@@ -43,7 +43,7 @@ def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
     What it stands for may not be stored yet: by somebody who is about to, or has died. `now` in milliseconds.
     """
     key = lock_of(group, name)
-    held = shelf.hold(key, id, now)
+    held = shelf.acquire(key, id, now)
     while held.deployment != id:
         revisions = shelf.revisions(held.deployment)
         newest = shelf.playbook(held.deployment)
@@ -51,7 +51,7 @@ def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
             return held.deployment
         if not revisions and now - held.at < ABANDONED:
             return held.deployment
-        held = shelf.take_over(key, held, id, now)
+        held = shelf.compare_and_swap(key, held, id, now)
     return id
 
 

@@ -33,7 +33,7 @@ class LiveOffers:
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             offers: dict[str, Mapping[str, Any]] = {}
             serving: Counter[str] = Counter()
-            for worker, silence in self.roll.call():
+            for worker, silence in self.roll.poll():
                 if silence < SILENT:
                     offers.update(worker.offers)
                     serving.update({name.partition(":")[0] for name in worker.offers})

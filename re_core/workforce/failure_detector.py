@@ -39,7 +39,7 @@ class FailureDetector:
         before = (
             self._clock.now()
         )  # whoever comes back after this, even while this core is frozen, has claimed nothing before
-        silences = self._roll.call()
+        silences = self._roll.poll()
         self._told = {worker.id: self._told.get(worker.id, 0) for worker, lasts in silences if lasts >= SILENT}
         news = [silence.worker.id for silence in silences if self._is_news(silence)]
         return self._tell(news, before) if news else 0

@@ -91,7 +91,7 @@ class RollCall:
         #: when those own heartbeats were sent whose arrival was seen, in order
         self._proofs: list[float] = []
 
-    def call(self) -> list[Silence]:
+    def poll(self) -> list[Silence]:
         """All workers of the registry. Raises StoreUnavailable."""
         # what arrives by this reading proves something of the next: this one may meet a worker's row before its heartbeat does
         proofs = self._proofs

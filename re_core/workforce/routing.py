@@ -34,9 +34,9 @@ class Route(Enum):
     #: put it on its command's queue; it may be put there again
     SEND = "send"
     #: give it once to a worker that cannot be asked
-    HAND = "hand"
+    ONCE = "once"
     #: nobody will take it
-    NOBODY = "nobody"
+    NO_WORKER = "no worker"
 
 
 class StepRouter:
@@ -63,18 +63,18 @@ class StepRouter:
         offers = self._offers.read()
         surplus = self._consumers(queue) > self._offers.serving[command]
         if self._is_legacy(queue, surplus):
-            return Route.HAND
+            return Route.ONCE
         offered = surplus or offer_of(name, offers) is not None
         away = not offered and queue in self._legacy and not self._offers.serving[command]
         if not (offered or away or self._waits):
-            return Route.NOBODY
+            return Route.NO_WORKER
         if queue not in self._declared:
             if len(self._declared) >= MOST_QUEUES:
                 self._declared.clear()
             self._bus.declare(queue)
             self._declared.add(queue)
         # a worker of 2014 that is away just now finds the step on its queue
-        return Route.HAND if away else Route.SEND
+        return Route.ONCE if away else Route.SEND
 
     def _is_legacy(self, queue: str, surplus: bool) -> bool:
         if not surplus:

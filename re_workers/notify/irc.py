@@ -14,7 +14,7 @@ from re_workers.notify.handler import Notice, settle
 from re_workers.notify.irc_client import IrcClient
 from re_workers.notify.irc_lines import CHANNEL, NICK, Line, fold, line, room, split
 from re_workers.notify.irc_link import IrcLink, connect
-from re_workers.notify.irc_pace import TokenBucket
+from re_workers.notify.irc_token_bucket import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from re_workers.notify.text import announcement, one_line
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from re_workers.notify.irc_bell import Stopped, Wakeup
 from re_workers.notify.irc_link import QUIET, IrcLink
-from re_workers.notify.irc_pace import LONGEST_WAIT, TokenBucket, backoff
+from re_workers.notify.irc_token_bucket import LONGEST_WAIT, TokenBucket, backoff
+from re_workers.notify.irc_wakeup import Stopped, Wakeup
 from re_workers.notify.settings import IrcSettings
 
 _log = logging.getLogger(__name__)

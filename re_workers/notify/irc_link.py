@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from re_workers.notify.irc_bell import Wakeup
 from re_workers.notify.irc_lines import Line, fold, line, parse, split
 from re_workers.notify.irc_login import Login
-from re_workers.notify.irc_pace import TokenBucket
+from re_workers.notify.irc_token_bucket import TokenBucket
+from re_workers.notify.irc_wakeup import Wakeup
 from re_workers.notify.settings import IrcSettings
 from re_workers.notify.text import one_line
 

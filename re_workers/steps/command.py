@@ -23,9 +23,9 @@ from typing import Annotated, ClassVar
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
 from re_workers.limits import fits, items
-from re_workers.notes import RunningAttempts
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import MAX_LINE
+from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker, step
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.orphans import ATTEMPT, ENGINE

@@ -104,7 +104,7 @@ def test_of_a_playbook_the_newest_revisions_are_kept(store: Store) -> None:
 
 def test_the_oldest_dead_letters_are_dropped(store: Store) -> None:
     for number in range(7):
-        store.bury(DeadLetter(f"{number:013d}-x", "q", "reason", "", "core", number, b"x", {}))
+        store.store_letter(DeadLetter(f"{number:013d}-x", "q", "reason", "", "core", number, b"x", {}))
     assert store.drop_oldest_dead_letters(7) == 0
     assert store.drop_oldest_dead_letters(4) == 3
     assert [one.at for one in store.dead_letters(10)] == [6, 5, 4, 3]

@@ -186,8 +186,8 @@ def _letter(id: str, at: int) -> DeadLetter:
 def test_what_ended_before_is_forgotten_and_nothing_else(store: Store) -> None:
     old = [_story(f"old-{number}") for number in range(8)]
     _store_it(store, *old, _story("new", began=START + DAY), _story("running", over=False))
-    store.bury(_letter("old", START))
-    store.bury(_letter("new", START + DAY))
+    store.store_letter(_letter("old", START))
+    store.store_letter(_letter("new", START + DAY))
     before = START + 1000
     assert would_prune(store, before) == Pruned(8, 1)
     assert set(_rows(store)) == {*(one.row.id for one in old), "new", "running"}

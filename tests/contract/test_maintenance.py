@@ -69,7 +69,7 @@ def _fill(store: Store, id: str) -> None:
     store.write_views([view(id, entry=11)])
     store.add_output([OutputChunk(f"chunk {id}", id, 1, 0, 5, ("a line",))])
     store.claim(KeyRecord(f"key {id}", id, "digest"))
-    store.hold(f"lock {id}", id, 5)
+    store.acquire(f"lock {id}", id, 5)
 
 
 def _is_there(store: Store, id: str) -> list[bool]:
@@ -79,7 +79,7 @@ def _is_there(store: Store, id: str) -> list[bool]:
         bool(store.rows([id])),
         bool(store.stored_output([f"chunk {id}"])),
         store.claim(KeyRecord(f"key {id}", "asked", "digest")).deployment == id,
-        store.hold(f"lock {id}", "asked", 9) == Lock(f"lock {id}", id, 5),
+        store.acquire(f"lock {id}", "asked", 9) == Lock(f"lock {id}", id, 5),
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_forgotten_id_can_be_used_again(store: Store) -> None:
 
 def test_old_dead_letters_are_named_oldest_first(store: Store) -> None:
     for id, at in (("c", 30), ("a", 20), ("b", 10)):
-        store.bury(DeadLetter(id, "q", "reason", "", "core", at, b"x", {}))
+        store.store_letter(DeadLetter(id, "q", "reason", "", "core", at, b"x", {}))
     assert store.old_dead_letters(30, 10) == ["b", "a"]
     assert store.old_dead_letters(100, 1) == ["b"]
 

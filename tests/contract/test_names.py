@@ -83,9 +83,9 @@ def test_a_name_is_free_once_its_playbook_is_deleted_or_has_another_one(store: S
 def test_the_lock_of_a_name_goes_with_its_playbook(store: Store) -> None:
     first = _apply(store, "p1").playbook
     lock = names.lock_of(GROUP, NAME)
-    assert store.hold(lock, "other", 1).deployment == "p1"
+    assert store.acquire(lock, "other", 1).deployment == "p1"
     playbooks.delete(store, first, None)
-    assert store.hold(lock, "other", 1).deployment == "other", "it was free"
+    assert store.acquire(lock, "other", 1).deployment == "other", "it was free"
 
 
 def test_a_deletion_leaves_the_lock_to_who_has_taken_the_name_meanwhile(store: Store) -> None:
@@ -102,7 +102,7 @@ def test_a_deletion_leaves_the_lock_to_who_has_taken_the_name_meanwhile(store: S
         playbooks.delete(store, first, None)
     with pytest.raises(Conflict, match="its id is p2"):
         playbooks.create(store, Clock(), "p3", BOOK, "ann")
-    assert store.hold(names.lock_of(GROUP, NAME), "other", 1).deployment == "p2"
+    assert store.acquire(names.lock_of(GROUP, NAME), "other", 1).deployment == "p2"
 
 
 def test_a_name_that_is_taken_is_refused_to_a_new_playbook_and_to_one_that_is_renamed(store: Store) -> None:

@@ -232,26 +232,26 @@ def _letter(id: str, body: bytes = b"x") -> DeadLetter:
 
 
 def test_a_dead_letter_is_kept_byte_for_byte(store: Store) -> None:
-    store.bury(_letter("a", bytes(range(256))))
+    store.store_letter(_letter("a", bytes(range(256))))
     assert store.dead_letter("a") == _letter("a", bytes(range(256)))
     assert store.dead_letter("b") is None
 
 
 def test_a_dead_letter_is_kept_once(store: Store) -> None:
-    store.bury(_letter("a"))
-    store.bury(_letter("a", b"other"))
+    store.store_letter(_letter("a"))
+    store.store_letter(_letter("a", b"other"))
     assert store.dead_letters(10) == [_letter("a")]
 
 
 def test_dead_letters_come_newest_first_page_by_page(store: Store) -> None:
     for id in "bdac":
-        store.bury(_letter(id))
+        store.store_letter(_letter(id))
     assert [one.id for one in store.dead_letters(3)] == ["d", "c", "b"]
     assert [one.id for one in store.dead_letters(3, "b")] == ["a"]
 
 
 def test_a_dropped_dead_letter_is_gone(store: Store) -> None:
-    store.bury(_letter("a"))
+    store.store_letter(_letter("a"))
     assert store.drop_dead_letter("a")
     assert not store.drop_dead_letter("a")
     assert store.dead_letters(10) == []
@@ -310,7 +310,7 @@ def test_everything_is_there_after_a_reopening(store_place: StorePlace) -> None:
     first = store_place.open()
     first.save_playbook(playbook("p"))
     first.add_output([_chunk("a", 1, 2)])
-    first.bury(_letter("a"))
+    first.store_letter(_letter("a"))
     first.add_token(Token("1" * 64, "ada", None, True, 1))
     first.claim(KeyRecord("k", "d-1", "x"))
     first.close()

@@ -72,7 +72,7 @@ def repeats_nothing_after_a_redelivery(patch: Patch) -> None:
     """What the state still awaits is asked for once only, whoever died meanwhile."""
     patch.setattr(transitions, "awaited", lambda state: ())
     patch.setattr(work, "awaited", lambda state: ())
-    patch.setattr(transitions, "REPEAT", 1 << 60)
+    patch.setattr(transitions, "REDISPATCH_AFTER", 1 << 60)
 
 
 def retells_nothing_after_a_crash(patch: Patch) -> None:
@@ -236,23 +236,23 @@ def looks_for_nothing_that_is_due(patch: Patch) -> None:
 def takes_its_own_absence_for_silence(patch: Patch) -> None:
     """Silence is measured by the time that passed, whether anybody could be heard in it or not."""
 
-    real = RollCall.call
+    real = RollCall.poll
 
     def call(self: RollCall) -> Any:
         return [one._replace(lasts=int((self.now() - self._heard[one.worker.id][1]) * 1000)) for one in real(self)]
 
-    patch.setattr(RollCall, "call", call)
+    patch.setattr(RollCall, "poll", call)
 
 
 def believes_what_it_has_sent(patch: Patch) -> None:
     """A core's own heartbeat counts as soon as it is sent, and not when it has arrived."""
-    real = RollCall.call
+    real = RollCall.poll
 
     def call(self: RollCall) -> Any:
         self._proofs = sorted(self._presence._sent.values())
         return real(self)
 
-    patch.setattr(RollCall, "call", call)
+    patch.setattr(RollCall, "poll", call)
 
 
 def lists_nobody_who_has_claimed(patch: Patch) -> None:

@@ -159,7 +159,7 @@ class SimStore:
         """See ports.Locks."""
         return self._write(lambda: self._server.holds.setdefault(key, Lock(key, deployment, at)))
 
-    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
+    def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
 
         def swap() -> Lock:
@@ -218,7 +218,7 @@ class SimStore:
         """See ports.Registry."""
         self._write(lambda: self._server.forget_workers(seen_before))
 
-    def bury(self, letter: DeadLetter) -> None:
+    def store_letter(self, letter: DeadLetter) -> None:
         """See ports.DeadLetters."""
         self._write(lambda: self._server.letters.setdefault(letter.id, letter))
 

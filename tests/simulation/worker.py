@@ -9,7 +9,7 @@ from re_core.ports import Bus
 from re_core.wire.messages import BYE, EVENT
 from re_workers.consumer import StepConsumer
 from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
-from re_workers.loop import LAST_WORDS
+from re_workers.polling_thread import LAST_WORDS
 from tests.simulation.process import Process
 from tests.simulation.steps import Job, Other, Site, Teller
 
@@ -72,7 +72,7 @@ class WorkerProcess(Process):
         return turn
 
     def _leave(self, turning: Any, passed: int) -> None:
-        """See re_workers.loop.PollingThread."""
+        """See re_workers.polling_thread.PollingThread."""
         turning.drain()
         if passed >= (DEADLINE - LAST_WORDS) * 1000:
             turning.abandon("the worker is stopping")

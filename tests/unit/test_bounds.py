@@ -19,7 +19,7 @@ from re_core.sequencer import cache
 from re_core.services import bookkeeping
 from re_core.usecases import access
 from re_core.wire import redaction, strict_json
-from re_rest import auth, pacing, serving, streaming, streams
+from re_rest import auth, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
@@ -83,7 +83,7 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),
         ("Gate", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
         ("tokens", f"{access.KEPT // _DAY} days"),
-        ("connections", f"{serving.CONNECTIONS} a process"),
+        ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
     ],

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.inflow import DeliveryReader
+from re_core.adapters.amqp.delivery_reader import DeliveryReader
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery
 from re_core.wire.messages import Message

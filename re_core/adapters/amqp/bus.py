@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from re_core.adapters.amqp import declaring, frames
 from re_core.adapters.amqp.address import Address
 from re_core.adapters.amqp.batch import PublishBatch
+from re_core.adapters.amqp.connections import Connections
 from re_core.adapters.amqp.consumer import AmqpConsumer
-from re_core.adapters.amqp.hand import DeliveryBuffer
+from re_core.adapters.amqp.delivery_buffer import DeliveryBuffer
 from re_core.adapters.amqp.subscription import AmqpSubscription
 from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
-from re_core.adapters.amqp.wiring import Connections
 from re_core.adapters.clock_system import SystemClock
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published

@@ -15,8 +15,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from re_core.adapters.amqp import frames
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.hand import DeliveryBuffer
-from re_core.adapters.amqp.inflow import DeliveryReader
+from re_core.adapters.amqp.delivery_buffer import DeliveryBuffer
+from re_core.adapters.amqp.delivery_reader import DeliveryReader
 
 #: deliveries that a quorum queue hands out without an ack, at most
 MOST_PREFETCH = 2000

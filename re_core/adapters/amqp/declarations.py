@@ -15,7 +15,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from re_core.adapters.amqp import declaring
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.conversation import Done, Procedure, RpcChannel
+from re_core.adapters.amqp.rpc_channel import Done, Procedure, RpcChannel
 from re_core.adapters.amqp.topology import QueueDeclaration, Topology
 from re_core.errors import BusRefused
 

@@ -14,7 +14,7 @@ from typing import Any
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
-from re_core.adapters.amqp.conversation import Procedure
+from re_core.adapters.amqp.rpc_channel import Procedure
 from re_core.adapters.amqp.topology import DEAD_EXCHANGE, QueueDeclaration, Topology, difference
 from re_core.errors import BusRefused
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from re_core.adapters.amqp.consumer import AmqpConsumer
-from re_core.adapters.amqp.hand import DeliveryBuffer
+from re_core.adapters.amqp.delivery_buffer import DeliveryBuffer
 from re_core.errors import BusRefused
 from re_core.ports import Delivery
 

@@ -15,7 +15,7 @@ class DeadLettersPart:
 
     _database: Database
 
-    def bury(self, letter: DeadLetter) -> None:
+    def store_letter(self, letter: DeadLetter) -> None:
         """See ports.DeadLetters."""
         document = {"_id": letter.id, **letter._asdict(), "properties": strict_json.dumps(letter.properties)}
         del document["id"]

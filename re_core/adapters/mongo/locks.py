@@ -16,7 +16,7 @@ class LocksPart:
 
     _database: Database
 
-    def hold(self, key: str, deployment: str, at: int) -> Lock:
+    def acquire(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         database = self._database
         found = database.add_or_find(database.holds, {"_id": key, "deployment": deployment, "at": at})
@@ -24,11 +24,11 @@ class LocksPart:
             return Lock(key, found["deployment"], int(found["at"]))
         raise StoreRefused(f"store {database.where}: {foreign('holds', found)}; remove it")
 
-    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
+    def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.told():
             self._database.holds.delete_one({"_id": key, "deployment": held.deployment, "at": held.at})
-        return self.hold(key, deployment, at)
+        return self.acquire(key, deployment, at)
 
     def release(self, key: str, deployment: str) -> bool:
         """See ports.Locks."""

@@ -24,7 +24,7 @@ class DeadLettersPart:
 
     _database: Database
 
-    def bury(self, letter: DeadLetter) -> None:
+    def store_letter(self, letter: DeadLetter) -> None:
         """See ports.DeadLetters."""
         row = (*letter[:-1], strict_json.dumps(letter.properties))
         with self._database.writing() as connection:

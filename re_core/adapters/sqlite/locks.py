@@ -13,12 +13,12 @@ class LocksPart:
 
     _database: Database
 
-    def hold(self, key: str, deployment: str, at: int) -> Lock:
+    def acquire(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.writing() as connection:
             return _hold(connection, Lock(key, deployment, at))
 
-    def take_over(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
+    def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         with self._database.writing() as connection:
             connection.execute(

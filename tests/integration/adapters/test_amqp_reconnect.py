@@ -194,7 +194,7 @@ def test_the_broker_may_close_the_connections_itself(house: House) -> None:
 
 
 def test_a_close_does_not_wait_for_a_broker_that_says_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("re_core.adapters.amqp.wiring.CLOSING", SHORT)
+    monkeypatch.setattr("re_core.adapters.amqp.connections.CLOSING", SHORT)
     relay = house.relay()
     relay.open()
     bus = house.bus(relay.port)

@@ -84,7 +84,7 @@ def test_a_dead_letter_larger_than_a_document_is_kept_byte_for_byte(
     mongo_store: MongoStore, mongo_database: Database
 ) -> None:
     letter = DeadLetter("a", "q", "reason", "", "core", 5, bytes(range(256)) * 70_000, {})
-    mongo_store.bury(letter)
+    mongo_store.store_letter(letter)
     assert mongo_store.dead_letter("a") == letter
     assert mongo_store.dead_letters(10) == [letter]
     assert mongo_store.drop_dead_letter("a")

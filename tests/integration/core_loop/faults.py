@@ -17,7 +17,7 @@ class Death(BaseException):
 #: calls that the core makes of each
 STORE = ("append", "entries", "write_views", "claim", "claim_all", "playbook", "has_playbooks", "workers")
 #: calls that the small consumers make of it
-WRITTEN_DOWN = ("register", "forget_workers", "bury", "add_output", "stored_output", "last_line")
+WRITTEN_DOWN = ("register", "forget_workers", "store_letter", "add_output", "stored_output", "last_line")
 BUS = ("publish",)
 SUBSCRIPTION = ("ack", "reject")
 

@@ -93,7 +93,7 @@ def test_a_core_whose_heartbeats_do_not_arrive_says_so(house: House, settings: S
     assert core.unwritten() == f"the core's own heartbeat was not written down for {UNPROVEN + 1:.0f} s"
     core._presence.next()
     house.store.register(WorkerRecord(core.identity, 1, {}, (), 1, beat=1))
-    core._roll.call()
+    core._roll.poll()
     assert core.unwritten() == ""
     for consumer in core._consumers:
         consumer.close()

@@ -167,7 +167,7 @@ def test_of_cores_that_race_for_a_playbook_that_has_become_free_one_wins(house: 
     def race(number: int) -> None:
         begin.wait()
         try:
-            cores[number].hold("p1", f"d{number + 1}")
+            cores[number].acquire("p1", f"d{number + 1}")
         except Refused as refusal:
             refused.append(refusal.deployment)
 
@@ -178,7 +178,7 @@ def test_of_cores_that_race_for_a_playbook_that_has_become_free_one_wins(house: 
         thread.join()
     assert len(refused) == 3
     [winner] = set(refused)
-    assert house.store.hold("exclusive:p1", "d9", house.clock.now()).deployment == winner
+    assert house.store.acquire("exclusive:p1", "d9", house.clock.now()).deployment == winner
 
 
 def test_a_holder_whose_core_died_is_waited_for_a_minute_and_then_kept_out(house: House) -> None:
@@ -214,12 +214,12 @@ def test_a_holder_that_writes_its_entry_just_before_it_is_kept_out_is_not(house:
         house.ask("d1", "hangs")
         assert house.cores[0].turn(0) == 1
 
-    Exclusive(house.store, house.clock, "core0").hold("hangs", "d1")
+    Exclusive(house.store, house.clock, "core0").acquire("hangs", "d1")
     house.clock.milliseconds += ABANDONED
     late = Exclusive(house.faults.store(house.store), house.clock, "late")
     _once(house.faults, "before", "append", holder_goes_on)
     with pytest.raises(Refused) as caught:
-        late.hold("hangs", "d2")
+        late.acquire("hangs", "d2")
     assert caught.value.deployment == "d1"
     assert house.kinds("d1")[0] == "accepted"
 
@@ -287,7 +287,7 @@ def test_who_has_just_read_that_it_had_ended_loses_against_its_retry(house: Hous
     late = Exclusive(house.faults.store(house.store), house.clock, "late")
     _once(house.faults, "after", "entries", retry)
     with pytest.raises(Refused) as caught:
-        late.hold("hangs", "d2")
+        late.acquire("hangs", "d2")
     assert caught.value.deployment == "d1"
     assert house.state("d1").status == "running"
 
@@ -298,7 +298,7 @@ def test_a_retry_loses_against_who_took_the_playbook_meanwhile(house: House) -> 
     _fail(house)
     _fail(house, "d2")
     # the first reading is of the retried one's own journal, the second of the holder's
-    then = lambda: _once(house.faults, "after", "entries", lambda: quick.hold("hangs", "d3"))  # noqa: E731
+    then = lambda: _once(house.faults, "after", "entries", lambda: quick.acquire("hangs", "d3"))  # noqa: E731
     _once(house.faults, "after", "entries", then)
     assert _wish(house, house.retry, "d1")["holder"] == "d3"
     assert house.state("d1").status == "failed"
@@ -364,7 +364,7 @@ def test_no_clock_has_to_be_right(house: House, skew: int) -> None:
     clock = Clock()
     clock.milliseconds += skew
     _fail(house)
-    Exclusive(house.store, clock, "other").regain("hangs", "d1", 1)
+    Exclusive(house.store, clock, "other").reacquire("hangs", "d1", 1)
     assert _ask(house, "d2", "hangs") == (None, "refused")
     house.clock.milliseconds += ABANDONED + max(skew, 0)
     assert _ask(house, "d3", "hangs") == ("d3", "")
@@ -373,7 +373,7 @@ def test_no_clock_has_to_be_right(house: House, skew: int) -> None:
 
 def test_a_hold_for_a_retry_of_a_deployment_that_is_forgotten_is_nobodys(house: House) -> None:
     _fail(house)
-    Exclusive(house.store, house.clock, "other").regain("hangs", "d1", 1)
+    Exclusive(house.store, house.clock, "other").reacquire("hangs", "d1", 1)
     house.store.forget(["d1"])
     assert _ask(house, "d2", "hangs") == ("d2", "")
     assert house.store.entries("d1") == []

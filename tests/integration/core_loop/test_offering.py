@@ -234,7 +234,7 @@ def test_a_queue_that_the_settings_name_belongs_to_workers_of_2014_at_once(house
     offers = LiveOffers(house.roll, house.clock)
     offering = StepRouter(house.bus, offers, house.clock, False, ["worker.old"])
     worker = house.bus.subscribe(["worker.old"], 8)
-    assert offering.route("old:Do") is Route.HAND
+    assert offering.route("old:Do") is Route.ONCE
     worker.close()
 
 

@@ -22,7 +22,7 @@ class Watch:
         for worker in heard:
             self.house.store.register(WorkerRecord(worker, 8, {}, (), self.house.clock.now()))
         self.heartbeats.turn(0)
-        self.house.roll.call()
+        self.house.roll.poll()
 
     def seconds(self, count: int, *heard: str) -> None:
         for _ in range(count):

@@ -25,7 +25,7 @@ from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
 from re_rest.app import bind_services, create_app
-from re_rest.services import AppContext
+from re_rest.app_context import AppContext
 
 #: what the core answers: a body, and headers
 Answer = tuple[Mapping[str, Any], Mapping[str, str]]

@@ -27,7 +27,7 @@ def _letter(house: House, id: str = "0001", queue: str = "notify.console") -> De
         "headers": {"h": "1"},
     }
     letter = DeadLetter(id, queue, "bad-message", "not JSON", "email", T0, b'{"x": \xff', properties)
-    house.store.bury(letter)
+    house.store.store_letter(letter)
     return letter
 
 

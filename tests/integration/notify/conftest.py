@@ -16,7 +16,7 @@ import trustme
 from re_workers.notify.handler import Handler
 from re_workers.notify.irc import IrcHandler
 from re_workers.notify.irc_client import IrcClient
-from re_workers.notify.irc_pace import TokenBucket
+from re_workers.notify.irc_token_bucket import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from tests.integration.notify.irc_peer import PATIENCE, Door
 from tests.integration.notify.mail_server import MailServer

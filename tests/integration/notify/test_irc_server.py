@@ -10,7 +10,7 @@ import pytest
 
 from re_workers.notify.handler import Undeliverable
 from re_workers.notify.irc import IrcHandler
-from re_workers.notify.irc_pace import TokenBucket
+from re_workers.notify.irc_token_bucket import TokenBucket
 from re_workers.notify.settings import IrcSettings
 from tests.integration.notify.irc_peer import Peer, join_as_user
 from tests.services.ngircd import IrcServer

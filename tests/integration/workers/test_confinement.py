@@ -9,12 +9,12 @@ import pytest
 
 from re_core.errors import BadSettings
 from re_core.runtime.settings import load
-from re_workers.parts import chosen, workers
-from re_workers.place import MachineSlot
+from re_workers.machine_slot import MachineSlot
 from re_workers.steps import landlock
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
 from re_workers.testing import Result, run
+from re_workers.worker_selection import chosen, workers
 
 pytestmark = pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
 

@@ -21,10 +21,10 @@ from re_core.runtime.addresses import rule
 from re_core.runtime.settings import load
 from re_core.wire.redaction import Redaction
 from re_workers.outcomes import Failed
-from re_workers.parts import workers
 from re_workers.steps import exchange
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.testing import Result, run
+from re_workers.worker_selection import workers
 from tests.integration.workers.waiting import until
 
 

@@ -73,7 +73,7 @@ def test_what_it_answers_is_swallowed_by_a_queue_that_is_there(place: Place) -> 
 
 def test_a_dead_letter_of_a_notification_is_replayed_to_it(place: Place, tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "store.db"))
-    store.bury(DeadLetter("1", "notify.irc", "unroutable", "", "re-core", 0, encode(DOCUMENT), {}))
+    store.store_letter(DeadLetter("1", "notify.irc", "unroutable", "", "re-core", 0, encode(DOCUMENT), {}))
     notifier = LegacyNotifier(place.url, "irc")
     dead_letters.replay(store, place.bus, "1")
     store.close()

@@ -212,8 +212,8 @@ def test_an_outcome_outlives_the_deletion_of_its_reply_queue(yard: Yard) -> None
 def test_a_long_step_is_acked_and_meanwhile_only_free_hands_are_filled(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("re_workers.hands.LONG", 300)
-    monkeypatch.setattr("re_workers.hands.EXTEND", 50)
+    monkeypatch.setattr("re_workers.in_flight.LONG", 300)
+    monkeypatch.setattr("re_workers.in_flight.EXTEND", 50)
     job = yard.hire(slots=2)
     attempts = [yard.send()]
     until(lambda: job.begun)

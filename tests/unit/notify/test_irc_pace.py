@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_workers.notify.irc_pace import LONGEST_WAIT, TokenBucket, backoff
+from re_workers.notify.irc_token_bucket import LONGEST_WAIT, TokenBucket, backoff
 
 
 def test_a_burst_goes_at_once_and_then_one_line_every_interval() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from re_core.errors import BusUnavailable
 from re_core.wire.messages import EVENT
-from re_workers.hands import EXTEND, LONG
+from re_workers.in_flight import EXTEND, LONG
 from tests.unit.workers.desk import Desk, Parked, Work
 
 QUEUE = "worker.work"

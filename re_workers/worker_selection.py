@@ -15,7 +15,7 @@ import re_workers
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
-from re_workers.notes import RunningAttempts
+from re_workers.machine_slot import MachineSlot
 from re_workers.notify import email, irc
 from re_workers.notify.console import ConsoleHandler
 from re_workers.notify.email import EmailHandler
@@ -24,8 +24,8 @@ from re_workers.notify.irc import IrcHandler
 from re_workers.notify.reach import Probe
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from re_workers.notify.steps import Shared
-from re_workers.place import MachineSlot
 from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
+from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement

@@ -19,11 +19,11 @@ from re_core.adapters.amqp.address import Address
 from re_core.adapters.amqp.answers import Answers
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.consumer import AmqpConsumer
-from re_core.adapters.amqp.conversation import Procedure, RpcChannel
 from re_core.adapters.amqp.declarations import Declarations
-from re_core.adapters.amqp.health import OutageLog
-from re_core.adapters.amqp.link import ReconnectingConnection
+from re_core.adapters.amqp.outage_log import OutageLog
 from re_core.adapters.amqp.publisher import Publisher
+from re_core.adapters.amqp.reconnecting_connection import ReconnectingConnection
+from re_core.adapters.amqp.rpc_channel import Procedure, RpcChannel
 from re_core.adapters.amqp.thread import IoThread
 from re_core.adapters.amqp.topology import Topology
 from re_core.errors import BusRefused, BusUnavailable

@@ -28,8 +28,8 @@ from re_core.usecases import workers
 from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
 from re_rest.app import bind_services, create_app
-from re_rest.services import AppContext
-from re_rest.serving import FAILED, REFUSED, Master, options, try_address, url_of
+from re_rest.app_context import AppContext
+from re_rest.gunicorn_master import FAILED, REFUSED, Master, options, try_address, url_of
 
 #: seconds without a sign of life after which the master replaces a worker process
 TIMEOUT = 60

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from re_core.errors import DataDirLocked, OperatorError
 from re_core.runtime.lock import DirectoryLock
-from re_workers.notes import RunningAttempts
+from re_workers.running_attempts import RunningAttempts
 from re_workers.steps.orphans import end_orphans
 
 #: name of the directory of all places, in the data directory

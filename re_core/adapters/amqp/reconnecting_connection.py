@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from re_core.adapters.amqp import health
+from re_core.adapters.amqp import outage_log
 from re_core.adapters.amqp.address import Address
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.thread import IoThread
@@ -29,7 +29,7 @@ class ReconnectingConnection:
         name: str,
         thread: IoThread,
         addresses: Sequence[Address],
-        told: health.OutageLog,
+        told: outage_log.OutageLog,
         on_open: Callable[[Connection], None],
         on_lost: Callable[[], None],
         on_change: Callable[[], None],
@@ -101,8 +101,8 @@ class ReconnectingConnection:
         if self._closed is not None:
             self._closed()
             return
-        advice = health.refusal(error)
-        why = health.reason(error)
+        advice = outage_log.refusal(error)
+        why = outage_log.reason(error)
         if advice and not self._was_open:
             self.refused = BusRefused(f"RabbitMQ at {address.name} refuses the connection: {advice} ({why})")
             self.trouble = str(self.refused)
@@ -116,7 +116,7 @@ class ReconnectingConnection:
 
     def _lost(self, error: BaseException) -> None:
         self.connection, self.alarm = None, ""
-        why = health.reason(error)
+        why = outage_log.reason(error)
         self.trouble = f"the connection to RabbitMQ was lost: {why}"
         if self._closed is None:
             self._told.down(self._name, why)

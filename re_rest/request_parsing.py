@@ -15,9 +15,9 @@ from re_core.usecases.deployments import Asker
 from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
 from re_core.wire import strict_json
+from re_rest.app_context import caller
 from re_rest.bodies import Field, check
 from re_rest.errors import unsupported
-from re_rest.services import caller
 
 #: rows of a list where nobody says how many, and at most
 ROWS, MOST_ROWS = 50, 1000
