@@ -168,14 +168,14 @@ class Client:
         headers = {"idempotency-key": key or _key()}
         return self._repeatable("POST", f"{_deployment(id)}/retry", json=body, headers=headers)
 
-    def decide(self, id: str, step: int, ruling: str, attempt: int = 0, reason: str = "", key: str = "") -> Any:
+    def resolve(self, id: str, step: int, resolution: str, attempt: int = 0, reason: str = "", key: str = "") -> Any:
         """Say what became of a lost step that it waits for: `happened`, `again` or `fail`. As `retry` otherwise.
 
         `attempt` is the one that was looked at: ApiError (409) where it was lost once more since.
         """
-        body = _given(step=step, ruling=ruling, attempt=attempt or None, reason=reason or None)
+        body = _given(step=step, resolution=resolution, attempt=attempt or None, reason=reason or None)
         headers = {"idempotency-key": key or _key()}
-        return self._repeatable("POST", f"{_deployment(id)}/decide", json=body, headers=headers)
+        return self._repeatable("POST", f"{_deployment(id)}/resolve", json=body, headers=headers)
 
     # -- the rest ----------------------------------------------------------------------------------
 

@@ -16,11 +16,11 @@ from re_core.model import Resolution, StepStatus
 #: steps with a large result that are named one by one
 LISTED = 10
 
-#: ruling -> when it is the right one
+#: resolution -> when it is the right one
 _MEANINGS = {
-    Resolution.HAPPENED: "it did",
-    Resolution.AGAIN: "it did not, or twice does no harm",
-    Resolution.FAIL: "let the deployment fail",
+    Resolution.SUCCEEDED: "it was carried out",
+    Resolution.RERUN: "it was not, or twice does no harm",
+    Resolution.FAILED: "let the deployment fail",
 }
 
 
@@ -42,7 +42,7 @@ def place(step: Step) -> str:
 
 
 def asking(document: Deployment) -> list[Step]:
-    """The steps about which the deployment waits for a decision."""
+    """The steps about which the deployment waits for a resolution."""
     return [step for step in document["steps"] if step.get("asks")]
 
 
@@ -61,7 +61,7 @@ def can_be_retried(document: Deployment) -> bool:
 def question(document: Deployment, step: Step) -> list[str]:
     """What is asked about a step, and the commands that answer."""
     id, number = safe(document["id"]), step["number"]
-    return [_doubt(step), *_commands(f"rectl decide {id} {number}", tuple(Resolution))]
+    return [_doubt(step), *_commands(f"rectl resolve {id} {number}", tuple(Resolution))]
 
 
 def todo(document: Deployment) -> list[str]:
@@ -74,7 +74,7 @@ def todo(document: Deployment) -> list[str]:
     lost = unclear(document)
     if not lost:
         return [f"go on from what failed:  rectl retry {id}"]
-    return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Resolution.HAPPENED, Resolution.AGAIN))]
+    return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Resolution.SUCCEEDED, Resolution.RERUN))]
 
 
 def results(document: Deployment) -> list[str]:
@@ -92,9 +92,9 @@ def _size(step: Step) -> str:
 
 
 def _doubt(step: Step) -> str:
-    return f"{place(step)} is lost: nobody knows whether it happened. Look, then:"
+    return f"{place(step)} is lost: its outcome is unknown. Look, then:"
 
 
-def _commands(begin: str, rulings: Sequence[Resolution]) -> list[str]:
-    longest = max(map(len, rulings))
-    return [f"  {begin} {ruling:<{longest}}  # {_MEANINGS[ruling]}" for ruling in rulings]
+def _commands(begin: str, resolutions: Sequence[Resolution]) -> list[str]:
+    longest = max(map(len, resolutions))
+    return [f"  {begin} {one:<{longest}}  # {_MEANINGS[one]}" for one in resolutions]

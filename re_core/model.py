@@ -46,7 +46,7 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     #: it did not end, or was not begun, in its time
     TIMED_OUT = "timed_out"
-    #: it may have begun, and who began it is gone: nobody knows whether it happened
+    #: it may have started, and its worker is gone: its outcome is unknown
     LOST = "lost"
     #: never begun, because the deployment stopped before
     SKIPPED = "skipped"
@@ -59,11 +59,23 @@ OPEN = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 
 
 class Resolution(StrEnum):
-    """What a person says of a lost step."""
+    """What an operator says of a step whose outcome is unknown. `Resolution("happened")` reads the words of version 0.1 too."""
 
     #: it was carried out
-    HAPPENED = "happened"
-    #: it shall be carried out now, whatever became of it
-    AGAIN = "again"
-    #: it failed
-    FAIL = "fail"
+    SUCCEEDED = "succeeded"
+    #: it runs once more, whatever became of it
+    RERUN = "rerun"
+    #: it was not carried out, and fails the deployment
+    FAILED = "failed"
+
+    @property
+    def recorded(self) -> str:
+        """Its word in journals and on the bus, which every version reads."""
+        return _RECORDED[self]
+
+    @classmethod
+    def _missing_(cls, value: object) -> Resolution | None:
+        return next((new for new, old in _RECORDED.items() if old == value), None)
+
+
+_RECORDED = {Resolution.SUCCEEDED: "happened", Resolution.RERUN: "again", Resolution.FAILED: "fail"}

@@ -57,21 +57,34 @@ def _anything(value: Any) -> bool:
     return True
 
 
+def _resolution(value: Any) -> bool:
+    """Whether it is one, by its word of today or of version 0.1."""
+    try:
+        return isinstance(value, str) and bool(Resolution(value))
+    except ValueError:
+        return False
+
+
 #: body of a cancel
 CANCEL = {"reason": Field(f"a string of at most {MAX_TEXT} characters", _text)}
 #: body of a retry
 RETRY = {
     **CANCEL,
-    "lost": Field("happened or again", lambda value: value in ("happened", "again")),
+    "lost": Field(
+        "succeeded or rerun", lambda value: _resolution(value) and Resolution(value) is not Resolution.FAILED
+    ),
     "retries": Field("a whole number of at least 0", lambda value: _whole(value, 0)),
 }
-#: body of a decision
-DECIDE = {
+_LOST_STEP = {
     **CANCEL,
     "step": Field("the number of a step", lambda value: _whole(value, 0), required=True),
-    "ruling": Field("happened, again or fail", lambda value: value in tuple(Resolution), required=True),
     "attempt": Field("the number of an attempt, from 1", lambda value: _whole(value, 1)),
 }
+_RESOLUTION = Field("succeeded, rerun or failed", lambda value: _resolution(value), required=True)
+#: body of a resolution
+RESOLVE = {**_LOST_STEP, "resolution": _RESOLUTION}
+#: the same, as version 0.1 had it
+DECIDE = {**_LOST_STEP, "ruling": _RESOLUTION}
 #: body of a plan
 PLAN = {"dynamic": Field("an object", _object)}
 #: body of a new token

@@ -125,13 +125,25 @@ def retry(id: str) -> Response:
     return json_answer({"id": id, "links": links(id)}, 202)
 
 
+@blueprint.post("/<id>/resolve")
+def resolve(id: str) -> Response:
+    visible(id)
+    said = request_parsing.json_document(bodies.RESOLVE)
+    return _resolve(id, "resolve", said, Resolution(said["resolution"]))
+
+
 @blueprint.post("/<id>/decide")
 def decide(id: str) -> Response:
+    """The same under its name of version 0.1, which this version still understands."""
     visible(id)
     said = request_parsing.json_document(bodies.DECIDE)
-    step, ruling, attempt = said["step"], Resolution(said["ruling"]), said.get("attempt", 0)
+    return _resolve(id, "decide", said, Resolution(said["ruling"]))
+
+
+def _resolve(id: str, route: str, said: dict[str, Any], resolution: Resolution) -> Response:
     here = services()
-    deployments.decide(here.bus, _wish(id, "decide", said), step, ruling, attempt, here.request_timeout)
+    wish, attempt = _wish(id, route, said), said.get("attempt", 0)
+    deployments.resolve(here.bus, wish, said["step"], resolution, attempt, here.request_timeout)
     return json_answer({"id": id, "links": links(id)}, 202)
 
 

@@ -79,7 +79,15 @@ _TOKEN = {
     "expires": maybe(TIME),
     "used": maybe(TIME),
 }
-_LINKS = closed({"retry": TEXT, "decide": TEXT}, self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT)
+_LINKS = closed(
+    {"retry": TEXT, "resolve": TEXT, "decide": TEXT}, self=TEXT, journal=TEXT, output=TEXT, events=TEXT, cancel=TEXT
+)
+
+
+def _words(*resolutions: Resolution) -> list[str]:
+    """Each by its word, then by that of version 0.1."""
+    return [*resolutions, *(one.recorded for one in resolutions)]
+
 
 #: components of version 1
 V1: dict[str, Shape] = {
@@ -220,12 +228,21 @@ SENT: dict[str, Shape] = {
     },
     "CancelRequest": closed({"reason": _SHORT_TEXT}),
     "RetryRequest": closed(
-        {"reason": _SHORT_TEXT, "lost": {"enum": ["happened", "again"]}, "retries": {**_WHOLE, "minimum": 0}}
+        {
+            "reason": _SHORT_TEXT,
+            "lost": {"enum": _words(Resolution.SUCCEEDED, Resolution.RERUN)},
+            "retries": {**_WHOLE, "minimum": 0},
+        }
+    ),
+    "ResolveRequest": closed(
+        {"reason": _SHORT_TEXT, "attempt": {**_WHOLE, "minimum": 1}},
+        step={**_WHOLE, "minimum": 0},
+        resolution={"enum": _words(*Resolution)},
     ),
     "DecideRequest": closed(
         {"reason": _SHORT_TEXT, "attempt": {**_WHOLE, "minimum": 1}},
         step={**_WHOLE, "minimum": 0},
-        ruling={"enum": [*Resolution]},
+        ruling={"enum": _words(*Resolution)},
     ),
     "PlanRequest": closed({"dynamic": OBJECT}),
     "TokenRequest": closed(

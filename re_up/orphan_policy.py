@@ -42,4 +42,4 @@ def _says_end(record: Record, step: int, attempt: int) -> bool:
     """Whether it says that the attempt's own program has ended, or that the step counts as done."""
     if isinstance(record, Completed | Failed):
         return (record.step, record.attempt) == (step, attempt)
-    return isinstance(record, Resolved) and record.step == step and record.ruling == Resolution.HAPPENED
+    return isinstance(record, Resolved) and record.step == step and record.ruling == Resolution.SUCCEEDED.recorded

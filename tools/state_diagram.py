@@ -138,7 +138,7 @@ def _events(state: State) -> Iterator[e.Event]:
     for number in sorted(state.asked):
         yield from (e.Resolved(number, ruling, "u", "") for ruling in Resolution)
     if not state.retries:  # once: what follows is as it was
-        yield e.RetryAsked("u", "", Resolution.AGAIN)
+        yield e.RetryAsked("u", "", Resolution.RERUN)
     yield e.CancelAsked("u", "")
     yield e.TimerFired()
     yield e.WorkerLost(2**53)

@@ -21,13 +21,13 @@ COMMANDS = {
     "cancel": "re_client.commands.cancel:cancel",
     "completion": "re_client.commands.completion:completion",
     "config": "re_client.commands.config:config",
-    "decide": "re_client.commands.decide:decide",
     "deadletters": "re_client.commands.deadletters:deadletters",
     "deploy": "re_client.commands.deploy:deploy",
     "deployments": "re_client.commands.deployments:deployments",
     "groups": "re_client.commands.registry:groups",
     "logs": "re_client.commands.logs:logs",
     "playbook": "re_client.commands.playbook:playbook",
+    "resolve": "re_client.commands.resolve:resolve",
     "result": "re_client.commands.result:result",
     "retry": "re_client.commands.retry:retry",
     "status": "re_client.commands.deployments:status",
@@ -36,6 +36,10 @@ COMMANDS = {
     "worker": "re_client.commands.worker:worker",
     "workers": "re_client.commands.registry:workers",
 }
+
+
+#: names of version 0.1, which no list shows -> the command of today
+ALIASES = {"decide": "resolve"}
 
 
 class LazyGroup(click.Group):
@@ -47,6 +51,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command; None where there is no such."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name].partition(":")
             return cast(click.Command, getattr(import_module(module), name))
@@ -62,7 +67,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As every group does; a name that is not there gets a suggestion."""
         known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
+        if args and not args[0].startswith("-") and args[0] not in (*known, *ALIASES):
             raise click.UsageError(f"there is no command {args[0]!r}{suggestion(args[0], known)}", ctx)
         return super().resolve_command(ctx, args)
 

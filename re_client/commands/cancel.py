@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve, watching
+from re_client import lookup, watching
 from re_client.errors import DONE, NOT_COMPLETED
 from re_client.session import Session, json_option, pass_session
 from re_core.model import DeploymentStatus
@@ -21,7 +21,7 @@ def cancel(session: Session, id: str, reason: str, wait: bool, as_json: bool) ->
 
     With --wait the exit code is 0 where it was cancelled, 1 where it ended in another way.
     """
-    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
+    found = lookup.deployment(session.client, id, session.terminal.note)["id"]
     answer = session.client.cancel(found, reason)
     if wait:
         watching.follow(session.client, found, session.terminal, watching.Way.WAIT, as_json)

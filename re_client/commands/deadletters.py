@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from re_client import resolve
+from re_client import lookup
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeadLetter
 from re_client.text import day, safe
@@ -37,7 +37,7 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
 @pass_session
 def show(session: Session, id: str, as_json: bool) -> None:
     """Show one: where it came from, why it lies here, and what it says."""
-    found = session.client.dead_letter(resolve.dead_letter(session.client, id, session.terminal.note))
+    found = session.client.dead_letter(lookup.dead_letter(session.client, id, session.terminal.note))
     if as_json:
         session.terminal.json(found)
         return
@@ -90,4 +90,4 @@ def drop(session: Session, ids: tuple[str, ...], yes: bool) -> None:
 
 def _found(session: Session, ids: tuple[str, ...]) -> list[str]:
     """All of them before anything is done to the first."""
-    return [resolve.dead_letter(session.client, id, session.terminal.note) for id in ids]
+    return [lookup.dead_letter(session.client, id, session.terminal.note) for id in ids]

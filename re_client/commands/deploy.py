@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve, values, watching
+from re_client import lookup, values, watching
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import safe
@@ -41,7 +41,7 @@ def deploy(
     dynamic = values.dynamic(texts, documents, file, session.terminal.note)
     if len(key) > 255:
         raise BadInput("--key: at most 255 characters")
-    found = resolve.playbook(session.client, playbook, session.terminal.note)
+    found = lookup.playbook(session.client, playbook, session.terminal.note)
     started = session.client.deploy(found["group"], found["id"], dynamic, key)
     for warning in started.get("warnings", []):
         session.terminal.note(f"warning: {safe(warning['message'])}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from re_client import resolve, screen, verdict, watching, words
+from re_client import lookup, screen, verdict, watching, words
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
@@ -60,7 +60,7 @@ def deployments(
     On a narrow terminal columns are left out and texts are cut; a pipe and --json get all.
     """
     created = _when(start, watching.now()) if start else None
-    playbook_id = resolve.playbook(session.client, playbook, session.terminal.note)["id"] if playbook else None
+    playbook_id = lookup.playbook(session.client, playbook, session.terminal.note)["id"] if playbook else None
     found = session.client.deployments(
         limit, group=group, playbook_id=playbook_id, status=statuses, user=user, since=created
     )
@@ -88,7 +88,7 @@ def status(session: Session, id: str, as_json: bool) -> int:
 
     Of a step that stopped it, the last lines that it printed are shown too; and what can be done to make it go on.
     """
-    found = resolve.deployment(session.client, id, session.terminal.note)
+    found = lookup.deployment(session.client, id, session.terminal.note)
     if found["ended"] is None:
         for trouble in session.client.troubles():
             session.terminal.note(f"the engine is not ready: {trouble}")

@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from re_client import resolve
+from re_client import lookup
 from re_client.errors import DONE, INTERRUPTED
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import Deployment, Line, OutputEvent
@@ -40,7 +40,7 @@ def logs(
 
     With --json: one object per line.
     """
-    document = resolve.deployment(session.client, id, session.terminal.note)
+    document = lookup.deployment(session.client, id, session.terminal.note)
     found, prefix = document["id"], _prefixes(document, times, not no_prefix)
 
     def tell(lines: Sequence[Line]) -> None:

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from re_client import resolve, values, words
+from re_client import lookup, values, words
 from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
@@ -47,7 +47,7 @@ def list_(session: Session, group: str | None, as_json: bool) -> None:
 @pass_session
 def show(session: Session, playbook: str, revision: int | None, as_json: bool) -> None:
     """Print a playbook as YAML; with --json all that is known of it."""
-    id = resolve.playbook(session.client, playbook, session.terminal.note)["id"]
+    id = lookup.playbook(session.client, playbook, session.terminal.note)["id"]
     if as_json:
         session.terminal.json(session.client.playbook(id, revision))
         return
@@ -61,7 +61,7 @@ def show(session: Session, playbook: str, revision: int | None, as_json: bool) -
 @pass_session
 def delete(session: Session, playbook: str, yes: bool) -> None:
     """Delete a playbook; deployments of it go on."""
-    found = resolve.playbook(session.client, playbook, session.terminal.note)
+    found = lookup.playbook(session.client, playbook, session.terminal.note)
     label = safe(f"{found['group']}/{found['name']}")
     session.confirm(f"Delete {label} ({found['id']}, revision {found['revision']})?", yes)
     session.client.delete_playbook(found["id"], found["revision"])
@@ -81,7 +81,7 @@ def plan(
     Exit code 2 where dynamic values are missing.
     """
     dynamic = values.dynamic(texts, documents, file, session.terminal.note)
-    found = session.client.plan(resolve.playbook(session.client, playbook, session.terminal.note)["id"], dynamic)
+    found = session.client.plan(lookup.playbook(session.client, playbook, session.terminal.note)["id"], dynamic)
     missing = found["dynamic"]["missing"]
     if as_json:
         session.terminal.json(found)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from re_client import resolve, words
+from re_client import lookup, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import clock, safe
@@ -22,7 +22,7 @@ def result(session: Session, id: str, step: int, as_json: bool) -> int:
 
     STEP is the number that `rectl status` shows. With --json: what every attempt said at its end.
     """
-    found = resolve.deployment(session.client, id, session.terminal.note)
+    found = lookup.deployment(session.client, id, session.terminal.note)
     if step >= len(found["steps"]):
         raise BadInput(f"deployment {found['id']} has steps 0 to {len(found['steps']) - 1}, and no step {step}")
     said = session.client.results(found["id"], step)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve, watching, words
+from re_client import lookup, watching, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import Deployment
 from re_core.model import Resolution
 
 
+def _resolution(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Also by the words of version 0.1. Raises BadParameter."""
+    for one in (Resolution.SUCCEEDED, Resolution.RERUN):
+        if value in (one, one.recorded):
+            return one
+    if value is None:
+        return None
+    raise click.BadParameter(f"expected succeeded or rerun, found {value!r}", param=parameter)
+
+
 @click.command(short_help="Let a failed deployment go on from what failed.")
 @click.argument("id")
 @click.option(
     "--lost",
-    type=click.Choice([Resolution.HAPPENED.value, Resolution.AGAIN.value]),
-    help="What became of its lost steps: they happened, or shall be done again. Needed where there are any.",
+    metavar="succeeded|rerun",
+    callback=_resolution,
+    help="How to resolve its lost steps: they succeeded, or run once more. Needed where there are any.",
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads its history.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in its history.")
 @click.option("--watch", is_flag=True, help="Show it until it ends.")
 @click.option("--wait", is_flag=True, help="Say nothing until it ends.")
 @json_option
@@ -26,8 +37,8 @@ from re_core.model import Resolution
 def retry(session: Session, id: str, lost: str | None, reason: str, watch: bool, wait: bool, as_json: bool) -> int:
     """Let a failed deployment go on: what failed gets a new attempt, what was skipped its turn.
 
-    With --watch or --wait the exit code tells how it ended. Of a step that is lost nobody knows whether it happened: look,
-    then say so with --lost.
+    With --watch or --wait the exit code tells how it ended. The outcome of a lost step is unknown: look, then say
+    it with --lost.
 
     \b
     rectl retry 01M82000000000000000000001 --reason "disk was full" --watch
@@ -35,7 +46,7 @@ def retry(session: Session, id: str, lost: str | None, reason: str, watch: bool,
     if watch and wait:
         raise click.UsageError("--watch and --wait exclude each other")
     client, terminal = session.client, session.terminal
-    found = resolve.deployment(client, id, session.terminal.note)
+    found = lookup.deployment(client, id, session.terminal.note)
     if not lost and words.unclear(found):
         head = "it has lost steps, and a retry has to say what became of them:"
         raise BadInput("\n".join([head, *(f"  {line}" for line in words.todo(found))]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve, watching
+from re_client import lookup, watching
 from re_client.session import Session, json_option, pass_session
 from re_client.shapes import TokenRow
 from re_client.text import absolute, day
@@ -70,7 +70,7 @@ def list_(session: Session, as_json: bool) -> None:
 @pass_session
 def revoke(session: Session, ids: tuple[str, ...]) -> None:
     """Make tokens worthless."""
-    for id in [resolve.token(session.client, id, session.terminal.note) for id in ids]:
+    for id in [lookup.token(session.client, id, session.terminal.note) for id in ids]:
         session.client.revoke_token(id)
         session.terminal.note(f"{id} is revoked")
 

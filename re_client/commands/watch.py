@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from re_client import resolve, watching
+from re_client import lookup, watching
 from re_client.session import Session, json_option, pass_session
 
 
@@ -17,5 +17,5 @@ def watch(session: Session, id: str, as_json: bool) -> int:
 
     In a pipe: one line per change. With --json: one object per event.
     """
-    found = resolve.deployment(session.client, id, session.terminal.note)["id"]
+    found = lookup.deployment(session.client, id, session.terminal.note)["id"]
     return watching.follow(session.client, found, session.terminal, as_json=as_json)

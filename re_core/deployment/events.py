@@ -76,7 +76,7 @@ class Resolved(NamedTuple):
     """A person says what became of a lost step on which the deployment waits."""
 
     step: int
-    ruling: Resolution
+    resolution: Resolution
     user: str
     reason: str
     reply_to: str = ""

@@ -65,16 +65,16 @@ def rule(go: Advance, event: e.Resolved) -> None:
     if _repeats(go, event):
         return
     if event.step not in go.state.asked:
-        raise Refusal(f"step {event.step} does not wait for a decision")
+        raise Refusal(f"step {event.step} does not wait for a resolution")
     if event.attempt not in (0, go.state.steps[event.step].attempt):
         raise Refusal(f"step {event.step} was lost once more since attempt {event.attempt}; look again")
-    go.emit(r.Resolved(event.step, event.ruling, event.user, event.reason, event.request))
+    go.emit(r.Resolved(event.step, event.resolution.recorded, event.user, event.reason, event.request))
     _answer(go, event)
-    if event.ruling is Resolution.HAPPENED:
+    if event.resolution is Resolution.SUCCEEDED:
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
         advance_from(go, event.step)
-    elif event.ruling is Resolution.AGAIN:
-        redispatch(go, event.step, f"{event.user or 'somebody'} wants it done again")
+    elif event.resolution is Resolution.RERUN:
+        redispatch(go, event.step, f"{event.user or 'an operator'} asked for a rerun")
     else:
         halt(go, event.step)
         advance_from(go, event.step)
@@ -94,15 +94,16 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
     lost = sorted(
         n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
     )
-    if lost and event.lost not in (Resolution.HAPPENED, Resolution.AGAIN):
+    if lost and event.lost not in (Resolution.SUCCEEDED, Resolution.RERUN):
         names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
-        raise Refusal(f"nobody knows whether step {names} happened; say `happened` or `again`")
+        raise Refusal(f"the outcome of step {names} is unknown; say `succeeded` or `rerun`")
     go.emit(r.Retried(event.user, event.reason, event.request))
+    said = event.lost.recorded if event.lost is not None else ""
     for number in lost:
-        go.emit(r.Resolved(number, str(event.lost), event.user, event.reason, event.request))
+        go.emit(r.Resolved(number, said, event.user, event.reason, event.request))
     _answer(go, event)
     go.effects.extend(deployment_notices(state))
-    for number in lost if event.lost is Resolution.HAPPENED else ():
+    for number in lost if event.lost is Resolution.SUCCEEDED else ():
         go.effects.extend(step_notices(state, number, StepStatus.COMPLETED))
     begin(go, list(state.frontier(state.plan.main)))
 

@@ -128,6 +128,7 @@ class Resolved(NamedTuple):
     """A person says what became of a lost step: a word of `model.Ruling`."""
 
     step: int
+    #: a Resolution, as `recorded` has it
     ruling: str
     user: str
     reason: str = ""

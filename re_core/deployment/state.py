@@ -251,9 +251,9 @@ class State:
         self.wishes.add(record.request)
         self.asked.discard(record.step)
         step.begun = 0
-        if record.ruling == Resolution.HAPPENED:
+        if record.ruling == Resolution.SUCCEEDED.recorded:
             step.status, step.ended_at = StepStatus.COMPLETED, at
-            self._note(step, f"{record.user or 'somebody'} says that it happened")
+            self._note(step, f"{record.user or 'an operator'} resolved it as succeeded")
             self._done(record.step)
         if not self.asked:
             self._ask_no_more()

@@ -225,7 +225,9 @@ def on_worker_lost(go: Advance, event: e.WorkerLost) -> None:
     for number in mine:
         step = go.state.steps[number]
         who = f"worker {step.worker}" if step.worker else "its worker"
-        mark_lost(go, number, step, f"{who} was lost while the step ran; nobody knows whether it happened")
+        mark_lost(
+            go, number, step, f"lost contact with {who} while the step was running; whether it finished is unknown"
+        )
     if event.workers is None:
         sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch)}
         go.effects.extend(one for one in awaited(go.state) if not _is_sent(one, sent))

@@ -135,17 +135,17 @@ def _cancel(message: Message, _: Redaction) -> AddressedEvent:
 
 def _retry(message: Message, _: Redaction) -> AddressedEvent:
     user, reason, document = _wish(message)
-    lost = None if document.get("lost") is None else _ruling(document, "lost")
+    lost = None if document.get("lost") is None else _resolution(document, "lost")
     seen = None if document.get("retries") is None else _number(document, "retries", 0)
     return AddressedEvent(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
 
 
-def _decide(message: Message, _: Redaction) -> AddressedEvent:
+def _resolve(message: Message, _: Redaction) -> AddressedEvent:
     user, reason, document = _wish(message)
     step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
-    ruling = _ruling(document, "ruling")
+    resolution = _resolution(document, "ruling")
     return AddressedEvent(
-        _deployment(message), e.Resolved(step, ruling, user, reason, message.reply_to, message.id, attempt)
+        _deployment(message), e.Resolved(step, resolution, user, reason, message.reply_to, message.id, attempt)
     )
 
 
@@ -156,7 +156,7 @@ def _number(document: Mapping[str, Any], name: str, missing: int | None) -> int:
     return value
 
 
-def _ruling(document: Mapping[str, Any], name: str) -> Resolution:
+def _resolution(document: Mapping[str, Any], name: str) -> Resolution:
     try:
         return Resolution(str(document.get(name)))
     except ValueError:
@@ -186,7 +186,7 @@ _EVENTS = {
     "declined": _declined,
     "cancel": _cancel,
     "retry": _retry,
-    "decide": _decide,
+    "decide": _resolve,
     "due": _due,
     "gone": _gone,
 }

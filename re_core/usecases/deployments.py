@@ -106,15 +106,15 @@ def retry(bus: Bus, wish: Wish, lost: Resolution | None, retries: int | None, ti
     `lost` says what became of its lost steps, `retries` how often it had been retried when the author looked (None: not
     said). Raises Conflict where it cannot go on, Refused where another deployment stands in the way, NoAnswer, BusUnavailable.
     """
-    _wish(bus, wish, "retry", {"lost": lost, "retries": retries}, timeout)
+    _wish(bus, wish, "retry", {"lost": None if lost is None else lost.recorded, "retries": retries}, timeout)
 
 
-def decide(bus: Bus, wish: Wish, step: int, ruling: Resolution, attempt: int, timeout: float) -> None:
+def resolve(bus: Bus, wish: Wish, step: int, resolution: Resolution, attempt: int, timeout: float) -> None:
     """Say what became of a lost step on which the deployment waits; `attempt` is the one looked at, 0 where that is not said.
 
     Raises Conflict where nothing waits for that, NoAnswer, BusUnavailable.
     """
-    _wish(bus, wish, "decide", {"step": step, "ruling": ruling, "attempt": attempt}, timeout)
+    _wish(bus, wish, "decide", {"step": step, "ruling": resolution.recorded, "attempt": attempt}, timeout)
 
 
 def _wish(bus: Bus, wish: Wish, event: str, more: Mapping[str, Any], timeout: float) -> None:

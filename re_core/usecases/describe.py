@@ -53,7 +53,7 @@ def possible(state: State) -> tuple[str, ...]:
     """What a person may ask of it now, beside what is always possible to ask: words of the front ends' routes."""
     if state.status is DeploymentStatus.FAILED and state.cancel is None:
         return ("retry",)
-    return ("decide",) if state.asked else ()
+    return ("resolve", "decide") if state.asked else ()
 
 
 def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:

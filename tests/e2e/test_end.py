@@ -194,7 +194,7 @@ def test_when_the_worker_dies_the_master_brings_another_and_deployments_end(new_
         lost = ended(client, once)
     assert lost["status"] == "failed"
     assert statuses(lost) == ["lost", "skipped"]
-    assert "nobody knows whether it happened" in lost["reason"]
+    assert "whether it finished is unknown" in lost["reason"]
     assert engine.stop() == 0
 
 

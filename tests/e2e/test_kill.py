@@ -136,7 +136,7 @@ def _check(client: Client, accepted: list[str], ledger: Path, where: str) -> Non
         if document["status"] == "failed":
             lost = [step for step in steps.values() if step["status"] == "lost"]
             assert lost, f"{where}: {id} failed without a lost step: {document['reason']}"
-            assert "nobody knows whether it happened" in document["reason"]
+            assert "whether it finished is unknown" in document["reason"]
         else:
             assert document["status"] == "completed"
     assert not _left_running(set(accepted)), f"{where}: a step of a dead engine still runs"

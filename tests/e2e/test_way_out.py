@@ -86,10 +86,10 @@ def test_a_lost_step_is_looked_at_and_the_deployment_goes_on_behind_it(engine: E
 
     status = engine.run("status", id)
     assert status.returncode == 1
-    assert "step 1 command:Run on one is lost: nobody knows whether it happened." in status.stdout
-    command = next(line.split("#")[0].split() for line in status.stdout.splitlines() if "--lost happened" in line)
+    assert "step 1 command:Run on one is lost: its outcome is unknown." in status.stdout
+    command = next(line.split("#")[0].split() for line in status.stdout.splitlines() if "--lost succeeded" in line)
     bare = engine.run("retry", id)
-    assert (bare.returncode, "--lost happened" in bare.stderr) == (2, True)
+    assert (bare.returncode, "--lost succeeded" in bare.stderr) == (2, True)
 
     went_on = engine.run(*command[1:], "--wait")
 
@@ -98,32 +98,32 @@ def test_a_lost_step_is_looked_at_and_the_deployment_goes_on_behind_it(engine: E
 
 
 @pytest.mark.parametrize(
-    ("ruling", "end", "begun"),
+    ("resolution", "end", "begun"),
     [
-        ("happened", "completed", ["first", "lost", "last"]),
-        ("again", "completed", ["first", "lost", "lost", "last"]),
-        ("fail", "failed", ["first", "lost"]),
+        ("succeeded", "completed", ["first", "lost", "last"]),
+        ("rerun", "completed", ["first", "lost", "lost", "last"]),
+        ("failed", "failed", ["first", "lost"]),
     ],
 )
 def test_an_engine_that_asks_waits_for_a_word_about_a_lost_step(
-    engine: EngineProcess, ledger: Path, ruling: str, end: str, begun: list[str]
+    engine: EngineProcess, ledger: Path, resolution: str, end: str, begun: list[str]
 ) -> None:
     engine.environ["RE_LOST_STEPS"] = "ask"
     engine.start()
     id = _killed_under_way(engine, ledger)
     wait_until("it waits for a person", lambda: _status(engine, id) == "waiting", PATIENCE)
     status = engine.run("status", id)
-    assert (status.returncode, f"rectl decide {id} 1 {ruling}" in status.stdout) == (0, True)
+    assert (status.returncode, f"rectl resolve {id} 1 {resolution}" in status.stdout) == (0, True)
     assert id in engine.run("deployments", "--status", "waiting").stdout
     ledger.with_name("ledger.quick").touch()
 
-    decided = engine.run("decide", id, ruling, "--reason", "looked")
+    decided = engine.run("resolve", id, resolution, "--reason", "looked")
 
-    assert (decided.returncode, decided.stdout) == (0, f"step 1 command:Run on one: {ruling}\n")
+    assert (decided.returncode, decided.stdout) == (0, f"step 1 command:Run on one: {resolution}\n")
     with engine.client() as client:
         assert ended(client, id)["status"] == end
     assert ledger.read_text().split() == begun
-    assert engine.run("decide", id, ruling).returncode == 2
+    assert engine.run("resolve", id, resolution).returncode == 2
 
 
 def test_one_deployment_of_an_exclusive_playbook_at_a_time(engine: EngineProcess, tmp_path: Path) -> None:

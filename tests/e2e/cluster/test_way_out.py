@@ -57,10 +57,10 @@ def test_a_step_whose_worker_was_killed_is_decided_over_another_front_end(new_cl
     with cluster.client(1) as client:
         document = client.deployment(id)
         assert [step["asks"] for step in document["steps"]] == [True, False]
-        client.decide(id, 0, "happened", document["steps"][0]["attempt"], "looked")
+        client.resolve(id, 0, "succeeded", document["steps"][0]["attempt"], "looked")
         assert statuses(ended(client, id)) == ["completed", "completed"]
         with pytest.raises(ApiError) as caught:
-            client.decide(id, 0, "again")
+            client.resolve(id, 0, "rerun")
         assert caught.value.status == 409
 
 

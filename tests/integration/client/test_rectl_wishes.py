@@ -1,4 +1,4 @@
-"""rectl retry and rectl decide, and what status and the watching commands say of a deployment that needs a person."""
+"""rectl retry and rectl resolve, and what status and the watching commands say of a deployment that needs a person."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.unit.client.documents import deployment, line, step
 ID = "01DEPLOYMENT"
 ONE = f"/api/v1/deployments/{ID}"
 LINKS = {"retry": f"{ONE}/retry"}
-DOUBT = "step 1 noop:Do on foo.example.com is lost: nobody knows whether it happened. Look, then:"
+DOUBT = "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:"
 
 
 def _is(engine: FakeEngine, status: str, *steps: Any, **more: Any) -> Deployment:
     found = deployment(status, *steps, **more)
     engine.on(f"GET {ONE}", Answer(found))
     engine.on(f"GET {ONE}/output", Answer({"lines": [], "next": None}))
-    for wish in ("retry", "decide"):
+    for wish in ("retry", "resolve"):
         engine.on(f"POST {ONE}/{wish}", Answer({"id": ID, "links": {}}, 202))
     return found
 
@@ -53,12 +53,12 @@ def test_retry_with_a_lost_step_says_first_what_to_say(engine: FakeEngine, rectl
     assert (ran.code, ran.out) == (2, "")
     assert [told.strip() for told in ran.err.splitlines()[1:]] == [
         DOUBT,
-        f"rectl retry {ID} --lost happened  # it did",
-        f"rectl retry {ID} --lost again     # it did not, or twice does no harm",
+        f"rectl retry {ID} --lost succeeded  # it was carried out",
+        f"rectl retry {ID} --lost rerun      # it was not, or twice does no harm",
     ]
     assert _asked(engine, "retry") == []
     assert rectl("retry", ID, "--lost", "happened").code == 0
-    assert _asked(engine, "retry") == [{"lost": "happened", "retries": 0}]
+    assert _asked(engine, "retry") == [{"lost": "succeeded", "retries": 0}]
 
 
 def test_retry_knows_two_answers_only(rectl: Rectl) -> None:
@@ -107,48 +107,61 @@ def test_a_retry_that_is_watched_tells_only_what_is_new(engine: FakeEngine, rect
     assert asked.headers["last-event-id"] == "0.7"
 
 
-# -- decide ----------------------------------------------------------------------------------------
+# -- resolve ---------------------------------------------------------------------------------------
 
 
-def test_decide_says_which_step_and_which_attempt(engine: FakeEngine, rectl: Rectl) -> None:
+def test_resolve_says_which_step_and_which_attempt(engine: FakeEngine, rectl: Rectl) -> None:
     _is(engine, "waiting", step(0, "lost", asks=True), step(1, "lost", asks=True, attempt=2))
-    ran = rectl("decide", ID, "1", "happened", "--reason", "looked")
-    assert (ran.code, ran.out) == (0, "step 1 noop:Do on foo.example.com: happened\n")
-    assert _asked(engine, "decide") == [{"step": 1, "ruling": "happened", "attempt": 2, "reason": "looked"}]
+    ran = rectl("resolve", ID, "1", "succeeded", "--reason", "looked")
+    assert (ran.code, ran.out) == (0, "step 1 noop:Do on foo.example.com: succeeded\n")
+    assert _asked(engine, "resolve") == [{"step": 1, "resolution": "succeeded", "attempt": 2, "reason": "looked"}]
 
 
-def test_decide_needs_no_step_where_only_one_waits(engine: FakeEngine, rectl: Rectl) -> None:
+def test_resolve_needs_no_step_where_only_one_waits(engine: FakeEngine, rectl: Rectl) -> None:
     _is(engine, "waiting", step(0, "lost"), step(1, "lost", asks=True))
-    assert json.loads(rectl("decide", ID, "again", "--json").out) == {"id": ID, "links": {}}
-    assert _asked(engine, "decide") == [{"step": 1, "ruling": "again", "attempt": 1}]
+    assert json.loads(rectl("resolve", ID, "rerun", "--json").out) == {"id": ID, "links": {}}
+    assert _asked(engine, "resolve") == [{"step": 1, "resolution": "rerun", "attempt": 1}]
+
+
+@pytest.mark.parametrize(("old", "new"), [("happened", "succeeded"), ("again", "rerun"), ("fail", "failed")])
+def test_the_words_of_version_0_1_are_understood(engine: FakeEngine, rectl: Rectl, old: str, new: str) -> None:
+    _is(engine, "waiting", step(1, "lost", asks=True))
+    ran = rectl("decide", ID, "1", old)
+    assert (ran.code, ran.out) == (0, f"step 1 noop:Do on foo.example.com: {new}\n")
+    assert _asked(engine, "resolve") == [{"step": 1, "resolution": new, "attempt": 1}]
+
+
+def test_help_shows_the_command_of_today_alone(rectl: Rectl) -> None:
+    listed = rectl("--help").out.split()
+    assert ("resolve" in listed, "decide" in listed) == (True, False)
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("again",), "2 steps wait; say which:"),
-        (("3", "again"), "step 3 does not wait for a decision:"),
-        (("happned",), "expected happened, again, fail, found 'happned'"),
-        (("1", "2"), "expected happened, again, fail, found '2'"),
+        (("rerun",), "2 steps wait; say which:"),
+        (("3", "rerun"), "step 3 does not wait for a resolution:"),
+        (("happned",), "expected succeeded, rerun, failed, found 'happned'"),
+        (("1", "2"), "expected succeeded, rerun, failed, found '2'"),
     ],
 )
-def test_decide_says_what_is_wrong_and_what_to_type(
+def test_resolve_says_what_is_wrong_and_what_to_type(
     engine: FakeEngine, rectl: Rectl, arguments: tuple[str, ...], told: str
 ) -> None:
     _is(engine, "waiting", step(0, "lost", asks=True), step(1, "lost", asks=True))
-    ran = rectl("decide", ID, *arguments)
+    ran = rectl("resolve", ID, *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines()[0] == f"rectl: {told}"
-    assert ("rectl decide 01DEPLOYMENT 1 happened" in ran.err) is told.endswith(":")
-    assert _asked(engine, "decide") == []
+    assert ("rectl resolve 01DEPLOYMENT 1 succeeded" in ran.err) is told.endswith(":")
+    assert _asked(engine, "resolve") == []
 
 
-def test_decide_about_one_that_has_failed_says_how_to_retry_it(engine: FakeEngine, rectl: Rectl) -> None:
+def test_resolve_about_one_that_has_failed_says_how_to_retry_it(engine: FakeEngine, rectl: Rectl) -> None:
     _is(engine, "failed", step(0, "completed"), step(1, "lost"), links=LINKS)
-    ran = rectl("decide", ID, "1", "happened")
+    ran = rectl("resolve", ID, "1", "succeeded")
     assert ran.code == 2
-    assert ran.err.startswith("rectl: no step of it waits for a decision: it is failed\n")
-    assert f"rectl retry {ID} --lost happened" in ran.err
+    assert ran.err.startswith("rectl: no step of it waits for a resolution: it is failed\n")
+    assert f"rectl retry {ID} --lost succeeded" in ran.err
 
 
 # -- who looks -------------------------------------------------------------------------------------
@@ -160,7 +173,7 @@ def test_status_shows_what_waits_and_what_to_type(engine: FakeEngine, rectl: Rec
     assert ran.code == 0
     assert [told.strip() for told in ran.out.splitlines()[-4:-2]] == [
         DOUBT,
-        f"rectl decide {ID} 1 happened  # it did",
+        f"rectl resolve {ID} 1 succeeded  # it was carried out",
     ]
 
 

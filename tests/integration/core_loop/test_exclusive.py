@@ -344,7 +344,7 @@ def test_a_retry_that_is_refused_for_another_reason_takes_no_lock(house: House) 
     house.restart()
     house.settle()
     assert house.statuses("d1") == ["lost"]
-    assert "say `happened` or `again`" in _wish(house, house.retry)["reason"]
+    assert "say `succeeded` or `rerun`" in _wish(house, house.retry)["reason"]
     assert _ask(house, "d2", "hangs") == ("d2", "")
 
 

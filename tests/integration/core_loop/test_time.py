@@ -142,7 +142,7 @@ def test_a_step_that_was_begun_is_lost_at_a_restart_and_says_so(house: House) ->
     house.settle()
     assert house.statuses() == ["lost", "skipped"]
     assert house.state().reason == (
-        "noop:Hang on web01 lost: worker w1 was lost while the step ran; nobody knows whether it happened"
+        "noop:Hang on web01 lost: lost contact with worker w1 while the step was running; whether it finished is unknown"
     )
     assert house.world.begun_times("d1") == {"d1/0/1": 1}
 

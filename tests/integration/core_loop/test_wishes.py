@@ -112,7 +112,7 @@ def test_a_retry_says_what_became_of_a_lost_step(house: House) -> None:
     house.retry()
     house.settle()
     [refused] = _asked(house)
-    assert refused["reason"] == "nobody knows whether step 0, noop:Hang on web01, happened; say `happened` or `again`"
+    assert refused["reason"] == "the outcome of step 0, noop:Hang on web01, is unknown; say `succeeded` or `rerun`"
     house.retry(id="r2", lost="happened")
     house.settle()
     assert house.statuses() == ["completed", "completed"]

@@ -93,6 +93,7 @@ def test_version_0_takes_the_token_as_a_basic_password_and_ignores_the_name(hous
         ("POST", "/api/v1/deployments/dep1/cancel"),
         ("POST", "/api/v1/deployments/dep1/retry"),
         ("POST", "/api/v1/deployments/dep1/decide"),
+        ("POST", "/api/v1/deployments/dep1/resolve"),
         ("GET", "/api/v1/deployments?group=ours"),
         ("GET", "/api/v1/playbooks?group=ours"),
         ("GET", "/api/v1/playbooks/book"),

@@ -35,6 +35,7 @@ ROUTES = [
     ("POST", "/api/v1/deployments/{}/cancel"),
     ("POST", "/api/v1/deployments/{}/retry"),
     ("POST", "/api/v1/deployments/{}/decide"),
+    ("POST", "/api/v1/deployments/{}/resolve"),
     ("GET", "/api/v1/playbooks/{}"),
     ("PUT", "/api/v1/playbooks/{}"),
     ("DELETE", "/api/v1/playbooks/{}"),

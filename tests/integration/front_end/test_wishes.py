@@ -28,6 +28,8 @@ from tests.integration.front_end.house import T0, Answer, House, body, refuse
 
 ONE = "/api/v1/deployments/dep1"
 V0 = "/api/v0/deployment/status/dep1/"
+RESOLUTION = {"step": 0, "resolution": "succeeded"}
+#: the same, as version 0.1 had it
 RULING = {"step": 0, "ruling": "happened"}
 
 
@@ -69,15 +71,15 @@ def test_a_decision_says_which_step_and_which_attempt(house: House) -> None:
     house.deployment()
 
     with house.core(_yes) as asked:
-        sent = {"step": 2, "ruling": "again", "attempt": 3, "reason": "looked"}
-        response = house.call("POST", f"{ONE}/decide", house.ours, json=sent)
+        sent = {"step": 2, "resolution": "rerun", "attempt": 3, "reason": "looked"}
+        response = house.call("POST", f"{ONE}/resolve", house.ours, json=sent)
 
     assert response.status_code == 202
     assert asked[0].headers[m.EVENT] == "decide"
     assert body(asked[0]) == {"user": "olga", "reason": "looked", "step": 2, "ruling": "again", "attempt": 3}
 
 
-@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("decide", RULING)])
+@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
 def test_what_the_state_does_not_allow_is_a_409_with_the_reason(house: House, route: str, sent: Any) -> None:
     house.deployment()
 
@@ -109,6 +111,9 @@ def test_a_deployment_that_stands_in_the_way_is_named(house: House) -> None:
         ("retry", {"lost": None}, ["/lost"]),
         ("retry", {"retries": -1, "resaon": "x"}, ["/retries", "/resaon"]),
         ("retry", {"retries": True}, ["/retries"]),
+        ("resolve", {}, ["/step", "/resolution"]),
+        ("resolve", {**RESOLUTION, "resolution": "maybe"}, ["/resolution"]),
+        ("resolve", {**RESOLUTION, "ruling": "fail"}, ["/ruling"]),
         ("decide", {}, ["/step", "/ruling"]),
         ("decide", {**RULING, "ruling": "maybe"}, ["/ruling"]),
         ("decide", {**RULING, "ruling": ["fail"]}, ["/ruling"]),
@@ -127,7 +132,7 @@ def test_a_bad_body_is_a_422_that_says_where(house: House, route: str, sent: Any
     assert [fault["path"] for fault in response.json["errors"]] == paths
 
 
-@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("decide", RULING)])
+@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
 def test_one_key_is_one_request_and_another_body_is_another(house: House, route: str, sent: Any) -> None:
     house.deployment()
     house.deployment("dep2")
@@ -153,7 +158,7 @@ def test_one_key_is_one_request_and_another_body_is_another(house: House, route:
         assert call("dep1", house.ours, "k", reason="of another life") == 202
 
 
-@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("decide", RULING)])
+@pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
 def test_nobody_else_and_nothing_else_is_asked(house: House, route: str, sent: Any) -> None:
     house.deployment()
 
@@ -204,10 +209,10 @@ def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(house: 
     house.append("dep1", 4, Resolved(0, "happened", "ann"), Dispatched(1, 1))
     going = house.call("GET", ONE).json
 
-    assert (waiting["status"], waiting["links"]["decide"]) == ("waiting", f"{ONE}/decide")
+    assert (waiting["status"], waiting["links"]["resolve"]) == ("waiting", f"{ONE}/resolve")
     assert [step["asks"] for step in waiting["steps"]] == [True, False, False, False]
     assert (old.status_code, old.json["status"], old.json["active_step"]) == (202, "in progress", "noop:First")
-    assert (going["status"], "decide" in going["links"]) == ("running", False)
+    assert (going["status"], "resolve" in going["links"]) == ("running", False)
     assert not any(step["asks"] for step in going["steps"])
 
 

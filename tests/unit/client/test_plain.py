@@ -65,8 +65,8 @@ def test_a_question_is_one_too() -> None:
     )[2:] == [
         "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: waiting",
         "12:00:01 step 1 noop:Do on foo.example.com: lost in 0.5 s: its worker is gone",
-        "step 1 noop:Do on foo.example.com is lost: nobody knows whether it happened. Look, then:",
-        "  rectl decide 01DEPLOYMENT 1 happened  # it did",
-        "  rectl decide 01DEPLOYMENT 1 again     # it did not, or twice does no harm",
-        "  rectl decide 01DEPLOYMENT 1 fail      # let the deployment fail",
+        "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:",
+        "  rectl resolve 01DEPLOYMENT 1 succeeded  # it was carried out",
+        "  rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or twice does no harm",
+        "  rectl resolve 01DEPLOYMENT 1 failed     # let the deployment fail",
     ]

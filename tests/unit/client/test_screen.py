@@ -192,10 +192,10 @@ def test_a_waiting_deployment_shows_its_question_and_the_commands_that_answer() 
     drawn = _plain(screen.live(_watched(StateEvent(deployment("waiting", *steps))), NOW, 100, 24))
     assert drawn[0] == "? inception/Simple playbook  waiting 12 s"
     assert drawn[-4:] == [
-        "  step 1 noop:Do on foo.example.com is lost: nobody knows whether it happened. Look, then:",
-        "    rectl decide 01DEPLOYMENT 1 happened  # it did",
-        "    rectl decide 01DEPLOYMENT 1 again     # it did not, or twice does no harm",
-        "    rectl decide 01DEPLOYMENT 1 fail      # let the deployment fail",
+        "  step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:",
+        "    rectl resolve 01DEPLOYMENT 1 succeeded  # it was carried out",
+        "    rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or twice does no harm",
+        "    rectl resolve 01DEPLOYMENT 1 failed     # let the deployment fail",
     ]
 
 

@@ -86,7 +86,7 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
         e.NoWorkerAvailable: e.NoWorkerAvailable(step, attempt),
         e.HandOver: e.HandOver(step, attempt),
         e.HandedInDoubt: e.HandedInDoubt(step, attempt),
-        e.Resolved: e.Resolved(step, Resolution.AGAIN, "ann", ""),
+        e.Resolved: e.Resolved(step, Resolution.RERUN, "ann", ""),
         e.RetryAsked: e.RetryAsked("ann", ""),
         e.CancelAsked: e.CancelAsked("ann", "", "answers", "r1"),
         e.TakeBack: e.TakeBack("too late"),

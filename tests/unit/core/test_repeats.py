@@ -41,7 +41,7 @@ def test_an_idempotent_step_is_begun_three_times_in_all_when_its_workers_are_los
     run.claim(0)
     run.gone()
     assert (run.status, run.statuses) == ("failed", ["lost"])
-    assert "nobody knows whether it happened" in run.state.reason
+    assert "whether it finished is unknown" in run.state.reason
 
 
 def test_an_idempotent_step_that_fails_is_not_repeated() -> None:
@@ -74,7 +74,7 @@ def test_a_step_that_may_not_be_repeated_is_lost_for_good() -> None:
     run.gone("w7")
     assert run.statuses == ["lost", "skipped"]
     assert run.state.reason == (
-        "noop:A on web01 lost: worker w7 was lost while the step ran; nobody knows whether it happened"
+        "noop:A on web01 lost: lost contact with worker w7 while the step was running; whether it finished is unknown"
     )
 
 

@@ -112,13 +112,13 @@ def test_a_retry_of_what_has_failed_once_more_since_its_author_looked_is_refused
     run = Run(simple("noop:A"))
     run.claim(0)
     run.gone()
-    assert _retry(run, Resolution.AGAIN, seen=0).verdict is Verdict.APPLIED
+    assert _retry(run, Resolution.RERUN, seen=0).verdict is Verdict.APPLIED
     run.claim(0)
     run.gone()
-    refused = _retry(run, Resolution.HAPPENED, request="q2", seen=0)
+    refused = _retry(run, Resolution.SUCCEEDED, request="q2", seen=0)
     assert (refused.verdict, run.status) == (Verdict.REFUSED, "failed")
     assert "look again" in refused.reason
-    assert _retry(run, Resolution.HAPPENED, request="q3", seen=1).verdict is Verdict.APPLIED
+    assert _retry(run, Resolution.SUCCEEDED, request="q3", seen=1).verdict is Verdict.APPLIED
 
 
 def test_a_failed_check_is_made_again_before_step_one() -> None:
@@ -185,7 +185,7 @@ def test_late_words_of_an_earlier_try_change_nothing() -> None:
     run = Run(simple("noop:A"))
     run.claim(0)
     run.gone()
-    _retry(run, Resolution.AGAIN)
+    _retry(run, Resolution.RERUN)
     run.complete(0, attempt=1)
     assert run.kinds() == ["late"]
     assert run.open == [0]
@@ -215,20 +215,20 @@ def _lost(around: EnginePolicy | None = None) -> Run:
 def test_a_retry_says_what_became_of_a_lost_step_or_is_refused() -> None:
     run = _lost()
     assert run.status == "failed"
-    assert "say `happened` or `again`" in _retry(run).reason
-    assert _retry(run, Resolution.FAIL).verdict is Verdict.REFUSED
+    assert "say `succeeded` or `rerun`" in _retry(run).reason
+    assert _retry(run, Resolution.FAILED).verdict is Verdict.REFUSED
 
 
 def test_a_lost_step_that_happened_counts_as_completed() -> None:
     run = _lost()
-    _retry(run, Resolution.HAPPENED)
+    _retry(run, Resolution.SUCCEEDED)
     assert run.statuses == ["completed", "dispatched"]
     assert run.kinds() == ["retried", "decided", "dispatched"]
 
 
 def test_a_lost_step_can_be_done_again() -> None:
     run = _lost()
-    _retry(run, Resolution.AGAIN)
+    _retry(run, Resolution.RERUN)
     assert run.dispatched() == [(0, 2)]
 
 
@@ -241,7 +241,7 @@ def test_by_a_setting_a_lost_step_waits_for_a_person() -> None:
 
 def test_it_happened_lets_the_next_step_begin() -> None:
     run = _lost(ASK)
-    _rule(run, Resolution.HAPPENED)
+    _rule(run, Resolution.SUCCEEDED)
     assert run.statuses == ["completed", "dispatched"]
     assert run.status == "running"
     assert _answers(run) == [True]
@@ -249,33 +249,33 @@ def test_it_happened_lets_the_next_step_begin() -> None:
 
 def test_run_it_again_is_a_new_attempt_behind_a_fence() -> None:
     run = _lost(ASK)
-    _rule(run, Resolution.AGAIN)
+    _rule(run, Resolution.RERUN)
     assert run.kinds() == ["decided", "fenced", "dispatched"]
     assert run.dispatched() == [(0, 2)]
 
 
 def test_fail_ends_it_as_a_lost_step_does() -> None:
     run = _lost(ASK)
-    _rule(run, Resolution.FAIL)
+    _rule(run, Resolution.FAILED)
     assert run.status == "failed"
     assert run.statuses == ["lost", "skipped"]
 
 
 def test_who_decided_and_why_is_in_the_journal() -> None:
     run = _lost(ASK)
-    _rule(run, Resolution.HAPPENED)
+    _rule(run, Resolution.SUCCEEDED)
     assert '"ruling":"happened","user":"ann","reason":"looked"' in run.journal[-1]
 
 
 def test_the_same_decision_again_is_answered_again_and_another_one_is_refused() -> None:
     run = _lost(ASK)
-    _rule(run, Resolution.HAPPENED)
-    assert _rule(run, Resolution.HAPPENED).verdict is Verdict.REPEATED
-    assert _rule(run, Resolution.AGAIN, request="q2").verdict is Verdict.REFUSED
+    _rule(run, Resolution.SUCCEEDED)
+    assert _rule(run, Resolution.SUCCEEDED).verdict is Verdict.REPEATED
+    assert _rule(run, Resolution.RERUN, request="q2").verdict is Verdict.REFUSED
 
 
 def test_a_step_that_is_not_lost_waits_for_no_decision() -> None:
-    assert _rule(_lost(ASK), Resolution.AGAIN, step=1).verdict is Verdict.REFUSED
+    assert _rule(_lost(ASK), Resolution.RERUN, step=1).verdict is Verdict.REFUSED
 
 
 def test_a_waiting_deployment_can_be_cancelled() -> None:
@@ -293,7 +293,7 @@ def test_other_chains_go_on_while_one_waits() -> None:
     run.do(2, 3)
     assert run.open == []
     assert run.status == "waiting"
-    _rule(run, Resolution.HAPPENED)
+    _rule(run, Resolution.SUCCEEDED)
     run.do(1)
     assert run.open == [4]
 

@@ -65,7 +65,7 @@ TABLE: list[tuple[str, Callable[[Run], object], Verdict, list[str], list[int], l
     ("in doubt", lambda run: run.send(e.HandedInDoubt(0, 1)), Verdict.REFUSED, [], [], ["started", "pending"]),
     (
         "a decision",
-        lambda run: run.send(e.Resolved(0, Resolution.AGAIN, "ann", "")),
+        lambda run: run.send(e.Resolved(0, Resolution.RERUN, "ann", "")),
         Verdict.REFUSED,
         [],
         [],

@@ -124,7 +124,7 @@ def test_a_lost_action_fails_the_deployment(who: str | None) -> None:
     run.send(e.ClaimMade(1, 1, who or "", "t", ""))
     run.gone(who)
     assert (run.status, run.statuses) == ("failed", ["completed", "lost"])
-    assert ("worker w was lost" if who else "its worker was lost") in run.state.reason
+    assert ("lost contact with worker w" if who else "lost contact with its worker") in run.state.reason
 
 
 def test_the_word_of_a_worker_that_was_thought_lost_is_late() -> None:

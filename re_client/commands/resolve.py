@@ -1,0 +1,58 @@
+"""`rectl resolve`."""
+
+from __future__ import annotations
+
+import click
+
+from re_client import lookup, words
+from re_client.errors import DONE, BadInput
+from re_client.session import Session, json_option, pass_session
+from re_client.shapes import Deployment, Step
+from re_core.model import Resolution
+
+
+@click.command(short_help="Resolve a lost step that a deployment waits for.")
+@click.argument("id")
+@click.argument("step", metavar="[STEP]")
+@click.argument("resolution", metavar="succeeded|rerun|failed", required=False)
+@click.option("--reason", default="", metavar="TEXT", help="Why, kept in its history.")
+@json_option
+@pass_session
+def resolve(session: Session, id: str, step: str, resolution: str | None, reason: str, as_json: bool) -> int:
+    """Resolve a step whose outcome is unknown and for which a deployment waits (the setting `lost_steps: ask`).
+
+    STEP is its number in `rectl status`; where only one waits it may be left out. Succeeded: the deployment goes on behind it.
+    Rerun: it gets a new attempt. Failed: the deployment fails.
+
+    \b
+    rectl resolve 01M82000000000000000000001 3 succeeded --reason "the service runs 1.4.2"
+    """
+    number, word = (None, step) if resolution is None else (step, resolution)
+    try:
+        said = Resolution(word)
+    except ValueError:
+        raise BadInput(f"expected {', '.join(Resolution)}, found {word!r}") from None
+    found = lookup.deployment(session.client, id, session.terminal.note)
+    meant = _meant(found, number)
+    answer = session.client.resolve(found["id"], meant["number"], said, meant["attempt"], reason)
+    if as_json:
+        session.terminal.json(answer)
+    else:
+        session.terminal.line(f"{words.place(meant)}: {said}")
+    return DONE
+
+
+def _meant(found: Deployment, number: str | None) -> Step:
+    """The step that waits. Raises BadInput where that one does not, or where it is not clear which one is meant."""
+    waiting = words.asking(found)
+    if number is None:
+        fitting = waiting if len(waiting) == 1 else []
+        problem = f"{len(waiting)} steps wait; say which:" if waiting else ""
+    else:
+        fitting = [step for step in waiting if str(step["number"]) == number]
+        problem = f"step {number} does not wait for a resolution:"
+    if fitting:
+        return fitting[0]
+    todo = [f"  {line}" for line in words.todo(found)]
+    nothing = f"no step of it waits for a resolution: it is {found['status']}"
+    raise BadInput("\n".join([problem if waiting else nothing, *todo]))
