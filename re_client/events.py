@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from re_client.errors import ApiError, ClientError
 from re_client.shapes import Event, GapEvent, OutputEvent, SkippedEvent, StateEvent
 from re_client.transport import Transport
+from re_core.backoff import Backoff
 
 #: seconds before a connection is tried again, doubling up to the second
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
@@ -20,14 +21,15 @@ TRIES = 60
 
 def follow(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[Event]:
     """What happens, until the engine says `end`. Raises at once where the first connection fails, later after TRIES."""
-    heard, refused, quiet = False, 0, 0
+    heard, refused, backoff = False, 0, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         why = "the engine closed the stream"
         try:
             with transport.stream(path, {"last-event-id": last} if last else {}) as stream:
                 refused = 0
                 for name, data, id in stream:
-                    heard, quiet, last = True, 0, id or last
+                    heard, last = True, id or last
+                    backoff.reset()
                     if name == "end":
                         return
                     event = _read(name, data)
@@ -39,8 +41,7 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
                 raise
             why = str(error)
         yield GapEvent(why)
-        pause(min(FIRST_PAUSE * 2**quiet, LONGEST_PAUSE))
-        quiet = min(quiet + 1, 10)
+        pause(backoff.next())
 
 
 def _read(name: str, data: str) -> Event | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+
+from re_core.wording import did_you_mean
 
 #: what a terminal obeys: CSI … letter, OSC/DCS/PM/APC … terminator, other two-character escapes
 _ESCAPES = re.compile(
@@ -167,8 +168,8 @@ def wrapped(words: Iterable[str], columns: int) -> list[str]:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'A' or 'B'?`, or nothing."""
-    near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=NEAR)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    near = did_you_mean(name, [*known], count=2, cutoff=NEAR)
+    return f"; {near}" if near else ""
 
 
 def _widths(cells: Sequence[Sequence[str]]) -> list[int]:

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 #: problems of one document that are told
 MAX_PROBLEMS = 100
-#: characters of one key that a pointer shows: it is told once for every problem behind that key
-_PART = 500
 
 
 class Problem(NamedTuple):
@@ -22,15 +20,6 @@ class Problem(NamedTuple):
     message: str
     line: int | None = None
     column: int | None = None
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a path; of a key that is very long, its beginning."""
-    return "".join("/" + _short(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def _short(part: str) -> str:
-    return part if len(part) <= _PART else part[:_PART] + "…"
 
 
 class Problems:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import select
 import signal
 import sys
@@ -21,6 +20,7 @@ from types import FrameType
 from typing import NoReturn, Protocol, TypeVar
 
 from re_core import bootstrap
+from re_core.backoff import Backoff
 from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
 from re_core.ports import Bus, Store
 from re_core.runtime import interpreter, logs
@@ -73,7 +73,7 @@ class Patience:
 
     def until(self, attempt: Callable[[], _T]) -> _T:
         """What `attempt` returns, once it raises no TransientError."""
-        pause, said = FIRST_PAUSE, ""
+        backoff, said = Backoff(FIRST_PAUSE, LONGEST_PAUSE), ""
         while True:
             try:
                 return attempt()
@@ -82,9 +82,7 @@ class Patience:
                     said = error.reason
                     self._say(error)
                 self._on_wait(error)
-                # jitter, so that many processes do not all come back at the same moment
-                time.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                time.sleep(backoff.next())
 
     def _say(self, error: TransientError) -> None:
         text = "%s waits for %s: %s; it goes on by itself as soon as that can be reached"

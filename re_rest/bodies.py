@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.errors import BadDocument, Problem, Problems
+from re_core.json_pointer import pointer
 from re_core.model import Resolution
-from re_core.playbook.schema_errors import describe_value, pointer, quoted, suggestion
+from re_core.playbook.schema_errors import describe_value, suggestion
+from re_core.wording import quoted
 
 #: characters of a name or a reason that somebody gives
 MAX_TEXT = 1000

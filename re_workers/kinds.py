@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
+from re_core.json_pointer import escape
 from re_core.wire import strict_json
 from re_workers.limits import Limit
 
@@ -163,16 +164,12 @@ def _dict(name: Kind, item: Kind) -> Kind:
         if type(value) is not dict:
             raise Mismatch(path, f"expected an object, found {describe_value(value)}")
         return {
-            name.read(key, f"{path}/{_escaped(key)}"): item.read(one, f"{path}/{_escaped(key)}")
+            name.read(key, f"{path}/{escape(key)}"): item.read(one, f"{path}/{escape(key)}")
             for key, one in value.items()
         }
 
     names = {} if set(name.schema) == {"type"} else {"propertyNames": name.schema}
     return Kind({"type": "object", "additionalProperties": item.schema, **names}, "an object", read)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 _ANY = Kind({}, "anything", _anything)

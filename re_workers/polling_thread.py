@@ -6,11 +6,11 @@ Whatever a turn raises is waited out: the bus may be away, and one mistake must 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from typing import Protocol
 
+from re_core.backoff import Backoff
 from re_core.errors import ReleaseEngineError
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 IDLE = 5.0
 
 #: seconds between two tries where the bus is away: at first, and at most
-BACKOFF, MAX_BACKOFF = 0.1, 5.0
+BACKOFF, MAX_BACKOFF = 0.2, 5.0
 
 #: seconds between two turns without work; a bus that was closed lets none of them wait
 BREATH = 0.02
@@ -91,13 +91,14 @@ class PollingThread:
             self._complain()
 
     def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(BACKOFF, MAX_BACKOFF)
         while not self._stop.is_set():
             handled = self._turn(IDLE)
-            failures = failures + 1 if handled is None else 0
-            if failures:
-                self._stop.wait(min(MAX_BACKOFF, BACKOFF * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
-            elif not handled:
+            if handled is None:
+                self._stop.wait(backoff.next())
+                continue
+            backoff.reset()
+            if not handled:
                 self._stop.wait(BREATH)
         try:
             self._turning.drain()
@@ -110,12 +111,15 @@ class PollingThread:
             self._turning.close()
 
     def _until(self, deadline: float) -> None:
-        failures = 0
+        backoff = Backoff(2 * BREATH, MAX_LOOK)
         while not self._turning.idle and (left := deadline - time.monotonic()) > 0:
             handled = self._turn(min(LOOK, left))
-            failures = failures + 1 if handled is None else 0
+            if handled is None:
+                time.sleep(min(left, backoff.next()))
+                continue
+            backoff.reset()
             if not handled:
-                time.sleep(min(left, MAX_LOOK, BREATH * 2 ** min(failures, 10)))
+                time.sleep(min(left, BREATH))
 
     def _complain(self) -> None:
         unsaid = self._turning.unsaid()

@@ -6,13 +6,13 @@ mistake and raises TypeError there and then.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from re_core.errors import BadDocument, Problem
 from re_core.wire import strict_json
+from re_core.wording import did_you_mean
 from re_workers.kinds import Kind, Mismatch, kind_of
 
 #: keys of a step message's `parameters` that are the message's own; a step reads them from its context
@@ -83,10 +83,9 @@ class Signature(NamedTuple):
 
 def hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     """What to say beside an unknown name: what it may have meant, or what there is."""
-    lower = {one.lower(): one for one in known}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=LIKENESS)
-    if close:
-        return f" (did you mean {lower[close[0]]!r}?)"
+    near = did_you_mean(name, known, cutoff=LIKENESS)
+    if near:
+        return f" ({near})"
     return f" (there {'are' if len(known) > 1 else 'is'} {', '.join(known)})" if known else " (there are none)"
 
 

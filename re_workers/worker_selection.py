@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import site
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ import re_workers
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
+from re_core.wording import did_you_mean
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify import email, irc
 from re_workers.notify.console import ConsoleHandler
@@ -161,7 +161,4 @@ def _missing(transport: str) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = sorted({*known, ALL})
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"there is no worker {name!r}" + (
-        f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
-    )
+    return f"there is no worker {name!r}; {did_you_mean(name, names) or 'there are ' + ', '.join(names)}"

@@ -15,6 +15,7 @@ from re_core.deployment import quota
 from re_core.deployment.plan import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec
 from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_document
 from re_core.errors import BadDocument, BadMessage, Problem
+from re_core.json_pointer import escape
 from re_core.playbook.command_rules import CommandRules
 from re_core.rows import Token
 from re_core.wire.messages import check_limits
@@ -121,7 +122,7 @@ def missing_dynamic(plan: Plan, supplied: Mapping[str, Any]) -> list[Problem]:
     wanted = {name: spec.name for spec in reversed(_specs(plan)) for name in _wants(spec)}
     return [
         Problem(
-            f"/dynamic/{name.replace('~', '~0').replace('/', '~1')}",
+            f"/dynamic/{escape(name)}",
             f"the step {wanted[name]} needs a value for {name!r}",
         )
         for name in required_dynamic(plan)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from re_core.errors import BadDocument, Problem, Problems
+from re_core.json_pointer import parts
 from re_core.playbook import yaml_reader
 from re_core.playbook.yaml_reader import PositionTree
 from re_core.wire import strict_json
@@ -50,8 +51,8 @@ class Document:
         place = self._place
         if place is None:
             return None
-        for part in pointer.split("/")[1:]:
-            inner = _step(place, part.replace("~1", "/").replace("~0", "~"))
+        for part in parts(pointer):
+            inner = _step(place, part)
             if inner is None:
                 break
             place = inner

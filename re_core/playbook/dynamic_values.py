@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from re_core.deployment.plan import Plan
 from re_core.errors import Problem, Problems
+from re_core.json_pointer import escape
 from re_core.playbook import json_schema
 from re_core.playbook.compiler import EnginePolicy, Offers, asked_values, offer_of, step_entries
 from re_core.playbook.formats import ENVIRONMENT, PASSES, twin_words, twins, variable_problems
-from re_core.playbook.schema_errors import likeness, quoted
 from re_core.wire.redaction import is_secret
+from re_core.wording import did_you_mean, quoted
 
 #: commands whose steps read a value only where they ask for it by name; any other may read all of them
 _BY_NAME = frozenset({"httprequest", "noop", "sleep"})
@@ -93,10 +94,10 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
     names = (step for _, step, _ in step_entries(document))
     settled = all(name.partition(":")[0] in _BY_NAME for name in names) and not _surrounded(around)
     for number, name in enumerate(others if settled else islice(others, compared)):
-        near = likeness(name, asked) if number < compared else ""
+        near = did_you_mean(name, asked) if number < compared else ""
         if near or settled:
             told = f"no step asks for the value {quoted(name)}" + (f"; {near}" if near else "")
-            found.add([Problem(f"/dynamic/{_escaped(name[:200])}", told)])
+            found.add([Problem(f"/dynamic/{escape(name[:200])}", told)])
     return found.listed()
 
 
@@ -115,7 +116,7 @@ def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Probl
         named = arguments.get("dynamic")
         for number, name in enumerate(named if isinstance(named, list) else ()):
             if isinstance(name, str):
-                places.setdefault(name, f"{path}/{_escaped(step)}/dynamic/{number}")
+                places.setdefault(name, f"{path}/{escape(step)}/dynamic/{number}")
     if environment:
         yield from (Problem(places[name], twin_words(name, other)) for name, other in twins(places))
 
@@ -124,7 +125,3 @@ def _published(step: str, offers: Offers) -> Mapping[str, Any]:
     offer = offer_of(step, offers)
     published = offer.get("parameters") if offer is not None else None
     return published if isinstance(published, Mapping) else {}
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

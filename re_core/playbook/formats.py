@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from re_core.errors import Problem
+from re_core.json_pointer import escape
 from re_core.wire.strict_json import dumps
 
 #: bytes of one argument or variable of a program; Linux takes 128 KiB with name and end (execve(2), MAX_ARG_STRLEN)
@@ -70,16 +71,16 @@ def twin_words(name: str, other: str) -> str:
 def variable_problems(dynamic: Mapping[str, Any]) -> Iterator[Problem]:
     """Why the values cannot all be variables of a program."""
     for name, other in twins(dynamic):
-        yield Problem(f"/dynamic/{_escaped(name)}", twin_words(name, other))
+        yield Problem(f"/dynamic/{escape(name)}", twin_words(name, other))
     for name, value in dynamic.items():
         if len(variable_of(name)) > MAX_NAME:
             yield Problem(
-                f"/dynamic/{_escaped(name)}",
+                f"/dynamic/{escape(name)}",
                 f"expected at most {MAX_NAME} bytes in the variable's name, found {name!r:.80}",
             )
         elif told := text_problem(carried(value)):
             yield Problem(
-                f"/dynamic/{_escaped(name)}", f"the value {name!r:.80} cannot be a variable of programs: {told}"
+                f"/dynamic/{escape(name)}", f"the value {name!r:.80} cannot be a variable of programs: {told}"
             )
 
 
@@ -140,10 +141,6 @@ def header_value_problem(value: str) -> str:
     if not _HEADER_VALUE.fullmatch(value):
         return "expected one line of text in ASCII, without control characters"
     return _too_long(value, MAX_HEADER)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _too_long(value: str, most: int) -> str:

@@ -21,6 +21,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from re_core.errors import MAX_PROBLEMS, BadDocument, Problem, Problems
+from re_core.json_pointer import pointer
 from re_core.playbook import formats
 from re_core.playbook import schema_errors as words
 from re_core.playbook.compiler import MAX_STEPS
@@ -88,7 +89,7 @@ def explained(
                 first.setdefault(path, worded)
     # indexes as numbers, so that item 10 follows item 9
     order = sorted(first, key=lambda path: [(0, one, "") if isinstance(one, int) else (1, 0, one) for one in path])
-    told = [Problem(at + words.pointer(path), first[path]()) for path in order[:room]]
+    told = [Problem(at + pointer(path), first[path]()) for path in order[:room]]
     return Problems(told, len(order) - len(told))
 
 

@@ -6,7 +6,6 @@ line without control or invisible characters, whatever was in the document.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -17,18 +16,14 @@ from typing import Any
 
 from jsonschema import ValidationError
 
-from re_core.errors import pointer as pointer
 from re_core.wire.strict_json import canonical
+from re_core.wording import SHOWN, did_you_mean, one_of, quoted
 
 #: path of an error, and what makes its words: only those that are shown are made
 Explained = tuple[tuple[str | int, ...], Callable[[], str]]
 
-#: characters of a value that a message shows
-SHOWN = 60
 #: keys that a message lists
 _LISTED = 12
-#: names that one is compared with to find the nearest
-_COMPARED = 500
 
 _KINDS = {
     "string": "a string",
@@ -84,28 +79,12 @@ def describe_value(value: Any) -> str:
     return json.dumps(value)[:SHOWN]
 
 
-def quoted(text: str) -> str:
-    """In quotation marks, cut, and with every character visible: as every message of the engine quotes."""
-    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
-
-
 def suggestion(name: str, known: Collection[str]) -> str:
     """What to say after a name that nobody knows: the nearest, else all of them."""
-    near = likeness(name, known)
+    near = did_you_mean(name, known)
     if near:
         return near
-    return f"expected {_one_of(map(quoted, nsmallest(_LISTED, known)))}" if known else "none is expected here"
-
-
-def likeness(name: str, known: Collection[str]) -> str:
-    """`did you mean 'that'?` for the nearest name; nothing where none is near."""
-    wanted = name[:SHOWN].lower()
-    # comparing costs too much for a list that somebody else made as long as they like
-    if len(known) > _COMPARED:
-        known = nsmallest(_COMPARED, (one for one in known if one[:1].lower() == wanted[:1]))
-    lower = {one[:SHOWN].lower(): one for one in sorted(known)}
-    near = difflib.get_close_matches(wanted, lower, n=1)
-    return f"did you mean {quoted(lower[near[0]])}?" if near else ""
+    return f"expected {one_of(map(quoted, nsmallest(_LISTED, known)))}" if known else "none is expected here"
 
 
 def type_name(schema: object) -> str:
@@ -115,10 +94,10 @@ def type_name(schema: object) -> str:
     if "x-expected-type" in schema:
         return str(schema["x-expected-type"])
     if isinstance(schema.get("enum"), list):
-        return _one_of(_bare(one) for one in schema["enum"][:_LISTED])
+        return one_of(_bare(one) for one in schema["enum"][:_LISTED])
     types = schema.get("type", [])
     names = [_KINDS.get(one, str(one)) for one in ([types] if isinstance(types, str) else types)]
-    return _one_of(name + _bounds(schema) if "number" in name else name for name in names)
+    return one_of(name + _bounds(schema) if "number" in name else name for name in names)
 
 
 def _words(error: ValidationError, instance: Any, schema: Mapping[str, Any]) -> str:
@@ -133,7 +112,7 @@ def _words(error: ValidationError, instance: Any, schema: Mapping[str, Any]) -> 
         size = f" of {len(instance)}" if isinstance(instance, str) and instance else ""
         return f"expected {how} {limit} {one if limit == 1 else many}, found {describe_value(instance)}{size}"
     told = f"expected {_expected(rule, limit, schema)}, found {describe_value(instance)}"
-    near = likeness(instance, [one for one in limit if isinstance(one, str)]) if _is_word(rule, instance) else ""
+    near = did_you_mean(instance, [one for one in limit if isinstance(one, str)]) if _is_word(rule, instance) else ""
     return f"{told}; {near}" if near else told
 
 
@@ -143,7 +122,7 @@ def _is_word(rule: str, instance: Any) -> bool:
 
 def _expected(rule: str, limit: Any, schema: Mapping[str, Any]) -> str:
     if rule == "anyOf":
-        return _one_of(type_name(one) for one in limit if type_name(one)) or "another form"
+        return one_of(type_name(one) for one in limit if type_name(one)) or "another form"
     if rule in ("type", "enum", "minimum", "exclusiveMinimum"):
         return type_name(schema)
     if rule in ("maximum", "exclusiveMaximum"):
@@ -174,7 +153,7 @@ def _unknown(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, An
 
 
 def _unknown_words(key: str, known: Collection[str], schema: Mapping[str, Any], bare: str) -> str:
-    near = likeness(key, known)
+    near = did_you_mean(key, known)
     hint = near if near or not bare else f"indent it further if it belongs to {quoted(bare)}"
     hint = hint or suggestion(key, known)
     if "patternProperties" in schema and hint.startswith("expected"):
@@ -218,11 +197,6 @@ def _keys(names: Iterable[object]) -> str:
     listed = [quoted(str(name)) for name in islice(names, _LISTED + 1)]
     more = ["…"] if len(listed) > _LISTED else []
     return ("the key " if len(listed) == 1 else "the keys ") + ", ".join(listed[:_LISTED] + more)
-
-
-def _one_of(words: Iterable[str]) -> str:
-    *most, last = [*words] or [""]
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _bare(value: Any) -> str:

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from re_core.errors import BadDocument, Problem, Problems, pointer
+from re_core.errors import BadDocument, Problem, Problems
+from re_core.json_pointer import pointer
 from re_core.wire.strict_json import MAX_DEPTH
 
 #: libyaml where PyYAML was built with it: twenty times faster, the same events

@@ -15,12 +15,11 @@ from urllib.parse import urlsplit
 
 from re_core.playbook.command_rules import ENTRY
 from re_core.runtime.addresses import rule
+from re_core.wire.redaction import is_secret
 
 #: what is shown in a secret's place
 MASK = "***"
 
-#: names of keys, anywhere in a section, whose values are secret
-_SECRET = re.compile(r"passw|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
 #: user:password@ of a URL; up to the last @, for a password may hold any character
 _USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGNORECASE)
 
@@ -166,7 +165,7 @@ def masked(value: Any, secret: bool = False) -> Any:
     if secret and value:
         return MASK
     if isinstance(value, Mapping):
-        return {name: masked(one, bool(_SECRET.search(str(name)))) for name, one in value.items()}
+        return {name: masked(one, is_secret(str(name))) for name, one in value.items()}
     if isinstance(value, tuple | list):
         return [masked(one) for one in value]
     if isinstance(value, str):

@@ -8,16 +8,17 @@ place, and all errors are told at once. In the file the names are those of the e
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from re_core.deployment import quota
 from re_core.errors import BadDocument, BadSettings
+from re_core.json_pointer import escape
 from re_core.runtime import addresses
 from re_core.runtime import setting_kinds as kinds
+from re_core.wording import did_you_mean
 
 #: of every environment variable that is ours
 PREFIX = "RE_"
@@ -230,10 +231,10 @@ def _read_file(path: Path, found: _Found) -> None:
 def _read_section(section: Mapping[str, Any], at: Callable[[str], str], base: Path, found: _Found) -> None:
     known = {_in_file(field): field for field in _fields()}
     for key, value in section.items():
-        pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+        pointer = f"/{escape(key)}"
         field = known.get(key)
         if field is None:
-            found.problems.append(f"{at(pointer)}: no such setting: {key[:80]}{_suggestion(key, list(known))}")
+            found.problems.append(f"{at(pointer)}: no such setting: {key[:80]}{_suggestion(key, known)}")
             continue
         wrong = _against_schema(field.metadata["schema"], value, pointer, at)
         found.problems += wrong
@@ -257,10 +258,9 @@ def _against_schema(name: str, value: Any, pointer: str, at: Callable[[str], str
     return [f"{at(where)}: {where}: {message}" for where, message in wrong]
 
 
-def _suggestion(name: str, names: list[str]) -> str:
-    by_lower = {one.lower(): one for one in names}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]}?" if near else ""
+def _suggestion(name: str, names: Collection[str]) -> str:
+    near = did_you_mean(name, names)
+    return f"; {near}" if near else ""
 
 
 def _default_data_dir() -> Path:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 
+from re_core.backoff import Backoff
 from re_core.errors import ReleaseEngineError, TransientError
 
 #: seconds between two tries while the store or the bus is away: the first pause, and the longest
@@ -67,19 +67,17 @@ class PollingThread:
         self._stop.wait(seconds)
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._stop.is_set():
             try:
                 if self._turn():
                     self._failed = None
-                pause = FIRST_PAUSE
+                backoff.reset()
             except TransientError as error:
-                # jitter, so that many processes do not all come back at the same moment
-                wait = pause * random.uniform(0.5, 1.0)
+                wait = backoff.next()
                 _log.warning("%s; trying again in %.1f s", error, wait, extra={"action": "wait_and_retry"})
                 self._failed = (time.monotonic(), str(error))
                 self._stop.wait(wait)
-                pause = min(pause * 2, LONGEST_PAUSE)
             except ReleaseEngineError as error:
                 _log.critical("%s", error, extra={"action": "cannot_go_on"})
                 self._on_fatal(error)

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from re_core import ports
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
+from re_core.json_pointer import pointer
 from re_core.playbook import compiler, documents, json_schema, schema_errors
 from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
+from re_core.wording import did_you_mean, quoted
 
 #: JSON pointer of what stands beside a step and is a number
 _LIMIT = re.compile(r"/execution/[0-9]+/(?:preflight|steps)/[0-9]+/(?:timeout|retries)")
@@ -121,7 +123,7 @@ def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offer
         offer = compiler.offer_of(name, offers)
         command, _, subcommand = name.partition(":")
         if offer is not None:
-            at = path + schema_errors.pointer([name])
+            at = path + pointer([name])
             found = published.problems(name, offer.get("parameters") or {}, arguments, at, wrong.room)
             # a step without arguments may be a bare string, and nothing is inside of that
             wrong.add(found.told if arguments else (one._replace(path=path) for one in found.told), found.more)
@@ -148,7 +150,7 @@ def _subcommands(offers: Offers) -> dict[str, list[str]]:
 
 
 def _unknown_subcommand(name: str, subcommand: str, known: list[str]) -> str:
-    return f"there is no step {schema_errors.quoted(name)}; {schema_errors.suggestion(subcommand, known)}"
+    return f"there is no step {quoted(name)}; {schema_errors.suggestion(subcommand, known)}"
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
@@ -160,8 +162,8 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     commands = {name.partition(":")[0] for name in offers}
     for path, name, arguments in compiler.step_entries(document):
         for key in sorted(compiler.OVERWRITTEN & arguments.keys()):
-            told = f"the argument {schema_errors.quoted(key)} has no effect: the worker is sent the {key} of the step itself"
-            found.add([Problem(path + schema_errors.pointer([name, key]), told)])
+            told = f"the argument {quoted(key)} has no effect: the worker is sent the {key} of the step itself"
+            found.add([Problem(path + pointer([name, key]), told)])
         command = name.partition(":")[0]
         if command not in commands:
             found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
@@ -169,8 +171,8 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
 
 
 def _unknown_command(command: str, commands: set[str]) -> str:
-    near = schema_errors.likeness(command, commands)
-    told = f"no running worker offers the command {schema_errors.quoted(command)}"
+    near = did_you_mean(command, commands)
+    told = f"no running worker offers the command {quoted(command)}"
     return f"{told}; {near}" if near else told
 
 

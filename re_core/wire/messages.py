@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeGuard
 from zlib import crc32
 
 from re_core.errors import BadMessage
+from re_core.json_pointer import pointer
 from re_core.wire import strict_json
 
 #: `app_id` of what the core sends
@@ -286,7 +287,7 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
     slots = _count(document, "slots", MAX_SLOTS)
     offers = _object(document, "offers")
     for name, offer in offers.items():
-        _check_offer(name, offer, f"/offers{_pointer(name)}")
+        _check_offer(name, offer, f"/offers{pointer([name])}")
     running = document.get("running")
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
@@ -363,7 +364,7 @@ def _count(document: Mapping[str, Any], name: str, most: int) -> int:
 def _known(document: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for name in document:
         if name not in names:
-            raise BadMessage(f"unknown key {name[:80]!r}; known are {', '.join(names)}", _pointer(name))
+            raise BadMessage(f"unknown key {name[:80]!r}; known are {', '.join(names)}", pointer([name]))
 
 
 def _string(document: Mapping[str, Any], name: str) -> str:
@@ -378,10 +379,6 @@ def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadMessage(f"expected an object, found {_found(document, name)}", f"/{name}")
     return value
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _found(document: Mapping[str, Any], name: str) -> str:

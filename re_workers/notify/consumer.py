@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-import random
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
+from re_core.backoff import Backoff
 from re_core.errors import BadMessage
 from re_core.ports import Bus, Clock, Delivery
 from re_core.wire.messages import Notification, parse_notification
@@ -60,6 +60,7 @@ class Notifier:
         self._queue = f"notify.{handler.transport}"
         self._clock, self._handler, self._patience = clock, handler, int(patience * 1000)
         self._subscription = bus.subscribe([self._queue], HELD)
+        self._backoff = Backoff(BACKOFF, MAX_BACKOFF)
         self._outbox = Outbox(bus, self._subscription, clock, f"re-worker {identity}")
         #: came, and when (milliseconds since the epoch); not tried yet
         self._inbox: deque[tuple[Delivery, int]] = deque()
@@ -201,7 +202,7 @@ class Notifier:
             return
         _log.info("%s tries again: %s", self._queue, error, extra={"action": "notification_waits"})
         notification = held.notification._replace(target=error.targets or held.notification.target)
-        pause = max(error.pause, min(MAX_BACKOFF, BACKOFF * 2 ** min(held.tries, 10)) * random.uniform(0.5, 1))
+        pause = max(error.pause, self._backoff.after(held.tries + 1))
         due = now + int(pause * 1000)
         if now < held.until:
             due = min(due, held.until)

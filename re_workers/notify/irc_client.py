@@ -15,14 +15,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
+from re_core.backoff import Backoff
 from re_workers.notify.irc_link import QUIET, IrcLink
-from re_workers.notify.irc_token_bucket import LONGEST_WAIT, TokenBucket, backoff
+from re_workers.notify.irc_token_bucket import TokenBucket
 from re_workers.notify.irc_wakeup import Stopped, Wakeup
 from re_workers.notify.settings import IrcSettings
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: seconds between two attempts to connect: the first, and what doubling them stops at
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 #: seconds to wait for the thread at the end; it may be in the middle of connecting
 _PATIENCE = 5.0
@@ -100,7 +104,7 @@ class IrcClient:
             self._fail_all(error)
 
     def _stay(self) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_WAIT, LONGEST_WAIT, self._chance)
         while True:
             since = self._clock()
             try:
@@ -109,8 +113,9 @@ class IrcClient:
                 raise
             except OSError as error:
                 # A server that lets us in and throws us out at once is as little to be hurried as one that is down.
-                failures = failures + 1 if self._clock() - since < LONGEST_WAIT else 1
-                self._wait(backoff(failures, self._chance()), error)
+                if self._clock() - since >= LONGEST_WAIT:
+                    backoff.reset()
+                self._wait(backoff.next(), error)
 
     def _serve(self) -> None:
         link = IrcLink(self._settings, self._bell, self._pace(), self._clock, self._quiet)

@@ -1,4 +1,4 @@
-"""How fast to speak, and how long to wait before trying again. Pure: time and chance arrive as arguments."""
+"""How fast to speak. Pure: time arrives as an argument."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ BURST = 4
 
 #: seconds per line after that
 INTERVAL = 2.0
-
-#: seconds between two attempts to connect: the first, and what doubling them stops at
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-
 
 #: of a token: less than that is missing by rounding only, and a wait for it might be too short to move a clock
 _ROUNDING = 1e-6
@@ -37,9 +33,3 @@ class TokenBucket:
 
     def _filled(self, now: float) -> float:
         return min(float(self._burst), self._tokens + (now - self._at) / self._interval)
-
-
-def backoff(failures: int, chance: float) -> float:
-    """Seconds to wait after so many failures in a row (1 or more); `chance` in [0, 1) spreads the herd."""
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 10))
-    return longest * (0.5 + chance / 2)

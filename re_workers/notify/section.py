@@ -5,11 +5,11 @@ Every complaint is a BadSettings that names the section and the key, and never s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from re_core.errors import BadSettings
+from re_core.wording import did_you_mean
 
 
 class Section:
@@ -97,9 +97,8 @@ class Section:
         """Raise for the first key that is not known, with the nearest that is."""
         for key in self._values:
             if key not in self._known:
-                near = difflib.get_close_matches(str(key), self._known, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(self._known))}"
-                raise self.bad(str(key), f"is not a setting{hint}")
+                hint = did_you_mean(str(key), self._known) or f"known are {', '.join(sorted(self._known))}"
+                raise self.bad(str(key), f"is not a setting; {hint}")
 
     def _take(self, key: str, default: object) -> object:
         self._known.add(key)

@@ -5,10 +5,10 @@ Must not know any transport.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 
+from re_core.backoff import Backoff
 from re_core.wire.messages import notification_from
 from re_workers.context import Context, Phase
 from re_workers.notify.handler import Handler, Notice, Undeliverable, Unreachable
@@ -56,7 +56,7 @@ class Announce(Worker):
         """Tells every target; fails where one of them could not be told."""
         notification = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
         until = time.monotonic() + PATIENCE
-        pause, waits = BACKOFF, False
+        backoff, waits = Backoff(BACKOFF, MAX_BACKOFF), False
         while True:
             try:
                 self._handler.deliver(notification, ctx.attempt_id)
@@ -70,8 +70,7 @@ class Announce(Worker):
                     ctx.output(f"{error}; {'waiting' if error.pending else 'trying again'}")
                 waits = error.pending
                 notification = notification._replace(target=error.targets or notification.target)
-                ctx.wait(pause * random.uniform(0.5, 1))
-                pause = min(MAX_BACKOFF, pause * 2)
+                ctx.wait(backoff.next())
             else:
                 return
 

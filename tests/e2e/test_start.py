@@ -110,7 +110,7 @@ def test_all_that_is_wrong_with_the_settings_is_named_at_once(new_engine: MakeEn
     engine.environ |= {"RE_TYPO": "1", "RE_URL": "ftp://example.com"}
     said = refused(engine)
     config = engine.environ["RE_CONFIG"]
-    assert f"{config}:1: no such setting: exchagne; did you mean exchange?" in said
+    assert f"{config}:1: no such setting: exchagne; did you mean 'exchange'?" in said
     assert f"{config}:2: http_threads: " in said
     assert "environment RE_TYPO: no such setting" in said
     assert "environment RE_URL: " in said
@@ -137,7 +137,7 @@ def test_a_store_of_many_is_not_for_one_process(new_engine: MakeEngine) -> None:
 
 def test_a_transports_section_is_checked_before_anything_begins(new_engine: MakeEngine) -> None:
     said = refused(new_engine("email: {host: mail.example.com, sender: re@example.com, securty: tls}\n"))
-    assert "email.securty: is not a setting; did you mean security?" in said
+    assert "email.securty: is not a setting; did you mean 'security'?" in said
 
 
 def test_a_worker_that_cannot_be_loaded_is_named_with_its_reason(new_engine: MakeEngine) -> None:

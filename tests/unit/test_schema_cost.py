@@ -9,7 +9,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from re_core.errors import BadDocument, pointer
+from re_core import wording
+from re_core.errors import BadDocument
+from re_core.json_pointer import pointer
 from re_core.playbook import documents, dynamic_values, json_schema, schema_errors, schema_keywords, yaml_reader
 from re_core.playbook.compiler import EnginePolicy, compile_plan, missing_dynamic
 from re_core.usecases import checking
@@ -82,8 +84,9 @@ def test_items_are_the_same_where_json_schema_says_so() -> None:
 
 
 def test_only_problems_that_are_told_are_worded(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = Mock(wraps=schema_errors.likeness)
-    monkeypatch.setattr(schema_errors, "likeness", compared)
+    compared = Mock(wraps=wording.did_you_mean)
+    monkeypatch.setattr(schema_errors, "did_you_mean", compared)
+    monkeypatch.setattr(checking, "did_you_mean", compared)
     offers = {"off:A": {"parameters": {"properties": {"list": {}}, "additionalProperties": False}}}
     document = simple({"off:A": {f"key{number}": 1 for number in range(5000)}}, *["off:B"] * 500, *["of:C"] * 500)
     found = checking.check(document, None, offers, EnginePolicy())
@@ -96,9 +99,9 @@ def test_only_problems_that_are_told_are_worded(monkeypatch: pytest.MonkeyPatch)
 def test_a_name_is_compared_with_so_many_others_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = Mock(wraps=difflib.get_close_matches)
     monkeypatch.setattr(difflib, "get_close_matches", compared)
-    assert schema_errors.likeness("s17", [*(f"s{number}" for number in range(20_000)), "x" * 100_000])
+    assert wording.did_you_mean("s17", [*(f"s{number}" for number in range(20_000)), "x" * 100_000])
     assert (
-        schema_errors.likeness("depoy", [*(f"s{number}" for number in range(20_000)), "Deploy"])
+        wording.did_you_mean("depoy", [*(f"s{number}" for number in range(20_000)), "Deploy"])
         == "did you mean 'Deploy'?"
     )
     assert max(len(call.args[1]) for call in compared.call_args_list) <= 500
@@ -206,13 +209,13 @@ def test_lists_of_names_have_an_end(form: str) -> None:
 
 def test_very_many_values_that_no_step_asks_for_are_compared_with_few_names(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    real = schema_errors.likeness
+    real = wording.did_you_mean
 
-    def likeness(name: str, known: Collection[str]) -> str:
+    def did_you_mean(name: str, known: Collection[str]) -> str:
         compared.append(len(known))
         return real(name, known)
 
-    monkeypatch.setattr("re_core.playbook.dynamic_values.likeness", likeness)
+    monkeypatch.setattr("re_core.playbook.dynamic_values.did_you_mean", did_you_mean)
     asked = [f"name{number}" for number in range(400)]
     document = simple({"noop:A": {"dynamic": asked}})
     supplied = dict.fromkeys((f"other value {number}" for number in range(50_000)), 1)

@@ -82,14 +82,14 @@ def test_no_checks_at_all_is_an_empty_list(tmp_path: Path) -> None:
 
 
 def test_an_unknown_variable_is_refused_with_a_suggestion() -> None:
-    assert _refusal({"RE_DATADIR": "/x"}) == "environment RE_DATADIR: no such setting; did you mean RE_DATA_DIR?"
+    assert _refusal({"RE_DATADIR": "/x"}) == "environment RE_DATADIR: no such setting; did you mean 'RE_DATA_DIR'?"
 
 
 def test_an_unknown_key_is_refused_with_its_line_and_a_suggestion(tmp_path: Path) -> None:
     told = _refusal(_file(tmp_path, "exchange: re\nstep_timeut: 3\ntriggers: []\n"))
     assert told.splitlines() == [
-        f"{tmp_path}/re.yaml:2: no such setting: step_timeut; did you mean step_timeout?",
-        f"{tmp_path}/re.yaml:3: no such setting: triggers; did you mean TRIGGERS?",
+        f"{tmp_path}/re.yaml:2: no such setting: step_timeut; did you mean 'step_timeout'?",
+        f"{tmp_path}/re.yaml:3: no such setting: triggers; did you mean 'TRIGGERS'?",
     ]
 
 
@@ -180,7 +180,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
 
 def test_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     environ = _file(
-        tmp_path, "email: {host: m, login: {user: u, password: hunter2}}\nirc: {servers: [{sasl_password: hunter2}]}\n"
+        tmp_path,
+        "email: {host: m, login: {user: u, password: hunter2, access-key: hunter2}}\nirc: {servers: [{sasl_password: hunter2}]}\n",
     )
     environ |= {"RE_BUS_URL": "amqp://u:hun/t@er2@host/v", "RE_TOKEN": "hunter2"}
     environ |= {"RE_STORE_URL": "mongodb://u:hunter2@host/re"}
@@ -188,7 +189,7 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     assert "hunter2" not in str(shown)
     assert "t@er2" not in str(shown)
     assert shown["store_url"] == ("mongodb://u:***@host/re", "environment RE_STORE_URL")
-    assert shown["email"][0] == {"host": "m", "login": {"user": "u", "password": "***"}}
+    assert shown["email"][0] == {"host": "m", "login": {"user": "u", "password": "***", "access-key": "***"}}
 
 
 def test_what_is_shown_names_every_setting_as_the_file_does() -> None:

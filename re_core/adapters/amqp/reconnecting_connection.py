@@ -7,7 +7,6 @@ properties and the words that anybody may read.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from re_core.adapters.amqp import outage_log
 from re_core.adapters.amqp.address import Address
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.thread import IoThread
+from re_core.backoff import Backoff
 from re_core.errors import BusRefused
 
 #: seconds between two rounds of the addresses: the first pause, and the longest
@@ -41,7 +41,7 @@ class ReconnectingConnection:
         self._told = told
         self._on_open, self._on_lost, self._on_change = on_open, on_lost, on_change
         self._turn = 0
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._was_open = False
         self._closed: Callable[[], None] | None = None
         self._attempt: Connection | None = None
@@ -87,7 +87,7 @@ class ReconnectingConnection:
         self._attempt = None
         self.connection, self.trouble, self.alarm = connection, "", ""
         self._was_open = True
-        self._pause = FIRST_PAUSE
+        self._backoff.reset()
         self._told.up(self._name)
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
@@ -130,8 +130,7 @@ class ReconnectingConnection:
         if self._turn % len(self._addresses):
             self._thread.later(0, self.start)
             return
-        self._thread.later(self._pause * random.uniform(0.5, 1.0), self.start)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._thread.later(self._backoff.next(), self.start)
 
     def _blocked(self, _: Any, frame: Any) -> None:
         self.alarm = str(frame.method.reason or "an alarm")

@@ -48,7 +48,7 @@ def test_without_a_name_it_says_which_there_are(new_cluster: MakeCluster) -> Non
 
 def test_a_name_that_is_not_there_gets_a_suggestion(new_cluster: MakeCluster) -> None:
     ran = ask(new_cluster, "sleap")
-    assert (ran.returncode, ran.stderr) == (2, "re-worker: there is no worker 'sleap'; did you mean sleep?\n")
+    assert (ran.returncode, ran.stderr) == (2, "re-worker: there is no worker 'sleap'; did you mean 'sleep'?\n")
 
 
 def test_a_notifier_without_its_section_is_refused(new_cluster: MakeCluster) -> None:

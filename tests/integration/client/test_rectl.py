@@ -84,7 +84,7 @@ def test_not_let_in_exits_3_and_says_what_to_do(engine: FakeEngine, rectl: Rectl
 
 def test_a_wrong_setting_exits_2(rectl: Rectl) -> None:
     ran = rectl("groups", RE_HTPP="x")
-    assert (ran.code, ran.err) == (2, "rectl: environment RE_HTPP: no such setting; did you mean RE_HTTP?\n")
+    assert (ran.code, ran.err) == (2, "rectl: environment RE_HTPP: no such setting; did you mean 'RE_HTTP'?\n")
 
 
 def test_a_message_of_the_engine_cannot_move_the_cursor(engine: FakeEngine, rectl: Rectl) -> None:

@@ -154,7 +154,7 @@ def test_a_part_that_died_ends_it_as_a_crash(run: Run) -> None:
 def test_wrong_settings_are_told_in_plain_words(run: Run) -> None:
     program = run(RE_HTP="127.0.0.1:1")
     assert program.code() == 2
-    assert program.log == "program: environment RE_HTP: no such setting; did you mean RE_HTTP?\n"
+    assert program.log == "program: environment RE_HTP: no such setting; did you mean 'RE_HTTP'?\n"
 
 
 def test_the_ready_file_is_there_only_while_it_is_ready(run: Run, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_workers.notify.irc_token_bucket import LONGEST_WAIT, TokenBucket, backoff
+from re_workers.notify.irc_token_bucket import TokenBucket
 
 
 def test_a_burst_goes_at_once_and_then_one_line_every_interval() -> None:
@@ -43,13 +43,3 @@ def test_no_window_ever_holds_more_lines_than_burst_and_interval_allow(pauses: l
     for first, start in enumerate(sent):
         for last, end in enumerate(sent[first:], start=1):
             assert last <= 4 + (end - start) / 2.0 + 1e-3
-
-
-def test_waits_grow_and_stop_growing() -> None:
-    assert [backoff(failures, 1.0) for failures in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
-    assert backoff(7, 1.0) == backoff(10**6, 1.0) == LONGEST_WAIT
-
-
-@given(st.integers(1, 100), st.floats(0, 1, exclude_max=True))
-def test_chance_spreads_a_wait_over_its_upper_half(failures: int, chance: float) -> None:
-    assert backoff(failures, 0.0) <= backoff(failures, chance) <= 2 * backoff(failures, 0.0)

@@ -67,7 +67,7 @@ def test_no_secret_shows_in_a_repr() -> None:
         ({"user": "u", "password": "p", "security": "none"}, "email.security: none would send"),
         ({"password_file": "/nowhere/at/all"}, "email.password_file: there is no file"),
         ({"ca_file": "/nowhere/at/all"}, "email.ca_file: there is no file"),
-        ({"sendr": "x"}, "email.sendr: is not a setting; did you mean sender"),
+        ({"sendr": "x"}, "email.sendr: is not a setting; did you mean 'sender'"),
         ({"zzz": "x"}, "email.zzz: is not a setting; known are ca_file"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_wrong_mail_setting_is_named(change: dict[str, object], complaint: str
         ({"channels": {"x": ""}}, "irc.channels: 'x' is not a channel"),
         ({"channels": {"#x": "a,b"}}, "irc.channels.#x: is not a channel key"),
         ({"channels": {"#x": "a b"}}, "irc.channels.#x: is not a channel key"),
-        ({"chanels": {}}, "irc.chanels: is not a setting; did you mean channels"),
+        ({"chanels": {}}, "irc.chanels: is not a setting; did you mean 'channels'"),
     ],
 )
 def test_a_wrong_irc_setting_is_named(change: dict[str, object], complaint: str) -> None:
