@@ -55,15 +55,17 @@ class PacedSocket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Raises ConnectionResetError where the peer does not read, and cuts the connection."""
-        left = memoryview(data).cast("B")
+        left, flags = data, flags | socket.MSG_DONTWAIT
         while left:
             try:
-                sent = self.send(left[:_PIECE], flags | socket.MSG_DONTWAIT)
+                sent = self.send(left, flags)
             except BlockingIOError:
                 self._await_room()
                 continue
             self._sent += sent
-            left = left[sent:]
+            if sent == len(left):  # nearly every answer: no view of the rest is made
+                return
+            left = memoryview(left).cast("B")[sent:]
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As `sendall`; how many bytes were sent."""
