@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos.campaign import Campaign
+from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.gaps import FALLS, measure
 from tests.chaos.ledger import largest_gap
 from tests.chaos.parts import PARTS, everything
-from tests.chaos.rig import Rig
 from tests.services import mongodb, rabbitmq
 from tests.services.catalogue import Services
 from tests.services.mongodb import MongoServer
@@ -105,7 +105,7 @@ def main() -> int:
 def _measure(directory: Path, servers: Servers) -> None:
     for name, fall in FALLS.items():
         url, database = servers.broker.new_vhost(), servers.store.new_database()
-        rig = Rig(directory / name, servers.broker, url, database, cores=2, workers=2, slots=20)
+        rig = ClusterUnderTest(directory / name, servers.broker, url, database, cores=2, workers=2, slots=20)
         with rig.cluster:
             rig.start()
             gaps = measure(rig, fall)
@@ -114,7 +114,7 @@ def _measure(directory: Path, servers: Servers) -> None:
 
 def _play(part: str, words: argparse.Namespace, directory: Path, servers: Servers) -> tuple[tuple[str, ...], list[str]]:
     url, database = servers.broker.new_vhost(), servers.store.new_database()
-    rig = Rig(
+    rig = ClusterUnderTest(
         directory, servers.broker, url, database, servers.store, rests=2, cores=words.cores, workers=words.workers
     )
     began = time.monotonic()

@@ -13,11 +13,11 @@ from typing import Self
 
 from re_client.api import JSON
 from re_core import bootstrap
-from tests.chaos import books, oracle
+from tests.chaos import oracle, playbooks_under_test
+from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.judgement import Judge
 from tests.chaos.load import Load
 from tests.chaos.oracle import Report
-from tests.chaos.rig import Rig
 from tests.e2e.engine_process import wait_until
 
 #: does something bad
@@ -42,14 +42,14 @@ AFTERWARDS, IN_TIME = 10, 60.0
 class Campaign:
     """A rig under fire. A context manager around the load."""
 
-    def __init__(self, rig: Rig, seed: int, post: int = 3) -> None:
+    def __init__(self, rig: ClusterUnderTest, seed: int, post: int = 3) -> None:
         """`post`: deployments that are asked for with every fault."""
         print(f"RE_TEST_SEED={seed}")
         self.rig, self._post = rig, post
         self._dice = random.Random(seed)
         #: seconds of the monotonic clock at which the last strike began
         self.struck_at = 0.0
-        self._books = books.draw(self._dice, BOOKS)
+        self._books = playbooks_under_test.draw(self._dice, BOOKS)
         with rig.cluster.client() as client:
             ids = [client.apply_playbook(book.text.encode(), JSON)["id"] for book in self._books]
         urls = [rig.cluster.url(number) for number in range(len(rig.cluster.rests))]

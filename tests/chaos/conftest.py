@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.rig import Rig
+from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.services.broker import RabbitMQ
 from tests.services.documents import MongoDB
 
-MakeRig = Callable[..., Rig]
+MakeRig = Callable[..., ClusterUnderTest]
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def new_rig(tmp_path: Path, rabbitmq: RabbitMQ, mongodb: MongoDB) -> Iterator[Ma
     """Makes the test's rig, which takes what Rig takes, and starts it."""
     with ExitStack() as stack:
 
-        def make(**wanted: object) -> Rig:
+        def make(**wanted: object) -> ClusterUnderTest:
             url = stack.enter_context(rabbitmq.vhost())
             database = stack.enter_context(mongodb.database())
-            rig = Rig(tmp_path / "rig", rabbitmq, url, database, **wanted)  # type: ignore[arg-type]
+            rig = ClusterUnderTest(tmp_path / "rig", rabbitmq, url, database, **wanted)  # type: ignore[arg-type]
             stack.enter_context(rig.cluster)
             rig.start()
             return rig

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_client.api import JSON
-from tests.chaos import books
+from tests.chaos import playbooks_under_test
+from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.ledger import largest_gap
-from tests.chaos.rig import Rig
 from tests.e2e.engine_process import wait_until
 
 #: deployments under way, and steps of each; half of them are the fallen core's
@@ -27,7 +27,7 @@ BEFORE = 20
 PATIENCE = 300.0
 
 #: what becomes of a core
-FALLS: Mapping[str, Callable[[Rig], None]] = {
+FALLS: Mapping[str, Callable[[ClusterUnderTest], None]] = {
     "nothing": lambda rig: None,
     "kill": lambda rig: rig.cluster.cores[0].kill(),
     "freeze": lambda rig: rig.cluster.cores[0].freeze(),
@@ -41,10 +41,10 @@ class Gaps(NamedTuple):
     deployment: float
 
 
-def measure(rig: Rig, fall: Callable[[Rig], None]) -> Gaps:
+def measure(rig: ClusterUnderTest, fall: Callable[[ClusterUnderTest], None]) -> Gaps:
     """Let one of two cores fall and never come back, while deployments run to their end."""
     with rig.cluster.client() as client:
-        text = books.book("long", [dict(STEP)] * STEPS).text
+        text = playbooks_under_test.book("long", [dict(STEP)] * STEPS).text
         book = client.apply_playbook(text.encode(), JSON)["id"]
         for _ in range(DEPLOYMENTS):
             client.deploy("chaos", book, {})

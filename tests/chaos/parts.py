@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tests.chaos.campaign import Strike
-from tests.chaos.rig import Rig
+from tests.chaos.cluster_under_test import ClusterUnderTest
 
 #: part -> what is done to it
-PARTS: Mapping[str, Callable[[Rig], list[Strike]]] = {
+PARTS: Mapping[str, Callable[[ClusterUnderTest], list[Strike]]] = {
     "core": lambda rig: [rig.kill(rig.cluster.cores)],
     "core-frozen": lambda rig: [rig.freeze(rig.cluster.cores)],
     "worker": lambda rig: [rig.kill(rig.cluster.workers)],
@@ -22,16 +22,16 @@ PARTS: Mapping[str, Callable[[Rig], list[Strike]]] = {
 }
 
 
-def processes(rig: Rig) -> list[Strike]:
+def processes(rig: ClusterUnderTest) -> list[Strike]:
     """What can happen to the processes of the cluster."""
     return [strike for part in list(PARTS)[:5] for strike in PARTS[part](rig)]
 
 
-def servers(rig: Rig) -> list[Strike]:
+def servers(rig: ClusterUnderTest) -> list[Strike]:
     """What can happen to servers of one's own."""
     return [strike for part in list(PARTS)[6:] for strike in PARTS[part](rig)]
 
 
-def everything(rig: Rig) -> list[Strike]:
+def everything(rig: ClusterUnderTest) -> list[Strike]:
     """All of it."""
     return [strike for make in PARTS.values() for strike in make(rig)]

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from re_client.api import JSON, Client
-from tests.chaos import books
+from tests.chaos import playbooks_under_test
+from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.conftest import MakeRig
 from tests.chaos.ledger import begins
-from tests.chaos.rig import Rig
 from tests.cluster.member import Member
 from tests.e2e.deploying import PATIENCE
 from tests.e2e.engine_process import wait_until
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1, name: str = "shared") -> Batch:
     """`count` deployments with these steps, of a playbook of this name."""
-    book = client.apply_playbook(books.book(name, steps).text.encode(), JSON)["id"]
+    book = client.apply_playbook(playbooks_under_test.book(name, steps).text.encode(), JSON)["id"]
     with ThreadPoolExecutor(CALLERS) as callers:
         return Batch(book, list(callers.map(lambda _: client.deploy("chaos", book, {})["id"], range(count))))
 
@@ -120,7 +120,7 @@ def test_a_killed_core_stops_nobody(new_rig: MakeRig) -> None:
     _goes_on_without(rig, rig.cluster.cores[0].kill)
 
 
-def _goes_on_without(rig: Rig, fall: Any) -> None:
+def _goes_on_without(rig: ClusterUnderTest, fall: Any) -> None:
     with rig.cluster.client() as client:
         batch = deploy(client, [{"ledger:Once": {"seconds": 0.05}}] * 10, 20)
         fall()

@@ -14,7 +14,7 @@ from re_core.usecases.playbooks import Applied
 from tests.contract.places import StorePlace
 from tests.contract.samples import playbook
 from tests.factories import simple
-from tests.integration.core_loop.house import Clock
+from tests.integration.core_loop.core_harness import Clock
 
 BOOK = simple("noop:A")
 GROUP, NAME = str(BOOK["group"]), str(BOOK["name"])

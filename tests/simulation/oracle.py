@@ -25,7 +25,7 @@ from tests.simulation.client import PATIENCE
 from tests.simulation.core import CoreProcess
 from tests.simulation.faults import SLOW
 from tests.simulation.playbooks import should_complete
-from tests.simulation.town import Town
+from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.simulation.world import SILENT
 
 #: milliseconds after which a worker's death must have been noticed, whatever lasts meanwhile
@@ -36,15 +36,15 @@ class Broken(AssertionError):
     """A promise was not kept."""
 
 
-def check(town: Town) -> None:
+def check(cluster: SimulatedCluster) -> None:
     """All promises. Raises Broken with those that were not kept."""
-    problems = [problem for look in _LOOKS for problem in look(town)]
+    problems = [problem for look in _LOOKS for problem in look(cluster)]
     if problems:
         raise Broken("; ".join(problems))
 
 
-def _states(town: Town) -> Iterator[State]:
-    for entries in town.server.begun.values():
+def _states(cluster: SimulatedCluster) -> Iterator[State]:
+    for entries in cluster.server.begun.values():
         yield fold(_reread(entries))
 
 
@@ -60,13 +60,13 @@ def _reread(entries: list[Entry]) -> list[Entry]:
 # -- the journal and what is derived from it ---------------------------------------------------------
 
 
-def _everything_ends(town: Town) -> Iterator[str]:
-    for id in town.server.unfinished:
+def _everything_ends(cluster: SimulatedCluster) -> Iterator[str]:
+    for id in cluster.server.unfinished:
         yield f"{id} never ended"
 
 
-def _journals_are_whole(town: Town) -> Iterator[str]:
-    for id, entries in town.server.begun.items():
+def _journals_are_whole(cluster: SimulatedCluster) -> Iterator[str]:
+    for id, entries in cluster.server.begun.items():
         if [one.number for one in entries] != list(range(1, len(entries) + 1)):
             yield f"the journal of {id} has a hole: {[one.number for one in entries]}"
         kinds = Counter(type(record).__name__ for one in entries for record in one.records)
@@ -74,22 +74,22 @@ def _journals_are_whole(town: Town) -> Iterator[str]:
             yield f"{id} began or ended twice: {kinds}"
 
 
-def _rows_say_what_journals_say(town: Town) -> Iterator[str]:
-    for state in _states(town):
-        row = town.server.rows.get(state.deployment)
+def _rows_say_what_journals_say(cluster: SimulatedCluster) -> Iterator[str]:
+    for state in _states(cluster):
+        row = cluster.server.rows.get(state.deployment)
         # whether what it causes was published is the cores' own affair
         if state.ended is not None and (row is None or row._replace(published=0) != view_of(state, None)):
             yield f"the row of {state.deployment} is {row}, its journal says {view_of(state, None)}"
-    for id in town.server.rows.keys() - town.server.begun.keys():
+    for id in cluster.server.rows.keys() - cluster.server.begun.keys():
         yield f"{id} has a row, and is no deployment"
 
 
-def _memories_are_the_journal(town: Town) -> Iterator[str]:
+def _memories_are_the_journal(cluster: SimulatedCluster) -> Iterator[str]:
     """What a core remembers is what the journal said up to some entry."""
-    for process in town.processes:
+    for process in cluster.processes:
         if isinstance(process, CoreProcess):
             for id, known in process.sequencer._cache._known.items():
-                there = fold(_reread(town.server.journal[id][: known.state.entry]))
+                there = fold(_reread(cluster.server.journal[id][: known.state.entry]))
                 if slots_of(there) != slots_of(known.state):
                     yield f"{process.name} remembers {id} otherwise than the journal up to entry {known.state.entry}"
 
@@ -97,51 +97,53 @@ def _memories_are_the_journal(town: Town) -> Iterator[str]:
 # -- what callers were told --------------------------------------------------------------------------
 
 
-def _answers_are_true(town: Town) -> Iterator[str]:
-    journal = town.server.begun
-    for post in town.client.posts.values():
+def _answers_are_true(cluster: SimulatedCluster) -> Iterator[str]:
+    journal = cluster.server.begun
+    for post in cluster.client.posts.values():
         for heard in post.heard:
             if heard is not None and heard not in journal:
                 yield f"{post.id} was told that {heard} exists, and it does not"
-            misled = post.why == "expired" and town.faults.happened["clock jumps"]
+            misled = post.why == "expired" and cluster.faults.happened["clock jumps"]
             if heard is None and post.id in journal and not misled and not was_taken_back(journal[post.id]):
                 yield f"{post.id} was told no ({post.why}), and it exists"
         if len(post.heard) > 1:
             yield f"{post.id} was told {post.heard}"
 
 
-def _one_key_is_one_deployment(town: Town) -> Iterator[str]:
-    standing = [id for id, entries in town.server.begun.items() if not was_taken_back(entries)]
-    started = Counter(town.client.posts[id].key for id in standing)
+def _one_key_is_one_deployment(cluster: SimulatedCluster) -> Iterator[str]:
+    standing = [id for id, entries in cluster.server.begun.items() if not was_taken_back(entries)]
+    started = Counter(cluster.client.posts[id].key for id in standing)
     for key, times in started.items():
         if times > 1:
             yield f"{key} started {times} deployments"
 
 
-def _nothing_starts_behind_a_back(town: Town) -> Iterator[str]:
-    if town.faults.happened["clock jumps"]:
+def _nothing_starts_behind_a_back(cluster: SimulatedCluster) -> Iterator[str]:
+    if cluster.faults.happened["clock jumps"]:
         return  # a core measures by its clock how long it held a request
-    for id, accepted in town.ledger.accepted.items():
-        key = town.client.posts[id].key
-        late = accepted - max(one.sent for one in town.client.posts.values() if one.key == key and one.at <= accepted)
-        begun = [step for (deployment, step), begins in town.ledger.begun.items() if deployment == id and begins]
+    for id, accepted in cluster.ledger.accepted.items():
+        key = cluster.client.posts[id].key
+        late = accepted - max(
+            one.sent for one in cluster.client.posts.values() if one.key == key and one.at <= accepted
+        )
+        begun = [step for (deployment, step), begins in cluster.ledger.begun.items() if deployment == id and begins]
         # it may lie in a queue for as long as that, and in a core's hands; a frozen core does not see how long
-        slow = 2 * SLOW[1] if town.faults.happened["store slow"] else 0
-        if begun and late > 2 * PATIENCE + slow + (SILENT[1] if town.cores_frozen else 0):
+        slow = 2 * SLOW[1] if cluster.faults.happened["store slow"] else 0
+        if begun and late > 2 * PATIENCE + slow + (SILENT[1] if cluster.cores_frozen else 0):
             yield f"{id} was accepted {late} ms after it was asked for, and began {begun}"
 
 
-def _cancelled_ones_do_not_complete(town: Town) -> Iterator[str]:
-    for state in _states(town):
-        if state.deployment in town.client.cancelled and state.status is DeploymentStatus.COMPLETED:
+def _cancelled_ones_do_not_complete(cluster: SimulatedCluster) -> Iterator[str]:
+    for state in _states(cluster):
+        if state.deployment in cluster.client.cancelled and state.status is DeploymentStatus.COMPLETED:
             yield f"{state.deployment} was cancelled, and completed"
 
 
-def _harmless_faults_fail_nothing(town: Town) -> Iterator[str]:
+def _harmless_faults_fail_nothing(cluster: SimulatedCluster) -> Iterator[str]:
     """Cores that die or freeze, errors, lost connections: as long as the workers and their messages live, all goes well."""
-    if not town.faults.spares_workers:
+    if not cluster.faults.spares_workers:
         return
-    for state in _states(town):
+    for state in _states(cluster):
         if (
             state.status is DeploymentStatus.FAILED
             and should_complete(state)
@@ -153,11 +155,11 @@ def _harmless_faults_fail_nothing(town: Town) -> Iterator[str]:
 # -- what was done -----------------------------------------------------------------------------------
 
 
-def _steps_begin_as_often_as_they_may(town: Town) -> Iterator[str]:
-    for state in _states(town):
+def _steps_begin_as_often_as_they_may(cluster: SimulatedCluster) -> Iterator[str]:
+    for state in _states(cluster):
         for number, planned in enumerate(state.plan.steps):
             where = f"step {number} of {state.deployment}"
-            begun = town.ledger.begun[state.deployment, number]
+            begun = cluster.ledger.begun[state.deployment, number]
             if not planned.spec.repeatable:
                 if len(begun) > 1:
                     yield f"{where} may not be repeated and began {len(begun)} times: {begun}"
@@ -170,21 +172,21 @@ def _steps_begin_as_often_as_they_may(town: Town) -> Iterator[str]:
                 yield f"{where} may be tried {most} times, and was: {begun}"
 
 
-def _what_is_over_does_not_go_on(town: Town) -> Iterator[str]:
+def _what_is_over_does_not_go_on(cluster: SimulatedCluster) -> Iterator[str]:
     """What follows a step (its repetition, the end of its deployment, what people hear) follows the end of its work."""
-    for attempt in town.ledger.outlived:
+    for attempt in cluster.ledger.outlived:
         yield f"{attempt} was called timed out while its worker went on with it"
 
 
-def _steps_of_the_dead_are_lost_in_time(town: Town) -> Iterator[str]:
+def _steps_of_the_dead_are_lost_in_time(cluster: SimulatedCluster) -> Iterator[str]:
     """Long before their timeout is over, which would end them too."""
-    happened = town.faults.happened
+    happened = cluster.faults.happened
     if happened["clock jumps"] or happened["queues deleted"] or happened["queues purged"]:
         return  # a worker that has left in order has said all, and said bye; its words may have gone with a queue
-    for id, entries in town.server.begun.items():
+    for id, entries in cluster.server.begun.items():
         for at, record in ((entry.at, record) for entry in entries for record in entry.records):
             if isinstance(record, TimedOut | Lost):
-                died = town.ledger.died.get(_claimant(entries, record))
+                died = cluster.ledger.died.get(_claimant(entries, record))
                 if died is not None and at - died > MISSED:
                     yield f"step {record.step} of {id} was lost {at - died} ms after its worker had died"
 
@@ -195,50 +197,50 @@ def _claimant(entries: list[Entry], about: TimedOut | Lost) -> str:
     return next((one.worker for one in claims if (one.step, one.attempt) == (about.step, about.attempt)), "")
 
 
-def _completed_steps_were_done(town: Town) -> Iterator[str]:
-    for state in _states(town):
+def _completed_steps_were_done(cluster: SimulatedCluster) -> Iterator[str]:
+    for state in _states(cluster):
         for number, planned in enumerate(state.plan.steps):
             step = state.step(number)
-            done = town.ledger.completed[f"{state.deployment}/{number}/{step.attempt}"]
+            done = cluster.ledger.completed[f"{state.deployment}/{number}/{step.attempt}"]
             if step.status is StepStatus.COMPLETED and (done < 1 or (done > 1 and not planned.spec.repeatable)):
                 yield f"step {number} of {state.deployment} completed, and was done {done} times"
             elif state.status is DeploymentStatus.COMPLETED and step.status is not StepStatus.COMPLETED:
                 yield f"{state.deployment} completed, and step {number} is {step.status}"
 
 
-def _people_are_told(town: Town) -> Iterator[str]:
-    happened = town.faults.happened
-    if town.cores_lost and (happened["queues deleted"] or happened["queues purged"]):
+def _people_are_told(cluster: SimulatedCluster) -> Iterator[str]:
+    happened = cluster.faults.happened
+    if cluster.cores_lost and (happened["queues deleted"] or happened["queues purged"]):
         return  # a core died before it told, and nobody has the message any more that would have had another one tell
-    for state in _states(town):
-        if was_taken_back(town.server.journal[state.deployment]):
+    for state in _states(cluster):
+        if was_taken_back(cluster.server.journal[state.deployment]):
             continue  # its caller was answered no, or nothing
-        if _is_forgotten(town, state) and len(town.server.journal[state.deployment]) == 1:
+        if _is_forgotten(cluster, state) and len(cluster.server.journal[state.deployment]) == 1:
             continue
-        for id in _promised(town, state):
-            if town.ledger.told[id] < 1:
+        for id in _promised(cluster, state):
+            if cluster.ledger.told[id] < 1:
                 yield f"nobody heard {id}"
-    if not sum(town.faults.happened.values()):
-        for id, times in town.ledger.told.items():
+    if not sum(cluster.faults.happened.values()):
+        for id, times in cluster.ledger.told.items():
             if times > 1:
                 yield f"people heard {id} {times} times though nothing happened"
 
 
-def _promised(town: Town, state: State) -> Iterator[str]:
+def _promised(cluster: SimulatedCluster, state: State) -> Iterator[str]:
     """Ids of the notifications that this journal owes to people."""
     if state.plan.notify:
-        if not _is_forgotten(town, state):
+        if not _is_forgotten(cluster, state):
             yield f"{state.deployment}/started/console"
         if state.ended is not None:
             end = "completed" if state.status is DeploymentStatus.COMPLETED else "failed"
             yield f"{state.deployment}/{end}/console"
-    claimed = _first_claims(town.server.journal[state.deployment])
+    claimed = _first_claims(cluster.server.journal[state.deployment])
     for number, step in state.steps.items():
         if not state.plan.steps[number].spec.notify:
             continue
         about = f"{state.deployment}/{number}/{step.attempt}"
         # what an attempt that was repeated led to, a core that comes after another one does not know
-        if claimed.get(number) == 1 and (step.attempt == 1 or not town.cores_lost):
+        if claimed.get(number) == 1 and (step.attempt == 1 or not cluster.cores_lost):
             yield f"{state.deployment}/{number}/1/started/console"
         if step.status is StepStatus.COMPLETED:
             yield f"{about}/completed/console"
@@ -246,11 +248,11 @@ def _promised(town: Town, state: State) -> Iterator[str]:
             yield f"{about}/failed/console"
 
 
-def _is_forgotten(town: Town, state: State) -> bool:
+def _is_forgotten(cluster: SimulatedCluster, state: State) -> bool:
     """Nobody knows that its start is not told: its core was frozen until nobody waited any more, or died until the request had expired."""
-    requests = town.broker.find("re.job.create")
-    expired = town.cores_lost and requests is not None and state.deployment in requests.expired
-    frozen = town.cores_frozen and not town.client.posts[state.deployment].heard
+    requests = cluster.broker.find("re.job.create")
+    expired = cluster.cores_lost and requests is not None and state.deployment in requests.expired
+    frozen = cluster.cores_frozen and not cluster.client.posts[state.deployment].heard
     taken_back = state.cancel is not None and not state.cancel.user
     return bool(expired or frozen or taken_back)
 
@@ -268,18 +270,18 @@ def _first_claims(entries: list[Entry]) -> dict[int, int]:
 # -- what is left ------------------------------------------------------------------------------------
 
 
-def _nothing_is_left(town: Town) -> Iterator[str]:
-    if left := town.left():
+def _nothing_is_left(cluster: SimulatedCluster) -> Iterator[str]:
+    if left := cluster.left():
         yield f"left in queues or hands: {left}"
-    for name in town.unsent():
+    for name in cluster.unsent():
         yield f"{name} has something to say still"
-    for letter in town.server.letters.values():
+    for letter in cluster.server.letters.values():
         yield f"a dead letter from {letter.queue}: {letter.reason}: {letter.detail}"
 
 
-def _output_is_numbered(town: Town) -> Iterator[str]:
-    for id in town.server.journal:
-        chunks = sorted((one.first, len(one.lines)) for one in town.server.chunks.values() if one.deployment == id)
+def _output_is_numbered(cluster: SimulatedCluster) -> Iterator[str]:
+    for id in cluster.server.journal:
+        chunks = sorted((one.first, len(one.lines)) for one in cluster.server.chunks.values() if one.deployment == id)
         numbers = [number for first, lines in chunks for number in range(first, first + lines)]
         if numbers != list(range(1, len(numbers) + 1)):
             yield f"the output of {id} is numbered {numbers}"

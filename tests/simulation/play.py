@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from tests.simulation.faults import Bias, Death
 from tests.simulation.oracle import check
-from tests.simulation.town import Town
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 
 def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str]:
@@ -19,15 +19,15 @@ def play(seed: int, loud: bool = False, bias: Bias | None = None) -> Counter[str
     random.seed(seed)  # the engine's own jitter
     logging.disable()  # it complains a lot, and rightly so
     try:
-        town = Town(seed, loud, bias)
+        cluster = SimulatedCluster(seed, loud, bias)
         # the engine measures by these how long it held something, and makes ids; nothing else runs here meanwhile
-        with patch.multiple(time, monotonic=town.time.monotonic, time=town.time.seconds):
-            town.run()
-        check(town)
+        with patch.multiple(time, monotonic=cluster.time.monotonic, time=cluster.time.seconds):
+            cluster.run()
+        check(cluster)
     except (Exception, Death) as error:
         again = f"python -m tests.simulation --seed {seed}"
         raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\ntold step by step by: {again}") from error
     finally:
         random.setstate(before)
         logging.disable(silent)
-    return town.faults.happened + Counter(deployments=len(town.server.journal))
+    return cluster.faults.happened + Counter(deployments=len(cluster.server.journal))

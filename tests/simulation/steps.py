@@ -114,7 +114,7 @@ class Other(Job):
     command = "other"
 
 
-class Teller:
+class NotificationCounter:
     """See re_workers.notify.handler.Handler."""
 
     transport = "console"

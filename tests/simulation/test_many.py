@@ -16,7 +16,7 @@ from tests.simulation import __main__ as command
 from tests.simulation import many, planted
 from tests.simulation.faults import Death
 from tests.simulation.play import play
-from tests.simulation.town import Town
+from tests.simulation.simulated_cluster import SimulatedCluster
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(3_000, 3_040)
@@ -72,10 +72,10 @@ def test_a_command_that_is_interrupted_lists_what_it_has_found(
 def test_the_death_of_a_process_that_escapes_from_a_seed_breaks_that_seed_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def run(town: Town) -> None:
+    def run(cluster: SimulatedCluster) -> None:
         raise Death
 
-    monkeypatch.setattr(Town, "run", run)
+    monkeypatch.setattr(SimulatedCluster, "run", run)
     played = many.Played()
     played.play(SEEDS[0])
     assert played.lines() == [f"seed {SEEDS[0]}: Death: "]

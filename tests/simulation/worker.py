@@ -11,7 +11,7 @@ from re_workers.consumer import StepConsumer
 from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
 from re_workers.polling_thread import LAST_WORDS
 from tests.simulation.process import Process
-from tests.simulation.steps import Job, Other, Site, Teller
+from tests.simulation.steps import Job, NotificationCounter, Other, Site
 
 if TYPE_CHECKING:
     from re_workers.attempt import Attempt
@@ -33,7 +33,7 @@ class WorkerProcess(Process):
             cast(Bus, self.bus),
             self.clock,
             [kind(self.site) for kind in kinds],
-            [Teller(self)],
+            [NotificationCounter(self)],
             slots,
             spawn=self.site.spawn,
             identity=name,

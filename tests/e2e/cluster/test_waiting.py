@@ -9,20 +9,20 @@ import httpx2
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.gate import Gate
 from tests.cluster.member import Member
+from tests.cluster.tcp_proxy import TcpProxy
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
 from tests.e2e.engine_process import wait_until
 
 
-def _gate(url: str) -> Gate:
+def _gate(url: str) -> TcpProxy:
     parts = urlsplit(url)
     assert parts.hostname is not None
-    return Gate(parts.hostname, parts.port or 0)
+    return TcpProxy(parts.hostname, parts.port or 0)
 
 
-def _through(url: str, gate: Gate) -> str:
+def _through(url: str, gate: TcpProxy) -> str:
     """The same URL by way of the gate."""
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
@@ -30,13 +30,13 @@ def _through(url: str, gate: Gate) -> str:
 
 
 @pytest.fixture
-def bus_gate(bus_url: str) -> Iterator[Gate]:
+def bus_gate(bus_url: str) -> Iterator[TcpProxy]:
     with _gate(bus_url) as gate:
         yield gate
 
 
 @pytest.fixture
-def store_gate(store_url: str) -> Iterator[Gate]:
+def store_gate(store_url: str) -> Iterator[TcpProxy]:
     with _gate(store_url) as gate:
         yield gate
 
@@ -63,7 +63,7 @@ def await_log(member: Member, text: str, times: int = 1) -> None:
 
 @pytest.mark.parametrize("which", ["bus", "store"])
 def test_what_is_away_at_the_start_is_waited_for(
-    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: Gate, store_gate: Gate, which: str
+    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
 ) -> None:
     gate = bus_gate if which == "bus" else store_gate
     urls = {"bus_url": _through(bus_url, gate)} if which == "bus" else {"store_url": _through(store_url, gate)}
@@ -90,7 +90,7 @@ def test_what_is_away_at_the_start_is_waited_for(
 
 @pytest.mark.parametrize("which", ["bus", "store"])
 def test_what_goes_away_later_is_named_and_found_again(
-    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: Gate, store_gate: Gate, which: str
+    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
 ) -> None:
     gate = bus_gate if which == "bus" else store_gate
     gate.open()

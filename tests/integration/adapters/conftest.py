@@ -8,17 +8,17 @@ import pytest
 
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
-from tests.integration.adapters.amqp_house import House
+from tests.integration.adapters.amqp_harness import AmqpHarness
 from tests.services.broker import RabbitMQ
 from tests.services.documents import MongoDB
 
 
 @pytest.fixture
-def house(rabbitmq: RabbitMQ) -> Iterator[House]:
+def harness(rabbitmq: RabbitMQ) -> Iterator[AmqpHarness]:
     """A virtual host of RabbitMQ with nothing on it."""
-    house = House(rabbitmq)
-    yield house
-    house.close()
+    harness = AmqpHarness(rabbitmq)
+    yield harness
+    harness.close()
 
 
 @pytest.fixture

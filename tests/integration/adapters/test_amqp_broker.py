@@ -11,21 +11,21 @@ from re_core.errors import BusUnavailable
 from re_core.ports import Published
 from tests.contract.places import NEVER
 from tests.contract.samples import message, names, take_all
-from tests.integration.adapters.amqp_house import SHORT, House, beside, until
+from tests.integration.adapters.amqp_harness import SHORT, AmqpHarness, beside, until
 from tests.services.rabbitmq import RabbitServer
 
 QUEUE = "worker.test"
 
 
 @pytest.fixture
-def own_house(own_rabbitmq: RabbitServer) -> Iterator[House]:
+def own_house(own_rabbitmq: RabbitServer) -> Iterator[AmqpHarness]:
     """On a broker that nobody else uses."""
-    house = House(own_rabbitmq)
-    yield house
-    house.close()
+    harness = AmqpHarness(own_rabbitmq)
+    yield harness
+    harness.close()
 
 
-def test_in_an_alarm_publishers_wait_and_consumers_go_on(own_house: House, own_rabbitmq: RabbitServer) -> None:
+def test_in_an_alarm_publishers_wait_and_consumers_go_on(own_house: AmqpHarness, own_rabbitmq: RabbitServer) -> None:
     publishing, waiting, consuming = own_house.bus(patience=SHORT), own_house.bus(), own_house.bus()
     publishing.declare(QUEUE)
     publishing.publish([message(str(number)) for number in range(100)])
@@ -65,7 +65,9 @@ def _pings(bus: AmqpBus) -> bool:
     return True
 
 
-def test_what_was_confirmed_survives_a_broker_that_is_killed(own_house: House, own_rabbitmq: RabbitServer) -> None:
+def test_what_was_confirmed_survives_a_broker_that_is_killed(
+    own_house: AmqpHarness, own_rabbitmq: RabbitServer
+) -> None:
     bus = own_house.bus(patience=60.0)
     bus.declare(QUEUE)
     own_rabbitmq.settle()

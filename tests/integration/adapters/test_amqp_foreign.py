@@ -14,7 +14,7 @@ from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD, FORWARDED_BY, Message
 from tests.contract.places import SOON
 from tests.contract.samples import message, take_all
-from tests.integration.adapters.amqp_house import House, beside
+from tests.integration.adapters.amqp_harness import AmqpHarness, beside
 
 QUEUE = "worker.test"
 REPLIES = "re.reply.1"
@@ -34,15 +34,15 @@ STRANGE: dict[str, Any] = {
 }
 
 
-def test_a_message_without_any_properties_is_delivered(house: House) -> None:
-    subscription = house.bus().subscribe([QUEUE], 10)
-    house.raw().basic_publish("", QUEUE, b"\x00\xff\xfe not text")
+def test_a_message_without_any_properties_is_delivered(harness: AmqpHarness) -> None:
+    subscription = harness.bus().subscribe([QUEUE], 10)
+    harness.raw().basic_publish("", QUEUE, b"\x00\xff\xfe not text")
     (delivery,) = take_all(subscription, 1)
     assert delivery.message == Message(QUEUE, b"\x00\xff\xfe not text", "", direct=True)
 
 
-def test_headers_of_every_kind_are_text_or_left_out(house: House) -> None:
-    subscription = house.bus().subscribe([QUEUE], 10)
+def test_headers_of_every_kind_are_text_or_left_out(harness: AmqpHarness) -> None:
+    subscription = harness.bus().subscribe([QUEUE], 10)
     properties = BasicProperties(
         content_type="text/plain",
         content_encoding="gzip",
@@ -52,7 +52,7 @@ def test_headers_of_every_kind_are_text_or_left_out(house: House) -> None:
         type="t",
         user_id="guest",
     )
-    house.raw().basic_publish("re", QUEUE, b"", properties)
+    harness.raw().basic_publish("re", QUEUE, b"", properties)
     (delivery,) = take_all(subscription, 1)
     assert delivery.message.headers == {
         "text": "ü",
@@ -65,17 +65,17 @@ def test_headers_of_every_kind_are_text_or_left_out(house: House) -> None:
 
 
 @pytest.mark.parametrize("expiration", ["60000", "0060000"])
-def test_a_foreign_expiration_is_read(house: House, expiration: str) -> None:
-    subscription = house.bus().subscribe([QUEUE], 10)
-    house.raw().basic_publish("", QUEUE, b"", BasicProperties(expiration=expiration))
+def test_a_foreign_expiration_is_read(harness: AmqpHarness, expiration: str) -> None:
+    subscription = harness.bus().subscribe([QUEUE], 10)
+    harness.raw().basic_publish("", QUEUE, b"", BasicProperties(expiration=expiration))
     (delivery,) = take_all(subscription, 1)
     assert delivery.message.expires == 60_000
 
 
-def test_a_strange_message_can_be_rejected_and_is_kept_whole(house: House) -> None:
-    bus = house.bus()
+def test_a_strange_message_can_be_rejected_and_is_kept_whole(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([QUEUE], 10)
-    house.raw().basic_publish("", QUEUE, b"\xff", BasicProperties(headers=STRANGE, reply_to="somewhere"))
+    harness.raw().basic_publish("", QUEUE, b"\xff", BasicProperties(headers=STRANGE, reply_to="somewhere"))
     subscription.reject(take_all(subscription, 1)[0], "bad-message", "not\nJSON \ud800")
     (dead,) = take_all(bus.subscribe([DEAD], 10), 1)
     letter = parse_dead_letter(dead.message)
@@ -83,22 +83,22 @@ def test_a_strange_message_can_be_rejected_and_is_kept_whole(house: House) -> No
     assert letter.properties["reply_to"] == "somewhere"
 
 
-def test_what_was_forwarded_says_by_whom_beside_the_brokers_own_table(house: House) -> None:
-    bus = house.bus()
+def test_what_was_forwarded_says_by_whom_beside_the_brokers_own_table(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([REPLIES], 10)
     bus.forward("re.legacy.x", REPLIES, 60_000)
-    house.raw().basic_publish("", "re.legacy.x", b'{"status":"completed"}', BasicProperties(correlation_id="d-1"))
+    harness.raw().basic_publish("", "re.legacy.x", b'{"status":"completed"}', BasicProperties(correlation_id="d-1"))
     (delivery,) = take_all(subscription, 1)
     assert delivery.message.headers[FORWARDED_BY] == "re.legacy.x"
     assert "x-death" not in delivery.message.headers
     assert (delivery.message.correlation_id, delivery.message.id) == ("d-1", "")
 
 
-def test_a_front_end_of_2014_asks_and_a_core_of_2014_answers(house: House) -> None:
+def test_a_front_end_of_2014_asks_and_a_core_of_2014_answers(harness: AmqpHarness) -> None:
     """Both declare nothing but a queue that the broker names."""
-    bus = house.bus()
+    bus = harness.bus()
     core = bus.subscribe(["re.job.create"], 10)
-    channel = house.raw()
+    channel = harness.raw()
     name = channel.queue_declare("", exclusive=True).method.queue
     asked = BasicProperties(reply_to=name, correlation_id="c-1", app_id="rest")
     channel.basic_publish("re", "job.create", b'{"group":"g","playbook_id":"1"}', asked)
@@ -117,9 +117,9 @@ def test_a_front_end_of_2014_asks_and_a_core_of_2014_answers(house: House) -> No
     assert [one and one.body for one in answers] == [b'{"id":"10"}']
 
 
-def test_a_worker_of_2014_takes_a_step_and_replies_and_announces(house: House) -> None:
+def test_a_worker_of_2014_takes_a_step_and_replies_and_announces(harness: AmqpHarness) -> None:
     """It declares nothing, acknowledges before it works, and knows nothing but the correlation id."""
-    bus = house.bus()
+    bus = harness.bus()
     bus.declare("worker.frob")
     replies = bus.subscribe([REPLIES, "notify.irc", "output"], 10)
     bus.forward("re.legacy.d-1.0.1", REPLIES, 60_000)
@@ -127,7 +127,7 @@ def test_a_worker_of_2014_takes_a_step_and_replies_and_announces(house: House) -
         "worker.frob", b'{"parameters":{}}', "d-1/0/1", "d-1", "re.legacy.d-1.0.1", {"re-attempt": "d-1/0/1"}
     )
     assert bus.publish([step._replace(once=True)]) == [Published.TAKEN]
-    channel = house.raw()
+    channel = harness.raw()
     method, properties, body = next(channel.consume("worker.frob", inactivity_timeout=SOON))
     channel.basic_ack(method.delivery_tag)
     assert (body, properties.content_type, properties.delivery_mode) == (step.body, "application/json", 2)

@@ -16,20 +16,20 @@ from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD
 from tests.contract.places import NEVER
 from tests.contract.samples import message, names, take_all
-from tests.integration.adapters.amqp_house import House, beside, until
+from tests.integration.adapters.amqp_harness import AmqpHarness, beside, until
 from tests.services.broker import vhost_of
 
 QUEUE = "worker.test"
 REPLIES = "re.reply.1"
 
 
-def test_a_queue_that_is_deleted_under_way_is_declared_and_consumed_again(house: House) -> None:
-    bus = house.bus()
+def test_a_queue_that_is_deleted_under_way_is_declared_and_consumed_again(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([QUEUE, "worker.other"], 10)
     bus.publish([message("a")])
     before = take_all(subscription, 1)
     for queue in (QUEUE, "worker.other"):
-        house.broker.delete_queue(house.url, queue)
+        harness.broker.delete_queue(harness.url, queue)
     until(lambda: _consumed(bus, QUEUE) and _consumed(bus, "worker.other"), "both are consumed again")
     subscription.ack(before)
     assert bus.publish([message("b"), message("c", "worker.other")]) == [Published.TAKEN] * 2
@@ -44,35 +44,37 @@ def _consumed(bus: Bus, queue: str) -> bool:
         return False
 
 
-def test_a_message_for_a_queue_that_was_ours_and_is_gone_finds_it_again(house: House) -> None:
-    bus = house.bus()
+def test_a_message_for_a_queue_that_was_ours_and_is_gone_finds_it_again(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     for queue in (QUEUE, REPLIES, "re.job.create"):
         bus.declare(queue)
-        house.broker.delete_queue(house.url, queue)
+        harness.broker.delete_queue(harness.url, queue)
     sent = [message("a"), message("b", REPLIES, direct=True), message("c", "job.create"), message("d", "worker.other")]
     assert bus.publish(sent) == [*[Published.TAKEN] * 3, Published.UNROUTABLE]
     assert sorted(names(take_all(bus.subscribe([QUEUE, REPLIES, "re.job.create"], 5), 3))) == ["a", "b", "c"]
 
 
-def test_what_may_travel_once_does_not_travel_again_to_a_queue_that_is_gone(house: House) -> None:
-    bus = house.bus()
+def test_what_may_travel_once_does_not_travel_again_to_a_queue_that_is_gone(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     bus.declare(QUEUE)
-    house.broker.delete_queue(house.url, QUEUE)
+    harness.broker.delete_queue(harness.url, QUEUE)
     assert bus.publish([message("a")._replace(once=True)]) == [Published.UNROUTABLE]
 
 
-def test_an_exchange_that_is_deleted_under_way_is_declared_again(house: House) -> None:
-    bus = house.bus()
+def test_an_exchange_that_is_deleted_under_way_is_declared_again(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([QUEUE], 10)
-    house.raw().exchange_delete("re")
+    harness.raw().exchange_delete("re")
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert names(take_all(subscription, 1)) == ["a"]
 
 
 @pytest.mark.parametrize(("kind", "durable"), [("direct", True), ("topic", False)])
-def test_an_exchange_that_was_declared_otherwise_ends_it_with_words(house: House, kind: str, durable: bool) -> None:
-    house.raw().exchange_declare("re", kind, durable=durable, auto_delete=not durable)
-    bus = house.bus()
+def test_an_exchange_that_was_declared_otherwise_ends_it_with_words(
+    harness: AmqpHarness, kind: str, durable: bool
+) -> None:
+    harness.raw().exchange_declare("re", kind, durable=durable, auto_delete=not durable)
+    bus = harness.bus()
     with pytest.raises(BusRefused, match=r"the exchange 're' exists, but is not a durable topic exchange.*RE_EXCHANGE"):
         bus.subscribe([QUEUE], 10)
     for call in (lambda: bus.publish([message("a")]), lambda: bus.declare(QUEUE), bus.ping):
@@ -80,11 +82,13 @@ def test_an_exchange_that_was_declared_otherwise_ends_it_with_words(house: House
             call()
 
 
-def test_a_queue_of_another_type_is_used_with_one_warning(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    house.raw().queue_declare(QUEUE, durable=True)
-    relay = house.relay()
+def test_a_queue_of_another_type_is_used_with_one_warning(
+    harness: AmqpHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.raw().queue_declare(QUEUE, durable=True)
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port)
+    bus = harness.bus(relay.port)
     subscription = bus.subscribe([QUEUE], 10)
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert names(take_all(subscription, 1)) == ["a"]
@@ -96,25 +100,25 @@ def test_a_queue_of_another_type_is_used_with_one_warning(house: House, caplog: 
     assert "what a worker of 2014 refuses is not kept as a dead letter" in told[0]
 
 
-def test_no_queue_of_ours_is_a_surprise_to_ours(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_queue_of_ours_is_a_surprise_to_ours(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
     """Declaring again what is there says nothing."""
     queues = [QUEUE, REPLIES, "re.job.create", "notify.irc", "output", "re.heartbeat", "re.control.w-1"]
-    for bus in (house.bus(), house.bus()):
+    for bus in (harness.bus(), harness.bus()):
         for queue in queues:
             bus.declare(queue)
             bus.forward("re.legacy.x", REPLIES, 60_000)
     assert caplog.records == []
 
 
-def test_a_control_queue_goes_some_time_after_its_worker(house: House) -> None:
-    house.bus().declare("re.control.w-1")
+def test_a_control_queue_goes_some_time_after_its_worker(harness: AmqpHarness) -> None:
+    harness.bus().declare("re.control.w-1")
     # a declaration that is not the same is refused
     arguments = {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}
-    house.raw().queue_declare("re.control.w-1", durable=True, arguments=arguments)
+    harness.raw().queue_declare("re.control.w-1", durable=True, arguments=arguments)
 
 
-def test_a_forwarding_queue_goes_when_its_life_is_over(house: House) -> None:
-    bus = house.bus()
+def test_a_forwarding_queue_goes_when_its_life_is_over(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     bus.declare(REPLIES)
     bus.forward("re.legacy.x", REPLIES, 300)
     through = message("a", "re.legacy.x", direct=True)
@@ -128,8 +132,8 @@ def _drained(subscription: Any, count: int) -> list[str]:
     return names(deliveries)
 
 
-def test_a_reply_queue_goes_to_the_core_that_ranks_highest(house: House) -> None:
-    low, high = house.bus(), house.bus()
+def test_a_reply_queue_goes_to_the_core_that_ranks_highest(harness: AmqpHarness) -> None:
+    low, high = harness.bus(), harness.bus()
     first = low.subscribe([REPLIES], 10, {REPLIES: 1})
     assert low.publish([message("a", REPLIES, direct=True)]) == [Published.TAKEN]
     assert _drained(first, 1) == ["a"]
@@ -152,19 +156,19 @@ def test_a_reply_queue_goes_to_the_core_that_ranks_highest(house: House) -> None
     assert _drained(first, 1) == ["d"]
 
 
-def test_output_has_one_consumer_at_a_time(house: House) -> None:
-    one, two = house.bus().subscribe(["output"], 100), house.bus().subscribe(["output"], 100)
-    house.bus().publish([message(str(number), "output") for number in range(10)])
+def test_output_has_one_consumer_at_a_time(harness: AmqpHarness) -> None:
+    one, two = harness.bus().subscribe(["output"], 100), harness.bus().subscribe(["output"], 100)
+    harness.bus().publish([message(str(number), "output") for number in range(10)])
     assert names(take_all(one, 10)) == [str(number) for number in range(10)]
     assert two.take(10, NEVER) == []
 
 
-def test_a_message_that_the_broker_refuses_for_now_is_published_until_it_is_taken(house: House) -> None:
+def test_a_message_that_the_broker_refuses_for_now_is_published_until_it_is_taken(harness: AmqpHarness) -> None:
     """basic.nack, as a full queue with reject-publish makes one."""
     full = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    channel = house.raw()
+    channel = harness.raw()
     channel.queue_declare(QUEUE, durable=True, arguments=full)
-    bus = house.bus()
+    bus = harness.bus()
     bus.declare(QUEUE)
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert bus.publish([message("x")._replace(once=True)]) == [Published.UNKNOWN]
@@ -173,11 +177,13 @@ def test_a_message_that_the_broker_refuses_for_now_is_published_until_it_is_take
         method, _, _ = channel.basic_get(QUEUE, auto_ack=True)
         assert method is not None
     assert outcomes == [Published.TAKEN]
-    assert house.drain(QUEUE) == ["b"]
+    assert harness.drain(QUEUE) == ["b"]
 
 
-def test_what_no_broker_takes_is_unroutable_and_harms_no_other(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    bus = house.bus()
+def test_what_no_broker_takes_is_unroutable_and_harms_no_other(
+    harness: AmqpHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = harness.bus()
     bus.declare(QUEUE)
     sent = [
         message("a"),
@@ -186,14 +192,14 @@ def test_what_no_broker_takes_is_unroutable_and_harms_no_other(house: House, cap
         message("d", "k" * 300),
     ]
     assert bus.publish(sent) == [Published.TAKEN, Published.UNROUTABLE, Published.TAKEN, Published.UNROUTABLE]
-    assert house.drain(QUEUE) == ["a", "c"]
+    assert harness.drain(QUEUE) == ["a", "c"]
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         f"the message {id} for {key} cannot travel" for id, key in (("b", QUEUE), ("d", "k" * 200))
     ]
 
 
-def test_a_large_body_travels_in_pieces(house: House) -> None:
-    bus = house.bus()
+def test_a_large_body_travels_in_pieces(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([QUEUE], 10)
     body = bytes(range(256)) * 4096
     bus.publish([message("a")._replace(body=body), message("b")])
@@ -201,11 +207,11 @@ def test_a_large_body_travels_in_pieces(house: House) -> None:
     assert (large.message.body, small.message.id) == (body, "b")
 
 
-def test_what_a_worker_of_2014_refuses_is_a_dead_letter(house: House) -> None:
-    bus = house.bus()
+def test_what_a_worker_of_2014_refuses_is_a_dead_letter(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([DEAD], 10)
     bus.declare(QUEUE)
-    channel = house.raw()
+    channel = harness.raw()
     dead: list[Delivery] = []
 
     def refused() -> bool:
@@ -222,21 +228,23 @@ def test_what_a_worker_of_2014_refuses_is_a_dead_letter(house: House) -> None:
 
 
 @pytest.fixture
-def guest_without_rights(house: House) -> Iterator[str]:
+def guest_without_rights(harness: AmqpHarness) -> Iterator[str]:
     """The URL of a user who may read and write what is there, and declare nothing."""
-    parts = urlsplit(house.broker.url)
-    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{house.broker.api}/api/") as client:
-        name = f"reader-{vhost_of(house.url)}"
+    parts = urlsplit(harness.broker.url)
+    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{harness.broker.api}/api/") as client:
+        name = f"reader-{vhost_of(harness.url)}"
         client.put(f"users/{name}", json={"password": "p", "tags": ""}).raise_for_status()
         rights = {"configure": "^re[.]answer[.].*", "write": ".*", "read": ".*"}
-        client.put(f"permissions/{vhost_of(house.url)}/{name}", json=rights).raise_for_status()
-        yield f"amqp://{name}:p@{parts.hostname}:{parts.port}/{vhost_of(house.url)}"
+        client.put(f"permissions/{vhost_of(harness.url)}/{name}", json=rights).raise_for_status()
+        yield f"amqp://{name}:p@{parts.hostname}:{parts.port}/{vhost_of(harness.url)}"
         client.delete(f"users/{name}").raise_for_status()
 
 
-def test_who_may_declare_nothing_uses_what_somebody_else_has_declared(house: House, guest_without_rights: str) -> None:
-    house.bus().declare(QUEUE)
-    bus: Bus = house.bus(url=guest_without_rights)
+def test_who_may_declare_nothing_uses_what_somebody_else_has_declared(
+    harness: AmqpHarness, guest_without_rights: str
+) -> None:
+    harness.bus().declare(QUEUE)
+    bus: Bus = harness.bus(url=guest_without_rights)
     subscription = bus.subscribe([QUEUE], 10)
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert names(take_all(subscription, 1)) == ["a"]

@@ -14,7 +14,7 @@ from re_core.ports import Published
 from re_core.wire.messages import Message
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
-from tests.integration.adapters.amqp_house import SHORT, House, beside, until
+from tests.integration.adapters.amqp_harness import SHORT, AmqpHarness, beside, until
 
 QUEUE = "worker.test"
 
@@ -28,11 +28,11 @@ def _batch(thread: int, number: int) -> list[Message]:
 
 
 def test_what_was_taken_is_there_and_what_travels_once_is_there_once_however_often_the_line_is_cut(
-    house: House,
+    harness: AmqpHarness,
 ) -> None:
-    relay = house.relay()
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port)
+    bus = harness.bus(relay.port)
     bus.declare(QUEUE)
     outcomes: dict[str, Published] = {}
 
@@ -52,7 +52,7 @@ def test_what_was_taken_is_there_and_what_travels_once_is_there_once_however_oft
         cut += relay.cut() > 0
     for thread in threads:
         thread.join()
-    found = house.drain(QUEUE)
+    found = harness.drain(QUEUE)
     once = {
         one.id for thread in range(THREADS) for number in range(BATCHES) for one in _batch(thread, number) if one.once
     }
@@ -63,28 +63,28 @@ def test_what_was_taken_is_there_and_what_travels_once_is_there_once_however_oft
     assert not [id for id in once if found.count(id) > 1]
 
 
-def test_an_answer_that_is_lost_makes_a_second_message_unless_it_may_travel_once(house: House) -> None:
-    relay = house.relay()
+def test_an_answer_that_is_lost_makes_a_second_message_unless_it_may_travel_once(harness: AmqpHarness) -> None:
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port)
+    bus = harness.bus(relay.port)
     bus.declare(QUEUE)
     bus.publish([message("first")])
     relay.hold()
     outcomes: list[Published] = []
     sent = [message("twice"), message("once")._replace(once=True)]
     with beside(lambda: outcomes.extend(bus.publish(sent))):
-        counter = house.raw()
+        counter = harness.raw()
         until(lambda: counter.queue_declare(QUEUE, passive=True).method.message_count == 3, "both are with the broker")
         relay.cut()
         relay.let_go()
     assert outcomes == [Published.TAKEN, Published.UNKNOWN]
-    assert sorted(house.drain(QUEUE)) == ["first", "once", "twice", "twice"]
+    assert sorted(harness.drain(QUEUE)) == ["first", "once", "twice", "twice"]
 
 
-def test_deliveries_of_a_connection_that_is_gone_come_again_and_can_no_longer_be_settled(house: House) -> None:
-    relay = house.relay()
+def test_deliveries_of_a_connection_that_is_gone_come_again_and_can_no_longer_be_settled(harness: AmqpHarness) -> None:
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port)
+    bus = harness.bus(relay.port)
     subscription = bus.subscribe([QUEUE], 10)
     bus.publish([message("a"), message("b")])
     before = take_all(subscription, 2)
@@ -101,14 +101,16 @@ def test_deliveries_of_a_connection_that_is_gone_come_again_and_can_no_longer_be
     subscription.reject(before[0], "bad-message")
     subscription.ack([one for one in again if one.message.id == "a"])
     subscription.close()
-    assert sorted(house.drain(QUEUE)) == ["b"]
-    assert house.drain("re.dead") == []
+    assert sorted(harness.drain(QUEUE)) == ["b"]
+    assert harness.drain("re.dead") == []
 
 
-def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_one_gets_one(house: House) -> None:
-    relay = house.relay()
+def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_one_gets_one(
+    harness: AmqpHarness,
+) -> None:
+    relay = harness.relay()
     relay.open()
-    asking, answering = house.bus(relay.port), house.bus()
+    asking, answering = harness.bus(relay.port), harness.bus()
     subscription = answering.subscribe(["re.job.create"], 10)
     answers: list[Any] = []
 
@@ -131,10 +133,10 @@ def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_
     assert [one and one.id for one in answers] == [None, "second/answer"]
 
 
-def test_a_broker_that_is_not_there_yet_is_waited_for(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    relay = house.relay()
+def test_a_broker_that_is_not_there_yet_is_waited_for(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
+    relay = harness.relay()
     with caplog.at_level(logging.INFO, "re_core"):
-        bus = house.bus(relay.port, patience=SHORT)
+        bus = harness.bus(relay.port, patience=SHORT)
         subscription = bus.subscribe([QUEUE], 10)
         bus.declare("worker.other")
         assert subscription.take(1, NEVER) == []
@@ -155,7 +157,7 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(house: House, caplog: pyte
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
     assert len([text for text in told if "cannot be reached" in text]) == 1
     assert len([text for text in told if "is back after" in text]) == 1
-    assert "early" not in house.drain(QUEUE)
+    assert "early" not in harness.drain(QUEUE)
 
 
 def _trouble(bus: AmqpBus) -> str:
@@ -166,10 +168,10 @@ def _trouble(bus: AmqpBus) -> str:
     return ""
 
 
-def test_an_address_that_is_dead_is_passed_over_and_another_one_taken_when_it_dies(house: House) -> None:
-    dead, first, second = house.relay(), house.relay(), house.relay()
+def test_an_address_that_is_dead_is_passed_over_and_another_one_taken_when_it_dies(harness: AmqpHarness) -> None:
+    dead, first, second = harness.relay(), harness.relay(), harness.relay()
     first.open()
-    bus = house.bus(dead.port, first.port, second.port)
+    bus = harness.bus(dead.port, first.port, second.port)
     subscription = bus.subscribe([QUEUE], 10)
     bus.publish([message("a")])
     assert names(take_all(subscription, 1)) == ["a"]
@@ -181,23 +183,25 @@ def test_an_address_that_is_dead_is_passed_over_and_another_one_taken_when_it_di
     assert second.passed == 2
 
 
-def test_the_broker_may_close_the_connections_itself(house: House) -> None:
-    bus = house.bus()
+def test_the_broker_may_close_the_connections_itself(harness: AmqpHarness) -> None:
+    bus = harness.bus()
     subscription = bus.subscribe([QUEUE], 10)
     epoch = subscription.epoch
-    until(lambda: len(house.broker.connections(house.url)) == 2, "the broker lists both")
-    for name in house.broker.connections(house.url):
-        house.broker.close_connection(name)
+    until(lambda: len(harness.broker.connections(harness.url)) == 2, "the broker lists both")
+    for name in harness.broker.connections(harness.url):
+        harness.broker.close_connection(name)
     until(lambda: subscription.epoch > epoch, "the connection has gone")
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert names(take_all(subscription, 1)) == ["a"]
 
 
-def test_a_close_does_not_wait_for_a_broker_that_says_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_close_does_not_wait_for_a_broker_that_says_nothing(
+    harness: AmqpHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("re_core.adapters.amqp.connections.CLOSING", SHORT)
-    relay = house.relay()
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port)
+    bus = harness.bus(relay.port)
     bus.declare(QUEUE)
     bus.subscribe(["worker.other"], 10)
     bus.publish([message("first")])
@@ -210,7 +214,7 @@ def test_a_close_does_not_wait_for_a_broker_that_says_nothing(house: House, monk
         except BusUnavailable as error:
             failed.append(error)
 
-    counter = house.raw()
+    counter = harness.raw()
     with beside(publish):
         until(lambda: counter.queue_declare(QUEUE, passive=True).method.message_count == 2, "it was sent")
         bus.close()

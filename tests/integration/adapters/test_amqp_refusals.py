@@ -16,7 +16,7 @@ from re_core.errors import BusRefused, BusUnavailable, OperatorError
 from re_core.ports import Published
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
-from tests.integration.adapters.amqp_house import SHORT, House, until
+from tests.integration.adapters.amqp_harness import SHORT, AmqpHarness, until
 from tests.services.broker import vhost_of
 
 QUEUE = "worker.test"
@@ -36,17 +36,17 @@ def _refuses(bus: AmqpBus, words: str) -> None:
         assert isinstance(refused.value, OperatorError)
 
 
-def test_a_wrong_password_ends_it_with_words(house: House) -> None:
-    _refuses(house.bus(url=house.url.replace("guest:guest", "guest:wrong")), "user and password of RE_BUS_URL")
+def test_a_wrong_password_ends_it_with_words(harness: AmqpHarness) -> None:
+    _refuses(harness.bus(url=harness.url.replace("guest:guest", "guest:wrong")), "user and password of RE_BUS_URL")
 
 
-def test_a_virtual_host_that_is_not_there_ends_it_with_words(house: House) -> None:
-    _refuses(house.bus(url=f"{house.broker.url}/nowhere"), "rabbitmqctl add_vhost")
+def test_a_virtual_host_that_is_not_there_ends_it_with_words(harness: AmqpHarness) -> None:
+    _refuses(harness.bus(url=f"{harness.broker.url}/nowhere"), "rabbitmqctl add_vhost")
 
 
-def test_whoever_waits_for_a_delivery_hears_of_a_refusal(house: House) -> None:
-    relay = house.relay()
-    bus = house.bus(relay.port, url=house.url.replace("guest:guest", "guest:wrong"))
+def test_whoever_waits_for_a_delivery_hears_of_a_refusal(harness: AmqpHarness) -> None:
+    relay = harness.relay()
+    bus = harness.bus(relay.port, url=harness.url.replace("guest:guest", "guest:wrong"))
     subscription = bus.subscribe([QUEUE], 10)
     assert subscription.take(1, NEVER) == []
     relay.open()
@@ -62,24 +62,24 @@ def test_whoever_waits_for_a_delivery_hears_of_a_refusal(house: House) -> None:
 
 
 @pytest.fixture
-def changing_password(house: House) -> Iterator[tuple[str, httpx2.Client]]:
+def changing_password(harness: AmqpHarness) -> Iterator[tuple[str, httpx2.Client]]:
     """A user's name, and whoever may change its password."""
-    name = f"user-{vhost_of(house.url)}"
-    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{house.broker.api}/api/") as client:
+    name = f"user-{vhost_of(harness.url)}"
+    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{harness.broker.api}/api/") as client:
         client.put(f"users/{name}", json={"password": "old", "tags": ""}).raise_for_status()
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
-        client.put(f"permissions/{quote(vhost_of(house.url))}/{name}", json=rights).raise_for_status()
+        client.put(f"permissions/{quote(vhost_of(harness.url))}/{name}", json=rights).raise_for_status()
         yield name, client
         client.delete(f"users/{name}").raise_for_status()
 
 
 def test_a_password_that_becomes_wrong_later_is_waited_for(
-    house: House, changing_password: tuple[str, httpx2.Client]
+    harness: AmqpHarness, changing_password: tuple[str, httpx2.Client]
 ) -> None:
     name, client = changing_password
-    relay = house.relay()
+    relay = harness.relay()
     relay.open()
-    bus = house.bus(relay.port, patience=SHORT, url=house.url.replace("guest:guest", f"{name}:old"))
+    bus = harness.bus(relay.port, patience=SHORT, url=harness.url.replace("guest:guest", f"{name}:old"))
     subscription = bus.subscribe([QUEUE], 10)
     # a refusal at the first connection would be final, and there is one for each direction
     until(lambda: _taken(bus), "it takes messages")
@@ -126,10 +126,10 @@ def _tls(authority: trustme.CA, host: str) -> ssl.SSLContext:
     return context
 
 
-def test_tls_with_an_authority_of_ones_own(house: House, authority: tuple[trustme.CA, Path]) -> None:
-    relay = house.relay(_tls(authority[0], "127.0.0.1"))
+def test_tls_with_an_authority_of_ones_own(harness: AmqpHarness, authority: tuple[trustme.CA, Path]) -> None:
+    relay = harness.relay(_tls(authority[0], "127.0.0.1"))
     relay.open()
-    bus = house.bus(relay.port, url=house.url.replace("amqp:", "amqps:"), ca=authority[1])
+    bus = harness.bus(relay.port, url=harness.url.replace("amqp:", "amqps:"), ca=authority[1])
     subscription = bus.subscribe([QUEUE], 10)
     body = b"x" * 300_000
     assert bus.publish([message(name)._replace(body=body) for name in "abc"]) == [Published.TAKEN] * 3
@@ -138,13 +138,13 @@ def test_tls_with_an_authority_of_ones_own(house: House, authority: tuple[trustm
 
 @pytest.mark.parametrize(("host", "trusted"), [("127.0.0.1", False), ("other.example.com", True)])
 def test_a_certificate_that_nobody_trusts_ends_it_with_words(
-    house: House, authority: tuple[trustme.CA, Path], host: str, trusted: bool
+    harness: AmqpHarness, authority: tuple[trustme.CA, Path], host: str, trusted: bool
 ) -> None:
-    relay = house.relay(_tls(authority[0], host))
+    relay = harness.relay(_tls(authority[0], host))
     relay.open()
-    bus = house.bus(relay.port, url=house.url.replace("amqp:", "amqps:"), ca=authority[1] if trusted else None)
+    bus = harness.bus(relay.port, url=harness.url.replace("amqp:", "amqps:"), ca=authority[1] if trusted else None)
     _refuses(bus, "RE_BUS_CA_FILE")
 
 
-def test_tls_to_a_port_that_speaks_none_ends_it_with_words(house: House) -> None:
-    _refuses(house.bus(url=house.url.replace("amqp:", "amqps:")), "does not speak TLS")
+def test_tls_to_a_port_that_speaks_none_ends_it_with_words(harness: AmqpHarness) -> None:
+    _refuses(harness.bus(url=harness.url.replace("amqp:", "amqps:")), "does not speak TLS")

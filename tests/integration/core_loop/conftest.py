@@ -1,4 +1,4 @@
-"""A house for every test that wants one."""
+"""A harness for every test that wants one."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any
 
 import pytest
 
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 
-#: House, but for the directory
-Build = Callable[..., House]
+#: CoreHarness, but for the directory
+Build = Callable[..., CoreHarness]
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[Build]:
-    """Builds houses; the arguments are those of House after the directory."""
-    built: list[House] = []
+    """Builds houses; the arguments are those of CoreHarness after the directory."""
+    built: list[CoreHarness] = []
 
-    def new(**more: Any) -> House:
-        place = tmp_path / f"house{len(built)}"
+    def new(**more: Any) -> CoreHarness:
+        place = tmp_path / f"harness{len(built)}"
         place.mkdir()
-        built.append(House(place, **more))
+        built.append(CoreHarness(place, **more))
         return built[-1]
 
     yield new
-    for house in built:
-        house.store.close()
+    for harness in built:
+        harness.store.close()
 
 
 @pytest.fixture
-def house(build: Build) -> House:
+def harness(build: Build) -> CoreHarness:
     """One core, a worker of `noop`, a notifier of `console`."""
     return build()

@@ -11,7 +11,7 @@ from re_core.workforce.failure_detector import ROUNDS, FailureDetector
 from re_core.workforce.presence import BEAT, SILENT, Presence
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import START, House
+from tests.integration.core_loop.core_harness import START, CoreHarness
 from tests.integration.core_loop.watch import Watch
 
 #: seconds of silence, and the longest that it takes to prove them
@@ -20,7 +20,7 @@ PROVEN = QUIET + 2 * BEAT // 1000
 
 
 @pytest.fixture
-def house(build: Build) -> House:
+def harness(build: Build) -> CoreHarness:
     made = build(script={})
     made.save(simple("noop:Hang", "noop:B"), "hangs")
     made.save(simple({"noop:Hang": {}, "idempotent": True}), "again")
@@ -28,17 +28,17 @@ def house(build: Build) -> House:
 
 
 @pytest.fixture
-def watch(house: House) -> Watch:
-    return Watch(house)
+def watch(harness: CoreHarness) -> Watch:
+    return Watch(harness)
 
 
 @pytest.fixture
-def absence(house: House) -> FailureDetector:
-    return FailureDetector(house.bus, house.store, house.clock, house.roll)
+def absence(harness: CoreHarness) -> FailureDetector:
+    return FailureDetector(harness.bus, harness.store, harness.clock, harness.roll)
 
 
-def _hear(house: House, worker: str) -> None:
-    house.store.register(WorkerRecord(worker, 8, {}, (), house.clock.now()))
+def _hear(harness: CoreHarness, worker: str) -> None:
+    harness.store.register(WorkerRecord(worker, 8, {}, (), harness.clock.now()))
 
 
 def _pass(watch: Watch, absence: FailureDetector, seconds: int, *heard: str) -> int:
@@ -54,129 +54,133 @@ def _pass(watch: Watch, absence: FailureDetector, seconds: int, *heard: str) -> 
     return sent
 
 
-def _list(house: House) -> None:
+def _list(harness: CoreHarness) -> None:
     """The row of the list says who has claimed the step: within a second of the claim."""
-    house.clock.pass_seconds(1)
-    house.core.turn(0)
+    harness.clock.pass_seconds(1)
+    harness.core.turn(0)
 
 
-def _begin(house: House, playbook: str) -> None:
-    """The first step is in the hands of the house's worker."""
-    house.ask("d1", playbook)
-    house.settle()
-    _list(house)
-    _hear(house, house.worker.name)
+def _begin(harness: CoreHarness, playbook: str) -> None:
+    """The first step is in the hands of the harness's worker."""
+    harness.ask("d1", playbook)
+    harness.settle()
+    _list(harness)
+    _hear(harness, harness.worker.name)
 
 
-def test_the_step_of_a_worker_that_falls_silent_is_lost(house: House, watch: Watch, absence: FailureDetector) -> None:
-    _begin(house, "hangs")
+def test_the_step_of_a_worker_that_falls_silent_is_lost(
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
+) -> None:
+    _begin(harness, "hangs")
     assert _pass(watch, absence, QUIET) == 0
     assert _pass(watch, absence, PROVEN - QUIET) == 1
-    house.settle()
-    assert house.statuses() == ["lost", "skipped"]
-    assert house.worker.name in house.state().reason
+    harness.settle()
+    assert harness.statuses() == ["lost", "skipped"]
+    assert harness.worker.name in harness.state().reason
 
 
-def test_a_step_that_may_be_repeated_is_repeated(house: House, watch: Watch, absence: FailureDetector) -> None:
-    _begin(house, "again")
+def test_a_step_that_may_be_repeated_is_repeated(harness: CoreHarness, watch: Watch, absence: FailureDetector) -> None:
+    _begin(harness, "again")
     _pass(watch, absence, PROVEN)
-    house.settle()
-    assert house.state().step(0).attempt == 2
+    harness.settle()
+    assert harness.state().step(0).attempt == 2
 
 
-def test_the_steps_of_a_worker_that_is_heard_go_on(house: House, watch: Watch, absence: FailureDetector) -> None:
-    _begin(house, "hangs")
-    assert _pass(watch, absence, 3 * QUIET, house.worker.name) == 0
-    assert house.statuses() == ["started", "pending"]
+def test_the_steps_of_a_worker_that_is_heard_go_on(
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
+) -> None:
+    _begin(harness, "hangs")
+    assert _pass(watch, absence, 3 * QUIET, harness.worker.name) == 0
+    assert harness.statuses() == ["started", "pending"]
 
 
 def test_the_absence_of_one_worker_is_no_matter_of_the_steps_of_another(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
-    _begin(house, "hangs")
-    _hear(house, "other")
-    _pass(watch, absence, PROVEN, house.worker.name)
-    house.settle()
-    assert house.statuses() == ["started", "pending"]
+    _begin(harness, "hangs")
+    _hear(harness, "other")
+    _pass(watch, absence, PROVEN, harness.worker.name)
+    harness.settle()
+    assert harness.statuses() == ["started", "pending"]
 
 
 def test_absence_is_told_again_at_doubling_times_and_not_for_ever(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
     """A claim may still be on its way when its worker's absence is told first."""
-    _begin(house, "hangs")
+    _begin(harness, "hangs")
     times = [second for second in range(1800) if _pass(watch, absence, 1)]
     assert len(times) == ROUNDS
     assert [time // QUIET for time in times] == [1 << number for number in range(ROUNDS)]
 
 
 def test_a_worker_that_comes_back_and_goes_again_is_told_of_anew(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
-    _begin(house, "hangs")
+    _begin(harness, "hangs")
     assert _pass(watch, absence, PROVEN) == 1
-    assert _pass(watch, absence, 5, house.worker.name) == 0
+    assert _pass(watch, absence, 5, harness.worker.name) == 0
     assert _pass(watch, absence, PROVEN) == 1
 
 
-def test_a_core_that_has_just_started_waits_as_long_again(house: House) -> None:
-    _begin(house, "hangs")
-    house.clock.pass_seconds(3600)
-    late = FailureDetector(house.bus, house.store, house.clock, house.roll)
-    watch = Watch(house)
+def test_a_core_that_has_just_started_waits_as_long_again(harness: CoreHarness) -> None:
+    _begin(harness, "hangs")
+    harness.clock.pass_seconds(3600)
+    late = FailureDetector(harness.bus, harness.store, harness.clock, harness.roll)
+    watch = Watch(harness)
     assert _pass(watch, late, QUIET) == 0
     assert _pass(watch, late, PROVEN - QUIET) == 1
 
 
 def test_only_deployments_with_a_step_in_the_silent_workers_hands_are_told(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
     """However many there are beside them."""
-    house.save(simple("other:Do"), "waits")
-    house.bus.declare("worker.other")
+    harness.save(simple("other:Do"), "waits")
+    harness.bus.declare("worker.other")
     for number in range(20):
-        house.ask(f"other{number}", "waits")
-    _begin(house, "hangs")
-    assert len(house.store.active()) == 21
+        harness.ask(f"other{number}", "waits")
+    _begin(harness, "hangs")
+    assert len(harness.store.active()) == 21
     assert _pass(watch, absence, PROVEN) == 1
 
 
 def test_two_workers_that_fall_silent_together_are_told_of_in_one_event(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
-    _begin(house, "hangs")
-    row = house.store.rows(["d1"])[0]
-    house.store.write_views([row._replace(claimants=("w0", house.worker.name))])
-    _hear(house, "w0")
+    _begin(harness, "hangs")
+    row = harness.store.rows(["d1"])[0]
+    harness.store.write_views([row._replace(claimants=("w0", harness.worker.name))])
+    _hear(harness, "w0")
     assert _pass(watch, absence, PROVEN) == 1
-    house.settle()
-    assert house.statuses() == ["lost", "skipped"]
+    harness.settle()
+    assert harness.statuses() == ["lost", "skipped"]
 
 
 def test_a_deployment_whose_row_an_older_engine_wrote_is_told(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
-    _begin(house, "hangs")
-    row = house.store.rows(["d1"])[0]
-    house.store.write_views([row._replace(claimants=None)])
+    _begin(harness, "hangs")
+    row = harness.store.rows(["d1"])[0]
+    harness.store.write_views([row._replace(claimants=None)])
     assert _pass(watch, absence, PROVEN) == 1
 
 
 def test_a_claim_whose_core_died_before_it_wrote_the_row_is_found_by_the_second_round(
-    house: House, watch: Watch, absence: FailureDetector
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
 ) -> None:
-    house.ask("d1", "hangs")
-    house.settle()
-    _hear(house, house.worker.name)
-    assert house.store.rows(["d1"])[0].claimants == ()
-    house.restart()
-    late = FailureDetector(house.bus, house.store, house.clock, house.roll)
-    after = Watch(house)
-    while house.statuses()[0] != "lost":
+    harness.ask("d1", "hangs")
+    harness.settle()
+    _hear(harness, harness.worker.name)
+    assert harness.store.rows(["d1"])[0].claimants == ()
+    harness.restart()
+    late = FailureDetector(harness.bus, harness.store, harness.clock, harness.roll)
+    after = Watch(harness)
+    while harness.statuses()[0] != "lost":
         _pass(after, late, 1)
-        house.sweeper.turn()
-        house.turn()
-        assert house.clock.now() - START < 90_000
+        harness.sweeper.turn()
+        harness.turn()
+        assert harness.clock.now() - START < 90_000
 
 
 # -- who cannot be heard is not silent -----------------------------------------------------------------
@@ -184,36 +188,36 @@ def test_a_claim_whose_core_died_before_it_wrote_the_row_is_found_by_the_second_
 
 @pytest.mark.parametrize("seconds", [60, -60])
 def test_a_core_that_stood_still_calls_nobody_silent(
-    house: House, watch: Watch, absence: FailureDetector, seconds: int
+    harness: CoreHarness, watch: Watch, absence: FailureDetector, seconds: int
 ) -> None:
-    _begin(house, "hangs")
-    _pass(watch, absence, 5, house.worker.name)
-    house.clock.pass_seconds(seconds)
+    _begin(harness, "hangs")
+    _pass(watch, absence, 5, harness.worker.name)
+    harness.clock.pass_seconds(seconds)
     assert _pass(watch, absence, QUIET - 5) == 0
 
 
 def test_while_the_bus_is_away_nobody_is_silent(
-    house: House, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
+    harness: CoreHarness, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _begin(house, "hangs")
-    _pass(watch, absence, 1, house.worker.name)
+    _begin(harness, "hangs")
+    _pass(watch, absence, 1, harness.worker.name)
 
     def away() -> None:
         raise BusUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.bus, "ping", away)
+        patch.setattr(harness.bus, "ping", away)
         assert _pass(watch, absence, 3 * QUIET) == 0
     assert _pass(watch, absence, QUIET - 5) == 0
     assert _pass(watch, absence, 4 * BEAT // 1000) == 1
 
 
 def test_while_the_store_takes_no_writes_nobody_is_silent(
-    house: House, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
+    harness: CoreHarness, watch: Watch, absence: FailureDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can be read all the while, as with a full disk, or without a majority."""
-    _begin(house, "hangs")
-    _pass(watch, absence, 6, house.worker.name)
+    _begin(harness, "hangs")
+    _pass(watch, absence, 6, harness.worker.name)
 
     def full(store: SqliteStore, worker: WorkerRecord) -> None:
         raise StoreUnavailable("the disk is full")
@@ -221,31 +225,37 @@ def test_while_the_store_takes_no_writes_nobody_is_silent(
     with monkeypatch.context() as patch:
         patch.setattr(SqliteStore, "register", full)
         assert _pass(watch, absence, 3 * QUIET) == 0
-    assert _pass(watch, absence, 2 * QUIET, house.worker.name) == 0
-    assert house.statuses() == ["started", "pending"]
+    assert _pass(watch, absence, 2 * QUIET, harness.worker.name) == 0
+    assert harness.statuses() == ["started", "pending"]
 
 
-def test_while_no_heartbeat_is_taken_from_its_queue_nobody_is_silent(house: House, absence: FailureDetector) -> None:
+def test_while_no_heartbeat_is_taken_from_its_queue_nobody_is_silent(
+    harness: CoreHarness, absence: FailureDetector
+) -> None:
     """The consumer hangs: the core itself sees the registry, and nothing changes in it."""
-    _begin(house, "hangs")
+    _begin(harness, "hangs")
     for _ in range(3 * QUIET):
-        house.clock.pass_seconds(1)
-        if (message := house.presence.next()) is not None:
-            house.bus.publish([message])
+        harness.clock.pass_seconds(1)
+        if (message := harness.presence.next()) is not None:
+            harness.bus.publish([message])
         assert absence.turn() == 0
 
 
-def test_what_lay_in_a_queue_that_was_lost_proves_nothing(house: House, watch: Watch, absence: FailureDetector) -> None:
+def test_what_lay_in_a_queue_that_was_lost_proves_nothing(
+    harness: CoreHarness, watch: Watch, absence: FailureDetector
+) -> None:
     """Neither the workers' heartbeats nor the core's were heard: the next one that is stands for itself alone."""
-    _begin(house, "hangs")
-    _pass(watch, absence, 6, house.worker.name)
+    _begin(harness, "hangs")
+    _pass(watch, absence, 6, harness.worker.name)
     for _ in range(QUIET * 2):
-        house.clock.pass_seconds(1)
-        house.presence.next()  # sent, and lost
+        harness.clock.pass_seconds(1)
+        harness.presence.next()  # sent, and lost
         assert absence.turn() == 0
     assert _pass(watch, absence, 2 * BEAT // 1000) == 0
 
 
-def test_the_heartbeats_of_another_core_prove_nothing_to_this_one(house: House, absence: FailureDetector) -> None:
-    _begin(house, "hangs")
-    assert _pass(Watch(house, Presence("other", house.clock.monotonic)), absence, 3 * QUIET) == 0
+def test_the_heartbeats_of_another_core_prove_nothing_to_this_one(
+    harness: CoreHarness, absence: FailureDetector
+) -> None:
+    _begin(harness, "hangs")
+    assert _pass(Watch(harness, Presence("other", harness.clock.monotonic)), absence, 3 * QUIET) == 0

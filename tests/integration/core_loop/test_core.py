@@ -21,7 +21,7 @@ from re_core.wire.messages import Message
 from re_core.wire.strict_json import loads
 from re_core.workforce.presence import UNPROVEN
 from tests.factories import simple
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.core_loop.test_pump import SOON
 
 
@@ -34,57 +34,57 @@ def _fails(error: Exception) -> None:
     raise AssertionError(f"the core gave up: {error}")
 
 
-def _running(house: House, settings: Settings, on_fatal: Callable[[Exception], None] = _fails) -> Core:
-    core = Core(settings, house.bus, house.store, house.clock, on_fatal)
-    for one in house.cores:
+def _running(harness: CoreHarness, settings: Settings, on_fatal: Callable[[Exception], None] = _fails) -> Core:
+    core = Core(settings, harness.bus, harness.store, harness.clock, on_fatal)
+    for one in harness.cores:
         one.close()
     return core
 
 
-def test_all_consumers_work_each_on_its_thread(house: House, settings: Settings) -> None:
-    house.save(simple("noop:A"))
-    core = _running(house, settings)
+def test_all_consumers_work_each_on_its_thread(harness: CoreHarness, settings: Settings) -> None:
+    harness.save(simple("noop:A"))
+    core = _running(harness, settings)
     assert (core.recover(), core.alive()) == (0, False)
     core.start()
     try:
         assert (core.alive(), core.trouble()) == (True, "")
-        answer = house.bus.request(house.request("d1"), SOON)
+        answer = harness.bus.request(harness.request("d1"), SOON)
         assert answer is not None and loads(answer.body) == {"id": "d1"}
-        house.bus.publish([Message("output", b'{"message": "hello"}', "o1", "d1")])
+        harness.bus.publish([Message("output", b'{"message": "hello"}', "o1", "d1")])
         beat = b'{"worker": "w", "slots": 1, "offers": {}, "running": []}'
-        house.bus.publish([Message("heartbeat", beat, "b1"), Message("heartbeat", b"bad", "b2")])
-        _await(lambda: house.store.output("d1"))
-        _await(lambda: house.store.workers())
-        _await(lambda: house.store.dead_letters(1))
+        harness.bus.publish([Message("heartbeat", beat, "b1"), Message("heartbeat", b"bad", "b2")])
+        _await(lambda: harness.store.output("d1"))
+        _await(lambda: harness.store.workers())
+        _await(lambda: harness.store.dead_letters(1))
     finally:
         core.stop(SOON)
     assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
 
 
 def test_a_core_whose_heartbeats_cannot_be_written_says_why_until_they_can(
-    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that can be read, and takes no writes."""
-    real = house.store.register
+    real = harness.store.register
 
     def full(worker: WorkerRecord) -> None:
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr(house.store, "register", full)
-    core = _running(house, settings)
+    monkeypatch.setattr(harness.store, "register", full)
+    core = _running(harness, settings)
     core.start()
     try:
         _await(core.unwritten)
         assert core.unwritten() == "disk full"
-        monkeypatch.setattr(house.store, "register", real)
+        monkeypatch.setattr(harness.store, "register", real)
         _await(lambda: not core.unwritten())
     finally:
         core.stop(SOON)
 
 
-def test_a_core_whose_heartbeats_do_not_arrive_says_so(house: House, settings: Settings) -> None:
+def test_a_core_whose_heartbeats_do_not_arrive_says_so(harness: CoreHarness, settings: Settings) -> None:
     """None of its threads runs here: as one whose consumer hangs."""
-    core = _running(house, settings)
+    core = _running(harness, settings)
     passed = [0.0]
     core._presence._monotonic = lambda: passed[0]
     core._roll._arrived_at = 0.0
@@ -92,23 +92,23 @@ def test_a_core_whose_heartbeats_do_not_arrive_says_so(house: House, settings: S
     passed[0] = UNPROVEN + 1
     assert core.unwritten() == f"the core's own heartbeat was not written down for {UNPROVEN + 1:.0f} s"
     core._presence.next()
-    house.store.register(WorkerRecord(core.identity, 1, {}, (), 1, beat=1))
+    harness.store.register(WorkerRecord(core.identity, 1, {}, (), 1, beat=1))
     core._roll.poll()
     assert core.unwritten() == ""
     for consumer in core._consumers:
         consumer.close()
 
 
-def test_a_front_end_knows_by_the_cores_heartbeats_whether_something_can_be_written(house: House) -> None:
-    assert workers.unwritten(house.store, house.clock) == ""
-    house.store.register(WorkerRecord("core", 1, {}, (), house.clock.now(), beat=1))
-    house.store.register(WorkerRecord("w", 1, {"a:B": {}}, (), house.clock.now()))
-    house.clock.pass_seconds(29)
-    assert workers.unwritten(house.store, house.clock) == ""
-    house.clock.pass_seconds(30)
-    assert "no core has written its heartbeat for 59 s" in workers.unwritten(house.store, house.clock)
+def test_a_front_end_knows_by_the_cores_heartbeats_whether_something_can_be_written(harness: CoreHarness) -> None:
+    assert workers.unwritten(harness.store, harness.clock) == ""
+    harness.store.register(WorkerRecord("core", 1, {}, (), harness.clock.now(), beat=1))
+    harness.store.register(WorkerRecord("w", 1, {"a:B": {}}, (), harness.clock.now()))
+    harness.clock.pass_seconds(29)
+    assert workers.unwritten(harness.store, harness.clock) == ""
+    harness.clock.pass_seconds(30)
+    assert "no core has written its heartbeat for 59 s" in workers.unwritten(harness.store, harness.clock)
     # and of the workers nobody knows better than what was true then
-    assert [one.id for one in workers.living(house.store, house.clock)] == ["w"]
+    assert [one.id for one in workers.living(harness.store, harness.clock)] == ["w"]
 
 
 def _await(there: Callable[[], Any]) -> None:
@@ -122,42 +122,44 @@ def _await(there: Callable[[], Any]) -> None:
 
 
 def test_what_an_earlier_process_left_is_gone_on_with(
-    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootstrap, "SWEEP", 0.01)
-    house.save(simple("noop:Hang"))
-    house.ask("d1")
-    house.settle()
-    house.boot()
-    core = _running(house, settings)
+    harness.save(simple("noop:Hang"))
+    harness.ask("d1")
+    harness.settle()
+    harness.boot()
+    core = _running(harness, settings)
     assert core.recover() == 1
     core.start()
     try:
-        _await(lambda: house.state().ended)
+        _await(lambda: harness.state().ended)
     finally:
         core.stop(SOON)
-    assert house.statuses() == ["lost"]
+    assert harness.statuses() == ["lost"]
 
 
-def test_the_sweeper_finds_what_is_due(house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sweeper_finds_what_is_due(
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bootstrap, "SWEEP", 0.01)
-    house.save(simple({"noop:Hang": {}, "timeout": 5}))
-    house.ask("d1")
-    house.settle()
-    house.clock.pass_seconds(6)
-    core = _running(house, settings)
+    harness.save(simple({"noop:Hang": {}, "timeout": 5}))
+    harness.ask("d1")
+    harness.settle()
+    harness.clock.pass_seconds(6)
+    core = _running(harness, settings)
     core.start()
     try:
-        _await(lambda: house.state().step(0).stop_requested_at)
-        house.clock.pass_seconds(30)  # and its worker says nothing
-        _await(lambda: house.state().ended)
+        _await(lambda: harness.state().step(0).stop_requested_at)
+        harness.clock.pass_seconds(30)  # and its worker says nothing
+        _await(lambda: harness.state().ended)
     finally:
         core.stop(SOON)
-    assert house.statuses() == ["lost"]
+    assert harness.statuses() == ["lost"]
 
 
 def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(
-    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Exception] = []
     heard = threading.Event()
@@ -169,12 +171,12 @@ def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(
     def refused(batch: object) -> object:
         raise StoreRefused("the file is damaged")
 
-    core = _running(house, settings, on_fatal)
-    house.save(simple("noop:A"))
-    monkeypatch.setattr(house.store, "append", refused)
+    core = _running(harness, settings, on_fatal)
+    harness.save(simple("noop:A"))
+    monkeypatch.setattr(harness.store, "append", refused)
     core.start()
     try:
-        house.ask("d1")
+        harness.ask("d1")
         assert heard.wait(SOON)
         _await(lambda: not core.alive())
     finally:
@@ -183,21 +185,21 @@ def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(
 
 
 def test_a_consumer_that_does_not_stop_in_time_is_told_of(
-    house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    core = _running(house, settings)
+    core = _running(harness, settings)
     begun, held = threading.Event(), threading.Event()
-    real = house.store.append
+    real = harness.store.append
 
     def slow(batch: Any) -> Any:
         begun.set()
         held.wait(SOON)
         return real(batch)
 
-    monkeypatch.setattr(house.store, "append", slow)
-    house.save(simple("noop:A"))
+    monkeypatch.setattr(harness.store, "append", slow)
+    harness.save(simple("noop:A"))
     core.start()
-    house.ask("d1")
+    harness.ask("d1")
     assert begun.wait(SOON)
     core.stop(0)
     assert "a consumer did not stop in time" in caplog.text
@@ -206,24 +208,24 @@ def test_a_consumer_that_does_not_stop_in_time_is_told_of(
     assert not core.alive()
 
 
-def test_a_core_forgets_what_ended_long_ago_where_the_settings_say_so(house: House, settings: Settings) -> None:
-    house.save(simple("noop:A"))
-    house.ask("d1")
-    house.settle()
-    assert house.statuses() == ["completed"]
-    house.clock.pass_seconds(100 * 24 * 3600)
-    core = _running(house, replace(settings, prune_older=90))
-    house.clock.pass_seconds(60)
+def test_a_core_forgets_what_ended_long_ago_where_the_settings_say_so(harness: CoreHarness, settings: Settings) -> None:
+    harness.save(simple("noop:A"))
+    harness.ask("d1")
+    harness.settle()
+    assert harness.statuses() == ["completed"]
+    harness.clock.pass_seconds(100 * 24 * 3600)
+    core = _running(harness, replace(settings, prune_older=90))
+    harness.clock.pass_seconds(60)
     core.start()
     try:
-        _await(lambda: house.store.entries("d1") == [])
-        _await(lambda: house.store.rows(["d1"]) == [])
+        _await(lambda: harness.store.entries("d1") == [])
+        _await(lambda: harness.store.rows(["d1"]) == [])
     finally:
         core.stop(SOON)
 
 
-def test_no_two_cores_bear_one_name(house: House, settings: Settings) -> None:
-    names = {Core(settings, house.bus, house.store, house.clock, _fails).identity for _ in range(10)}
+def test_no_two_cores_bear_one_name(harness: CoreHarness, settings: Settings) -> None:
+    names = {Core(settings, harness.bus, harness.store, harness.clock, _fails).identity for _ in range(10)}
     assert len(names) == 10
 
 

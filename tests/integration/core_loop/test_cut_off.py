@@ -13,15 +13,15 @@ from re_core.wire import strict_json
 from re_core.wire.dead_letters import REASON
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.core_loop.faults import Death
-from tests.integration.core_loop.house import House
 
 AROUND = EnginePolicy(notify={phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")})
 
 
 @pytest.fixture
-def loud(build: Build) -> House:
-    """A house that tells of every start and end."""
+def loud(build: Build) -> CoreHarness:
+    """A harness that tells of every start and end."""
     made = build(around=AROUND)
     made.save(simple("noop:A"))
     made.save(simple("noop:Hang"), "hangs")
@@ -29,7 +29,7 @@ def loud(build: Build) -> House:
     return made
 
 
-def _fail(house: House, name: str, after: bool) -> None:
+def _fail(harness: CoreHarness, name: str, after: bool) -> None:
     """The next call of that name fails."""
     left = [name]
 
@@ -39,14 +39,14 @@ def _fail(house: House, name: str, after: bool) -> None:
             raise BusUnavailable() if name == "publish" else StoreUnavailable()
 
     if after:
-        house.faults.after = check
+        harness.faults.after = check
     else:
-        house.faults.before = check
+        harness.faults.before = check
 
 
 @pytest.mark.parametrize("name", ["append", "publish", "ack"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_people_hear_once_of_a_start_whose_call_failed(loud: House, name: str, after: bool) -> None:
+def test_people_hear_once_of_a_start_whose_call_failed(loud: CoreHarness, name: str, after: bool) -> None:
     _fail(loud, name, after)
     loud.ask("d1")
     loud.settle()
@@ -54,20 +54,20 @@ def test_people_hear_once_of_a_start_whose_call_failed(loud: House, name: str, a
     assert set(loud.answers()) == {("d1", "")}
 
 
-def test_who_cancelled_hears_yes_though_the_deployment_ended_with_that(loud: House) -> None:
+def test_who_cancelled_hears_yes_though_the_deployment_ended_with_that(loud: CoreHarness) -> None:
     """Judged again, the cancel would be refused: the deployment is cancelled by then."""
     loud.ask("d1", "hangs")
     loud.core.turn(0)
-    loud.ear.hear()
+    loud.probe.hear()
     _fail(loud, "publish", after=False)
     loud.cancel()
     loud.settle()
     assert loud.state().status == "cancelled"
-    first, *_ = [strict_json.loads(one.body) for one in loud.ear.hear()]
+    first, *_ = [strict_json.loads(one.body) for one in loud.probe.hear()]
     assert first == {"accepted": True}
 
 
-def test_an_entry_that_was_not_stored_is_not_stored_later_behind_the_events_back(loud: House) -> None:
+def test_an_entry_that_was_not_stored_is_not_stored_later_behind_the_events_back(loud: CoreHarness) -> None:
     loud.ask("d1", expires=10_000)
     _fail(loud, "append", after=False)
     assert loud.turn() == 1
@@ -76,7 +76,9 @@ def test_an_entry_that_was_not_stored_is_not_stored_later_behind_the_events_back
     assert (loud.store.entries("d1"), loud.world.told) == ([], {})
 
 
-def test_an_entry_that_a_newer_core_went_on_with_is_left_to_it(loud: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_a_newer_core_went_on_with_is_left_to_it(
+    loud: CoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loud.ask("d1", expires=10_000)
     _fail(loud, "append", after=True)
     assert loud.turn() == 1
@@ -91,7 +93,7 @@ def test_an_entry_that_a_newer_core_went_on_with_is_left_to_it(loud: House, monk
     assert loud.world.told == {}
 
 
-def test_a_store_that_is_still_away_is_asked_again(loud: House) -> None:
+def test_a_store_that_is_still_away_is_asked_again(loud: CoreHarness) -> None:
     loud.ask("d1")
     _fail(loud, "append", after=True)
     assert loud.turn() == 1
@@ -103,24 +105,24 @@ def test_a_store_that_is_still_away_is_asked_again(loud: House) -> None:
 
 def test_what_was_stored_before_a_rival_was_noticed_is_told(build: Build) -> None:
     """Two deployments in one batch: one is new, the other one's append is lost, and then the store is away."""
-    house = build(around=AROUND, sequencers=2)
-    house.save(simple("noop:A"))
-    first, second = house.cores
-    house.ask("d1")
-    house.ask("d1")
-    house.ask("d2")
-    house.ask("d2")
+    harness = build(around=AROUND, sequencers=2)
+    harness.save(simple("noop:A"))
+    first, second = harness.cores
+    harness.ask("d1")
+    harness.ask("d1")
+    harness.ask("d2")
+    harness.ask("d2")
     first._subscription.take(0, 0)
     assert first.turn(0) == 2
-    _fail(house, "entries", after=False)
+    _fail(harness, "entries", after=False)
     with pytest.raises(StoreUnavailable):
         second.turn(0)
-    house.settle()
-    assert [house.state(one).status for one in ("d1", "d2")] == ["completed", "completed"]
-    assert set(house.world.told.values()) == {1} and len(house.world.told) == 4
+    harness.settle()
+    assert [harness.state(one).status for one in ("d1", "d2")] == ["completed", "completed"]
+    assert set(harness.world.told.values()) == {1} and len(harness.world.told) == 4
 
 
-def test_a_refusal_is_said_though_its_batch_fails(loud: House) -> None:
+def test_a_refusal_is_said_though_its_batch_fails(loud: CoreHarness) -> None:
     """Its message is a dead letter by then, and does not come again."""
     loud.ask("d1", body=b"bad")
     loud.ask("d2")
@@ -130,7 +132,7 @@ def test_a_refusal_is_said_though_its_batch_fails(loud: House) -> None:
     assert [one.message.headers[REASON] for one in loud.dead()] == ["bad-message"]
 
 
-def test_a_step_that_nobody_offers_fails_though_the_next_publish_does_too(loud: House) -> None:
+def test_a_step_that_nobody_offers_fails_though_the_next_publish_does_too(loud: CoreHarness) -> None:
     loud.ask("d1", "ghostly")
     loud.core.turn(0)
     _fail(loud, "append", after=True)
@@ -140,9 +142,9 @@ def test_a_step_that_nobody_offers_fails_though_the_next_publish_does_too(loud: 
 
 
 def test_a_notification_that_nobody_sends_is_a_dead_letter_though_the_bus_fails(build: Build) -> None:
-    house = build(around=AROUND, transports=())
-    house.save(simple("noop:A"))
-    house.ask("d1")
+    harness = build(around=AROUND, transports=())
+    harness.save(simple("noop:A"))
+    harness.ask("d1")
     calls = iter([None, BusUnavailable()])
 
     def check(called: str, number: int) -> None:
@@ -150,12 +152,15 @@ def test_a_notification_that_nobody_sends_is_a_dead_letter_though_the_bus_fails(
         if error is not None:
             raise error
 
-    house.faults.before = check  # the dead letter's own publish fails
-    house.settle()
-    assert {one.message.headers["re-dead-id"] for one in house.dead()} == {"d1/started/console", "d1/completed/console"}
+    harness.faults.before = check  # the dead letter's own publish fails
+    harness.settle()
+    assert {one.message.headers["re-dead-id"] for one in harness.dead()} == {
+        "d1/started/console",
+        "d1/completed/console",
+    }
 
 
-def test_what_the_core_finds_out_itself_is_carried_out_before_its_cause_is_acknowledged(loud: House) -> None:
+def test_what_the_core_finds_out_itself_is_carried_out_before_its_cause_is_acknowledged(loud: CoreHarness) -> None:
     """A crash in between brings the cause again, and so everything that follows."""
     loud.ask("d1", "ghostly")
 
@@ -172,7 +177,7 @@ def test_what_the_core_finds_out_itself_is_carried_out_before_its_cause_is_ackno
 # -- the log -----------------------------------------------------------------------------------------
 
 
-def test_one_search_by_the_deployments_id_finds_its_story(loud: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_search_by_the_deployments_id_finds_its_story(loud: CoreHarness, caplog: pytest.LogCaptureFixture) -> None:
     loud.save(simple({"noop:Hang": {}}, "noop:B"), "told")
     with caplog.at_level(logging.DEBUG):
         loud.ask("d1", "told", headers={"re-user": "ann", "re-source": "10.0.0.1"})
@@ -198,7 +203,7 @@ def test_one_search_by_the_deployments_id_finds_its_story(loud: House, caplog: p
 
 @pytest.mark.parametrize(("level", "actions"), [(logging.INFO, ["accepted", "ended"]), (logging.WARNING, [])])
 def test_what_is_as_ever_is_told_only_to_who_asks(
-    loud: House, caplog: pytest.LogCaptureFixture, level: int, actions: list[str]
+    loud: CoreHarness, caplog: pytest.LogCaptureFixture, level: int, actions: list[str]
 ) -> None:
     with caplog.at_level(level):
         loud.ask("d1")

@@ -14,12 +14,12 @@ from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_workers.registry import built_in
 from tests.factories import simple
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    made = House(tmp_path)
+def harness(tmp_path: Path) -> CoreHarness:
+    made = CoreHarness(tmp_path)
     offers = {name: offer for worker in built_in() for name, offer in worker.offers().items()}
     made.store.register(WorkerRecord("built-in", 1, offers, (), made.clock.now()))
     made.save(simple({"command:Run": {"cmd": "true"}}), "program")
@@ -28,14 +28,14 @@ def house(tmp_path: Path) -> House:
     return made
 
 
-def _refusal(house: House, playbook: str, dynamic: Mapping[str, Any]) -> list[tuple[str, str]]:
-    house.ask("d1", playbook, dynamic=dynamic)
-    house.settle()
-    (answer,) = house.ear.hear()
+def _refusal(harness: CoreHarness, playbook: str, dynamic: Mapping[str, Any]) -> list[tuple[str, str]]:
+    harness.ask("d1", playbook, dynamic=dynamic)
+    harness.settle()
+    (answer,) = harness.probe.hear()
     if m.REASON not in answer.headers:
         return []
     assert answer.headers[m.REASON] == "bad-dynamic"
-    assert house.store.entries("d1") == []
+    assert harness.store.entries("d1") == []
     return [(one["path"], one["message"]) for one in strict_json.loads(answer.headers[m.PROBLEMS])]
 
 
@@ -49,15 +49,15 @@ def _refusal(house: House, playbook: str, dynamic: Mapping[str, Any]) -> list[tu
     ],
 )
 def test_values_that_no_program_can_get_are_refused(
-    house: House, dynamic: Mapping[str, Any], path: str, message: str
+    harness: CoreHarness, dynamic: Mapping[str, Any], path: str, message: str
 ) -> None:
-    ((found, told),) = _refusal(house, "program", dynamic)
+    ((found, told),) = _refusal(harness, "program", dynamic)
     assert found == path
     assert message in told
 
 
-def test_values_that_stand_for_parameters_are_held_to_what_these_may_be(house: House) -> None:
-    told = _refusal(house, "typed", {"seconds": -1, "url": "ftp://example.com"})
+def test_values_that_stand_for_parameters_are_held_to_what_these_may_be(harness: CoreHarness) -> None:
+    told = _refusal(harness, "typed", {"seconds": -1, "url": "ftp://example.com"})
     assert told == [
         (
             "/dynamic/seconds",
@@ -79,28 +79,28 @@ def test_values_that_stand_for_parameters_are_held_to_what_these_may_be(house: H
     ],
 )
 def test_values_that_fit_are_accepted_and_where_no_program_runs_any_others(
-    house: House, playbook: str, dynamic: Mapping[str, Any]
+    harness: CoreHarness, playbook: str, dynamic: Mapping[str, Any]
 ) -> None:
-    assert _refusal(house, playbook, dynamic) == []
-    assert house.store.entries("d1")
+    assert _refusal(harness, playbook, dynamic) == []
+    assert harness.store.entries("d1")
 
 
-def test_a_secret_that_does_not_fit_is_named_and_not_shown(house: House) -> None:
+def test_a_secret_that_does_not_fit_is_named_and_not_shown(harness: CoreHarness) -> None:
     parameters = {"type": "object", "properties": {"db_password": {"type": "string", "maxLength": 3}}}
     offers = {
         "vault:Open": {"parameters": parameters, "summary": "", "idempotent": True, "retries": 0, "timeout": None}
     }
-    house.store.register(WorkerRecord("vault", 1, offers, (), house.clock.now()))
-    house.save(simple({"vault:Open": {"dynamic": ["db_password"]}}), "vault")
+    harness.store.register(WorkerRecord("vault", 1, offers, (), harness.clock.now()))
+    harness.save(simple({"vault:Open": {"dynamic": ["db_password"]}}), "vault")
     for wrong in ("hunter2", ["hunter2"]):
-        ((path, told),) = _refusal(house, "vault", {"db_password": wrong})
+        ((path, told),) = _refusal(harness, "vault", {"db_password": wrong})
         assert path == "/dynamic/db_password"
         assert told == "the value 'db_password' does not fit vault:Open; a secret by its name, it is not shown"
 
 
-def test_values_that_would_keep_the_core_from_its_work_are_left_to_the_worker(house: House) -> None:
-    house.save(simple({"httprequest:Get": {"url": "http://localhost", "dynamic": ["headers"]}}), "headers")
+def test_values_that_would_keep_the_core_from_its_work_are_left_to_the_worker(harness: CoreHarness) -> None:
+    harness.save(simple({"httprequest:Get": {"url": "http://localhost", "dynamic": ["headers"]}}), "headers")
     few: dict[str, str] = {f"h{number}": "v" for number in range(100)}
-    assert _refusal(house, "headers", {"headers": {**few, "last": "\n"}})
+    assert _refusal(harness, "headers", {"headers": {**few, "last": "\n"}})
     many = {f"h{number}": "v" for number in range(LOOKS)}
-    assert _refusal(house, "headers", {"headers": {**many, "last": "\n"}}) == []
+    assert _refusal(harness, "headers", {"headers": {**many, "last": "\n"}}) == []

@@ -20,11 +20,11 @@ def test_plans_are_kept_until_there_are_too_many(build: Build, monkeypatch: pyte
 
     monkeypatch.setattr("re_core.admission.acceptance.compile_document", counting)
     monkeypatch.setattr("re_core.admission.compiled_plans.Plans.__init__.__defaults__", (2, MOST_BYTES))
-    house = build()
+    harness = build()
     for number, playbook in enumerate(["a", "a", "b", "c", "a"]):
-        if playbook not in {one.id for one in house.store.playbooks()}:
-            house.save(simple("noop:A"), playbook)
-        house.ask(f"d{number}", playbook)
-        house.settle()
+        if playbook not in {one.id for one in harness.store.playbooks()}:
+            harness.save(simple("noop:A"), playbook)
+        harness.ask(f"d{number}", playbook)
+        harness.settle()
     assert len(compiled) == 4  # a, b, c, and a again
-    assert all(id for id, _ in house.answers())
+    assert all(id for id, _ in harness.answers())

@@ -16,12 +16,12 @@ from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import START, House
+from tests.integration.core_loop.core_harness import START, CoreHarness
 
 
 @pytest.fixture
-def loud(build: Build) -> House:
-    """A house that tells of every start."""
+def loud(build: Build) -> CoreHarness:
+    """A harness that tells of every start."""
     made = build(around=EnginePolicy(notify={phase: {"console": ("ops",)} for phase in ("started", "failed")}))
     made.save(simple("noop:A"))
     made.save(simple("ghost:Do"), "ghostly")
@@ -30,7 +30,9 @@ def loud(build: Build) -> House:
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("headers", [{}, {m.KEY: "k1"}])
-def test_two_requests_for_one_deployment_tell_people_once(loud: House, headers: dict[str, str], together: bool) -> None:
+def test_two_requests_for_one_deployment_tell_people_once(
+    loud: CoreHarness, headers: dict[str, str], together: bool
+) -> None:
     """One batch writes under one token, so both first entries would pass for the one that was stored."""
     sent: list[str] = []
     real = loud.bus.publish
@@ -50,7 +52,7 @@ def test_two_requests_for_one_deployment_tell_people_once(loud: House, headers: 
 
 
 @pytest.mark.parametrize("redelivered", [True, False])
-def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: House, redelivered: bool) -> None:
+def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: CoreHarness, redelivered: bool) -> None:
     """The deployment had ended in its first entry, since nobody offers its step, and nothing of it was published."""
     loud.ask("d1", "ghostly")
     loud.settle()
@@ -61,7 +63,7 @@ def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: H
     assert told == (["started", "failed"] if redelivered else [])
 
 
-def test_a_request_that_comes_with_a_look_at_its_row_begins_whole(loud: House) -> None:
+def test_a_request_that_comes_with_a_look_at_its_row_begins_whole(loud: CoreHarness) -> None:
     """A row is left of a core that died: to write that there is no such deployment would be wrong in this very batch."""
     loud.ask("d1")
     loud.settle()
@@ -77,7 +79,7 @@ def test_a_request_that_comes_with_a_look_at_its_row_begins_whole(loud: House) -
         return [Appended.STORED if mine else outcome for mine, outcome in zip(own, stored, strict=True)]
 
     loud.store.append = append  # type: ignore[method-assign]
-    loud.ear.hear()
+    loud.probe.hear()
     loud.ask("d2")
     loud.say("d2", "due")
     loud.core.turn(0)

@@ -16,118 +16,118 @@ from re_core.wire import strict_json
 from re_core.wire.redaction import Redaction
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 
 
 @pytest.fixture(autouse=True)
-def playbooks(house: House) -> None:
-    house.save(simple("noop:A", "noop:B"))
-    house.save(simple("noop:Hang", "noop:B"), "hangs")
+def playbooks(harness: CoreHarness) -> None:
+    harness.save(simple("noop:A", "noop:B"))
+    harness.save(simple("noop:Hang", "noop:B"), "hangs")
 
 
-def _begin(house: House, playbook: str = "hangs") -> None:
+def _begin(harness: CoreHarness, playbook: str = "hangs") -> None:
     """A deployment whose first step runs."""
-    house.ask("d1", playbook)
-    house.settle()
-    house.ear.hear()
+    harness.ask("d1", playbook)
+    harness.settle()
+    harness.probe.hear()
 
 
-def _asked(house: House) -> list[dict[str, Any]]:
-    return [strict_json.loads(one.body) for one in house.ear.hear()]
+def _asked(harness: CoreHarness) -> list[dict[str, Any]]:
+    return [strict_json.loads(one.body) for one in harness.probe.hear()]
 
 
-def test_a_running_step_is_told_to_stop_and_the_deployment_is_cancelled(house: House) -> None:
-    _begin(house)
-    house.cancel(user="ann", reason="wrong day")
-    house.settle()
-    assert _asked(house) == [{"accepted": True}]
-    assert house.world.stopped == ["d1/0/1"]
-    assert (house.state().status, house.state().reason) == ("cancelled", "cancelled by ann: wrong day")
-    assert house.statuses() == ["cancelled", "skipped"]
+def test_a_running_step_is_told_to_stop_and_the_deployment_is_cancelled(harness: CoreHarness) -> None:
+    _begin(harness)
+    harness.cancel(user="ann", reason="wrong day")
+    harness.settle()
+    assert _asked(harness) == [{"accepted": True}]
+    assert harness.world.stopped == ["d1/0/1"]
+    assert (harness.state().status, harness.state().reason) == ("cancelled", "cancelled by ann: wrong day")
+    assert harness.statuses() == ["cancelled", "skipped"]
 
 
-def test_a_cancel_of_what_has_ended_is_refused_with_the_reason(house: House) -> None:
-    house.ask("d1")
-    house.settle()
-    house.ear.hear()
-    house.cancel()
-    house.settle()
-    assert _asked(house) == [{"accepted": False, "reason": "the deployment is completed"}]
+def test_a_cancel_of_what_has_ended_is_refused_with_the_reason(harness: CoreHarness) -> None:
+    harness.ask("d1")
+    harness.settle()
+    harness.probe.hear()
+    harness.cancel()
+    harness.settle()
+    assert _asked(harness) == [{"accepted": False, "reason": "the deployment is completed"}]
 
 
-def test_a_second_cancel_is_accepted_and_changes_nothing(house: House) -> None:
-    _begin(house)
-    house.cancel()
-    house.core.turn(0)
-    house.cancel()
-    house.core.turn(0)
-    assert _asked(house) == [{"accepted": True}, {"accepted": True}]
-    assert house.kinds().count("cancel_requested") == 1
+def test_a_second_cancel_is_accepted_and_changes_nothing(harness: CoreHarness) -> None:
+    _begin(harness)
+    harness.cancel()
+    harness.core.turn(0)
+    harness.cancel()
+    harness.core.turn(0)
+    assert _asked(harness) == [{"accepted": True}, {"accepted": True}]
+    assert harness.kinds().count("cancel_requested") == 1
 
 
-def test_a_cancel_before_the_step_began_begins_nothing(house: House) -> None:
-    house.ask("d1")
-    house.core.turn(0)
-    house.worker.turn()  # it claims
-    house.cancel()
-    house.settle()
-    assert house.state().status == "cancelled"
-    assert house.world.begun in ([], house.world.begun[:1])
-    house.settle()
-    assert (house.worker.waiting, house.worker.running) == ({}, {})
+def test_a_cancel_before_the_step_began_begins_nothing(harness: CoreHarness) -> None:
+    harness.ask("d1")
+    harness.core.turn(0)
+    harness.worker.turn()  # it claims
+    harness.cancel()
+    harness.settle()
+    assert harness.state().status == "cancelled"
+    assert harness.world.begun in ([], harness.world.begun[:1])
+    harness.settle()
+    assert (harness.worker.waiting, harness.worker.running) == ({}, {})
 
 
 # -- retry, decide -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def asking(build: Build) -> House:
-    """A house whose only deployment waits for a word about its first step."""
-    house = build(around=EnginePolicy(on_lost=OnLost.ASK))
-    house.save(simple("noop:Hang", "noop:B"), "hangs")
-    _begin(house)
-    house.restart()
-    house.settle()
-    assert house.state().status == "waiting"
-    return house
+def asking(build: Build) -> CoreHarness:
+    """A harness whose only deployment waits for a word about its first step."""
+    harness = build(around=EnginePolicy(on_lost=OnLost.ASK))
+    harness.save(simple("noop:Hang", "noop:B"), "hangs")
+    _begin(harness)
+    harness.restart()
+    harness.settle()
+    assert harness.state().status == "waiting"
+    return harness
 
 
-def test_a_retry_goes_on_from_the_step_that_failed(house: House) -> None:
-    _begin(house)
-    house.worker.end("d1/0/1", {"status": "failed"})
-    house.settle()
-    house.retry(user="ann", reason="mended")
-    house.settle()
-    assert _asked(house) == [{"accepted": True}]
-    assert house.statuses() == ["started", "pending"]
-    house.worker.end("d1/0/2", {"status": "completed"})
-    house.settle()
-    assert house.state().status == "completed"
+def test_a_retry_goes_on_from_the_step_that_failed(harness: CoreHarness) -> None:
+    _begin(harness)
+    harness.worker.end("d1/0/1", {"status": "failed"})
+    harness.settle()
+    harness.retry(user="ann", reason="mended")
+    harness.settle()
+    assert _asked(harness) == [{"accepted": True}]
+    assert harness.statuses() == ["started", "pending"]
+    harness.worker.end("d1/0/2", {"status": "completed"})
+    harness.settle()
+    assert harness.state().status == "completed"
 
 
-def test_a_retry_says_what_became_of_a_lost_step(house: House) -> None:
-    _begin(house)
-    house.restart()
-    house.settle()
-    house.retry()
-    house.settle()
-    [refused] = _asked(house)
+def test_a_retry_says_what_became_of_a_lost_step(harness: CoreHarness) -> None:
+    _begin(harness)
+    harness.restart()
+    harness.settle()
+    harness.retry()
+    harness.settle()
+    [refused] = _asked(harness)
     assert refused["reason"] == "the outcome of step 0, noop:Hang on web01, is unknown; say `succeeded` or `rerun`"
-    house.retry(id="r2", lost="happened")
-    house.settle()
-    assert house.statuses() == ["completed", "completed"]
+    harness.retry(id="r2", lost="happened")
+    harness.settle()
+    assert harness.statuses() == ["completed", "completed"]
 
 
-def test_a_retry_of_something_else_by_now_is_refused(house: House) -> None:
-    _begin(house)
-    house.restart()
-    house.settle()
-    house.retry(lost="happened", retries=3)
-    house.settle()
-    assert "look again" in _asked(house)[0]["reason"]
+def test_a_retry_of_something_else_by_now_is_refused(harness: CoreHarness) -> None:
+    _begin(harness)
+    harness.restart()
+    harness.settle()
+    harness.retry(lost="happened", retries=3)
+    harness.settle()
+    assert "look again" in _asked(harness)[0]["reason"]
 
 
-def test_a_decision_lets_it_go_on_and_a_second_one_is_refused(asking: House) -> None:
+def test_a_decision_lets_it_go_on_and_a_second_one_is_refused(asking: CoreHarness) -> None:
     asking.decide(step=0, ruling="happened", user="ann", attempt=1)
     asking.settle()
     asking.decide(id="r2", step=0, ruling="again")
@@ -148,7 +148,7 @@ def test_a_decision_lets_it_go_on_and_a_second_one_is_refused(asking: House) -> 
         ("decide", {"step": 0, "ruling": "again", "attempt": 1.5}),
     ],
 )
-def test_a_wish_that_nobody_can_read_is_a_dead_letter(asking: House, event: str, body: dict[str, Any]) -> None:
+def test_a_wish_that_nobody_can_read_is_a_dead_letter(asking: CoreHarness, event: str, body: dict[str, Any]) -> None:
     asking.say("d1", event, body)
     asking.settle()
     assert len(asking.dead()) == 1
@@ -157,7 +157,7 @@ def test_a_wish_that_nobody_can_read_is_a_dead_letter(asking: House, event: str,
 
 @pytest.mark.parametrize(("waited", "carried_out"), [(9.9, True), (10.1, False)])
 def test_a_wish_that_lay_in_our_hands_for_longer_than_its_author_waits_is_not_carried_out(
-    asking: House, waited: float, carried_out: bool
+    asking: CoreHarness, waited: float, carried_out: bool
 ) -> None:
     now = 1000.0
     core = asking.core

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.errors import StoreRefused, StoreUnavailable
-from tests.integration.front_end.house import House
+from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 #: ids that no store should ever see
 HOSTILE = [
@@ -52,9 +52,9 @@ ROUTES = [
 
 
 @pytest.mark.parametrize("id", HOSTILE, ids=range(len(HOSTILE)))
-def test_an_id_of_any_shape_is_a_problem_and_not_a_mistake_of_ours(house: House, id: str) -> None:
+def test_an_id_of_any_shape_is_a_problem_and_not_a_mistake_of_ours(harness: FrontEndHarness, id: str) -> None:
     for method, route in ROUTES:
-        response = house.call(method, route.replace("{}", id))
+        response = harness.call(method, route.replace("{}", id))
         # the test client resolves .. as a browser does
         expected = {400, 404} if id not in ("..", "%2e%2e%2f") else {200, 400, 404, 405, 308}
         assert response.status_code in expected, (method, route)
@@ -64,14 +64,14 @@ def test_an_id_of_any_shape_is_a_problem_and_not_a_mistake_of_ours(house: House,
 
 
 @pytest.mark.parametrize("number", ["99999999999999999999", "9" * 4000, "0", "1e3"])
-def test_a_revision_of_any_size_is_not_found(house: House, number: str) -> None:
-    house.playbook()
+def test_a_revision_of_any_size_is_not_found(harness: FrontEndHarness, number: str) -> None:
+    harness.playbook()
 
-    assert house.call("GET", f"/api/v1/playbooks/book/revisions/{number}").status_code == 404
+    assert harness.call("GET", f"/api/v1/playbooks/book/revisions/{number}").status_code == 404
 
 
-def test_errors_of_the_framework_are_problem_documents_too(house: House) -> None:
-    wrong = house.call("DELETE", "/api/v1/groups")
+def test_errors_of_the_framework_are_problem_documents_too(harness: FrontEndHarness) -> None:
+    wrong = harness.call("DELETE", "/api/v1/groups")
 
     assert wrong.status_code == 405
     assert wrong.content_type == "application/problem+json"
@@ -80,13 +80,13 @@ def test_errors_of_the_framework_are_problem_documents_too(house: House) -> None
 
 
 def test_a_mistake_of_ours_tells_the_log_and_not_the_caller(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("the secret of the house")
+        raise ZeroDivisionError("the secret of the harness")
 
-    monkeypatch.setattr(house.store, "playbook_heads", broken)
-    response = house.call("GET", "/api/v1/groups")
+    monkeypatch.setattr(harness.store, "playbook_heads", broken)
+    response = harness.call("GET", "/api/v1/groups")
 
     assert response.status_code == 500
     assert "secret" not in response.text
@@ -95,7 +95,7 @@ def test_a_mistake_of_ours_tells_the_log_and_not_the_caller(
 
 
 def test_a_store_that_is_away_is_a_503_everywhere_and_one_that_refuses_a_500(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
         raise StoreUnavailable
@@ -103,20 +103,20 @@ def test_a_store_that_is_away_is_a_503_everywhere_and_one_that_refuses_a_500(
     def refusing(*_: object) -> None:
         raise StoreRefused
 
-    monkeypatch.setattr(house.store, "playbook_heads", away)
-    response = house.call("GET", "/api/v1/groups")
+    monkeypatch.setattr(harness.store, "playbook_heads", away)
+    response = harness.call("GET", "/api/v1/groups")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
-    assert house.call("GET", "/api/v0/groups/").json["status"] == "error"
-    monkeypatch.setattr(house.store, "playbook_heads", refusing)
-    assert house.call("GET", "/api/v1/groups").status_code == 500
+    assert harness.call("GET", "/api/v0/groups/").json["status"] == "error"
+    monkeypatch.setattr(harness.store, "playbook_heads", refusing)
+    assert harness.call("GET", "/api/v1/groups").status_code == 500
 
 
-def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read(house: House) -> None:
+def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read(harness: FrontEndHarness) -> None:
     class Unread:
         def read(self, *_: object) -> bytes:
             raise AssertionError("the body was read")
 
-    response = house.call(
+    response = harness.call(
         "POST",
         "/api/v1/playbooks",
         environ_overrides={"wsgi.input": Unread(), "CONTENT_LENGTH": "2000000", "CONTENT_TYPE": "application/json"},
@@ -125,12 +125,12 @@ def test_a_declared_length_over_the_limit_is_refused_before_the_body_is_read(hou
     assert response.status_code == 413
 
 
-def test_every_answer_says_what_a_browser_may_do_with_it(house: House) -> None:
+def test_every_answer_says_what_a_browser_may_do_with_it(harness: FrontEndHarness) -> None:
     for path in ("/healthz", "/docs", "/docs/static/swagger-ui-bundle.js", "/api/v1/groups", "/api/v1/nowhere"):
-        response = house.call("GET", path)
+        response = harness.call("GET", path)
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    policy = house.call("GET", "/docs").headers["Content-Security-Policy"]
+    policy = harness.call("GET", "/docs").headers["Content-Security-Policy"]
     scripts = next(part for part in policy.split(";") if "script-src" in part)
     assert scripts.strip() == "script-src 'self'"
 
@@ -174,36 +174,38 @@ TOKENS = "/api/v1/tokens"
     ],
 )
 def test_what_is_wrong_is_said_in_words(
-    house: House, method: str, path: str, sent: str, status: int, detail: str
+    harness: FrontEndHarness, method: str, path: str, sent: str, status: int, detail: str
 ) -> None:
-    house.deployment()
+    harness.deployment()
 
-    response = house.call(method, path, data=sent, content_type="application/json")
+    response = harness.call(method, path, data=sent, content_type="application/json")
 
     assert (response.status_code, response.json["detail"]) == (status, detail)
 
 
-def test_a_bad_notification_is_told_whole_and_takes_no_key(house: House) -> None:
-    house.bus.declare("notify.console")
+def test_a_bad_notification_is_told_whole_and_takes_no_key(harness: FrontEndHarness) -> None:
+    harness.bus.declare("notify.console")
     good = {"transport": "console", "slug": "s", "message": "m", "phase": "completed", "target": ["a"]}
     headers = {"Idempotency-Key": "k"}
 
-    wrong = house.call("POST", "/api/v1/notifications", json={**good, "phase": "done", "target": "a"}, headers=headers)
+    wrong = harness.call(
+        "POST", "/api/v1/notifications", json={**good, "phase": "done", "target": "a"}, headers=headers
+    )
 
     assert [fault["path"] for fault in wrong.json["errors"]] == ["/phase", "/target"]
-    assert house.call("POST", "/api/v1/notifications", json=good, headers=headers).status_code == 202
+    assert harness.call("POST", "/api/v1/notifications", json=good, headers=headers).status_code == 202
 
 
-def test_version_0_tells_no_empty_place(house: House) -> None:
-    response = house.call("PUT", "/api/v0/ours/playbook/", data="")
+def test_version_0_tells_no_empty_place(harness: FrontEndHarness) -> None:
+    response = harness.call("PUT", "/api/v0/ours/playbook/", data="")
 
     assert response.json == {"status": "bad request", "message": "expected JSON, found nothing"}
 
 
-def test_a_body_with_many_problems_is_told_a_hundred_of_them_and_how_many_more(house: House) -> None:
-    house.playbook()
+def test_a_body_with_many_problems_is_told_a_hundred_of_them_and_how_many_more(harness: FrontEndHarness) -> None:
+    harness.playbook()
     body = {f"key{number}": 1 for number in range(500)}
-    answer = house.call("POST", "/api/v1/playbooks/book/plan", json=body)
+    answer = harness.call("POST", "/api/v1/playbooks/book/plan", json=body)
     assert answer.status_code == 422
     errors = answer.get_json()["errors"]
     assert (len(errors), errors[-1]["message"]) == (101, "400 more problems are not listed")

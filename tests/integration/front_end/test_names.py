@@ -10,15 +10,15 @@ from jsonschema import Draft202012Validator
 
 from re_core.errors import StoreUnavailable
 from re_rest import openapi
-from tests.integration.front_end.house import House, accept, body
+from tests.integration.front_end.front_end_harness import FrontEndHarness, accept, body
 
 ROUTE = "/api/v1/deployments"
 
 
-def test_a_deployment_names_its_playbook_by_group_and_name(house: House) -> None:
-    book = house.playbook()
-    with house.core(accept) as asked:
-        answer = house.call("POST", ROUTE, json={"playbook": f"{book.group}/{book.name}", "dynamic": {"a": 1}})
+def test_a_deployment_names_its_playbook_by_group_and_name(harness: FrontEndHarness) -> None:
+    book = harness.playbook()
+    with harness.core(accept) as asked:
+        answer = harness.call("POST", ROUTE, json={"playbook": f"{book.group}/{book.name}", "dynamic": {"a": 1}})
     assert answer.status_code == 201
     assert body(asked[0]) == {"group": book.group, "playbook_id": book.id, "dynamic": {"a": 1}}
 
@@ -33,26 +33,28 @@ def test_a_deployment_names_its_playbook_by_group_and_name(house: House) -> None
         ({"playbook": "ours/x", "playbook_id": "book"}, 422),
     ],
 )
-def test_a_name_that_says_no_playbook_starts_nothing(house: House, wanted: dict[str, Any], status: int) -> None:
-    assert house.call("POST", ROUTE, json=wanted).status_code == status
+def test_a_name_that_says_no_playbook_starts_nothing(
+    harness: FrontEndHarness, wanted: dict[str, Any], status: int
+) -> None:
+    assert harness.call("POST", ROUTE, json=wanted).status_code == status
 
 
-def test_a_name_of_another_group_is_not_looked_up(house: House) -> None:
-    answer = house.call("POST", ROUTE, house.ours, json={"playbook": "theirs/secret"})
+def test_a_name_of_another_group_is_not_looked_up(harness: FrontEndHarness) -> None:
+    answer = harness.call("POST", ROUTE, harness.ours, json={"playbook": "theirs/secret"})
     assert answer.status_code == 403
 
 
-def test_several_playbooks_of_one_name_are_refused_with_their_ids(house: House) -> None:
-    book = house.playbook("book1")
-    house.playbook("book2")
-    answer = house.call("POST", ROUTE, json={"playbook": f"{book.group}/{book.name}"})
+def test_several_playbooks_of_one_name_are_refused_with_their_ids(harness: FrontEndHarness) -> None:
+    book = harness.playbook("book1")
+    harness.playbook("book2")
+    answer = harness.call("POST", ROUTE, json={"playbook": f"{book.group}/{book.name}"})
     assert answer.status_code == 409
     assert "book1" in answer.json["detail"] and "book2" in answer.json["detail"]
 
 
-def test_an_empty_idempotency_key_is_refused(house: House) -> None:
+def test_an_empty_idempotency_key_is_refused(harness: FrontEndHarness) -> None:
     wanted = {"group": "ours", "playbook_id": "book"}
-    answer = house.call("POST", ROUTE, json=wanted, headers={"Idempotency-Key": ""})
+    answer = harness.call("POST", ROUTE, json=wanted, headers={"Idempotency-Key": ""})
     assert (answer.status_code, "not empty" in answer.json["detail"]) == (400, True)
 
 
@@ -72,25 +74,25 @@ PLAIN = {"path": "/dynamic/cart", "message": "no step asks for the value 'cart'"
     ],
 )
 def test_a_value_that_no_step_asks_for_is_told_with_the_name_that_is_near(
-    house: House, book: dict[str, Any], values: dict[str, Any], warnings: list[dict[str, str]]
+    harness: FrontEndHarness, book: dict[str, Any], values: dict[str, Any], warnings: list[dict[str, str]]
 ) -> None:
-    stored = house.playbook(**book)
-    with house.core(accept):
-        answer = house.call("POST", ROUTE, json={"group": "ours", "playbook_id": stored.id, "dynamic": values})
+    stored = harness.playbook(**book)
+    with harness.core(accept):
+        answer = harness.call("POST", ROUTE, json={"group": "ours", "playbook_id": stored.id, "dynamic": values})
     assert (answer.status_code, answer.json["warnings"]) == (201, warnings)
-    plan = house.call("POST", f"/api/v1/playbooks/{stored.id}/plan", json={"dynamic": values})
+    plan = harness.call("POST", f"/api/v1/playbooks/{stored.id}/plan", json={"dynamic": values})
     assert [one for one in plan.json["warnings"] if one["path"].startswith("/dynamic")] == warnings
 
 
 def test_a_store_that_cannot_say_what_is_asked_for_does_not_undo_the_yes(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(house.store, "playbook", away)
-    with house.core(accept):
-        answer = house.call("POST", ROUTE, json={"group": "ours", "playbook_id": "book", "dynamic": {"a": 1}})
+    monkeypatch.setattr(harness.store, "playbook", away)
+    with harness.core(accept):
+        answer = harness.call("POST", ROUTE, json={"group": "ours", "playbook_id": "book", "dynamic": {"a": 1}})
     assert (answer.status_code, answer.json["warnings"]) == (201, [])
 
 

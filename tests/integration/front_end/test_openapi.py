@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from re_core.errors import BadDocument
 from re_rest import bodies, openapi, routes, shapes
 from re_rest.auth import OPEN
-from tests.integration.front_end.house import House
+from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 RETRIES: list[Any] = [
     {},
@@ -42,10 +42,10 @@ def _document() -> dict[str, Any]:
     return openapi.document("0", {name: re_schemas.load(name) for name in re_schemas.names()})
 
 
-def test_every_route_is_in_the_document_and_every_operation_is_a_route(house: House) -> None:
+def test_every_route_is_in_the_document_and_every_operation_is_a_route(harness: FrontEndHarness) -> None:
     served = {
         (method.lower(), re.sub(r"<(?:int:)?(\w+)>", r"{\1}", str(rule)))
-        for rule in house.app.url_map.iter_rules()
+        for rule in harness.app.url_map.iter_rules()
         if rule.endpoint != "static"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -54,8 +54,8 @@ def test_every_route_is_in_the_document_and_every_operation_is_a_route(house: Ho
     assert described == served
 
 
-def test_what_needs_no_token_is_what_the_gate_lets_through(house: House) -> None:
-    paths = {str(rule) for rule in house.app.url_map.iter_rules() if rule.endpoint in OPEN - {"static"}}
+def test_what_needs_no_token_is_what_the_gate_lets_through(harness: FrontEndHarness) -> None:
+    paths = {str(rule) for rule in harness.app.url_map.iter_rules() if rule.endpoint in OPEN - {"static"}}
 
     assert {re.sub(r"<(\w+)>", r"{\1}", path) for path in paths} == {route.path for route in routes.OPEN}
 
@@ -83,8 +83,8 @@ def test_every_component_is_a_json_schema() -> None:
         Draft202012Validator.check_schema(schema)
 
 
-def test_the_served_document_is_this_one_and_asks_for_no_token(house: House) -> None:
-    served = house.call("GET", "/openapi.json", None)
+def test_the_served_document_is_this_one_and_asks_for_no_token(harness: FrontEndHarness) -> None:
+    served = harness.call("GET", "/openapi.json", None)
 
     assert served.status_code == 200
     assert served.json["openapi"] == "3.1.0"

@@ -8,15 +8,15 @@ import pytest
 
 from re_core.rows import WorkerRecord
 from re_workers.registry import built_in
-from tests.integration.front_end.house import PLAYBOOK, House
+from tests.integration.front_end.front_end_harness import PLAYBOOK, FrontEndHarness
 
 
-def _errors(house: House, *steps: Any) -> list[tuple[str, str]]:
+def _errors(harness: FrontEndHarness, *steps: Any) -> list[tuple[str, str]]:
     """Of a playbook, with the workers there that come with the engine."""
     offers = {name: offer for worker in built_in() for name, offer in worker.offers().items()}
-    house.store.register(WorkerRecord("w", 1, offers, (), house.clock.now()))
+    harness.store.register(WorkerRecord("w", 1, offers, (), harness.clock.now()))
     document = {**PLAYBOOK, "execution": [{"hosts": ["one"], "steps": list(steps)}]}
-    verdict = house.call("POST", "/api/v1/playbooks/validate", json=document).json
+    verdict = harness.call("POST", "/api/v1/playbooks/validate", json=document).json
     return [(fault["path"].removeprefix("/execution/0/steps/"), fault["message"]) for fault in verdict["errors"]]
 
 
@@ -36,27 +36,29 @@ def _errors(house: House, *steps: Any) -> list[tuple[str, str]]:
         ({"command:Run": {"cmd": "x", "shell": "a\0"}}, "shell", "expected a text without NUL"),
     ],
 )
-def test_a_value_that_no_step_can_use_is_named(house: House, step: Any, path: str, message: str) -> None:
-    ((found, told),) = _errors(house, step)
+def test_a_value_that_no_step_can_use_is_named(harness: FrontEndHarness, step: Any, path: str, message: str) -> None:
+    ((found, told),) = _errors(harness, step)
     assert (found, told[: len(message)]) == (f"0/{next(iter(step))}/{path}", message)
 
 
-def test_two_names_of_values_that_would_be_one_variable_are_refused_where_a_program_runs(house: House) -> None:
+def test_two_names_of_values_that_would_be_one_variable_are_refused_where_a_program_runs(
+    harness: FrontEndHarness,
+) -> None:
     wants = {"noop:Any": {"dynamic": ["a-b"]}}
     runs = {"command:Run": {"cmd": "true", "dynamic": ["a_b", "c"]}}
-    assert _errors(house, wants, {"noop:Other": {"dynamic": ["a_b"]}}) == []
-    ((path, told),) = _errors(house, wants, runs)
+    assert _errors(harness, wants, {"noop:Other": {"dynamic": ["a_b"]}}) == []
+    ((path, told),) = _errors(harness, wants, runs)
     assert path == "1/command:Run/dynamic/0"
     assert told.endswith("'a_b' and 'a-b' would both be RE_DYNAMIC_A_B")
 
 
-def test_a_plan_is_not_shown_for_values_that_its_steps_cannot_use(house: House) -> None:
-    _errors(house)
+def test_a_plan_is_not_shown_for_values_that_its_steps_cannot_use(harness: FrontEndHarness) -> None:
+    _errors(harness)
     steps = [{"sleep:Seconds": {"dynamic": ["seconds"]}}, {"command:Run": {"cmd": "true"}}]
-    house.playbook("book", execution=[{"hosts": ["one"], "steps": steps}])
+    harness.playbook("book", execution=[{"hosts": ["one"], "steps": steps}])
 
     def plan(**dynamic: Any) -> Any:
-        return house.call("POST", "/api/v1/playbooks/book/plan", json={"dynamic": dynamic})
+        return harness.call("POST", "/api/v1/playbooks/book/plan", json={"dynamic": dynamic})
 
     assert plan(seconds=1).status_code == 200
     refused = plan(seconds=-1, v="a\0b")
@@ -64,9 +66,9 @@ def test_a_plan_is_not_shown_for_values_that_its_steps_cannot_use(house: House) 
     assert [error["path"] for error in refused.json["errors"]] == ["/dynamic/seconds", "/dynamic/v"]
 
 
-def test_what_steps_can_use_is_stored(house: House) -> None:
+def test_what_steps_can_use_is_stored(harness: FrontEndHarness) -> None:
     env = {"A": "x" * 130_000, "B": "a=b\r\n"}
     assert (
-        _errors(house, {"command:Run": {"cmd": "a\nb", "env": env, "cwd": "/srv"}}, {"sleep:Seconds": {"seconds": 0}})
+        _errors(harness, {"command:Run": {"cmd": "a\nb", "env": env, "cwd": "/srv"}}, {"sleep:Seconds": {"seconds": 0}})
         == []
     )

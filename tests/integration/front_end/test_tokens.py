@@ -14,7 +14,7 @@ from re_rest import auth, events
 from re_rest.auth import BELIEVED, WRITTEN, Authenticator, Standing
 from re_rest.streams import Position, Streams
 from tests.contract.places import FakeClock
-from tests.integration.front_end.house import House
+from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 DAY = 24 * 3600 * 1000
 NOW = 1_700_000_000_000
@@ -46,30 +46,30 @@ def test_a_token_ends_when_its_maker_says(said: str, expected: int | None) -> No
 
 
 @pytest.mark.parametrize("said", ["soon", "0d", "-1d", "1w", "1.5d", "999999d", "2020-01-01", "never ", "9999-12-31"])
-def test_an_end_that_cannot_be_is_refused_where_it_is_said(house: House, said: str) -> None:
+def test_an_end_that_cannot_be_is_refused_where_it_is_said(harness: FrontEndHarness, said: str) -> None:
     with pytest.raises(BadDocument):
         access.expiry(said, NOW)
-    refused = house.call("POST", "/api/v1/tokens", json={"user": "x", "expires": said})
+    refused = harness.call("POST", "/api/v1/tokens", json={"user": "x", "expires": said})
     assert refused.status_code == 422
     assert refused.json["errors"][0]["path"] == "/expires"
 
 
-def test_a_token_is_good_for_ninety_days_unless_somebody_chooses(house: House) -> None:
-    made = house.call("POST", "/api/v1/tokens", json={"user": "x", "groups": ["ours"]}).json
-    never = house.call("POST", "/api/v1/tokens", json={"user": "y", "groups": ["ours"], "expires": "never"}).json
+def test_a_token_is_good_for_ninety_days_unless_somebody_chooses(harness: FrontEndHarness) -> None:
+    made = harness.call("POST", "/api/v1/tokens", json={"user": "x", "groups": ["ours"]}).json
+    never = harness.call("POST", "/api/v1/tokens", json={"user": "y", "groups": ["ours"], "expires": "never"}).json
 
-    stored = {token.user: token for token in house.store.tokens()}
+    stored = {token.user: token for token in harness.store.tokens()}
     assert stored["x"].expires == stored["x"].created + LIFETIME
     assert stored["y"].expires is None
     assert (made["notify"], made["used"], never["expires"]) == (False, None, None)
     assert made["expires"] > made["created"]
 
 
-def test_a_token_that_has_expired_opens_nothing_and_says_since_when(house: House) -> None:
+def test_a_token_that_has_expired_opens_nothing_and_says_since_when(harness: FrontEndHarness) -> None:
     clock = FakeClock()
     clock.milliseconds = NOW
-    secret = access.mint(house.store, clock, "x", ["ours"], expires="1h").secret
-    gate = Authenticator(house.store, clock)
+    secret = access.mint(harness.store, clock, "x", ["ours"], expires="1h").secret
+    gate = Authenticator(harness.store, clock)
     assert gate.admit(secret).user == "x"
 
     clock.milliseconds += 3600 * 1000
@@ -78,77 +78,79 @@ def test_a_token_that_has_expired_opens_nothing_and_says_since_when(house: House
         gate.admit(secret)
 
 
-def test_tokens_that_expired_long_ago_are_forgotten_when_another_is_made(house: House) -> None:
+def test_tokens_that_expired_long_ago_are_forgotten_when_another_is_made(harness: FrontEndHarness) -> None:
     clock = FakeClock()
     clock.milliseconds = NOW
     for _ in range(10):
-        access.mint(house.store, clock, "hourly", ["ours"], expires="1h")
+        access.mint(harness.store, clock, "hourly", ["ours"], expires="1h")
         clock.milliseconds += access.KEPT // 2
-    assert [token.user for token in house.store.tokens()].count("hourly") <= 3
+    assert [token.user for token in harness.store.tokens()].count("hourly") <= 3
 
 
-def test_an_expired_token_is_a_401(house: House) -> None:
+def test_an_expired_token_is_a_401(harness: FrontEndHarness) -> None:
     clock = FakeClock()
     clock.milliseconds = NOW
-    secret = access.mint(house.store, clock, "x", ["ours"]).secret
+    secret = access.mint(harness.store, clock, "x", ["ours"]).secret
 
-    refused = house.call("GET", "/api/v1/groups", secret)
+    refused = harness.call("GET", "/api/v1/groups", secret)
 
     assert refused.status_code == 401
     assert "this token expired at" in refused.json["detail"]
 
 
-def test_the_last_use_is_written_when_the_caller_has_the_answer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_use_is_written_when_the_caller_has_the_answer(
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[str] = []
-    monkeypatch.setattr(house.store, "use_token", lambda digest, at: written.append(digest))
+    monkeypatch.setattr(harness.store, "use_token", lambda digest, at: written.append(digest))
 
-    response = house.call("GET", "/api/v1/groups", house.ours, buffered=False)
+    response = harness.call("GET", "/api/v1/groups", harness.ours, buffered=False)
 
     assert (response.status_code, written) == (200, [])
     response.close()
-    assert written == [access.digest_of(house.ours)]
+    assert written == [access.digest_of(harness.ours)]
 
 
-def test_the_last_use_is_shown_and_written_once_a_minute(house: House) -> None:
+def test_the_last_use_is_shown_and_written_once_a_minute(harness: FrontEndHarness) -> None:
     def used() -> Any:
-        [found] = [one for one in house.call("GET", "/api/v1/tokens").json["items"] if one["user"] == "olga"]
+        [found] = [one for one in harness.call("GET", "/api/v1/tokens").json["items"] if one["user"] == "olga"]
         return found["used"]
 
     assert used() is None
-    house.call("GET", "/api/v1/groups", house.ours)
+    harness.call("GET", "/api/v1/groups", harness.ours)
     assert used() is not None
 
     time = Time()
-    gate = Authenticator(house.store, house.clock, time)
-    token = gate.admit(house.ours)
+    gate = Authenticator(harness.store, harness.clock, time)
+    token = gate.admit(harness.ours)
     assert [gate.claims_use(token), gate.claims_use(token)] == [True, False]
     time.seconds += WRITTEN
     assert gate.claims_use(token)
 
 
-def test_a_store_that_cannot_write_keeps_nobody_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_write_keeps_nobody_out(harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(digest: str, at: int) -> None:
         raise StoreUnavailable("disk full")
 
-    monkeypatch.setattr(house.store, "use_token", full)
-    assert house.call("GET", "/api/v1/groups", house.ours).status_code == 200
+    monkeypatch.setattr(harness.store, "use_token", full)
+    assert harness.call("GET", "/api/v1/groups", harness.ours).status_code == 200
 
 
-def test_a_gate_remembers_a_bounded_number_of_tokens(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_remembers_a_bounded_number_of_tokens(harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "REMEMBERED", 2)
-    gate = Authenticator(house.store, house.clock)
-    for secret in (house.admin, house.ours, house.theirs):
+    gate = Authenticator(harness.store, harness.clock)
+    for secret in (harness.admin, harness.ours, harness.theirs):
         gate.claims_use(gate.admit(secret))
     assert len(gate._known) <= 2
     assert len(gate._written) <= 2
 
 
-def test_a_long_answer_asks_the_store_again_and_again(house: House) -> None:
+def test_a_long_answer_asks_the_store_again_and_again(harness: FrontEndHarness) -> None:
     time = Time()
-    gate = Authenticator(house.store, house.clock, time)
-    standing = Standing(gate, house.ours, time)
-    gate.admit(house.ours)
-    house.store.revoke_token(access.digest_of(house.ours))
+    gate = Authenticator(harness.store, harness.clock, time)
+    standing = Standing(gate, harness.ours, time)
+    gate.admit(harness.ours)
+    harness.store.revoke_token(access.digest_of(harness.ours))
 
     standing.check()
     time.seconds += BELIEVED
@@ -156,25 +158,25 @@ def test_a_long_answer_asks_the_store_again_and_again(house: House) -> None:
         standing.check()
 
 
-def test_a_stream_ends_when_its_token_was_revoked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_when_its_token_was_revoked(harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "BELIEVED", 0.05)
-    house.deployment()
-    response = house.call("GET", "/api/v1/deployments/dep1/events", house.ours, buffered=False)
+    harness.deployment()
+    response = harness.call("GET", "/api/v1/deployments/dep1/events", harness.ours, buffered=False)
     frames = response.iter_encoded()
     assert b"event: state" in next(frames)
 
     # as another process does it: nobody tells this one
-    house.store.revoke_token(access.digest_of(house.ours))
+    harness.store.revoke_token(access.digest_of(harness.ours))
 
     assert list(frames) == [b": this token is not known here, or was revoked\n\n"]
     response.close()
-    assert house.call("GET", "/api/v1/deployments/dep1/events", house.ours).status_code == 401
+    assert harness.call("GET", "/api/v1/deployments/dep1/events", harness.ours).status_code == 401
 
 
-def test_a_stream_in_full_flow_ends_when_its_token_was_revoked(house: House) -> None:
-    house.deployment()
-    house.print("dep1", 1, *("x" * 1000 for _ in range(5000)))
-    streams = Streams(house.store, house.clock, lambda state, id, now: {}, 10)
+def test_a_stream_in_full_flow_ends_when_its_token_was_revoked(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.print("dep1", 1, *("x" * 1000 for _ in range(5000)))
+    streams = Streams(harness.store, harness.clock, lambda state, id, now: {}, 10)
     asked: list[int] = []
 
     def check() -> None:
@@ -189,15 +191,15 @@ def test_a_stream_in_full_flow_ends_when_its_token_was_revoked(house: House) -> 
 
 
 def test_a_text_that_is_cut_short_by_a_revocation_is_no_whole_answer(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auth, "BELIEVED", 0.0)
-    house.deployment()
-    house.print("dep1", 1, *map(str, range(30_000)))
-    response = house.call("GET", "/api/v1/deployments/dep1/output?format=text", house.ours, buffered=False)
+    harness.deployment()
+    harness.print("dep1", 1, *map(str, range(30_000)))
+    response = harness.call("GET", "/api/v1/deployments/dep1/output?format=text", harness.ours, buffered=False)
     pieces = response.iter_encoded()
     next(pieces)
-    house.store.revoke_token(access.digest_of(house.ours))
+    harness.store.revoke_token(access.digest_of(harness.ours))
 
     with pytest.raises(ConnectionResetError) as cut:
         list(pieces)

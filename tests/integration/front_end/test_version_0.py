@@ -9,7 +9,7 @@ import yaml
 
 from re_core.playbook import documents
 from re_core.wire import messages as m
-from tests.integration.front_end.house import PLAYBOOK, T0, House, accept, body, refuse
+from tests.integration.front_end.front_end_harness import PLAYBOOK, T0, FrontEndHarness, accept, body, refuse
 
 ONE = "/api/v0/ours/playbook/book/"
 STATUS = "/api/v0/deployment/status/dep1/"
@@ -18,80 +18,80 @@ STATUS = "/api/v0/deployment/status/dep1/"
 NONE, OLD_NONE, MALFORMED = "01M8AAAAAAAAAAAAAAAAAAAAAA", "29d6f29c7dd53614ccf13701", "not-an-id"
 
 
-def test_groups_are_counted(house: House) -> None:
-    house.playbook("a")
-    house.playbook("b")
-    house.playbook("c", "theirs")
+def test_groups_are_counted(harness: FrontEndHarness) -> None:
+    harness.playbook("a")
+    harness.playbook("b")
+    harness.playbook("c", "theirs")
 
-    assert house.call("GET", "/api/v0/groups/").json == {
+    assert harness.call("GET", "/api/v0/groups/").json == {
         "status": "ok",
         "items": [{"name": "ours", "count": 2}, {"name": "theirs", "count": 1}],
     }
 
 
-def test_playbooks_are_listed_with_their_ids_newest_first(house: House) -> None:
-    house.playbook("a")
-    house.playbook("b", "theirs")
+def test_playbooks_are_listed_with_their_ids_newest_first(harness: FrontEndHarness) -> None:
+    harness.playbook("a")
+    harness.playbook("b", "theirs")
 
-    every = house.call("GET", "/api/v0/playbooks/").json
-    ours = house.call("GET", "/api/v0/ours/playbook/").json
+    every = harness.call("GET", "/api/v0/playbooks/").json
+    ours = harness.call("GET", "/api/v0/ours/playbook/").json
 
     assert [item["id"] for item in every["items"]] == ["b", "a"]
     assert ours == {"status": "ok", "items": [{**PLAYBOOK, "id": "a"}]}
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_put_creates_and_the_group_of_the_address_wins(house: House, form: str) -> None:
+def test_put_creates_and_the_group_of_the_address_wins(harness: FrontEndHarness, form: str) -> None:
     sent = {**PLAYBOOK, "group": "elsewhere"}
     data = yaml.safe_dump(sent) if form == "yaml" else None
     more: dict[str, Any] = {"data": data} if data else {"json": sent}
 
-    response = house.call("PUT", f"/api/v0/ours/playbook/?format={form}", house.ours, **more)
+    response = harness.call("PUT", f"/api/v0/ours/playbook/?format={form}", harness.ours, **more)
 
     assert (response.status_code, set(response.json)) == (201, {"status", "id"})
     assert response.json["status"] == "created"
-    stored = house.store.playbook(response.json["id"])
+    stored = harness.store.playbook(response.json["id"])
     assert stored is not None
     assert stored.document == PLAYBOOK
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b"[]", b'{"name": 1}', b"\xff", b'{"a": 1, "a": 2}'])
-def test_a_bad_playbook_is_a_bad_request_with_a_message(house: House, sent: bytes) -> None:
-    house.playbook()
+def test_a_bad_playbook_is_a_bad_request_with_a_message(harness: FrontEndHarness, sent: bytes) -> None:
+    harness.playbook()
 
     for method, path in (("PUT", "/api/v0/ours/playbook/"), ("POST", ONE)):
-        response = house.call(method, path, data=sent)
+        response = harness.call(method, path, data=sent)
         assert response.status_code == 400
         assert response.json["status"] == "bad request"
         assert response.json["message"]
         assert set(response.json) == {"status", "message"}
 
 
-def test_one_playbook_in_both_forms(house: House) -> None:
-    house.playbook()
+def test_one_playbook_in_both_forms(harness: FrontEndHarness) -> None:
+    harness.playbook()
     expected = {"status": "ok", "item": PLAYBOOK}
 
-    assert house.call("GET", ONE).json == expected
-    shown = house.call("GET", f"{ONE}?format=yaml")
+    assert harness.call("GET", ONE).json == expected
+    shown = harness.call("GET", f"{ONE}?format=yaml")
     assert shown.content_type.startswith("text/yaml")
     assert yaml.safe_load(shown.data) == expected
-    assert house.call("GET", f"{ONE}?format=xml").status_code == 400
+    assert harness.call("GET", f"{ONE}?format=xml").status_code == 400
 
 
-def test_post_replaces_and_takes_back_what_get_gave(house: House) -> None:
-    house.playbook()
-    item = house.call("GET", ONE).json["item"]
+def test_post_replaces_and_takes_back_what_get_gave(harness: FrontEndHarness) -> None:
+    harness.playbook()
+    item = harness.call("GET", ONE).json["item"]
 
-    response = house.call("POST", ONE, json={**item, "name": "changed"})
+    response = harness.call("POST", ONE, json={**item, "name": "changed"})
 
     assert (response.status_code, response.json) == (200, {"status": "ok", "id": "book"})
-    assert house.call("GET", ONE).json["item"] == {**item, "name": "changed"}
+    assert harness.call("GET", ONE).json["item"] == {**item, "name": "changed"}
 
 
-def test_delete_says_gone_once(house: House) -> None:
-    house.playbook(NONE)
+def test_delete_says_gone_once(harness: FrontEndHarness) -> None:
+    harness.playbook(NONE)
 
-    first, second = (house.call("DELETE", f"/api/v0/ours/playbook/{NONE}/") for _ in range(2))
+    first, second = (harness.call("DELETE", f"/api/v0/ours/playbook/{NONE}/") for _ in range(2))
 
     assert (first.status_code, first.json) == (410, {"status": "gone"})
     assert (second.status_code, second.json) == (404, {"status": "not found"})
@@ -106,18 +106,18 @@ def test_delete_says_gone_once(house: House) -> None:
         ("GET", "/api/v0/theirs/playbook/book/"),
     ],
 )
-def test_what_is_not_there_is_not_found(house: House, method: str, path: str) -> None:
-    house.playbook()
+def test_what_is_not_there_is_not_found(harness: FrontEndHarness, method: str, path: str) -> None:
+    harness.playbook()
 
-    response = house.call(method, path, json=PLAYBOOK)
+    response = harness.call(method, path, json=PLAYBOOK)
 
     assert (response.status_code, response.json) == (404, {"status": "not found"})
 
 
-def test_a_deployment_is_put_with_its_dynamic_values(house: House) -> None:
-    with house.core(accept) as asked:
-        response = house.call("PUT", f"{ONE}deployment/", house.ours, json={"cart": "x"})
-        bare = house.call("PUT", f"{ONE}deployment/", house.ours)
+def test_a_deployment_is_put_with_its_dynamic_values(harness: FrontEndHarness) -> None:
+    with harness.core(accept) as asked:
+        response = harness.call("PUT", f"{ONE}deployment/", harness.ours, json={"cart": "x"})
+        bare = harness.call("PUT", f"{ONE}deployment/", harness.ours)
 
     assert (response.status_code, response.json) == (201, {"status": "created", "id": asked[0].id})
     assert bare.status_code == 201
@@ -129,9 +129,9 @@ def test_a_deployment_is_put_with_its_dynamic_values(house: House) -> None:
 
 
 @pytest.mark.parametrize("reason", ["unknown-group", "unknown-playbook"])
-def test_a_deployment_of_nothing_is_group_not_found(house: House, reason: str) -> None:
-    with house.core(refuse(reason)):
-        response = house.call("PUT", f"{ONE}deployment/")
+def test_a_deployment_of_nothing_is_group_not_found(harness: FrontEndHarness, reason: str) -> None:
+    with harness.core(refuse(reason)):
+        response = harness.call("PUT", f"{ONE}deployment/")
 
     assert (response.status_code, response.json) == (404, {"status": "error", "message": "group not found"})
 
@@ -140,24 +140,24 @@ def test_a_deployment_of_nothing_is_group_not_found(house: House, reason: str) -
     ("reason", "status", "word"),
     [("bad-dynamic", 400, "error"), ("refused", 409, "error"), ("expired", 503, "error")],
 )
-def test_other_refusals_have_a_message(house: House, reason: str, status: int, word: str) -> None:
-    with house.core(refuse(reason)):
-        response = house.call("PUT", f"{ONE}deployment/")
+def test_other_refusals_have_a_message(harness: FrontEndHarness, reason: str, status: int, word: str) -> None:
+    with harness.core(refuse(reason)):
+        response = harness.call("PUT", f"{ONE}deployment/")
 
     assert (response.status_code, response.json) == (status, {"status": word, "message": f"because {reason}"})
 
 
 @pytest.mark.parametrize("sent", [b"[]", b"{", b'"x"', b"1"])
-def test_dynamic_values_that_are_no_object_are_a_bad_request(house: House, sent: bytes) -> None:
-    response = house.call("PUT", f"{ONE}deployment/", data=sent)
+def test_dynamic_values_that_are_no_object_are_a_bad_request(harness: FrontEndHarness, sent: bytes) -> None:
+    response = harness.call("PUT", f"{ONE}deployment/", data=sent)
     # a client of 2014 shows the message of an error, and of nothing else
     assert (response.status_code, response.json["status"], set(response.json)) == (400, "error", {"status", "message"})
 
 
-def test_status_in_progress_names_the_active_step(house: House) -> None:
-    house.deployment()
+def test_status_in_progress_names_the_active_step(harness: FrontEndHarness) -> None:
+    harness.deployment()
 
-    response = house.call("GET", STATUS)
+    response = harness.call("GET", STATUS)
 
     assert response.status_code == 202
     assert set(response.json) == {"active_step", "created", "deployment", "duration", "status"}
@@ -166,11 +166,11 @@ def test_status_in_progress_names_the_active_step(house: House) -> None:
     assert isinstance(response.json["duration"], int)
 
 
-def test_status_completed(house: House) -> None:
-    house.deployment()
-    house.finish("dep1", at=T0 + 61_900)
+def test_status_completed(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.finish("dep1", at=T0 + 61_900)
 
-    response = house.call("GET", STATUS, house.ours)
+    response = harness.call("GET", STATUS, harness.ours)
 
     assert response.status_code == 200
     assert response.json == {
@@ -182,11 +182,11 @@ def test_status_completed(house: House) -> None:
     }
 
 
-def test_status_failed_names_the_step(house: House) -> None:
-    house.deployment()
-    house.finish("dep1", failed=True)
+def test_status_failed_names_the_step(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.finish("dep1", failed=True)
 
-    response = house.call("GET", STATUS)
+    response = harness.call("GET", STATUS)
 
     assert response.status_code == 400
     assert set(response.json) == {"created", "deployment", "duration", "ended", "failed_step", "status"}
@@ -194,8 +194,8 @@ def test_status_failed_names_the_step(house: House) -> None:
 
 
 @pytest.mark.parametrize("id", ["%00", "a%00b", "ä", "x" * 10_000, "a%0ab", "%F0%9F%92%A9", "..%2f..", " "])
-def test_a_malformed_id_is_a_400_or_a_404(house: House, id: str) -> None:
-    house.playbook()
+def test_a_malformed_id_is_a_400_or_a_404(harness: FrontEndHarness, id: str) -> None:
+    harness.playbook()
     for method, path in (
         ("GET", f"/api/v0/deployment/status/{id}/"),
         ("GET", f"/api/v0/ours/playbook/{id}/"),
@@ -203,18 +203,18 @@ def test_a_malformed_id_is_a_400_or_a_404(house: House, id: str) -> None:
         ("DELETE", f"/api/v0/ours/playbook/{id}/"),
         ("PUT", f"/api/v0/ours/playbook/{id}/deployment/"),
     ):
-        response = house.call(method, path, json=PLAYBOOK)
+        response = harness.call(method, path, json=PLAYBOOK)
         assert response.status_code in (400, 404), (method, path)
         assert response.json["status"]
         assert response.json["message"]
 
 
 @pytest.mark.parametrize("group", ["%00", "..", "ä", "x" * 10_000, "a%0ab", "‮x", "a%2fb"])
-def test_a_group_of_any_shape_stores_nothing_strange(house: House, group: str) -> None:
-    response = house.call("PUT", f"/api/v0/{group}/playbook/", json=PLAYBOOK)
+def test_a_group_of_any_shape_stores_nothing_strange(harness: FrontEndHarness, group: str) -> None:
+    response = harness.call("PUT", f"/api/v0/{group}/playbook/", json=PLAYBOOK)
 
     assert response.status_code in (400, 404) or (response.status_code == 201 and group == "ä")
-    assert len(house.store.playbooks()) == (response.status_code == 201)
+    assert len(harness.store.playbooks()) == (response.status_code == 201)
 
 
 class Field(NamedTuple):
@@ -259,11 +259,11 @@ FIELDS = [
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: f"{field.method} {field.path} {field.status}")
-def test_every_answer_is_that_of_2014_field_by_field(house: House, field: Field, form: str) -> None:
-    house.playbook()
+def test_every_answer_is_that_of_2014_field_by_field(harness: FrontEndHarness, field: Field, form: str) -> None:
+    harness.playbook()
     data = documents.dump(field.sent, form) if field.sent is not None else None  # type: ignore[arg-type]
 
-    response = house.call(field.method, f"{field.path}?format={form}", data=data)
+    response = harness.call(field.method, f"{field.path}?format={form}", data=data)
 
     formed = (
         "items" in str(field.answer) or "item" in field.answer or (field.method == "POST" and field.answer == BAD_ID)
@@ -275,10 +275,10 @@ def test_every_answer_is_that_of_2014_field_by_field(house: House, field: Field,
     assert all(isinstance(answer[key], str) and answer[key] for key, value in field.answer.items() if value is ...)
 
 
-def test_nobody_and_somebody_elses_token_are_an_error_with_a_message(house: House) -> None:
-    house.playbook()
-    for token, status in ((None, 401), (house.theirs, 403)):
-        response = house.call("GET", ONE, token)
+def test_nobody_and_somebody_elses_token_are_an_error_with_a_message(harness: FrontEndHarness) -> None:
+    harness.playbook()
+    for token, status in ((None, 401), (harness.theirs, 403)):
+        response = harness.call("GET", ONE, token)
         assert (response.status_code, response.json["status"], set(response.json)) == (
             status,
             "error",
@@ -286,17 +286,17 @@ def test_nobody_and_somebody_elses_token_are_an_error_with_a_message(house: Hous
         )
 
 
-def test_what_the_message_overwrites_may_stand_among_a_steps_arguments_as_in_2014(house: House) -> None:
+def test_what_the_message_overwrites_may_stand_among_a_steps_arguments_as_in_2014(harness: FrontEndHarness) -> None:
     own = {"hosts": ["elsewhere"], "command": "ls -l /", "subcommand": "x", "service": "httpd"}
     book = {**PLAYBOOK, "execution": [{"hosts": ["one"], "steps": [{"example:Step": own}]}]}
 
-    response = house.call("PUT", OURS, json=book)
+    response = harness.call("PUT", OURS, json=book)
 
     assert response.status_code == 201
-    stored = house.store.playbook(response.json["id"])
+    stored = harness.store.playbook(response.json["id"])
     assert stored is not None
     assert stored.document == book
-    warned = house.call("POST", "/api/v1/playbooks/validate", json=book).json
+    warned = harness.call("POST", "/api/v1/playbooks/validate", json=book).json
     assert warned["valid"]
     at = "/execution/0/steps/0/example:Step"
     assert [one["path"] for one in warned["warnings"] if one["path"].startswith(at)] == [
@@ -304,5 +304,5 @@ def test_what_the_message_overwrites_may_stand_among_a_steps_arguments_as_in_201
         f"{at}/hosts",
         f"{at}/subcommand",
     ]
-    plan = house.call("POST", f"/api/v1/playbooks/{response.json['id']}/plan", json={}).json
+    plan = harness.call("POST", f"/api/v1/playbooks/{response.json['id']}/plan", json={}).json
     assert [step["parameters"] for step in plan["steps"]] == [{"service": "httpd"}]

@@ -24,7 +24,7 @@ from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_rest import deployments, events
 from re_rest.streams import Position, Streams
-from tests.integration.front_end.house import T0, Answer, House, body, refuse
+from tests.integration.front_end.front_end_harness import T0, Answer, FrontEndHarness, body, refuse
 
 ONE = "/api/v1/deployments/dep1"
 V0 = "/api/v0/deployment/status/dep1/"
@@ -37,18 +37,18 @@ def _yes(message: Message) -> Answer:
     return {"accepted": True}, {}
 
 
-def _lost(house: House, *more: Any) -> None:
+def _lost(harness: FrontEndHarness, *more: Any) -> None:
     """Its first step is lost."""
-    house.deployment()
-    house.append("dep1", 3, Lost(0, 1, "its worker is gone"), *more)
+    harness.deployment()
+    harness.append("dep1", 3, Lost(0, 1, "its worker is gone"), *more)
 
 
-def test_a_retry_asks_the_deployments_own_queue(house: House) -> None:
-    house.deployment()
+def test_a_retry_asks_the_deployments_own_queue(harness: FrontEndHarness) -> None:
+    harness.deployment()
 
-    with house.core(_yes) as asked:
+    with harness.core(_yes) as asked:
         sent = {"reason": "mended", "lost": "happened", "retries": 0}
-        response = house.call("POST", f"{ONE}/retry", house.ours, json=sent)
+        response = harness.call("POST", f"{ONE}/retry", harness.ours, json=sent)
 
     assert (response.status_code, response.json["id"]) == (202, "dep1")
     assert response.json["links"]["events"] == f"{ONE}/events"
@@ -58,21 +58,21 @@ def test_a_retry_asks_the_deployments_own_queue(house: House) -> None:
     assert body(message) == {"user": "olga", "reason": "mended", "lost": "happened", "retries": 0}
 
 
-def test_a_retry_needs_no_body(house: House) -> None:
-    house.deployment()
+def test_a_retry_needs_no_body(harness: FrontEndHarness) -> None:
+    harness.deployment()
 
-    with house.core(_yes) as asked:
-        assert house.call("POST", f"{ONE}/retry", house.ours).status_code == 202
+    with harness.core(_yes) as asked:
+        assert harness.call("POST", f"{ONE}/retry", harness.ours).status_code == 202
 
     assert body(asked[0]) == {"user": "olga", "reason": ""}
 
 
-def test_a_decision_says_which_step_and_which_attempt(house: House) -> None:
-    house.deployment()
+def test_a_decision_says_which_step_and_which_attempt(harness: FrontEndHarness) -> None:
+    harness.deployment()
 
-    with house.core(_yes) as asked:
+    with harness.core(_yes) as asked:
         sent = {"step": 2, "resolution": "rerun", "attempt": 3, "reason": "looked"}
-        response = house.call("POST", f"{ONE}/resolve", house.ours, json=sent)
+        response = harness.call("POST", f"{ONE}/resolve", harness.ours, json=sent)
 
     assert response.status_code == 202
     assert asked[0].headers[m.EVENT] == "decide"
@@ -80,24 +80,26 @@ def test_a_decision_says_which_step_and_which_attempt(house: House) -> None:
 
 
 @pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
-def test_what_the_state_does_not_allow_is_a_409_with_the_reason(house: House, route: str, sent: Any) -> None:
-    house.deployment()
+def test_what_the_state_does_not_allow_is_a_409_with_the_reason(
+    harness: FrontEndHarness, route: str, sent: Any
+) -> None:
+    harness.deployment()
 
-    with house.core(lambda message: ({"accepted": False, "reason": "say which"}, {})):
-        response = house.call("POST", f"{ONE}/{route}", json=sent)
+    with harness.core(lambda message: ({"accepted": False, "reason": "say which"}, {})):
+        response = harness.call("POST", f"{ONE}/{route}", json=sent)
 
     assert (response.status_code, response.json["detail"]) == (409, "say which")
     assert response.json["type"] == "urn:release-engine:conflict"
     assert "deployment" not in response.json
 
 
-def test_a_deployment_that_stands_in_the_way_is_named(house: House) -> None:
-    house.deployment()
+def test_a_deployment_that_stands_in_the_way_is_named(harness: FrontEndHarness) -> None:
+    harness.deployment()
 
-    with house.core(lambda message: ({"accepted": False, "reason": "dep2 runs", "holder": "dep2"}, {})):
-        retried = house.call("POST", f"{ONE}/retry")
-    with house.core(refuse("refused", **{m.HOLDER: "dep2"})):
-        begun = house.call("POST", "/api/v1/deployments", json={"group": "ours", "playbook_id": "book"})
+    with harness.core(lambda message: ({"accepted": False, "reason": "dep2 runs", "holder": "dep2"}, {})):
+        retried = harness.call("POST", f"{ONE}/retry")
+    with harness.core(refuse("refused", **{m.HOLDER: "dep2"})):
+        begun = harness.call("POST", "/api/v1/deployments", json={"group": "ours", "playbook_id": "book"})
 
     for response in (retried, begun):
         assert (response.status_code, response.json["type"]) == (409, "urn:release-engine:refused")
@@ -123,55 +125,60 @@ def test_a_deployment_that_stands_in_the_way_is_named(house: House) -> None:
         ("decide", {**RULING, "reason": "x" * 1001}, ["/reason"]),
     ],
 )
-def test_a_bad_body_is_a_422_that_says_where(house: House, route: str, sent: Any, paths: list[str]) -> None:
-    house.deployment()
+def test_a_bad_body_is_a_422_that_says_where(harness: FrontEndHarness, route: str, sent: Any, paths: list[str]) -> None:
+    harness.deployment()
 
-    response = house.call("POST", f"{ONE}/{route}", json=sent)
+    response = harness.call("POST", f"{ONE}/{route}", json=sent)
 
     assert response.status_code == 422
     assert [fault["path"] for fault in response.json["errors"]] == paths
 
 
 @pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
-def test_one_key_is_one_request_and_another_body_is_another(house: House, route: str, sent: Any) -> None:
-    house.deployment()
-    house.deployment("dep2")
+def test_one_key_is_one_request_and_another_body_is_another(harness: FrontEndHarness, route: str, sent: Any) -> None:
+    harness.deployment()
+    harness.deployment("dep2")
 
     def call(id: str, token: str, key: str, **more: Any) -> int:
         path, headers = f"/api/v1/deployments/{id}/{route}", {"Idempotency-Key": key} if key else {}
-        status: int = house.call("POST", path, token, json={**sent, **more}, headers=headers).status_code
+        status: int = harness.call("POST", path, token, json={**sent, **more}, headers=headers).status_code
         return status
 
-    with house.core(_yes) as asked:
-        assert call("dep1", house.ours, "k") == call("dep1", house.ours, "k") == 202
-        assert call("dep1", house.ours, "k", reason="another") == 422
-        assert call("dep2", house.ours, "k") == call("dep1", house.admin, "k") == call("dep1", house.ours, "l") == 202
-        assert call("dep1", house.ours, "") == call("dep1", house.ours, "") == 202
-        assert call("dep1", house.ours, "x" * 256) == 400
+    with harness.core(_yes) as asked:
+        assert call("dep1", harness.ours, "k") == call("dep1", harness.ours, "k") == 202
+        assert call("dep1", harness.ours, "k", reason="another") == 422
+        assert (
+            call("dep2", harness.ours, "k")
+            == call("dep1", harness.admin, "k")
+            == call("dep1", harness.ours, "l")
+            == 202
+        )
+        assert call("dep1", harness.ours, "") == call("dep1", harness.ours, "") == 202
+        assert call("dep1", harness.ours, "x" * 256) == 400
 
     ids = [message.id for message in asked]
     assert ids[0] == ids[1]
     assert len(set(ids)) == len(ids) - 1 == 6
-    house.store.forget(["dep1"])
-    with house.core(_yes):
-        house.deployment()
-        assert call("dep1", house.ours, "k", reason="of another life") == 202
+    harness.store.forget(["dep1"])
+    with harness.core(_yes):
+        harness.deployment()
+        assert call("dep1", harness.ours, "k", reason="of another life") == 202
 
 
 @pytest.mark.parametrize(("route", "sent"), [("retry", {}), ("resolve", RESOLUTION), ("decide", RULING)])
-def test_nobody_else_and_nothing_else_is_asked(house: House, route: str, sent: Any) -> None:
-    house.deployment()
+def test_nobody_else_and_nothing_else_is_asked(harness: FrontEndHarness, route: str, sent: Any) -> None:
+    harness.deployment()
 
-    assert house.call("POST", f"{ONE}/{route}", house.theirs, json=sent).status_code == 403
-    assert house.call("POST", f"/api/v1/deployments/none/{route}", json=sent).status_code == 404
+    assert harness.call("POST", f"{ONE}/{route}", harness.theirs, json=sent).status_code == 403
+    assert harness.call("POST", f"/api/v1/deployments/none/{route}", json=sent).status_code == 404
 
 
-def test_silence_of_the_core_is_a_504_that_says_that_it_may_be_done(house: House) -> None:
-    house.deployment()
-    object.__setattr__(house.services, "request_timeout", 0.05)
+def test_silence_of_the_core_is_a_504_that_says_that_it_may_be_done(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    object.__setattr__(harness.services, "request_timeout", 0.05)
 
-    with house.core(lambda message: None):
-        response = house.call("POST", f"{ONE}/retry")
+    with harness.core(lambda message: None):
+        response = harness.call("POST", f"{ONE}/retry")
 
     assert (response.status_code, response.json["id"]) == (504, "dep1")
     assert "it may retry dep1 still: look at it" in response.json["detail"]
@@ -180,12 +187,12 @@ def test_silence_of_the_core_is_a_504_that_says_that_it_may_be_done(house: House
 # -- documents --------------------------------------------------------------------------------------
 
 
-def test_a_failed_deployment_offers_a_retry_and_counts_them(house: House) -> None:
-    house.deployment()
-    house.finish("dep1", failed=True)
-    failed = house.call("GET", ONE).json
-    house.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
-    going = house.call("GET", ONE).json
+def test_a_failed_deployment_offers_a_retry_and_counts_them(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.finish("dep1", failed=True)
+    failed = harness.call("GET", ONE).json
+    harness.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
+    going = harness.call("GET", ONE).json
 
     assert failed["links"]["retry"] == f"{ONE}/retry"
     assert (failed["retries"], failed["exclusive"], failed["ended"] is None) == (0, False, False)
@@ -193,21 +200,21 @@ def test_a_failed_deployment_offers_a_retry_and_counts_them(house: House) -> Non
     assert "retry" not in going["links"]
 
 
-def test_one_that_failed_after_a_cancel_offers_none(house: House) -> None:
-    house.deployment()
-    house.append(
+def test_one_that_failed_after_a_cancel_offers_none(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.append(
         "dep1", 3, CancelRequested("ann", ""), Failed(0, 1), Ended(DeploymentStatus.FAILED, "an action failed")
     )
 
-    assert "retry" not in house.call("GET", ONE).json["links"]
+    assert "retry" not in harness.call("GET", ONE).json["links"]
 
 
-def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(house: House) -> None:
-    _lost(house, ResolutionRequested(0))
-    waiting = house.call("GET", ONE).json
-    old = house.call("GET", V0)
-    house.append("dep1", 4, Resolved(0, "happened", "ann"), Dispatched(1, 1))
-    going = house.call("GET", ONE).json
+def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(harness: FrontEndHarness) -> None:
+    _lost(harness, ResolutionRequested(0))
+    waiting = harness.call("GET", ONE).json
+    old = harness.call("GET", V0)
+    harness.append("dep1", 4, Resolved(0, "happened", "ann"), Dispatched(1, 1))
+    going = harness.call("GET", ONE).json
 
     assert (waiting["status"], waiting["links"]["resolve"]) == ("waiting", f"{ONE}/resolve")
     assert [step["asks"] for step in waiting["steps"]] == [True, False, False, False]
@@ -216,12 +223,12 @@ def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(house: 
     assert not any(step["asks"] for step in going["steps"])
 
 
-def test_version_0_names_the_step_whose_turn_a_retry_brings(house: House) -> None:
-    house.deployment()
-    house.append("dep1", 3, Completed(0, 1), Dispatched(1, 1))
-    house.append("dep1", 4, Failed(1, 1), Ended(DeploymentStatus.FAILED, "no"), Retried("ann"))
+def test_version_0_names_the_step_whose_turn_a_retry_brings(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.append("dep1", 3, Completed(0, 1), Dispatched(1, 1))
+    harness.append("dep1", 4, Failed(1, 1), Ended(DeploymentStatus.FAILED, "no"), Retried("ann"))
 
-    assert house.call("GET", V0).json["active_step"] == "noop:Second"
+    assert harness.call("GET", V0).json["active_step"] == "noop:Second"
 
 
 # -- streams ----------------------------------------------------------------------------------------
@@ -231,28 +238,30 @@ def _names(frames: Any) -> list[str]:
     return [line[7:] for frame in frames for line in frame.decode().split("\n") if line.startswith("event: ")]
 
 
-def test_the_stream_of_one_that_goes_on_after_its_end_goes_on_too(house: House) -> None:
-    house.deployment()
-    house.finish("dep1", failed=True)
-    streams = Streams(house.store, house.clock, partial(deployments.document, redaction=Redaction()), 10)
+def test_the_stream_of_one_that_goes_on_after_its_end_goes_on_too(harness: FrontEndHarness) -> None:
+    harness.deployment()
+    harness.finish("dep1", failed=True)
+    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
     assert _names(events.stream(streams, "dep1", Position())) == ["state", "end"]
-    house.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
+    harness.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
 
     seen = events.stream(streams, "dep1", Position(3, 0))
 
     assert b'"status":"running"' in next(seen)
-    house.append("dep1", 5, Completed(0, 2), Ended(DeploymentStatus.COMPLETED, ""), at=T0)
+    harness.append("dep1", 5, Completed(0, 2), Ended(DeploymentStatus.COMPLETED, ""), at=T0)
     assert _names(seen) == ["state", "end"]
 
 
-def test_a_viewer_who_comes_after_a_retry_hears_nothing_of_the_end_that_others_still_know(house: House) -> None:
+def test_a_viewer_who_comes_after_a_retry_hears_nothing_of_the_end_that_others_still_know(
+    harness: FrontEndHarness,
+) -> None:
     """Somebody reads so slowly that the reading which found the end is still there."""
-    house.deployment()
-    house.finish("dep1", failed=True)
-    streams = Streams(house.store, house.clock, partial(deployments.document, redaction=Redaction()), 10)
+    harness.deployment()
+    harness.finish("dep1", failed=True)
+    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
     slow = events.stream(streams, "dep1", Position())
     next(slow)
-    house.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
+    harness.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
     with streams.watch("dep1") as follower:
         follower._next = 0.0  # a tick has passed
 

@@ -24,7 +24,7 @@ from re_workers.notify.steps import Email
 from re_workers.testing import run
 from tests.integration.notify.mail_server import MailServer
 from tests.unit.notify.notices import Said
-from tests.unit.workers.desk import Hand
+from tests.unit.workers.worker_harness import Hand
 
 SENDER = Mailbox("Release Engine", "re@example.com")
 

@@ -10,23 +10,23 @@ from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
 from re_core.runtime.settings import load
 from re_rest.app import close_streams
-from tests.integration.front_end.house import House
+from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house in which a core lives; the tests of one module share it."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEndHarness]:
+    """A harness in which a core lives; the tests of one module share it."""
     settings = load({"RE_DATA_DIR": str(tmp_path_factory.mktemp("engine")), "RE_STEP_ISOLATION": "off"})
     store = bootstrap.open_store(settings)
     assert isinstance(store, SqliteStore)
-    house = House(store)
+    harness = FrontEndHarness(store)
     failures: list[Exception] = []
-    core = bootstrap.Core(settings, house.bus, store, house.clock, failures.append)
+    core = bootstrap.Core(settings, harness.bus, store, harness.clock, failures.append)
     core.recover()
     core.start()
-    yield house
-    close_streams(house.app)
+    yield harness
+    close_streams(harness.app)
     core.stop(10)
-    house.bus.close()
+    harness.bus.close()
     store.close()
     assert failures == []

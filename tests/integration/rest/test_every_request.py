@@ -12,7 +12,7 @@ from schemathesis.specs.openapi import checks
 
 from re_rest import routes
 from re_rest.routes import Route
-from tests.integration.front_end.house import House
+from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 #: no 500, documented statuses only, and in each the documented kind and shape of answer
 CHECKS = [
@@ -49,7 +49,7 @@ _CASES = [
 
 
 @pytest.mark.parametrize(("route", "mode"), _CASES)
-def test_every_answer_is_one_of_the_document(engine: House, route: Route, mode: Any) -> None:
+def test_every_answer_is_one_of_the_document(engine: FrontEndHarness, route: Route, mode: Any) -> None:
     operation = schemathesis.openapi.from_wsgi("/openapi.json", engine.app)[route.path][route.method.upper()]
     headers = {"Authorization": f"Bearer {engine.admin}"}
     answers: list[int] = []

@@ -14,9 +14,9 @@ from re_core.ports import Delivery
 from re_core.services.sweeper import recover
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
-from tests.integration.core_loop.crew import World
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.core_loop.faults import BUS, SUBSCRIPTION, Death
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.scripted_workers import ScriptedWorld
 
 #: things that happen in one seed, at most
 HAPPENINGS = 120
@@ -27,10 +27,10 @@ NAMES = ("well", "badly", "stopped", "fails")
 
 
 class Chaos:
-    """A house, and a seed that torments it."""
+    """A harness, and a seed that torments it."""
 
-    def __init__(self, house: House, seed: int) -> None:
-        self.house = house
+    def __init__(self, harness: CoreHarness, seed: int) -> None:
+        self.harness = harness
         self.random = random.Random(seed)
         self.errors = self.deaths = self.drops = self.cancels = 0
         #: deployment -> playbook
@@ -44,8 +44,8 @@ class Chaos:
         self._published: list[Message] = []
         #: cores that have not yet seen to what a restart says, which comes first and in order (sweeper.recover)
         self._recovering: set[Any] = set()
-        house.world = World()
-        house._sequencers = self.random.choice((1, 2))
+        harness.world = ScriptedWorld()
+        harness._sequencers = self.random.choice((1, 2))
         self._boot()
         for number in range(self.random.randint(1, 4)):
             name = self.random.choice(NAMES)
@@ -67,25 +67,25 @@ class Chaos:
     # -- what happens ------------------------------------------------------------------------------
 
     def _happen(self) -> None:
-        house, chance = self.house, self.random.random()
-        waiting, running = list(house.worker.waiting), list(house.worker.running)
+        harness, chance = self.harness, self.random.random()
+        waiting, running = list(harness.worker.waiting), list(harness.worker.running)
         if chance < 0.08:
             self._ask(self.random.choice(list(self.asked)))
         elif chance < 0.5:
-            self._turn(self.random.choice(house.cores))
+            self._turn(self.random.choice(harness.cores))
         elif chance < 0.8:
             self._work()
         elif chance < 0.84:
-            self.random.choice(house.notifiers).turn()
+            self.random.choice(harness.notifiers).turn()
         elif chance < 0.88 and self._published:
             self._again(self.random.choice(self._published))
         elif chance < 0.9:
             self._cancel()
         elif chance < 0.93:
-            house.clock.pass_seconds(self.random.random() * 10)
-            house.sweeper.turn()
+            harness.clock.pass_seconds(self.random.random() * 10)
+            harness.sweeper.turn()
         elif chance < 0.95 and waiting:
-            house.worker.decline(self.random.choice(waiting))
+            harness.worker.decline(self.random.choice(waiting))
         elif chance < 0.98 and running:
             self._end(self.random.choice(running))
         elif self.random.random() < self._drop_rate * 10:
@@ -93,74 +93,74 @@ class Chaos:
 
     def _ask(self, id: str) -> None:
         """Perhaps again: who hears nothing asks again, with the same key."""
-        self.house.ask(id, self.asked[id], headers={"re-key": f"key {id}", "re-key-digest": self.asked[id]})
+        self.harness.ask(id, self.asked[id], headers={"re-key": f"key {id}", "re-key-digest": self.asked[id]})
 
     def _turn(self, core: Any) -> None:
         if core.turn(0) == 0:
             self._recovering.discard(core)
 
     def _work(self) -> None:
-        before = len(self.house.world.begun)
-        self.house.worker.turn(self.random.randint(1, 3))
+        before = len(self.harness.world.begun)
+        self.harness.worker.turn(self.random.randint(1, 3))
         self._check_grants(before)
 
     def _check_grants(self, before: int) -> None:
         """Nobody begins by a grant that is not in the journal."""
-        for one in self.house.world.begun[before:]:
+        for one in self.harness.world.begun[before:]:
             attempt = m.parse_attempt(one.attempt)
             if one.granted:
-                started = [one for one in self.house.records(attempt.deployment) if isinstance(one, Started)]
+                started = [one for one in self.harness.records(attempt.deployment) if isinstance(one, Started)]
                 known = {(record.step, record.attempt) for record in started}
                 assert (attempt.step, attempt.attempt) in known, "begun by a grant that the journal does not have"
 
     def _end(self, attempt: str) -> None:
-        held = self.house.worker.running[attempt]
+        held = self.harness.worker.running[attempt]
         if held.subcommand != "Hang":
-            self.house.worker.end(attempt, self.house._script.get(held.subcommand, {"status": "completed"}))
+            self.harness.worker.end(attempt, self.harness._script.get(held.subcommand, {"status": "completed"}))
 
     def _again(self, message: Message) -> None:
         """A copy of something said before; not of a restart, which comes once and first."""
         if message.headers.get(m.EVENT) != "gone":
-            self.house.bus.publish([message])
+            self.harness.bus.publish([message])
 
     def _cancel(self) -> None:
         id = self.random.choice(list(self.asked))
-        if self.asked[id] == "stopped" and self.house.store.entries(id):
+        if self.asked[id] == "stopped" and self.harness.store.entries(id):
             self.cancels += 1
-            self.house.cancel(id, user="ann")
+            self.harness.cancel(id, user="ann")
 
     def _drop(self) -> None:
         """The worker dies alone; what it held comes to the next one."""
         self.drops += 1
-        self.house.worker.close()
-        self.house.worker = self.house.new_worker(f"{self.house.worker.name}+")
-        self.house.worker.may_end = self._may_end
+        self.harness.worker.close()
+        self.harness.worker = self.harness.new_worker(f"{self.harness.worker.name}+")
+        self.harness.worker.may_end = self._may_end
 
     def _die(self) -> None:
         """The whole process dies, and another one begins; it may die too."""
         self.deaths += 1
         self._hear()
         self._boot()
-        recover(self.house.bus, self.house.store, f"life {self.house._lives}")
-        self._recovering = set(self.house.cores)
+        recover(self.harness.bus, self.harness.store, f"life {self.harness._lives}")
+        self._recovering = set(self.harness.cores)
 
     # -- faults ------------------------------------------------------------------------------------
 
     def _boot(self) -> None:
-        house = self.house
-        house.boot()
-        house.worker.may_end = self._may_end
-        for core in house.cores:
+        harness = self.harness
+        harness.boot()
+        harness.worker.may_end = self._may_end
+        for core in harness.cores:
             self._disturb(core._subscription)
         self._published = []
-        real = house.bus.publish
+        real = harness.bus.publish
 
         def publish(messages: Any) -> Any:
             outcomes = real(messages)
             self._published = [*self._published, *messages][-30:]
             return outcomes
 
-        house.bus.publish = publish  # type: ignore[method-assign]
+        harness.bus.publish = publish  # type: ignore[method-assign]
 
     def _disturb(self, subscription: Any) -> None:
         """Deliveries come a few at a time, and not always in their order."""
@@ -180,7 +180,7 @@ class Chaos:
         return self.random.random() < 0.5
 
     def _torment(self) -> None:
-        self.house.faults.before = self.house.faults.after = self._fault
+        self.harness.faults.before = self.harness.faults.after = self._fault
 
     def _fault(self, name: str, number: int) -> None:
         if self.deaths < DEATHS and self.random.random() < self._death_rate:
@@ -192,24 +192,24 @@ class Chaos:
     # -- the end -----------------------------------------------------------------------------------
 
     def _hear(self) -> None:
-        self.answered |= {id for id, _ in self.house.answers() if id is not None}
+        self.answered |= {id for id, _ in self.harness.answers() if id is not None}
 
     def _calm(self) -> None:
         """Nothing bad happens any more; whoever had no answer asks again where a death may have taken the request."""
-        house = self.house
-        house.faults.heal()
-        self._recovering = set(house.cores)
-        house.worker.may_end = lambda attempt: True
-        house.settle()
+        harness = self.harness
+        harness.faults.heal()
+        self._recovering = set(harness.cores)
+        harness.worker.may_end = lambda attempt: True
+        harness.settle()
         self._hear()
         for id in self.asked:
-            if not house.store.entries(id):
+            if not harness.store.entries(id):
                 self._ask(id)
-        house.settle()
+        harness.settle()
         for id, name in self.asked.items():
-            if name == "stopped" and house.state(id).ended is None:
+            if name == "stopped" and harness.state(id).ended is None:
                 self.cancels += 1
-                house.cancel(id, user="ann")
+                harness.cancel(id, user="ann")
         # a step whose worker died alone stays claimed until its hour is over
-        house.finish(list(self.asked), seconds=1000 if self.drops else 31, rounds=12)
+        harness.finish(list(self.asked), seconds=1000 if self.drops else 31, rounds=12)
         self._hear()

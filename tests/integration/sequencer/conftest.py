@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.core_loop.conftest import build, house
+from tests.integration.core_loop.conftest import build, harness
 
-__all__ = ["build", "house"]
+__all__ = ["build", "harness"]

@@ -1,4 +1,4 @@
-"""Whole lives of a deployment, played on a house, and what the world saw of them. Must not know which call fails."""
+"""Whole lives of a deployment, played on a harness, and what the world saw of them. Must not know which call fails."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from re_core.ports import ViewFilter
 from re_core.services.sweeper import recover
 from re_core.wire import strict_json
 from tests.factories import action, check, sequence
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.core_loop.faults import Death
-from tests.integration.core_loop.house import House
 
 #: what the settings put around every deployment: all that makes a message
 AROUND = EnginePolicy(
@@ -67,72 +67,72 @@ class Seen(NamedTuple):
     history: tuple[str, ...]
 
 
-def save_all(house: House) -> None:
+def save_all(harness: CoreHarness) -> None:
     for name, document in (("well", WELL), ("badly", BADLY), ("stopped", STOPPED), ("fails", FAILS)):
-        house.save(document, name)
+        harness.save(document, name)
 
 
-def begin(name: str) -> Callable[[House, str], None]:
+def begin(name: str) -> Callable[[CoreHarness, str], None]:
     """Somebody asks for a deployment of that playbook."""
 
-    def play(house: House, id: str) -> None:
-        house.ask(id, name, headers={"re-key": f"key {id}", "re-key-digest": name})
+    def play(harness: CoreHarness, id: str) -> None:
+        harness.ask(id, name, headers={"re-key": f"key {id}", "re-key-digest": name})
 
     return play
 
 
-def play(house: House, id: str, name: str) -> None:
+def play(harness: CoreHarness, id: str, name: str) -> None:
     """All of its life. Raises Death where a call does."""
-    begin(name)(house, id)
-    house.settle()
+    begin(name)(harness, id)
+    harness.settle()
     if name == "stopped":
-        house.cancel(id, user="ann")
-        house.settle()
-    house.finish([id])
+        harness.cancel(id, user="ann")
+        harness.settle()
+    harness.finish([id])
 
 
-def play_on(house: House, id: str, name: str) -> None:
+def play_on(harness: CoreHarness, id: str, name: str) -> None:
     """All of its life, though the process may die once in it."""
     try:
-        play(house, id, name)
+        play(harness, id, name)
         return
     except Death:
-        house.faults.heal()
-        house.boot()
-    recover(house.bus, house.store, f"after {id}")
-    if not house.store.entries(id):
-        begin(name)(house, id)  # nobody was told that it was accepted: who asked asks again
-    house.settle()
-    if name == "stopped" and house.state(id).ended is None:
-        house.cancel(id, user="ann")
-    house.finish([id])
+        harness.faults.heal()
+        harness.boot()
+    recover(harness.bus, harness.store, f"after {id}")
+    if not harness.store.entries(id):
+        begin(name)(harness, id)  # nobody was told that it was accepted: who asked asks again
+    harness.settle()
+    if name == "stopped" and harness.state(id).ended is None:
+        harness.cancel(id, user="ann")
+    harness.finish([id])
 
 
-def seen(house: House, id: str) -> Seen:
+def seen(harness: CoreHarness, id: str) -> Seen:
     """What the world saw."""
-    entries = house.store.entries(id)
+    entries = harness.store.entries(id)
     state = fold(entries)
     return Seen(
         status=state.status.value,
         reason=state.reason,
         steps=tuple(state.step(number).status.value for number in range(len(state.plan.steps))),
-        begun=tuple(sorted((attempt.removeprefix(id), n) for attempt, n in house.world.begun_times(id).items())),
-        told=tuple(sorted(one.removeprefix(id) for one in house.world.told if one.startswith(f"{id}/"))),
+        begun=tuple(sorted((attempt.removeprefix(id), n) for attempt, n in harness.world.begun_times(id).items())),
+        told=tuple(sorted(one.removeprefix(id) for one in harness.world.told if one.startswith(f"{id}/"))),
         history=tuple(kind_of(record) for entry in entries for record in entry.records),
     )
 
 
-def check_promises(house: House, id: str, deaths: int = 0) -> None:
+def check_promises(harness: CoreHarness, id: str, deaths: int = 0) -> None:
     """What must hold whatever happened: the journal is whole, the row tells the truth, no begin was doubled.
 
     A begin that a worker had no time to tell of before its process died is repeated where the step may be.
     """
-    entries = house.store.entries(id)
+    entries = harness.store.entries(id)
     state = fold(entries)  # raises where the journal has a hole
     assert state.ended is not None, "it never ended"
-    (row,) = [row for row in house.store.views(ViewFilter(since=state.created), 200).rows if row.id == id]
+    (row,) = [row for row in harness.store.views(ViewFilter(since=state.created), 200).rows if row.id == id]
     assert row._replace(published=0) == view_of(state, None), "the list does not say what the journal says"
-    begun = house.world.begun_times(id)
+    begun = harness.world.begun_times(id)
     for number, planned in enumerate(state.plan.steps):
         attempts = [f"{id}/{number}/{attempt}" for attempt in range(1, state.step(number).attempt + 1)]
         if planned.spec.repeatable:
@@ -145,6 +145,6 @@ def check_promises(house: House, id: str, deaths: int = 0) -> None:
     assert kinds.count("ended") == 1
 
 
-def answered(house: House, id: str) -> list[Any]:
+def answered(harness: CoreHarness, id: str) -> list[Any]:
     """Ids in the answers to this request since."""
-    return [strict_json.loads(one.body)["id"] for one in house.ear.hear() if one.id == f"{id}/answer"]
+    return [strict_json.loads(one.body)["id"] for one in harness.probe.hear() if one.id == f"{id}/answer"]

@@ -13,7 +13,7 @@ from re_core.ports import Append, Appended, Delivery
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.sequencer.chaos import NAMES, Chaos
 from tests.integration.sequencer.lives import AROUND, SCRIPT, Seen, check_promises, play, save_all, seen
 
@@ -22,26 +22,26 @@ SEEDS = 300
 
 
 @pytest.fixture
-def home(build: Build) -> House:
-    """A house whose settings put something around every deployment."""
+def home(build: Build) -> CoreHarness:
+    """A harness whose settings put something around every deployment."""
     made = build(around=AROUND, script=SCRIPT)
     save_all(made)
     return made
 
 
-def _calm(house: House) -> dict[str, Seen]:
+def _calm(harness: CoreHarness) -> dict[str, Seen]:
     """What each life comes to where nothing bad happens."""
     for name in NAMES:
-        play(house, f"calm {name}", name)
-    return {name: seen(house, f"calm {name}") for name in NAMES}
+        play(harness, f"calm {name}", name)
+    return {name: seen(harness, f"calm {name}") for name in NAMES}
 
 
 def _check(chaos: Chaos, calm: dict[str, Seen]) -> None:
-    house = chaos.house
+    harness = chaos.harness
     for id, name in chaos.asked.items():
-        check_promises(house, id, deaths=chaos.deaths + chaos.drops)
-        _check_told(house, id)
-        after_all = seen(house, id)
+        check_promises(harness, id, deaths=chaos.deaths + chaos.drops)
+        _check_told(harness, id)
+        after_all = seen(harness, id)
         if not chaos.deaths and not chaos.drops:
             assert id in chaos.answered, "who asked never heard"
             assert (after_all.status, after_all.reason) == (calm[name].status, calm[name].reason)
@@ -49,14 +49,14 @@ def _check(chaos: Chaos, calm: dict[str, Seen]) -> None:
         elif after_all.status == "completed":
             assert name == "well"
     assert chaos.answered <= set(chaos.asked), "a deployment that nobody asked for"
-    assert house.dead() == []
-    _check_nothing_left(house)
+    assert harness.dead() == []
+    _check_nothing_left(harness)
 
 
-def _check_told(house: House, id: str) -> None:
+def _check_told(harness: CoreHarness, id: str) -> None:
     """Each notification once, neither lost nor repeated: they are committed with what they tell of."""
-    state = house.state(id)
-    told = {one.removeprefix(id): times for one, times in house.world.told.items() if one.startswith(f"{id}/")}
+    state = harness.state(id)
+    told = {one.removeprefix(id): times for one, times in harness.world.told.items() if one.startswith(f"{id}/")}
     end = "completed" if state.status == "completed" else "failed"
     assert {"/started/console", f"/{end}/console"} <= told.keys(), "people did not hear of it"
     assert set(told.values()) == {1}, "people heard of it twice"
@@ -65,18 +65,18 @@ def _check_told(house: House, id: str) -> None:
             assert f"/{number}/{step.attempt}/completed/console" in told
 
 
-def _check_nothing_left(house: House) -> None:
-    for core in house.cores:
+def _check_nothing_left(harness: CoreHarness) -> None:
+    for core in harness.cores:
         assert core.turn(0) == 0
         assert core._subscription._inbox.unsettled == {}, "a delivery was neither settled nor given back"  # type: ignore[attr-defined]
-    assert (house.worker.waiting, house.worker.running) == ({}, {})
+    assert (harness.worker.waiting, harness.worker.running) == ({}, {})
 
 
-def _run(house: House, seeds: range) -> Counter[str]:
+def _run(harness: CoreHarness, seeds: range) -> Counter[str]:
     """Play the seeds; what came about in them."""
-    calm, happened = _calm(house), Counter[str]()
+    calm, happened = _calm(harness), Counter[str]()
     for seed in seeds:
-        chaos = Chaos(house, seed)
+        chaos = Chaos(harness, seed)
         try:
             chaos.run()
             _check(chaos, calm)
@@ -87,18 +87,18 @@ def _run(house: House, seeds: range) -> Counter[str]:
         happened["drops"] += chaos.drops
         happened["cancels"] += chaos.cancels
         happened["deployments"] += len(chaos.asked)
-        house.store.settle("notify.console", [])
+        harness.store.settle("notify.console", [])
     return happened
 
 
 @pytest.mark.long
-def test_every_promise_holds_in_every_seed(home: House) -> None:
+def test_every_promise_holds_in_every_seed(home: CoreHarness) -> None:
     happened = _run(home, range(SEEDS))
     assert min(happened[one] for one in ("errors", "deaths", "drops", "cancels")) > SEEDS / 20, happened
 
 
 @pytest.mark.slow
-def test_every_promise_holds_in_many_more_seeds(home: House) -> None:
+def test_every_promise_holds_in_many_more_seeds(home: CoreHarness) -> None:
     _run(home, range(SEEDS, 20 * SEEDS))
 
 
@@ -173,7 +173,7 @@ def _keeps_what_failed(patch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_mistake_in_the_core_does_not_get_through(
-    home: House, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[pytest.MonkeyPatch], None]
+    home: CoreHarness, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     mistake(monkeypatch)
     with pytest.raises(AssertionError, match=r"seed \d+: "):

@@ -7,30 +7,30 @@ from collections import Counter
 import pytest
 
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.sequencer.lives import AROUND, SCRIPT, Seen, check_promises, play, play_on, save_all, seen
 
 LIVES = ["well", "badly", "stopped", "fails"]
 
 
 @pytest.fixture
-def home(build: Build) -> House:
-    """A house whose settings put something around every deployment."""
+def home(build: Build) -> CoreHarness:
+    """A harness whose settings put something around every deployment."""
     made = build(around=AROUND, script=SCRIPT)
     save_all(made)
     return made
 
 
-def _undisturbed(house: House, name: str) -> tuple[Seen, int]:
+def _undisturbed(harness: CoreHarness, name: str) -> tuple[Seen, int]:
     """What the world sees of such a life without faults, and how many calls the core made in it."""
-    play(house, "calm", name)
-    check_promises(house, "calm")
-    return seen(house, "calm"), house.faults.total
+    play(harness, "calm", name)
+    check_promises(harness, "calm")
+    return seen(harness, "calm"), harness.faults.total
 
 
 @pytest.mark.parametrize("name", LIVES)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_call_that_fails_once_leaves_no_trace(home: House, name: str, after: bool) -> None:
+def test_a_call_that_fails_once_leaves_no_trace(home: CoreHarness, name: str, after: bool) -> None:
     """The deployment ends exactly as without the fault, each step begun once, each notification sent once."""
     calm, calls = _undisturbed(home, name)
     for number in range(1, calls + 1):
@@ -45,7 +45,7 @@ def test_a_call_that_fails_once_leaves_no_trace(home: House, name: str, after: b
 
 @pytest.mark.parametrize("name", LIVES)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_process_that_dies_at_a_call_leaves_every_promise_kept(home: House, name: str, after: bool) -> None:
+def test_a_process_that_dies_at_a_call_leaves_every_promise_kept(home: CoreHarness, name: str, after: bool) -> None:
     """It ends as without the death, or says which step nobody knows about; nobody is told twice of anything."""
     calm, calls = _undisturbed(home, name)
     ends: Counter[str] = Counter()

@@ -7,14 +7,14 @@ from collections import Counter
 from re_core.ports import Append, Appended
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
-from tests.integration.core_loop.house import House
+from tests.integration.core_loop.core_harness import CoreHarness
 
 NAMES = ("well", "badly", "stopped", "fails")
 
 
-def _counting_lost(house: House, lost: Counter[str]) -> None:
+def _counting_lost(harness: CoreHarness, lost: Counter[str]) -> None:
     """Note every append that a core lost: of a new deployment, or of a later entry."""
-    real = house.store.append
+    real = harness.store.append
 
     def append(batch: list[Append]) -> list[Appended]:
         outcomes = real(batch)
@@ -23,41 +23,41 @@ def _counting_lost(house: House, lost: Counter[str]) -> None:
                 lost["creation" if one.entry.number == 1 else "advance"] += 1
         return outcomes
 
-    house.store.append = append  # type: ignore[method-assign,assignment]
+    harness.store.append = append  # type: ignore[method-assign,assignment]
 
 
 def test_a_core_whose_memory_is_stale_appends_nothing_wrong(build: Build) -> None:
     """The second core does a step in between; the first one remembers the deployment as it was."""
-    house = build(sequencers=2)
-    house.save(simple("noop:Hang", "noop:Hang", "noop:Hang"))
+    harness = build(sequencers=2)
+    harness.save(simple("noop:Hang", "noop:Hang", "noop:Hang"))
     lost = Counter[str]()
-    _counting_lost(house, lost)
-    house.ask("d1")
-    first, second = house.cores
+    _counting_lost(harness, lost)
+    harness.ask("d1")
+    first, second = harness.cores
     for number, core in enumerate((first, second, first)):
         for _ in range(4):
             core.turn(0)
-            house.worker.turn()
-        house.reply(f"d1/{number}/1", {"status": "completed", "data": number})
+            harness.worker.turn()
+        harness.reply(f"d1/{number}/1", {"status": "completed", "data": number})
         core.turn(0)
-    house.worker.running.clear()
-    house.settle()
-    results = [house.state().steps[number].result for number in range(3)]
+    harness.worker.running.clear()
+    harness.settle()
+    results = [harness.state().steps[number].result for number in range(3)]
     assert [None if one is None else one.data for one in results] == [0, 1, 2]
-    assert house.state().status == "completed"
+    assert harness.state().status == "completed"
     assert lost["advance"]
 
 
 def test_an_entry_that_a_rival_wrote_under_the_same_number_is_respected(build: Build) -> None:
     """Creation, lost: the rival's request was another one, so this one hears no."""
-    house = build(sequencers=2)
-    house.save(simple("noop:A"))
+    harness = build(sequencers=2)
+    harness.save(simple("noop:A"))
     lost = Counter[str]()
-    _counting_lost(house, lost)
-    house.ask("d1", dynamic={"n": 1})
-    house.ask("d1", dynamic={"n": 2})
-    assert [core.turn(0) for core in house.cores] == [1, 1]
-    house.settle()
+    _counting_lost(harness, lost)
+    harness.ask("d1", dynamic={"n": 1})
+    harness.ask("d1", dynamic={"n": 2})
+    assert [core.turn(0) for core in harness.cores] == [1, 1]
+    harness.settle()
     assert lost["creation"] == 1
-    assert house.answers() == [("d1", ""), (None, "refused")]
-    assert house.state().accepted.dynamic == {"n": 1}
+    assert harness.answers() == [("d1", ""), (None, "refused")]
+    assert harness.state().accepted.dynamic == {"n": 1}

@@ -16,8 +16,8 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.wire.messages import ASKS, ATTEMPT, EVENT, GRANT, TOKEN, Message, encode, parse_heartbeat, parse_output
 from re_workers import Context, Worker, step
 from re_workers.host import WorkerHost
-from tests.cable import Cable
 from tests.integration.workers.waiting import until
+from tests.network_link import NetworkLink
 from tests.services.broker import Queue, RabbitMQ
 
 REPLIES = "re.reply.3"
@@ -51,7 +51,7 @@ class Yard:
 
     def __init__(self, rabbitmq: RabbitMQ, url: str) -> None:
         self.rabbitmq, self.url = rabbitmq, url
-        self.cable = Cable(url)
+        self.cable = NetworkLink(url)
         self.done: list[tuple[str, str]] = []
         self.heard: list[Message] = []
         #: ids of the claims that `agree` has answered

@@ -9,8 +9,8 @@ from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import Message, encode
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
-from tests.unit.workers.desk import Hand
 from tests.unit.workers.line import Line
+from tests.unit.workers.worker_harness import Hand
 
 
 class Recorder:

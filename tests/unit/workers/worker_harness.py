@@ -72,7 +72,7 @@ class Parked:
         self.work.pop(0)()
 
 
-class Desk:
+class WorkerHarness:
     """Sends steps as a core does, and reads what comes back."""
 
     def __init__(self, worker: Worker, slots: int = 16, spawn: Spawn = inline) -> None:

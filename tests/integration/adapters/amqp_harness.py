@@ -23,7 +23,7 @@ from tests.services.broker import RabbitMQ
 SHORT = 0.3
 
 
-class House:
+class AmqpHarness:
     """All that was opened is closed with it."""
 
     def __init__(self, broker: RabbitMQ) -> None:

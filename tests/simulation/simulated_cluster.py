@@ -24,7 +24,7 @@ SETTLE = 40 * 60_000
 JUMPS = (-300_000, -20_000, -900, 900, 20_000, 300_000)
 
 
-class Town(World):
+class SimulatedCluster(World):
     """A seed's world, from its beginning to its end."""
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:

@@ -43,7 +43,7 @@ T0 = 1_700_000_000_000
 EVERYTHING = CommandRules({"*": ("*",)})
 
 
-class House:
+class FrontEndHarness:
     """An application, its store and bus, and three tokens."""
 
     def __init__(

@@ -31,7 +31,7 @@ FROZEN = (0.1, 2.0)
 QUEUES = ("re.", "worker.", "notify.", "output")
 
 
-class Rig:
+class ClusterUnderTest:
     """A cluster whose only worker is the ledger's, and its broker and store. `faults` counts what was done to them."""
 
     def __init__(

@@ -17,7 +17,7 @@ PIECE = 65536
 END = 10.0
 
 
-class Gate:
+class TcpProxy:
     """`port` on this machine. Shut at first: who connects is refused, as by a server that does not run."""
 
     def __init__(self, host: str, port: int) -> None:

@@ -21,7 +21,7 @@ class Begun(NamedTuple):
     granted: bool
 
 
-class World:
+class ScriptedWorld:
     """What really happened; it outlives every process."""
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class Held(NamedTuple):
     subcommand: str
 
 
-class Worker:
+class ScriptedWorker:
     """Takes steps of some commands, one reply after the other."""
 
-    def __init__(self, bus: Bus, world: World, name: str, commands: Sequence[str], script: Script) -> None:
+    def __init__(self, bus: Bus, world: ScriptedWorld, name: str, commands: Sequence[str], script: Script) -> None:
         self.name, self.control = name, f"re.control.{name}"
         self._bus, self._world, self._script = bus, world, script
         self._subscription = bus.subscribe([*(f"worker.{one}" for one in commands), self.control], 64)
@@ -146,7 +146,7 @@ class Worker:
 class Notifier:
     """Takes notifications of one transport, and drops an id that it has seen."""
 
-    def __init__(self, bus: Bus, world: World, transport: str) -> None:
+    def __init__(self, bus: Bus, world: ScriptedWorld, transport: str) -> None:
         self._world = world
         self._subscription = bus.subscribe([f"notify.{transport}"], 64)
 
@@ -159,7 +159,7 @@ class Notifier:
         return len(taken)
 
 
-class Ear:
+class ReplyProbe:
     """A queue of answers."""
 
     def __init__(self, bus: Bus, name: str) -> None:

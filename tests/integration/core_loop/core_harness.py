@@ -24,8 +24,8 @@ from re_core.wire.messages import Message
 from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.presence import Presence, RollCall
 from re_core.workforce.routing import StepRouter
-from tests.integration.core_loop.crew import Ear, Notifier, Script, Worker, World
 from tests.integration.core_loop.faults import Faults
+from tests.integration.core_loop.scripted_workers import Notifier, ReplyProbe, Script, ScriptedWorker, ScriptedWorld
 
 #: milliseconds since the epoch at which houses are built
 START = 1_700_000_000_000
@@ -49,7 +49,7 @@ class Clock:
         self.milliseconds += int(seconds * 1000)
 
 
-class House:
+class CoreHarness:
     """One process at a time, over one file. `sequencers` cores share the work."""
 
     def __init__(
@@ -68,8 +68,8 @@ class House:
         `legacy`: queues that are listed as those of workers of 2014.
         """
         self._shared, self._legacy = shared, legacy
-        self.clock, self.world, self.faults = Clock(), World(), Faults()
-        self.store = SqliteStore(directory / "house.db", self.clock)
+        self.clock, self.world, self.faults = Clock(), ScriptedWorld(), Faults()
+        self.store = SqliteStore(directory / "harness.db", self.clock)
         # the processes of these tests die, their machine does not: nothing has to reach the disk
         self.store._database._writer.execute("PRAGMA synchronous = OFF")
         self._around = around or EnginePolicy()
@@ -92,15 +92,15 @@ class House:
         self.sweeper = Sweeper(self.bus, self.store, self.clock)
         self.worker = self.new_worker(f"w{life}")
         self.notifiers = [Notifier(self.bus, self.world, one) for one in self._transports]
-        self.ear = Ear(self.bus, "re.ear")
+        self.probe = ReplyProbe(self.bus, "re.probe")
 
     def restart(self) -> int:
         """The process is killed, and another one goes on."""
         self.boot()
         return recover(self.bus, self.store, f"life{self._lives}")
 
-    def new_worker(self, name: str) -> Worker:
-        return Worker(self.bus, self.world, name, self._commands, self._script)
+    def new_worker(self, name: str) -> ScriptedWorker:
+        return ScriptedWorker(self.bus, self.world, name, self._commands, self._script)
 
     def _core(self, store: Store, bus: Bus, name: str) -> Sequencer:
         offers = LiveOffers(self.roll, self.clock)
@@ -124,7 +124,7 @@ class House:
         body = {"group": more.pop("group", "inception"), "playbook_id": playbook}
         if "dynamic" in more:
             body["dynamic"] = more.pop("dynamic")
-        reply_to = more.pop("reply_to", self.ear.name)
+        reply_to = more.pop("reply_to", self.probe.name)
         return Message("job.create", more.pop("body", m.encode(body)), id, reply_to=reply_to, **more)
 
     def ask(self, id: str = "d1", playbook: str = "p1", **more: Any) -> None:
@@ -139,13 +139,13 @@ class House:
         self.bus.publish([Message(queue, m.encode(body or {}), id, deployment, headers=headers, direct=True, **more)])
 
     def cancel(self, deployment: str = "d1", **body: Any) -> None:
-        self.say(deployment, "cancel", body, reply_to=self.ear.name, id=f"{deployment}/cancel")
+        self.say(deployment, "cancel", body, reply_to=self.probe.name, id=f"{deployment}/cancel")
 
     def retry(self, deployment: str = "d1", id: str = "r1", **body: Any) -> None:
-        self.say(deployment, "retry", body, reply_to=self.ear.name, id=id)
+        self.say(deployment, "retry", body, reply_to=self.probe.name, id=id)
 
     def decide(self, deployment: str = "d1", id: str = "r1", **body: Any) -> None:
-        self.say(deployment, "decide", body, reply_to=self.ear.name, id=id)
+        self.say(deployment, "decide", body, reply_to=self.probe.name, id=id)
 
     def reply(self, attempt: str, body: Mapping[str, Any] | bytes, **headers: str) -> None:
         """A word of a worker that nobody scripted."""
@@ -212,7 +212,7 @@ class House:
 
     def answers(self) -> list[tuple[Any, str]]:
         """Id and reason of the answers to job.create since, in no order: first those that say yes."""
-        heard = [(strict_json.loads(one.body), one.headers.get(m.REASON, "")) for one in self.ear.hear()]
+        heard = [(strict_json.loads(one.body), one.headers.get(m.REASON, "")) for one in self.probe.hear()]
         told = [(body["id"], reason) for body, reason in heard if "id" in body]  # answers to a cancel have none
         return sorted(told, key=lambda pair: (pair[0] is None, pair))
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 _CHUNK = 1 << 16
 
 
-class Cable:
+class NetworkLink:
     """Clients connect to `url`; what they say goes on to the server of the URL that it was made with."""
 
     def __init__(self, url: str) -> None:
