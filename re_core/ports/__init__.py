@@ -6,6 +6,7 @@ a bus BusUnavailable.
 
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
+from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
     MOST_REVISIONS,
@@ -40,6 +41,10 @@ __all__ = [
     "Clock",
     "DeadLetters",
     "Delivery",
+    "EntryRef",
+    "Feed",
+    "FeedPage",
+    "FeedRange",
     "IdempotencyKeys",
     "Ids",
     "Journal",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from re_core.deployment.records import Entry, never_began
@@ -23,8 +23,19 @@ def every_entry(journal: Journal, deployment: str, after: int = 0) -> Iterator[E
         after = page[-1].number
 
 
-def read_state(journal: Journal, deployment: str) -> State | None:
-    """The deployment as its journal has it; None where it never began. Raises StoreRefused for a damaged journal."""
+def read_state(journal: Journal, deployment: str, note: Callable[[Entry], None] | None = None) -> State | None:
+    """The deployment as its journal has it; None where it never began. Raises StoreRefused for a damaged journal.
+
+    `note` is given each entry, in order.
+    """
     entries = every_entry(journal, deployment)
+    if note is not None:
+        entries = _noted(entries, note)
     first = next(entries, None)
     return None if first is None or never_began([first]) else fold(chain([first], entries))
+
+
+def _noted(entries: Iterator[Entry], note: Callable[[Entry], None]) -> Iterator[Entry]:
+    for entry in entries:
+        note(entry)
+        yield entry

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
+from re_core.ports.feed import Feed
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
 from re_core.wire.messages import Message
 
@@ -63,6 +64,8 @@ class Append(NamedTuple):
     view: View | None = None
     #: (queue, message): what the bus keeps in the store
     mail: tuple[tuple[str, Message], ...] = ()
+    #: it tells something to those who follow the feed
+    fed: bool = False
 
 
 class Lock(NamedTuple):
@@ -85,7 +88,8 @@ class Journal(Protocol):
 
         A lost entry disturbs no other, and its view and mail are not written. The view row of a new deployment
         (entry 1) is there before its entry is. A transactional store commits all of it together; another may
-        ignore mail, and writes the views of later entries only when `write_views` brings them.
+        ignore mail, writes the views of later entries only when `write_views` brings them, and has the entries in the feed
+        only when `add_to_feed` brings them.
         """
         ...
 
@@ -342,7 +346,18 @@ class Maintenance(Protocol):
 
 
 class Store(
-    Journal, Views, IdempotencyKeys, Locks, Playbooks, Output, Registry, DeadLetters, Tokens, Maintenance, Protocol
+    Journal,
+    Views,
+    Feed,
+    IdempotencyKeys,
+    Locks,
+    Playbooks,
+    Output,
+    Registry,
+    DeadLetters,
+    Tokens,
+    Maintenance,
+    Protocol,
 ):
     """All of it on one server. Thread-safe. Not fork-safe: open it in the process that uses it."""
 

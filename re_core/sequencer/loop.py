@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.job_create import Creation, gave_up, unusable
 from re_core.deployment import events as e
+from re_core.deployment.feed import is_told
 from re_core.deployment.records import Entry, TakenBack, Void, never_began, was_taken_back
 from re_core.deployment.state import State, fold
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
 from re_core.model import ENDED
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, Store, Subscription, read_state
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, EntryRef, Store, Subscription, read_state
 from re_core.sequencer import event_log
 from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache, CachedDeployment, Sightings
@@ -76,7 +77,7 @@ class Sequencer:
         self._cache = Cache()
         self._sightings = Sightings(monotonic)
         #: what an entry causes is committed with it, or derived again at the next start
-        self._atomic = offering is None
+        self._atomic = offering is None and store.transactional
         self._rows = Rows(store)
         self._outbox = Outbox(bus, store, clock, declares=offering is not None)
         #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
@@ -271,7 +272,9 @@ class Sequencer:
                 self._sorting.refuse(batch, creation.delivery, gave_up(creation.message))
                 return None
             if entries:
-                return Work.answer_again(creation, fold(entries), batch.now)
+                state = fold(entries)
+                self._feed_again([ref for entry in entries for ref in _refs(entry)], self._published(state))
+                return Work.answer_again(creation, state, batch.now)
             return Work.create(creation, batch.now)
         except (StoreUnavailable, BusUnavailable, NewerFormat):
             raise
@@ -286,14 +289,20 @@ class Sequencer:
         before = self._cache.get(deployment)
         self._cache.drop(deployment)
         self.reads += 1
-        state = read_state(self._store, deployment)
+        told: list[EntryRef] = []
+        state = read_state(self._store, deployment, lambda entry: told.extend(_refs(entry)))
         if state is None:
             return None
         retired = self._cache.has_retired(deployment)
         published = state.entry if retired else self._published(state) if before is None else before.published
+        self._feed_again(told, published)
         strange = not fresh and not retired
         settled = published >= state.entry or (strange and self._sightings.age(deployment, state.entry) >= WRITER_GRACE)
         return Work(CachedDeployment(state, published), fresh=True, strange=strange, settled=settled)
+
+    def _feed_again(self, told: list[EntryRef], published: int) -> None:
+        """Who wrote what may not have been published may have died before that had a place in the feed, or gives it one just now."""
+        self._outbox.feed_again([ref for ref in told if ref.number > published])
 
     def _published(self, state: State) -> int:
         """Number of the last entry of which it is certain that everything that it causes was published."""
@@ -320,7 +329,7 @@ class Sequencer:
                 self._done(batch, work, messages)
                 continue
             mail = tuple(self._bus.mail(messages)) if work.tells else ()
-            rows.append(Append(entry, view, mail))
+            rows.append(Append(entry, view, mail, fed=is_told(entry)))
             written.append(work)
             causing.append(messages)
         if not rows:
@@ -330,10 +339,11 @@ class Sequencer:
             self._store.write_views(ahead)
         lost: list[Work] = []
         outcomes = self._outbox.append(rows, causing, [_request(work) for work in written])
-        for work, messages, outcome in zip(written, causing, outcomes, strict=True):
+        for row, work, messages, outcome in zip(rows, written, causing, outcomes, strict=True):
             if outcome is Appended.LOST:
                 lost.append(work)
             else:
+                self._outbox.feed(row)
                 work.overdue = work.closing_row()
                 self._done(batch, work, messages)
         if not self._store.transactional:
@@ -426,6 +436,10 @@ class Sequencer:
         self._outbox.late.clear()
         self._outbox.unoffered.clear()
         self._outbox.doubtful.clear()
+
+
+def _refs(entry: Entry) -> list[EntryRef]:
+    return [EntryRef(entry.deployment, entry.number, entry.at)] if is_told(entry) else []
 
 
 def _request(work: Work) -> Delivery | None:

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from re_core.errors import BusUnavailable, StoreRefused
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, Journal, Published
+from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
+from re_core.ports import Append, Appended, Bus, Clock, Delivery, EntryRef, Published, Store
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import dead_letter_message
 from re_core.wire.messages import Message
@@ -28,14 +28,17 @@ _log = logging.getLogger(__name__)
 class Outbox:
     """One sequencer's. One thread at a time."""
 
-    def __init__(self, bus: Bus, journal: Journal, clock: Clock, declares: bool = False) -> None:
+    def __init__(self, bus: Bus, store: Store, clock: Clock, declares: bool = False) -> None:
         """`declares`: a step's queue that is gone is declared again, since somebody is known to offer the step."""
         self._declares = declares
         self._bus = bus
-        self._journal = journal
+        self._store = store
         self._clock = clock
         #: may go out: what caused it is in the journal
         self._ready: list[Message] = []
+        #: entries without a place in the feed, and those that another core may have given one
+        self._unfed: list[EntryRef] = []
+        self._fed_perhaps: list[EntryRef] = []
         #: when the oldest of what may travel once only was added; seconds of the monotonic clock
         self._once_since: float | None = None
         #: entries, and what each causes, while nobody knows whether they are in the journal
@@ -55,7 +58,7 @@ class Outbox:
         `causing` has the messages that each of them causes, `requests` what asked for the deployment that it begins.
         """
         self._doubtful = (rows, causing, requests)
-        outcomes = self._journal.append(rows)
+        outcomes = self._store.append(rows)
         self._doubtful = ((), (), ())
         return outcomes
 
@@ -65,8 +68,37 @@ class Outbox:
         if self._once_since is None and any(message.once for message in messages):
             self._once_since = time.monotonic()
 
+    def feed(self, row: Append) -> None:
+        """The entry is in the journal: where that did not give it a place in the feed, `send` does."""
+        if row.fed and not self._store.transactional:
+            self._unfed.append(EntryRef(row.entry.deployment, row.entry.number, row.entry.at))
+
+    def feed_again(self, entries: Sequence[EntryRef]) -> None:
+        """As `feed`, of entries that another core has written."""
+        if not self._store.transactional:
+            self._fed_perhaps.extend(entries)
+
     def send(self) -> None:
-        """Publish what may go out. Raises BusUnavailable; it is all published again then."""
+        """Publish what may go out, and give entries their place in the feed. Raises BusUnavailable, StoreUnavailable.
+
+        What was not done is done by the next call.
+        """
+        self._publish()
+        # before their successors: what a deployment tells stays in order
+        self._fed_perhaps = self._add_to_feed(self._fed_perhaps, repeated=True)
+        self._unfed = self._add_to_feed(self._unfed, repeated=False)
+
+    def _add_to_feed(self, entries: list[EntryRef], repeated: bool) -> list[EntryRef]:
+        if entries:
+            try:
+                self._store.add_to_feed(entries, repeated)
+            except StoreUnavailable:
+                # some of them may have a place now
+                self._fed_perhaps, self._unfed = [*self._fed_perhaps, *self._unfed], []
+                raise
+        return []
+
+    def _publish(self) -> None:
         if self._once_since is not None:
             self._prepare_handed()
         declared: set[str] = set()
@@ -90,12 +122,14 @@ class Outbox:
                     self.late.append((row.entry.deployment, part))
                 elif stored:
                     self._ready.extend(part)
+                if stored:
+                    self.feed(row)
         self.send()
 
     def _is_stored(self, row: Append) -> bool:
         """Looked for and not appended again: what was not stored is up to the events, which may have expired meanwhile."""
         try:
-            entries = self._journal.entries(row.entry.deployment, row.entry.number - 1)
+            entries = self._store.entries(row.entry.deployment, row.entry.number - 1)
         except StoreRefused:  # a newer core goes on with it
             return False
         return bool(entries) and entries[0].writer == row.entry.writer

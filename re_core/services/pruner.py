@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from re_core.ports import Clock, Store
+from re_core.ports.feed import KEPT_CHUNKS
 from re_core.usecases.maintenance import DAY, Pruned, prune_some
 
 #: milliseconds from the start of a core to its first step
@@ -12,6 +13,9 @@ FIRST = 60_000
 #: seconds between two steps while there is something to do, and between two looks while there is not
 BETWEEN, IDLE = 0.2, 30.0
 
+#: milliseconds between two looks at the length of the feed, which is bounded whatever else is kept
+TRIM = 30_000
+
 
 class Pruner:
     """Prunes in small steps, once a day. One thread."""
@@ -20,12 +24,17 @@ class Pruner:
         """`older`: days after which what has ended is forgotten; None: never."""
         self._store, self._clock, self._older = store, clock, older
         self._next = clock.now() + FIRST
+        #: when the feed was trimmed last
+        self._trimmed = clock.now()
         #: of the day under way
         self.pruned = Pruned()
 
     def turn(self) -> float:
         """One step where it is time. Returns how many seconds may pass before the next. Raises StoreUnavailable."""
         now = self._clock.now()
+        if not 0 <= now - self._trimmed < TRIM:
+            self._store.trim_feed(KEPT_CHUNKS)
+            self._trimmed = now
         if self._older is None or 0 < self._next - now <= DAY:
             return IDLE
         some = prune_some(self._store, now - int(self._older * DAY))

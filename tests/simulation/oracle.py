@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from re_core.deployment.feed import is_told
 from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
 from re_core.deployment.records import (
     Entry,
@@ -92,6 +93,18 @@ def _memories_are_the_journal(cluster: SimulatedCluster) -> Iterator[str]:
                 there = fold(_reread(cluster.server.journal[id][: known.state.entry]))
                 if slots_of(there) != slots_of(known.state):
                     yield f"{process.name} remembers {id} otherwise than the journal up to entry {known.state.entry}"
+
+
+def _the_feed_has_each_entry_once_and_in_order(cluster: SimulatedCluster) -> Iterator[str]:
+    fed: dict[str, list[str]] = defaultdict(list)
+    for key in cluster.server.feed:
+        fed[key.rpartition(":")[0]].append(key)
+    for id, entries in cluster.server.journal.items():
+        told = [one.id for one in entries if is_told(one)]
+        if fed.pop(id, []) != told:
+            yield f"the feed has {[key for key in cluster.server.feed if key.startswith(id)]} of {id}, its journal {told}"
+    if fed:
+        yield f"the feed tells of {sorted(fed)}, which have no journal"
 
 
 # -- what callers were told --------------------------------------------------------------------------
@@ -292,6 +305,7 @@ _LOOKS = (
     _journals_are_whole,
     _rows_say_what_journals_say,
     _memories_are_the_journal,
+    _the_feed_has_each_entry_once_and_in_order,
     _answers_are_true,
     _nothing_starts_behind_a_back,
     _one_key_is_one_deployment,

@@ -88,6 +88,11 @@ def tells_nothing_again_of_a_new_deployment(patch: Patch) -> None:
 # -- the journal -------------------------------------------------------------------------------------
 
 
+def leaves_the_feed_of_a_dead_core(patch: Patch) -> None:
+    """What a core appended before it died gets no place in the feed."""
+    patch.setattr(Outbox, "feed_again", lambda self, entries: None)
+
+
 def splits_an_entry_in_two(patch: Patch) -> None:
     """The records of one advance become two documents, of which one may be stored and the other not."""
 
@@ -297,6 +302,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (repeats_nothing_after_a_redelivery, Bias(_CORES_DIE, "publish")),
     (retells_nothing_after_a_crash, Bias(_CORES_DIE, "publish")),
     (tells_nothing_again_of_a_new_deployment, Bias(_CORES_DIE, "appended")),
+    (leaves_the_feed_of_a_dead_core, Bias(_CORES_DIE, "add_to_feed")),
     (splits_an_entry_in_two, Bias(("some of many stored",))),
     (ignores_who_was_faster, Bias(("connection lost", "queue slow"))),
     (remembers_what_was_not_appended, Bias(("store error",), "append")),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from re_core.deployment.records import Ended, Entry, never_began
+from re_core.deployment.records import Ended, Entry, entry_id, never_began
 from re_core.errors import StoreUnavailable
-from re_core.ports import Append, Appended, KeyRecord, Lock
+from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock
 from re_core.rows import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
 from tests.simulation.faults import SLOW, Faults
 
@@ -30,6 +30,8 @@ class Server:
         self.chunks: dict[str, OutputChunk] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.letters: dict[str, DeadLetter] = {}
+        #: keys of the entries that tell something, in the order in which they became readable
+        self.feed: list[str] = []
         #: deployments whose journal has no end
         self.unfinished: dict[str, None] = {}
         #: times until which it takes no writes, answers nothing, and answers late
@@ -68,7 +70,14 @@ class Server:
         outcome = self.insert(one.entry)
         if self.transactional and outcome is Appended.STORED and one.view is not None:
             self.write(one.view)
+        if self.transactional and outcome is Appended.STORED and one.fed:
+            self.add_to_feed(one.entry.id)
         return outcome
+
+    def add_to_feed(self, key: str) -> None:
+        """One that has a place keeps it."""
+        if key not in self.feed:
+            self.feed.append(key)
 
 
 class SimStore:
@@ -105,6 +114,21 @@ class SimStore:
         return self._call(
             lambda: [one for one in self._server.journal.get(deployment, ()) if one.number > after][:limit]
         )
+
+    def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
+        """See ports.Feed. Whoever adds what another one may have added has to say so."""
+        if self.transactional:
+            return
+        self._process.point("add_to_feed")
+        self._tarry()
+        self._refuse()
+        self._fail()
+        for place, one in enumerate(entries):
+            self._server.add_to_feed(entry_id(one.deployment, one.number))
+            if place == 0:
+                self._fail_after()
+        self._fail_after()
+        self._process.point("fed")
 
     def write_views(self, views: Sequence[View]) -> None:
         """See ports.Views."""

@@ -14,6 +14,7 @@ from re_core.admission import compiled_plans
 from re_core.deployment import records, results
 from re_core.playbook.compiler import MAX_STEPS
 from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
+from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs
 from re_core.sequencer import cache
 from re_core.services import bookkeeping
@@ -64,6 +65,7 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("journal", f"{MAX_STEPS:,} steps".replace(",", " ")),
         ("playbooks", f"{MOST_REVISIONS:,} revisions".replace(",", " ")),
         ("dead_letters", f"{bookkeeping.MOST_LETTERS:,}".replace(",", " ")),
+        ("feed", f"{KEPT_CHUNKS:,} chunks".replace(",", " ")),
         ("workers", f"{bookkeeping.FORGET // 3_600_000} h"),
         ("mailbox", f"{REMEMBERED // 3_600_000} h"),
         ("Cache", f"{cache.CAPACITY} deployments"),

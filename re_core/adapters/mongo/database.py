@@ -79,6 +79,7 @@ class Database:
         self.journal = database["journal"]
         self.parts = database["parts"]
         self.views = database["views"]
+        self.feed = database["feed"]
         self.requests = database["requests"]
         self.holds = database["holds"]
         self.playbooks = database["playbooks"]

@@ -44,6 +44,7 @@ COLLECTIONS = (
     "journal",
     "parts",
     "views",
+    "feed",
     "requests",
     "holds",
     "playbooks",

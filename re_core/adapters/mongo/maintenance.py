@@ -8,6 +8,7 @@ from typing import Any
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.database import Database, Document, attempted, foreign
 from re_core.adapters.mongo.dead_letters import letter_of
+from re_core.adapters.mongo.feed import readable_chunk
 from re_core.adapters.mongo.journal import split
 from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
 from re_core.adapters.mongo.output import chunk_of
@@ -23,6 +24,7 @@ from re_core.rows import View
 #: collection -> how its documents are read. Entries are not here, whoever reads the journals reads them.
 _READERS: Mapping[str, Callable[[Document], Any]] = {
     "views": view_of,
+    "feed": readable_chunk,
     "requests": lambda document: KeyRecord(document["_id"], document["deployment"], document["digest"]),
     "holds": lambda document: Lock(document["_id"], document["deployment"], int(document["at"])),
     "playbooks": playbook_of,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.dead_letters import DeadLettersPart
-from re_core.adapters.mongo.journal import JournalPart
+from re_core.adapters.mongo.feed import FeedPart
 from re_core.adapters.mongo.layout import prepare
 from re_core.adapters.mongo.locks import LocksPart
 from re_core.adapters.mongo.maintenance import MaintenancePart
@@ -18,7 +18,7 @@ from re_core.adapters.mongo.views import ViewsPart
 
 
 class MongoStore(
-    JournalPart,
+    FeedPart,
     ViewsPart,
     RequestsPart,
     LocksPart,
@@ -41,6 +41,7 @@ class MongoStore(
         try:
             prepare(self._database)
             check_server(self._database)
+            self._begin_feed()
         except BaseException:
             self._database.close()
             raise

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database, insert
+from re_core.adapters.sqlite.feed import insert_feed
 from re_core.adapters.sqlite.mailbox import insert_mail
 from re_core.adapters.sqlite.views import upsert_views
 from re_core.deployment.records import Entry, entry_from_document, entry_to_document
@@ -76,6 +77,7 @@ def _append_one(connection: sqlite3.Connection, one: Append, row: _Row, now: int
 def _insert_rest(connection: sqlite3.Connection, batch: Sequence[Append], now: int) -> None:
     upsert_views(connection, [one.view for one in batch if one.view is not None])
     insert_mail(connection, [pair for one in batch for pair in one.mail], now)
+    insert_feed(connection, [one.entry for one in batch if one.fed])
 
 
 def _row(entry: Entry) -> _Row:

@@ -112,12 +112,29 @@ ALTER TABLE views ADD COLUMN claimants TEXT NOT NULL DEFAULT '';
 CREATE INDEX views_claimed ON views (id, claimants) WHERE {CLAIMED};
 """
 
+# A number is never given out twice, also not after the newest rows were deleted: positions of those who follow stand for it.
+_FEED = """
+CREATE TABLE feed (number INTEGER PRIMARY KEY AUTOINCREMENT, entries TEXT NOT NULL);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED, _CLAIMANTS)
+STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED, _CLAIMANTS, _FEED)
 
 #: the tables of the newest layout
 TABLES = frozenset(
-    {"journal", "views", "requests", "holds", "playbooks", "output", "workers", "dead_letters", "tokens", "mailbox"}
+    {
+        "journal",
+        "views",
+        "requests",
+        "holds",
+        "playbooks",
+        "output",
+        "workers",
+        "dead_letters",
+        "tokens",
+        "mailbox",
+        "feed",
+    }
 )
 
 

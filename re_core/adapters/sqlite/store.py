@@ -7,6 +7,7 @@ import os
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.dead_letters import DeadLettersPart
+from re_core.adapters.sqlite.feed import FeedPart
 from re_core.adapters.sqlite.journal import JournalPart
 from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
@@ -26,6 +27,7 @@ _WAIT = 5.0
 class SqliteStore(
     JournalPart,
     ViewsPart,
+    FeedPart,
     RequestsPart,
     LocksPart,
     PlaybooksPart,

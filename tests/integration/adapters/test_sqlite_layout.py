@@ -32,7 +32,12 @@ def _version(path: Path) -> int:
 
 def test_the_layout_has_the_tables_that_it_names(path: Path) -> None:
     connection = sqlite3.connect(path)
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+    }
     connection.close()
     assert tables == layout.TABLES
 

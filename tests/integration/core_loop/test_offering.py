@@ -126,7 +126,7 @@ def test_a_core_that_was_frozen_before_it_sent_it_does_not_send_it_any_more(
     harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = _old_worker(harness)
-    real, append = harness.core._outbox._journal, harness.core._outbox._journal.append
+    real, append = harness.core._outbox._store, harness.core._outbox._store.append
 
     class Slow:
         """It answers, and then the process stands still."""
@@ -139,7 +139,7 @@ def test_a_core_that_was_frozen_before_it_sent_it_does_not_send_it_any_more(
             monkeypatch.setattr("re_core.sequencer.outbox.time.monotonic", _later())
             return done
 
-    monkeypatch.setattr(harness.core._outbox, "_journal", Slow())
+    monkeypatch.setattr(harness.core._outbox, "_store", Slow())
     harness.ask("d1", "theirs")
     harness.settle()
     assert _take(worker) == []

@@ -1,0 +1,124 @@
+"""What an entry of a journal tells those who follow a group: from records to events. Pure; must not know buses, stores or JSON.
+
+An event is derived from its entry and from what never changes in the deployment's life (`accepted`, the plan), and from
+nothing else: the core that appends the entry, the core that repeats it after a crash, and a front end that reads the entry a
+day later make the same event under the same id. An event holds names, numbers and times; never values of the caller,
+results, output, or texts of workers, which may hold secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from re_core.deployment import records as r
+from re_core.deployment.plan import Plan
+from re_core.model import Resolution, StepStatus
+
+#: the kind of aggregate that this module tells of
+KIND = "deployment"
+
+#: what happened to a deployment, in the order in which it can happen; `event.<kind>.<what>` is the routing key
+ACCEPTED, STEP_ENDED, WAITING, RESOLVED, ENDED, RETRIED = (
+    "accepted",
+    "step_ended",
+    "waiting",
+    "resolved",
+    "ended",
+    "retried",
+)
+
+
+class Event(NamedTuple):
+    """One thing that happened to one aggregate."""
+
+    #: `<entry id>:<place of the record in its entry>`; the same at every repetition
+    id: str
+    #: of the aggregate, and what happened to it
+    kind: str
+    what: str
+    group: str
+    #: what it happened to: `<deployment>` or `<deployment>/<step>`
+    subject: str
+    #: milliseconds since the epoch
+    at: int
+    #: place of the record in its entry, from 0
+    place: int
+    data: Mapping[str, Any]
+
+
+def is_told(entry: r.Entry) -> bool:
+    """Whether the entry has at least one event."""
+    return any(type(record) in _TOLD for record in entry.records)
+
+
+def events_of(entry: r.Entry, accepted: r.Accepted, plan: Plan) -> Iterator[Event]:
+    """The events of an entry, in order; `accepted` and `plan` are those of its deployment."""
+    for place, record in enumerate(entry.records):
+        tell = _TOLD.get(type(record))
+        if tell is None:
+            continue
+        what, about = tell(record, plan)
+        step = about.get("step")
+        yield Event(
+            id=f"{entry.id}:{place}",
+            kind=KIND,
+            what=what,
+            group=accepted.group,
+            subject=entry.deployment if step is None else f"{entry.deployment}/{step}",
+            at=entry.at,
+            place=place,
+            data={
+                "deployment": entry.deployment,
+                "group": accepted.group,
+                "playbook_id": accepted.playbook_id,
+                "playbook": accepted.playbook,
+                "revision": accepted.revision,
+                **about,
+            },
+        )
+
+
+def _accepted(record: r.Accepted, plan: Plan) -> tuple[str, dict[str, Any]]:
+    return ACCEPTED, {"user": record.user, "source": record.source, "steps": len(plan.steps)}
+
+
+def _step_ended(status: StepStatus) -> Callable[[Any, Plan], tuple[str, dict[str, Any]]]:
+    def tell(record: Any, plan: Plan) -> tuple[str, dict[str, Any]]:
+        return STEP_ENDED, {**_step(record.step, plan), "attempt": record.attempt, "status": str(status)}
+
+    return tell
+
+
+def _waiting(record: r.ResolutionRequested, plan: Plan) -> tuple[str, dict[str, Any]]:
+    return WAITING, {**_step(record.step, plan), "status": "waiting"}
+
+
+def _resolved(record: r.Resolved, plan: Plan) -> tuple[str, dict[str, Any]]:
+    return RESOLVED, {**_step(record.step, plan), "resolution": str(Resolution(record.ruling)), "user": record.user}
+
+
+def _retried(record: r.Retried, plan: Plan) -> tuple[str, dict[str, Any]]:
+    return RETRIED, {"user": record.user}
+
+
+def _ended(record: r.Ended, plan: Plan) -> tuple[str, dict[str, Any]]:
+    return ENDED, {"status": record.status}
+
+
+def _step(number: int, plan: Plan) -> dict[str, Any]:
+    planned = plan.steps[number]
+    return {"step": number, "name": planned.spec.name, "host": planned.host}
+
+
+_TOLD: Mapping[type[Any], Callable[[Any, Plan], tuple[str, dict[str, Any]]]] = {
+    r.Accepted: _accepted,
+    r.Completed: _step_ended(StepStatus.COMPLETED),
+    r.Failed: _step_ended(StepStatus.FAILED),
+    r.TimedOut: _step_ended(StepStatus.TIMED_OUT),
+    r.Lost: _step_ended(StepStatus.LOST),
+    r.ResolutionRequested: _waiting,
+    r.Resolved: _resolved,
+    r.Retried: _retried,
+    r.Ended: _ended,
+}
