@@ -19,7 +19,8 @@ from re_core.ports import Bus, Clock, Mailbox, Store
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.loop import Sequencer
-from re_core.services.bookkeeping import DeadLetterRecorder, Heartbeats
+from re_core.services.dead_letters import DeadLetterRecorder
+from re_core.services.heartbeats import Heartbeats
 from re_core.services.output_recorder import Recorder
 from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
@@ -152,7 +153,7 @@ class Core:
             Heartbeats(bus, store, clock, self._presence),
             DeadLetterRecorder(bus, store, clock),
         )
-        names = ("sequencer", "recorder", "heartbeats", "cemetery")
+        names = ("sequencer", "recorder", "heartbeats", "dead-letters")
         self._pumps = [
             PollingThread(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
             for name, consumer in zip(names, self._consumers, strict=True)

@@ -1,4 +1,7 @@
-"""The rules of wishes: what a person's cancel, retry or decision does. Pure; must not know which state leads to which rule."""
+"""What an operator's request does: cancel, retry, the resolution of a lost step. Pure; must not know which state leads to which rule.
+
+Also the take-back of a deployment whose caller has stopped waiting. The theory is in re_core/deployment/machine.py.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +63,8 @@ def cancelled_already(go: Advance, event: e.CancelAsked) -> None:
     go.effects.extend(awaited(go.state))
 
 
-def rule(go: Advance, event: e.Resolved) -> None:
-    """A person says what became of a lost step."""
+def resolve(go: Advance, event: e.Resolved) -> None:
+    """An operator says what became of a lost step."""
     if _repeats(go, event):
         return
     if event.step not in go.state.asked:

@@ -147,7 +147,7 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.NoWorkerAvailable: _step,
     e.HandOver: _step,
     e.HandedInDoubt: _step,
-    e.Resolved: interventions.rule,
+    e.Resolved: interventions.resolve,
     e.RetryAsked: interventions.retried_already,
     e.CancelAsked: interventions.cancel,
     e.TakeBack: interventions.take_back,

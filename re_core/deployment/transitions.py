@@ -1,7 +1,8 @@
-"""The rules of words, time and loss: what each entry of the machine's tables does. Pure; must not know which state leads to which rule.
+"""What a step does with a claim, an outcome, its timeout, the loss of its worker. Pure; must not know which state leads to which rule.
 
 A rule emits records and effects on an `Advance`, or raises Refusal before it emitted anything. The theory is in
-re_core/deployment/machine.py; what people wish for is in re_core/deployment/interventions.py.
+re_core/deployment/machine.py; when something is due, re_core/deployment/deadlines.py says; what an operator's request does,
+re_core/deployment/interventions.py.
 """
 
 from __future__ import annotations

@@ -6,9 +6,18 @@ Must not know what a message says. Errors that are no fault of the message go on
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from re_core.errors import BadMessage, OperatorError, ReleaseEngineError, TransientError
+from re_core.errors import (
+    BadMessage,
+    BusUnavailable,
+    OperatorError,
+    ReleaseEngineError,
+    StoreUnavailable,
+    TransientError,
+)
 from re_core.ports import Delivery, Subscription
+from re_core.wire.messages import Message
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +36,30 @@ def reject(subscription: Subscription, delivery: Delivery, error: Exception) -> 
         _log.error("a message of %s cannot be handled", delivery.queue, exc_info=error, extra=where)
     reason, detail = reason_of(error)
     subscription.reject(delivery, reason, detail)
+
+
+def take_each(subscription: Subscription, most: int, timeout: float, handle: Callable[[Message], None]) -> int:
+    """Up to `most` deliveries, each handled and settled by itself: an error takes only its own message away.
+
+    Returns how many there were. Raises StoreUnavailable or BusUnavailable after it gave back what is not settled.
+    """
+    deliveries = subscription.take(most, timeout)
+    for place, delivery in enumerate(deliveries):
+        try:
+            _settle(subscription, delivery, handle)
+        except (StoreUnavailable, BusUnavailable):
+            subscription.requeue(deliveries[place:])
+            raise
+    return len(deliveries)
+
+
+def _settle(subscription: Subscription, delivery: Delivery, handle: Callable[[Message], None]) -> None:
+    try:
+        handle(delivery.message)
+    except Exception as error:
+        reject(subscription, delivery, error)
+    else:
+        subscription.ack([delivery])
 
 
 def reason_of(error: Exception) -> tuple[str, str]:

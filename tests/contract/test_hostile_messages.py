@@ -20,7 +20,8 @@ from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, Store
 from re_core.rows import StoredPlaybook
 from re_core.sequencer.loop import Sequencer
-from re_core.services.bookkeeping import DeadLetterRecorder, Heartbeats
+from re_core.services.dead_letters import DeadLetterRecorder
+from re_core.services.heartbeats import Heartbeats
 from re_core.services.output_recorder import Recorder
 from re_core.wire import dead_letters
 from re_core.wire import messages as m

@@ -17,7 +17,7 @@ from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs
 from re_core.sequencer import cache
-from re_core.services import bookkeeping
+from re_core.services import dead_letters, heartbeats
 from re_core.usecases import access
 from re_core.wire import redaction, strict_json
 from re_rest import auth, gunicorn_master, pacing, streaming, streams
@@ -64,9 +64,9 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("journal", f"{results.MAX_MESSAGE} characters"),
         ("journal", f"{MAX_STEPS:,} steps".replace(",", " ")),
         ("playbooks", f"{MOST_REVISIONS:,} revisions".replace(",", " ")),
-        ("dead_letters", f"{bookkeeping.MOST_LETTERS:,}".replace(",", " ")),
+        ("dead_letters", f"{dead_letters.MOST_LETTERS:,}".replace(",", " ")),
         ("feed", f"{KEPT_CHUNKS:,} chunks".replace(",", " ")),
-        ("workers", f"{bookkeeping.FORGET // 3_600_000} h"),
+        ("workers", f"{heartbeats.FORGET // 3_600_000} h"),
         ("mailbox", f"{REMEMBERED // 3_600_000} h"),
         ("Cache", f"{cache.CAPACITY} deployments"),
         ("Cache", f"{cache.MOST_BYTES // _MIB} MiB"),

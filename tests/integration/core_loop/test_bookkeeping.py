@@ -8,7 +8,8 @@ import pytest
 
 from re_core.errors import StoreUnavailable, TransientError
 from re_core.rows import WorkerRecord
-from re_core.services.bookkeeping import FORGET, DeadLetterRecorder, Heartbeats
+from re_core.services.dead_letters import DeadLetterRecorder
+from re_core.services.heartbeats import FORGET, Heartbeats
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import REASON
 from re_core.wire.messages import Message
@@ -31,7 +32,7 @@ def _drain(consumer: Heartbeats) -> int:
     return sum(iter(lambda: consumer.turn(0), 0))
 
 
-def _cemetery(harness: CoreHarness) -> DeadLetterRecorder:
+def _dead_letters(harness: CoreHarness) -> DeadLetterRecorder:
     return DeadLetterRecorder(harness.faults.bus(harness.bus), harness.faults.store(harness.store), harness.clock)
 
 
@@ -119,7 +120,7 @@ def test_a_call_that_fails_once_loses_no_heartbeat(harness: CoreHarness, number:
 def test_dead_letters_lie_in_the_store_whole(harness: CoreHarness) -> None:
     harness.bus.publish([Message("job.create", b"\xff", "x", "c", "r", {"re-user": "ann"}, "app")])
     harness.core.turn(0)
-    consumer = _cemetery(harness)
+    consumer = _dead_letters(harness)
     assert consumer.turn(0) == 1
     (letter,) = harness.store.dead_letters(10)
     assert (letter.body, letter.queue, letter.reason) == (b"\xff", m.JOB_CREATE, "bad-message")
@@ -134,7 +135,7 @@ def test_a_call_that_fails_once_loses_no_dead_letter(harness: CoreHarness, numbe
         harness.ask(f"d{one}", body=b"bad")
         harness.core.turn(0)
         harness.clock.pass_seconds(1)
-    consumer = _cemetery(harness)
+    consumer = _dead_letters(harness)
     harness.faults.fail(number, after)
     for _ in range(3):
         try:
@@ -233,14 +234,14 @@ def test_a_worker_that_comes_later_changes_the_plans_made_from_then_on(harness: 
     assert [harness.state(one).plan.steps[0].spec.retries for one in ("d1", "d2")] == [0, 2]
 
 
-def test_a_dead_letter_that_the_broker_made_is_as_old_as_its_burial_and_not_pruned_at_once(
+def test_a_dead_letter_that_the_broker_made_is_as_old_as_its_storing_and_not_pruned_at_once(
     harness: CoreHarness,
 ) -> None:
-    cemetery = _cemetery(harness)
+    recorder = _dead_letters(harness)
     headers = {"x-first-death-queue": "re.replies.1", "x-first-death-reason": "delivery_limit"}
     harness.bus.publish([Message(m.DEAD, b"x", "d1/0/1/word", headers=headers, direct=True)])
-    cemetery.turn(0)
-    cemetery.close()
+    recorder.turn(0)
+    recorder.close()
     [letter] = harness.store.dead_letters(10)
     assert letter.at == harness.clock.now()
     assert harness.store.old_dead_letters(harness.clock.now(), 10) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from re_core.rows import WorkerRecord
-from re_core.services.bookkeeping import Heartbeats
+from re_core.services.heartbeats import Heartbeats
 from re_core.workforce.presence import Presence
 from tests.integration.core_loop.core_harness import CoreHarness
 
