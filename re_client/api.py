@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote
 
-from re_client import events, shapes
+from re_client import events
 from re_client.errors import ClientError
 from re_client.transport import Transport
+from re_core.api import answers
 
 #: rows of one page of a list
 PAGE = 100
@@ -60,74 +61,74 @@ class Client:
 
     # -- playbooks ---------------------------------------------------------------------------------
 
-    def playbooks(self, group: str | None = None) -> list[shapes.PlaybookRow]:
+    def playbooks(self, group: str | None = None) -> list[answers.PlaybookRow]:
         """Newest revisions of all playbooks that the token reaches."""
         found = self._pages("/api/v1/playbooks", _given(group=group))
-        return [cast(shapes.PlaybookRow, row) for row in found]
+        return [cast(answers.PlaybookRow, row) for row in found]
 
-    def playbook(self, id: str, revision: int | None = None) -> shapes.Playbook:
+    def playbook(self, id: str, revision: int | None = None) -> answers.Playbook:
         """One playbook, newest revision or that one."""
-        return cast(shapes.Playbook, self._get(_playbook(id, revision)))
+        return cast(answers.Playbook, self._get(_playbook(id, revision)))
 
     def playbook_text(self, id: str, revision: int | None = None) -> str:
         """Its document as YAML."""
         return self._transport.send("GET", _playbook(id, revision), headers={"accept": YAML}).text
 
-    def create_playbook(self, source: bytes, form: str = YAML, key: str = "") -> shapes.Playbook:
+    def create_playbook(self, source: bytes, form: str = YAML, key: str = "") -> answers.Playbook:
         """Store a new playbook. The key makes a repetition safe; one is made where none is given."""
         headers = {"content-type": form, "idempotency-key": key or _key()}
-        return cast(shapes.Playbook, self._repeatable("POST", "/api/v1/playbooks", content=source, headers=headers))
+        return cast(answers.Playbook, self._repeatable("POST", "/api/v1/playbooks", content=source, headers=headers))
 
-    def apply_playbook(self, source: bytes, form: str = YAML) -> shapes.Applied:
+    def apply_playbook(self, source: bytes, form: str = YAML) -> answers.Applied:
         """Create it, or store the next revision of the one that has its group and name; `done` says which. Safe to repeat."""
         found = self._repeatable("POST", "/api/v1/playbooks/apply", content=source, headers={"content-type": form})
-        return cast(shapes.Applied, found)
+        return cast(answers.Applied, found)
 
-    def update_playbook(self, id: str, source: bytes, revision: int, form: str = YAML) -> shapes.Playbook:
+    def update_playbook(self, id: str, source: bytes, revision: int, form: str = YAML) -> answers.Playbook:
         """Store its next revision; ApiError (412) where `revision` is not the newest any more."""
         headers = {"content-type": form, "if-match": f'"{revision}"'}
-        return cast(shapes.Playbook, self._transport.json("PUT", _playbook(id), content=source, headers=headers))
+        return cast(answers.Playbook, self._transport.json("PUT", _playbook(id), content=source, headers=headers))
 
     def delete_playbook(self, id: str, revision: int | None = None) -> None:
         """Delete it; with a revision only where that is the newest."""
         headers = {"if-match": f'"{revision}"'} if revision else {}
         self._transport.send("DELETE", _playbook(id), headers=headers)
 
-    def validate(self, source: bytes, form: str = YAML) -> shapes.Validation:
+    def validate(self, source: bytes, form: str = YAML) -> answers.Verdict:
         """All that is wrong with a playbook, at once; nothing is stored."""
         headers = {"content-type": form}
         found = self._repeatable("POST", "/api/v1/playbooks/validate", content=source, headers=headers)
-        return cast(shapes.Validation, found)
+        return cast(answers.Verdict, found)
 
-    def plan(self, id: str, dynamic: Mapping[str, Any]) -> shapes.Plan:
+    def plan(self, id: str, dynamic: Mapping[str, Any]) -> answers.Plan:
         """What a deployment with these values would run; nothing is run."""
         body = {"dynamic": dict(dynamic)}
-        return cast(shapes.Plan, self._repeatable("POST", f"{_playbook(id)}/plan", json=body))
+        return cast(answers.Plan, self._repeatable("POST", f"{_playbook(id)}/plan", json=body))
 
     # -- deployments -------------------------------------------------------------------------------
 
-    def deploy(self, group: str, playbook_id: str, dynamic: Mapping[str, Any], key: str = "") -> shapes.Started:
+    def deploy(self, group: str, playbook_id: str, dynamic: Mapping[str, Any], key: str = "") -> answers.Created:
         """Start a deployment, once: it is sent again under the same key while the answer stays away."""
         body: dict[str, Any] = {"group": group, "playbook_id": playbook_id}
         if dynamic:
             body["dynamic"] = dict(dynamic)
         headers = {"idempotency-key": key or _key()}
-        return cast(shapes.Started, self._repeatable("POST", "/api/v1/deployments", json=body, headers=headers))
+        return cast(answers.Created, self._repeatable("POST", "/api/v1/deployments", json=body, headers=headers))
 
-    def deployments(self, limit: int | None = 20, **filters: str | Sequence[str] | None) -> list[shapes.DeploymentRow]:
+    def deployments(self, limit: int | None = 20, **filters: str | Sequence[str] | None) -> list[answers.DeploymentRow]:
         """The newest, at most `limit` (None: all). Filters: group, playbook_id, status, user, since."""
         found = self._pages("/api/v1/deployments", _given(**filters), limit)
-        return [cast(shapes.DeploymentRow, row) for row in found]
+        return [cast(answers.DeploymentRow, row) for row in found]
 
-    def deployment(self, id: str) -> shapes.Deployment:
+    def deployment(self, id: str) -> answers.Deployment:
         """One, whole."""
-        return cast(shapes.Deployment, self._get(_deployment(id)))
+        return cast(answers.Deployment, self._get(_deployment(id)))
 
-    def output(self, id: str, after: int = 0, step: int | None = None) -> Iterator[shapes.Line]:
+    def output(self, id: str, after: int = 0, step: int | None = None) -> Iterator[answers.Line]:
         """The lines that it has printed so far, with a number above `after`."""
         return chain.from_iterable(self.output_pages(id, after, step))
 
-    def output_pages(self, id: str, after: int = 0, step: int | None = None) -> Iterator[list[shapes.Line]]:
+    def output_pages(self, id: str, after: int = 0, step: int | None = None) -> Iterator[list[answers.Line]]:
         """As `output`, page by page: a long output is read as fast as it can be where each page is used in one go."""
         following: int | None = after
         while following is not None:
@@ -136,15 +137,15 @@ class Client:
             yield page["lines"]
             following = page.get("next")
 
-    def tail(self, id: str, count: int, step: int | None = None) -> list[shapes.Line]:
+    def tail(self, id: str, count: int, step: int | None = None) -> list[answers.Line]:
         """The last lines that it has printed so far, at most `count`."""
-        return cast(list[shapes.Line], self._get(f"{_deployment(id)}/output", _given(tail=count, step=step))["lines"])
+        return cast(list[answers.Line], self._get(f"{_deployment(id)}/output", _given(tail=count, step=step))["lines"])
 
-    def results(self, id: str, step: int) -> list[shapes.Said]:
+    def results(self, id: str, step: int) -> list[answers.Result]:
         """What the attempts of a step said at their end, in order."""
-        return [cast(shapes.Said, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
+        return [cast(answers.Result, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
 
-    def events(self, id: str, last: str = "", output: bool = True) -> Iterator[shapes.Event]:
+    def events(self, id: str, last: str = "", output: bool = True) -> Iterator[events.Event]:
         """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again.
 
         Without `output` only states are told. A watcher who falls far behind what is printed hears a SkippedEvent.
@@ -179,13 +180,13 @@ class Client:
 
     # -- the rest ----------------------------------------------------------------------------------
 
-    def dead_letters(self, limit: int | None = 100) -> list[shapes.DeadLetter]:
+    def dead_letters(self, limit: int | None = 100) -> list[answers.DeadLetter]:
         """The newest messages that nobody could use."""
-        return [cast(shapes.DeadLetter, row) for row in self._pages("/api/v1/deadletters", {}, limit)]
+        return [cast(answers.DeadLetter, row) for row in self._pages("/api/v1/deadletters", {}, limit)]
 
-    def dead_letter(self, id: str) -> shapes.DeadLetter:
+    def dead_letter(self, id: str) -> answers.DeadLetter:
         """One, whole."""
-        return cast(shapes.DeadLetter, self._get(_dead_letter(id)))
+        return cast(answers.DeadLetter, self._get(_dead_letter(id)))
 
     def replay_dead_letter(self, id: str) -> None:
         """Send it to its queue again."""
@@ -211,18 +212,18 @@ class Client:
 
     def create_token(
         self, user: str, groups: Sequence[str] | None, admin: bool = False, notify: bool = False, expires: str = ""
-    ) -> shapes.NewToken:
+    ) -> answers.NewToken:
         """A token for `user` that reaches these groups (None: all). The answer is the only place where its secret stands.
 
         `expires`: `90d`, `12h`, a time, or `never`; the engine's own choice, 90 days, where nothing is said.
         """
         body: dict[str, Any] = {"user": user, "groups": None if groups is None else list(groups), "admin": admin}
         body |= _given(notify=notify or None, expires=expires or None)
-        return cast(shapes.NewToken, self._transport.json("POST", "/api/v1/tokens", json=body))
+        return cast(answers.NewToken, self._transport.json("POST", "/api/v1/tokens", json=body))
 
-    def tokens(self) -> list[shapes.TokenRow]:
+    def tokens(self) -> list[answers.Token]:
         """All tokens, without their secrets."""
-        return [cast(shapes.TokenRow, row) for row in self._pages("/api/v1/tokens", {})]
+        return [cast(answers.Token, row) for row in self._pages("/api/v1/tokens", {})]
 
     def revoke_token(self, id: str) -> None:
         """It opens nothing any more."""

@@ -7,16 +7,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from re_client.errors import ApiError, ClientError
-from re_client.shapes import Event, GapEvent, OutputEvent, SkippedEvent, StateEvent
 from re_client.transport import Transport
+from re_core.api.answers import Deployment, Line
 from re_core.backoff import Backoff
 
 #: seconds before a connection is tried again, doubling up to the second
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 #: connections in a row that fail, after which it is given up: about five minutes
 TRIES = 60
+
+
+class StateEvent(NamedTuple):
+    """The deployment changed; this is all of it as it is now."""
+
+    document: Deployment
+
+
+class OutputEvent(NamedTuple):
+    """A step printed a line."""
+
+    line: Line
+
+
+class GapEvent(NamedTuple):
+    """The connection is lost and is being made again; no event is lost."""
+
+    why: str
+
+
+class SkippedEvent(NamedTuple):
+    """More was printed than a watcher is sent: lines from `first` to `last` are left out here, and kept by the engine."""
+
+    first: int
+    last: int
+
+
+Event = StateEvent | OutputEvent | GapEvent | SkippedEvent
 
 
 def follow(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[Event]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from re_client import shapes
 from re_client.api import Client
 from re_client.errors import BadInput, NotFound
 from re_client.text import day, safe, suggestion
+from re_core.api import answers
 
 #: characters from which on the beginning of an id may stand for it
 SHORTEST = 4
@@ -24,7 +24,7 @@ LISTED = 10
 Note = Callable[[str], None]
 
 
-def playbook(client: Client, name: str, note: Note) -> shapes.PlaybookRow:
+def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
     """The playbook that GROUP/NAME, an id, a part of one or @last names. Raises BadInput, with the ids where several match."""
     rows = client.playbooks()
     if name == LAST:
@@ -50,7 +50,7 @@ def playbook(client: Client, name: str, note: Note) -> shapes.PlaybookRow:
     raise BadInput(f"there is no playbook {name!r}{advice}")
 
 
-def deployment(client: Client, id: str, note: Note) -> shapes.Deployment:
+def deployment(client: Client, id: str, note: Note) -> answers.Deployment:
     """The deployment with this id, with the only recent id that begins or ends so, or the newest one (@last).
 
     Raises NotFound, BadInput.
@@ -116,11 +116,11 @@ def _ambiguous(what: str, name: str, lines: Sequence[str], advice: str) -> BadIn
     return BadInput("\n".join([f"{len(lines)} {what} match {name!r}; {advice}:", *shown]))
 
 
-def _matching(rows: Sequence[shapes.PlaybookRow], part: str) -> list[shapes.PlaybookRow]:
+def _matching(rows: Sequence[answers.PlaybookRow], part: str) -> list[answers.PlaybookRow]:
     if len(part) < SHORTEST:
         return []
     return [row for row in rows if row["id"].startswith(part) or row["id"].endswith(part)]
 
 
-def _label(row: shapes.PlaybookRow) -> str:
+def _label(row: answers.PlaybookRow) -> str:
     return f"{row['group']}/{row['name']}"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from re_client import screen, text, words
-from re_client.shapes import Line, Step
 from re_client.view import Asking, Change, DeploymentChange, Left, Lost, Printed, StepChange
+from re_core.api.answers import Line, Step
 from re_core.model import ENDED, StepStatus
 
 #: steps in a row that were never begun, from which on one line tells of all of them

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from re_client import text, words
-from re_client.shapes import Deployment, Step
 from re_client.view import Watched
+from re_core.api.answers import Deployment, Step
 from re_core.model import DeploymentStatus, StepStatus
 
 Row = list[tuple[str, str]]

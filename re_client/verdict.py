@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from re_client import screen, text, words
-from re_client.shapes import Step
 from re_client.view import Watched
+from re_core.api.answers import Step
 
 #: lines of the step that failed
 FAILED_LINES = 10

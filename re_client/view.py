@@ -9,7 +9,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from re_client.shapes import Deployment, Event, GapEvent, Line, OutputEvent, SkippedEvent, StateEvent, Step
+from re_client.events import Event, GapEvent, OutputEvent, SkippedEvent, StateEvent
+from re_core.api.answers import Deployment, Line, Step
 from re_core.model import ENDED, DeploymentStatus, StepStatus
 
 #: lines that are kept of every step

@@ -11,10 +11,11 @@ from typing import Any
 from re_client import plain, verdict, words
 from re_client.api import Client
 from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED, ClientError
+from re_client.events import Event, GapEvent, SkippedEvent, StateEvent
 from re_client.holding import Holding
-from re_client.shapes import Deployment, Event, GapEvent, SkippedEvent, StateEvent
 from re_client.terminal import Terminal
 from re_client.view import Asking, Change, Watched
+from re_core.api.answers import Deployment
 
 
 class Way(Enum):

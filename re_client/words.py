@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from re_client.shapes import Deployment, DeploymentRow, PlannedStep, Step
 from re_client.text import safe
+from re_core.api.answers import Deployment, DeploymentRow, PlannedStep, Step
 from re_core.deployment.plan import StepKind
 from re_core.model import Resolution, StepStatus
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from flask import Blueprint, Response, request
 
 from re_core import ports
+from re_core.api import answers, requests
+from re_core.api.body import Body
 from re_core.deployment.state import State
 from re_core.errors import (
     BadDocument,
@@ -34,7 +35,7 @@ from re_core.usecases.times import parse_time
 from re_core.wire import messages, strict_json
 from re_core.wire.messages import DeploymentRequest
 from re_core.wire.redaction import Redaction
-from re_rest import auth, bodies, request_parsing
+from re_rest import auth, request_parsing
 from re_rest.app_context import caller, services
 from re_rest.responses import json_answer, page_answer
 
@@ -52,7 +53,7 @@ def create() -> Response:
     here = services()
     id = deployments.create(here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble)
     known = links(id)
-    answer = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
+    answer: answers.Created = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
     return json_answer(answer, 201, {"Location": known["self"]})
 
 
@@ -103,48 +104,52 @@ def output(id: str) -> Response:
     # a page that is full, in lines or in characters: there may be more
     full = len(lines) == size or sum(len(line.text) for line in lines) >= ports.OUTPUT_PAGE
     more = lines[-1].number if last is None and full else None
-    return json_answer({"lines": [describe.line_document(line, plan) for line in lines], "next": more})
+    found: answers.Output = {"lines": [describe.line_document(line, plan) for line in lines], "next": more}
+    return json_answer(found)
 
 
 @blueprint.post("/<id>/cancel")
 def cancel(id: str) -> Response:
     visible(id)
-    reason = str(request_parsing.optional_document(bodies.CANCEL).get("reason", ""))
+    reason = str(request_parsing.optional_document(requests.CancelRequest).get("reason", ""))
     here = services()
     deployments.cancel(here.bus, id, caller().user, reason, here.request_timeout)
-    return json_answer({"id": id, "links": links(id)}, 202)
+    return _asked(id)
 
 
 @blueprint.post("/<id>/retry")
 def retry(id: str) -> Response:
     visible(id)
-    said = request_parsing.optional_document(bodies.RETRY)
+    said = request_parsing.optional_document(requests.RetryRequest)
     lost = Resolution(said["lost"]) if "lost" in said else None
     here = services()
     deployments.retry(here.bus, _wish(id, "retry", said), lost, said.get("retries"), here.request_timeout)
-    return json_answer({"id": id, "links": links(id)}, 202)
+    return _asked(id)
 
 
 @blueprint.post("/<id>/resolve")
 def resolve(id: str) -> Response:
-    visible(id)
-    said = request_parsing.json_document(bodies.RESOLVE)
-    return _resolve(id, "resolve", said, Resolution(said["resolution"]))
+    return _resolve(id, "resolve")
 
 
 @blueprint.post("/<id>/decide")
 def decide(id: str) -> Response:
     """The same under its name of version 0.1, which this version still understands."""
+    return _resolve(id, "decide")
+
+
+def _resolve(id: str, route: str) -> Response:
     visible(id)
-    said = request_parsing.json_document(bodies.DECIDE)
-    return _resolve(id, "decide", said, Resolution(said["ruling"]))
-
-
-def _resolve(id: str, route: str, said: dict[str, Any], resolution: Resolution) -> Response:
-    here = services()
+    said = request_parsing.json_document(requests.ResolveRequest)
+    here, resolution = services(), Resolution(said["resolution"])
     wish, attempt = _wish(id, route, said), said.get("attempt", 0)
     deployments.resolve(here.bus, wish, said["step"], resolution, attempt, here.request_timeout)
-    return json_answer({"id": id, "links": links(id)}, 202)
+    return _asked(id)
+
+
+def _asked(id: str) -> Response:
+    answer: answers.Asked = {"id": id, "links": links(id)}
+    return json_answer(answer, 202)
 
 
 def _text(pages: Iterable[Sequence[OutputLine]], check: Callable[[], None]) -> Iterator[bytes]:
@@ -160,9 +165,9 @@ def _text(pages: Iterable[Sequence[OutputLine]], check: Callable[[], None]) -> I
         yield "".join(f"{line.text}\n" for line in lines).encode()
 
 
-def _wish(id: str, event: str, said: dict[str, Any]) -> Wish:
+def _wish(id: str, event: str, said: Body) -> Wish:
     who = request_parsing.asker()
-    request = keys.request_id(services().store, who.user, f"deployments/{id}/{event}", who.key, said, id)
+    request = keys.request_id(services().store, who.user, f"deployments/{id}/{event}", who.key, said.sent, id)
     return Wish(id, who.user, str(said.get("reason", "")), request)
 
 
@@ -173,22 +178,24 @@ def visible(id: str) -> State:
     return state
 
 
-def links(id: str) -> dict[str, str]:
+def links(id: str) -> answers.Links:
     """Where to go on."""
     here = f"/api/v1/deployments/{id}"
-    more = {name: f"{here}/{name}" for name in ("journal", "output", "events", "cancel")}
-    return {"self": here, **more}
+    return {
+        "self": here,
+        "journal": f"{here}/journal",
+        "output": f"{here}/output",
+        "events": f"{here}/events",
+        "cancel": f"{here}/cancel",
+    }
 
 
-def document(state: State, id: str, now: int, redaction: Redaction) -> dict[str, Any]:
+def document(state: State, id: str, now: int, redaction: Redaction) -> answers.Deployment:
     """The deployment with its links: those of what can be asked of it now too."""
     known = links(id)
-    more = {name: f"{known['self']}/{name}" for name in describe.possible(state)}
-    shown = describe.deployment_document(state, id, now, redaction)
-    for step in shown["steps"]:
-        if step["result"] is not None:
-            step["result"]["href"] = f"{known['self']}/steps/{step['number']}/result"
-    return {**shown, "links": {**known, **more}}
+    for name in describe.possible(state):
+        known[name] = f"{known['self']}/{name}"
+    return describe.deployment_document(state, id, now, redaction, known)
 
 
 def _request() -> DeploymentRequest:
@@ -202,7 +209,7 @@ def _request() -> DeploymentRequest:
         raise BadDocument("", problems) from None
 
 
-def _warnings(wanted: DeploymentRequest) -> list[dict[str, Any]]:
+def _warnings(wanted: DeploymentRequest) -> list[answers.Fault]:
     """Of values that no step asks for. The deployment is accepted already: what cannot be looked up now is not told."""
     here = services()
     try:

@@ -7,13 +7,14 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from re_core.api import requests
 from re_core.errors import BadDocument, BadMessage
 from re_core.playbook import json_schema
 from re_core.usecases import access, keys, notifications
 from re_core.usecases.ids import new_id
 from re_core.wire import messages
 from re_core.wire.messages import Notification
-from re_rest import bodies, request_parsing
+from re_rest import request_parsing
 from re_rest.app_context import caller, services
 from re_rest.responses import json_answer
 
@@ -23,7 +24,7 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notificatio
 @blueprint.post("")
 def send() -> Response:
     access.require_notify(caller())
-    document = request_parsing.json_document(bodies.NOTIFICATION)
+    document = request_parsing.json_document(requests.NotificationRequest)
     notification = _notification(document)
     here, who = services(), request_parsing.asker()
     # a repeated request sends the same id again, which the notifier knows

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the table of routes, the shapes and the JSON Schemas. Must not serve it."""
+"""The OpenAPI 3.1 document, made of the table of routes, the descriptions of documents and the JSON Schemas. Must not serve it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_rest import routes, shapes
+from re_core.api import answers, requests, version0
+from re_core.api.schema import Components, Shape, ref
+from re_rest import routes
 from re_rest.deployments import MOST_LINES
 from re_rest.request_parsing import LARGEST, MOST_ROWS
 from re_rest.routes import Route
-from re_rest.shapes import NUMBER, TEXT, TIME, Shape
+
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "integer"}
+TIME: Shape = {"type": "string", "format": "date-time"}
 
 _TOKEN = "`rectl up` leaves one in the file `token` of its data directory; `rectl token create` makes more."
 
@@ -23,7 +28,7 @@ _DESCRIPTION = (
 def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The whole document; `schemas` are the JSON Schemas of what travels, by name."""
     embedded = {name: embed(schema, name) for name, schema in schemas.items()}
-    components = {**shapes.V1, **shapes.V0, **shapes.SENT, **embedded}
+    components = {**described(), **embedded}
     paths: dict[str, Any] = {}
     for route in (*routes.V1, *routes.OPEN, *routes.V0):
         paths.setdefault(route.path, {})[route.method] = _operation(route)
@@ -41,6 +46,14 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
         },
         "security": [{"token": []}],
     }
+
+
+def described() -> dict[str, Shape]:
+    """A component for each document of HTTP, by name."""
+    components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
+    for name, kind in {**answers.COMPONENTS, **version0.COMPONENTS, **requests.COMPONENTS}.items():
+        components.add(name, kind)
+    return components.found
 
 
 def embed(schema: Mapping[str, Any], name: str) -> Shape:
@@ -72,6 +85,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.told:
         operation["description"] = route.told
+    if route.deprecated:
+        operation["deprecated"] = True
     problem = "V0Error" if route in routes.V0 else "Problem"
     for status in sorted(set(route.fails) - set(route.answers)):
         operation["responses"][str(status)] = _failure(status, problem)
@@ -93,7 +108,7 @@ def _answer(what: str) -> dict[str, Any]:
         return {"description": "Nothing more to say."}
     if what.startswith(routes.TEXTUAL):
         return {"description": "As text.", "content": {what: {"schema": TEXT}}}
-    content: dict[str, Any] = {"application/json": {"schema": shapes.ref(what)}}
+    content: dict[str, Any] = {"application/json": {"schema": ref(what)}}
     if what in ("Playbook", "V0Playbook", "V0Playbooks"):
         content["application/yaml"] = content["text/yaml"] = {}
     if what == "Output":
@@ -103,7 +118,7 @@ def _answer(what: str) -> dict[str, Any]:
 
 def _failure(status: int, problem: str) -> dict[str, Any]:
     kind = "application/problem+json" if problem == "Problem" else "application/json"
-    answer: dict[str, Any] = {"description": _FAILURES[status], "content": {kind: {"schema": shapes.ref(problem)}}}
+    answer: dict[str, Any] = {"description": _FAILURES[status], "content": {kind: {"schema": ref(problem)}}}
     if problem == "V0Error" and status == 400:
         # of a bad id, where a playbook is replaced
         answer["content"]["text/yaml"] = {}
@@ -111,7 +126,7 @@ def _failure(status: int, problem: str) -> dict[str, Any]:
 
 
 def _body(route: Route) -> dict[str, Any]:
-    schema = shapes.ref(route.body.removeprefix("?"))
+    schema = ref(route.body.removeprefix("?"))
     kinds = ["application/json", "application/yaml"] if "form" in route.parameters else ["application/json"]
     content = {kind: {"schema": schema} for kind in kinds}
     return {"required": not route.body.startswith("?"), "content": content}
@@ -151,7 +166,7 @@ _PARAMETERS: Mapping[str, Shape] = {
     "user": _query("user", TEXT, "Only of this user."),
     "since": _query("since", TIME, "Only those created at or after it."),
     "status": {
-        **_query("status", {"type": "array", "items": shapes.ref("DeploymentStatus")}, "Only in one of these."),
+        **_query("status", {"type": "array", "items": ref("DeploymentStatus")}, "Only in one of these."),
         "explode": False,
     },
     "after": _query("after", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines with a number above it."),

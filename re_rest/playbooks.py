@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from re_core.api import answers, requests
 from re_core.errors import NotFound
 from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
@@ -12,7 +13,7 @@ from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked, problem_document
 from re_core.usecases.ids import new_id
 from re_core.usecases.playbooks import playbook_document
-from re_rest import bodies, request_parsing
+from re_rest import request_parsing
 from re_rest.app_context import caller, services
 from re_rest.responses import json_answer, page_answer, yaml_answer
 
@@ -59,7 +60,7 @@ def one(id: str) -> Response:
         return Response(status=304, headers=headers)
     if request_parsing.form_out() == "yaml":
         return yaml_answer(found.document, headers)
-    return json_answer({**playbook_document(found), "document": found.document}, 200, headers)
+    return json_answer(_whole(found), 200, headers)
 
 
 @blueprint.put("/<id>")
@@ -93,19 +94,18 @@ def revision(id: str, revision: int) -> Response:
     found = visible(id, min(revision, request_parsing.LARGEST))
     if request_parsing.form_out() == "yaml":
         return yaml_answer(found.document, {"Vary": "Accept"})
-    return json_answer({**playbook_document(found), "document": found.document}, 200, {"Vary": "Accept"})
+    return json_answer(_whole(found), 200, {"Vary": "Accept"})
 
 
 @blueprint.post("/validate")
 def validate() -> Response:
     checked = _checked()
-    return json_answer(
-        {
-            "valid": not checked.errors,
-            "errors": [problem_document(problem) for problem in checked.errors],
-            "warnings": [problem_document(problem) for problem in checked.warnings],
-        }
-    )
+    verdict: answers.Verdict = {
+        "valid": not checked.errors,
+        "errors": [problem_document(problem) for problem in checked.errors],
+        "warnings": [problem_document(problem) for problem in checked.warnings],
+    }
+    return json_answer(verdict)
 
 
 @blueprint.post("/<id>/plan")
@@ -113,7 +113,7 @@ def plan(id: str) -> Response:
     wanted = request_parsing.whole_number("revision", 0, 1, request_parsing.LARGEST) or None
     found = visible(id, wanted)
     here = services()
-    supplied = request_parsing.optional_document(bodies.PLAN).get("dynamic", {})
+    supplied = request_parsing.optional_document(requests.PlanRequest).get("dynamic", {})
     offers = checking.offers_now(here.store, here.clock)
     return json_answer(checking.preview(found.document, supplied, offers, policy_now(here.around, here.store)))
 
@@ -125,6 +125,10 @@ def visible(id: str, revision: int | None = None) -> StoredPlaybook:
     return found
 
 
+def _whole(found: StoredPlaybook) -> answers.Revision:
+    return {**playbook_document(found), "document": found.document}
+
+
 def _checked() -> Checked:
     here = services()
     form = request_parsing.form_in()
@@ -133,8 +137,8 @@ def _checked() -> Checked:
 
 
 def _stored(made: StoredPlaybook, checked: Checked, status: int, done: str = "") -> Response:
-    document = {**playbook_document(made), "document": made.document}
+    warnings = [problem_document(problem) for problem in checked.warnings]
+    document: answers.Playbook | answers.Applied = {**_whole(made), "warnings": warnings}
     if done:
-        document["done"] = done
-    document["warnings"] = [problem_document(problem) for problem in checked.warnings]
+        document = {**_whole(made), "done": done, "warnings": warnings}
     return json_answer(document, status, {"Location": f"/api/v1/playbooks/{made.id}", "ETag": made.etag})

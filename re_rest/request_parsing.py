@@ -8,6 +8,7 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from re_core.api.body import Body, check
 from re_core.errors import CallerError
 from re_core.playbook import documents
 from re_core.usecases.access import require_group
@@ -16,7 +17,6 @@ from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
 from re_core.wire import strict_json
 from re_rest.app_context import caller
-from re_rest.bodies import Field, check
 from re_rest.errors import unsupported
 
 #: rows of a list where nobody says how many, and at most
@@ -55,15 +55,15 @@ def body() -> bytes:
     return data
 
 
-def json_document(fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The body, with these keys. Raises BadDocument."""
-    return check(strict_json.loads(json_body()), fields)
+def json_document(kind: Any) -> Body:
+    """The body, as `kind` describes it (re_core.api.requests). Raises BadDocument."""
+    return check(strict_json.loads(json_body()), kind)
 
 
-def optional_document(fields: Mapping[str, Field]) -> dict[str, Any]:
+def optional_document(kind: Any) -> Body:
     """As json_document; no body at all is an empty object."""
     data = json_body()
-    return check(strict_json.loads(data), fields) if data.strip() else {}
+    return check(strict_json.loads(data) if data.strip() else {}, kind)
 
 
 def form_in() -> documents.Form:

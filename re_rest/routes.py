@@ -24,6 +24,8 @@ class Route(NamedTuple):
     body: str = ""
     #: what the summary does not say
     told: str = ""
+    #: whether it goes with the next release
+    deprecated: bool = False
 
 
 _V1 = "/api/v1"
@@ -113,8 +115,9 @@ V1 = (
         {202: "Asked"},
         (*_SENT, 504),
         ("key",),
-        "DecideRequest",
+        "ResolveRequest",
         "Use `resolve`. The words `happened`, `again` and `fail` mean `succeeded`, `rerun` and `failed`.",
+        deprecated=True,
     ),
     Route("get", f"{_V1}/playbooks", "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_LIST, "group", "name")),
     Route("post", f"{_V1}/playbooks", "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"),

@@ -15,9 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from re_core import ports
+from re_core.api.answers import Deployment
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
 from re_core.errors import TransientError
@@ -80,7 +81,7 @@ class Follower:
     """One deployment, read for all its viewers. Thread-safe."""
 
     def __init__(
-        self, store: ports.Store, clock: ports.Clock, id: str, document: Callable[[State, str, int], dict[str, Any]]
+        self, store: ports.Store, clock: ports.Clock, id: str, document: Callable[[State, str, int], Deployment]
     ) -> None:
         self._store, self._clock, self._id, self._document = store, clock, id, document
         self._changed = threading.Condition()
@@ -203,7 +204,7 @@ class Streams:
         self,
         store: ports.Store,
         clock: ports.Clock,
-        document: Callable[[State, str, int], dict[str, Any]],
+        document: Callable[[State, str, int], Deployment],
         seats: int,
     ) -> None:
         """`seats` is how many may watch at one time."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from re_core.api import requests
 from re_core.errors import BadDocument, Conflict, Problem
 from re_core.usecases import access, keys
 from re_core.usecases.ids import new_id
-from re_rest import auth, bodies, request_parsing
+from re_rest import auth, request_parsing
 from re_rest.app_context import caller, services
 from re_rest.responses import json_answer, page_answer
 
@@ -26,7 +27,7 @@ def listed() -> Response:
 
 @blueprint.post("")
 def create() -> Response:
-    document = request_parsing.json_document(bodies.TOKEN)
+    document = request_parsing.json_document(requests.TokenRequest)
     if document.get("admin") and document.get("groups") is not None:
         why = "an administrator's token reaches all groups; leave 'groups' out"
         raise BadDocument("", [Problem("/groups", why)])

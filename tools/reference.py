@@ -1,6 +1,7 @@
 """Writes what in docs/reference is made from the code: python tools/reference.py
 
-`rectl.md` and `programs.md` are the help of every command; in `settings.md` and `rest.md` the tables between two marks. A test holds the
+`rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP; in `settings.md` and `rest.md` the
+tables between two marks. A test holds the
 files to what this makes. Must not know what any command or setting is for: their help and comments say it.
 """
 
@@ -10,8 +11,10 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
 import click
 
@@ -20,7 +23,11 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
+from re_core.api import answers, requests, version0
+from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
+from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
+from re_core.wording import one_of
 from re_rest import routes
 from re_rest.errors import status_of
 
@@ -37,6 +44,15 @@ FILLED_IN = {
     "data_dir": "the platform's user data directory, `release-engine` in it",
     "store_url": "`sqlite:///<data_dir>/release-engine.db`",
     "workers_dir": "`<data_dir>/workers`",
+}
+
+_WORDS: Mapping[Any, str] = {
+    str: "string",
+    int: "whole number",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+    Any: "any JSON",
 }
 
 _COMMENT = re.compile(r"    #: (.*)\n    (\w+): ")
@@ -94,6 +110,78 @@ def problems_table() -> str:
     return "\n".join(rows)
 
 
+def documents() -> str:
+    """The page of all documents of HTTP."""
+    head = (
+        "# Documents\n\n"
+        "What the [REST API](rest.md) answers and is sent, key by key. This page is made by `tools/reference.py` of the same\n"
+        "descriptions (`re_core/api`) as `/openapi.json`, the check of requests and the types of the Python client.\n\n"
+        "Times are RFC 3339 in UTC and null where it has not happened yet; durations are seconds. A key marked *optional* may be\n"
+        "missing. An answer has no other keys than these, unless it says so; a request with another key is refused.\n"
+        "Playbooks, requests for a deployment by id and what travels the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
+    )
+    parts = {"Answers": answers.COMPONENTS, "Requests": requests.COMPONENTS, "Version 0": version0.COMPONENTS}
+    shown: set[str] = set()
+    return head + "".join(
+        f"\n## {title}\n" + "".join(_documents({**known, **_within(known.values())}, shown))
+        for title, known in parts.items()
+    )
+
+
+def _within(kinds: Iterable[Any]) -> dict[str, Any]:
+    """The documents that these consist of."""
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        if is_typeddict(kind):
+            found[kind.__name__] = kind
+        if is_typeddict(get_origin(kind) or kind):
+            found.update(_within(one.kind for one in fields(kind)))
+        else:
+            found.update(_within(get_args(kind)))
+    return found
+
+
+def _documents(known: Mapping[str, Any], shown: set[str]) -> Iterator[str]:
+    for name, kind in known.items():
+        if name not in shown and is_typeddict(get_origin(kind) or kind):
+            shown.add(name)
+            rows = "\n".join(row for one in fields(kind) for row in _rows(one))
+            yield f"\n### {name}\n\n{summary(kind)}\n\n| key | type | |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _rows(one: Field) -> Iterator[str]:
+    kind = _type(one.kind, one.said) + ("" if one.required else ", *optional*")
+    gone = one.find(Deprecated)
+    yield f"| `{one.key}` | {kind} | {f'deprecated: use `{gone.instead}`' if gone else one.text} |"
+    if was := one.find(Was):
+        yield f"| `{was.key}` | {kind} | deprecated: the old key of `{one.key}` |"
+
+
+def _type(kind: Any, said: Sequence[Any] = ()) -> str:
+    """A type in words."""
+    for one in said:
+        if isinstance(one, Elsewhere):
+            return f"as in the JSON Schema `{one.schema}`"
+        if isinstance(one, Expected):
+            return one.words
+        if isinstance(one, Rules) and "enum" in one.keywords:
+            return one_of(f"`{word}`" for word in one.keywords["enum"])
+        if isinstance(one, Rules) and one.keywords.get("format") == "date-time":
+            return "time"
+    origin, given = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(kind.__origin__, kind.__metadata__)
+    if origin is list:
+        return f"list of {_type(given[0])}"
+    if origin is Literal:
+        return one_of(f"`{word}`" for word in given)
+    if origin in (Union, UnionType):
+        return one_of(_type(one) for one in given)
+    return (
+        f"[{kind.__name__}](#{kind.__name__.lower()})" if is_typeddict(kind) else _WORDS.get(origin or kind, "object")
+    )
+
+
 #: page and mark -> what stands there
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): settings_table,
@@ -104,7 +192,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 def pages() -> dict[str, str]:
     """Name of a page -> its text as it should be."""
-    found = {"rectl.md": rectl(), "programs.md": programs()}
+    found = {"rectl.md": rectl(), "programs.md": programs(), "documents.md": documents()}
     for (page, mark), make in TABLES.items():
         text = found.get(page) or (REFERENCE / page).read_text()
         begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"

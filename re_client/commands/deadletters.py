@@ -8,8 +8,8 @@ import click
 
 from re_client import lookup
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import DeadLetter
 from re_client.text import day, safe
+from re_core.api.answers import DeadLetter
 
 
 @click.group()

@@ -10,11 +10,12 @@ import click
 
 from re_client import lookup, screen, verdict, watching, words
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
+from re_client.events import OutputEvent, StateEvent
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import DeploymentRow, OutputEvent, StateEvent
 from re_client.terminal import Terminal
 from re_client.text import day, duration, fitted, short_day, since, typed
 from re_client.view import Watched
+from re_core.api.answers import DeploymentRow
 from re_core.model import DeploymentStatus
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")

@@ -10,9 +10,10 @@ import click
 
 from re_client import lookup
 from re_client.errors import DONE, INTERRUPTED
+from re_client.events import OutputEvent
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import Deployment, Line, OutputEvent
 from re_client.text import day, safe, width
+from re_core.api.answers import Deployment, Line
 
 
 @click.command(short_help="Print what a deployment's steps printed.")

@@ -10,8 +10,8 @@ from re_client import lookup, values, words
 from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import Plan
 from re_client.text import day, safe
+from re_core.api.answers import Plan
 
 
 @click.group()
@@ -111,5 +111,4 @@ def _show_plan(session: Session, plan: Plan) -> None:
     head = ("no", "kind", "step", "host", "timeout", "repeats", "with")
     session.terminal.table(head, rows, "No steps.", spare=("repeats", "kind", "timeout"))
     for warning in plan["warnings"]:
-        text = warning["message"] if isinstance(warning, dict) else warning
-        session.terminal.note(f"warning: {safe(text)}")
+        session.terminal.note(f"warning: {safe(warning['message'])}")

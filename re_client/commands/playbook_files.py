@@ -8,11 +8,12 @@ from contextlib import suppress
 
 import click
 
-from re_client import shapes, values
+from re_client import values
 from re_client.api import JSON, YAML, Client
 from re_client.errors import BAD_INPUT, DONE, ApiError, BadInput, ClientError
 from re_client.session import Session, json_option, pass_session
 from re_client.text import safe
+from re_core.api import answers
 
 _TYPES = {"json": JSON, "yaml": YAML}
 
@@ -75,16 +76,16 @@ def _check(session: Session, sources: Sequence[values.Source]) -> bool:
     return valid
 
 
-def _place(source: values.Source, finding: shapes.Finding) -> str:
+def _place(source: values.Source, finding: answers.Fault) -> str:
     numbers = [finding.get("line"), finding.get("column")]
     return ":".join([source.name, *(str(number) for number in numbers if number is not None)])
 
 
-def _text(finding: shapes.Finding) -> str:
+def _text(finding: answers.Fault) -> str:
     return ": ".join(part for part in (finding.get("path", ""), finding["message"]) if part)
 
 
-def _deploy_command(client: Client, stored: shapes.Playbook) -> str:
+def _deploy_command(client: Client, stored: answers.Revision) -> str:
     """What starts a deployment of it, with a place for every value that it needs."""
     needed: list[str] = []
     with suppress(ClientError):  # it is stored, whatever becomes of this advice
@@ -93,7 +94,7 @@ def _deploy_command(client: Client, stored: shapes.Playbook) -> str:
     return " ".join(["rectl deploy", shlex.quote(safe(f"{stored['group']}/{stored['name']}")), *values, "--watch"])
 
 
-def _store(client: Client, source: values.Source, id: str | None) -> tuple[str, shapes.Playbook]:
+def _store(client: Client, source: values.Source, id: str | None) -> tuple[str, answers.Revision]:
     type = _TYPES[source.form]
     if not id:
         try:

@@ -7,7 +7,7 @@ import click
 from re_client import lookup, watching, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import Deployment
+from re_core.api.answers import Deployment
 from re_core.model import Resolution
 
 

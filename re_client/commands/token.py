@@ -6,8 +6,8 @@ import click
 
 from re_client import lookup, watching
 from re_client.session import Session, json_option, pass_session
-from re_client.shapes import TokenRow
 from re_client.text import absolute, day
+from re_core.api.answers import Token
 
 
 @click.group()
@@ -75,16 +75,16 @@ def revoke(session: Session, ids: tuple[str, ...]) -> None:
         session.terminal.note(f"{id} is revoked")
 
 
-def _row(one: TokenRow) -> tuple[str, ...]:
+def _row(one: Token) -> tuple[str, ...]:
     flags = ("yes" if one["admin"] else "", "yes" if one.get("notify") else "")
     end, used = one.get("expires"), one.get("used")
     return one["id"], one["user"], _reach(one), *flags, day(one["created"]), day(end) if end else "never", day(used)
 
 
-def _end(made: TokenRow) -> str:
+def _end(made: Token) -> str:
     end = made.get("expires")
     return f"good until {day(end)}" if end else "which never expires"
 
 
-def _reach(row: TokenRow) -> str:
+def _reach(row: Token) -> str:
     return "all" if row["groups"] is None else ", ".join(row["groups"])

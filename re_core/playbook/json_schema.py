@@ -93,6 +93,11 @@ def explained(
     return Problems(told, len(order) - len(told))
 
 
+def fits(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
+    """The test of a value against a schema of ours that refers to nothing."""
+    return _validator_of(schema).is_valid
+
+
 def parameters_problems(schema: Mapping[str, Any], parameters: Mapping[str, Any], at: str) -> list[Problem]:
     """One step's arguments against the schema that its worker published, as Published.problems."""
     return Published().problems("", schema, parameters, at).listed()
@@ -223,6 +228,13 @@ def _name(value: object) -> bool:
         raise ValueError("expected a name on one line, without control characters or ones that turn text around")
     if value != value.strip():
         raise ValueError("expected a name without blanks at its ends")
+    return True
+
+
+@_FORMATS.checks("re-line", raises=ValueError)
+def _line(value: object) -> bool:
+    if isinstance(value, str) and not (value.strip() and value.isprintable()):
+        raise ValueError("expected one line of printable characters that is not blank")
     return True
 
 

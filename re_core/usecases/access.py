@@ -10,9 +10,10 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from re_core import ports
+from re_core.api import answers
 from re_core.errors import BadDocument, CallerError, NotAllowed, NotAuthenticated, NotFound, Problem
 from re_core.rows import Token
 from re_core.usecases.times import parse_time, rfc3339
@@ -108,7 +109,7 @@ def revoke(tokens: ports.Tokens, id: str) -> None:
         raise NotFound(f"there is no token {id[:ID_LENGTH]!r}")
 
 
-def token_document(token: Token) -> dict[str, Any]:
+def token_document(token: Token) -> answers.Token:
     """What may be shown of a token."""
     return {
         "id": token.digest[:ID_LENGTH],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core import ports
+from re_core.api import answers
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.json_pointer import pointer
 from re_core.playbook import compiler, documents, json_schema, schema_errors
@@ -81,7 +82,7 @@ def offers_now(registry: ports.Registry, clock: ports.Clock) -> Offers:
 
 def preview(
     document: Mapping[str, Any], supplied: Mapping[str, Any], offers: Offers, around: EnginePolicy
-) -> dict[str, Any]:
+) -> answers.Plan:
     """What exactly would run, in order, without running it. Raises BadDocument, BadDynamic for a value that cannot be used."""
     compiled = compiler.compile_plan(document, around, offers)
     if wrong := value_problems(demands(compiled, offers), supplied):
@@ -98,11 +99,11 @@ def preview(
     }
 
 
-def problem_document(problem: Problem) -> dict[str, Any]:
+def problem_document(problem: Problem) -> answers.Fault:
     """A problem as JSON; line and column only where they are known."""
-    document: dict[str, Any] = {"path": problem.path, "message": problem.message}
+    document: answers.Fault = {"path": problem.path, "message": problem.message}
     if problem.line is not None:
-        document.update(line=problem.line, column=problem.column)
+        document["line"], document["column"] = problem.line, problem.column
     return document
 
 

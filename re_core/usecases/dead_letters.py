@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from re_core import ports
+from re_core.api import answers
 from re_core.errors import Conflict, NotFound
 from re_core.ports import Published
 from re_core.rows import DeadLetter
@@ -43,7 +44,7 @@ def replay(letters: ports.DeadLetters, bus: ports.Bus, id: str) -> DeadLetter:
     return letter
 
 
-def letter_document(letter: DeadLetter) -> dict[str, Any]:
+def letter_document(letter: DeadLetter) -> answers.DeadLetterRow:
     """One row of the list."""
     return {
         "id": letter.id,
@@ -56,7 +57,7 @@ def letter_document(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def whole_document(letter: DeadLetter) -> dict[str, Any]:
+def whole_document(letter: DeadLetter) -> answers.DeadLetter:
     """All of it: the bytes as base64, and as text where they are text."""
     try:
         text: str | None = letter.body.decode()

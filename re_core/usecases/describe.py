@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypedDict
 
+from re_core.api import answers
 from re_core.deployment.plan import Plan, PlannedStep
 from re_core.deployment.results import Result
 from re_core.deployment.state import State, StepState
@@ -14,15 +15,18 @@ from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import loads
 
 
-def deployment_document(state: State, id: str, now: int, redaction: Redaction) -> dict[str, Any]:
+def deployment_document(
+    state: State, id: str, now: int, redaction: Redaction, links: answers.Links
+) -> answers.Deployment:
     """Everything about one deployment; `now` in milliseconds ends the duration of one that runs.
 
+    `links` are the front end's; addresses of results begin with their `self`.
     `dynamic` has the values that its caller supplied as people may see them (Redaction.shown); `stages` the descriptions
     of the sequences, by their number.
     """
     accepted = state.accepted
     steps = [
-        _step(number, step, state.steps.get(number), number in state.asked)
+        _step(number, step, state.steps.get(number), number in state.asked, links["self"])
         for number, step in enumerate(state.plan.steps)
     ]
     completed = sum(step["status"] == StepStatus.COMPLETED for step in steps)
@@ -46,17 +50,18 @@ def deployment_document(state: State, id: str, now: int, redaction: Redaction) -
         "stages": list(state.plan.stages),
         "steps": steps,
         "counts": {"completed": completed, "total": len(steps)},
+        "links": links,
     }
 
 
-def possible(state: State) -> tuple[str, ...]:
+def possible(state: State) -> tuple[Literal["retry", "resolve", "decide"], ...]:
     """What a person may ask of it now, beside what is always possible to ask: words of the front ends' routes."""
     if state.status is DeploymentStatus.FAILED and state.cancel is None:
         return ("retry",)
     return ("resolve", "decide") if state.asked else ()
 
 
-def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:
+def planned_document(number: int, step: PlannedStep) -> answers.PlannedStep:
     """A step that has not been run: where it stands, and what it would be told."""
     return {
         **_place(number, step),
@@ -67,7 +72,7 @@ def planned_document(number: int, step: PlannedStep) -> dict[str, Any]:
     }
 
 
-def view_document(view: View, redaction: Redaction) -> dict[str, Any]:
+def view_document(view: View, redaction: Redaction) -> answers.DeploymentRow:
     """One row of the list; `revision` and `dynamic` are None where the row does not say."""
     return {
         "id": view.id,
@@ -87,14 +92,14 @@ def view_document(view: View, redaction: Redaction) -> dict[str, Any]:
     }
 
 
-def line_document(line: OutputLine, plan: Plan) -> dict[str, Any]:
+def line_document(line: OutputLine, plan: Plan) -> answers.Line:
     """One line of output, with the host that its step ran on."""
     known = line.step is not None and 0 <= line.step < len(plan.steps)
     host = plan.steps[line.step].host if line.step is not None and known else None
     return {"number": line.number, "step": line.step, "host": host, "at": rfc3339(line.at), "text": line.text}
 
 
-def _place(number: int, step: PlannedStep) -> dict[str, Any]:
+def _place(number: int, step: PlannedStep) -> answers.StepPlace:
     return {
         "number": number,
         "name": step.spec.name,
@@ -105,12 +110,14 @@ def _place(number: int, step: PlannedStep) -> dict[str, Any]:
     }
 
 
-def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool) -> dict[str, Any]:
-    document = {**_place(number, step), "asks": asks}
+def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool, here: str) -> answers.Step:
+    place = _place(number, step)
     if state is None:
-        return {**document, **_NOT_YET}
+        return {**place, "asks": asks, **_NOT_YET}
+    known = result_document(state.result)
     return {
-        **document,
+        **place,
+        "asks": asks,
         "status": state.status,
         "attempt": state.attempt,
         "worker": state.worker or None,
@@ -119,18 +126,30 @@ def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool) -
         "ended": rfc3339(state.ended_at),
         "message": state.message,
         "data": None if state.result is None else state.result.data,
-        "result": result_document(state.result),
+        "result": None if known is None else {**known, "href": f"{here}/steps/{number}/result"},
     }
 
 
-def result_document(result: Result | None) -> dict[str, Any] | None:
+def result_document(result: Result | None) -> answers.ResultSize | None:
     """What is known of a result, without the result."""
     if result is None:
         return None
     return {"size": result.size, "digest": f"sha256:{result.digest}", "cut": result.cut, "inline": result.inline}
 
 
-_NOT_YET = {
+class _NotYet(TypedDict):
+    status: str
+    attempt: int
+    worker: None
+    dispatched: None
+    started: None
+    ended: None
+    message: None
+    data: None
+    result: None
+
+
+_NOT_YET: _NotYet = {
     "status": StepStatus.PENDING,
     "attempt": 0,
     "worker": None,

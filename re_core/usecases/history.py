@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from re_core import ports
+from re_core.api import answers
 from re_core.deployment.records import Completed, Entry, Failed, Late, TimedOut, entry_to_document, kind_of
 from re_core.deployment.results import result_of
 from re_core.deployment.state import State
@@ -27,6 +28,8 @@ BACK = 1000
 
 #: characters of JSON after which a page of a journal or of results ends
 MOST_BYTES = 2 * 1024 * 1024
+
+_Document = TypeVar("_Document")
 
 
 class Wanted(NamedTuple):
@@ -48,7 +51,7 @@ def find(journal: ports.Journal, id: str) -> State:
     return state
 
 
-def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[dict[str, Any]]:
+def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[answers.Result]:
     """What the attempts of one step said at their end, in order, each with all that the journal has of it."""
     for entry in ports.every_entry(journal, id):
         for record in entry.records:
@@ -56,7 +59,7 @@ def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[dic
                 yield _said(record, entry.at)
 
 
-def _said(record: Completed | Failed | TimedOut | Late, at: int) -> dict[str, Any]:
+def _said(record: Completed | Failed | TimedOut | Late, at: int) -> answers.Result:
     """One word. Words that came late count for nothing."""
     late = isinstance(record, Late)
     result = result_of(record.data, record.cut)
@@ -85,9 +88,9 @@ def journal_documents(journal: ports.Journal, id: str, after: int) -> Iterator[d
         yield {"number": entry.number, **entry_to_document(entry), "at": rfc3339(entry.at)}
 
 
-def page_of(documents: Iterator[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], bool]:
+def page_of(documents: Iterator[_Document], most: int) -> tuple[list[_Document], bool]:
     """The next ones, `most` of them and a little more than MOST_BYTES of JSON at most, and whether others follow."""
-    page: list[dict[str, Any]] = []
+    page: list[_Document] = []
     size = 0
     while len(page) < most and size < MOST_BYTES:
         document = next(documents, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from re_core import ports
+from re_core.api import answers
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
 from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.usecases import names
@@ -188,7 +189,7 @@ def whole(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[Stor
     return [one for one in found if one is not None]
 
 
-def count_by_group(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[dict[str, Any]]:
+def count_by_group(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[answers.Group]:
     """Which groups own playbooks, and how many, by name."""
     counts: dict[str, int] = {}
     for row in playbooks.playbook_heads():
@@ -197,7 +198,7 @@ def count_by_group(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> 
     return [{"name": name, "count": counts[name]} for name in sorted(counts)]
 
 
-def playbook_document(playbook: StoredPlaybook | PlaybookHead) -> dict[str, Any]:
+def playbook_document(playbook: StoredPlaybook | PlaybookHead) -> answers.PlaybookRow:
     """One row of the list: all but the document itself."""
     return {
         "id": playbook.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import overload
 
 from re_core.errors import CallerError
 
@@ -11,11 +12,17 @@ from re_core.errors import CallerError
 LONGEST = 40
 
 
-@lru_cache(maxsize=1024)  # the lines of one message of output share their time
+@overload
+def rfc3339(at: int) -> str: ...
+@overload
+def rfc3339(at: int | None) -> str | None: ...
 def rfc3339(at: int | None) -> str | None:
     """Milliseconds since the epoch as `2026-01-31T12:00:00.000Z`; None stays None."""
-    if at is None:
-        return None
+    return None if at is None else _formatted(at)
+
+
+@lru_cache(maxsize=1024)  # the lines of one message of output share their time
+def _formatted(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

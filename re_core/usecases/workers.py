@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from re_core import ports
+from re_core.api import answers
 from re_core.rows import WorkerRecord
 from re_core.usecases.times import rfc3339
 
@@ -43,7 +44,7 @@ def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def worker_document(worker: WorkerRecord, whole: bool) -> dict[str, Any]:
+def worker_document(worker: WorkerRecord, whole: bool) -> answers.Worker:
     """For people; which deployments it works for is only in the whole document."""
     return {
         "id": worker.id,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from re_client.shapes import Deployment, Step
+from re_core.api.answers import Deployment, Step
 from tests.chaos.ledger import Line, begins
 from tests.chaos.load import Post
 

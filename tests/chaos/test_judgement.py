@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from re_client.shapes import Deployment
+from re_core.api.answers import Deployment
 from tests.chaos.judgement import Case, Judge
 from tests.chaos.ledger import Line
 from tests.chaos.load import Post

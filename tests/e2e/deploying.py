@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from re_client.api import Client
-from re_client.shapes import Deployment
+from re_core.api.answers import Deployment
 from tests.e2e.engine_process import wait_until
 
 #: seconds for a deployment that takes one or two

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from re_client.api import Client
-from re_client.shapes import Deployment
+from re_core.api.answers import Deployment
 from tests.architecture.tree import ROOT
 from tests.e2e.deploying import PATIENCE, ended, printed, statuses
 from tests.e2e.engine_process import running as engine_running

@@ -10,7 +10,7 @@ import pytest
 from re_client import discovery
 from re_client.api import Client
 from re_client.errors import ApiError, NotAuthorized, NotFound, NotReachable, Unavailable
-from re_client.shapes import GapEvent, OutputEvent, StateEvent
+from re_client.events import GapEvent, OutputEvent, StateEvent
 from re_core.errors import Problem
 from re_core.runtime import settings
 from tests.integration.client.engine import Answer, FakeEngine, events, problem

@@ -233,7 +233,11 @@ def test_delete_asks_a_person_and_a_script_must_say_yes(
 def test_a_plan_is_shown_in_order_and_missing_values_exit_2(engine: FakeEngine, rectl: Rectl) -> None:
     step = {"number": 0, "name": "noop:Do", "kind": "step", "host": "a", "sequence": 0, "label": "", "timeout": 60.0}
     steps = [{**step, "parameters": {"x": 1}, "idempotent": False, "retries": 2}]
-    plan = {"steps": steps, "dynamic": {"required": ["cart"], "missing": ["cart"]}, "warnings": ["odd"]}
+    plan = {
+        "steps": steps,
+        "dynamic": {"required": ["cart"], "missing": ["cart"]},
+        "warnings": [{"path": "", "message": "odd"}],
+    }
     engine.on("GET /api/v1/playbooks", _list(playbook()))
     engine.on("POST /api/v1/playbooks/p1/plan", Answer(plan))
     ran = rectl("playbook", "plan", "p1", "--set", "y=1")

@@ -10,7 +10,8 @@ import pytest
 
 from re_client import watching
 from re_client.api import Client
-from re_client.shapes import Deployment, Event, StateEvent
+from re_client.events import Event, StateEvent
+from re_core.api.answers import Deployment
 from tests.integration.client.conftest import Ran, Rectl
 from tests.integration.client.engine import Answer, Asked, FakeEngine, events, problem
 from tests.unit.client.documents import deployment, line, playbook, step

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from re_client.shapes import Deployment
+from re_core.api.answers import Deployment
 from tests.integration.client.conftest import Rectl
 from tests.integration.client.engine import Answer, FakeEngine, events, problem
 from tests.unit.client.documents import deployment, line, step

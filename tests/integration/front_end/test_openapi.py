@@ -10,8 +10,10 @@ import pytest
 import re_schemas
 from jsonschema import Draft202012Validator
 
+from re_core.api import requests
+from re_core.api.body import check
 from re_core.errors import BadDocument
-from re_rest import bodies, openapi, routes, shapes
+from re_rest import openapi, routes
 from re_rest.auth import OPEN
 from tests.integration.front_end.front_end_harness import FrontEndHarness
 
@@ -35,6 +37,10 @@ DECISIONS: list[Any] = [
     {"step": 0, "ruling": "AGAIN"},
     {"step": 0, "ruling": "again", "attempt": 0},
     {"step": 0, "ruling": "again", "lost": "again"},
+    {"step": 0, "resolution": "rerun"},
+    {"step": 0, "resolution": "fail"},
+    {"step": 0, "resolution": "RERUN"},
+    {"step": 0, "resolution": "rerun", "ruling": "again"},
 ]
 
 
@@ -92,32 +98,60 @@ def test_the_served_document_is_this_one_and_asks_for_no_token(harness: FrontEnd
 
 
 @pytest.mark.parametrize(
-    ("component", "fields", "document"),
+    ("component", "document"),
     [
-        ("CancelRequest", bodies.CANCEL, {}),
-        ("CancelRequest", bodies.CANCEL, {"reason": "x"}),
-        ("CancelRequest", bodies.CANCEL, {"reason": 1}),
-        ("CancelRequest", bodies.CANCEL, {"reason": "x" * 1001}),
-        ("CancelRequest", bodies.CANCEL, {"y": 1}),
-        *(("RetryRequest", bodies.RETRY, one) for one in RETRIES),
-        *(("DecideRequest", bodies.DECIDE, one) for one in DECISIONS),
-        ("PlanRequest", bodies.PLAN, {"dynamic": {}}),
-        ("PlanRequest", bodies.PLAN, {"dynamic": []}),
-        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": ["a"], "admin": True}),
-        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": None}),
-        ("TokenRequest", bodies.TOKEN, {"groups": None}),
-        ("TokenRequest", bodies.TOKEN, {"user": "x", "groups": [1]}),
-        ("NotificationRequest", bodies.NOTIFICATION, {"transport": "a"}),
-        ("NotificationRequest", bodies.NOTIFICATION, dict.fromkeys(bodies.NOTIFICATION, "a b")),
-        ("CancelRequest", bodies.CANCEL, []),
+        ("CancelRequest", {}),
+        ("CancelRequest", {"reason": "x"}),
+        ("CancelRequest", {"reason": 1}),
+        ("CancelRequest", {"reason": "x" * 1001}),
+        ("CancelRequest", {"y": 1}),
+        *(("RetryRequest", one) for one in RETRIES),
+        *(("ResolveRequest", one) for one in DECISIONS),
+        ("PlanRequest", {"dynamic": {}}),
+        ("PlanRequest", {"dynamic": []}),
+        ("TokenRequest", {"user": "x", "groups": ["a"], "admin": True}),
+        ("TokenRequest", {"user": "x", "groups": None}),
+        ("TokenRequest", {"groups": None}),
+        ("TokenRequest", {"user": "x", "groups": [1]}),
+        ("NotificationRequest", {"transport": "a"}),
+        ("NotificationRequest", dict.fromkeys(requests.NotificationRequest.__annotations__, "a b")),
+        ("CancelRequest", []),
     ],
 )
-def test_the_small_bodies_are_what_the_document_says(component: str, fields: Any, document: Any) -> None:
-    described = Draft202012Validator(shapes.SENT[component]).is_valid(document)
+def test_a_body_is_taken_where_the_document_says_so_and_nowhere_else(component: str, document: Any) -> None:
+    whole = _document()
+    described = Draft202012Validator({**whole, **whole["components"]["schemas"][component]}).is_valid(document)
     try:
-        bodies.check(document, fields)
+        check(document, requests.COMPONENTS[component])
         accepted = True
     except BadDocument:
         accepted = False
 
     assert accepted is described
+
+
+def test_every_route_names_documents_that_there_are() -> None:
+    named = {
+        name
+        for route in (*routes.V1, *routes.OPEN, *routes.V0)
+        for name in (*route.answers.values(), route.body.lstrip("?"))
+    }
+    documents = {name for name in named if name and not name.startswith(routes.TEXTUAL)}
+
+    assert documents <= _document()["components"]["schemas"].keys()
+
+
+def test_every_description_is_the_body_or_the_answer_of_a_route() -> None:
+    text = json.dumps(_document())
+
+    assert [name for name in openapi.described() if f'"#/components/schemas/{name}"' not in text] == []
+
+
+def test_what_goes_with_the_next_release_is_shown_as_deprecated() -> None:
+    document = _document()
+    resolve = document["components"]["schemas"]["ResolveRequest"]["properties"]
+
+    assert resolve["ruling"]["deprecated"]
+    assert not resolve["resolution"].get("deprecated")
+    assert document["components"]["schemas"]["Links"]["properties"]["decide"]["deprecated"]
+    assert document["paths"]["/api/v1/deployments/{id}/decide"]["post"]["deprecated"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from re_core.errors import BadDocument, NotAuthenticated, StoreUnavailable
 from re_core.usecases import access
 from re_core.usecases.access import LIFETIME
-from re_rest import auth, events
+from re_core.wire.redaction import Redaction
+from re_rest import auth, deployments, events
 from re_rest.auth import BELIEVED, WRITTEN, Authenticator, Standing
 from re_rest.streams import Position, Streams
 from tests.contract.places import FakeClock
@@ -176,7 +178,7 @@ def test_a_stream_ends_when_its_token_was_revoked(harness: FrontEndHarness, monk
 def test_a_stream_in_full_flow_ends_when_its_token_was_revoked(harness: FrontEndHarness) -> None:
     harness.deployment()
     harness.print("dep1", 1, *("x" * 1000 for _ in range(5000)))
-    streams = Streams(harness.store, harness.clock, lambda state, id, now: {}, 10)
+    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
     asked: list[int] = []
 
     def check() -> None:

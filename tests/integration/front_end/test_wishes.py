@@ -116,7 +116,7 @@ def test_a_deployment_that_stands_in_the_way_is_named(harness: FrontEndHarness) 
         ("resolve", {}, ["/step", "/resolution"]),
         ("resolve", {**RESOLUTION, "resolution": "maybe"}, ["/resolution"]),
         ("resolve", {**RESOLUTION, "ruling": "fail"}, ["/ruling"]),
-        ("decide", {}, ["/step", "/ruling"]),
+        ("decide", {}, ["/step", "/resolution"]),
         ("decide", {**RULING, "ruling": "maybe"}, ["/ruling"]),
         ("decide", {**RULING, "ruling": ["fail"]}, ["/ruling"]),
         ("decide", {**RULING, "step": "0"}, ["/step"]),

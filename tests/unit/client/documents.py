@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from re_client.shapes import Deployment, Line, PlaybookRow, Step
+from re_core.api.answers import Deployment, Line, PlaybookRow, Step
 
 AT = "2026-11-22T12:00:{:06.3f}Z"
 

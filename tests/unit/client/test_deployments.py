@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from re_client.commands.deployments import show
-from re_client.shapes import DeploymentRow
 from re_client.terminal import Terminal
+from re_core.api.answers import DeploymentRow
 
 NOW = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from re_client import plain
+from re_client.events import OutputEvent, StateEvent
 from re_client.holding import MOST, Holding
-from re_client.shapes import OutputEvent, StateEvent
 from re_client.view import Change, Printed, Watched
 from tests.unit.client.documents import AT, deployment, line, step
 

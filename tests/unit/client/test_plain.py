@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_client import plain, text
-from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent
+from re_client.events import Event, GapEvent, OutputEvent, StateEvent
 from re_client.view import Watched
 from tests.unit.client.documents import deployment, line, step
 

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from re_client import live, screen, text, verdict
-from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent, Step
+from re_client.events import Event, GapEvent, OutputEvent, StateEvent
 from re_client.view import Watched
+from re_core.api.answers import Step
 from tests.unit.client.documents import deployment, line, step
 
 #: twelve seconds after the made-up deployments begin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_client.shapes import Event, GapEvent, OutputEvent, StateEvent
+from re_client.events import Event, GapEvent, OutputEvent, StateEvent
 from re_client.view import Asking, Change, DeploymentChange, Lost, Printed, StepChange, Watched
 from tests.unit.client.documents import deployment, line, step
 

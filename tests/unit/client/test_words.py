@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from re_client import words
-from re_client.shapes import Deployment, Step
+from re_core.api.answers import Deployment, Step
 from tests.unit.client.documents import deployment, step
 
 LINKS = {"retry": "/api/v1/deployments/01DEPLOYMENT/retry"}

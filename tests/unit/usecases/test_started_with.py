@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from re_core.api.answers import Links
 from re_core.deployment.state import State
 from re_core.deployment.summary import MAX_TEXT, MAX_VALUES, view_of
 from re_core.usecases.describe import deployment_document, view_document
@@ -13,6 +14,7 @@ from tests.factories import Run, simple
 
 REDACTION = Redaction([re.compile("hunter2")])
 GIVEN = {"version": "1.4.2", "password": "x", "note": "a hunter2"}
+LINKS: Links = {"self": "/d1", "journal": "", "output": "", "events": "", "cancel": ""}
 SHOWN = {"version": "1.4.2", "password": "[redacted]", "note": "a [redacted]"}
 
 
@@ -24,7 +26,7 @@ def _state(dynamic: dict[str, Any]) -> State:
 
 def test_neither_the_document_nor_the_list_shows_a_secret() -> None:
     state = _state(GIVEN)
-    assert deployment_document(state, "d1", 1, REDACTION)["dynamic"] == SHOWN
+    assert deployment_document(state, "d1", 1, REDACTION, LINKS)["dynamic"] == SHOWN
     row = view_document(view_of(state, None), REDACTION)
     assert (row["revision"], row["dynamic"]) == (7, SHOWN)
 

@@ -1,0 +1,146 @@
+"""The bodies of version 1. Must not know how they are checked.
+
+Playbooks and requests for a deployment travel the bus as well and have JSON Schemas (re_schemas).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from re_core.api.fields import (
+    MAX_TEXT,
+    Elsewhere,
+    Expected,
+    Flag,
+    Name,
+    Rules,
+    Schema,
+    ShortText,
+    Was,
+    whole,
+)
+from re_core.model import Resolution
+from re_core.wording import one_of
+
+
+def _resolutions(*known: Resolution) -> tuple[Schema, Expected]:
+    """One of these, by its word or by that of version 0.1."""
+    new, old = [one.value for one in known], [one.recorded for one in known]
+    return Schema(anyOf=[{"enum": new}, {"enum": old, "deprecated": True}]), Expected(one_of(new))
+
+
+class ByName(TypedDict):
+    """A request for a deployment that names the playbook."""
+
+    playbook: Annotated[
+        str, Rules(pattern="^[^/]+/"), "`group/name`, in place of `playbook_id`; `group` is that one then"
+    ]
+    group: NotRequired[str]
+    dynamic: NotRequired[Annotated[dict[str, Any], "the parameters"]]
+    source_ip: NotRequired[str]
+    user_id: NotRequired[str]
+
+
+class CancelRequest(TypedDict):
+    """Cancel a deployment."""
+
+    reason: NotRequired[ShortText]
+
+
+class RetryRequest(TypedDict):
+    """Let a failed deployment go on."""
+
+    reason: NotRequired[ShortText]
+    lost: NotRequired[
+        Annotated[
+            str,
+            *_resolutions(Resolution.SUCCEEDED, Resolution.RERUN),
+            "the resolution of its lost steps, where it has any",
+        ]
+    ]
+    retries: NotRequired[
+        Annotated[
+            int,
+            *whole(0, "a whole number of at least 0"),
+            "`retries` of the document that its author looked at: refused if it has changed",
+        ]
+    ]
+
+
+class ResolveRequest(TypedDict):
+    """Resolve a lost step for which a deployment waits."""
+
+    step: Annotated[int, *whole(0, "the number of a step")]
+    resolution: Annotated[str, *_resolutions(*Resolution), Was("ruling"), "what became of the step"]
+    attempt: NotRequired[
+        Annotated[
+            int,
+            *whole(1, "the number of an attempt, from 1"),
+            "the attempt that its author looked at: refused if it has changed",
+        ]
+    ]
+    reason: NotRequired[ShortText]
+
+
+class PlanRequest(TypedDict):
+    """Parameters of a plan."""
+
+    dynamic: NotRequired[Annotated[dict[str, Any], Expected("an object")]]
+
+
+class TokenRequest(TypedDict):
+    """A token to make."""
+
+    user: Name
+    groups: NotRequired[
+        Annotated[
+            list[Name] | None,
+            Expected("null for all groups, or a list of names"),
+            "the groups that it reaches; null for all",
+        ]
+    ]
+    admin: NotRequired[Annotated[Flag, "whether it may make tokens"]]
+    notify: NotRequired[Annotated[Flag, "whether it may send notifications"]]
+    expires: NotRequired[
+        Annotated[
+            str,
+            Rules(maxLength=MAX_TEXT),
+            Expected("never, days or hours such as 90d or 12h, or a time"),
+            "`never`, `90d`, `12h` or a time; 90 days where it is missing",
+        ]
+    ]
+
+
+class NotificationRequest(TypedDict):
+    """A notification to send."""
+
+    transport: Annotated[
+        str,
+        Rules(pattern="^[A-Za-z0-9_]{1,40}$", format="re-line"),
+        Expected("the name of a transport: letters, digits and _"),
+    ]
+    slug: Annotated[str, Elsewhere("notification", "slug")]
+    message: Annotated[str, Elsewhere("notification", "message")]
+    phase: Annotated[str, Elsewhere("notification", "phase")]
+    target: Annotated[list[str], Elsewhere("notification", "target")]
+
+
+#: names of components of OpenAPI, and what they are
+COMPONENTS: dict[str, Any] = {
+    **{
+        kind.__name__: kind
+        for kind in (
+            CancelRequest,
+            RetryRequest,
+            ResolveRequest,
+            PlanRequest,
+            TokenRequest,
+            NotificationRequest,
+            ByName,
+        )
+    },
+    "DeploymentRequest": Annotated[
+        dict[str, Any],
+        Schema(oneOf=[{"$ref": f"#/components/schemas/{name}"} for name in ("deployment", "ByName")]),
+    ],
+}
