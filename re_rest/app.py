@@ -18,6 +18,7 @@ from re_rest import (
     docs,
     errors,
     events,
+    feed,
     health,
     notifications,
     openapi,
@@ -28,12 +29,14 @@ from re_rest import (
     v0,
 )
 from re_rest.app_context import AppContext
+from re_rest.feed_tail import FeedTail
 from re_rest.responses import SAFE, Document
 from re_rest.streams import Streams
 
 _BLUEPRINTS = (
     deployments.blueprint,
     events.blueprint,
+    feed.blueprint,
     playbooks.blueprint,
     deadletters.blueprint,
     registry.blueprint,
@@ -69,11 +72,13 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     app.extensions[events.EXTENSION] = Streams(
         handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers
     )
+    app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
 
 
 def close_streams(app: Flask) -> None:
     """End every live stream, so that their threads are free."""
     cast(Streams, app.extensions[events.EXTENSION]).close()
+    cast(FeedTail, app.extensions[feed.EXTENSION]).close()
 
 
 def _harden(response: Response) -> Response:

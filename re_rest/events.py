@@ -32,7 +32,8 @@ PING = 15.0
 #: bytes of events that are written at once
 PIECE = 64 * 1024
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+#: of every stream: nothing between here and the client may keep it
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @blueprint.get("/<id>/events")
@@ -43,7 +44,7 @@ def watch(id: str) -> Response:
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
     told = stream(streams, id, begin, lines=lines, check=auth.standing().check)
-    response = Response(told, headers=_HEADERS, content_type="text/event-stream; charset=utf-8")
+    response = Response(told, headers=HEADERS, content_type="text/event-stream; charset=utf-8")
     response.call_on_close(streams.leave)
     return response
 

@@ -173,6 +173,13 @@ _PARAMETERS: Mapping[str, Shape] = {
     "tail": _query(
         "tail", {**NUMBER, "minimum": 1, "maximum": MOST_LINES}, "Only the last ones, so many; not with `limit`."
     ),
+    "place": _header(
+        "Last-Event-ID",
+        "The id of the last event seen: go on after it; `0` for all that is kept, and what comes now where it is missing.",
+        {"type": "string", "pattern": r"^\d{1,16}(\.\d{1,9})?$"},
+    ),
+    "kind": _query("kind", TEXT, "Only of this kind of thing: `deployment`. May be given several times."),
+    "type": _query("type", TEXT, "Only of this type. May be given several times."),
     "lines": _query("output", {"type": "boolean"}, "`false`: states and the end alone."),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),
     "text": _query(

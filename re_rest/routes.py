@@ -86,6 +86,17 @@ V1 = (
         "Events `state` (the whole deployment), `output` (one line), `skipped` (the first and the last number of lines that are "
         "left out for a viewer who is far behind) and, at last, `end`.",
     ),
+    Route(
+        "get",
+        f"{_V1}/events",
+        "What happens to all deployments, as it happens",
+        {200: "text/event-stream"},
+        _READ,
+        ("place", "group", "kind", "type"),
+        "",
+        "Each event is a CloudEvents 1.0 document, of the schema `event`; its id is its place in the feed, at every front end. The event "
+        "`reset` says that what happened between `last` and `now` is not kept any more.",
+    ),
     Route("post", f"{_ONE}/cancel", "Cancel it", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"),
     Route(
         "post",

@@ -5,12 +5,15 @@ Must not know any technology.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from math import inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from re_core.wire.messages import Message
+
+#: what a listener does with an event, or with the hint that it may have missed some
+Heard = Callable[[Message | None], None]
 
 
 class Published(Enum):
@@ -128,6 +131,21 @@ class Bus(Protocol):
 
         An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. One that
         was asked for on a connection that is lost does not come. Raises BusUnavailable where nobody can take it.
+        """
+        ...
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """From now on `heard` gets what is published under `event.`, until the returned function is called.
+
+        It is called by a thread of the bus, and must neither block nor call the bus. It gets None where messages may have been missed:
+        when it begins to hear, and after a lost connection. So it is a hint to look at the store, and no promise.
+        """
+        ...
+
+    def listened(self) -> bool:
+        """Whether what is published under `event.` may reach a listener or a queue; False where none did within the last second.
+
+        Such messages are published by calls of their own, so that the answer to the others is not theirs.
         """
         ...
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from re_core.deployment import events as e
+from re_core.deployment.feed import events_of
+from re_core.deployment.records import Entry
 from re_core.deployment.state import State
+from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
 from re_core.wire.redaction import Redaction
@@ -27,6 +30,20 @@ def messages_of(
     return [
         _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
         for effect in dict.fromkeys(effects)
+    ]
+
+
+def event_messages(state: State, entry: Entry) -> list[Message]:
+    """One for each thing that the entry tells."""
+    return [
+        Message(
+            key=f"{m.EVENTS}{event.kind}.{event.what}",
+            body=m.encode(cloud_event(event)),
+            id=event.id,
+            correlation_id=entry.deployment,
+            app_id=APP,
+        )
+        for event in events_of(entry, state.accepted, state.plan)
     ]
 
 

@@ -25,14 +25,14 @@ from re_core.ports import Append, Appended, Bus, Clock, Delivery, EntryRef, Stor
 from re_core.sequencer import event_log
 from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache, CachedDeployment, Sightings
-from re_core.sequencer.encoding import messages_of, said_no
+from re_core.sequencer.encoding import event_messages, messages_of, said_no
 from re_core.sequencer.guard import must_wait, reject
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import WRITER_GRACE, Item, Work, advance_all
-from re_core.wire.messages import Message
+from re_core.wire.messages import EVENTS, Message
 from re_core.wire.redaction import Redaction
 from re_core.workforce.claimants import WorkerRegistrar
 from re_core.workforce.routing import StepRouter
@@ -273,7 +273,7 @@ class Sequencer:
                 return None
             if entries:
                 state = fold(entries)
-                self._feed_again([ref for entry in entries for ref in _refs(entry)], self._published(state))
+                self._tell_again(state, filter(is_told, entries), self._published(state))
                 return Work.answer_again(creation, state, batch.now)
             return Work.create(creation, batch.now)
         except (StoreUnavailable, BusUnavailable, NewerFormat):
@@ -289,20 +289,27 @@ class Sequencer:
         before = self._cache.get(deployment)
         self._cache.drop(deployment)
         self.reads += 1
-        told: list[EntryRef] = []
-        state = read_state(self._store, deployment, lambda entry: told.extend(_refs(entry)))
+        told: list[Entry] = []
+        state = read_state(self._store, deployment, lambda entry: told.append(entry) if is_told(entry) else None)
         if state is None:
             return None
         retired = self._cache.has_retired(deployment)
         published = state.entry if retired else self._published(state) if before is None else before.published
-        self._feed_again(told, published)
+        self._tell_again(state, told, published)
         strange = not fresh and not retired
         settled = published >= state.entry or (strange and self._sightings.age(deployment, state.entry) >= WRITER_GRACE)
         return Work(CachedDeployment(state, published), fresh=True, strange=strange, settled=settled)
 
-    def _feed_again(self, told: list[EntryRef], published: int) -> None:
+    def _tell_again(self, state: State, told: Iterable[Entry], published: int) -> None:
         """Who wrote what may not have been published may have died before that had a place in the feed, or gives it one just now."""
-        self._outbox.feed_again([ref for ref in told if ref.number > published])
+        for entry in told:
+            if entry.number > published:
+                self._outbox.feed_again(EntryRef(entry.deployment, entry.number, entry.at))
+                self._outbox.add(self._events(state, entry))
+
+    def _events(self, state: State, entry: Entry) -> list[Message]:
+        """What those on the bus hear of it, while there are any."""
+        return event_messages(state, entry) if self._bus.listened() else []
 
     def _published(self, state: State) -> int:
         """Number of the last entry of which it is certain that everything that it causes was published."""
@@ -329,7 +336,10 @@ class Sequencer:
                 self._done(batch, work, messages)
                 continue
             mail = tuple(self._bus.mail(messages)) if work.tells else ()
-            rows.append(Append(entry, view, mail, fed=is_told(entry)))
+            told = is_told(entry)
+            if told:
+                messages += self._events(work.known.state, entry)
+            rows.append(Append(entry, view, mail, told))
             written.append(work)
             causing.append(messages)
         if not rows:
@@ -370,6 +380,8 @@ class Sequencer:
     def _take_back(self, deployment: str, messages: Sequence[Message]) -> None:
         """Of what its first entry causes nothing is published; the notifications are, should it not be taken back after all."""
         self._withheld[deployment] = [message for message in messages if message.key.startswith("notify.")]
+        # it is in the journal, and so in the feed, whatever becomes of it
+        self._outbox.add([message for message in messages if message.key.startswith(EVENTS)])
         self._own.append((deployment, Item(e.TakeBack(TOO_LATE), None)))
 
     def _tell_after_all(self, work: Work) -> None:
@@ -436,10 +448,6 @@ class Sequencer:
         self._outbox.late.clear()
         self._outbox.unoffered.clear()
         self._outbox.doubtful.clear()
-
-
-def _refs(entry: Entry) -> list[EntryRef]:
-    return [EntryRef(entry.deployment, entry.number, entry.at)] if is_told(entry) else []
 
 
 def _request(work: Work) -> Delivery | None:

@@ -36,6 +36,8 @@ class Outbox:
         self._clock = clock
         #: may go out: what caused it is in the journal
         self._ready: list[Message] = []
+        #: what happened, for those who listen: after all else
+        self._events: list[Message] = []
         #: entries without a place in the feed, and those that another core may have given one
         self._unfed: list[EntryRef] = []
         self._fed_perhaps: list[EntryRef] = []
@@ -64,7 +66,7 @@ class Outbox:
 
     def add(self, messages: Sequence[Message]) -> None:
         """These may go out."""
-        self._ready.extend(messages)
+        self._take(messages)
         if self._once_since is None and any(message.once for message in messages):
             self._once_since = time.monotonic()
 
@@ -73,10 +75,10 @@ class Outbox:
         if row.fed and not self._store.transactional:
             self._unfed.append(EntryRef(row.entry.deployment, row.entry.number, row.entry.at))
 
-    def feed_again(self, entries: Sequence[EntryRef]) -> None:
-        """As `feed`, of entries that another core has written."""
+    def feed_again(self, entry: EntryRef) -> None:
+        """As `feed`, of an entry that another core has written."""
         if not self._store.transactional:
-            self._fed_perhaps.extend(entries)
+            self._fed_perhaps.append(entry)
 
     def send(self) -> None:
         """Publish what may go out, and give entries their place in the feed. Raises BusUnavailable, StoreUnavailable.
@@ -87,6 +89,14 @@ class Outbox:
         # before their successors: what a deployment tells stays in order
         self._fed_perhaps = self._add_to_feed(self._fed_perhaps, repeated=True)
         self._unfed = self._add_to_feed(self._unfed, repeated=False)
+        if self._events:
+            # who hears one looks into the feed, so it is there by now
+            self._bus.publish(self._events)
+            self._events = []
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            (self._events if message.key.startswith(m.EVENTS) else self._ready).append(message)
 
     def _add_to_feed(self, entries: list[EntryRef], repeated: bool) -> list[EntryRef]:
         if entries:
@@ -121,7 +131,7 @@ class Outbox:
                 if stored and request is not None and is_late(request):
                     self.late.append((row.entry.deployment, part))
                 elif stored:
-                    self._ready.extend(part)
+                    self._take(part)
                 if stored:
                     self.feed(row)
         self.send()

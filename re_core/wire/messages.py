@@ -76,6 +76,8 @@ JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat",
 DISCARD = "re.discard"
 #: begins the routing key of every notification, and the name of every notifier's queue
 NOTIFY = "notify."
+#: begins the routing key of every event: `event.<kind of aggregate>.<what happened>`
+EVENTS = "event."
 #: number of reply queues
 REPLY_QUEUES = 16
 

@@ -16,6 +16,7 @@ _NAMES = (
     "check",
     "deployment",
     "deployment-response",
+    "event",
     "heartbeat",
     "notification",
     "output",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from re_core.errors import BusUnavailable
 from re_core.ports import Published
+from re_core.ports.bus import Heard
 from re_core.wire.messages import Message
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Death, Faults
@@ -88,6 +89,14 @@ class SimBus:
         finally:
             answers.close()
             self.broker.delete([name])
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """See ports.Bus: nothing here listens."""
+        return lambda: None
+
+    def listened(self) -> bool:
+        """See ports.Bus."""
+        return False
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus: a broker keeps its queues itself."""

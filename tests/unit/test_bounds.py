@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from re_core.adapters.amqp import listening
 from re_core.adapters.mongo.layout import COLLECTIONS
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
@@ -20,7 +21,7 @@ from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats
 from re_core.usecases import access
 from re_core.wire import redaction, strict_json
-from re_rest import auth, gunicorn_master, pacing, streaming, streams
+from re_rest import auth, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
@@ -80,6 +81,9 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Lines", f"{(outgoing.MAX_LINE + redaction.MARGIN) // _KIB} KiB"),
         ("Seen", f"{seen.REMEMBERED:,} ids".replace(",", " ")),
         ("Outcomes", f"{seen.MAX_OUTCOMES // _MIB} MiB"),
+        ("FeedTail", f"{feed_tail.RECENT:,} events".replace(",", " ")),
+        ("FeedTail", f"{feed_tail.MOST_BYTES // _MIB} MiB"),
+        ("re.listen.*", f"{listening.WAITING:,} messages".replace(",", " ")),
         ("Follower", f"{streams.RECENT} lines"),
         ("Follower", f"{OUTPUT_PAGE // _MIB} MiB"),
         ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),

@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from re_core.adapters.amqp.connection import Connection
-from re_core.adapters.amqp.delivery_reader import DeliveryReader
+from re_core.adapters.amqp.private_queue import PrivateQueue
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery
 from re_core.wire.messages import Message
@@ -22,11 +21,6 @@ PREFIX = "re.answer."
 
 #: what the id of an answer ends with
 SUFFIX = "/answer"
-
-#: seconds before a queue that was taken from us is replaced
-AGAIN = 1.0
-
-_CONSUMER = "answers"
 
 _Answer = SimpleQueue[Message | None]
 
@@ -38,60 +32,27 @@ class Answers:
         self, identity: str, later: Callable[[float, Callable[[], None]], None], changed: Callable[[], None]
     ) -> None:
         """`identity` of this process on the bus; `changed` is called when there is a queue."""
-        self._identity = identity
-        self._later, self._changed = later, changed
-        self._number = 0
-        self._wanted = False
-        self._connection: Connection | None = None
+        self._queue = PrivateQueue(f"{PREFIX}{identity}.", self._put, later, changed)
         self._lock = threading.Lock()
         self._waiting: dict[str, list[_Answer]] = {}
         self._over = False
-        #: of the queue; empty while there is none
-        self.name = ""
+
+    @property
+    def name(self) -> str:
+        """Of the queue; empty while there is none."""
+        return self._queue.name
 
     def open(self, connection: Connection | None) -> None:
-        """Somebody asks: from now on there shall be a queue."""
-        if not self._wanted:
-            self._wanted = True
-            if connection is not None:
-                self.opened(connection)
+        """A caller asks: from now on there shall be a queue."""
+        self._queue.open(connection)
 
     def opened(self, connection: Connection) -> None:
         """There is a connection."""
-        if self._wanted and connection.is_open:
-            self._connection = connection
-            self._number += 1
-            name = f"{PREFIX}{self._identity}.{self._number}"
-            channel = connection.channel(on_open_callback=lambda channel: self._declare(connection, channel, name))
-            channel.add_on_close_callback(lambda channel, _: self._closed(connection, channel))
-            channel.add_on_cancel_callback(lambda _: channel.close())
-
-    def _declare(self, connection: Connection, channel: Any, name: str) -> None:
-        inflow = DeliveryReader(0, self._put, lambda _: None)
-        inflow.queues[_CONSUMER.encode()] = name
-        connection.readers[channel.channel_number] = inflow
-
-        def consumes(_: Any) -> None:
-            self.name = name
-            self._changed()
-
-        channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
-        channel.basic_consume(name, _never, auto_ack=True, consumer_tag=_CONSUMER, callback=consumes)
-
-    def _closed(self, connection: Connection, channel: Any) -> None:
-        self.name = ""
-        if connection is self._connection and connection.is_open:
-            connection.readers.pop(channel.channel_number, None)
-            self._later(AGAIN, lambda: self._again(connection))
-
-    def _again(self, connection: Connection) -> None:
-        if connection is self._connection:
-            self.opened(connection)
+        self._queue.opened(connection)
 
     def lost(self) -> None:
         """The connection has gone, and the queue with it."""
-        self.name = ""
-        self._connection = None
+        self._queue.lost()
 
     def expect(self, id: str) -> _Answer:
         """Before the request is published."""
@@ -133,7 +94,3 @@ class Answers:
             with self._lock:
                 for answer in next((self._waiting[name] for name in names if name in self._waiting), []):
                     answer.put(message)
-
-
-def _never(*_: object) -> None:
-    """Deliveries are read by Inflow, before pika sees them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from re_core.adapters.amqp import declaring, frames
 from re_core.adapters.amqp.address import Address
@@ -18,6 +18,7 @@ from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
 from re_core.adapters.clock_system import SystemClock
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published
+from re_core.ports.bus import Heard
 from re_core.wire.dead_letters import dead_letter_message
 from re_core.wire.messages import DEAD, Message
 
@@ -68,7 +69,9 @@ class AmqpBus:
 
     def publish(self, messages: Sequence[Message]) -> list[Published]:
         """See ports.Bus."""
-        return self._publish(messages, self._patience)
+        outcomes = self._publish(messages, self._patience)
+        self._wiring.listening.note(messages, outcomes)
+        return outcomes
 
     def subscribe(
         self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None
@@ -110,6 +113,17 @@ class AmqpBus:
             return answers.wait(answer, end - time.monotonic())
         finally:
             answers.forget(message.id, answer)
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """See ports.Bus. Does not wait: there is a queue as soon as there is a connection."""
+        wiring = self._wiring
+        wiring.check()
+        wiring.thread.post(lambda: wiring.listening.add(heard, wiring.consuming.connection))
+        return lambda: wiring.thread.post(lambda: wiring.listening.remove(heard))
+
+    def listened(self) -> bool:
+        """See ports.Bus."""
+        return self._wiring.listening.listened()
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus. The broker keeps everything itself."""

@@ -20,6 +20,7 @@ from re_core.adapters.amqp.answers import Answers
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.consumer import AmqpConsumer
 from re_core.adapters.amqp.declarations import Declarations
+from re_core.adapters.amqp.listening import Listening
 from re_core.adapters.amqp.outage_log import OutageLog
 from re_core.adapters.amqp.publisher import Publisher
 from re_core.adapters.amqp.reconnecting_connection import ReconnectingConnection
@@ -56,6 +57,7 @@ class Connections:
         later = self.thread.later
         self.declarations = Declarations(topology, [DEAD, DISCARD], later, self.notify)
         self.answers = Answers(self.identity, later, self.notify)
+        self.listening = Listening(self.identity, topology.exchange, later)
         self.publisher = Publisher(later, self._prepare, self._restore)
         told = OutageLog(", ".join(address.name for address in addresses))
         make = partial(ReconnectingConnection, thread=self.thread, addresses=addresses, told=told, on_change=self._news)
@@ -170,6 +172,7 @@ class Connections:
     def _opened(self, connection: Connection) -> None:
         def declared() -> None:
             self.answers.opened(connection)
+            self.listening.opened(connection)
             for consumer in list(self._consumers):
                 consumer.opened(connection)
 
@@ -179,6 +182,7 @@ class Connections:
     def _lost(self) -> None:
         self.declarations.lost()
         self.answers.lost()
+        self.listening.lost()
         for consumer in list(self._consumers):
             consumer.lost()
         self.notify()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
-from re_core.wire.messages import Message
+from re_core.wire.messages import EVENTS, Message
 
 #: publishing has a channel number of its own, so that frames can be made by whoever publishes
 PUBLISHING = 1
@@ -40,7 +40,7 @@ _MANDATORY, _MULTIPLE, _REQUEUE = 1, 1, 2
 _CONTENT_TYPE, _HEADERS, _DELIVERY_MODE = 1 << 15, 1 << 13, 1 << 12
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _MESSAGE_ID, _APP_ID = 1 << 10, 1 << 9, 1 << 8, 1 << 7, 1 << 3
 
-_JSON = b"\x10application/json"
+_JSON, _CLOUD_EVENT = b"\x10application/json", b"\x1capplication/cloudevents+json"
 _PERSISTENT, _TRANSIENT = b"\x02", b"\x01"
 
 
@@ -93,7 +93,7 @@ def _publish_method(exchange: str, key: str) -> bytes:
 
 def _properties(message: Message, persistent: bool) -> tuple[int, bytes]:
     flags = _CONTENT_TYPE | _DELIVERY_MODE
-    pieces = [_JSON]
+    pieces = [_CLOUD_EVENT if message.key.startswith(EVENTS) else _JSON]
     if message.headers:
         flags |= _HEADERS
         table = b"".join([_header(name, value) for name, value in message.headers.items()])

@@ -22,8 +22,9 @@ from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.adapters.routes import key_of, outlives, remembers
 from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.ports import Clock, Delivery, Mailbox, Published
+from re_core.ports.bus import Heard
 from re_core.wire.dead_letters import dead_letter_message
-from re_core.wire.messages import DEAD, FORWARDED_BY, Message
+from re_core.wire.messages import DEAD, EVENTS, FORWARDED_BY, Message
 
 #: who rejected, in the dead letters of this bus
 _NAME = "embedded"
@@ -55,6 +56,8 @@ class EmbeddedBus:
         #: name that is no queue -> the queue that gets what is sent there, and when that may be forgotten
         self._forwarded: dict[str, tuple[str, float]] = {}
         self._answers = Answers()
+        #: replaced as a whole
+        self._listeners: tuple[Heard, ...] = ()
         self._subscriptions: list[EmbeddedSubscription] = []
         self._closed = False
         self.declare(DEAD)
@@ -125,6 +128,22 @@ class EmbeddedBus:
         finally:
             self._answers.forget(name)
 
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """See ports.Bus."""
+        with self._lock:
+            self._listeners = (*self._listeners, heard)
+        heard(None)
+
+        def stop() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not heard)
+
+        return stop
+
+    def listened(self) -> bool:
+        """See ports.Bus."""
+        return bool(self._listeners)
+
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus. Those without a queue are not named: publishing them says UNROUTABLE."""
         if self._mailbox is None:
@@ -169,14 +188,23 @@ class EmbeddedBus:
         with self._lock:
             for number, (message, queue) in enumerate(zip(messages, targets, strict=True)):
                 if queue is None:
-                    answered = message.direct and self._answers.resolve(message.key, message)
-                    outcomes.append(_TAKEN if answered else _UNROUTABLE)
+                    outcomes.append(_TAKEN if self._passes(message) else _UNROUTABLE)
                     continue
                 outcomes.append(_TAKEN)
                 if queue.durable and (number in settled or message.id in queue.known):
                     continue
                 self._deliver(queue, message, False)
         return outcomes
+
+    def _passes(self, message: Message) -> bool:
+        """Whether what has no queue is handed over all the same: an answer to its caller, an event to who listens."""
+        if message.direct:
+            return self._answers.resolve(message.key, message)
+        if not message.key.startswith(EVENTS):
+            return False
+        for heard in self._listeners:
+            heard(message)
+        return bool(self._listeners)
 
     def _deliver(self, queue: EmbeddedQueue, message: Message, redelivered: bool) -> None:
         tag = next(self._tags)

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
+from re_core.deployment.feed import is_told
 from re_core.deployment.records import Accepted, Completed, Dispatched, Ended, Entry, Failed, Record, Started
 from re_core.deployment.state import fold
 from re_core.model import DeploymentStatus
@@ -20,6 +21,7 @@ from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import Append, Appended
 from re_core.rows import OutputChunk, StoredPlaybook, View
+from re_core.sequencer.encoding import event_messages
 from re_core.usecases import access
 from re_core.wire import messages as m
 from re_core.wire import strict_json
@@ -99,7 +101,9 @@ class FrontEndHarness:
             None,
             number,
         )
-        assert self.store.append([Append(entry, view)]) == [Appended.STORED]
+        assert self.store.append([Append(entry, view, fed=is_told(entry))]) == [Appended.STORED]
+        if self.bus.listened():
+            self.bus.publish(event_messages(state, entry))
 
     def deployment(self, id: str = "dep1", group: str = "ours", at: int = T0) -> str:
         """A deployment whose first step runs."""

@@ -5,12 +5,13 @@ Losing it gives back what is unsettled, raises the epoch, and makes what travels
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published, Subscription
+from re_core.ports.bus import Heard
 from re_core.wire.messages import Message
 
 
@@ -139,6 +140,12 @@ class Line:
 
     def request(self, message: Message, timeout: float) -> Message | None:
         return self._bus.request(message, timeout)
+
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        return self._bus.listen(heard)
+
+    def listened(self) -> bool:
+        return self._bus.listened()
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         return self._bus.mail(messages)

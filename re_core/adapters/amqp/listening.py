@@ -1,0 +1,87 @@
+"""What this process hears of `event.#`, and whether any process does. Must not know what the events say.
+
+What is published is returned by the broker while no queue is bound. A core that has had one back believes for a moment that
+nothing listens, and publishes none: then one message a second is what a feed costs that no process follows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from re_core.adapters.amqp.connection import Connection
+from re_core.adapters.amqp.private_queue import PrivateQueue
+from re_core.ports import Delivery, Published
+from re_core.ports.bus import Heard
+from re_core.wire.messages import EVENTS, Message
+
+#: what the queue's name begins with
+PREFIX = "re.listen."
+
+#: messages that wait for a process which does not read; the oldest go, and the reader's look at the store finds them
+WAITING = 10_000
+
+#: seconds for which nothing is published after the broker had no queue for an event
+DEAF = 1.0
+
+
+class Listening:
+    """`listened` and `note` are for any thread, the rest for the I/O thread."""
+
+    def __init__(self, identity: str, exchange: str, later: Callable[[float, Callable[[], None]], None]) -> None:
+        """`identity` of this process on the bus."""
+        self._lock = threading.Lock()
+        self._heard: list[Heard] = []
+        self._deaf_until = 0.0
+        self._queue = PrivateQueue(
+            f"{PREFIX}{identity}.",
+            self._put,
+            later,
+            lambda: self._tell(None),
+            {"x-max-length": WAITING, "x-overflow": "drop-head"},
+            (exchange, f"{EVENTS}#"),
+        )
+
+    def listened(self) -> bool:
+        """See ports.Bus."""
+        return time.monotonic() >= self._deaf_until
+
+    def note(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
+        """These were published."""
+        if messages and messages[0].key.startswith(EVENTS) and Published.UNROUTABLE in outcomes:
+            self._deaf_until = time.monotonic() + DEAF
+
+    def add(self, heard: Heard, connection: Connection | None) -> None:
+        """It hears from now on, or from when there is a connection."""
+        with self._lock:
+            self._heard.append(heard)
+        if self._queue.name:
+            heard(None)
+        else:
+            self._queue.open(connection)
+
+    def remove(self, heard: Heard) -> None:
+        """It has stopped listening; with the last one the queue goes, so that cores need not publish."""
+        with self._lock:
+            if heard in self._heard:
+                self._heard.remove(heard)
+            others = bool(self._heard)
+        if not others:
+            self._queue.close()
+
+    def opened(self, connection: Connection) -> None:
+        self._queue.opened(connection)
+
+    def lost(self) -> None:
+        self._queue.lost()
+
+    def _put(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._tell(delivery.message)
+
+    def _tell(self, message: Message | None) -> None:
+        with self._lock:
+            heard = list(self._heard)
+        for one in heard:
+            one(message)
