@@ -15,7 +15,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import Bus, Clock, Mailbox, Store
+from re_core.ports import UNOBSERVED, Bus, Clock, Mailbox, Observer, Store
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.loop import Sequencer
@@ -130,6 +130,7 @@ class Core:
         clock: Clock,
         on_fatal: Callable[[Exception], None],
         identity: str = "",
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on.
 
@@ -148,7 +149,7 @@ class Core:
         waits = settings.unoffered_steps == "wait"
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
-            Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering),
+            Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering, observer=observer),
             Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),
             DeadLetterRecorder(bus, store, clock),

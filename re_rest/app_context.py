@@ -9,7 +9,7 @@ from typing import cast
 from flask import current_app, g
 
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import Bus, Clock, Store
+from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
 from re_core.rows import Token
 from re_core.wire.redaction import Redaction
 
@@ -38,6 +38,8 @@ class AppContext:
     degraded: Callable[[], Mapping[str, str]] = dict
     #: what people are not shown of the values that a caller supplied
     redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
+    #: hears of requests for deployments
+    observer: Observer = UNOBSERVED
 
 
 def services() -> AppContext:

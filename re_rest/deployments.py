@@ -51,7 +51,9 @@ def create() -> Response:
     wanted = _request()
     require_group(caller(), wanted.group)
     here = services()
-    id = deployments.create(here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble)
+    id = deployments.create(
+        here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble, here.observer
+    )
     known = links(id)
     answer: answers.Created = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
     return json_answer(answer, 201, {"Location": known["self"]})

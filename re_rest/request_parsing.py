@@ -16,6 +16,7 @@ from re_core.usecases.deployments import Asker
 from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
 from re_core.wire import strict_json
+from re_core.wire.trace_context import TRACEPARENT
 from re_rest.app_context import caller
 from re_rest.errors import unsupported
 
@@ -134,7 +135,7 @@ def groups_wanted() -> Sequence[str] | None:
 def asker() -> Asker:
     """Who asks, from where, with which Idempotency-Key. Raises CallerError."""
     key = check_key(request.headers.get("Idempotency-Key"))
-    return Asker(caller().user, request.remote_addr or "", key)
+    return Asker(caller().user, request.remote_addr or "", key, request.headers.get(TRACEPARENT, ""))
 
 
 def condition() -> Condition | None:

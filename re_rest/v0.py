@@ -90,7 +90,9 @@ def deploy(group: str, id: str) -> Response:
     here = services()
     try:
         wanted = DeploymentRequest(group, id, _dynamic())
-        made = deployments.create(here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble)
+        made = deployments.create(
+            here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble, here.observer
+        )
     except (UnknownGroup, UnknownPlaybook):
         return json_answer({"status": "error", "message": "group not found"}, 404)
     return json_answer({"status": "created", "id": made}, 201)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from re_core.wire.messages import (
 )
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits
+from re_core.wire.trace_context import TRACEPARENT, parse, span_id
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
@@ -41,8 +43,8 @@ PROMPT = 5_000
 class Attempt:
     """A step message, read; `token` tells this delivery from every other of the same attempt."""
 
-    def __init__(self, delivery: Delivery, token: str, worker_id: str, now: int) -> None:
-        """`now` in milliseconds since the epoch. Raises BadMessage."""
+    def __init__(self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False) -> None:
+        """`now` in milliseconds since the epoch; `traces`: its run is a span of its own. Raises BadMessage."""
         message = delivery.message
         id = message.headers.get(ATTEMPT, "")
         self.delivery = delivery
@@ -76,7 +78,16 @@ class Attempt:
         self.over = False
         #: the worker leaves, and somebody else may have it, unless it completes
         self.left = False
+        #: what its message carries, and what its replies and programs do: the span of its run, or what was carried
+        self.parent = parse(message.headers.get(TRACEPARENT, ""))
+        self.trace = self.parent
+        if traces and self.parent is not None:
+            self.trace = self.parent._replace(span_id=span_id(f"{self.key}/{token}"))
+        #: nanoseconds since the epoch; 0 while it does not run
+        self.began = 0
         self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
+        if self.trace is not None:  # a core that takes the deployment over learns its trace by this
+            self._headers[TRACEPARENT] = self.trace.header
 
     def prepare(self, worker: Worker, redaction: Redaction) -> str:
         """Find the step and check the parameters; why it cannot run, without what nobody shall read, or nothing."""
@@ -102,7 +113,8 @@ class Attempt:
         """From now on it runs: its time counts, and it can speak."""
         origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
-        self.context = Context(self.call, self.outgoing)
+        self.context = Context(self.call, self.outgoing, self.trace.header if self.trace else "")
+        self.began = time.time_ns()
 
     def started(self, control: str) -> list[Message]:
         """The first reply, and where its answer is awaited; nothing where nobody wants replies.

@@ -11,9 +11,10 @@ goes on, and when the broker delivers it again it is recognised: still in hand, 
 from __future__ import annotations
 
 import logging
+import time
 
 from re_core.errors import BadMessage, ReleaseEngineError
-from re_core.ports import Bus, Clock, Delivery
+from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
@@ -57,6 +58,7 @@ class StepConsumer:
         slots: int,
         spawn: Spawn = on_thread,
         redaction: Redaction | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once."""
         queue = f"worker.{worker.command}"
@@ -66,6 +68,7 @@ class StepConsumer:
         self._hands = InFlightWindow(self._subscription, queue, slots, clock)
         self._outbox = Outbox(bus, self._subscription, clock, APP)
         self._redaction = redaction or Redaction()
+        self._observer = observer
         self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction)
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
@@ -205,7 +208,7 @@ class StepConsumer:
             self._hands.misjudged()
             self._subscription.requeue([delivery])
             return
-        attempt = Attempt(delivery, self._token(), self._identity, self._clock.now())
+        attempt = Attempt(delivery, self._token(), self._identity, self._clock.now(), self._observer.traces)
         problem = attempt.prepare(self._worker, self._redaction)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))
@@ -284,7 +287,14 @@ class StepConsumer:
         else:
             self._outbox.done(attempt.delivery, messages)
         attempt.over = True
+        if self._observer is not UNOBSERVED:
+            self._observer.ran(self._run_of(attempt, outcome))
         self._over.append(attempt.key)
+
+    def _run_of(self, attempt: Attempt, outcome: Outcome) -> StepRun:
+        call = attempt.call
+        who = (call.command, call.subcommand, call.deployment, call.attempt_id, self._identity)
+        return StepRun(*who, outcome.status, attempt.began or time.time_ns(), attempt.parent, attempt.trace)
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         self._waiting.pop(attempt.key, None)

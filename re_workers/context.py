@@ -40,8 +40,10 @@ class Call(NamedTuple):
 class Context:
     """Handed to a step as its first argument."""
 
-    def __init__(self, call: Call, outgoing: Outgoing) -> None:
+    def __init__(self, call: Call, outgoing: Outgoing, traceparent: str = "") -> None:
         self.call = call
+        #: W3C Trace Context of this run, for what the step calls; empty where the core sent none
+        self.traceparent = traceparent
         self._outgoing = outgoing
         self._until = None if call.timeout is None else time.monotonic() + call.timeout
         self._cancelled: threading.Event | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
-from re_core.ports import Bus, Clock, Published
+from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
 from re_core.wire.messages import BYE, EVENT, Message, encode
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
@@ -59,6 +59,7 @@ class WorkerHost:
         redaction: Redaction | None = None,
         spawn: Spawn = on_thread,
         identity: str = "",
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
@@ -69,9 +70,10 @@ class WorkerHost:
         self._bus = bus
         self._workers = tuple(workers)
         self._consumers = [
-            StepConsumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction) for one in self._workers
+            StepConsumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction, observer)
+            for one in self._workers
         ]
-        notifiers = [Notifier(bus, clock, self.identity, handler) for handler in handlers]
+        notifiers = [Notifier(bus, clock, self.identity, handler, observer=observer) for handler in handlers]
         self._loops = [
             *(
                 PollingThread(f"worker.{one.command}", turning)

@@ -7,6 +7,7 @@ a bus BusUnavailable.
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
+from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
     MOST_REVISIONS,
@@ -35,6 +36,7 @@ from re_core.ports.store import (
 __all__ = [
     "MOST_REVISIONS",
     "OUTPUT_PAGE",
+    "UNOBSERVED",
     "Append",
     "Appended",
     "Bus",
@@ -53,11 +55,14 @@ __all__ = [
     "Locks",
     "Mailbox",
     "Maintenance",
+    "Observer",
     "Output",
     "Page",
     "Playbooks",
     "Published",
     "Registry",
+    "Several",
+    "StepRun",
     "Store",
     "Subscription",
     "Survey",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from re_core.deployment.state import State
 from re_core.wire.strict_json import dumps
+from re_core.wire.trace_context import DeploymentTrace
 
 #: deployments that a core remembers; the one unused for longest is forgotten and read again when needed
 CAPACITY = 4096
@@ -21,12 +22,14 @@ _STEP, _BYTE = 700, 8
 class CachedDeployment:
     """One deployment in memory, and what its row of the list last said."""
 
-    __slots__ = ("fixed", "published", "state", "view_at", "view_due", "view_entry", "view_published")
+    __slots__ = ("fixed", "published", "state", "trace", "view_at", "view_due", "view_entry", "view_published")
 
     def __init__(self, state: State, published: int = 0) -> None:
         """`published`: number of the last entry of which it is certain that everything that it causes was published."""
         self.state = state
         self.published = published
+        #: to which trace it belongs; None while nothing was published of it
+        self.trace: DeploymentTrace | None = None
         #: what the row says of that
         self.view_published = 0
         #: bytes that all of it takes but what its steps say; 0 where that was not reckoned yet

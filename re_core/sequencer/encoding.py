@@ -14,6 +14,7 @@ from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
+from re_core.wire.trace_context import DeploymentTrace
 
 _NOTHING = b"{}"
 
@@ -25,12 +26,19 @@ def messages_of(
     state: State,
     effects: Iterable[e.Effect],
     redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
+    trace: DeploymentTrace | None = None,
 ) -> list[Message]:
-    """One message for each effect; what several events of a batch ask for is sent once."""
-    return [
-        _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
-        for effect in dict.fromkeys(effects)
-    ]
+    """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace."""
+    messages: list[Message] = []
+    for effect in dict.fromkeys(effects):
+        told = type(effect) is e.Notify
+        message = (
+            _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
+        )
+        if trace is not None and type(effect) in _TRACED:
+            message = trace.stamp(message, state.deployment if told else message.id)
+        messages.append(message)
+    return messages
 
 
 def event_messages(state: State, entry: Entry) -> list[Message]:
@@ -171,6 +179,9 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
         direct=True,
     )
 
+
+#: what other processes go on with
+_TRACED = frozenset({e.Dispatch, e.HandedOver, e.Notify})
 
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Dispatch: _dispatch,

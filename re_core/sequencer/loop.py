@@ -21,7 +21,19 @@ from re_core.deployment.records import Entry, TakenBack, Void, never_began, was_
 from re_core.deployment.state import State, fold
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
 from re_core.model import ENDED
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, EntryRef, Store, Subscription, read_state
+from re_core.ports import (
+    UNOBSERVED,
+    Append,
+    Appended,
+    Bus,
+    Clock,
+    Delivery,
+    EntryRef,
+    Observer,
+    Store,
+    Subscription,
+    read_state,
+)
 from re_core.sequencer import event_log
 from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache, CachedDeployment, Sightings
@@ -59,6 +71,7 @@ class Sequencer:
         redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
         offering: StepRouter | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """`identity` tells this process from all others, and from its own earlier lives.
 
@@ -71,6 +84,7 @@ class Sequencer:
         self._identity = identity
         self._redaction = redaction
         self._offering = offering
+        self._observer = observer
         self._claimants = None if offering is None else WorkerRegistrar(store, clock)
         self._acceptance = acceptance
         self._batches = 0
@@ -79,7 +93,7 @@ class Sequencer:
         #: what an entry causes is committed with it, or derived again at the next start
         self._atomic = offering is None and store.transactional
         self._rows = Rows(store)
-        self._outbox = Outbox(bus, store, clock, declares=offering is not None)
+        self._outbox = Outbox(bus, store, clock, declares=offering is not None, observer=observer)
         #: events that came of publishing: dispatches that found no queue, or of which nobody knows whether they did
         self._own: list[tuple[str, Item]] = []
         #: deployment that is about to be taken back -> notifications that its first entry causes
@@ -120,6 +134,8 @@ class Sequencer:
         deliveries = self._taking.take(0 if self._own else self._rows.patience(timeout))
         if self._taking.is_new_connection():
             self._cache.clear()
+        if deliveries:
+            self._observer.took(deliveries)
         if deliveries or self._own:
             self._handle(deliveries)
         return len(deliveries)
@@ -330,7 +346,7 @@ class Sequencer:
             if self._atomic:
                 work.known.published = work.known.state.entry
             view = work.view(batch.now)
-            messages = messages_of(work.known.state, work.effects, self._redaction)
+            messages = messages_of(work.known.state, work.effects, self._redaction, work.trace(self._observer.traces))
             if entry is None:
                 work.overdue = view
                 self._done(batch, work, messages)
@@ -432,6 +448,7 @@ class Sequencer:
                 self._claimants.met(item.event.worker)
         if work.records:
             event_log.tell(state, work.records)
+            self._observer.recorded(state, work.records, now, work.known.trace)
         if state.status in ENDED:
             self._cache.retire(state.deployment)
         else:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
-from re_core.ports import Append, Appended, Bus, Clock, Delivery, EntryRef, Published, Store
+from re_core.ports import UNOBSERVED, Append, Appended, Bus, Clock, Delivery, EntryRef, Observer, Published, Store
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import dead_letter_message
 from re_core.wire.messages import Message
@@ -28,9 +28,12 @@ _log = logging.getLogger(__name__)
 class Outbox:
     """One sequencer's. One thread at a time."""
 
-    def __init__(self, bus: Bus, store: Store, clock: Clock, declares: bool = False) -> None:
+    def __init__(
+        self, bus: Bus, store: Store, clock: Clock, declares: bool = False, observer: Observer = UNOBSERVED
+    ) -> None:
         """`declares`: a step's queue that is gone is declared again, since somebody is known to offer the step."""
         self._declares = declares
+        self._observer = observer
         self._bus = bus
         self._store = store
         self._clock = clock
@@ -60,8 +63,10 @@ class Outbox:
         `causing` has the messages that each of them causes, `requests` what asked for the deployment that it begins.
         """
         self._doubtful = (rows, causing, requests)
+        began = time.perf_counter()
         outcomes = self._store.append(rows)
         self._doubtful = ((), (), ())
+        self._observer.appended(len(rows), outcomes.count(Appended.LOST), time.perf_counter() - began)
         return outcomes
 
     def add(self, messages: Sequence[Message]) -> None:
@@ -113,11 +118,13 @@ class Outbox:
             self._prepare_handed()
         declared: set[str] = set()
         while self._ready:
+            began = time.perf_counter()
             try:
                 outcomes = self._bus.publish(self._ready)
             except BusUnavailable:
                 self._forget_handed()
                 raise
+            self._observer.published(self._ready, time.perf_counter() - began)
             self._doubt(outcomes)
             self._ready = self._returned(outcomes, declared) if Published.UNROUTABLE in outcomes else []
 

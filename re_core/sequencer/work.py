@@ -29,6 +29,7 @@ from re_core.ports import Delivery
 from re_core.rows import View
 from re_core.sequencer.cache import CachedDeployment
 from re_core.wire.messages import Message
+from re_core.wire.trace_context import DeploymentTrace
 from re_core.workforce.routing import Route
 
 #: milliseconds between two writings of one row of the list, while nothing in it is news
@@ -219,6 +220,15 @@ class Work:
         if way is Route.NO_WORKER:
             return e.NoWorkerAvailable(effect.step, effect.attempt)
         return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
+
+    def trace(self, recorded: bool) -> DeploymentTrace:
+        """To which trace it belongs: as the request or a worker's reply has told this core, else as its id has it."""
+        known = self.known
+        if known.trace is None or not known.trace.told:
+            causes = [one.delivery for one in (self.creation, self.adopts) if one is not None]
+            causes += [item.delivery for item in self.items if item.delivery is not None]
+            known.trace = DeploymentTrace.of(known.state.deployment, [one.message for one in causes], recorded)
+        return known.trace
 
     def entry(self, now: int, writer: str) -> Entry | None:
         """All records in one entry; None where there are none. The state counts it as written."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core import errors
 from re_core.errors import Conflict, NoAnswer, Problem, Refused, ReleaseEngineError, StoreUnavailable
 from re_core.model import Resolution
-from re_core.ports import Bus
+from re_core.ports import UNOBSERVED, Bus, Observer
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import body_digest, key_digest
 from re_core.wire import messages, strict_json
 from re_core.wire.messages import DeploymentRequest, Message
+from re_core.wire.trace_context import TRACEPARENT, TraceContext, parse, span_id, trace_id
 
 #: part of every idempotency key of this use case, whichever front end it came through
 ROUTE = "deployments"
@@ -56,10 +58,17 @@ class Asker(NamedTuple):
     source: str
     #: its Idempotency-Key; empty where there is none
     key: str = ""
+    #: its `traceparent`, as it came; empty where there is none
+    trace: str = ""
 
 
 def create(
-    bus: Bus, request: DeploymentRequest, asker: Asker, timeout: float, trouble: Callable[[], str] = lambda: ""
+    bus: Bus,
+    request: DeploymentRequest,
+    asker: Asker,
+    timeout: float,
+    trouble: Callable[[], str] = lambda: "",
+    observer: Observer = UNOBSERVED,
 ) -> str:
     """The id of a deployment that from here on survives a crash; `timeout` in seconds.
 
@@ -73,7 +82,10 @@ def create(
     if asker.key:
         headers[messages.KEY] = key_digest(asker.user, ROUTE, asker.key)
         headers[messages.KEY_DIGEST] = body_digest(body)
-    id = new_id()
+    id, began, parent = new_id(), time.time_ns(), parse(asker.trace)
+    context = _requested(id, parent) if observer.traces else parent
+    if context is not None:
+        headers[TRACEPARENT] = context.header
     # it expires when we stop waiting: nothing starts behind a caller's back (contract, section 2)
     message = Message(
         "job.create",
@@ -84,15 +96,34 @@ def create(
         app_id=APP_ID,
         expires=round(timeout * 1000),
     )
-    answer = bus.request(message, timeout)
-    if answer is None:
-        if why := trouble():
-            raise StoreUnavailable(f"{why}; if the engine took the request before that, the deployment's id is {id}")
-        raise NoAnswer(f"the engine did not answer within {timeout:g} s; if it took the request, its id is {id}", id)
-    created = _answered(answer).get("id")
-    if not isinstance(created, str):
-        raise _refusal(answer)
-    return created
+    outcome = "error"
+    try:
+        answer = bus.request(message, timeout)
+        if answer is None:
+            if why := trouble():
+                raise StoreUnavailable(
+                    f"{why}; if the engine took the request before that, the deployment's id is {id}"
+                )
+            raise NoAnswer(
+                f"the engine did not answer within {timeout:g} s; if it took the request, its id is {id}", id
+            )
+        created = _answered(answer).get("id")
+        if not isinstance(created, str):
+            raise _refusal(answer)
+        outcome = "accepted"
+        return created
+    except ReleaseEngineError as error:
+        outcome = error.reason
+        raise
+    finally:
+        if context is not None:
+            observer.requested(id, parent, context, outcome, began)
+
+
+def _requested(id: str, parent: TraceContext | None) -> TraceContext:
+    """The span of a request for this deployment, in its caller's trace where that has one."""
+    begun = parent or TraceContext(trace_id(id), "")
+    return begun._replace(span_id=span_id(f"{id}/request"))
 
 
 def cancel(bus: Bus, id: str, user: str, reason: str, timeout: float) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
 from re_core.backoff import Backoff
 from re_core.errors import BadMessage
-from re_core.ports import Bus, Clock, Delivery
+from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
 from re_core.wire.messages import Notification, parse_notification
 from re_workers.notify.handler import Handler, Undeliverable, Unreachable
 from re_workers.outbox import Outbox
@@ -54,7 +55,15 @@ class _Held(NamedTuple):
 class Notifier:
     """Consumes `notify.<transport>`. One thread calls it; only `wake` and `unsaid` are for others too."""
 
-    def __init__(self, bus: Bus, clock: Clock, identity: str, handler: Handler, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        identity: str,
+        handler: Handler,
+        patience: float = PATIENCE,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
         """`identity` is the worker process's id; `patience` the seconds for which one notification is tried."""
         self.transport = handler.transport
         self._queue = f"notify.{handler.transport}"
@@ -69,6 +78,7 @@ class Notifier:
         #: by id: what was held when its delivery was lost or given back
         self._left: OrderedDict[str, _Held] = OrderedDict()
         self._seen = Seen()
+        self._observer = observer
         self._numbers = itertools.count()
         self._epoch = self._subscription.epoch
         self._draining = False
@@ -180,7 +190,7 @@ class Notifier:
         return 1
 
     def _try(self, key: str, held: _Held) -> None:
-        delivery = held.delivery
+        delivery, began = held.delivery, time.time_ns()
         try:
             self._handler.deliver(held.notification, delivery.message.id)
         except Unreachable as error:
@@ -193,6 +203,7 @@ class Notifier:
         else:
             self._seen.add(delivery.message.id)
             self._outbox.done(delivery)
+            self._observer.notified(self.transport, delivery.message, True, began)
 
     def _again(self, key: str, held: _Held, error: Unreachable) -> None:
         now = self._clock.now()
@@ -213,6 +224,7 @@ class Notifier:
         where = {"action": "notification_refused", "deployment_id": delivery.message.correlation_id}
         _log.warning("%s: %s", self._queue, detail, extra=where)
         self._outbox.refuse(delivery, reason, detail)
+        self._observer.notified(self.transport, delivery.message, False, time.time_ns())
 
     def _due(self) -> list[str]:
         if self._draining:

@@ -37,6 +37,9 @@ LAST_LINES = 5
 #: which host this run is for
 HOST = "RE_HOST"
 
+#: to which trace what the program does belongs, as tracing libraries and CI systems read it (W3C Trace Context)
+TRACEPARENT = "TRACEPARENT"
+
 #: shells that know `-e`
 SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 
@@ -80,6 +83,8 @@ class Command(Worker):
             for host in ctx.hosts or (None,):
                 ctx.check()
                 mine = {ENGINE: self._engine, ATTEMPT: ctx.attempt_id, **({} if host is None else {HOST: host})}
+                if ctx.traceparent:
+                    mine[TRACEPARENT] = ctx.traceparent
                 self._run(ctx, argv, cwd, {**given, **mine})
 
     def _run(self, ctx: Context, argv: list[str], cwd: str | None, env: dict[str, str]) -> None:

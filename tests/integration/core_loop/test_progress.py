@@ -19,6 +19,7 @@ from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.dead_letters import DETAIL, QUEUE, REASON
 from re_core.wire.messages import Message
+from re_core.wire.trace_context import TRACEPARENT, TraceContext, span_id, trace_id
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.core_harness import CoreHarness
@@ -62,7 +63,9 @@ def test_a_step_message_carries_what_the_contract_says(harness: CoreHarness) -> 
     }
     assert (message.id, message.correlation_id, message.reply_to) == ("d1/0/1", "d1", m.reply_queue("d1"))
     turn = str(harness.state().steps[0].dispatched_at)
-    assert message.headers == {m.ATTEMPT: "d1/0/1", m.TIMEOUT: "3600", m.QUOTA: "10485760", m.TURN: turn, m.GRANT: "1"}
+    trace = TraceContext(trace_id("d1"), span_id("d1")).header
+    words = {m.ATTEMPT: "d1/0/1", m.TIMEOUT: "3600", m.QUOTA: "10485760", m.TURN: turn, m.GRANT: "1"}
+    assert message.headers == {**words, TRACEPARENT: trace}
 
 
 def test_the_hot_path_reads_nothing_from_the_journal(harness: CoreHarness) -> None:

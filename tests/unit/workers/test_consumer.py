@@ -395,3 +395,21 @@ def test_a_dead_letter_that_could_not_be_written_is_tried_again_and_the_rest_is_
     assert harness.words() == ["failed", "started", "completed"]
     assert len(harness.buried()) == 1
     assert harness.unsettled() == 0
+
+
+def test_replies_and_the_step_carry_the_trace_that_the_message_brought() -> None:
+    class Looks(Worker):
+        command = "work"
+
+        @step(quick=True)
+        def Look(self, ctx: Context) -> str:
+            """Says to which trace it belongs."""
+            return ctx.traceparent
+
+    header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    harness = WorkerHarness(Looks())
+    harness.send("Look", headers={ATTEMPT: "D/0/1", "traceparent": header})
+    harness.turn()
+    started, outcome = harness.heard()
+    assert started.headers["traceparent"] == outcome.headers["traceparent"] == header
+    assert parse_reply(outcome.body).data == header

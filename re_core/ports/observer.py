@@ -1,0 +1,112 @@
+"""The observer: hears what the engine does, for figures and traces (docs/decisions/0023). Must not know any technology.
+
+The base class hears everything and does nothing: it is what observes where nothing is asked for. A call must be cheap, takes
+no lock that is held while anything waits, and never raises: what observes must not be able to stop what it observes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from re_core.deployment.records import Record
+from re_core.deployment.state import State
+from re_core.ports.bus import Delivery
+from re_core.wire.messages import Message
+from re_core.wire.trace_context import DeploymentTrace, TraceContext
+
+
+class StepRun(NamedTuple):
+    """One run of a step in a worker."""
+
+    command: str
+    subcommand: str
+    deployment: str
+    #: `<deployment>/<step>/<attempt>`; empty where the core is of 2014
+    attempt: str
+    worker: str
+    #: `completed` or `failed`
+    status: str
+    #: nanoseconds since the epoch
+    began: int
+    #: what its message carried, and the span that this run is
+    parent: TraceContext | None
+    span: TraceContext | None
+
+
+class Observer:
+    """Hears nothing. One instance per process; any thread calls."""
+
+    #: spans are recorded: those of this process are the parents of what it causes
+    traces = False
+
+    def took(self, deliveries: Sequence[Delivery]) -> None:
+        """The sequencer has taken these off its queues, one or more."""
+
+    def appended(self, entries: int, lost: int, seconds: float) -> None:
+        """So many entries went to the journal in one go; `lost` of them had been written by another core first."""
+
+    def published(self, messages: Sequence[Message], seconds: float) -> None:
+        """The bus has taken these in one go."""
+
+    def recorded(self, state: State, records: Sequence[Record], at: int, trace: DeploymentTrace | None) -> None:
+        """Dispatches, claims, outcomes and all else that one advance of a deployment has put into the journal.
+
+        `state` is the one after them, `at` milliseconds since the epoch: when the batch began.
+        """
+
+    def ran(self, run: StepRun) -> None:
+        """A worker has carried a step out."""
+
+    def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
+        """A notification was delivered, or refused for good; `began` in nanoseconds since the epoch: the last try's begin."""
+
+    def requested(
+        self, deployment: str, parent: TraceContext | None, span: TraceContext, outcome: str, began: int
+    ) -> None:
+        """A caller asked for this deployment and was answered: `accepted`, or the reason of the error.
+
+        `parent` is the caller's span, `span` that of the request; `began` nanoseconds since the epoch.
+        """
+
+
+#: observes where nothing is asked for
+UNOBSERVED = Observer()
+
+
+class Several(Observer):
+    """All of these, one after the other."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._all = tuple(observers)
+        self.traces = any(one.traces for one in observers)
+
+    def took(self, deliveries: Sequence[Delivery]) -> None:
+        for one in self._all:
+            one.took(deliveries)
+
+    def appended(self, entries: int, lost: int, seconds: float) -> None:
+        for one in self._all:
+            one.appended(entries, lost, seconds)
+
+    def published(self, messages: Sequence[Message], seconds: float) -> None:
+        for one in self._all:
+            one.published(messages, seconds)
+
+    def recorded(self, state: State, records: Sequence[Record], at: int, trace: DeploymentTrace | None) -> None:
+        for one in self._all:
+            one.recorded(state, records, at, trace)
+
+    def ran(self, run: StepRun) -> None:
+        for one in self._all:
+            one.ran(run)
+
+    def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
+        for one in self._all:
+            one.notified(transport, message, delivered, began)
+
+    def requested(
+        self, deployment: str, parent: TraceContext | None, span: TraceContext, outcome: str, began: int
+    ) -> None:
+        for one in self._all:
+            one.requested(deployment, parent, span, outcome, began)
