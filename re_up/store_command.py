@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from re_client.commands.token import WantedToken, token_options
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import absolute, safe
@@ -116,34 +117,15 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
 
 
 @store.command()
-@click.option("--user", required=True, metavar="USER", help="Who it is for.")
-@click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
-@click.option("--all-groups", is_flag=True, help="It reaches every group.")
-@click.option("--admin", is_flag=True, help="It reaches every group, and may make and revoke tokens.")
-@click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
-@click.option(
-    "--expires",
-    default="",
-    metavar="WHEN",
-    help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
-)
+@token_options(admin="It reaches every group, and may make and revoke tokens.")
 @json_option
 @pass_session
-def token(
-    session: Session,
-    user: str,
-    groups: tuple[str, ...],
-    all_groups: bool,
-    admin: bool,
-    notify: bool,
-    expires: str,
-    as_json: bool,
-) -> None:
+def token(session: Session, wanted: WantedToken, as_json: bool) -> None:
     """Make a token, without the engine: the first one of a cluster, or one more when all are lost.
 
     Whoever may open the store may do this; it is shown once and never again.
     """
-    if bool(groups) == (all_groups or admin):
+    if bool(wanted.groups) == (wanted.all_groups or wanted.admin):
         raise click.UsageError("say what it reaches: --group GROUP (as often as needed), --all-groups, or --admin")
     from re_core import bootstrap
 
@@ -151,17 +133,17 @@ def token(
         minted = access.mint(
             opened,
             bootstrap.system_clock(),
-            user,
-            groups or None,
-            admin,
-            notify=notify,
-            expires=absolute(expires, datetime.now(UTC)),
+            wanted.user,
+            wanted.groups or None,
+            wanted.admin,
+            notify=wanted.notify,
+            expires=absolute(wanted.expires, datetime.now(UTC)),
         )
     if as_json:
         session.terminal.json({**access.token_document(minted.token), "token": minted.secret})
         return
     session.terminal.line(minted.secret)
-    session.terminal.note(f"a token of {user}; keep it, it is not shown again")
+    session.terminal.note(f"a token of {wanted.user}; keep it, it is not shown again")
 
 
 def _prune(opened: Store, before: int) -> maintenance.Pruned:

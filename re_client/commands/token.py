@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple
+
 import click
 
 from re_client import lookup, watching
@@ -10,46 +14,69 @@ from re_client.text import absolute, day
 from re_core.api.answers import Token
 
 
+class WantedToken(NamedTuple):
+    """What the options say of a token to make."""
+
+    user: str
+    groups: tuple[str, ...]
+    all_groups: bool
+    admin: bool
+    notify: bool
+    #: as it was said; empty where nothing was
+    expires: str
+
+
+def token_options(admin: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a command that makes a token, which gets them as `wanted`; `admin` is the help of --admin."""
+    options = (
+        click.option("--user", required=True, metavar="USER", help="Who it is for."),
+        click.option(
+            "--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated."
+        ),
+        click.option("--all-groups", is_flag=True, help="It reaches every group."),
+        click.option("--admin", is_flag=True, help=admin),
+        click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case."),
+        click.option(
+            "--expires",
+            default="",
+            metavar="WHEN",
+            help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
+        ),
+    )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def call(*given: Any, as_json: bool, **said: Any) -> None:
+            command(*given, WantedToken(**said), as_json)
+
+        for option in reversed(options):
+            call = option(call)
+        return call
+
+    return decorate
+
+
 @click.group()
 def token() -> None:
     """Make, list and revoke tokens; for administrators."""
 
 
 @token.command()
-@click.option("--user", required=True, metavar="USER", help="Who it is for.")
-@click.option("--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated.")
-@click.option("--all-groups", is_flag=True, help="It reaches every group.")
-@click.option("--admin", is_flag=True, help="It may make and revoke tokens.")
-@click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case.")
-@click.option(
-    "--expires",
-    default="",
-    metavar="WHEN",
-    help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
-)
+@token_options(admin="It may make and revoke tokens.")
 @json_option
 @pass_session
-def create(
-    session: Session,
-    user: str,
-    groups: tuple[str, ...],
-    all_groups: bool,
-    admin: bool,
-    notify: bool,
-    expires: str,
-    as_json: bool,
-) -> None:
+def create(session: Session, wanted: WantedToken, as_json: bool) -> None:
     """Make a token. It is shown once and never again."""
-    if bool(groups) == all_groups:
+    if bool(wanted.groups) == wanted.all_groups:
         raise click.UsageError("say which groups it reaches: --group GROUP (as often as needed), or --all-groups")
-    made = session.client.create_token(
-        user, None if all_groups else groups, admin, notify, absolute(expires, watching.now())
-    )
+    reached = None if wanted.all_groups else wanted.groups
+    expires = absolute(wanted.expires, watching.now())
+    made = session.client.create_token(wanted.user, reached, wanted.admin, wanted.notify, expires)
     if as_json:
         session.terminal.json(made)
         return
     session.terminal.line(made["token"])
-    session.terminal.note(f"token {made['id']} of {user}, {_end(made)}; keep it, it is not shown again")
+    session.terminal.note(f"token {made['id']} of {wanted.user}, {_end(made)}; keep it, it is not shown again")
 
 
 @token.command("list")

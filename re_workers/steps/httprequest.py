@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from email.message import Message
 from typing import Annotated, ClassVar
 
@@ -36,114 +37,17 @@ Path = Annotated[str, fits("re-path")] | None
 Line = Annotated[str, fits("re-header-value")]
 
 
-class HttpRequest(Worker):
-    """Sends HTTP requests."""
-
-    slots: ClassVar[int | None] = 16
+class _Sender:
+    """Asks one question, and judges its answer."""
 
     def __init__(self, addresses: AddressRule | None = None) -> None:
         """`addresses` says where requests may go; None: the default of the settings."""
         self._addresses = rule(DEFAULT) if addresses is None else addresses
 
-    @step(idempotent=True)
-    def Get(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Fetches `url`; fails unless the answer has the status `code`, or one of several."""
-        return self._expect(ctx, Question("GET", url, headers or {}), code, (ca_file, verify), timeout)
-
-    @step(idempotent=True)
-    def Head(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Asks for the headers of `url`; fails unless the answer has the status `code`, or one of several."""
-        return self._expect(ctx, Question("HEAD", url, headers or {}), code, (ca_file, verify), timeout)
-
-    @step
-    def Put(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        content: str = "",
-        contenttype: Line = TEXT,
-        b64encoded: bool = False,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Puts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`, or one of several."""
-        question = _sending("PUT", url, headers, content, contenttype, b64encoded)
-        return self._expect(ctx, question, code, (ca_file, verify), timeout)
-
-    @step
-    def Post(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        content: str = "",
-        contenttype: Line = TEXT,
-        b64encoded: bool = False,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Posts `content` (base64 where `b64encoded`) to `url`; fails unless the answer has the status `code`, or one of several."""
-        question = _sending("POST", url, headers, content, contenttype, b64encoded)
-        return self._expect(ctx, question, code, (ca_file, verify), timeout)
-
-    @step
-    def Patch(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        content: str = "",
-        contenttype: Line = TEXT,
-        b64encoded: bool = False,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Patches `url` with `content` (base64 where `b64encoded`); fails unless the answer has the status `code`, or one of several."""
-        question = _sending("PATCH", url, headers, content, contenttype, b64encoded)
-        return self._expect(ctx, question, code, (ca_file, verify), timeout)
-
-    @step
-    def Delete(
-        self,
-        ctx: Context,
-        url: Url,
-        code: Codes = 200,
-        headers: Headers = None,
-        ca_file: Path = None,
-        verify: bool = True,
-        timeout: Seconds = TIMEOUT,
-    ) -> object:
-        """Deletes `url`; fails unless the answer has the status `code`, or one of several."""
-        return self._expect(ctx, Question("DELETE", url, headers or {}), code, (ca_file, verify), timeout)
-
-    def _expect(
+    def expect(
         self, ctx: Context, question: Question, code: int | list[int], trust: tuple[str | None, bool], timeout: float
     ) -> object:
+        """The result of the step. Raises Failed where the answer has none of the wanted codes."""
         ca_file, verify = trust
         if ca_file is not None and not verify:
             raise Failed("ca_file says whom to trust, and verify: false trusts any server; leave one of them out")
@@ -157,6 +61,64 @@ class HttpRequest(Worker):
             told = f"{question.shown} answered {answer.code}, not {wanted}{_leads(ctx, answer)}{_excerpt(ctx, answer)}"
             raise Failed(told, data=data)
         return {"code": answer.code}  # a check may compare all of it with what it expects
+
+
+_FAILS = "fails unless the answer has the status `code`, or one of several."
+
+
+def _bare(method: str, does: str) -> Callable[..., object]:
+    """The step of a method without a body; `does` is what its description says."""
+
+    def ask_for(
+        self: _Sender,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        return self.expect(ctx, Question(method, url, headers or {}), code, (ca_file, verify), timeout)
+
+    ask_for.__doc__ = f"{does}; {_FAILS}"
+    return ask_for
+
+
+def _with_content(method: str, does: str) -> Callable[..., object]:
+    """The step of a method with a body."""
+
+    def send(
+        self: _Sender,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        content: str = "",
+        contenttype: Line = TEXT,
+        b64encoded: bool = False,
+        headers: Headers = None,
+        ca_file: Path = None,
+        verify: bool = True,
+        timeout: Seconds = TIMEOUT,
+    ) -> object:
+        question = _sending(method, url, headers, content, contenttype, b64encoded)
+        return self.expect(ctx, question, code, (ca_file, verify), timeout)
+
+    send.__doc__ = f"{does}; {_FAILS}"
+    return send
+
+
+class HttpRequest(_Sender, Worker):
+    """Sends HTTP requests."""
+
+    slots: ClassVar[int | None] = 16
+
+    Get = step(idempotent=True)(_bare("GET", "Fetches `url`"))
+    Head = step(idempotent=True)(_bare("HEAD", "Asks for the headers of `url`"))
+    Put = step(_with_content("PUT", "Puts `content` (base64 where `b64encoded`) to `url`"))
+    Post = step(_with_content("POST", "Posts `content` (base64 where `b64encoded`) to `url`"))
+    Patch = step(_with_content("PATCH", "Patches `url` with `content` (base64 where `b64encoded`)"))
+    Delete = step(_bare("DELETE", "Deletes `url`"))
 
 
 def _leads(ctx: Context, answer: Answer) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 from re_core.ports import Lock, Store
 from tests.contract.places import StorePlace
+from tests.contract.racing import at_once
 
 
 def test_the_first_who_holds_a_lock_holds_it(store: Store) -> None:
@@ -66,11 +65,7 @@ def test_racing_deployments_agree_on_one_holder(store_place: StorePlace) -> None
         taken = [store.compare_and_swap(key, held, name, 2 + core) for key, held in old.items()]
         stand[core] = taken + [store.acquire(f"free-{n}", name, 2 + core) for n in range(20)]
 
-    threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(race)
     assert stand[0] == stand[1]
     assert {hold.deployment for hold in stand[0]} <= {"d-0", "d-1"}
 

@@ -11,6 +11,7 @@ from re_core.ports import OUTPUT_PAGE, KeyRecord, Store
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, Token, WorkerRecord
 from tests.contract import samples
 from tests.contract.places import StorePlace
+from tests.contract.racing import at_once
 from tests.contract.samples import append, playbook
 
 # -- idempotency keys --------------------------------------------------------------------------------
@@ -44,11 +45,7 @@ def test_racing_claims_of_a_key_agree_on_one_winner(store_place: StorePlace) -> 
         claims = [KeyRecord(f"k-{n}", f"d-{core}-{n}", "x") for n in range(80)]
         stand[core] = [stores[core].claim(claim) for claim in claims[:40]] + stores[core].claim_all(claims[40:])
 
-    threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(race)
     assert stand[0] == stand[1]
 
 
@@ -98,7 +95,8 @@ def test_a_playbook_that_was_deleted_is_not_changed_by_who_has_not_seen_it(store
     assert store.playbook("p") is None
 
 
-def test_playbooks_are_listed_newest_first_by_group_and_name(store: Store) -> None:
+def _save_three(store: Store) -> None:
+    """Of three names or groups; the first in two revisions."""
     for one in (
         playbook("a", 1, 1),
         playbook("b", 1, 3, "other"),
@@ -106,6 +104,10 @@ def test_playbooks_are_listed_newest_first_by_group_and_name(store: Store) -> No
         playbook("a", 2, 1),
     ):
         store.save_playbook(one)
+
+
+def test_playbooks_are_listed_newest_first_by_group_and_name(store: Store) -> None:
+    _save_three(store)
     assert [(one.id, one.revision) for one in store.playbooks()] == [("b", 1), ("c", 1), ("a", 2)]
     assert [one.id for one in store.playbooks("team")] == ["b", "a"]
     assert [one.id for one in store.playbooks("team", "release")] == ["a"]
@@ -113,13 +115,7 @@ def test_playbooks_are_listed_newest_first_by_group_and_name(store: Store) -> No
 
 
 def test_heads_are_what_the_list_has_but_for_the_documents(store: Store) -> None:
-    for one in (
-        playbook("a", 1, 1),
-        playbook("b", 1, 3, "other"),
-        playbook("c", 1, 2, group="blue"),
-        playbook("a", 2, 1),
-    ):
-        store.save_playbook(one)
+    _save_three(store)
     store.save_playbook(playbook("d", 1, 4))
     store.delete_playbook("d", 1)
     store.save_playbook(playbook("b", 2, 3, "release"))

@@ -35,7 +35,13 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float) -> None
 @contextmanager
 def running(directory: Path, settings: str = "") -> Iterator[EngineProcess]:
     """An engine that runs while the block lasts, and ends in order."""
-    engine = EngineProcess(directory, settings)
+    with started(EngineProcess(directory, settings)) as engine:
+        yield engine
+
+
+@contextmanager
+def started(engine: EngineProcess) -> Iterator[EngineProcess]:
+    """The engine runs while the block lasts, and ends in order."""
     try:
         engine.start()
         yield engine

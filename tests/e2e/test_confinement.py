@@ -18,7 +18,7 @@ from re_client.api import Client
 from re_client.errors import ApiError
 from re_workers.steps import landlock
 from tests.e2e.deploying import begin, ended, run_step, steps_book
-from tests.e2e.engine_process import EngineProcess, wait_until
+from tests.e2e.engine_process import EngineProcess, started, wait_until
 
 #: what only the engine may know
 IN_SETTINGS, IN_ENVIRONMENT = "secret-of-the-settings-file", "secret-of-the-environment"
@@ -65,12 +65,8 @@ def _engine(directory: Path, as_stranger: bool, **settings: str) -> Iterator[Eng
         for path in (directory, directory / "settings.yaml"):
             os.chown(path, STRANGER, STRANGER)
         engine.log.touch()
-    try:
-        engine.start()
+    with started(engine):
         yield engine
-        assert engine.stop() == 0
-    finally:
-        engine.end()
 
 
 @pytest.fixture

@@ -122,13 +122,20 @@ def test_everyone_hears_of_every_phase_once(
     ]
 
 
-def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
+def _with_mail_due(new_engine: MakeEngine) -> tuple[EngineProcess, int]:
+    """An engine with a mail to send and no server, and the port where one is expected."""
     (port,) = free_ports(1)
     told = {"completed": {"email": ["ops@example.com"]}}
     engine = new_engine(json.dumps({"email": email_settings(port), "PHASE_NOTIFICATION": told}))
     engine.start()
     with engine.client() as client:
         ended(client, begin(client, steps_book("noop:Do")))
+    return engine, port
+
+
+def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
+    engine, port = _with_mail_due(new_engine)
+    with engine.client() as client:
         away = "notifications by email cannot be sent just now"
         wait_until("the start has said it", lambda: away in engine.log.read_text(), PATIENCE)
         ready = httpx2.get(f"{client.url}/readyz").json()
@@ -142,12 +149,7 @@ def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
 
 
 def test_mail_that_waits_outlives_the_engine(new_engine: MakeEngine) -> None:
-    (port,) = free_ports(1)
-    told = {"completed": {"email": ["ops@example.com"]}}
-    engine = new_engine(json.dumps({"email": email_settings(port), "PHASE_NOTIFICATION": told}))
-    engine.start()
-    with engine.client() as client:
-        ended(client, begin(client, steps_book("noop:Do")))
+    engine, port = _with_mail_due(new_engine)
     engine.kill_everything()
     with MailServer(port=port) as server:
         engine.start()

@@ -117,20 +117,20 @@ def test_all_that_is_wrong_with_the_settings_is_named_at_once(new_engine: MakeEn
     assert not engine.data.exists()
 
 
-def test_a_broker_is_not_for_one_process(new_engine: MakeEngine) -> None:
+@pytest.mark.parametrize(
+    ("variable", "url", "told"),
+    [
+        ("RE_BUS_URL", "amqp://guest:secret@127.0.0.1/", "rectl up` is one process with the bus embedded:"),
+        ("RE_STORE_URL", "mongodb://someone:secret@127.0.0.1/re", "rectl up` is one process with one file, sqlite:///"),
+    ],
+)
+def test_the_servers_of_a_cluster_are_not_for_one_process(
+    new_engine: MakeEngine, variable: str, url: str, told: str
+) -> None:
     engine = new_engine()
-    engine.environ["RE_BUS_URL"] = "amqp://guest:secret@127.0.0.1/"
+    engine.environ[variable] = url
     said = refused(engine)
-    assert "rectl up` is one process with the bus embedded:" in said
-    assert "re-rest, re-core and re-worker" in said
-    assert "secret" not in said
-
-
-def test_a_store_of_many_is_not_for_one_process(new_engine: MakeEngine) -> None:
-    engine = new_engine()
-    engine.environ["RE_STORE_URL"] = "mongodb://someone:secret@127.0.0.1/re"
-    said = refused(engine)
-    assert "rectl up` is one process with one file, sqlite:///" in said
+    assert told in said
     assert "re-rest, re-core and re-worker" in said
     assert "secret" not in said
 

@@ -14,7 +14,7 @@ from typing import Any
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
-from re_core.adapters.amqp.rpc_channel import Procedure
+from re_core.adapters.amqp.rpc_channel import Ask, Procedure
 from re_core.adapters.amqp.topology import DEAD_EXCHANGE, QueueDeclaration, Topology, difference
 from re_core.errors import BusRefused
 
@@ -61,13 +61,9 @@ def _as_it_is(wanted: QueueDeclaration, refused: ChannelClosedByBroker, told: se
     name = wanted.name
     if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
         raise refused
-    try:
-        yield lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
-    except ChannelClosedByBroker as missing:
-        raise BusRefused(
-            f"RabbitMQ refuses the queue {name}, and nobody else has declared it: {refused.reply_text}; "
-            "give the user of RE_BUS_URL the permission to configure it"
-        ) from missing
+    yield from _is_there(
+        f"queue {name}", refused, lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
+    )
     if refused.reply_code == PRECONDITION_FAILED and name not in told:
         told.add(name)
         costs = yield from _differences(wanted, refused)
@@ -114,15 +110,20 @@ def _exchange(name: str, kind: str) -> Procedure:
                 f"the exchange {name!r} exists, but is not a durable {kind} exchange ({refused.reply_text}): "
                 "delete it when nobody else uses it, or name another one in RE_EXCHANGE"
             ) from refused
-        yield from _is_there(name, refused)
+        yield from _is_there(
+            f"exchange {name!r}",
+            refused,
+            lambda channel, done: channel.exchange_declare(name, passive=True, callback=done),
+        )
 
 
-def _is_there(name: str, refused: ChannelClosedByBroker) -> Procedure:
+def _is_there(what: str, refused: ChannelClosedByBroker, look: Ask) -> Procedure:
+    """Another process may have declared what this user may not. Raises BusRefused where none has."""
     try:
-        yield lambda channel, done: channel.exchange_declare(name, passive=True, callback=done)
+        yield look
     except ChannelClosedByBroker as missing:
         raise BusRefused(
-            f"RabbitMQ refuses the exchange {name!r}, and nobody else has declared it: {refused.reply_text}; "
+            f"RabbitMQ refuses the {what}, and no other process has declared it: {refused.reply_text}; "
             "give the user of RE_BUS_URL the permission to configure it"
         ) from missing
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.mongo.database import Database
+from re_core.adapters.sqlite import SqliteStore
+from tests.contract.samples import append
 from tests.integration.adapters.amqp_harness import AmqpHarness
 from tests.services.broker import RabbitMQ
 from tests.services.documents import MongoDB
@@ -42,3 +45,13 @@ def mongo_database(mongo_url: str) -> Iterator[Database]:
     database = Database(mongo_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store of today's layout with one entry, closed."""
+    path = tmp_path / "store.db"
+    store = SqliteStore(path)
+    store.append([append("d-1")])
+    store.close()
+    return path

@@ -10,17 +10,7 @@ import pytest
 from re_core.adapters.sqlite import SqliteStore, layout
 from re_core.errors import StoreRefused
 from re_core.rows import Token
-from tests.contract.samples import append, entry
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A store of today's layout with one entry, closed."""
-    path = tmp_path / "store.db"
-    store = SqliteStore(path)
-    store.append([append("d-1")])
-    store.close()
-    return path
+from tests.contract.samples import entry
 
 
 def _version(path: Path) -> int:

@@ -21,16 +21,6 @@ from tests.integration.adapters import programs
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A store with one entry, closed."""
-    path = tmp_path / "store.db"
-    store = SqliteStore(path)
-    store.append([append("d-1")])
-    store.close()
-    return path
-
-
 def _run(what: str, path: Path) -> str:
     command = [sys.executable, "-m", programs.__name__, what, str(path)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -145,15 +145,20 @@ def test_what_counts_is_the_revision_that_is_asked_for(harness: CoreHarness) -> 
 # -- cores that race, die and freeze ----------------------------------------------------------------
 
 
+def _meanwhile(harness: CoreHarness, other: Callable[[], None]) -> None:
+    """The first core takes d1, and before it appends that, the other thing happens."""
+    _once(harness.faults, "before", "append", other)
+    harness.ask("d1", "hangs")
+    harness.cores[0].turn(0)
+    harness.settle()
+
+
 def test_while_a_core_is_between_its_hold_and_its_entry_another_ones_request_is_refused(harness: CoreHarness) -> None:
     def other() -> None:
         harness.ask("d2", "hangs")
         assert harness.cores[1].turn(0) == 1
 
-    _once(harness.faults, "before", "append", other)
-    harness.ask("d1", "hangs")
-    harness.cores[0].turn(0)
-    harness.settle()
+    _meanwhile(harness, other)
     assert harness.answers() == [("d1", ""), (None, "refused")]
     assert harness.world.begun_times("d2") == {}
 
@@ -198,10 +203,7 @@ def test_a_frozen_holder_that_comes_back_too_late_begins_nothing(harness: CoreHa
         harness.ask("d2", "hangs")
         assert harness.cores[1].turn(0) == 1
 
-    _once(harness.faults, "before", "append", other)
-    harness.ask("d1", "hangs")
-    harness.cores[0].turn(0)
-    harness.settle()
+    _meanwhile(harness, other)
     assert harness.answers() == [("d2", ""), EXPIRED]
     assert harness.world.begun_times("d1") == {}
     assert harness.statuses("d2") == ["started"]

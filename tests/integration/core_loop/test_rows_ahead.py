@@ -82,14 +82,19 @@ def test_a_cancel_that_ends_a_deployment_leaves_a_row_that_is_looked_at(harness:
     assert _row(harness)[1] is not None
 
 
+def _a_core_that_knows_nothing(harness: CoreHarness, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """It was started after d1 was accepted; what it sends."""
+    harness.ask("d1", "hangs")
+    harness.core.turn(0)
+    harness.boot()
+    return _listen(harness, monkeypatch)
+
+
 def test_a_core_that_knows_nothing_of_a_deployment_tells_again_what_a_crash_may_have_cut_off(
     harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its request has expired, so nothing comes again but the sweeper's look."""
-    harness.ask("d1", "hangs")
-    harness.core.turn(0)
-    harness.boot()
-    sent = _listen(harness, monkeypatch)
+    sent = _a_core_that_knows_nothing(harness, monkeypatch)
     _look(harness)
     harness.clock.pass_seconds(WRITER_GRACE)
     _look(harness)
@@ -156,10 +161,7 @@ def test_a_look_that_comes_again_from_a_core_that_has_gone_is_not_put_off(
     harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The core that held it wrote what it found, and died before it told of that."""
-    harness.ask("d1", "hangs")
-    harness.core.turn(0)
-    harness.boot()
-    sent = _listen(harness, monkeypatch)
+    sent = _a_core_that_knows_nothing(harness, monkeypatch)
     harness.say("d1", "due")
     subscription: Any = harness.core._taking.subscription
     real = subscription.take

@@ -74,13 +74,18 @@ def test_the_whole_result_is_where_the_status_says(harness: FrontEndHarness) -> 
     assert last["at"] == "2023-11-14T22:13:20.000Z"
 
 
-def test_many_results_come_in_pages_that_bytes_end_too(
-    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _seven_attempts(harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failed ones, with more to say than a page of a thousand bytes takes."""
     monkeypatch.setattr(history, "MOST_BYTES", 1000)
     harness.deployment()
     for number in range(1, 8):
         _more(harness, Failed(0, number, "x" * 400), Fenced(0, number), Dispatched(0, number + 1))
+
+
+def test_many_results_come_in_pages_that_bytes_end_too(
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _seven_attempts(harness, monkeypatch)
     sizes, attempts, cursor = [], [], "0"
     while cursor is not None:
         page = harness.call("GET", f"{ONE}/steps/0/result?limit=5&cursor={cursor}").json
@@ -94,10 +99,7 @@ def test_many_results_come_in_pages_that_bytes_end_too(
 def test_the_pages_of_a_journal_are_ended_by_bytes_too(
     harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "MOST_BYTES", 1000)
-    harness.deployment()
-    for number in range(1, 8):
-        _more(harness, Failed(0, number, "x" * 400), Fenced(0, number), Dispatched(0, number + 1))
+    _seven_attempts(harness, monkeypatch)
     found, cursor = [], "0"
     while cursor is not None:
         page = harness.call("GET", f"{ONE}/journal?cursor={cursor}").json

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -20,17 +18,7 @@ from re_core.ports import Append, Store, ViewFilter
 from re_core.usecases.maintenance import DAY
 from re_core.wire.strict_json import loads
 from tests.factories import Run, simple
-
-
-class Ran(NamedTuple):
-    """What one command line did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Rectl = Callable[..., Ran]
+from tests.integration.client.conftest import Ran, Rectl
 
 
 @pytest.fixture

@@ -185,13 +185,19 @@ def test_what_a_step_prints_keeps_its_order_over_lost_connections(yard: Yard) ->
     assert lines == [f"0 {number}" for number in range(3000)]
 
 
-def test_an_outcome_waits_for_a_broker_that_is_away(yard: Yard) -> None:
+def _done_while_away(yard: Yard) -> tuple[Job, str]:
+    """A step that has ended since its broker went away, and its attempt."""
     job = yard.hire()
     attempt = yard.send()
     until(lambda: job.begun)
     yard.cable.pull()
     job.go.set()
     until(lambda: yard.done)
+    return job, attempt
+
+
+def test_an_outcome_waits_for_a_broker_that_is_away(yard: Yard) -> None:
+    job, attempt = _done_while_away(yard)
     assert yard.host.running() == [attempt]
     yard.cable.plug()
     until(lambda: yard.all_of("outcome"))
@@ -251,12 +257,7 @@ def test_three_workers_share_a_queue_fairly(yard: Yard) -> None:
 def test_a_stop_while_the_broker_is_away_keeps_its_deadline_and_says_what_was_not_said(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = yard.hire()
-    attempt = yard.send()
-    until(lambda: job.begun)
-    yard.cable.pull()
-    job.go.set()
-    until(lambda: yard.done)
+    _, attempt = _done_while_away(yard)
     stopping = threading.Thread(target=yard.host.stop, args=(2,))
     stopping.start()
     until(lambda: not stopping.is_alive())

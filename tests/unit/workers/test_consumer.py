@@ -19,6 +19,14 @@ def harness() -> WorkerHarness:
     return WorkerHarness(Work())
 
 
+class Patient(Worker):
+    """Its step runs until it is cancelled."""
+
+    @step
+    def Run(self, ctx: Context) -> None:
+        ctx.wait(3600)
+
+
 def _done(harness: WorkerHarness) -> list[str]:
     assert isinstance(harness.worker, Work)
     return harness.worker.done
@@ -192,11 +200,6 @@ def test_a_delivery_stays_unsettled_until_its_outcome_is_taken() -> None:
 
 
 def test_a_running_step_hears_of_a_cancel() -> None:
-    class Patient(Worker):
-        @step
-        def Run(self, ctx: Context) -> None:
-            ctx.wait(3600)
-
     parked = Parked()
     harness = WorkerHarness(Patient(), spawn=parked)
     attempt = harness.send()
@@ -344,11 +347,6 @@ def test_a_stopping_worker_declines_what_waits_and_gives_back_what_has_not_begun
 
 
 def test_at_the_end_a_granted_step_is_told_as_failed_and_a_repeatable_one_is_left_to_others() -> None:
-    class Patient(Worker):
-        @step
-        def Run(self, ctx: Context) -> None:
-            ctx.wait(3600)
-
     parked = Parked()
     harness = WorkerHarness(Patient(), spawn=parked)
     granted = harness.send(grant=True)

@@ -7,19 +7,9 @@ import pytest
 from re_core.errors import BusUnavailable
 from re_core.wire.messages import EVENT
 from re_workers.in_flight import EXTEND, LONG
-from tests.unit.workers.worker_harness import Parked, Work, WorkerHarness
+from tests.unit.workers.worker_harness import Parked, WorkerHarness
 
 QUEUE = "worker.work"
-
-
-@pytest.fixture
-def parked() -> Parked:
-    return Parked()
-
-
-@pytest.fixture
-def harness(parked: Parked) -> WorkerHarness:
-    return WorkerHarness(Work(), slots=2, spawn=parked)
 
 
 def _later(harness: WorkerHarness, milliseconds: int) -> None:

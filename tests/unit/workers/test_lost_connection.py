@@ -12,16 +12,6 @@ from re_workers.consumer import GRANT_PATIENCE, TELL_AGAIN
 from tests.unit.workers.worker_harness import Parked, Work, WorkerHarness
 
 
-@pytest.fixture
-def parked() -> Parked:
-    return Parked()
-
-
-@pytest.fixture
-def harness(parked: Parked) -> WorkerHarness:
-    return WorkerHarness(Work(), slots=2, spawn=parked)
-
-
 def _done(harness: WorkerHarness) -> list[str]:
     assert isinstance(harness.worker, Work)
     return harness.worker.done

@@ -20,12 +20,17 @@ def _miss_b(notice: Notice) -> None:
         raise Unreachable("b is away", ("b",))
 
 
-def test_what_waits_for_its_next_try_comes_again_with_a_new_connection_and_is_gone_on_with(loft: Loft) -> None:
+def _lose_what_waits(loft: Loft) -> None:
+    """One notification waits for its next try when the connection is lost."""
     loft.handler.fate = _miss_b
     loft.send("1")
     loft.notifier.turn(0)
     loft.line.lose()
     loft.notifier.turn(0)
+
+
+def test_what_waits_for_its_next_try_comes_again_with_a_new_connection_and_is_gone_on_with(loft: Loft) -> None:
+    _lose_what_waits(loft)
     assert len(loft.handler.told) == 1
     loft.handler.fate = lambda notice: None
     loft.later(MAX_BACKOFF)
@@ -34,11 +39,7 @@ def test_what_waits_for_its_next_try_comes_again_with_a_new_connection_and_is_go
 
 
 def test_what_waits_is_not_lost_with_the_process_after_a_lost_connection(loft: Loft) -> None:
-    loft.handler.fate = _miss_b
-    loft.send("1")
-    loft.notifier.turn(0)
-    loft.line.lose()
-    loft.notifier.turn(0)
+    _lose_what_waits(loft)
     assert loft.unsettled() == 1
 
 
