@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks import load
@@ -82,13 +83,16 @@ def _prepare(directory: Path, steps: int) -> None:
 
 
 @contextmanager
-def server(command: list[str], directory: Path) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+def server(
+    command: list[str], directory: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
     """Its URL, its process, and the seconds after which it was ready."""
     environ = {
         "RE_DATA_DIR": str(directory),
         "RE_HTTP": "127.0.0.1:0",
         "RE_LOG_LEVEL": "warning",
         "PATH": "/usr/bin:/bin",
+        **settings,
     }
     began = time.perf_counter()
     process = subprocess.Popen(command, env=environ)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from re_client import events
 from re_client.errors import ClientError
@@ -144,6 +144,15 @@ class Client:
     def results(self, id: str, step: int) -> list[answers.Result]:
         """What the attempts of a step said at their end, in order."""
         return [cast(answers.Result, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
+
+    def feed(self, after: str = "", **filters: str | Sequence[str] | None) -> Iterator[events.Told]:
+        """What happens to all deployments, from now on or behind the event `after` (`0`: all that is kept), without an end.
+
+        Goes on by itself over lost connections. Filters: group, kind, type.
+        """
+        query = urlencode(_given(**filters), doseq=True)
+        path = f"/api/v1/events?{query}" if query else "/api/v1/events"
+        return events.follow_feed(self._transport, path, after, self._pause)
 
     def events(self, id: str, last: str = "", output: bool = True) -> Iterator[events.Event]:
         """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again.

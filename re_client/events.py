@@ -1,4 +1,4 @@
-"""A deployment's event stream, followed to its end over lost connections. Must not know who watches.
+"""Event streams, of one deployment or of all, followed over lost connections. Must not know who watches.
 
 The engine's event ids say where a watcher is; asking for what comes after the last one loses and repeats nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from re_client.errors import ApiError, ClientError
 from re_client.transport import Transport
@@ -48,8 +48,42 @@ class SkippedEvent(NamedTuple):
 Event = StateEvent | OutputEvent | GapEvent | SkippedEvent
 
 
+class FeedEvent(NamedTuple):
+    """Something happened to a deployment: a CloudEvents document, and its place in the feed."""
+
+    id: str
+    document: dict[str, Any]
+
+
+class ResetEvent(NamedTuple):
+    """What happened between two places of the feed is not kept any more; what follows begins behind `now`."""
+
+    last: str
+    now: str
+
+
+Told = FeedEvent | ResetEvent | GapEvent
+
+_Read = TypeVar("_Read")
+
+
 def follow(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[Event]:
     """What happens, until the engine says `end`. Raises at once where the first connection fails, later after TRIES."""
+    return _follow(transport, path, last, pause, _read)
+
+
+def follow_feed(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[Told]:
+    """What happens to deployments, without an end. Raises as `follow` does."""
+    return _follow(transport, path, last, pause, _read_feed)
+
+
+def _follow(
+    transport: Transport,
+    path: str,
+    last: str,
+    pause: Callable[[float], None],
+    read: Callable[[str, str, str], _Read | None],
+) -> Iterator[_Read | GapEvent]:
     heard, refused, backoff = False, 0, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         why = "the engine closed the stream"
@@ -61,7 +95,7 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
                     backoff.reset()
                     if name == "end":
                         return
-                    event = _read(name, data)
+                    event = read(name, data, id)
                     if event is not None:
                         yield event
         except ClientError as error:
@@ -73,14 +107,26 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
         pause(backoff.next())
 
 
-def _read(name: str, data: str) -> Event | None:
+def _read(name: str, data: str, id: str) -> Event | None:
     """None for an event that this client does not know: a newer engine may send more."""
     if name not in ("state", "output", "skipped"):
         return None
-    try:
-        document = json.loads(data)
-    except ValueError:
-        raise ApiError(f"the event {name} is not JSON; is a release engine there?") from None
+    document = _document(name, data)
     if name == "skipped":
         return SkippedEvent(document["first"], document["last"])
     return StateEvent(document) if name == "state" else OutputEvent(document)
+
+
+def _read_feed(name: str, data: str, id: str) -> FeedEvent | ResetEvent | None:
+    """As `_read`."""
+    if name not in ("message", "reset"):
+        return None
+    document = _document(name, data)
+    return ResetEvent(document["last"], document["now"]) if name == "reset" else FeedEvent(id, document)
+
+
+def _document(name: str, data: str) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise ApiError(f"the event {name} is not JSON; is a release engine there?") from None

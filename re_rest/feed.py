@@ -1,7 +1,7 @@
 """What happens in all groups of a caller, as server-sent events. Must not know how often anything is read.
 
 Every event's id is its place in the feed, the same for every caller and every front end, so that `Last-Event-ID` resumes exactly
-behind it. From time to time an id comes without an event: it says how far the feed was looked through.
+behind it. The event `place` has no more to say than its id: how far the feed was looked through.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def stream(
                 if pieces:
                     yield pieces
                 elif time.monotonic() >= said + ping:
-                    yield f": ping\nid: {at}\n\n".encode()
+                    yield _place(at)
                 else:
                     continue
                 said = time.monotonic()
@@ -114,7 +114,12 @@ def _begin(tail: FeedTail, store: Store, at: Cursor) -> tuple[Cursor, bytes]:
         return Cursor(newest), _reset(at, Cursor(newest))
     if 0 < at.position < before:
         return Cursor(before), _reset(at, Cursor(before))
-    return at, f"id: {at}\n\n".encode()
+    return at, _place(at)
+
+
+def _place(at: Cursor) -> bytes:
+    """With data, though it is empty: without any, libraries do not tell their users of the id."""
+    return f"id: {at}\nevent: place\ndata: {{}}\n\n".encode()
 
 
 def _reset(at: Cursor, now: Cursor) -> bytes:

@@ -95,7 +95,7 @@ V1 = (
         ("place", "group", "kind", "type"),
         "",
         "Each event is a CloudEvents 1.0 document, of the schema `event`; its id is its place in the feed, at every front end. The event "
-        "`reset` says that what happened between `last` and `now` is not kept any more.",
+        "`reset` says that what happened between `last` and `now` is not kept any more, and `place` how far the feed was looked through.",
     ),
     Route("post", f"{_ONE}/cancel", "Cancel it", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"),
     Route(

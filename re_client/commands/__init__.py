@@ -24,6 +24,7 @@ COMMANDS = {
     "deadletters": "re_client.commands.deadletters:deadletters",
     "deploy": "re_client.commands.deploy:deploy",
     "deployments": "re_client.commands.deployments:deployments",
+    "events": "re_client.commands.events:events",
     "groups": "re_client.commands.registry:groups",
     "logs": "re_client.commands.logs:logs",
     "playbook": "re_client.commands.playbook:playbook",

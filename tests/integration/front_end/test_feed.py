@@ -21,7 +21,7 @@ ROUTE = "/api/v1/events"
 
 
 class Heard(NamedTuple):
-    """One server-sent event as a browser has it; `data` is None where only the id came."""
+    """One server-sent event as a browser has it."""
 
     id: str
     name: str
@@ -44,12 +44,11 @@ class Follower:
                 fields = dict(line.split(": ", 1) for line in frame.split("\n") if line and not line.startswith(":"))
                 if fields:
                     self.at = fields["id"]
-                    data = json.loads(fields["data"]) if "data" in fields else None
-                    yield Heard(fields["id"], fields.get("event", "message"), data)
+                    yield Heard(fields["id"], fields.get("event", "message"), json.loads(fields["data"]))
 
     def next(self) -> Heard:
-        """The next one that is more than an id."""
-        return next(one for one in self._heard if one.data is not None)
+        """The next one that is more than a place."""
+        return next(one for one in self._heard if one.name != "place")
 
     def types(self, count: int) -> list[str]:
         return [self.next().data["type"].rpartition(".")[2] for _ in range(count)]
