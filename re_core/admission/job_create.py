@@ -6,7 +6,7 @@ import logging
 from typing import NamedTuple
 
 from re_core.admission.acceptance import Acceptance, Admission
-from re_core.admission.replies import creation_answer
+from re_core.admission.replies import Rejection, creation_answer
 from re_core.errors import BadDocument, BadMessage, CallerError, Expired, Problems, Refused, ReleaseEngineError
 from re_core.ports import Delivery
 from re_core.wire import messages as m
@@ -34,14 +34,6 @@ class Creation(NamedTuple):
         if not self.message.reply_to:
             return []
         return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
-
-
-class Rejection(NamedTuple):
-    """The no: what who asked hears, and, where the message is a dead letter, why."""
-
-    messages: list[Message]
-    reason: str = ""
-    dead: str = ""
 
 
 def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Rejection]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
+
+
+class Rejection(NamedTuple):
+    """The no: what who asked hears, and, where the message is a dead letter, why."""
+
+    messages: Sequence[Message]
+    reason: str = ""
+    dead: str = ""
 
 
 def creation_answer(

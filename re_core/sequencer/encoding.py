@@ -9,6 +9,7 @@ from re_core.deployment import events as e
 from re_core.deployment.feed import events_of
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
+from re_core.ports import Bus
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
@@ -39,6 +40,11 @@ def messages_of(
             message = trace.stamp(message, state.deployment if told else message.id)
         messages.append(message)
     return messages
+
+
+def events_heard(bus: Bus, state: State, entry: Entry) -> list[Message]:
+    """What those on the bus hear of the entry, while there are any."""
+    return event_messages(state, entry) if bus.listened() else []
 
 
 def event_messages(state: State, entry: Entry) -> list[Message]:

@@ -55,6 +55,11 @@ class Inbox:
         self._epoch = self.subscription.epoch
         return self._epoch != before
 
+    def is_late(self, delivery: Delivery) -> bool:
+        """Whether who asked has stopped waiting: the broker drops what expires on its queue, this one expired in our hands."""
+        expires = delivery.message.expires
+        return expires is not None and self._monotonic() - delivery.received > expires / 1000
+
     def give_back(self, deliveries: Sequence[Delivery], refused: Sequence[Delivery]) -> None:
         """Others may have them. A no stays a no: judging the request once more could come to another answer."""
         tags = {delivery.tag for delivery in refused}

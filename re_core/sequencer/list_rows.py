@@ -1,29 +1,94 @@
-"""Rows of the list that are behind their deployment, written once a second for all. Must not know why they are behind."""
+"""The rows of the list: what each says, and when it is written: with its entry, before it, after its effects, or later.
+
+Must not know what an event leads to. A row that is behind its deployment is written with all others once a second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from re_core.deployment.deadlines import next_look
+from re_core.deployment.deadlines import due_of, next_look
+from re_core.deployment.records import Dispatched, Started
 from re_core.deployment.summary import view_of
-from re_core.ports import Views
+from re_core.model import ENDED
+from re_core.ports import Append, Store
+from re_core.rows import View
 from re_core.sequencer.cache import CachedDeployment
+from re_core.sequencer.work import Work
 
 #: milliseconds that a row may be behind, so that a list is at most a second late (interfaces: REST)
 BEHIND = 800
 
+#: milliseconds between two writings of one row of the list, while nothing in it is news
+VIEW_EVERY = 1_000
+
 
 class Rows:
-    """Deployments whose row does not say what their journal says. One thread."""
+    """One sequencer's. One thread."""
 
-    def __init__(self, views: Views) -> None:
-        self._views = views
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        #: deployments whose row does not say what their journal says
         self._behind: dict[str, CachedDeployment] = {}
         #: when the first of them fell behind
         self._since = 0
 
+    # -- of one work -------------------------------------------------------------------------------
+
+    def row_now(self, work: Work, now: int) -> View | None:
+        """The row, where it has to be written now; None where it can wait."""
+        if work.premature:
+            return None
+        known, state = work.known, work.known.state
+        ended = state.status in ENDED
+        news = (
+            (ended and bool(work.records))
+            or work.urgent
+            or work.creation is not None
+            or work.timed
+            or _is_sooner(work, now)
+        )
+        if not news and (not work.records or 0 <= now - known.view_at < VIEW_EVERY):
+            return None
+        due = _look(known, now)
+        known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published
+        row = view_of(state, due, known.published)
+        # where no message brings this about again, a look at the row must find out what was not published
+        return row._replace(due=now + VIEW_EVERY) if ended and work.only_once else row
+
+    def write_ahead(self, works: Iterable[Work], now: int) -> None:
+        """The rows before the entries, where no transaction holds both: a crash in between must leave a row to look at.
+
+        They still say that they summarise the entries before, so that the first look mends them where the new ones never came.
+        Raises StoreUnavailable.
+        """
+        ahead = [_ahead(work.known, now) for work in works if work.urgent]
+        if ahead and not self._store.transactional:
+            self._store.write_views(ahead)
+
+    @staticmethod
+    def closing_row(work: Work) -> View | None:
+        """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
+        state = work.known.state
+        return view_of(state, None, work.known.published) if state.status in ENDED and work.only_once else None
+
+    @staticmethod
+    def defer(appended: Sequence[Append], works: Sequence[Work]) -> None:
+        """The rows that were not committed with their entries are written after the effects are out."""
+        for row, work in zip(appended, works, strict=True):
+            if row.entry.number > 1 and work.overdue is None:
+                work.overdue = row.view
+
+    def write_deferred(self, works: Iterable[Work]) -> None:
+        """What the entries cause was published. Raises StoreUnavailable."""
+        overdue = [work.overdue for work in works if work.overdue is not None]
+        if overdue:
+            self._store.write_views(overdue)
+
+    # -- of those that are behind ------------------------------------------------------------------
+
     def note(self, known: CachedDeployment, now: int) -> None:
-        """The deployment was handled at `now`; what its row says nobody knows where this core has not written it."""
+        """The deployment was handled at `now`; what its row says is not known where this core has not written it."""
         deployment = known.state.deployment
         if known.view_entry == known.state.entry and known.view_published >= known.published:
             self._behind.pop(deployment, None)
@@ -41,7 +106,7 @@ class Rows:
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
         rows = [view_of(known.state, _look(known, now), known.published) for known in self._behind.values()]
-        self._views.write_views(rows)
+        self._store.write_views(rows)
         for known, row in zip(self._behind.values(), rows, strict=True):
             known.view_at, known.view_due, known.view_entry, known.view_published = (
                 now,
@@ -59,3 +124,19 @@ class Rows:
 
 def _look(known: CachedDeployment, now: int) -> int | None:
     return None if known.state.ended is not None else next_look(known.state, now)
+
+
+def _ahead(known: CachedDeployment, now: int) -> View:
+    row = view_of(known.state, now + VIEW_EVERY, known.published)
+    return row._replace(due=now + VIEW_EVERY, entry=known.state.entry - 1)
+
+
+def _is_sooner(work: Work, now: int) -> bool:
+    """Whether something is due before the row says so: the sweeper must not come too late."""
+    known, state = work.known, work.known.state
+    for record in work.records:
+        if not isinstance(record, Dispatched | Started) or record.step not in state.open:
+            continue
+        if known.view_due is None or due_of(state, record.step, now) < known.view_due:
+            return True
+    return False

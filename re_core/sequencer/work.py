@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from re_core.admission.job_create import Creation, refusal
 from re_core.deployment import events as e
-from re_core.deployment.deadlines import due_of, next_look
 from re_core.deployment.machine import Verdict, accept, advance
 from re_core.deployment.notifications import begin_notices, retold
 from re_core.deployment.progress import awaited
@@ -19,21 +18,15 @@ from re_core.deployment.records import (
     Record,
     Resolved,
     Retried,
-    Started,
     TakenBack,
 )
 from re_core.deployment.state import State
-from re_core.deployment.summary import view_of
-from re_core.model import ENDED
 from re_core.ports import Delivery
 from re_core.rows import View
 from re_core.sequencer.cache import CachedDeployment
 from re_core.wire.messages import Message
 from re_core.wire.trace_context import DeploymentTrace
 from re_core.workforce.routing import Route
-
-#: milliseconds between two writings of one row of the list, while nothing in it is news
-VIEW_EVERY = 1_000
 
 #: what a person has asked for, or the core itself, and what changes when something is due
 _URGENT = frozenset({CancelRequested, Resolved, Retried, TakenBack})
@@ -243,44 +236,10 @@ class Work:
         """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
         return any(type(record) in _URGENT for record in self.records)
 
-    def view(self, now: int) -> View | None:
-        """The row of the list, where it has to be written now; None where it can wait."""
-        if self.premature:
-            return None
-        known, state = self.known, self.known.state
-        ended = state.status in ENDED
-        news = (
-            (ended and bool(self.records))
-            or self.urgent
-            or self.creation is not None
-            or self.timed
-            or self._sooner(now)
-        )
-        if not news and (not self.records or 0 <= now - known.view_at < VIEW_EVERY):
-            return None
-        due = None if ended else next_look(state, now)
-        known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published
-        row = view_of(state, due, known.published)
-        # where no message brings this about again, a look at the row must find out what was not published
-        return row._replace(due=now + VIEW_EVERY) if ended and self._only_once else row
-
     @property
-    def _only_once(self) -> bool:
+    def only_once(self) -> bool:
         """Whether what caused it may not come again: a request, or what a person asks for, expires."""
         return self.creation is not None or self.adopts is not None or self.urgent
-
-    def ahead_row(self, now: int) -> View:
-        """The row before the entry, where no transaction holds both: a crash in between must not leave nobody to look.
-
-        It still says that it summarises the entry before, so that the first look mends it where the new one never came.
-        """
-        row = view_of(self.known.state, now + VIEW_EVERY, self.known.published)
-        return row._replace(due=now + VIEW_EVERY, entry=self.known.state.entry - 1)
-
-    def closing_row(self) -> View | None:
-        """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
-        state = self.known.state
-        return view_of(state, None, self.known.published) if state.status in ENDED and self._only_once else None
 
     def sent(self) -> None:
         """Everything that its entries cause was published."""
@@ -291,16 +250,6 @@ class Work:
         if self.overdue is not None:
             self.overdue = self.overdue._replace(published=self.overdue.entry)
             known.view_published = known.published
-
-    def _sooner(self, now: int) -> bool:
-        """Whether something is due before the row says so: the sweeper must not come too late."""
-        known, state = self.known, self.known.state
-        for record in self.records:
-            if not isinstance(record, Dispatched | Started) or record.step not in state.open:
-                continue
-            if known.view_due is None or due_of(state, record.step, now) < known.view_due:
-                return True
-        return False
 
 
 def _dispatched(records: Iterable[Record]) -> set[tuple[int, int]]:

@@ -25,7 +25,7 @@ class CoreProcess(Process):
         self.sequencer: Any = self.core._consumers[0]
         self._stopping = False
         self._open: list[Any] = list(self.core._consumers)
-        for part in (self.sequencer._taking, self.sequencer._sorting, self.sequencer._sightings):
+        for part in (self.sequencer._inbox, self.sequencer._decider._sightings):
             part._monotonic = world.time.monotonic
         self.core._presence._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):

@@ -18,9 +18,10 @@ from re_core.model import StepStatus
 from re_core.ports import Append, Appended
 from re_core.sequencer import work
 from re_core.sequencer.cache import Cache
+from re_core.sequencer.decide import Decider
+from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
-from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
 from re_core.services.output_recorder import Recorder
 from re_core.services.sweeper import Sweeper
@@ -161,17 +162,17 @@ def begins_two_deployments_for_one_key(patch: Patch) -> None:
 
 def begins_what_nobody_waits_for(patch: Patch) -> None:
     """A request that lay in a frozen core's hands begins all the same."""
-    patch.setattr(Triage, "is_late", lambda self, delivery: False)
+    patch.setattr(Inbox, "is_late", lambda self, delivery: False)
 
 
 def closes_the_row_of_an_adopted_end(patch: Patch) -> None:
     """A deployment that ends as a request adopts it is not looked at again, though that request may expire."""
-    patch.setattr(Work, "_only_once", property(lambda self: self.creation is not None or self.urgent))
+    patch.setattr(Work, "only_once", property(lambda self: self.creation is not None or self.urgent))
 
 
 def keeps_rows_of_what_never_began(patch: Patch) -> None:
     """The row that was written before an entry that never came stays."""
-    patch.setattr(Sequencer, "_drop_row", lambda self, batch, deployment: None)
+    patch.setattr(Decider, "_drop_row", lambda self, batch, deployment: None)
 
 
 # -- grants, fences, silence -------------------------------------------------------------------------

@@ -179,7 +179,7 @@ class SimStore:
         """See ports.Requests."""
         return self._write(lambda: [self._server.claims.setdefault(one.key, one) for one in claims])
 
-    def hold(self, key: str, deployment: str, at: int) -> Lock:
+    def acquire(self, key: str, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
         return self._write(lambda: self._server.holds.setdefault(key, Lock(key, deployment, at)))
 

@@ -50,7 +50,7 @@ def test_while_nothing_listens_no_message_is_made(harness: CoreHarness, monkeypa
     def never(*_: object) -> None:
         raise AssertionError("nothing listens")
 
-    monkeypatch.setattr("re_core.sequencer.loop.event_messages", never)
+    monkeypatch.setattr("re_core.sequencer.encoding.event_messages", never)
     harness.save(simple("noop:A", "noop:B"))
     harness.ask("d1")
     harness.settle()

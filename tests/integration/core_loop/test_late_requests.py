@@ -27,7 +27,7 @@ def playbooks(harness: CoreHarness) -> None:
 
 def _received(harness: CoreHarness, monkeypatch: pytest.MonkeyPatch, ago: float = 0.0) -> None:
     """Deliveries say when they came, as those of a broker do."""
-    subscription: Any = harness.core._taking.subscription
+    subscription: Any = harness.core._inbox.subscription
     real = subscription.take
 
     def take(limit: int, timeout: float) -> list[Delivery]:
@@ -143,7 +143,7 @@ def test_another_request_that_was_answered_with_it_keeps_it_from_being_taken_bac
 ) -> None:
     """Two POSTs with one key: the second one finds the entry, in the moment before its writer sees that it came late."""
     other = harness._core(harness.store, harness.bus, "other")
-    harness.core._taking.subscription.allow(m.JOB_CREATE, 1)
+    harness.core._inbox.subscription.allow(m.JOB_CREATE, 1)
 
     def second() -> None:
         harness.ask("d2", headers={m.KEY: "key"})
@@ -168,7 +168,7 @@ def test_people_hear_of_a_start_that_was_not_taken_back_though_it_has_ended_mean
     other = harness._core(harness.store, harness.bus, "other")
 
     def second() -> None:
-        harness.core._taking.subscription.requeue([])
+        harness.core._inbox.subscription.requeue([])
         harness.ask("d2", headers={m.KEY: "key"})
         for _ in range(20):
             other.turn(0)
@@ -177,7 +177,7 @@ def test_people_hear_of_a_start_that_was_not_taken_back_though_it_has_ended_mean
 
     _write_late(harness, monkeypatch, second)
     harness.ask("d1", headers={m.KEY: "key"}, expires=WAITS)
-    harness.core._taking.subscription.allow(m.JOB_CREATE, 1)
+    harness.core._inbox.subscription.allow(m.JOB_CREATE, 1)
     harness.core.turn(0)
     harness.cores.append(other)
     harness.settle()
@@ -262,7 +262,7 @@ def test_a_core_that_cannot_reach_its_store_leaves_the_queues_to_another(harness
     for _ in range(int(ASIDE) + 2):
         harness.turn()
         harness.clock.pass_seconds(1)
-    assert harness.core._taking.subscription.take(10, 0) == []
+    assert harness.core._inbox.subscription.take(10, 0) == []
     other = harness._core(harness.store, harness.bus, "other")
     assert other.turn(0) == 1
     other.close()

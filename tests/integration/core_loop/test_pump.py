@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from re_core.backoff import Backoff
 from re_core.errors import BadSettings, BusUnavailable, StoreRefused, StoreUnavailable
 from re_core.services.polling import PollingThread
 
@@ -53,7 +54,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             return super().wait(0.001 if timeout is not None and timeout < SOON else timeout)
 
     monkeypatch.setattr("re_core.services.polling.threading.Event", Impatient)
-    monkeypatch.setattr("re_core.services.polling.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("re_core.services.polling.Backoff", lambda first, longest: Backoff(first, longest, lambda: 1.0))
     return made
 
 

@@ -11,8 +11,7 @@ from re_core.deployment.summary import view_of
 from re_core.ports import Append, Appended, ViewFilter
 from re_core.rows import View
 from re_core.sequencer.cache import CachedDeployment
-from re_core.sequencer.list_rows import BEHIND, Rows
-from re_core.sequencer.work import VIEW_EVERY
+from re_core.sequencer.list_rows import BEHIND, VIEW_EVERY, Rows
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.core_harness import CoreHarness

@@ -163,7 +163,7 @@ def test_a_look_that_comes_again_from_a_core_that_has_gone_is_not_put_off(
     """The core that held it wrote what it found, and died before it told of that."""
     sent = _a_core_that_knows_nothing(harness, monkeypatch)
     harness.say("d1", "due")
-    subscription: Any = harness.core._taking.subscription
+    subscription: Any = harness.core._inbox.subscription
     real = subscription.take
     monkeypatch.setattr(subscription, "take", lambda *given: [one._replace(redelivered=True) for one in real(*given)])
     harness.core.turn(0)

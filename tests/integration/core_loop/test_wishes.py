@@ -11,6 +11,7 @@ from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Delivery
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.triage import Triage
 from re_core.wire import strict_json
 from re_core.wire.redaction import Redaction
@@ -162,7 +163,8 @@ def test_a_wish_that_lay_in_our_hands_for_longer_than_its_author_waits_is_not_ca
     now = 1000.0
     core = asking.core
     outbox = Outbox(asking.bus, asking.store, asking.clock)
-    sorting = Triage(core._taking, outbox, core._acceptance, Redaction(), lambda: now)
+    core._inbox._monotonic = lambda: now
+    sorting = Triage(core._inbox, Rejections(core._inbox, outbox, Redaction()), core._triage._acceptance, Redaction())
     asking.decide(step=0, ruling="again")
     [delivery] = [one for one in core._subscription.take(10, 0) if one.message.id == "r1"]
     late = Delivery(delivery.message._replace(expires=10_000), delivery.queue, False, 1, 0, now - waited)

@@ -1,0 +1,77 @@
+"""Events that come of carrying something out after its entry was appended (docs/decisions/0021). Must not know what they lead to.
+
+They are judged before the deliveries that caused them are acknowledged, so a crash loses neither: the deliveries come again,
+what the state still awaits is carried out again, and answers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from re_core.deployment import events as e
+from re_core.deployment.records import TakenBack
+from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.work import Item, Work
+from re_core.wire.messages import EVENTS, Message
+
+#: why a deployment is taken back
+TOO_LATE = "expired: it was accepted too late, after its caller had stopped waiting"
+
+
+class Answers:
+    """One sequencer's. One thread at a time."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._waiting: list[tuple[str, Item]] = []
+        #: deployment that is about to be taken back -> notifications that its first entry causes
+        self._withheld: dict[str, list[Message]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is one to judge."""
+        return bool(self._waiting)
+
+    def add(self, key: str, event: e.Event) -> None:
+        """What was carried out for this aggregate has answered."""
+        self._waiting.append((key, Item(event, None)))
+
+    def take(self) -> list[tuple[str, Item]]:
+        """All of them; whoever cannot judge them gives them back."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def give_back(self, taken: list[tuple[str, Item]]) -> None:
+        """They were not judged."""
+        self._waiting = taken
+
+    def collect(self) -> None:
+        """A step that no worker offers is an event, and so is one of which nobody knows whether it arrived."""
+        outbox = self._outbox
+        for attempt in outbox.unoffered:
+            self.add(attempt.deployment, e.NoWorkerAvailable(attempt.step, attempt.attempt))
+        for attempt in outbox.doubtful:
+            self.add(attempt.deployment, e.HandedInDoubt(attempt.step, attempt.attempt))
+        for deployment, messages in outbox.late:
+            self.take_back(deployment, messages)
+        outbox.late.clear()
+        outbox.unoffered.clear()
+        outbox.doubtful.clear()
+
+    def take_back(self, deployment: str, messages: Sequence[Message]) -> None:
+        """Of what its first entry causes nothing is published; the notifications are, should it not be taken back after all."""
+        self._withheld[deployment] = [message for message in messages if message.key.startswith("notify.")]
+        # it is in the journal, and so in the feed, whatever becomes of it
+        self._outbox.add([message for message in messages if message.key.startswith(EVENTS)])
+        self.add(deployment, e.TakeBack(TOO_LATE))
+
+    def tell_after_all(self, work: Work) -> None:
+        """It was to be taken back, and its journal says by now whether it was."""
+        if not any(isinstance(item.event, e.TakeBack) for item in work.items):
+            return
+        messages = self._withheld.pop(work.known.state.deployment, [])
+        if not any(isinstance(record, TakenBack) for record in work.records):
+            self._outbox.add(messages)
+
+    def all_judged(self) -> None:
+        """There are no more."""
+        self._withheld.clear()

@@ -1,0 +1,119 @@
+"""The third stage of a turn: all new records of a batch in one insert, and what they cause handed to the outbox.
+
+Must not decide anything: an append that is lost goes back to who decides.
+"""
+
+from __future__ import annotations
+
+from re_core.admission.replies import Rejection
+from re_core.deployment.feed import is_told
+from re_core.ports import Append, Appended, Bus, Delivery, Observer, Store
+from re_core.sequencer.answers import Answers
+from re_core.sequencer.batch import Batch
+from re_core.sequencer.encoding import events_heard, messages_of
+from re_core.sequencer.inbox import Inbox
+from re_core.sequencer.list_rows import Rows
+from re_core.sequencer.outbox import Outbox
+from re_core.sequencer.rejections import Rejections
+from re_core.sequencer.work import Work
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.workforce.routing import StepRouter
+
+
+class Committer:
+    """One sequencer's. One thread at a time."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: Store,
+        rows: Rows,
+        inbox: Inbox,
+        outbox: Outbox,
+        rejections: Rejections,
+        answers: Answers,
+        redaction: Redaction,
+        router: StepRouter | None,
+        atomic: bool,
+        observer: Observer,
+    ) -> None:
+        """`router`: says before the append who gets a step. `atomic`: what an entry causes is committed with it."""
+        self._bus = bus
+        self._store = store
+        self._rows = rows
+        self._inbox = inbox
+        self._outbox = outbox
+        self._rejections = rejections
+        self._answers = answers
+        self._redaction = redaction
+        self._router = router
+        self._atomic = atomic
+        self._observer = observer
+
+    def commit(self, batch: Batch, works: list[Work]) -> list[Work]:
+        """Append what is new; what is in the journal is in `batch.done`. Returns the works whose append was lost.
+
+        Raises StoreUnavailable, BusUnavailable.
+        """
+        rows: list[Append] = []
+        written: list[Work] = []
+        causing: list[list[Message]] = []
+        for work in works:
+            if self._router is not None:
+                work.route(self._router.route, batch.now)
+            entry = work.entry(batch.now, batch.writer)
+            if self._atomic:
+                work.known.published = work.known.state.entry
+            view = self._rows.row_now(work, batch.now)
+            messages = messages_of(work.known.state, work.effects, self._redaction, work.trace(self._observer.traces))
+            if entry is None:
+                work.overdue = view
+                self._done(batch, work, messages)
+                continue
+            mail = tuple(self._bus.mail(messages)) if work.tells else ()
+            told = is_told(entry)
+            if told:
+                messages += events_heard(self._bus, work.known.state, entry)
+            rows.append(Append(entry, view, mail, told))
+            written.append(work)
+            causing.append(messages)
+        return self._append(batch, rows, written, causing) if rows else []
+
+    def _append(
+        self, batch: Batch, rows: list[Append], written: list[Work], causing: list[list[Message]]
+    ) -> list[Work]:
+        self._rows.write_ahead(written, batch.now)
+        lost: list[Work] = []
+        outcomes = self._outbox.append(rows, causing, [_request(work) for work in written])
+        for row, work, messages, outcome in zip(rows, written, causing, outcomes, strict=True):
+            if outcome is Appended.LOST:
+                lost.append(work)
+            else:
+                self._outbox.feed(row)
+                work.overdue = self._rows.closing_row(work)
+                self._done(batch, work, messages)
+        if not self._store.transactional:
+            self._rows.defer(rows, written)
+        return lost
+
+    def _done(self, batch: Batch, work: Work, messages: list[Message]) -> None:
+        """What the work leads to may be published now."""
+        batch.done.append(work)
+        self._answers.tell_after_all(work)
+        for delivery, reason in work.unclear:
+            self._rejections.send(batch, delivery, Rejection((), "bad-message", reason))
+        over = work.known.state.ended is not None
+        if work.creation is not None and not over and self._inbox.is_late(work.creation.delivery):
+            # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2);
+            # what ended in its first entry started nothing, and people hear of that end
+            work.withheld = True
+            self._answers.take_back(work.known.state.deployment, messages)
+            return
+        self._outbox.add(messages)
+        self._outbox.add(work.answers)
+
+
+def _request(work: Work) -> Delivery | None:
+    """What asked for the deployment, where this work creates it."""
+    return None if work.creation is None else work.creation.delivery
