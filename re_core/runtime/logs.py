@@ -90,13 +90,17 @@ def setup(
     logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))
 
 
-class TextLines(logging.Formatter):
-    """`<date> <tz> - app_component="recore" - source_ip="" - … - message="…"`."""
+class _WholeLines(logging.Formatter):
+    """Of one component, with all fields."""
 
     def __init__(self, component: str, redaction: Redaction = Redaction()) -> None:  # noqa: B008  # it is immutable
         super().__init__()
         self._component = component
         self._redaction = redaction
+
+
+class TextLines(_WholeLines):
+    """`<date> <tz> - app_component="recore" - source_ip="" - … - message="…"`."""
 
     def format(self, record: logging.LogRecord) -> str:
         return " - ".join(self._parts(record))
@@ -140,13 +144,8 @@ class ShortLines(logging.Formatter):
         return "\n".join(_UNPRINTABLE.sub(_escape, line) for line in lines)
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(_WholeLines):
     """One JSON object per record; only the fields that it has."""
-
-    def __init__(self, component: str, redaction: Redaction = Redaction()) -> None:  # noqa: B008  # it is immutable
-        super().__init__()
-        self._component = component
-        self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

@@ -8,47 +8,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from re_core.deployment import records as r
 from re_core.deployment.notifications import describe_step
-from re_core.deployment.records import (
-    Accepted,
-    CancelRequested,
-    Ended,
-    Failed,
-    Fenced,
-    Halted,
-    Late,
-    Lost,
-    Record,
-    ResolutionRequested,
-    Resolved,
-    Retried,
-    StopRequested,
-    TimedOut,
-    kind_of,
-)
 from re_core.deployment.state import State
 
 _log = logging.getLogger(__name__)
 
 #: what a person wants to find without having asked for more
 _NOTABLE = (
-    Accepted,
-    ResolutionRequested,
-    CancelRequested,
-    Resolved,
-    Ended,
-    Failed,
-    Fenced,
-    Halted,
-    Late,
-    Lost,
-    Retried,
-    StopRequested,
-    TimedOut,
+    r.Accepted,
+    r.ResolutionRequested,
+    r.CancelRequested,
+    r.Resolved,
+    r.Ended,
+    r.Failed,
+    r.Fenced,
+    r.Halted,
+    r.Late,
+    r.Lost,
+    r.Retried,
+    r.StopRequested,
+    r.TimedOut,
 )
 
 
-def tell(state: State, records: Sequence[Record]) -> None:
+def tell(state: State, records: Sequence[r.Record]) -> None:
     """Log what the journal has of this deployment since the last time."""
     if not _log.isEnabledFor(logging.INFO):
         return
@@ -61,13 +45,13 @@ def tell(state: State, records: Sequence[Record]) -> None:
             )
 
 
-def _words(state: State, record: Record) -> str:
-    if isinstance(record, Accepted):
+def _words(state: State, record: r.Record) -> str:
+    if isinstance(record, r.Accepted):
         by = f", asked for by {record.user}" if record.user else ""
         return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps{by}"
-    if isinstance(record, Ended):
+    if isinstance(record, r.Ended):
         return f"deployment {record.status}" + (f": {record.reason}" if record.reason else "")
-    words = kind_of(record).replace("_", " ")
+    words = r.kind_of(record).replace("_", " ")
     number = getattr(record, "step", None)
     if isinstance(number, int):
         words = f"{describe_step(state.plan.steps[number])} {words}"
@@ -75,11 +59,11 @@ def _words(state: State, record: Record) -> str:
     return f"{words}: {detail}" if detail else words
 
 
-def _known(state: State, record: Record) -> dict[str, str]:
+def _known(state: State, record: r.Record) -> dict[str, str]:
     number = getattr(record, "step", None)
     planned = state.plan.steps[number] if isinstance(number, int) else None
     return {
-        "action": kind_of(record),
+        "action": r.kind_of(record),
         "deployment_id": state.deployment,
         "playbook_id": state.accepted.playbook_id,
         "user_id": state.accepted.user,
