@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TextIO
 
@@ -93,6 +93,22 @@ class Terminal:
         for line in lines[1:]:
             self.line(line)
         return None
+
+    def listing(
+        self,
+        as_json: bool,
+        found: Sequence[Any],
+        head: Sequence[str],
+        rows_of: Callable[[Any], Iterable[Sequence[object]]],
+        none: str,
+        spare: Sequence[str] = (),
+        cut: bool = True,
+    ) -> None:
+        """What was found, as JSON or as a `table` of the rows that `rows_of` makes of each."""
+        if as_json:
+            self.json(found)
+        else:
+            self.table(head, [row for one in found for row in rows_of(one)], none, spare, cut)
 
     def json(self, document: Any) -> None:
         """One JSON document: indented for a person, on one line for a program."""

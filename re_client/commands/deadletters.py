@@ -23,12 +23,14 @@ def deadletters() -> None:
 @pass_session
 def list_(session: Session, limit: int, as_json: bool) -> None:
     """List them, newest first."""
-    found = session.client.dead_letters(limit)
-    if as_json:
-        session.terminal.json(found)
-        return
-    rows = [(one["id"], day(one.get("at")), one["queue"], one["reason"], one.get("detail", "")) for one in found]
-    session.terminal.table(("id", "at", "queue", "reason", "detail"), rows, "No dead letters.", spare=("at",))
+    session.terminal.listing(
+        as_json,
+        session.client.dead_letters(limit),
+        ("id", "at", "queue", "reason", "detail"),
+        lambda one: [(one["id"], day(one.get("at")), one["queue"], one["reason"], one.get("detail", ""))],
+        "No dead letters.",
+        spare=("at",),
+    )
 
 
 @deadletters.command()

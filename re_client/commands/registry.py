@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -17,12 +18,9 @@ _HEAD = ("id", "busy", "seen", "offers")
 @pass_session
 def workers(session: Session, as_json: bool) -> None:
     """List the workers that are running, and the steps that they offer."""
-    found = session.client.workers()
-    if as_json:
-        session.terminal.json(found)
-        return
-    rows = [row for one in found for row in worker_rows(one, session.terminal.columns)]
-    session.terminal.table(_HEAD, rows, "No workers are running.", cut=False)
+    terminal = session.terminal
+    rows_of = partial(worker_rows, columns=terminal.columns)
+    terminal.listing(as_json, session.client.workers(), _HEAD, rows_of, "No workers are running.", cut=False)
 
 
 @click.command()
@@ -30,11 +28,10 @@ def workers(session: Session, as_json: bool) -> None:
 @pass_session
 def groups(session: Session, as_json: bool) -> None:
     """List the groups that own playbooks."""
-    found = session.client.groups()
-    if as_json:
-        session.terminal.json(found)
-        return
-    session.terminal.table(("group", "playbooks"), [(one["name"], one["count"]) for one in found], "No groups.")
+    head = ("group", "playbooks")
+    session.terminal.listing(
+        as_json, session.client.groups(), head, lambda one: [(one["name"], one["count"])], "No groups."
+    )
 
 
 def worker_rows(worker: dict[str, Any], columns: int | None) -> list[tuple[str, ...]]:

@@ -84,12 +84,9 @@ def create(session: Session, wanted: WantedToken, as_json: bool) -> None:
 @pass_session
 def list_(session: Session, as_json: bool) -> None:
     """List tokens, without their secrets."""
-    found = session.client.tokens()
-    if as_json:
-        session.terminal.json(found)
-        return
     head = ("id", "user", "groups", "admin", "notify", "created", "expires", "used")
-    session.terminal.table(head, [_row(one) for one in found], "No tokens.", spare=("created", "notify"))
+    spare = ("created", "notify")
+    session.terminal.listing(as_json, session.client.tokens(), head, lambda one: [_row(one)], "No tokens.", spare)
 
 
 @token.command()

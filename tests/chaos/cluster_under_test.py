@@ -137,24 +137,15 @@ class ClusterUnderTest:
         """kill -9 of RabbitMQ, and its next start."""
         broker = self._own_broker()
         broker.settle()  # without it RabbitMQ forgets quorum queues that it has declared a moment ago
-        broker.kill()
-        self.faults["kill broker"] += 1
-        broker.start()
+        self._kill(broker, "broker")
 
     def restart_broker(self, dice: random.Random) -> None:
         """Stop RabbitMQ in order, and start it."""
-        broker = self._own_broker()
-        broker.stop()
-        self.faults["stop broker"] += 1
-        broker.start()
+        self._restart(self._own_broker(), "broker")
 
     def freeze_broker(self, dice: random.Random) -> None:
         """RabbitMQ answers nothing for a while."""
-        broker = self._own_broker()
-        broker.freeze()
-        self.faults["freeze broker"] += 1
-        time.sleep(dice.uniform(*FROZEN))  # as in freeze
-        broker.thaw()
+        self._freeze(self._own_broker(), "broker", dice)
 
     def alarm_broker(self, dice: random.Random) -> None:
         """RabbitMQ has no memory left for a while, and takes nothing from who publishes."""
@@ -171,25 +162,31 @@ class ClusterUnderTest:
 
     def kill_store(self, dice: random.Random) -> None:
         """kill -9 of the store, and its next start."""
-        store = self._own_store()
-        store.kill()
-        self.faults["kill store"] += 1
-        store.start()
+        self._kill(self._own_store(), "store")
 
     def restart_store(self, dice: random.Random) -> None:
         """Stop the store in order, and start it."""
-        store = self._own_store()
-        store.stop()
-        self.faults["stop store"] += 1
-        store.start()
+        self._restart(self._own_store(), "store")
 
     def freeze_store(self, dice: random.Random) -> None:
         """The store answers nothing for a while."""
-        store = self._own_store()
-        store.freeze()
-        self.faults["freeze store"] += 1
+        self._freeze(self._own_store(), "store", dice)
+
+    def _kill(self, server: Group, name: str) -> None:
+        server.kill()
+        self.faults[f"kill {name}"] += 1
+        server.start()
+
+    def _restart(self, server: Group, name: str) -> None:
+        server.stop()
+        self.faults[f"stop {name}"] += 1
+        server.start()
+
+    def _freeze(self, server: Group, name: str, dice: random.Random) -> None:
+        server.freeze()
+        self.faults[f"freeze {name}"] += 1
         time.sleep(dice.uniform(*FROZEN))  # as in freeze
-        store.thaw()
+        server.thaw()
 
     def _own_broker(self) -> RabbitServer:
         assert isinstance(self.broker, RabbitServer), "this broker is everybody's"

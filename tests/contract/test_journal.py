@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +28,7 @@ from re_core.deployment.records import (
 from re_core.ports import Append, Appended, Store, ViewFilter, every_entry
 from re_core.ports.reading import PAGE
 from tests.contract.places import StorePlace
+from tests.contract.racing import at_once
 from tests.contract.samples import append, entry, view
 
 STORED, LOST = Appended.STORED, Appended.LOST
@@ -159,15 +158,11 @@ def test_racing_appends_of_one_number_have_one_winner(store_place: StorePlace) -
     stores = [store_place.open(), store_place.open()]
     outcomes: dict[str, list[Appended]] = {}
 
-    def race(core: int) -> None:
+    def run(core: int) -> None:
         name = f"core-{core}"
         outcomes[name] = [stores[core].append([append("d-1", number, name)])[0] for number in range(1, 61)]
 
-    threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(run)
     winners = [one.writer for one in stores[0].entries("d-1")]
     assert len(winners) == 60
     for number, winner in enumerate(winners):

@@ -116,6 +116,20 @@ def mongodb(pytestconfig: pytest.Config) -> MongoDB:
 
 
 @pytest.fixture
+def amqp_url(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """A virtual host of the test's own, with nothing in it."""
+    with rabbitmq.vhost() as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_url(mongodb: MongoDB) -> Iterator[str]:
+    """A database of the test's own, with nothing in it."""
+    with mongodb.database() as url:
+        yield url
+
+
+@pytest.fixture
 def nginx(pytestconfig: pytest.Config) -> Place:
     """Where nginx runs: `with running(nginx, data, configuration, port)` of tests/services/nginx.py."""
     try:

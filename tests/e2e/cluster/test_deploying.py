@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
+from re_core.api.answers import Deployment
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 from tests.e2e.cluster.conftest import MakeCluster
@@ -111,30 +113,29 @@ def test_a_step_beyond_the_deadline_is_told_to_end_and_says_so(new_cluster: Make
     assert found["steps"][0]["message"] == "the worker is stopping"
 
 
-def test_cores_that_are_told_to_end_one_after_the_other_lose_and_fail_nothing(new_cluster: MakeCluster) -> None:
-    cluster = new_cluster(cores=2)
+def _deploy_over_restarts(cluster: Cluster, members: Sequence[Member]) -> list[Deployment]:
+    """Thirty deployments of ten steps, while one member after the other ends in order and starts again."""
     cluster.start()
     with cluster.client() as client:
         book = client.apply_playbook(steps_book(*[SHORT] * 10).encode())
         ids = [client.deploy("tests", book["id"], {})["id"] for _ in range(30)]
-        for core in cluster.cores:
-            assert core.stop() == 0
-            core.start()
-        found = [ended(client, id) for id in ids]
+        for member in members:
+            assert member.stop() == 0
+            member.start()
+        return [ended(client, id) for id in ids]
+
+
+def test_cores_that_are_told_to_end_one_after_the_other_lose_and_fail_nothing(new_cluster: MakeCluster) -> None:
+    cluster = new_cluster(cores=2)
+    found = _deploy_over_restarts(cluster, cluster.cores)
     assert {one["status"] for one in found} == {"completed"}
     assert {step["attempt"] for one in found for step in one["steps"]} == {1}
 
 
 def test_workers_that_are_told_to_end_one_after_the_other_lose_and_fail_nothing(new_cluster: MakeCluster) -> None:
     cluster = new_cluster(workers=[("sleep",), ("sleep",)])
-    cluster.start()
-    with cluster.client() as client:
-        book = client.apply_playbook(steps_book(*[SHORT] * 10).encode())
-        ids = [client.deploy("tests", book["id"], {})["id"] for _ in range(30)]
-        for worker in cluster.workers:
-            assert worker.stop() == 0
-            worker.start()
-        assert {ended(client, id)["status"] for id in ids} == {"completed"}
+    found = _deploy_over_restarts(cluster, cluster.workers)
+    assert {one["status"] for one in found} == {"completed"}
 
 
 def test_whoever_posts_while_a_front_end_ends_is_answered_there_or_by_another(new_cluster: MakeCluster) -> None:

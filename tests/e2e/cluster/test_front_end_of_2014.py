@@ -41,8 +41,8 @@ def _accepted(client: Client, answer: LegacyAnswer | None) -> str:
     return found["id"]
 
 
-def test_it_is_answered_with_the_id_of_a_deployment_that_goes_on(cluster: Cluster, bus_url: str) -> None:
-    old = LegacyRest(bus_url)
+def test_it_is_answered_with_the_id_of_a_deployment_that_goes_on(cluster: Cluster, amqp_url: str) -> None:
+    old = LegacyRest(amqp_url)
     with cluster.client() as client:
         plain = client.apply_playbook(steps_book("noop:Do", "noop:Do").encode())
         needy = client.apply_playbook(steps_book(NEEDS_CART).replace("name: book", "name: needy").encode())
@@ -53,18 +53,18 @@ def test_it_is_answered_with_the_id_of_a_deployment_that_goes_on(cluster: Cluste
         assert client.deployment(third)["user"] == "jdoe"
 
 
-def test_a_request_that_comes_twice_is_one_deployment(cluster: Cluster, bus_url: str) -> None:
+def test_a_request_that_comes_twice_is_one_deployment(cluster: Cluster, amqp_url: str) -> None:
     with cluster.client() as client:
         book = client.apply_playbook(steps_book("noop:Do").encode())
         body = f'{{"group": "tests", "playbook_id": "{book["id"]}"}}'.encode()
-        answers = LegacyRest(bus_url).ask_all(body, times=2, wanted=2)
+        answers = LegacyRest(amqp_url).ask_all(body, times=2, wanted=2)
         assert len({_accepted(client, answer) for answer in answers}) == 1
         assert len(answers) == 2
         assert len(client.deployments()) == 1
 
 
-def test_what_cannot_be_started_is_answered_with_null_and_a_reason(cluster: Cluster, bus_url: str) -> None:
-    old = LegacyRest(bus_url)
+def test_what_cannot_be_started_is_answered_with_null_and_a_reason(cluster: Cluster, amqp_url: str) -> None:
+    old = LegacyRest(amqp_url)
     with cluster.client() as client:
         book = client.apply_playbook(steps_book(NEEDS_CART).replace("name: book", "name: needy").encode())
         _refused(old.deploy("tests", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), "unknown-playbook")

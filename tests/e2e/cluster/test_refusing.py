@@ -37,15 +37,15 @@ def _with_password(url: str) -> str:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_wrong_password_of_the_broker_is_told(new_cluster: MakeCluster, bus_url: str, program: str) -> None:
-    said = refused(new_cluster(), program, RE_BUS_URL=_with_password(bus_url))
+def test_a_wrong_password_of_the_broker_is_told(new_cluster: MakeCluster, amqp_url: str, program: str) -> None:
+    said = refused(new_cluster(), program, RE_BUS_URL=_with_password(amqp_url))
     assert f"{program} cannot run: " in said
     assert "password" in said
 
 
 @pytest.mark.parametrize("program", ["re-rest", "re-core"])
-def test_a_wrong_password_of_the_store_is_told(new_cluster: MakeCluster, store_url: str, program: str) -> None:
-    said = refused(new_cluster(), program, RE_STORE_URL=_with_password(store_url))
+def test_a_wrong_password_of_the_store_is_told(new_cluster: MakeCluster, mongo_url: str, program: str) -> None:
+    said = refused(new_cluster(), program, RE_STORE_URL=_with_password(mongo_url))
     assert f"{program} cannot run: " in said
     assert "password" in said or "authenticat" in said.lower()
 

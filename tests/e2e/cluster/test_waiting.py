@@ -30,14 +30,14 @@ def _through(url: str, gate: TcpProxy) -> str:
 
 
 @pytest.fixture
-def bus_gate(bus_url: str) -> Iterator[TcpProxy]:
-    with _gate(bus_url) as gate:
+def bus_gate(amqp_url: str) -> Iterator[TcpProxy]:
+    with _gate(amqp_url) as gate:
         yield gate
 
 
 @pytest.fixture
-def store_gate(store_url: str) -> Iterator[TcpProxy]:
-    with _gate(store_url) as gate:
+def store_gate(mongo_url: str) -> Iterator[TcpProxy]:
+    with _gate(mongo_url) as gate:
         yield gate
 
 
@@ -63,10 +63,10 @@ def await_log(member: Member, text: str, times: int = 1) -> None:
 
 @pytest.mark.parametrize("which", ["bus", "store"])
 def test_what_is_away_at_the_start_is_waited_for(
-    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
+    new_cluster: MakeCluster, amqp_url: str, mongo_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
 ) -> None:
     gate = bus_gate if which == "bus" else store_gate
-    urls = {"bus_url": _through(bus_url, gate)} if which == "bus" else {"store_url": _through(store_url, gate)}
+    urls = {"bus_url": _through(amqp_url, gate)} if which == "bus" else {"store_url": _through(mongo_url, gate)}
     cluster = new_cluster(**urls)
     needs = [cluster.rests[0], cluster.cores[0]] + ([cluster.workers[0]] if which == "bus" else [])
     for member in cluster.members:
@@ -90,11 +90,11 @@ def test_what_is_away_at_the_start_is_waited_for(
 
 @pytest.mark.parametrize("which", ["bus", "store"])
 def test_what_goes_away_later_is_named_and_found_again(
-    new_cluster: MakeCluster, bus_url: str, store_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
+    new_cluster: MakeCluster, amqp_url: str, mongo_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
 ) -> None:
     gate = bus_gate if which == "bus" else store_gate
     gate.open()
-    urls = {"bus_url": _through(bus_url, gate)} if which == "bus" else {"store_url": _through(store_url, gate)}
+    urls = {"bus_url": _through(amqp_url, gate)} if which == "bus" else {"store_url": _through(mongo_url, gate)}
     cluster = new_cluster(**urls)
     # made by way of the gate, which is open
     cluster.token()

@@ -24,12 +24,12 @@ PROMOTE = "{'juicer:Promote': {cart: bitmath}}"
 
 
 @pytest.fixture
-def hire(bus_url: str) -> Iterator[Hire]:
+def hire(amqp_url: str) -> Iterator[Hire]:
     """Starts workers of 2014 that consume."""
     with ExitStack() as stack:
 
         def start(command: str = "juicer", work: Work = succeed) -> LegacyWorker:
-            worker = LegacyWorker(bus_url, command, work)
+            worker = LegacyWorker(amqp_url, command, work)
             stack.callback(worker.close)
             assert worker.listens.wait(SOON)
             assert not worker.deaf.is_set()
@@ -121,7 +121,7 @@ def test_a_listed_one_that_is_away_does_its_step_when_it_is_back(cluster: Cluste
     assert len(worker.steps) == 1
 
 
-def test_its_steps_leave_no_queues_behind(cluster: Cluster, hire: Hire, rabbitmq: RabbitMQ, bus_url: str) -> None:
+def test_its_steps_leave_no_queues_behind(cluster: Cluster, hire: Hire, rabbitmq: RabbitMQ, amqp_url: str) -> None:
     worker = hire()
     with cluster.client() as client:
         found = ended(client, begin(client, steps_book(*[PROMOTE] * 10)))
@@ -129,7 +129,7 @@ def test_its_steps_leave_no_queues_behind(cluster: Cluster, hire: Hire, rabbitmq
     assert all(step.reply_to.startswith("re.attempt.") for step in worker.steps)
 
     def left() -> list[str]:
-        return [name for name in rabbitmq.queue_names(bus_url) if name.startswith("re.attempt.")]
+        return [name for name in rabbitmq.queue_names(amqp_url) if name.startswith("re.attempt.")]
 
     wait_until("they are gone", lambda: not left(), SOON)
 

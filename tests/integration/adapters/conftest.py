@@ -13,7 +13,6 @@ from re_core.adapters.sqlite import SqliteStore
 from tests.contract.samples import append
 from tests.integration.adapters.amqp_harness import AmqpHarness
 from tests.services.broker import RabbitMQ
-from tests.services.documents import MongoDB
 
 
 @pytest.fixture
@@ -22,13 +21,6 @@ def harness(rabbitmq: RabbitMQ) -> Iterator[AmqpHarness]:
     harness = AmqpHarness(rabbitmq)
     yield harness
     harness.close()
-
-
-@pytest.fixture
-def mongo_url(mongodb: MongoDB) -> Iterator[str]:
-    """A database with nothing in it."""
-    with mongodb.database() as url:
-        yield url
 
 
 @pytest.fixture

@@ -87,10 +87,7 @@ def test_a_step_for_a_worker_of_2014_is_handed_over_in_the_entry_that_dispatches
 
 
 def test_a_worker_of_2014_carries_a_step_out_though_it_returns_nothing_but_the_deployment(harness: CoreHarness) -> None:
-    worker = _old_worker(harness)
-    harness.ask("d1", "theirs")
-    harness.settle()
-    (step,) = _take(worker)
+    worker, step = _sent_to_an_old_worker(harness)
     _answer(harness, step, "started")
     _answer(harness, step, "completed")
     harness.settle()
@@ -200,12 +197,18 @@ def test_a_worker_of_2014_beside_one_of_ours_makes_every_step_go_the_careful_way
     worker.close()
 
 
-def test_a_worker_that_has_just_come_is_not_taken_for_one_of_2014(harness: CoreHarness) -> None:
-    """It consumes before its first heartbeat is in the registry."""
+def _asked_for_by_a_new_consumer(harness: CoreHarness) -> EmbeddedSubscription:
+    """What consumes the queue of a command that no worker has registered for; d1 has asked for a step of it."""
     worker = harness.bus.subscribe(["worker.new"], 8)
     harness.save(simple("new:Do"), "new")
     harness.ask("d1", "new")
     harness.turn()
+    return worker
+
+
+def test_a_worker_that_has_just_come_is_not_taken_for_one_of_2014(harness: CoreHarness) -> None:
+    """It consumes before its first heartbeat is in the registry."""
+    worker = _asked_for_by_a_new_consumer(harness)
     assert "handed" not in harness.kinds()
     (step,) = _take(worker)
     assert (step.reply_to, step.headers[m.GRANT]) == (m.reply_queue("d1"), "1")
@@ -218,10 +221,7 @@ def test_a_worker_that_has_just_come_is_not_taken_for_one_of_2014(harness: CoreH
 
 
 def test_a_surplus_that_lasts_is_a_worker_of_2014(harness: CoreHarness) -> None:
-    worker = harness.bus.subscribe(["worker.new"], 8)
-    harness.save(simple("new:Do"), "new")
-    harness.ask("d1", "new")
-    harness.turn()
+    worker = _asked_for_by_a_new_consumer(harness)
     watch = Watch(harness)
     watch.seconds((LASTING + 2 * BEAT) // 1000)
     harness.ask("d2", "new")
@@ -307,12 +307,18 @@ def _forwards(harness: CoreHarness, attempt: str) -> bool:
     return harness.bus.publish([probe]) == [Published.TAKEN]
 
 
-@pytest.mark.parametrize("status", ["completed", "failed"])
-def test_the_reply_queue_of_an_attempt_goes_with_its_outcome(harness: CoreHarness, status: str) -> None:
+def _sent_to_an_old_worker(harness: CoreHarness) -> tuple[EmbeddedSubscription, Message]:
+    """A worker of 2014, and the first step of d1, which it has taken."""
     worker = _old_worker(harness)
     harness.ask("d1", "theirs")
     harness.settle()
     (step,) = _take(worker)
+    return worker, step
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_the_reply_queue_of_an_attempt_goes_with_its_outcome(harness: CoreHarness, status: str) -> None:
+    worker, step = _sent_to_an_old_worker(harness)
     _answer(harness, step, "started")
     harness.settle()
     assert _forwards(harness, "d1/0/1")
@@ -323,10 +329,7 @@ def test_the_reply_queue_of_an_attempt_goes_with_its_outcome(harness: CoreHarnes
 
 
 def test_the_reply_queue_of_an_attempt_that_was_given_up_waits_for_its_late_outcome(harness: CoreHarness) -> None:
-    worker = _old_worker(harness)
-    harness.ask("d1", "theirs")
-    harness.settle()
-    (step,) = _take(worker)
+    worker, step = _sent_to_an_old_worker(harness)
     harness.wait(PATIENCE)
     harness.wait(PATIENCE)
     assert harness.statuses() == ["lost", "skipped"]
@@ -338,10 +341,7 @@ def test_the_reply_queue_of_an_attempt_that_was_given_up_waits_for_its_late_outc
 
 
 def test_a_core_that_dies_over_an_outcome_lets_its_successor_drop_the_reply_queue(harness: CoreHarness) -> None:
-    worker = _old_worker(harness)
-    harness.ask("d1", "theirs")
-    harness.settle()
-    (step,) = _take(worker)
+    worker, step = _sent_to_an_old_worker(harness)
     _answer(harness, step, "completed")
     _fail_publish(harness)
     harness.turn()

@@ -263,26 +263,32 @@ def test_when_nothing_is_held_any_more_the_hands_are_as_many_as_before(harness: 
     assert len(harness.subscription.allowed) == 2
 
 
-def test_a_reply_to_a_queue_that_was_deleted_waits_in_a_new_one(harness: WorkerHarness, parked: Parked) -> None:
-    harness.send(reply_to="re.reply.7")
+def _reply_to(harness: WorkerHarness, parked: Parked, queue: str) -> None:
+    """Run a step to its end whose replies go to this queue."""
+    harness.send(reply_to=queue)
     harness.turn()
     parked.run()
     harness.turn()
-    heard = harness.bus.subscribe(["re.reply.7"], 10).take(10, 0)
-    assert [parse_reply(one.message.body).status for one in heard] == ["started", "completed"]
+
+
+def _heard_on(harness: WorkerHarness, queue: str) -> list[str]:
+    """The statuses of the replies on this queue."""
+    heard = harness.bus.subscribe([queue], 10).take(10, 0)
+    return [parse_reply(one.message.body).status for one in heard]
+
+
+def test_a_reply_to_a_queue_that_was_deleted_waits_in_a_new_one(harness: WorkerHarness, parked: Parked) -> None:
+    _reply_to(harness, parked, "re.reply.7")
+    assert _heard_on(harness, "re.reply.7") == ["started", "completed"]
     assert harness.unsettled() == 0
 
 
 def test_a_reply_that_finds_no_queue_is_kept_until_it_finds_one(harness: WorkerHarness, parked: Parked) -> None:
-    harness.send(reply_to="somebody's own")
-    harness.turn()
-    parked.run()
-    harness.turn()
+    _reply_to(harness, parked, "somebody's own")
     harness.bus.declare("somebody's own")
     harness.clock.time += 1_000
     harness.turn()
-    heard = harness.bus.subscribe(["somebody's own"], 10).take(10, 0)
-    assert [parse_reply(one.message.body).status for one in heard] == ["started", "completed"]
+    assert _heard_on(harness, "somebody's own") == ["started", "completed"]
     assert harness.unsettled() == 0
 
 

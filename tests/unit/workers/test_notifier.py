@@ -16,6 +16,10 @@ def loft() -> Loft:
     return Loft()
 
 
+def _miss(notice: Notice) -> None:
+    raise Unreachable("away")
+
+
 def test_a_notification_is_carried_out_once_however_often_it_comes(loft: Loft) -> None:
     loft.send("1")
     loft.notifier.turn(0)
@@ -46,10 +50,7 @@ def test_what_is_out_of_reach_is_tried_again_for_those_who_were_missed_while_oth
 
 
 def test_a_copy_of_one_that_waits_for_its_next_try_is_dropped(loft: Loft) -> None:
-    def miss(notice: Notice) -> None:
-        raise Unreachable("away")
-
-    loft.handler.fate = miss
+    loft.handler.fate = _miss
     loft.send("1")
     loft.notifier.turn(0)
     loft.send("1")
@@ -98,10 +99,7 @@ def test_a_malformed_one_is_a_dead_letter_and_never_half_sent(loft: Loft) -> Non
 
 
 def test_a_stopping_notifier_gives_back_what_it_could_not_deliver(loft: Loft) -> None:
-    def miss(notice: Notice) -> None:
-        raise Unreachable("away")
-
-    loft.handler.fate = miss
+    loft.handler.fate = _miss
     loft.send("1")
     loft.notifier.turn(0)
     loft.notifier.drain()
