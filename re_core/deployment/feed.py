@@ -52,13 +52,18 @@ def is_told(entry: r.Entry) -> bool:
     return any(type(record) in _TOLD for record in entry.records)
 
 
+def whats_of(entry: r.Entry) -> list[str]:
+    """What its events say that happened, without making them."""
+    return [_WHATS[type(record)] for record in entry.records if type(record) in _WHATS]
+
+
 def events_of(entry: r.Entry, accepted: r.Accepted, plan: Plan) -> Iterator[Event]:
     """The events of an entry, in order; `accepted` and `plan` are those of its deployment."""
     for place, record in enumerate(entry.records):
         tell = _TOLD.get(type(record))
         if tell is None:
             continue
-        what, about = tell(record, plan)
+        what, about = tell[0], tell[1](record, plan)
         step = about.get("step")
         yield Event(
             id=f"{entry.id}:{place}",
@@ -79,31 +84,31 @@ def events_of(entry: r.Entry, accepted: r.Accepted, plan: Plan) -> Iterator[Even
         )
 
 
-def _accepted(record: r.Accepted, plan: Plan) -> tuple[str, dict[str, Any]]:
-    return ACCEPTED, {"user": record.user, "source": record.source, "steps": len(plan.steps)}
+def _accepted(record: r.Accepted, plan: Plan) -> dict[str, Any]:
+    return {"user": record.user, "source": record.source, "steps": len(plan.steps)}
 
 
-def _step_ended(status: StepStatus) -> Callable[[Any, Plan], tuple[str, dict[str, Any]]]:
-    def tell(record: Any, plan: Plan) -> tuple[str, dict[str, Any]]:
-        return STEP_ENDED, {**_step(record.step, plan), "attempt": record.attempt, "status": str(status)}
+def _step_ended(status: StepStatus) -> Callable[[Any, Plan], dict[str, Any]]:
+    def tell(record: Any, plan: Plan) -> dict[str, Any]:
+        return {**_step(record.step, plan), "attempt": record.attempt, "status": str(status)}
 
     return tell
 
 
-def _waiting(record: r.ResolutionRequested, plan: Plan) -> tuple[str, dict[str, Any]]:
-    return WAITING, {**_step(record.step, plan), "status": "waiting"}
+def _waiting(record: r.ResolutionRequested, plan: Plan) -> dict[str, Any]:
+    return {**_step(record.step, plan), "status": "waiting"}
 
 
-def _resolved(record: r.Resolved, plan: Plan) -> tuple[str, dict[str, Any]]:
-    return RESOLVED, {**_step(record.step, plan), "resolution": str(Resolution(record.ruling)), "user": record.user}
+def _resolved(record: r.Resolved, plan: Plan) -> dict[str, Any]:
+    return {**_step(record.step, plan), "resolution": str(Resolution(record.ruling)), "user": record.user}
 
 
-def _retried(record: r.Retried, plan: Plan) -> tuple[str, dict[str, Any]]:
-    return RETRIED, {"user": record.user}
+def _retried(record: r.Retried, plan: Plan) -> dict[str, Any]:
+    return {"user": record.user}
 
 
-def _ended(record: r.Ended, plan: Plan) -> tuple[str, dict[str, Any]]:
-    return ENDED, {"status": record.status}
+def _ended(record: r.Ended, plan: Plan) -> dict[str, Any]:
+    return {"status": record.status}
 
 
 def _step(number: int, plan: Plan) -> dict[str, Any]:
@@ -111,14 +116,16 @@ def _step(number: int, plan: Plan) -> dict[str, Any]:
     return {"step": number, "name": planned.spec.name, "host": planned.host}
 
 
-_TOLD: Mapping[type[Any], Callable[[Any, Plan], tuple[str, dict[str, Any]]]] = {
-    r.Accepted: _accepted,
-    r.Completed: _step_ended(StepStatus.COMPLETED),
-    r.Failed: _step_ended(StepStatus.FAILED),
-    r.TimedOut: _step_ended(StepStatus.TIMED_OUT),
-    r.Lost: _step_ended(StepStatus.LOST),
-    r.ResolutionRequested: _waiting,
-    r.Resolved: _resolved,
-    r.Retried: _retried,
-    r.Ended: _ended,
+#: kind of record -> what it says that happened, and what the event holds of it
+_TOLD: Mapping[type[Any], tuple[str, Callable[[Any, Plan], dict[str, Any]]]] = {
+    r.Accepted: (ACCEPTED, _accepted),
+    r.Completed: (STEP_ENDED, _step_ended(StepStatus.COMPLETED)),
+    r.Failed: (STEP_ENDED, _step_ended(StepStatus.FAILED)),
+    r.TimedOut: (STEP_ENDED, _step_ended(StepStatus.TIMED_OUT)),
+    r.Lost: (STEP_ENDED, _step_ended(StepStatus.LOST)),
+    r.ResolutionRequested: (WAITING, _waiting),
+    r.Resolved: (RESOLVED, _resolved),
+    r.Retried: (RETRIED, _retried),
+    r.Ended: (ENDED, _ended),
 }
+_WHATS = {kind: what for kind, (what, _) in _TOLD.items()}

@@ -135,17 +135,17 @@ class Bus(Protocol):
         ...
 
     def listen(self, heard: Heard) -> Callable[[], None]:
-        """From now on `heard` gets what is published under `event.`, until the returned function is called.
+        """From now on `heard` gets what is published under `event.` and `hint.`, until the returned function is called.
 
         It is called by a thread of the bus, and must neither block nor call the bus. It gets None where messages may have been missed:
         when it begins to hear, and after a lost connection. So it is a hint to look at the store, and no promise.
         """
         ...
 
-    def listened(self) -> bool:
-        """Whether what is published under `event.` may reach a listener or a queue; False where none did within the last second.
+    def listened(self, key: str) -> bool:
+        """Whether what is published under this key (`event.…` or `hint.…`) may reach a listener or a queue.
 
-        Such messages are published by calls of their own, so that the answer to the others is not theirs.
+        False where that was tried within the last second, and it did not. Costs next to nothing.
         """
         ...
 

@@ -12,7 +12,7 @@ from re_core.deployment import events as e
 from re_core.deployment.records import TakenBack
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.work import Item, Work
-from re_core.wire.messages import EVENTS, Message
+from re_core.wire.messages import OVERHEARD, Message
 
 #: why a deployment is taken back
 TOO_LATE = "expired: it was accepted too late, after its caller had stopped waiting"
@@ -61,7 +61,7 @@ class Answers:
         """Of what its first entry causes nothing is published; the notifications are, should it not be taken back after all."""
         self._withheld[deployment] = [message for message in messages if message.key.startswith("notify.")]
         # it is in the journal, and so in the feed, whatever becomes of it
-        self._outbox.add([message for message in messages if message.key.startswith(EVENTS)])
+        self._outbox.add([message for message in messages if message.key.startswith(OVERHEARD)])
         self.add(deployment, e.TakeBack(TOO_LATE))
 
     def tell_after_all(self, work: Work) -> None:

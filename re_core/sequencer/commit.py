@@ -10,7 +10,7 @@ from re_core.deployment.feed import is_told
 from re_core.ports import Append, Appended, Bus, Delivery, Observer, Store
 from re_core.sequencer.answers import Answers
 from re_core.sequencer.batch import Batch
-from re_core.sequencer.encoding import events_heard, messages_of
+from re_core.sequencer.encoding import messages_of, news_messages
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
@@ -72,10 +72,8 @@ class Committer:
                 self._done(batch, work, messages)
                 continue
             mail = tuple(self._bus.mail(messages)) if work.tells else ()
-            told = is_told(entry)
-            if told:
-                messages += events_heard(self._bus, work.known.state, entry)
-            rows.append(Append(entry, view, mail, told))
+            messages += news_messages(work.known.state, entry, self._bus.listened)
+            rows.append(Append(entry, view, mail, fed=is_told(entry)))
             written.append(work)
             causing.append(messages)
         return self._append(batch, rows, written, causing) if rows else []

@@ -19,7 +19,7 @@ from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnava
 from re_core.ports import Append, Appended, Bus, EntryRef, Store, read_state
 from re_core.sequencer.batch import Batch
 from re_core.sequencer.cache import Cache, CachedDeployment, Sightings
-from re_core.sequencer.encoding import events_heard, said_no
+from re_core.sequencer.encoding import news_messages, said_no
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
@@ -156,7 +156,7 @@ class Decider:
         for entry in told:
             if entry.number > published:
                 self._outbox.feed_again(EntryRef(entry.deployment, entry.number, entry.at))
-                self._outbox.add(events_heard(self._bus, state, entry))
+                self._outbox.add(news_messages(state, entry, self._bus.listened))
 
     def _published(self, state: State) -> int:
         """Number of the last entry of which it is certain that everything that it causes was published."""

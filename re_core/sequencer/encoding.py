@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from re_core.deployment import events as e
-from re_core.deployment.feed import events_of
+from re_core.deployment.feed import KIND, events_of, whats_of
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
-from re_core.ports import Bus
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
@@ -42,23 +41,32 @@ def messages_of(
     return messages
 
 
-def events_heard(bus: Bus, state: State, entry: Entry) -> list[Message]:
-    """What those on the bus hear of the entry, while there are any."""
-    return event_messages(state, entry) if bus.listened() else []
+def news_messages(state: State, entry: Entry, listened: Callable[[str], bool]) -> list[Message]:
+    """An event for each thing that the entry tells, and a hint that the journal grew where it tells nothing.
 
-
-def event_messages(state: State, entry: Entry) -> list[Message]:
-    """One for each thing that the entry tells."""
+    `listened`: of a routing key, whether a message with it reaches anything.
+    """
+    keys = {what: f"{m.EVENTS}{KIND}.{what}" for what in whats_of(entry)}
+    if not keys:
+        return [_hint(entry)] if listened(m.JOURNAL_GREW) else []
+    wanted = {what for what, key in keys.items() if listened(key)}
+    if not wanted:
+        return []
     return [
         Message(
-            key=f"{m.EVENTS}{event.kind}.{event.what}",
+            key=keys[event.what],
             body=m.encode(cloud_event(event)),
             id=event.id,
             correlation_id=entry.deployment,
             app_id=APP,
         )
         for event in events_of(entry, state.accepted, state.plan)
+        if event.what in wanted
     ]
+
+
+def _hint(entry: Entry) -> Message:
+    return Message(m.JOURNAL_GREW, _NOTHING, entry.id, entry.deployment, app_id=APP)
 
 
 def _dispatch(state: State, effect: e.Dispatch | e.HandedOver) -> Message:

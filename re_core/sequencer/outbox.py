@@ -101,7 +101,7 @@ class Outbox:
 
     def _take(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            (self._events if message.key.startswith(m.EVENTS) else self._ready).append(message)
+            (self._events if message.key.startswith(m.OVERHEARD) else self._ready).append(message)
 
     def _add_to_feed(self, entries: list[EntryRef], repeated: bool) -> list[EntryRef]:
         if entries:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from re_core.deployment.quota import DEFAULT, Quota, read_quota
-from re_core.errors import BadMessage, BusUnavailable, StoreUnavailable
+from re_core.errors import BadMessage, BusUnavailable, ReleaseEngineError, StoreUnavailable
 from re_core.ports import Bus, Clock, Delivery, Output
 from re_core.rows import OutputChunk
 from re_core.sequencer.decoding import readable
 from re_core.sequencer.guard import reject
 from re_core.wire import messages as m
+from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits
 
@@ -40,6 +42,7 @@ class Recorder:
         self._quotas: OrderedDict[_Printer, Quota] = OrderedDict()
         #: those of the batch under way, which counts only when it is stored
         self._taken: dict[_Printer, Quota] = {}
+        self._bus = bus
         self._store = store
         self._clock = clock
         self._redaction = redaction
@@ -71,6 +74,7 @@ class Recorder:
             self._store.add_output(chunks)
             self._count()
             self._subscription.ack([one for one in deliveries if one.tag not in rejected])
+            self._hint(chunks)
         except (StoreUnavailable, BusUnavailable):
             self._last.clear()
             self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
@@ -83,6 +87,16 @@ class Recorder:
             else:
                 self._one_by_one(left)
         return len(deliveries)
+
+    def _hint(self, chunks: Sequence[OutputChunk]) -> None:
+        """Who watches one of these looks now. What is lost of it costs a watcher some seconds, so nothing waits for it."""
+        if not chunks or not self._bus.listened(m.OUTPUT_GREW):
+            return
+        last = {chunk.deployment: chunk.first + len(chunk.lines) - 1 for chunk in chunks}
+        with suppress(ReleaseEngineError):
+            self._bus.publish(
+                [Message(m.OUTPUT_GREW, b"{}", f"{id}/output/{line}", id, app_id=m.APP) for id, line in last.items()]
+            )
 
     def _one_by_one(self, deliveries: Sequence[Delivery]) -> None:
         for place, delivery in enumerate(deliveries):

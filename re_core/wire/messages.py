@@ -78,6 +78,11 @@ DISCARD = "re.discard"
 NOTIFY = "notify."
 #: begins the routing key of every event: `event.<kind of aggregate>.<what happened>`
 EVENTS = "event."
+#: routing keys of hints: a journal has grown, and its output has. They say of which deployment, and promise nothing
+HINTS = "hint."
+JOURNAL_GREW, OUTPUT_GREW = f"{HINTS}journal", f"{HINTS}output"
+#: what is published only while a queue is bound to it
+OVERHEARD = (EVENTS, HINTS)
 #: number of reply queues
 REPLY_QUEUES = 16
 

@@ -31,8 +31,9 @@ class Ear:
 
 def test_every_listener_hears_every_event(bus: Bus) -> None:
     ears = [Ear(bus), Ear(bus)]
-    assert bus.publish([message("a", KEY), message("b", "event.other.kind")]) == [Published.TAKEN] * 2
-    assert [[ear.next(), ear.next()] for ear in ears] == [["a", "b"]] * 2
+    sent = [message("a", KEY), message("b", "event.other.kind"), message("c", "hint.output")]
+    assert bus.publish(sent) == [Published.TAKEN] * 3
+    assert [[ear.next(), ear.next(), ear.next()] for ear in ears] == [["a", "b", "c"]] * 2
 
 
 def test_a_listener_gets_the_message_as_it_was_published(bus: Bus) -> None:
@@ -72,13 +73,22 @@ def test_after_the_last_listener_has_gone_events_reach_nothing_until_there_is_an
 
 def test_an_event_that_reaches_nothing_is_unroutable_and_the_bus_says_so(bus: Bus) -> None:
     assert bus.publish([message("a", KEY)]) == [Published.UNROUTABLE]
-    assert not bus.listened()
+    assert not bus.listened(KEY)
+
+
+def test_of_another_key_the_bus_does_not_say_that_it_reaches_nothing(bus: Bus) -> None:
+    assert bus.publish([message("a", "hint.journal")]) == [Published.UNROUTABLE]
+    assert not bus.listened("hint.journal")
+    ear = Ear(bus)
+    bus.publish([message("b", KEY)])
+    assert bus.listened(KEY)
+    assert ear.next() == "b"
 
 
 def test_a_bus_with_a_listener_is_listened_to(bus: Bus) -> None:
     ear = Ear(bus)
     assert bus.publish([message("a", KEY)]) == [Published.TAKEN]
-    assert bus.listened()
+    assert bus.listened(KEY)
     assert ear.next() == "a"
 
 

@@ -94,7 +94,7 @@ class SimBus:
         """See ports.Bus: nothing here listens."""
         return lambda: None
 
-    def listened(self) -> bool:
+    def listened(self, key: str) -> bool:
         """See ports.Bus."""
         return False
 

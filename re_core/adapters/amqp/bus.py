@@ -121,9 +121,9 @@ class AmqpBus:
         wiring.thread.post(lambda: wiring.listening.add(heard, wiring.consuming.connection))
         return lambda: wiring.thread.post(lambda: wiring.listening.remove(heard))
 
-    def listened(self) -> bool:
+    def listened(self, key: str) -> bool:
         """See ports.Bus."""
-        return self._wiring.listening.listened()
+        return self._wiring.listening.listened(key)
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus. The broker keeps everything itself."""

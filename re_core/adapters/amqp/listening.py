@@ -1,7 +1,7 @@
-"""What this process hears of `event.#`, and whether any process does. Must not know what the events say.
+"""What this process hears of `event.#` and `hint.#`, and whether any process does. Must not know what the events say.
 
-What is published is returned by the broker while no queue is bound. A core that has had one back believes for a moment that
-nothing listens, and publishes none: then one message a second is what a feed costs that no process follows.
+What is published is returned by the broker while no queue is bound to its key. A core that has had one back believes for a moment
+that nothing is, and publishes none of that key: then one message a second and key is what a feed costs that no process follows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.private_queue import PrivateQueue
 from re_core.ports import Delivery, Published
 from re_core.ports.bus import Heard
-from re_core.wire.messages import EVENTS, Message
+from re_core.wire.messages import OVERHEARD, Message
 
 #: what the queue's name begins with
 PREFIX = "re.listen."
@@ -22,8 +22,11 @@ PREFIX = "re.listen."
 #: messages that wait for a process which does not read; the oldest go, and the reader's look at the store finds them
 WAITING = 10_000
 
-#: seconds for which nothing is published after the broker had no queue for an event
+#: seconds for which nothing is published under a key after the broker had no queue for it
 DEAF = 1.0
+
+#: keys of which that is remembered; there are fewer than ten
+KEYS = 1000
 
 
 class Listening:
@@ -33,24 +36,32 @@ class Listening:
         """`identity` of this process on the bus."""
         self._lock = threading.Lock()
         self._heard: list[Heard] = []
-        self._deaf_until = 0.0
+        #: key -> until when nothing is published under it
+        self._deaf: dict[str, float] = {}
         self._queue = PrivateQueue(
             f"{PREFIX}{identity}.",
             self._put,
             later,
             lambda: self._tell(None),
             {"x-max-length": WAITING, "x-overflow": "drop-head"},
-            (exchange, f"{EVENTS}#"),
+            [(exchange, f"{prefix}#") for prefix in OVERHEARD],
         )
 
-    def listened(self) -> bool:
+    def listened(self, key: str) -> bool:
         """See ports.Bus."""
-        return time.monotonic() >= self._deaf_until
+        until = self._deaf.get(key)
+        return until is None or time.monotonic() >= until
 
     def note(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
         """These were published."""
-        if messages and messages[0].key.startswith(EVENTS) and Published.UNROUTABLE in outcomes:
-            self._deaf_until = time.monotonic() + DEAF
+        if Published.UNROUTABLE not in outcomes:
+            return
+        until = time.monotonic() + DEAF
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if outcome is Published.UNROUTABLE and message.key.startswith(OVERHEARD) and not message.direct:
+                if len(self._deaf) >= KEYS:
+                    self._deaf.clear()
+                self._deaf[message.key] = until
 
     def add(self, heard: Heard, connection: Connection | None) -> None:
         """It hears from now on, or from when there is a connection."""

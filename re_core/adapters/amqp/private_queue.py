@@ -5,7 +5,7 @@ It belongs to the connection and has another name on the next one: nothing in it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from re_core.adapters.amqp.connection import Connection
@@ -28,15 +28,15 @@ class PrivateQueue:
         later: Callable[[float, Callable[[], None]], None],
         changed: Callable[[], None],
         arguments: Mapping[str, Any] | None = None,
-        binding: tuple[str, str] | None = None,
+        bindings: Sequence[tuple[str, str]] = (),
     ) -> None:
         """The name is `prefix` and a number; `changed` is called when there is a queue.
 
-        `binding`: exchange and pattern of the keys that it hears.
+        `bindings`: exchange and pattern of the keys that it hears, of each.
         """
         self._prefix, self._put, self._later, self._changed = prefix, put, later, changed
         self._arguments = {"x-queue-type": "classic", **(arguments or {})}
-        self._binding = binding
+        self._bindings = tuple(bindings)
         self._number = 0
         self._wanted = False
         self._connection: Connection | None = None
@@ -89,8 +89,7 @@ class PrivateQueue:
                 self._changed()
 
         channel.queue_declare(name, exclusive=True, auto_delete=True, arguments=self._arguments)
-        if self._binding is not None:
-            exchange, key = self._binding
+        for exchange, key in self._bindings:
             channel.queue_bind(name, exchange, key)
         channel.basic_consume(name, _never, auto_ack=True, consumer_tag=_CONSUMER, callback=consumes)
 

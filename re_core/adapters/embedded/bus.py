@@ -24,7 +24,7 @@ from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.ports import Clock, Delivery, Mailbox, Published
 from re_core.ports.bus import Heard
 from re_core.wire.dead_letters import dead_letter_message
-from re_core.wire.messages import DEAD, EVENTS, FORWARDED_BY, Message
+from re_core.wire.messages import DEAD, FORWARDED_BY, OVERHEARD, Message
 
 #: who rejected, in the dead letters of this bus
 _NAME = "embedded"
@@ -140,7 +140,7 @@ class EmbeddedBus:
 
         return stop
 
-    def listened(self) -> bool:
+    def listened(self, key: str) -> bool:
         """See ports.Bus."""
         return bool(self._listeners)
 
@@ -200,7 +200,7 @@ class EmbeddedBus:
         """Whether what has no queue is handed over all the same: an answer to its caller, an event to who listens."""
         if message.direct:
             return self._answers.resolve(message.key, message)
-        if not message.key.startswith(EVENTS):
+        if not message.key.startswith(OVERHEARD):
             return False
         for heard in self._listeners:
             heard(message)

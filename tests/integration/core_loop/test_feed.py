@@ -9,7 +9,7 @@ import pytest
 
 from re_core.ports import Store
 from re_core.usecases.feed import Cursor, FeedReader
-from re_core.wire.messages import Message
+from re_core.wire.messages import EVENTS, JOURNAL_GREW, Message
 from tests.factories import simple
 from tests.integration.core_loop.core_harness import CoreHarness
 
@@ -29,7 +29,7 @@ def _feed(store: Store) -> Iterator[tuple[str, str]]:
 
 def _listen(harness: CoreHarness) -> list[Message]:
     heard: list[Message] = []
-    harness.bus.listen(lambda message: None if message is None else heard.append(message))
+    harness.bus.listen(lambda message: heard.append(message) if message and message.key.startswith(EVENTS) else None)
     return heard
 
 
@@ -50,7 +50,7 @@ def test_while_nothing_listens_no_message_is_made(harness: CoreHarness, monkeypa
     def never(*_: object) -> None:
         raise AssertionError("nothing listens")
 
-    monkeypatch.setattr("re_core.sequencer.encoding.event_messages", never)
+    monkeypatch.setattr("re_core.sequencer.encoding.cloud_event", never)
     harness.save(simple("noop:A", "noop:B"))
     harness.ask("d1")
     harness.settle()
@@ -62,7 +62,7 @@ def test_an_event_is_in_the_feed_before_anyone_hears_of_it(harness: CoreHarness)
     missing: list[str] = []
 
     def hear(message: Message | None) -> None:
-        if message is not None and message.id not in dict(_feed(harness.store)):
+        if message is not None and message.key.startswith(EVENTS) and message.id not in dict(_feed(harness.store)):
             missing.append(message.id)
 
     harness.bus.listen(hear)
@@ -77,3 +77,15 @@ def test_a_deployment_that_was_taken_back_is_told_of_as_the_journal_has_it(harne
     harness.cancel("d1")
     harness.settle()
     assert [what for _, what in _feed(harness.store)][-1] == "ended"
+
+
+def test_an_entry_that_tells_nothing_is_a_hint(harness: CoreHarness) -> None:
+    harness.save(simple("noop:A"))
+    hints: list[Message] = []
+    harness.bus.listen(lambda message: hints.append(message) if message and message.key == JOURNAL_GREW else None)
+    harness.ask("d1")
+    harness.settle()
+    fed = {id.rpartition(":")[0] for id, _ in _feed(harness.store)}
+    entries = {one.id for one in harness.store.entries("d1")}
+    assert [hint.id for hint in hints] == sorted(entries - fed) != []
+    assert {hint.correlation_id for hint in hints} == {"d1"}

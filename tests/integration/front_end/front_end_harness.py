@@ -21,7 +21,7 @@ from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import Append, Appended
 from re_core.rows import OutputChunk, StoredPlaybook, View
-from re_core.sequencer.encoding import event_messages
+from re_core.sequencer.encoding import news_messages
 from re_core.usecases import access
 from re_core.wire import messages as m
 from re_core.wire import strict_json
@@ -102,8 +102,7 @@ class FrontEndHarness:
             number,
         )
         assert self.store.append([Append(entry, view, fed=is_told(entry))]) == [Appended.STORED]
-        if self.bus.listened():
-            self.bus.publish(event_messages(state, entry))
+        self.bus.publish(news_messages(state, entry, self.bus.listened))
 
     def deployment(self, id: str = "dep1", group: str = "ours", at: int = T0) -> str:
         """A deployment whose first step runs."""

@@ -247,7 +247,7 @@ def test_what_the_bus_did_not_say_is_found_by_the_look_of_the_safety_net(
 ) -> None:
     monkeypatch.setattr(feed_tail, "NET", 0.02)
     follower = Follower(harness, Cursor(0))
-    monkeypatch.setattr(harness.bus, "listened", lambda: False)
+    monkeypatch.setattr(harness.bus, "listened", lambda _: False)
     _deploy(harness, "dep1")
     assert follower.types(1) == ["accepted"]
     follower.close()

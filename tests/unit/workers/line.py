@@ -144,8 +144,8 @@ class Line:
     def listen(self, heard: Heard) -> Callable[[], None]:
         return self._bus.listen(heard)
 
-    def listened(self) -> bool:
-        return self._bus.listened()
+    def listened(self, key: str) -> bool:
+        return self._bus.listened(key)
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         return self._bus.mail(messages)
