@@ -70,7 +70,11 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     app.extensions[app_context.EXTENSION] = handed
     app.extensions[auth.EXTENSION] = auth.Authenticator(handed.store, handed.clock)
     app.extensions[events.EXTENSION] = Streams(
-        handed.store, handed.clock, partial(deployments.document, redaction=handed.redaction), handed.viewers
+        handed.store,
+        handed.clock,
+        partial(deployments.document, redaction=handed.redaction),
+        handed.viewers,
+        handed.bus,
     )
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
 

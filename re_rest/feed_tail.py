@@ -19,6 +19,7 @@ from re_core import ports
 from re_core.errors import ReleaseEngineError
 from re_core.usecases.feed import Cursor, FeedReader, Told, cloud_event
 from re_core.wire import strict_json
+from re_core.wire.messages import EVENTS, Message
 
 #: seconds from one reading to the next: a thousand events a second are twenty readings
 PAUSE = 0.05
@@ -26,6 +27,9 @@ PAUSE = 0.05
 #: seconds after which the store is read though the bus has said nothing: it may have lost the message of a core that
 #: died, and a core believes for a second that nothing listens. This is a safety net, and finds nothing on most days
 NET = 10.0
+
+#: seconds between two readings, and for how long, after this process began to listen or may have missed something
+TICK, WARM = 0.2, 3.0
 
 #: seconds between two tries while the store or the bus is away
 AGAIN = 1.0
@@ -175,6 +179,7 @@ class _Run:
         self._tail = tail
         self._wake = threading.Event()
         self._stopped = threading.Event()
+        self._warm_until = 0.0
         self._thread = threading.Thread(target=self._turn_until_stopped, name="feed", daemon=True)
         self._thread.start()
 
@@ -198,13 +203,17 @@ class _Run:
                     self._stopped.wait(AGAIN)
                     continue
                 self._stopped.wait(PAUSE)
-                self._wake.wait(NET)
+                self._wake.wait(NET if time.monotonic() >= self._warm_until else TICK)
                 self._wake.clear()
         finally:
             if stop_listening is not None:
                 stop_listening()
 
-    def _hear(self, _: object) -> None:
+    def _hear(self, message: Message | None) -> None:
+        if message is None:
+            self._warm_until = time.monotonic() + WARM
+        elif not message.key.startswith(EVENTS):
+            return
         self._wake.set()
 
     def _read(self, reader: FeedReader, end: Cursor | None) -> Cursor:

@@ -1,6 +1,6 @@
-"""Watching deployments: the store is read once per tick for all who watch one. Must not know HTTP.
+"""Watching deployments: when the bus says that there is news, the store is read once for all who watch one. Must not know HTTP.
 
-There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a tick is due reads for
+There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a reading is due reads for
 all; so a deployment that nobody watches costs nothing, and a viewer that is slow to take its events holds nothing up.
 A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store, and
 one that is far behind skips ahead to them; states are whole documents, so that only the newest matters. Where all
@@ -15,20 +15,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import NamedTuple
 
 from re_core import ports
 from re_core.api.answers import Deployment
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
-from re_core.errors import TransientError
+from re_core.errors import ReleaseEngineError, TransientError
 from re_core.model import ENDED
 from re_core.rows import OutputLine
 from re_core.usecases import history
 from re_core.wire import strict_json
+from re_core.wire.messages import Message
 
-#: seconds between two readings of one deployment
+#: seconds between two readings of one deployment, at least
 TICK = 0.2
+
+#: seconds after which it is read though the bus has said nothing of it: a hint may be lost with a core or a connection.
+#: This is a safety net, and finds nothing on most days
+NET = 10.0
+
+#: seconds for which it is read at every tick after this process began to listen, or may have missed something: a core that
+#: has found no listener believes for a second that there is none
+WARM = 3.0
 
 #: readings take at most this share of the time, however long one takes
 LOAD = 0.2
@@ -86,7 +96,12 @@ class Follower:
         self._store, self._clock, self._id, self._document = store, clock, id, document
         self._changed = threading.Condition()
         self._reading = False
-        self._next = 0.0
+        #: when it may be read again, and when it is read in any case
+        self._next = self._latest = 0.0
+        #: something has happened since the last reading
+        self._stirred = True
+        #: until when the bus may say nothing though something happens
+        self._warm_until = 0.0
         self._quiet = 0
         self._idle = 0.0
         self._lines: deque[OutputLine] = deque(maxlen=RECENT)
@@ -107,12 +122,26 @@ class Follower:
                     return moment
                 if now >= deadline:
                     return None
-                if now >= self._next and not self._reading:
+                due = self._due(now)
+                if now >= due and not self._reading:
                     self._read()
                 else:
-                    due = deadline if self._reading else min(deadline, self._next)
-                    self._changed.wait(due - now)
+                    self._changed.wait((deadline if self._reading else min(deadline, due)) - now)
         return None
+
+    def stir(self, warm: float = 0.0) -> None:
+        """Something happened to it, or may happen without a word for `warm` seconds. Does not wait for the store."""
+        with self._changed:
+            self._stirred = True
+            self._warm_until = max(self._warm_until, time.monotonic() + warm)
+            self._changed.notify_all()
+
+    def _due(self, now: float) -> float:
+        """When it is read next."""
+        ended = self._moment is not None and self._moment.state.status in ENDED
+        # that nothing more comes after an end, no hint says
+        soon = self._stirred or ended or now < self._warm_until
+        return self._next if soon else max(self._next, self._latest)
 
     def lines(self, after: int, upto: int) -> Iterator[OutputLine]:
         """The lines above `after`, up to and with `upto`."""
@@ -134,7 +163,7 @@ class Follower:
 
     def _read(self) -> None:
         """With the lock held on entry and on return, and let go while the store is asked."""
-        self._reading, before, begun = True, self._moment, time.monotonic()
+        self._reading, self._stirred, before, begun = True, False, self._moment, time.monotonic()
         self._changed.release()
         try:
             moment, lines, more = self._ask(before)
@@ -145,6 +174,7 @@ class Follower:
             self._changed.acquire()
             now = time.monotonic()
             self._reading, self._next = False, now + (0 if more else max(TICK, (now - begun - self._idle) / LOAD))
+            self._latest, self._stirred = now + NET, self._stirred or more
             self._changed.notify_all()
         self._remember(lines)
         self._moment = moment
@@ -206,9 +236,13 @@ class Streams:
         clock: ports.Clock,
         document: Callable[[State, str, int], Deployment],
         seats: int,
+        bus: ports.Bus,
     ) -> None:
         """`seats` is how many may watch at one time."""
-        self._store, self._clock, self._document = store, clock, document
+        self._store, self._clock, self._document, self._bus = store, clock, document, bus
+        self._listening = threading.Lock()
+        #: ends the listening, while somebody watches
+        self._stop_listening: Callable[[], None] | None = None
         self._lock = threading.Lock()
         self._seats = self._free = seats
         self._followers: dict[str, Follower] = {}
@@ -223,6 +257,7 @@ class Streams:
             follower.readers += lines
             follower.closed = follower.closed or self._closed
         try:
+            self._listen(follower)
             yield follower
         finally:
             with self._lock:
@@ -230,6 +265,33 @@ class Streams:
                 follower.readers -= lines
                 if not follower.viewers:
                     self._followers.pop(id, None)
+            self._listen_no_longer()
+
+    def _listen(self, follower: Follower) -> None:
+        """With the first viewer, and as long as there is one; without a bus the store is read at every tick."""
+        # not under the other lock: the bus calls `_hear` under one of its own
+        with self._listening:
+            try:
+                if self._stop_listening is None:
+                    self._stop_listening = self._bus.listen(self._hear)
+            except ReleaseEngineError:
+                follower.stir(inf)
+                return
+        follower.stir(WARM)
+
+    def _listen_no_longer(self) -> None:
+        with self._listening:
+            if self._stop_listening is not None and not self._followers:
+                stop, self._stop_listening = self._stop_listening, None
+                stop()
+
+    def _hear(self, message: Message | None) -> None:
+        """By a thread of the bus, of every deployment; most are watched by nobody here."""
+        if message is None:
+            for follower in list(self._followers.values()):
+                follower.stir(WARM)
+        elif (one := self._followers.get(message.correlation_id)) is not None:
+            one.stir()
 
     def sit(self) -> None:
         """Take a seat; whoever has one must `leave`. Raises TransientError where none is free."""

@@ -124,6 +124,7 @@ class FrontEndHarness:
     def print(self, id: str, first: int, *lines: str, step: int | None = 0) -> None:
         """Lines of output."""
         self.store.add_output([OutputChunk(f"{id}-{first}", id, first, step, T0, lines)])
+        self.bus.publish([Message(m.OUTPUT_GREW, b"{}", f"{id}/output/{first}", id)])
 
     @contextmanager
     def core(self, answer: Callable[[Message], Answer | None]) -> Iterator[list[Message]]:

@@ -222,6 +222,7 @@ def test_many_followers_cost_as_many_readings_as_one(
 def test_nothing_is_read_while_the_bus_says_nothing(
     harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch, newest: Callable[[], Cursor]
 ) -> None:
+    monkeypatch.setattr(feed_tail, "WARM", 0.0)
     follower = Follower(harness, newest())
     _deploy(harness, "dep1")
     assert len(follower.types(6)) == 6

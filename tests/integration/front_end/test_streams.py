@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from re_core.deployment.records import Completed, Dispatched, Started
-from re_core.errors import StoreUnavailable
+from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.wire.redaction import Redaction
 from re_rest import deployments, events, streams
 from re_rest.app import close_streams
@@ -46,7 +46,9 @@ def _events(frames: Iterator[bytes]) -> Iterator[Event]:
 def watched(harness: FrontEndHarness) -> Streams:
     """The streams of a harness with one running deployment."""
     harness.deployment()
-    return Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 1000)
+    return Streams(
+        harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 1000, harness.bus
+    )
 
 
 def _watch(streams: Streams, last: Position = Position()) -> Iterator[Event]:  # noqa: B008
@@ -354,3 +356,60 @@ def test_the_end_waits_for_the_last_lines(harness: FrontEndHarness, watched: Str
     harness.print("dep1", 2, "said with its last breath")
 
     assert [event.name for event in seen] == ["output", "end"]
+
+
+def test_a_deployment_of_which_the_bus_says_nothing_is_not_read(
+    harness: FrontEndHarness, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "WARM", 0.0)
+    monkeypatch.setattr(streams, "TICK", 0.001)
+    readings: list[str] = []
+    real = harness.store.last_line
+
+    def note(id: str) -> int:
+        readings.append(id)
+        return real(id)
+
+    monkeypatch.setattr(harness.store, "last_line", note)
+    pings = events.stream(watched, "dep1", Position(), ping=0.02)
+    next(pings)
+    before = len(readings)
+    for _ in range(20):
+        assert next(pings) == b": ping\n\n"
+    assert len(readings) <= before + 1
+    harness.print("dep1", 1, "a")
+    assert b"event: output" in next(pings)
+
+
+def test_what_the_bus_did_not_say_of_a_deployment_is_found_all_the_same(
+    harness: FrontEndHarness, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "WARM", 0.0)
+    monkeypatch.setattr(streams, "NET", 0.05)
+    seen = _watch(watched)
+    next(seen)
+    monkeypatch.setattr(harness.bus, "publish", lambda _: [])
+    harness.print("dep1", 1, "a")
+    assert next(seen).data["text"] == "a"
+
+
+def test_this_process_listens_while_somebody_watches_and_no_longer(harness: FrontEndHarness, watched: Streams) -> None:
+    assert not harness.bus.listened("hint.output")
+    with watched.watch("dep1"), watched.watch("dep1"):
+        assert harness.bus.listened("hint.output")
+    assert not harness.bus.listened("hint.output")
+
+
+def test_without_a_bus_a_deployment_is_watched_by_looking(
+    harness: FrontEndHarness, watched: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise BusUnavailable("it is away")
+
+    monkeypatch.setattr(harness.bus, "listen", refuse)
+    monkeypatch.setattr(streams, "NET", 1000.0)
+    monkeypatch.setattr(streams, "WARM", 0.0)
+    seen = _watch(watched)
+    next(seen)
+    harness.print("dep1", 1, "a")
+    assert next(seen).data["text"] == "a"

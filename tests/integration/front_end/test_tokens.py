@@ -178,7 +178,9 @@ def test_a_stream_ends_when_its_token_was_revoked(harness: FrontEndHarness, monk
 def test_a_stream_in_full_flow_ends_when_its_token_was_revoked(harness: FrontEndHarness) -> None:
     harness.deployment()
     harness.print("dep1", 1, *("x" * 1000 for _ in range(5000)))
-    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
+    streams = Streams(
+        harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10, harness.bus
+    )
     asked: list[int] = []
 
     def check() -> None:

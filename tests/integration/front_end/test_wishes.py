@@ -241,7 +241,9 @@ def _names(frames: Any) -> list[str]:
 def test_the_stream_of_one_that_goes_on_after_its_end_goes_on_too(harness: FrontEndHarness) -> None:
     harness.deployment()
     harness.finish("dep1", failed=True)
-    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
+    streams = Streams(
+        harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10, harness.bus
+    )
     assert _names(events.stream(streams, "dep1", Position())) == ["state", "end"]
     harness.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
 
@@ -258,7 +260,9 @@ def test_a_viewer_who_comes_after_a_retry_hears_nothing_of_the_end_that_others_s
     """Somebody reads so slowly that the reading which found the end is still there."""
     harness.deployment()
     harness.finish("dep1", failed=True)
-    streams = Streams(harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10)
+    streams = Streams(
+        harness.store, harness.clock, partial(deployments.document, redaction=Redaction()), 10, harness.bus
+    )
     slow = events.stream(streams, "dep1", Position())
     next(slow)
     harness.append("dep1", 4, Retried("ann"), Dispatched(0, 2))
