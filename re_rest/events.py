@@ -44,8 +44,13 @@ def watch(id: str) -> Response:
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
     told = stream(streams, id, begin, lines=lines, check=auth.standing().check)
-    response = Response(told, headers=HEADERS, content_type="text/event-stream; charset=utf-8")
-    response.call_on_close(streams.leave)
+    return streamed(told, streams.leave)
+
+
+def streamed(pieces: Iterator[bytes], on_close: Callable[[], None]) -> Response:
+    """Server-sent events as a response; `on_close` is called when its client is gone."""
+    response = Response(pieces, headers=HEADERS, content_type="text/event-stream; charset=utf-8")
+    response.call_on_close(on_close)
     return response
 
 

@@ -58,9 +58,7 @@ def follow() -> Response:
     streams = cast(Streams, current_app.extensions[events.EXTENSION])
     streams.sit()
     told = stream(tail, services().store, begin, wanted, auth.standing().check)
-    response = Response(told, headers=events.HEADERS, content_type="text/event-stream; charset=utf-8")
-    response.call_on_close(streams.leave)
-    return response
+    return events.streamed(told, streams.leave)
 
 
 def stream(

@@ -20,6 +20,14 @@ from re_core.wire import strict_json
 #: milliseconds since the epoch at which deployments under test are accepted
 START = 1_700_000_000_000
 
+#: a playbook in YAML up to its first step
+ONE_HOST = b"""
+group: g
+name: n
+execution:
+  - hosts: [h]
+    steps:"""
+
 
 def sequence(*steps: Any, hosts: tuple[str, ...] = ("web01",), preflight: tuple[Any, ...] = ()) -> dict[str, Any]:
     """A sequence of a playbook; a step is what a playbook may have as one."""

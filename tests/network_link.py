@@ -75,6 +75,14 @@ class NetworkLink:
                 continue
             self._start(self._carry, client)
 
+    def _carries(self, client: socket.socket, server: socket.socket) -> None:
+        """These are the ends of a connection now."""
+        with self._lock:
+            self._ends += [client, server]
+            self.connections += 1
+        if not self._plugged:
+            self.cut()
+
     def _carry(self, client: socket.socket) -> None:
         with ExitStack() as stack:
             stack.enter_context(client)
@@ -82,11 +90,7 @@ class NetworkLink:
                 server = stack.enter_context(socket.create_connection(self._server))
             except OSError:
                 return
-            with self._lock:
-                self._ends += [client, server]
-                self.connections += 1
-            if not self._plugged:
-                self.cut()
+            self._carries(client, server)
             back = threading.Thread(target=_pump, args=(server, client), name="cable", daemon=True)
             back.start()
             _pump(client, server)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -124,16 +124,21 @@ def test_a_second_ctrl_c_ends_at_once_and_what_ran_is_found_at_the_next_start(ne
         assert statuses(ended(client, id)) == ["lost"]
 
 
+def _is_not_disturbed(engine: EngineProcess, signal_to: Callable[[int], None]) -> None:
+    """After the signal the same processes carry a deployment to its end."""
+    assert engine.process is not None
+    before = processes(engine)
+    signal_to(engine.process.pid)
+    with engine.client() as client:
+        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
+    assert processes(engine) == before
+
+
 def test_under_nohup_a_hang_up_changes_nothing(new_engine: MakeEngine) -> None:
     engine = new_engine()
     engine.command = ["nohup", *engine.command]
     engine.start(own_group=True)
-    assert engine.process is not None
-    before = processes(engine)
-    os.killpg(engine.process.pid, signal.SIGHUP)
-    with engine.client() as client:
-        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
-    assert processes(engine) == before
+    _is_not_disturbed(engine, lambda pid: os.killpg(pid, signal.SIGHUP))
     assert engine.stop() == 0
 
 
@@ -157,13 +162,8 @@ def test_a_store_that_breaks_under_the_engine_ends_it_with_the_reason(new_engine
 def test_gunicorns_ways_to_more_processes_do_nothing(new_engine: MakeEngine, number: signal.Signals) -> None:
     engine = new_engine()
     engine.start()
-    assert engine.process is not None
-    before = processes(engine)
     for _ in range(2):
-        engine.process.send_signal(number)
-    with engine.client() as client:
-        assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
-    assert processes(engine) == before
+        _is_not_disturbed(engine, lambda pid: os.kill(pid, number))
     assert engine.stop() == 0
 
 

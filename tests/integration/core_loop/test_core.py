@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,21 @@ def _running(harness: CoreHarness, settings: Settings, on_fatal: Callable[[Excep
     return core
 
 
+@contextmanager
+def _at_work(core: Core) -> Iterator[None]:
+    """It takes turns while the block lasts."""
+    core.start()
+    try:
+        yield
+    finally:
+        core.stop(SOON)
+
+
 def test_all_consumers_work_each_on_its_thread(harness: CoreHarness, settings: Settings) -> None:
     harness.save(simple("noop:A"))
     core = _running(harness, settings)
     assert (core.recover(), core.alive()) == (0, False)
-    core.start()
-    try:
+    with _at_work(core):
         assert (core.alive(), core.trouble()) == (True, "")
         answer = harness.bus.request(harness.request("d1"), SOON)
         assert answer is not None and loads(answer.body) == {"id": "d1"}
@@ -56,8 +66,6 @@ def test_all_consumers_work_each_on_its_thread(harness: CoreHarness, settings: S
         _await(lambda: harness.store.output("d1"))
         _await(lambda: harness.store.workers())
         _await(lambda: harness.store.dead_letters(1))
-    finally:
-        core.stop(SOON)
     assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
 
 
@@ -72,14 +80,11 @@ def test_a_core_whose_heartbeats_cannot_be_written_says_why_until_they_can(
 
     monkeypatch.setattr(harness.store, "register", full)
     core = _running(harness, settings)
-    core.start()
-    try:
+    with _at_work(core):
         _await(core.unwritten)
         assert core.unwritten() == "disk full"
         monkeypatch.setattr(harness.store, "register", real)
         _await(lambda: not core.unwritten())
-    finally:
-        core.stop(SOON)
 
 
 def test_a_core_whose_heartbeats_do_not_arrive_says_so(harness: CoreHarness, settings: Settings) -> None:
@@ -131,11 +136,8 @@ def test_what_an_earlier_process_left_is_gone_on_with(
     harness.boot()
     core = _running(harness, settings)
     assert core.recover() == 1
-    core.start()
-    try:
+    with _at_work(core):
         _await(lambda: harness.state().ended)
-    finally:
-        core.stop(SOON)
     assert harness.statuses() == ["lost"]
 
 
@@ -148,13 +150,10 @@ def test_the_sweeper_finds_what_is_due(
     harness.settle()
     harness.clock.pass_seconds(6)
     core = _running(harness, settings)
-    core.start()
-    try:
+    with _at_work(core):
         _await(lambda: harness.state().step(0).stop_requested_at)
         harness.clock.pass_seconds(30)  # and its worker says nothing
         _await(lambda: harness.state().ended)
-    finally:
-        core.stop(SOON)
     assert harness.statuses() == ["lost"]
 
 
@@ -174,13 +173,10 @@ def test_a_consumer_that_cannot_go_on_is_told_of_and_the_core_is_not_alive(
     core = _running(harness, settings, on_fatal)
     harness.save(simple("noop:A"))
     monkeypatch.setattr(harness.store, "append", refused)
-    core.start()
-    try:
+    with _at_work(core):
         harness.ask("d1")
         assert heard.wait(SOON)
         _await(lambda: not core.alive())
-    finally:
-        core.stop(SOON)
     assert [str(error) for error in told] == ["the file is damaged"]
 
 
@@ -216,12 +212,9 @@ def test_a_core_forgets_what_ended_long_ago_where_the_settings_say_so(harness: C
     harness.clock.pass_seconds(100 * 24 * 3600)
     core = _running(harness, replace(settings, prune_older=90))
     harness.clock.pass_seconds(60)
-    core.start()
-    try:
+    with _at_work(core):
         _await(lambda: harness.store.entries("d1") == [])
         _await(lambda: harness.store.rows(["d1"]) == [])
-    finally:
-        core.stop(SOON)
 
 
 def test_no_two_cores_bear_one_name(harness: CoreHarness, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from re_core.errors import BadDocument
 from re_core.playbook import compiler as p
 from re_core.playbook import documents, json_schema
 from re_core.playbook.compiler import EnginePolicy, compile_document, compile_plan, missing_dynamic, required_dynamic
-from tests.factories import action, check, playbook, sequence, simple
+from tests.factories import ONE_HOST, action, check, playbook, sequence, simple
 
 
 def _names(plan: Plan) -> list[str]:
@@ -136,12 +136,9 @@ def test_a_step_s_limits_are_the_playbook_s_then_the_worker_s_then_the_setting_s
 
 
 def test_a_step_without_arguments_may_have_its_name_and_limits_beneath_it() -> None:
-    text = b"""
-group: g
-name: n
-execution:
-  - hosts: [h]
-    steps:
+    text = (
+        ONE_HOST
+        + b"""
       - noop:Do:
         name: Do it
         timeout: 5
@@ -149,6 +146,7 @@ execution:
         retries: 2
       - noop:Do:
 """
+    )
     document = documents.parse(text, "yaml").value
     assert json_schema.problems("playbook", document) == []
     full, bare = (step.spec for step in compile_plan(document, EnginePolicy(), {}).steps)

@@ -10,6 +10,7 @@ from re_core.playbook.compiler import EnginePolicy
 from re_core.usecases import checking, deployments, ids, keys, times
 from re_core.usecases.deployments import Asker
 from re_core.wire.messages import DeploymentRequest, Message, encode
+from tests.factories import ONE_HOST
 
 
 @pytest.mark.parametrize(
@@ -139,15 +140,13 @@ def test_what_cannot_be_parsed_is_told_too() -> None:
 
 
 def test_a_version_without_quotation_marks_is_a_warning_and_a_limit_that_is_a_number_is_none() -> None:
-    text = b"""
-group: g
-name: n
-execution:
-  - hosts: [h]
-    steps:
+    text = (
+        ONE_HOST
+        + b"""
       - noop:Do: {version: 1.10}
         timeout: 2.50
 """
+    )
     checked = checking.read(text, "yaml", {"noop:*": {}}, EnginePolicy())
     assert checked.errors == ()
     [warning] = checked.warnings

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from re_core.errors import BusUnavailable
 from re_core.wire.messages import EVENT
 from re_workers.in_flight import EXTEND, LONG
-from tests.unit.workers.worker_harness import Parked, WorkerHarness
+from tests.unit.workers.worker_harness import Parked, WorkerHarness, end_while_the_bus_is_away
 
 QUEUE = "worker.work"
 
@@ -138,12 +135,6 @@ def test_a_claim_that_waits_at_the_stop_is_not_held_any_longer(harness: WorkerHa
 
 
 def test_what_could_not_be_said_at_the_end_can_be_named(harness: WorkerHarness, parked: Parked) -> None:
-    attempt = harness.send()
-    harness.turn()
-    parked.run()
-    harness.line.away = True
-    for _ in range(2):
-        with pytest.raises(BusUnavailable):
-            harness.turn()
+    attempt = end_while_the_bus_is_away(harness, parked)
     assert not harness.consumer.idle
     assert harness.consumer.unsaid() == [f"{attempt}/outcome/W.1"]

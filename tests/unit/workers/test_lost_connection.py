@@ -9,7 +9,7 @@ import pytest
 from re_core.errors import BusUnavailable
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, parse_reply
 from re_workers.consumer import GRANT_PATIENCE, TELL_AGAIN
-from tests.unit.workers.worker_harness import Parked, Work, WorkerHarness
+from tests.unit.workers.worker_harness import Parked, Work, WorkerHarness, end_while_the_bus_is_away
 
 
 def _done(harness: WorkerHarness) -> list[str]:
@@ -144,13 +144,7 @@ def test_what_runs_holds_its_new_delivery_until_its_outcome_is_taken(harness: Wo
 def test_the_outcome_of_a_step_that_ended_while_the_bus_was_away_is_told_and_its_copy_dropped(
     harness: WorkerHarness, parked: Parked
 ) -> None:
-    attempt = harness.send()
-    harness.turn()
-    parked.run()
-    harness.line.away = True
-    for _ in range(2):
-        with pytest.raises(BusUnavailable):
-            harness.turn()
+    attempt = end_while_the_bus_is_away(harness, parked)
     assert harness.consumer.running() == [attempt]
     harness.line.away = False
     harness.line.lose()

@@ -6,7 +6,10 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+
 from re_core.adapters.embedded.bus import EmbeddedBus
+from re_core.errors import BusUnavailable
 from re_core.wire import strict_json
 from re_core.wire.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message, encode
 from re_workers import Context, Failed, Worker, step
@@ -176,3 +179,15 @@ def _word(message: Message) -> str:
     if message.key.startswith("notify."):
         return f"notice: {document['slug']}"
     return str(document["status"])
+
+
+def end_while_the_bus_is_away(harness: WorkerHarness, parked: Parked) -> str:
+    """The attempt of a step whose outcome was tried to be published twice; the bus stays away."""
+    attempt = harness.send()
+    harness.turn()
+    parked.run()
+    harness.line.away = True
+    for _ in range(2):
+        with pytest.raises(BusUnavailable):
+            harness.turn()
+    return attempt
