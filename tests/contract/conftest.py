@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,8 @@ def store(store_place: StorePlace) -> Store:
 @pytest.fixture(params=["embedded", "embedded on sqlite", *_AMQP])
 def bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
     """Every bus."""
-    place = _bus_place(request, tmp_path)
-    yield place
-    place.close()
+    with closing(_bus_place(request, tmp_path)) as place:
+        yield place
 
 
 @pytest.fixture
@@ -59,14 +59,12 @@ def bus(bus_place: BusPlace) -> Bus:
 @pytest.fixture(params=["embedded on sqlite"])
 def lasting_bus_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
     """Every bus that has somewhere to keep what must outlive a process."""
-    place = _bus_place(request, tmp_path)
-    yield place
-    place.close()
+    with closing(_bus_place(request, tmp_path)) as place:
+        yield place
 
 
 @pytest.fixture
 def mailbox_place(tmp_path: Path) -> Iterator[SqlitePlace]:
     """The store that is a mailbox too, with a clock that the test moves."""
-    place = SqlitePlace(tmp_path)
-    yield place
-    place.close()
+    with closing(SqlitePlace(tmp_path)) as place:
+        yield place

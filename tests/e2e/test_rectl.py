@@ -32,34 +32,17 @@ execution:
       - command:Run: {cmd: 'echo "hello from $RE_HOST"'}
       - noop:Do: {dynamic: [cart]}
 """
-FAILING = """
-group: inception
-name: Failing
-execution:
-  - description: fails
-    hosts: [a.example.com]
-    steps:
-      - command:Run: {cmd: 'echo all is lost; exit 3'}
-      - noop:Do
-"""
-SLOW = """
-group: inception
-name: Slow
-execution:
-  - description: takes its time
-    hosts: [a.example.com]
-    steps:
-      - command:Run: {cmd: 'echo it has begun; sleep 600'}
-"""
-NAP = """
-group: inception
-name: Nap
-execution:
-  - description: may be repeated
-    hosts: [a.example.com]
-    steps:
-      - sleep:Seconds: {seconds: 1}
-"""
+
+
+def _on_one_host(name: str, *steps: str | dict[str, dict[str, object]]) -> str:
+    """A playbook of these steps: JSON, which is YAML too."""
+    document = {"group": "inception", "name": name, "execution": [{"hosts": ["a.example.com"], "steps": list(steps)}]}
+    return json.dumps(document)
+
+
+FAILING = _on_one_host("Failing", {"command:Run": {"cmd": "echo all is lost; exit 3"}}, "noop:Do")
+SLOW = _on_one_host("Slow", {"command:Run": {"cmd": "echo it has begun; sleep 600"}})
+NAP = _on_one_host("Nap", {"sleep:Seconds": {"seconds": 1}})
 
 
 class Terminal:

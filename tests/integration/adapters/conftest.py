@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,25 +19,22 @@ from tests.services.broker import RabbitMQ
 @pytest.fixture
 def harness(rabbitmq: RabbitMQ) -> Iterator[AmqpHarness]:
     """A virtual host of RabbitMQ with nothing on it."""
-    harness = AmqpHarness(rabbitmq)
-    yield harness
-    harness.close()
+    with closing(AmqpHarness(rabbitmq)) as harness:
+        yield harness
 
 
 @pytest.fixture
 def mongo_store(mongo_url: str) -> Iterator[MongoStore]:
     """A store in it."""
-    store = MongoStore(mongo_url)
-    yield store
-    store.close()
+    with closing(MongoStore(mongo_url)) as store:
+        yield store
 
 
 @pytest.fixture
 def mongo_database(mongo_url: str) -> Iterator[Database]:
     """The same database as the adapter sees it, to look at what it stored and to spoil it."""
-    database = Database(mongo_url)
-    yield database
-    database.close()
+    with closing(Database(mongo_url)) as database:
+        yield database
 
 
 @pytest.fixture

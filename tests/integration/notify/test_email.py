@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -30,18 +30,9 @@ def settings(server: MailServer) -> EmailSettings:
     return EmailSettings(server.host, SENDER, security="none", port=server.port, timeout=5.0)
 
 
-@contextmanager
-def opened(to: EmailSettings) -> Iterator[Handler]:
-    handler = EmailHandler(to)
-    try:
-        yield handler
-    finally:
-        handler.close()
-
-
 @pytest.fixture
 def handler(mail_server: MailServer) -> Iterator[Handler]:
-    with opened(settings(mail_server)) as handler:
+    with closing(EmailHandler(settings(mail_server))) as handler:
         yield handler
 
 
@@ -97,7 +88,7 @@ def test_mail_travels_encrypted_and_logged_in(trust: Trust, security: str) -> No
     options = {"tls": context} if security == "tls" else {"tls_context": context, "require_starttls": True}
     with MailServer(auth_required=True, auth_require_tls=security == "starttls", **options) as server:
         secure = replace(settings(server), security=security, user="user", password="right", ca_file=trust.ca_file)
-        with opened(secure) as handler:
+        with closing(EmailHandler(secure)) as handler:
             handler.deliver(to("a@example.com"), "d/1/1")
 
     assert len(server.mails) == 1
@@ -114,7 +105,7 @@ def test_a_server_that_cannot_prove_its_name_gets_neither_login_nor_mail(
     with MailServer(auth_require_tls=False, **options) as server:
         secure = replace(settings(server), security=security, user="user", password="right")
         secure = replace(secure, ca_file="" if wrong == "authority" else trust.ca_file)
-        with opened(secure) as handler, pytest.raises(Unreachable, match="certificate verify failed"):
+        with closing(EmailHandler(secure)) as handler, pytest.raises(Unreachable, match="certificate verify failed"):
             handler.deliver(to("a@example.com"), "d/1/1")
 
     assert server.mails == []
@@ -123,7 +114,7 @@ def test_a_server_that_cannot_prove_its_name_gets_neither_login_nor_mail(
 
 def test_a_server_without_starttls_gets_no_mail_in_the_clear(mail_server: MailServer) -> None:
     refused = pytest.raises(Unreachable, match="STARTTLS extension not supported")
-    with opened(replace(settings(mail_server), security="starttls")) as handler, refused:
+    with closing(EmailHandler(replace(settings(mail_server), security="starttls"))) as handler, refused:
         handler.deliver(to("a@example.com"), "d/1/1")
 
     assert mail_server.mails == []
@@ -132,7 +123,7 @@ def test_a_server_without_starttls_gets_no_mail_in_the_clear(mail_server: MailSe
 def test_a_login_that_is_refused_is_the_operators_business_and_the_notice_may_wait() -> None:
     with MailServer(auth_require_tls=False) as server:
         login = replace(settings(server), user="user", password="wrong")
-        with opened(login) as handler, pytest.raises(Unreachable, match="535") as raised:
+        with closing(EmailHandler(login)) as handler, pytest.raises(Unreachable, match="535") as raised:
             handler.deliver(to("a@example.com"), "d/1/1")
 
     assert "wrong" not in str(raised.value)
@@ -142,7 +133,11 @@ def test_a_login_that_is_refused_is_the_operators_business_and_the_notice_may_wa
 @AUTH_WITHOUT_STARTTLS
 def test_a_missing_login_is_the_operators_business_too() -> None:
     refused = pytest.raises(Unreachable, match="530")
-    with MailServer(auth_required=True, auth_require_tls=False) as server, opened(settings(server)) as handler, refused:
+    with (
+        MailServer(auth_required=True, auth_require_tls=False) as server,
+        closing(EmailHandler(settings(server))) as handler,
+        refused,
+    ):
         handler.deliver(to("a@example.com"), "d/1/1")
 
 
@@ -233,7 +228,7 @@ def test_no_server_at_all_is_unreachable_for_all() -> None:
         unheard.bind(("127.0.0.1", 0))
         port = unheard.getsockname()[1]
         refused = pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ is out of reach: .*refused")
-        with opened(EmailSettings("127.0.0.1", SENDER, "none", port)) as handler, refused as raised:
+        with closing(EmailHandler(EmailSettings("127.0.0.1", SENDER, "none", port))) as handler, refused as raised:
             handler.deliver(to("a@example.com"), "d/1/1")
 
     assert raised.value.targets == ("a@example.com",)
@@ -241,7 +236,7 @@ def test_no_server_at_all_is_unreachable_for_all() -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "-"])
 def test_a_host_that_cannot_be_one_is_unreachable(host: str) -> None:
-    with opened(EmailSettings(host, SENDER, "none", 25)) as handler, pytest.raises(Unreachable):
+    with closing(EmailHandler(EmailSettings(host, SENDER, "none", 25))) as handler, pytest.raises(Unreachable):
         handler.deliver(to("a@example.com"), "d/1/1")
 
 
@@ -269,7 +264,11 @@ def test_an_address_beyond_ascii_is_delivered_where_the_server_takes_it(
 
 def test_an_address_beyond_ascii_is_undeliverable_where_not_and_keeps_nobody_else_back() -> None:
     refused = pytest.raises(Undeliverable, match="ASCII addresses only")
-    with MailServer(enable_SMTPUTF8=False) as server, opened(settings(server)) as handler, refused as raised:
+    with (
+        MailServer(enable_SMTPUTF8=False) as server,
+        closing(EmailHandler(settings(server))) as handler,
+        refused as raised,
+    ):
         handler.deliver(to("grün@exämple.de", "a@example.com"), "d/1/1")
 
     assert raised.value.targets == ("grün@exämple.de",)
@@ -289,7 +288,7 @@ def test_after_closing_nothing_is_sent_any_more(mail_server: MailServer, handler
 def test_closing_cuts_a_delivery_that_waits_for_the_server(mail_server: MailServer) -> None:
     mail_server.answers["DATA"] = ["..."]
     patient = replace(settings(mail_server), timeout=100.0)
-    with ThreadPoolExecutor(1) as pool, opened(patient) as handler:
+    with ThreadPoolExecutor(1) as pool, closing(EmailHandler(patient)) as handler:
         delivery = pool.submit(handler.deliver, to("a@example.com"), "d/1/1")
         assert mail_server.silent.wait(10)
         handler.close()

@@ -6,7 +6,7 @@ import smtplib
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
 import pytest
 
@@ -35,14 +35,9 @@ SOON = 10.0
 PROMPT = 0.5
 
 
-@contextmanager
-def _opened(server: MailServer, patience: float = 60.0, prompt: float = PROMPT) -> Iterator[EmailHandler]:
+def _opened(server: MailServer, patience: float = 60.0, prompt: float = PROMPT) -> closing[EmailHandler]:
     settings = EmailSettings(server.host, SENDER, security="none", port=server.port, timeout=5.0)
-    handler = EmailHandler(settings, SmtpLink(settings, prompt=prompt, patience=patience))
-    try:
-        yield handler
-    finally:
-        handler.close()
+    return closing(EmailHandler(settings, SmtpLink(settings, prompt=prompt, patience=patience)))
 
 
 @pytest.fixture
