@@ -228,19 +228,17 @@ class Sequencer:
             work.sent()
         self._rows.write_deferred(batch.done)
         for work in batch.done:
-            if not work.premature:
-                self._keep(work, batch.now)
+            self._keep(work, batch.now)
 
     def _keep(self, work: Work, now: int) -> None:
         state = work.known.state
-        self._rows.note(work.known, now)
         for reason in work.refusals:
             _log.info(
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
             )
-        for item in work.items:
-            if isinstance(item.event, e.ClaimMade) and item.event.worker and self._claimants is not None:
-                self._claimants.met(item.event.worker)
+        if work.premature or work.owes_the_end:
+            return
+        self._rows.note(work.known, now)
         if work.records:
             event_log.tell(state, work.records)
             self._observer.recorded(state, work.records, now, work.known.trace)

@@ -47,6 +47,7 @@ class Work:
 
     __slots__ = (
         "adopts",
+        "answered",
         "answers",
         "creation",
         "effects",
@@ -59,6 +60,7 @@ class Work:
         "settled",
         "strange",
         "timed",
+        "told_again",
         "unclear",
         "waited",
         "withheld",
@@ -79,6 +81,8 @@ class Work:
         self.settled = settled
         #: time came for it while it was not settled
         self.waited = False
+        #: what a crash may have cut off is told again with this
+        self.told_again = False
         #: nothing of it is published: it was written too late
         self.withheld = False
         #: the request that is answered with it, where the journal has to say so first
@@ -87,6 +91,8 @@ class Work:
         self.fresh = fresh
         #: the request that this batch answers by creating the deployment
         self.creation = creation
+        #: the request that this batch answers, with a new deployment or with one that is there
+        self.answered = creation
         self.items: list[Item] = []
         self.records: list[Record] = []
         self.effects: list[e.Effect] = []
@@ -120,6 +126,7 @@ class Work:
         request was answered with it.
         """
         work = cls(CachedDeployment(state), fresh=True)
+        work.answered = creation
         if state.accepted.digest == creation.admission.accepted.digest:
             if state.entry == 1 and state.ended is None:
                 work.adopts = creation
@@ -128,6 +135,7 @@ class Work:
                 work.records.append(adopted)
             work.effects.extend(awaited(state))
             if creation.delivery.redelivered:  # a crash may have cut them off
+                work.told_again = True
                 work.effects.extend(begin_notices(state))
                 work.effects.extend(retold(state, None))
             work.answers.extend(creation.yes())
@@ -177,11 +185,24 @@ class Work:
         """Notifications that a crash may have cut off: the event comes again, or time has come where this core knows nothing of."""
         state = self.known.state
         if delivery.redelivered:
+            self.told_again = True
             yield from retold(state, getattr(event, "step", None))
         elif self._looks_after_another(event):
+            self.told_again = True
             yield from retold(state, None)
         if self._looks_after_another(event) and state.entry == 1:
             yield from begin_notices(state)
+
+    @property
+    def owes_the_end(self) -> bool:
+        """Whether another core brought the end about and may have died before it told of it, and nothing here has told it again.
+
+        What is sent here, such as a no to a late claim, says nothing of that: the row is left to be looked at.
+        """
+        known = self.known
+        over = known.state.ended is not None and not self.records and not self.told_again
+        answers = self.answered is not None and self.creation is None
+        return over and (answers or (self.strange and known.published < known.state.entry))
 
     def _looks_after_another(self, event: e.Event) -> bool:
         """Whether time came for what another core wrote, which has died before it said that what it causes was published."""
@@ -238,18 +259,22 @@ class Work:
 
     @property
     def only_once(self) -> bool:
-        """Whether what caused it may not come again: a request, or what a person asks for, expires."""
-        return self.creation is not None or self.adopts is not None or self.urgent
+        """Whether what caused it may not come again after a crash: a request expires, and an event of the core's own is in no queue."""
+        return self.answered is not None or self.urgent or any(map(_comes_once, self.items))
 
     def sent(self) -> None:
         """Everything that its entries cause was published."""
-        if self.withheld or self.premature:
+        if self.withheld or self.premature or self.owes_the_end:
             return
         known = self.known
         known.published = known.state.entry
         if self.overdue is not None:
             self.overdue = self.overdue._replace(published=self.overdue.entry)
             known.view_published = known.published
+
+
+def _comes_once(item: Item) -> bool:
+    return item.delivery is None or item.delivery.message.expires is not None
 
 
 def _dispatched(records: Iterable[Record]) -> set[tuple[int, int]]:
