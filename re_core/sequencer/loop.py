@@ -232,6 +232,10 @@ class Sequencer:
 
     def _keep(self, work: Work, now: int) -> None:
         state = work.known.state
+        # also where the timer's event of the same batch came too early: the claim does not come again
+        for item in work.items:
+            if isinstance(item.event, e.ClaimMade) and item.event.worker and self._claimants is not None:
+                self._claimants.met(item.event.worker)
         for reason in work.refusals:
             _log.info(
                 "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
