@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from re_core.admission.acceptance import Acceptance
@@ -15,9 +15,10 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import UNOBSERVED, Bus, Clock, Mailbox, Observer, Store
+from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Store
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
+from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.loop import Sequencer
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
@@ -40,6 +41,9 @@ WAIT = 1.0
 #: seconds between two looks of the sweeper
 SWEEP = 0.5
 
+#: kinds of aggregates beside deployments, registered here (docs/decisions/0021)
+KINDS: tuple[type[Aggregate], ...] = ()
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,20 +64,21 @@ def load_adapters(settings: Settings) -> None:
             import_module(module)
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, kinds: Sequence[type[Aggregate]] = KINDS) -> Store:
     """The store that the settings name. Raises BadSettings, StoreRefused, StoreUnavailable.
 
     A server that is not there yet is StoreUnavailable after five seconds: the processes may be started in any order,
-    so callers try again.
+    so callers try again. Journals of `kinds` can be read beside those of deployments; an entry of any other kind is refused.
     """
+    codec = EntryCodec(*kinds)
     if settings.store_url.startswith("sqlite:///"):
         from re_core.adapters.sqlite import SqliteStore
 
-        return SqliteStore(settings.store_url.removeprefix("sqlite:///"))
+        return SqliteStore(settings.store_url.removeprefix("sqlite:///"), codec=codec)
     if settings.store_url.startswith(("mongodb://", "mongodb+srv://")):
         from re_core.adapters.mongo import MongoStore
 
-        return MongoStore(settings.store_url)
+        return MongoStore(settings.store_url, codec)
     raise BadSettings(
         "RE_STORE_URL: this version keeps its data in sqlite:///<path> or mongodb://…/<database>, "
         f"not in {masked(settings.store_url, False)!r:.60}"
@@ -131,10 +136,12 @@ class Core:
         on_fatal: Callable[[Exception], None],
         identity: str = "",
         observer: Observer = UNOBSERVED,
+        kinds: Sequence[type[Aggregate]] = KINDS,
     ) -> None:
         """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on.
 
-        `identity` must be new at every start; one is made where it is empty.
+        `identity` must be new at every start; one is made where it is empty. `kinds` of aggregates beside deployments, which
+        the store has to know too.
         """
         #: names this start of the core
         self.identity = identity or f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
@@ -149,7 +156,9 @@ class Core:
         waits = settings.unoffered_steps == "wait"
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
-            Sequencer(bus, store, clock, acceptance, self.identity, redaction, offering, observer=observer),
+            Sequencer(
+                bus, store, clock, acceptance, self.identity, redaction, offering, observer=observer, kinds=kinds
+            ),
             Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),
             DeadLetterRecorder(bus, store, clock),

@@ -13,9 +13,11 @@ blueprint = Blueprint("registry", __name__, url_prefix="/api/v1")
 
 @blueprint.get("/groups")
 def groups() -> Response:
-    return page_answer(playbooks.count_by_group(services().store, caller()), None)
+    return page_answer(playbooks.count_by_group(services().store, caller().groups), None)
 
 
 @blueprint.get("/workers")
 def living() -> Response:
-    return page_answer(workers.listed(services().store, services().clock, caller()), None)
+    found = workers.living(services().store, services().clock)
+    whole = caller().groups is None
+    return page_answer([workers.worker_document(worker, whole) for worker in found], None)

@@ -15,7 +15,7 @@ from re_core.playbook import documents
 from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, deployments, history, playbooks
-from re_core.usecases.authorization import Verb, require
+from re_core.usecases.access import require_group
 from re_core.usecases.checking import Checked
 from re_core.usecases.ids import new_id, plausible
 from re_core.wire.messages import DeploymentRequest
@@ -38,24 +38,25 @@ class _BadId(CallerError):
 
 @blueprint.get("/groups/")
 def groups() -> Response:
-    return json_answer({"status": "ok", "items": playbooks.count_by_group(services().store, caller())})
+    return json_answer({"status": "ok", "items": playbooks.count_by_group(services().store, caller().groups)})
 
 
 @blueprint.get("/playbooks/")
 def all_playbooks() -> Response:
-    return _listed(None)
+    return _listed(caller().groups)
 
 
 @blueprint.get("/<group>/playbook/")
 def of_group(group: str) -> Response:
-    return _listed(group)
+    require_group(caller(), group)
+    return _listed((group,))
 
 
 @blueprint.put("/<group>/playbook/")
 def create(group: str) -> Response:
-    require(caller(), Verb.AUTHOR, group)  # before its body is looked at
+    require_group(caller(), group)
     here = services()
-    made = playbooks.create_again(here.store, here.clock, caller(), new_id(), _document(group))
+    made = playbooks.create_again(here.store, here.clock, new_id(), _document(group), caller().user)
     return json_answer({"status": "created", "id": made.id}, 201)
 
 
@@ -72,25 +73,25 @@ def replace(group: str, id: str) -> Response:
     except _BadId as error:
         return _formed({"status": "bad request", "message": str(error)}, 400)
     here = services()
-    playbooks.replace(here.store, here.clock, caller(), found, _document(group), None)
+    playbooks.replace(here.store, here.clock, found, _document(group), caller().user, None)
     return json_answer({"status": "ok", "id": found.id})
 
 
 @blueprint.delete("/<group>/playbook/<id>/")
 def delete(group: str, id: str) -> Response:
-    playbooks.delete(services().store, caller(), _find(group, id), None)
+    playbooks.delete(services().store, _find(group, id), None)
     return json_answer({"status": "gone"}, 410)
 
 
 @blueprint.put("/<group>/playbook/<id>/deployment/")
 def deploy(group: str, id: str) -> Response:
-    require(caller(), Verb.DEPLOY, group)  # before its body is looked at
+    require_group(caller(), group)
     _require_plausible(id)
     here = services()
     try:
         wanted = DeploymentRequest(group, id, _dynamic())
         made = deployments.create(
-            here.bus, caller(), wanted, request_parsing.origin(), here.request_timeout, here.trouble, here.observer
+            here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble, here.observer
         )
     except (UnknownGroup, UnknownPlaybook):
         return json_answer({"status": "error", "message": "group not found"}, 404)
@@ -101,10 +102,11 @@ def deploy(group: str, id: str) -> Response:
 def status(id: str) -> Response:
     _require_plausible(id)
     try:
-        state = history.find(services().store, caller(), id)
+        state = history.find(services().store, id)
     except NotFound:
         _require_well_formed(id)
         return json_answer({"status": "not found", "deployment": id}, 404)
+    require_group(caller(), state.accepted.group)
     now = services().clock.now()
     document: dict[str, Any] = {
         "deployment": id,
@@ -134,10 +136,10 @@ def _first(state: State, statuses: frozenset[StepStatus]) -> str:
 
 def _find(group: str, id: str) -> StoredPlaybook:
     """The group's playbook. Raises NotAllowed, CallerError, NotFound."""
-    require(caller(), Verb.SEE, group)
+    require_group(caller(), group)
     _require_plausible(id)
     try:
-        found = playbooks.get(services().store, caller(), id)
+        found = playbooks.get(services().store, id)
     except NotFound:
         _require_well_formed(id)
         raise
@@ -157,8 +159,8 @@ def _require_well_formed(id: str) -> None:
         raise _BadId
 
 
-def _listed(group: str | None) -> Response:
-    rows = playbooks.whole(services().store, caller(), group)
+def _listed(groups: Any) -> Response:
+    rows = playbooks.whole(services().store, groups)
     return _formed({"status": "ok", "items": [{**row.document, "id": row.id} for row in rows]})
 
 

@@ -16,7 +16,7 @@ from re_core.deployment.plan import Plan
 from re_core.model import Resolution, StepStatus
 
 #: the kind of aggregate that this module tells of
-KIND = "deployment"
+KIND = r.DEPLOYMENT
 
 #: what happened to a deployment, in the order in which it can happen; `event.<kind>.<what>` is the routing key
 ACCEPTED, STEP_ENDED, WAITING, RESOLVED, ENDED, RETRIED = (

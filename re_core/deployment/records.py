@@ -263,6 +263,10 @@ _FORMAT_3 = frozenset({Adopted, StopRequested, TakenBack})
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
+#: the kind of aggregate whose entries do not name it
+DEPLOYMENT = "deployment"
+
+
 class Entry(NamedTuple):
     """One document of the journal."""
 
@@ -273,6 +277,8 @@ class Entry(NamedTuple):
     #: which core wrote it, and in which go: tells one's own insert from a rival's
     writer: str
     records: tuple[Record, ...]
+    #: of the aggregate whose journal it is in
+    kind: str = DEPLOYMENT
 
     @property
     def id(self) -> str:

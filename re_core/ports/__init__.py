@@ -6,6 +6,7 @@ a bus BusUnavailable.
 
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
+from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, RecordTypes, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun
 from re_core.ports.reading import every_entry, read_state
@@ -34,6 +35,7 @@ from re_core.ports.store import (
 )
 
 __all__ = [
+    "DEPLOYMENTS_ONLY",
     "MOST_REVISIONS",
     "OUTPUT_PAGE",
     "UNOBSERVED",
@@ -43,6 +45,7 @@ __all__ = [
     "Clock",
     "DeadLetters",
     "Delivery",
+    "EntryCodec",
     "EntryRef",
     "Feed",
     "FeedPage",
@@ -60,6 +63,7 @@ __all__ = [
     "Page",
     "Playbooks",
     "Published",
+    "RecordTypes",
     "Registry",
     "Several",
     "StepRun",
@@ -70,5 +74,6 @@ __all__ = [
     "ViewFilter",
     "Views",
     "every_entry",
+    "foreign",
     "read_state",
 ]

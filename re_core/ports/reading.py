@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from re_core.deployment.records import Entry, never_began
+from re_core.deployment.records import DEPLOYMENT, Entry, never_began
 from re_core.deployment.state import State, fold
+from re_core.ports.entry_codec import foreign
 from re_core.ports.store import Journal
 
 #: entries of one page: a deployment of thirty steps is one, and one with results of 256 KiB each is not in memory as a whole
@@ -32,6 +33,8 @@ def read_state(journal: Journal, deployment: str, note: Callable[[Entry], None] 
     if note is not None:
         entries = _noted(entries, note)
     first = next(entries, None)
+    if first is not None and first.kind != DEPLOYMENT:
+        raise foreign(first)
     return None if first is None or never_began([first]) else fold(chain([first], entries))
 
 

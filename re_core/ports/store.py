@@ -102,14 +102,17 @@ class Journal(Protocol):
 
 
 class Views(Protocol):
-    """The list of deployments, behind the journal or beside it."""
+    """The list of deployments, behind the journal or beside it; and the rows of other kinds, which say when each is due."""
 
     def write_views(self, views: Sequence[View]) -> None:
         """Replace rows; an older summary (lower `entry`) never replaces a newer one."""
         ...
 
     def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
-        """Newest first. Raises BadDocument for a cursor that is not one."""
+        """Of deployments (a row without a group is of another kind of aggregate), newest first.
+
+        Raises BadDocument for a cursor that is not one.
+        """
         ...
 
     def active(self) -> list[str]:

@@ -7,6 +7,7 @@ what the state still awaits is carried out again, and answers again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.records import TakenBack
@@ -31,9 +32,19 @@ class Answers:
         """Whether there is one to judge."""
         return bool(self._waiting)
 
-    def add(self, key: str, event: e.Event) -> None:
+    def add(self, key: str, event: Any) -> None:
         """What was carried out for this aggregate has answered."""
         self._waiting.append((key, Item(event, None)))
+
+    def perform(self, work: Work) -> None:
+        """Carry out what answers. Raises StoreUnavailable, BusUnavailable: what has answered by then is judged all the same."""
+        known = work.known
+        if not known.kind.answering or work.withheld:
+            return
+        for effect in dict.fromkeys(work.effects):
+            if type(effect) in known.kind.answering:
+                for event in known.kind.perform(known.key, known.state, effect):
+                    self.add(known.key, event)
 
     def take(self) -> list[tuple[str, Item]]:
         """All of them; whoever cannot judge them gives them back."""
@@ -68,7 +79,7 @@ class Answers:
         """It was to be taken back, and its journal says by now whether it was."""
         if not any(isinstance(item.event, e.TakeBack) for item in work.items):
             return
-        messages = self._withheld.pop(work.known.state.deployment, [])
+        messages = self._withheld.pop(work.known.key, [])
         if not any(isinstance(record, TakenBack) for record in work.records):
             self._outbox.add(messages)
 

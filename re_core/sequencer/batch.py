@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from re_core.admission.job_create import Creation
-from re_core.deployment import events as e
 from re_core.ports import Delivery
 from re_core.sequencer.work import Item, Work
-from re_core.wire import messages as m
 
 #: bytes of messages after which a batch ends: its entries are documents, and no store takes one of any size
 WEIGHT = 2 * 1024 * 1024
@@ -24,7 +22,7 @@ class Batch:
         #: token of everything that this batch appends
         self.writer = writer
         self.creations: list[Creation] = []
-        #: deployment -> its events, in the order of their coming
+        #: key of the aggregate -> its events, in the order of their coming
         self.groups: dict[str, list[Item]] = {}
         #: in the journal, as far as there was anything to append
         self.done: list[Work] = []
@@ -33,18 +31,8 @@ class Batch:
         #: deliveries to which the answer is no, whatever becomes of the others
         self.refused: list[Delivery] = []
 
-    def spent(self) -> Iterator[str]:
-        """Reply queues of one attempt alone whose worker, one of 2014, has said its last word."""
-        for deployment, items in self.groups.items():
-            for event, delivery in items:
-                if delivery is None or not isinstance(event, e.OutcomeReported):
-                    continue
-                through = delivery.message.headers.get(m.FORWARDED_BY)
-                if through and through == m.attempt_queue(m.AttemptId(deployment, event.step, event.attempt)):
-                    yield through
-
-    def add(self, deployment: str, item: Item) -> None:
-        self.groups.setdefault(deployment, []).append(item)
+    def add(self, key: str, item: Item) -> None:
+        self.groups.setdefault(key, []).append(item)
 
 
 def parts_of(deliveries: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:

@@ -6,19 +6,15 @@ Must not decide anything: an append that is lost goes back to who decides.
 from __future__ import annotations
 
 from re_core.admission.replies import Rejection
-from re_core.deployment.feed import is_told
 from re_core.ports import Append, Appended, Bus, Delivery, Observer, Store
 from re_core.sequencer.answers import Answers
 from re_core.sequencer.batch import Batch
-from re_core.sequencer.encoding import messages_of, news_messages
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
 from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.work import Work
 from re_core.wire.messages import Message
-from re_core.wire.redaction import Redaction
-from re_core.workforce.routing import StepRouter
 
 
 class Committer:
@@ -33,12 +29,10 @@ class Committer:
         outbox: Outbox,
         rejections: Rejections,
         answers: Answers,
-        redaction: Redaction,
-        router: StepRouter | None,
         atomic: bool,
         observer: Observer,
     ) -> None:
-        """`router`: says before the append who gets a step. `atomic`: what an entry causes is committed with it."""
+        """`atomic`: what an entry causes is committed with it."""
         self._bus = bus
         self._store = store
         self._rows = rows
@@ -46,8 +40,6 @@ class Committer:
         self._outbox = outbox
         self._rejections = rejections
         self._answers = answers
-        self._redaction = redaction
-        self._router = router
         self._atomic = atomic
         self._observer = observer
 
@@ -60,23 +52,29 @@ class Committer:
         written: list[Work] = []
         causing: list[list[Message]] = []
         for work in works:
-            if self._router is not None:
-                work.route(self._router.route, batch.now)
+            known = work.known
+            work.redirect(batch.now)
             entry = work.entry(batch.now, batch.writer)
             if self._atomic:
-                work.known.published = work.known.state.entry
+                known.published = known.state.entry
             view = self._rows.row_now(work, batch.now)
-            messages = messages_of(work.known.state, work.effects, self._redaction, work.trace(self._observer.traces))
+            messages = self._messages(work)
             if entry is None:
                 work.overdue = view
                 self._done(batch, work, messages)
                 continue
-            mail = tuple(self._bus.mail(messages)) if work.tells else ()
-            messages += news_messages(work.known.state, entry, self._bus.listened)
-            rows.append(Append(entry, view, mail, fed=is_told(entry)))
+            mail = tuple(self._bus.mail(messages)) if known.kind.mailed(work.effects) else ()
+            messages += known.kind.news(known.state, entry, self._bus.listened)
+            rows.append(Append(entry, view, mail, fed=known.kind.is_told(entry)))
             written.append(work)
             causing.append(messages)
         return self._append(batch, rows, written, causing) if rows else []
+
+    def _messages(self, work: Work) -> list[Message]:
+        known, effects = work.known, work.effects
+        if answering := known.kind.answering:
+            effects = [effect for effect in effects if type(effect) not in answering]
+        return known.kind.encode(known.state, effects, work.trace(self._observer.traces))
 
     def _append(
         self, batch: Batch, rows: list[Append], written: list[Work], causing: list[list[Message]]
@@ -106,7 +104,7 @@ class Committer:
             # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2);
             # what ended in its first entry started nothing, and people hear of that end
             work.withheld = True
-            self._answers.take_back(work.known.state.deployment, messages)
+            self._answers.take_back(work.known.key, messages)
             return
         self._outbox.add(messages)
         self._outbox.add(work.answers)

@@ -22,10 +22,10 @@ _Read = TypeVar("_Read")
 
 
 class AddressedEvent(NamedTuple):
-    """One event, and the deployment that it is about."""
+    """One event, and the key of the aggregate that it is about."""
 
-    deployment: str
-    event: e.Event
+    key: str
+    event: Any
 
 
 def read_word(message: Message, redaction: Redaction) -> AddressedEvent:
@@ -33,6 +33,14 @@ def read_word(message: Message, redaction: Redaction) -> AddressedEvent:
     if not redaction:
         return _read(message, redaction)
     return readable(message, redaction, lambda one: _read(one, redaction))
+
+
+def core_event(message: Message) -> e.TimerFired | e.WorkerLost | None:
+    """What the core itself tells every kind of aggregate; None for any other message. Raises BadMessage."""
+    name = message.headers.get(m.EVENT)
+    if name == "due":
+        return e.TimerFired()
+    return _worker_lost(message) if name == "gone" else None
 
 
 def readable(message: Message, redaction: Redaction, read: Callable[[Message], _Read]) -> _Read:
@@ -169,6 +177,10 @@ def _due(message: Message, _: Redaction) -> AddressedEvent:
 
 
 def _gone(message: Message, _: Redaction) -> AddressedEvent:
+    return AddressedEvent(_deployment(message), _worker_lost(message))
+
+
+def _worker_lost(message: Message) -> e.WorkerLost:
     document = m.parse_event(message.body)
     before, worker, workers = (document.get(name) for name in ("before", "worker", "workers"))
     if not isinstance(before, int) or not isinstance(worker, str | None):
@@ -179,7 +191,7 @@ def _gone(message: Message, _: Redaction) -> AddressedEvent:
         gone = tuple(workers)
     else:
         raise BadMessage("expected a list of strings", "/workers")
-    return AddressedEvent(_deployment(message), e.WorkerLost(before, gone))
+    return e.WorkerLost(before, gone)
 
 
 _EVENTS = {

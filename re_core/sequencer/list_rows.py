@@ -1,19 +1,15 @@
 """The rows of the list: what each says, and when it is written: with its entry, before it, after its effects, or later.
 
-Must not know what an event leads to. A row that is behind its deployment is written with all others once a second.
+Must not know what an event leads to. A row that is behind its aggregate is written with all others once a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from re_core.deployment.deadlines import due_of, next_look
-from re_core.deployment.records import Dispatched, Started
-from re_core.deployment.summary import view_of
-from re_core.model import ENDED
 from re_core.ports import Append, Store
 from re_core.rows import View
-from re_core.sequencer.cache import CachedDeployment
+from re_core.sequencer.cache import CachedAggregate
 from re_core.sequencer.work import Work
 
 #: milliseconds that a row may be behind, so that a list is at most a second late (interfaces: REST)
@@ -28,8 +24,8 @@ class Rows:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        #: deployments whose row does not say what their journal says
-        self._behind: dict[str, CachedDeployment] = {}
+        #: aggregates whose row does not say what their journal says
+        self._behind: dict[str, CachedAggregate] = {}
         #: when the first of them fell behind
         self._since = 0
 
@@ -40,19 +36,13 @@ class Rows:
         if work.premature:
             return None
         known, state = work.known, work.known.state
-        ended = state.status in ENDED
-        news = (
-            (ended and bool(work.records))
-            or work.urgent
-            or work.creation is not None
-            or work.timed
-            or _is_sooner(work, now)
-        )
+        ended = state.ended is not None
+        news = (ended and bool(work.records)) or work.urgent or work.begins or work.timed or _is_sooner(work, now)
         if not news and (not work.records or 0 <= now - known.view_at < VIEW_EVERY):
             return None
         due = _look(known, now)
         known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published
-        row = view_of(state, due, known.published)
+        row = known.kind.row(state, due, known.published)
         # where no message brings this about again, a look at the row must find out what was not published
         return row._replace(due=now + VIEW_EVERY) if ended and work.only_once else row
 
@@ -69,8 +59,10 @@ class Rows:
     @staticmethod
     def closing_row(work: Work) -> View | None:
         """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
-        state = work.known.state
-        return view_of(state, None, work.known.published) if state.status in ENDED and work.only_once else None
+        known = work.known
+        if known.state.ended is None or not work.only_once:
+            return None
+        return known.kind.row(known.state, None, known.published)
 
     @staticmethod
     def defer(appended: Sequence[Append], works: Sequence[Work]) -> None:
@@ -87,15 +79,15 @@ class Rows:
 
     # -- of those that are behind ------------------------------------------------------------------
 
-    def note(self, known: CachedDeployment, now: int) -> None:
-        """The deployment was handled at `now`; what its row says is not known where this core has not written it."""
-        deployment = known.state.deployment
+    def note(self, known: CachedAggregate, now: int) -> None:
+        """The aggregate was handled at `now`; what its row says is not known where this core has not written it."""
+        key = known.key
         if known.view_entry == known.state.entry and known.view_published >= known.published:
-            self._behind.pop(deployment, None)
+            self._behind.pop(key, None)
         else:
             if not self._behind:
                 self._since = now
-            self._behind[deployment] = known
+            self._behind[key] = known
 
     def patience(self, timeout: float) -> float:
         """Seconds that may be waited for news, `timeout` at most."""
@@ -105,7 +97,7 @@ class Rows:
         """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
-        rows = [view_of(known.state, _look(known, now), known.published) for known in self._behind.values()]
+        rows = [known.kind.row(known.state, _look(known, now), known.published) for known in self._behind.values()]
         self._store.write_views(rows)
         for known, row in zip(self._behind.values(), rows, strict=True):
             known.view_at, known.view_due, known.view_entry, known.view_published = (
@@ -116,27 +108,22 @@ class Rows:
             )
         self._behind.clear()
 
-    def forget(self, deployments: Iterable[str]) -> None:
+    def forget(self, keys: Iterable[str]) -> None:
         """What is in memory of these may be ahead of the journal: they are noted again when their events come again."""
-        for deployment in deployments:
-            self._behind.pop(deployment, None)
+        for key in keys:
+            self._behind.pop(key, None)
 
 
-def _look(known: CachedDeployment, now: int) -> int | None:
-    return None if known.state.ended is not None else next_look(known.state, now)
+def _look(known: CachedAggregate, now: int) -> int | None:
+    return known.kind.due(known.state, now)
 
 
-def _ahead(known: CachedDeployment, now: int) -> View:
-    row = view_of(known.state, now + VIEW_EVERY, known.published)
+def _ahead(known: CachedAggregate, now: int) -> View:
+    row = known.kind.row(known.state, now + VIEW_EVERY, known.published)
     return row._replace(due=now + VIEW_EVERY, entry=known.state.entry - 1)
 
 
 def _is_sooner(work: Work, now: int) -> bool:
     """Whether something is due before the row says so: the sweeper must not come too late."""
-    known, state = work.known, work.known.state
-    for record in work.records:
-        if not isinstance(record, Dispatched | Started) or record.step not in state.open:
-            continue
-        if known.view_due is None or due_of(state, record.step, now) < known.view_due:
-            return True
-    return False
+    known = work.known
+    return known.kind.is_sooner(known.state, work.records, known.view_due, now)

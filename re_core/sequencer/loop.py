@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from re_core.admission.acceptance import Acceptance
-from re_core.deployment import events as e
 from re_core.errors import BusUnavailable, StoreUnavailable
-from re_core.model import ENDED
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, Store, Subscription
-from re_core.sequencer import event_log
+from re_core.sequencer.aggregate import Aggregate, Kinds
 from re_core.sequencer.answers import Answers
 from re_core.sequencer.batch import Batch, parts_of
 from re_core.sequencer.cache import Cache
 from re_core.sequencer.commit import Committer
 from re_core.sequencer.decide import Decider
+from re_core.sequencer.deployments import Deployments
 from re_core.sequencer.guard import must_wait, reject
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.list_rows import Rows
@@ -35,7 +34,6 @@ from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
 from re_core.wire.redaction import Redaction
-from re_core.workforce.claimants import WorkerRegistrar
 from re_core.workforce.routing import StepRouter
 
 #: how often one batch is judged again because another core was faster
@@ -45,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sequencer:
-    """Carries deployments from event to event. One thread at a time; any number of sequencers share the work."""
+    """Carries aggregates from event to event. One thread at a time; any number of sequencers share the work."""
 
     def __init__(
         self,
@@ -58,17 +56,17 @@ class Sequencer:
         offering: StepRouter | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         observer: Observer = UNOBSERVED,
+        kinds: Sequence[type[Aggregate]] = (),
     ) -> None:
         """`identity` tells this process from all others, and from its own earlier lives.
 
         Without `offering` a step is sent to its queue, and nobody offers it where there is none. `monotonic`: seconds,
-        of the clock of `Delivery.received`.
+        of the clock of `Delivery.received`. `kinds`: of aggregates, beside deployments. Raises BadSettings for two of one name.
         """
         self._bus = bus
         self._clock = clock
         self._identity = identity
         self._observer = observer
-        self._claimants = None if offering is None else WorkerRegistrar(store, clock)
         self._batches = 0
         #: what an entry causes is committed with it, or derived again at the next start
         atomic = offering is None and store.transactional
@@ -77,23 +75,25 @@ class Sequencer:
         self._outbox = Outbox(bus, store, clock, declares=offering is not None, observer=observer)
         self._inbox = inbox = Inbox(bus, store, identity, monotonic)
         self._answers = Answers(self._outbox)
+        deployments = Deployments(store, clock, acceptance, redaction, offering, observer)
+        self._kinds = Kinds(deployments, [kind(store, clock) for kind in kinds])
         rejections = Rejections(inbox, self._outbox, redaction)
-        self._triage = Triage(inbox, rejections, acceptance, redaction)
+        self._triage = Triage(inbox, rejections, acceptance, self._kinds, redaction)
         self._decider = Decider(
-            bus, store, self._cache, self._rows, inbox, self._outbox, rejections, acceptance, monotonic, atomic
-        )
-        self._committer = Committer(
             bus,
             store,
+            self._cache,
             self._rows,
             inbox,
             self._outbox,
             rejections,
-            self._answers,
-            redaction,
-            offering,
+            self._kinds,
+            deployments,
+            monotonic,
             atomic,
-            observer,
+        )
+        self._committer = Committer(
+            bus, store, self._rows, inbox, self._outbox, rejections, self._answers, atomic, observer
         )
 
     def turn(self, timeout: float) -> int:
@@ -146,9 +146,8 @@ class Sequencer:
                 self._sort(batches[-1], part)
                 self._carry_out(batches[-1])
             self._judge_answers()
-            for batch in batches:
-                for queue in batch.spent():
-                    self._bus.stop_forwarding(queue)
+            for queue in self._spent(batches):
+                self._bus.stop_forwarding(queue)
             self._subscription.ack(_open(batches, deliveries))
         except (StoreUnavailable, BusUnavailable):
             self._cache.clear()  # what it holds may be ahead of the journal
@@ -166,6 +165,15 @@ class Sequencer:
             refused = [delivery for batch in batches for delivery in batch.refused]
             self._subscription.ack(refused)
             self._isolate([one for one in _open(batches, deliveries) if one not in refused], error)
+
+    def _spent(self, batches: Iterable[Batch]) -> Iterator[str]:
+        """Queues that are of no use any more."""
+        for batch in batches:
+            for key, items in batch.groups.items():
+                spent = self._kinds.of(key).spent
+                for event, delivery in items:
+                    if delivery is not None and (queue := spent(key, event, delivery.message)):
+                        yield queue
 
     def _isolate(self, deliveries: Sequence[Delivery], error: Exception) -> None:
         """One message must not take its batch with it, nor every core in turn: whichever breaks alone is a dead letter."""
@@ -194,8 +202,8 @@ class Sequencer:
         while self._answers:
             taken = self._answers.take()
             batch = self._new_batch()
-            for deployment, item in taken:
-                batch.add(deployment, item)
+            for key, item in taken:
+                batch.add(key, item)
             try:
                 self._carry_out(batch)
             except BaseException:
@@ -210,6 +218,8 @@ class Sequencer:
         self._commit(batch, self._decider.decide_repeated(batch))
         self._outbox.send()
         self._answers.collect()
+        for work in batch.done:
+            self._answers.perform(work)
         self._settle(batch)
 
     def _commit(self, batch: Batch, works: list[Work]) -> None:
@@ -228,28 +238,21 @@ class Sequencer:
             work.sent()
         self._rows.write_deferred(batch.done)
         for work in batch.done:
-            self._keep(work, batch.now)
+            if not work.premature:
+                self._keep(work, batch.now)
 
     def _keep(self, work: Work, now: int) -> None:
-        state = work.known.state
-        # also where the timer's event of the same batch came too early: the claim does not come again
-        for item in work.items:
-            if isinstance(item.event, e.ClaimMade) and item.event.worker and self._claimants is not None:
-                self._claimants.met(item.event.worker)
+        known, kind = work.known, work.known.kind
+        self._rows.note(known, now)
         for reason in work.refusals:
-            _log.info(
-                "an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": state.deployment}
-            )
-        if work.premature or work.owes_the_end:
-            return
-        self._rows.note(work.known, now)
+            _log.info("an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": known.key})
+        kind.settled(work.items)
         if work.records:
-            event_log.tell(state, work.records)
-            self._observer.recorded(state, work.records, now, work.known.trace)
-        if state.status in ENDED:
-            self._cache.retire(state.deployment)
+            kind.recorded(known.key, known.state, work.records, now, known.trace)
+        if known.state.ended is not None:
+            self._cache.retire(known.key)
         else:
-            self._cache.put(work.known)
+            self._cache.put(known)
 
 
 def _open(batches: Iterable[Batch], deliveries: Sequence[Delivery]) -> list[Delivery]:

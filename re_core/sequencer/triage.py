@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.job_create import admit, gave_up
 from re_core.admission.replies import Rejection
-from re_core.deployment.events import Resolved, RetryAsked
 from re_core.errors import BadMessage, Expired
 from re_core.ports import Delivery
+from re_core.sequencer.aggregate import Aggregate, Kinds
 from re_core.sequencer.batch import Batch
-from re_core.sequencer.decoding import read_word
-from re_core.sequencer.encoding import said_no
+from re_core.sequencer.decoding import AddressedEvent
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.work import Item
 from re_core.wire import messages as m
+from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 
 _log = logging.getLogger(__name__)
@@ -26,10 +26,13 @@ _log = logging.getLogger(__name__)
 class Triage:
     """One sequencer's. A refusal goes out with the batch: nothing in the journal has to come before a no."""
 
-    def __init__(self, inbox: Inbox, rejections: Rejections, acceptance: Acceptance, redaction: Redaction) -> None:
+    def __init__(
+        self, inbox: Inbox, rejections: Rejections, acceptance: Acceptance, kinds: Kinds, redaction: Redaction
+    ) -> None:
         self._inbox = inbox
         self._rejections = rejections
         self._acceptance = acceptance
+        self._kinds = kinds
         self._redaction = redaction
 
     def prepare(self, deliveries: Sequence[Delivery]) -> None:
@@ -43,18 +46,27 @@ class Triage:
             self._sort_creation(batch, delivery)
             return
         try:
-            word = read_word(delivery.message, self._redaction)
+            kind, word = self._read(delivery.message)
         except BadMessage as error:
             self._rejections.send(batch, delivery, Rejection((), error.reason, str(error)))
         except Exception as error:  # one message must not take all others with it
             _log.error("a message cannot be read", exc_info=error, extra={"action": "event_error"})
             self._rejections.send(batch, delivery, Rejection((), "error", f"{type(error).__name__}: {error}"))
         else:
-            if isinstance(word.event, RetryAsked | Resolved) and self._inbox.is_late(delivery):
+            if kind.expires(word.event) and self._inbox.is_late(delivery):
                 # who asked has stopped waiting and may have thought better of it: nothing starts behind their back
-                self._rejections.send(batch, delivery, Rejection(said_no(word.deployment, word.event, str(Expired()))))
+                self._rejections.send(batch, delivery, Rejection(kind.rejected(word.key, word.event, str(Expired()))))
             else:
-                batch.add(word.deployment, Item(word.event, delivery))
+                batch.add(word.key, Item(word.event, delivery))
+
+    def _read(self, message: Message) -> tuple[Aggregate, AddressedEvent]:
+        kind = self._kinds.of(message.correlation_id)
+        word = kind.read(message, self._redaction)
+        if self._kinds.of(word.key) is not kind:
+            raise BadMessage(
+                f"it is sent to {message.correlation_id[:100]!r} and says that it is about {word.key[:100]!r}"
+            )
+        return kind, word
 
     def _sort_creation(self, batch: Batch, delivery: Delivery) -> None:
         if self._inbox.is_late(delivery):

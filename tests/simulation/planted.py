@@ -16,9 +16,10 @@ from re_core.deployment.records import Entry
 from re_core.deployment.state import StepState
 from re_core.model import StepStatus
 from re_core.ports import Append, Appended
-from re_core.sequencer import work
+from re_core.sequencer import deployments
 from re_core.sequencer.cache import Cache
 from re_core.sequencer.decide import Decider
+from re_core.sequencer.deployments import Deployments
 from re_core.sequencer.inbox import Inbox
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.outbox import Outbox
@@ -72,18 +73,18 @@ def forgets_what_an_error_cut_off(patch: Patch) -> None:
 def repeats_nothing_after_a_redelivery(patch: Patch) -> None:
     """What the state still awaits is asked for once only, whoever died meanwhile."""
     patch.setattr(transitions, "awaited", lambda state: ())
-    patch.setattr(work, "awaited", lambda state: ())
+    patch.setattr(deployments, "awaited", lambda state: ())
     patch.setattr(transitions, "REDISPATCH_AFTER", 1 << 60)
 
 
 def retells_nothing_after_a_crash(patch: Patch) -> None:
     """Notifications that a crash cut off stay untold."""
-    patch.setattr(Work, "_retold", lambda self, event, delivery: ())
+    patch.setattr(Deployments, "_retold", lambda self, state, event, redelivered, looks: ())
 
 
 def tells_nothing_again_of_a_new_deployment(patch: Patch) -> None:
     """A request that comes again after a crash is only answered."""
-    patch.setattr(work, "begin_notices", lambda state: ())
+    patch.setattr(deployments, "begin_notices", lambda state: ())
 
 
 # -- the journal -------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def splits_an_entry_in_two(patch: Patch) -> None:
         if not self.records:
             return None
         state.entry += 1 if len(self.records) == 1 else 2
-        return Entry(state.deployment, state.entry, now, writer, tuple(self.records))
+        return Entry(self.known.key, state.entry, now, writer, tuple(self.records))
 
     real = Outbox.append
 
@@ -165,14 +166,14 @@ def begins_what_nobody_waits_for(patch: Patch) -> None:
     patch.setattr(Inbox, "is_late", lambda self, delivery: False)
 
 
-def closes_the_row_of_an_end_that_comes_once(patch: Patch) -> None:
-    """A deployment that a request or the core itself has ended is not looked at again, though neither comes again."""
+def closes_the_row_of_an_adopted_end(patch: Patch) -> None:
+    """A deployment that ends as a request adopts it is not looked at again, though that request may expire."""
     patch.setattr(Work, "only_once", property(lambda self: self.creation is not None or self.urgent))
 
 
 def keeps_rows_of_what_never_began(patch: Patch) -> None:
     """The row that was written before an entry that never came stays."""
-    patch.setattr(Decider, "_drop_row", lambda self, batch, deployment: None)
+    patch.setattr(Decider, "_drop_row", lambda self, batch, kind, key: None)
 
 
 # -- grants, fences, silence -------------------------------------------------------------------------
@@ -310,7 +311,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (leaves_a_record_out, Bias(_ANY, spares_workers=False)),
     (begins_two_deployments_for_one_key, Bias(())),
     (begins_what_nobody_waits_for, Bias(("freeze", "process frozen"), "store")),
-    (closes_the_row_of_an_end_that_comes_once, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
+    (closes_the_row_of_an_adopted_end, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
     (keeps_rows_of_what_never_began, Bias(_CORES_DIE, "announced")),
     (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),

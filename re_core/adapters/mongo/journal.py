@@ -19,13 +19,11 @@ from re_core.adapters.mongo.views import document_of
 from re_core.deployment.records import (
     MAX_ORDINAL,
     Entry,
-    entry_from_document,
     entry_id,
-    entry_to_document,
     read_ordinal,
 )
 from re_core.errors import StoreRefused, StoreUnavailable
-from re_core.ports import Append, Appended
+from re_core.ports import Append, Appended, EntryCodec
 from re_core.wire import strict_json
 
 #: how often an insert whose connection broke is tried again at once; its own documents are recognised
@@ -41,6 +39,7 @@ class JournalPart:
     transactional = False
 
     _database: Database
+    _codec: EntryCodec
 
     def append(self, batch: Sequence[Append]) -> list[Appended]:
         """See ports.Journal. New rows of the list, then all entries: two round trips, one without new deployments."""
@@ -89,7 +88,7 @@ class JournalPart:
             self._database.wait_until_seen(end)
 
     def _document(self, entry: Entry) -> Document:
-        document = entry_to_document(entry)
+        document = self._codec.to_document(entry)
         records = _text(document["records"])
         if len(records) * 4 > parts.WHOLE and len(body := records.encode()) > parts.WHOLE:
             del document["records"]
@@ -107,8 +106,10 @@ class JournalPart:
                 records = document["records"]
             whole = {**document, "at": int(document["at"]), "records": json.loads(records)}
         except (KeyError, TypeError, ValueError, AttributeError):
-            whole = {"v": document.get("v")}  # a newer one may look otherwise; one of ours is told to be damaged
-        return entry_from_document(deployment, number, whole)
+            whole = {
+                name: document[name] for name in ("v", "kind") if name in document
+            }  # a newer one may look otherwise; one of ours is told to be damaged
+        return self._codec.from_document(deployment, number, whole)
 
 
 def _was_cut(error: BaseException | None) -> bool:

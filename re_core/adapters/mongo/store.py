@@ -15,6 +15,7 @@ from re_core.adapters.mongo.requests import RequestsPart
 from re_core.adapters.mongo.self_check import check_server
 from re_core.adapters.mongo.tokens import TokensPart
 from re_core.adapters.mongo.views import ViewsPart
+from re_core.ports import DEPLOYMENTS_ONLY, EntryCodec
 
 
 class MongoStore(
@@ -31,12 +32,13 @@ class MongoStore(
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, codec: EntryCodec = DEPLOYMENTS_ONLY) -> None:
         """Connect, check the server, and make the database one of the newest layout.
 
         Raises BadSettings for a URL that is none, StoreUnavailable where no server answers within 5 s (try again: the
         processes may be started in any order), StoreRefused where somebody must act.
         """
+        self._codec = codec
         self._database = Database(url)
         try:
             prepare(self._database)

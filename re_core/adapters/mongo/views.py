@@ -118,6 +118,8 @@ def _query(wanted: ViewFilter) -> dict[str, Any]:
     query: dict[str, Any] = {}
     if wanted.groups is not None:
         query["group"] = {"$in": list(wanted.groups)}
+    else:
+        query["group"] = {"$ne": ""}  # of other kinds than deployments
     if wanted.playbook_id:
         query["playbook_id"] = wanted.playbook_id
     if wanted.statuses:

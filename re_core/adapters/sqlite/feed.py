@@ -14,8 +14,9 @@ from itertools import islice
 
 from re_core.adapters.paging import clamp_int64
 from re_core.adapters.sqlite.database import Database
-from re_core.deployment.records import Entry, entry_from_document
+from re_core.deployment.records import Entry
 from re_core.errors import NewerFormat, StoreRefused
+from re_core.ports import EntryCodec
 from re_core.ports.feed import WIDTH, EntryRef, FeedPage, FeedRange, chunk_of, position
 from re_core.wire import strict_json
 
@@ -26,6 +27,7 @@ class FeedPart:
     """See ports.Feed."""
 
     _database: Database
+    _codec: EntryCodec
 
     def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
         """See ports.Feed. They are there already."""
@@ -36,7 +38,7 @@ class FeedPart:
         with self._database.reading() as connection:
             chunks = connection.execute(query, (clamp_int64(chunk_of(after)), clamp_int64(limit + 1))).fetchall()
             wanted = list(islice((one for one in _places(chunks) if one[0] > after), limit))
-            read = ((at, _entry(connection, deployment, number)) for at, deployment, number in wanted)
+            read = ((at, _entry(connection, self._codec, deployment, number)) for at, deployment, number in wanted)
             found = [(at, entry) for at, entry in read if entry is not None]
         return FeedPage(found, wanted[-1][0] if wanted else after)
 
@@ -72,14 +74,14 @@ def _places(chunks: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, int]]
             yield position(number, place), deployment, entry
 
 
-def _entry(connection: sqlite3.Connection, deployment: str, number: int) -> Entry | None:
+def _entry(connection: sqlite3.Connection, codec: EntryCodec, deployment: str, number: int) -> Entry | None:
     """None for one that was deleted."""
     query = "SELECT body FROM journal WHERE deployment = ? AND number = ?"
     row = connection.execute(query, (deployment, number)).fetchone()
     if row is None:
         return None
     try:
-        return entry_from_document(deployment, number, json.loads(row[0]))
+        return codec.from_document(deployment, number, json.loads(row[0]))
     except NewerFormat:
         raise
     except StoreRefused as error:  # damage to one must not keep everybody from the others

@@ -14,8 +14,8 @@ from re_core.adapters.sqlite.database import Database, insert
 from re_core.adapters.sqlite.feed import insert_feed
 from re_core.adapters.sqlite.mailbox import insert_mail
 from re_core.adapters.sqlite.views import upsert_views
-from re_core.deployment.records import Entry, entry_from_document, entry_to_document
-from re_core.ports import Append, Appended, Clock
+from re_core.deployment.records import Entry
+from re_core.ports import Append, Appended, Clock, EntryCodec
 from re_core.wire import strict_json
 
 _INTO = "INSERT OR IGNORE INTO journal (deployment, number, body)"
@@ -38,12 +38,13 @@ class JournalPart:
 
     _database: Database
     _clock: Clock
+    _codec: EntryCodec
 
     def append(self, batch: Sequence[Append]) -> list[Appended]:
         """See ports.Journal."""
         if not batch:
             return []
-        rows = [_row(one.entry) for one in batch]
+        rows = [self._row(one.entry) for one in batch]
         now = self._clock.now()
         with self._database.writing() as connection:
             if insert(connection, _INTO, rows) == len(rows):
@@ -60,7 +61,10 @@ class JournalPart:
         if found is None:
             return []
         documents = sorted(json.loads(f"[{found}]"), key=lambda pair: pair[0])
-        return [entry_from_document(deployment, number, document) for number, document in documents]
+        return [self._codec.from_document(deployment, number, document) for number, document in documents]
+
+    def _row(self, entry: Entry) -> _Row:
+        return entry.deployment, entry.number, strict_json.dumps(self._codec.to_document(entry))
 
 
 def _append_one(connection: sqlite3.Connection, one: Append, row: _Row, now: int) -> Appended:
@@ -78,7 +82,3 @@ def _insert_rest(connection: sqlite3.Connection, batch: Sequence[Append], now: i
     upsert_views(connection, [one.view for one in batch if one.view is not None])
     insert_mail(connection, [pair for one in batch for pair in one.mail], now)
     insert_feed(connection, [one.entry for one in batch if one.fed])
-
-
-def _row(entry: Entry) -> _Row:
-    return entry.deployment, entry.number, strict_json.dumps(entry_to_document(entry))

@@ -18,7 +18,7 @@ from re_core.adapters.sqlite.registry import RegistryPart
 from re_core.adapters.sqlite.requests import RequestsPart
 from re_core.adapters.sqlite.tokens import TokensPart
 from re_core.adapters.sqlite.views import ViewsPart
-from re_core.ports import Clock
+from re_core.ports import DEPLOYMENTS_ONLY, Clock, EntryCodec
 
 #: seconds that a write waits for another process's lock
 _WAIT = 5.0
@@ -40,13 +40,20 @@ class SqliteStore(
 ):
     """See ports.Store and ports.Mailbox. Thread-safe. Not fork-safe: open it in the process that uses it."""
 
-    def __init__(self, path: str | os.PathLike[str], clock: Clock | None = None, wait: float = _WAIT) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        clock: Clock | None = None,
+        wait: float = _WAIT,
+        codec: EntryCodec = DEPLOYMENTS_ONLY,
+    ) -> None:
         """Open the file, or create it (mode 0600); its directory must be there.
 
         Raises StoreRefused for a file that is damaged, read-only, of a newer version or another program's, and leaves
         it as it was; StoreUnavailable for one that is locked longer than `wait` seconds, or on a full disk.
         """
         self._database = Database(os.fspath(path), wait)
+        self._codec = codec
         self._clock = clock or SystemClock()
 
     def ping(self) -> None:

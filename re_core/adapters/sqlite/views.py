@@ -111,6 +111,8 @@ def _drivers(wanted: ViewFilter) -> Iterator[tuple[str, str]]:
 def _conditions(wanted: ViewFilter) -> tuple[list[str], list[Any]]:
     conditions: list[str] = []
     parameters: list[Any] = []
+    if wanted.groups is None:
+        conditions.append("\"group\" <> ''")  # of other kinds than deployments
     if wanted.playbook_id and wanted.groups is not None:
         conditions.append(f'"group" IN ({",".join("?" * len(wanted.groups))})')
         parameters += wanted.groups

@@ -339,7 +339,7 @@ def test_a_request_that_breaks_the_machine_is_a_dead_letter_and_the_others_go_on
             raise ZeroDivisionError("a bug")
         return real(deployment, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("re_core.sequencer.work.accept", broken)
+    monkeypatch.setattr("re_core.sequencer.deployments.accept", broken)
     harness.ask("d1")
     harness.ask("d2")
     harness.settle()

@@ -38,7 +38,7 @@ def harness(build: Build) -> CoreHarness:
 def _believe(harness: CoreHarness, *queues: str) -> None:
     """The core has seen for long enough that more consume these queues than have registered."""
     for queue in queues:
-        harness.core._committer._router._surplus[queue] = harness.presence.now()  # type: ignore[union-attr]
+        harness.core._decider._deployments._router._surplus[queue] = harness.presence.now()  # type: ignore[union-attr]
     Watch(harness).seconds((LASTING + 2 * BEAT) // 1000, "ours")
 
 

@@ -176,7 +176,7 @@ def test_an_event_that_breaks_the_machine_is_a_dead_letter_and_its_batch_goes_on
             raise ZeroDivisionError("a bug")
         return decision
 
-    monkeypatch.setattr("re_core.sequencer.work.advance", broken)
+    monkeypatch.setattr("re_core.sequencer.deployments.advance", broken)
     harness.say("d1", "due", id="1")
     harness.cancel("d1", user="poison")
     harness.reply("d1/0/1", {"status": "completed"})
@@ -198,7 +198,7 @@ def test_a_broken_event_of_the_core_itself_stops_nothing(harness: CoreHarness, m
             raise ZeroDivisionError("a bug")
         return real(state, event, now)
 
-    monkeypatch.setattr("re_core.sequencer.work.advance", broken)
+    monkeypatch.setattr("re_core.sequencer.deployments.advance", broken)
     harness.ask("d1", "ghostly")
     harness.ask("d2")
     harness.settle()

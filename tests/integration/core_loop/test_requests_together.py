@@ -11,7 +11,6 @@ from re_core.admission.job_create import Creation
 from re_core.deployment.events import Notify
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Append, Appended, Delivery, Published
-from re_core.sequencer.work import Work
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from tests.factories import simple
@@ -59,7 +58,11 @@ def test_a_request_that_comes_again_after_a_crash_tells_of_start_and_end(loud: C
     ended = loud.state()
     request = Delivery(loud.request("d1", "ghostly"), m.JOB_CREATE, redelivered, 1)
     creation = Creation(request, Admission("d1", ended.accepted, ended.plan))
-    told = [one.phase for one in Work.answer_again(creation, ended, START).effects if isinstance(one, Notify)]
+    told = [
+        one.phase
+        for one in loud.core._decider._deployments.answer_again(creation, ended, START).effects
+        if isinstance(one, Notify)
+    ]
     assert told == (["started", "failed"] if redelivered else [])
 
 

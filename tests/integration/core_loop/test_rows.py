@@ -10,7 +10,7 @@ from re_core.deployment.deadlines import CANCEL_GRACE, due_at
 from re_core.deployment.summary import view_of
 from re_core.ports import Append, Appended, ViewFilter
 from re_core.rows import View
-from re_core.sequencer.cache import CachedDeployment
+from re_core.sequencer.cache import CachedAggregate
 from re_core.sequencer.list_rows import BEHIND, VIEW_EVERY, Rows
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -99,7 +99,7 @@ def test_a_core_with_rows_behind_waits_no_longer_than_they_may(harness: CoreHarn
     assert rows.patience(10) == 10
     harness.ask("d1")
     harness.core.turn(0)
-    rows.note(CachedDeployment(harness.state()), harness.clock.now())
+    rows.note(CachedAggregate(harness.core._kinds.deployments, "d1", harness.state()), harness.clock.now())
     assert rows.patience(10) == BEHIND / 1000
     assert rows.patience(0) == 0
 

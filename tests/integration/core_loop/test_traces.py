@@ -103,7 +103,9 @@ def test_a_core_that_takes_over_learns_the_trace_from_a_workers_reply(harness: C
 
 def test_the_observer_hears_each_point_once_and_spans_are_parents_where_they_are_recorded(build: Build) -> None:
     harness = build()
-    observer = harness.core._observer = harness.core._outbox._observer = harness.core._committer._observer = Heard()
+    core, observer = harness.core, Heard()
+    for part in (core, core._outbox, core._committer, core._decider._deployments):
+        part._observer = observer
     harness.save(simple("noop:A"))
     harness.ask("d1", headers={TRACEPARENT: CALLER.header})
     harness.settle()

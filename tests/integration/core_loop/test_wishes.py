@@ -164,7 +164,9 @@ def test_a_wish_that_lay_in_our_hands_for_longer_than_its_author_waits_is_not_ca
     core = asking.core
     outbox = Outbox(asking.bus, asking.store, asking.clock)
     core._inbox._monotonic = lambda: now
-    sorting = Triage(core._inbox, Rejections(core._inbox, outbox, Redaction()), core._triage._acceptance, Redaction())
+    sorting = Triage(
+        core._inbox, Rejections(core._inbox, outbox, Redaction()), core._triage._acceptance, core._kinds, Redaction()
+    )
     asking.decide(step=0, ruling="again")
     [delivery] = [one for one in core._subscription.take(10, 0) if one.message.id == "r1"]
     late = Delivery(delivery.message._replace(expires=10_000), delivery.queue, False, 1, 0, now - waited)

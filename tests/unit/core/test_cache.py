@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from re_core.sequencer.cache import Cache, CachedDeployment
+from typing import Any
+
+from re_core.sequencer.cache import Cache, CachedAggregate
+from re_core.sequencer.deployments import Deployments
+from re_core.wire.redaction import Redaction
 from tests.factories import Run, simple
 
+#: what it could reach is not asked here
+_NOTHING: Any = None
+_KIND = Deployments(_NOTHING, _NOTHING, _NOTHING, Redaction())
 
-def _known(id: str, text: str = "") -> CachedDeployment:
+
+def _known(id: str, text: str = "") -> CachedAggregate:
     state = Run(simple({"noop:A": {"text": text}})).state
     state.deployment = id
-    return CachedDeployment(state)
+    return CachedAggregate(_KIND, id, state)
 
 
 def _there(cache: Cache, *ids: str) -> list[str]:
@@ -50,7 +58,7 @@ def test_what_is_put_again_or_dropped_is_not_counted_twice() -> None:
 
 def test_what_a_deployment_s_steps_say_counts() -> None:
     run = Run(simple("noop:A"))
-    known, cache = CachedDeployment(run.state), Cache()
+    known, cache = CachedAggregate(_KIND, run.state.deployment, run.state), Cache()
     cache.put(known)
     before = cache.weight
     run.complete(0, message="m" * 1000)

@@ -1,0 +1,251 @@
+"""Deployments, the first kind of aggregate: the machine, and what surrounds it. Must not know the order of a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from re_core.admission.acceptance import Acceptance
+from re_core.admission.job_create import Creation, refusal
+from re_core.deployment import events as e
+from re_core.deployment import records as r
+from re_core.deployment.deadlines import due_of, next_look
+from re_core.deployment.feed import KIND, is_told
+from re_core.deployment.machine import Decision, accept, advance
+from re_core.deployment.notifications import begin_notices, retold
+from re_core.deployment.progress import awaited
+from re_core.deployment.state import State
+from re_core.deployment.summary import view_of
+from re_core.ports import UNOBSERVED, Clock, Journal, Observer, Store, read_state
+from re_core.rows import View
+from re_core.sequencer import event_log
+from re_core.sequencer.aggregate import Aggregate
+from re_core.sequencer.cache import CachedAggregate
+from re_core.sequencer.decoding import AddressedEvent, read_word
+from re_core.sequencer.encoding import messages_of, news_messages, said_no
+from re_core.sequencer.work import Item, Work
+from re_core.wire import messages as m
+from re_core.wire.messages import Message
+from re_core.wire.redaction import Redaction
+from re_core.wire.strict_json import dumps
+from re_core.wire.trace_context import DeploymentTrace
+from re_core.workforce.claimants import WorkerRegistrar
+from re_core.workforce.routing import Route, StepRouter
+
+#: bytes that a step takes in memory, and that a byte of a plan's JSON does (measured: 700, and 1 to 20)
+_STEP, _BYTE = 700, 8
+
+
+class Deployments(Aggregate):
+    """One sequencer's. One thread at a time."""
+
+    kind = KIND
+    #: what a person has asked for, or the core itself, and what changes when something is due
+    urgent = frozenset({r.CancelRequested, r.Resolved, r.Retried, r.TakenBack})
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        acceptance: Acceptance,
+        redaction: Redaction,
+        router: StepRouter | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        """`router`: says who gets a step; without it a step is sent to its queue, and not offered where there is none."""
+        super().__init__(store, clock)
+        self._acceptance = acceptance
+        self._redaction = redaction
+        self._router = router
+        self._observer = observer
+        self._claimants = None if router is None else WorkerRegistrar(store, clock)
+
+    def create(self, creation: Creation, now: int) -> Work:
+        """The work of a new deployment."""
+        admission = creation.admission
+        state, records, effects = accept(admission.deployment, admission.accepted, now, admission.plan)
+        work = Work(CachedAggregate(self, admission.deployment, state), fresh=True, creation=creation)
+        work.records.extend(records)
+        work.effects.extend(effects)
+        work.answers.extend(creation.yes())
+        return work
+
+    def answer_again(self, creation: Creation, state: State, now: int) -> Work:
+        """The id is taken: by the same request (a redelivery, or one with the same key), or by another one.
+
+        While it has one entry only, the core that wrote it may take it back: the journal has to say first that another
+        request was answered with it.
+        """
+        work = Work(CachedAggregate(self, state.deployment, state), fresh=True)
+        if state.accepted.digest == creation.admission.accepted.digest:
+            if state.entry == 1 and state.ended is None:
+                work.adopts = creation
+                adopted = r.Adopted(creation.message.id)
+                state.apply(adopted, now)
+                work.records.append(adopted)
+            work.effects.extend(awaited(state))
+            if creation.delivery.redelivered:  # a crash may have cut them off
+                work.effects.extend(begin_notices(state))
+                work.effects.extend(retold(state, None))
+            work.answers.extend(creation.yes())
+        else:
+            why = f"the id {state.deployment} belongs to another deployment"
+            work.answers.extend(refusal(creation.message, "refused", why))
+        return work
+
+    # -- triage ------------------------------------------------------------------------------------
+
+    def read(self, message: Message, redaction: Redaction) -> AddressedEvent:
+        """See Aggregate."""
+        return read_word(message, redaction)
+
+    def expires(self, event: Any) -> bool:
+        """See Aggregate. Nothing starts behind the back of who may have thought better of it; an end may come late."""
+        return isinstance(event, e.RetryAsked | e.Resolved)
+
+    def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
+        """See Aggregate."""
+        return said_no(key, event, reason) if isinstance(event, e.OperatorRequest) else ()
+
+    # -- decide ------------------------------------------------------------------------------------
+
+    def load(self, journal: Journal, key: str, now: int, note: list[r.Entry]) -> State | None:
+        """See Aggregate."""
+        return read_state(journal, key, lambda entry: note.append(entry) if is_told(entry) else None)
+
+    def fold(self, state: Any, entry: r.Entry) -> Any:
+        """See Aggregate."""
+        for record in entry.records:
+            state.apply(record, entry.at)
+        return state
+
+    def permit(self, key: str, event: Any, now: int) -> Any:
+        """See Aggregate: a retry of an exclusive playbook's deployment is forbidden while another one runs."""
+        return self._acceptance.permitted(key, event, now)
+
+    def advance(self, state: State, event: Any, now: int) -> Decision:
+        """See Aggregate."""
+        return advance(state, event, now)
+
+    def again(self, state: State, event: Any, changed: bool, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
+        """See Aggregate: notifications, which are not among what the state awaits."""
+        if not changed:
+            yield from self._retold(state, event, redelivered, looks)
+        elif looks and state.entry == 1:
+            yield from begin_notices(state)  # though with this look it may have ended
+
+    def _retold(self, state: State, event: Any, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
+        if redelivered:
+            yield from retold(state, getattr(event, "step", None))
+        elif looks:
+            yield from retold(state, None)
+        if looks and state.entry == 1:
+            yield from begin_notices(state)
+
+    def is_unclear(self, event: Any) -> bool:
+        """See Aggregate."""
+        return getattr(event, "step", 0) == e.UNSAID
+
+    def redirect(self, state: State, records: list[Any], effects: list[Any], now: int) -> list[Any]:
+        """See Aggregate: a step that no worker offers fails, one for a worker of 2014 is handed over."""
+        return effects if self._router is None else _routed(state, records, effects, now, self._router.route)
+
+    # -- commit, publish ---------------------------------------------------------------------------
+
+    def encode(self, state: State, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
+        """See Aggregate."""
+        return messages_of(state, effects, self._redaction, trace)
+
+    def mailed(self, effects: Iterable[Any]) -> bool:
+        """See Aggregate."""
+        return any(type(effect) is e.Notify for effect in effects)
+
+    def is_told(self, entry: r.Entry) -> bool:
+        """See Aggregate."""
+        return is_told(entry)
+
+    def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
+        """See Aggregate."""
+        return news_messages(state, entry, listened)
+
+    # -- settle ------------------------------------------------------------------------------------
+
+    def row(self, state: State, due: int | None, published: int) -> View:
+        """See Aggregate."""
+        return view_of(state, due, published)
+
+    def due(self, state: State, now: int) -> int | None:
+        """See Aggregate."""
+        return None if state.ended is not None else next_look(state, now)
+
+    def is_sooner(self, state: State, records: Sequence[Any], due: int | None, now: int) -> bool:
+        """See Aggregate. Only what these records have begun is looked at: a plan may have ten thousand steps."""
+        for record in records:
+            if not isinstance(record, r.Dispatched | r.Started) or record.step not in state.open:
+                continue
+            if due is None or due_of(state, record.step, now) < due:
+                return True
+        return False
+
+    def spent(self, key: str, event: Any, message: Message) -> str | None:
+        """See Aggregate: a reply queue of one attempt alone whose worker, one of 2014, has said its last word."""
+        if not isinstance(event, e.OutcomeReported):
+            return None
+        through = message.headers.get(m.FORWARDED_BY)
+        own = through and through == m.attempt_queue(m.AttemptId(key, event.step, event.attempt))
+        return through if own else None
+
+    def recorded(
+        self, key: str, state: State, records: Sequence[r.Record], at: int, trace: DeploymentTrace | None
+    ) -> None:
+        """See Aggregate."""
+        event_log.tell(state, records)
+        self._observer.recorded(state, records, at, trace)
+
+    def settled(self, items: Iterable[Item]) -> None:
+        """See Aggregate: who claims a step is in the registry."""
+        if self._claimants is None:
+            return
+        for event, _ in items:
+            if isinstance(event, e.ClaimMade) and event.worker:
+                self._claimants.met(event.worker)
+
+    def weight(self, state: State) -> int:
+        """See Aggregate; without what its steps keep, which is counted by the state."""
+        accepted = state.accepted
+        document = len(dumps(accepted.plan)) + len(dumps(accepted.dynamic))
+        return _STEP * len(state.plan.steps) + _BYTE * document
+
+    def growth(self, state: State) -> int:
+        """See Aggregate: messages and results of its steps."""
+        return state.kept
+
+
+def _routed(state: State, records: list[Any], effects: list[Any], now: int, route: Callable[[str], Route]) -> list[Any]:
+    """Each dispatch goes where a worker takes it; what becomes of one that is not simply sent is in the same entry."""
+    sent = _dispatched(records)
+    kept: list[Any] = []
+    while effects:
+        effect = effects.pop(0)
+        if type(effect) is not e.Dispatch or (way := route(state.plan.steps[effect.step].spec.name)) is Route.SEND:
+            kept.append(effect)
+        elif (event := _diverted(effect, way, sent)) is not None:
+            decision = advance(state, event, now)
+            records.extend(decision.records)
+            effects.extend(decision.effects)
+            sent |= _dispatched(decision.records)
+    return kept
+
+
+def _diverted(effect: e.Dispatch, way: Route, sent: set[tuple[int, int]]) -> e.Event | None:
+    """What becomes of a dispatch that is not simply sent; None where nothing does.
+
+    One that is only repeated is never handed over: the worker of 2014 may find the first copy too, and would not ask.
+    """
+    if way is Route.NO_WORKER:
+        return e.NoWorkerAvailable(effect.step, effect.attempt)
+    return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
+
+
+def _dispatched(records: Iterable[Any]) -> set[tuple[int, int]]:
+    return {(record.step, record.attempt) for record in records if isinstance(record, r.Dispatched)}
