@@ -12,8 +12,9 @@ from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
 from re_core.model import DeploymentStatus
 from re_core.ports import Append, Maintenance, Store, ViewFilter
+from re_core.ports.feed import KEPT_CHUNKS
 from re_core.rows import DeadLetter, View
-from re_core.services.pruner import FIRST, Pruner
+from re_core.services.pruner import FIRST, TRIM, Pruner
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
 from re_core.usecases.maintenance import DAY, Pruned, prune_some, would_prune
 from re_core.wire import strict_json
@@ -260,3 +261,17 @@ def test_without_an_age_the_pruner_forgets_nothing(store: Store) -> None:
     clock.at += 2 * DAY
     pruner.turn()
     assert set(_rows(store)) == {"d-1"}
+
+
+def test_the_pruner_keeps_the_feed_short_whatever_else_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr(store, "trim_feed", trimmed.append)
+    clock = _Clock()
+    pruner = Pruner(store, clock, None)
+    for _ in range(3):
+        pruner.turn()
+    assert trimmed == []
+    clock.at += TRIM
+    for _ in range(3):
+        pruner.turn()
+    assert trimmed == [KEPT_CHUNKS]
