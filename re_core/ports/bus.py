@@ -145,7 +145,8 @@ class Bus(Protocol):
     def listened(self, key: str) -> bool:
         """Whether what is published under this key (`event.…` or `hint.…`) may reach a listener or a queue.
 
-        False where that was tried within the last second, and it did not. Costs next to nothing.
+        False where that was tried within the last second, and it did not, or is being tried. Costs next to nothing. Such messages
+        are published by calls of their own.
         """
         ...
 

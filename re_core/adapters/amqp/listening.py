@@ -1,7 +1,8 @@
 """What this process hears of `event.#` and `hint.#`, and whether any process does. Must not know what the events say.
 
-What is published is returned by the broker while no queue is bound to its key. A core that has had one back believes for a moment
-that nothing is, and publishes none of that key: then one message a second and key is what a feed costs that no process follows.
+What is published is returned by the broker while no queue is bound to its key, and a message that comes back costs more than one that
+does not. So one message asks for its key, and the next ones wait for the answer: where it comes back, for a second. That one
+message a second and key is what a feed costs that no process follows.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Listening:
         """`identity` of this process on the bus."""
         self._lock = threading.Lock()
         self._heard: list[Heard] = []
-        #: key -> until when nothing is published under it
+        #: keys under which the last message was taken
+        self._taken: set[str] = set()
+        #: other key -> until when nothing more is published under it
         self._deaf: dict[str, float] = {}
         self._queue = PrivateQueue(
             f"{PREFIX}{identity}.",
@@ -49,18 +52,29 @@ class Listening:
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""
-        until = self._deaf.get(key)
-        return until is None or time.monotonic() >= until
+        if key in self._taken:
+            return True
+        now = time.monotonic()
+        if now < self._deaf.get(key, 0.0):
+            return False
+        if len(self._deaf) >= KEYS:
+            self._deaf.clear()
+        # who hears this asks for all
+        self._deaf[key] = now + DEAF
+        return True
 
     def note(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
         """These were published."""
-        if Published.UNROUTABLE not in outcomes:
+        # such messages are published by calls of their own
+        if not messages or not messages[0].key.startswith(OVERHEARD):
             return
         until = time.monotonic() + DEAF
         for message, outcome in zip(messages, outcomes, strict=True):
-            if outcome is Published.UNROUTABLE and message.key.startswith(OVERHEARD) and not message.direct:
-                if len(self._deaf) >= KEYS:
-                    self._deaf.clear()
+            if outcome is Published.TAKEN:
+                if len(self._taken) < KEYS:
+                    self._taken.add(message.key)
+            else:
+                self._taken.discard(message.key)
                 self._deaf[message.key] = until
 
     def add(self, heard: Heard, connection: Connection | None) -> None:
