@@ -20,19 +20,21 @@ from re_core.runtime.supervision import SupervisorNotifier
 class CoreProcess:
     """Store, bus and core."""
 
-    def __init__(self, settings: Settings, process: Process) -> None:
+    def __init__(self, settings: Settings, process: Process, observation: bootstrap.Observation) -> None:
         """Open them and begin. Raises OperatorError, TransientError."""
         self._store = bootstrap.open_store(settings)
         try:
             self._bus = reach(settings, self._store)
             try:
-                self._core = bootstrap.Core(settings, self._bus, self._store, bootstrap.system_clock(), process.fatal)
+                clock, observer = bootstrap.system_clock(), observation.observer
+                self._core = bootstrap.Core(settings, self._bus, self._store, clock, process.fatal, observer=observer)
             except BaseException:
                 self._bus.close()
                 raise
         except BaseException:
             self._store.close()
             raise
+        observation.watch(self._core, self._store, clock)
         self._core.start()
 
     def ready(self) -> Mapping[str, str]:
@@ -56,7 +58,12 @@ def act(settings: Settings, ready_file: Path | None) -> int:
     """Run until told to end; the exit code. Raises OperatorError."""
     check_shared(settings)
     process = Process("re-core", settings, SupervisorNotifier(os.environ, ready_file))
-    return process.run(lambda: CoreProcess(settings, process))
+    observation = bootstrap.Observation(settings, "re-core")
+    observation.listen(settings)
+    try:
+        return process.run(lambda: CoreProcess(settings, process, observation))
+    finally:
+        observation.close()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

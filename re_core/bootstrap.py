@@ -6,7 +6,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 
 from re_core.admission.acceptance import Acceptance
@@ -15,7 +16,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Store
+from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Store, ThreadFigures
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
@@ -26,6 +27,7 @@ from re_core.services.output_recorder import Recorder
 from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
 from re_core.services.sweeper import Sweeper, recover
+from re_core.usecases.workers import living
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.failure_detector import FailureDetector
@@ -211,6 +213,10 @@ class Core:
         """Whether all of it still works."""
         return all(pump.alive for pump in self._all)
 
+    def figures(self) -> Mapping[str, ThreadFigures]:
+        """Name of a thread -> whether it keeps up; without the one that looks every few hours."""
+        return {pump.name: pump.figures for pump in (*self._pumps, self._sweep)}
+
     def trouble(self) -> str:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
         return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
@@ -248,3 +254,30 @@ class Core:
                 pass
         except ReleaseEngineError as error:  # it is gone on with at the next start
             _log.warning("not all could be finished: %s", error, extra={"action": "stop"})
+
+
+class Observation:
+    """What observes one process: its figures, and its spans where the settings want them."""
+
+    def __init__(self, settings: Settings, component: str, *, process: bool = True) -> None:
+        """`component` names the program; `process`: with memory and CPU of this process. Raises BadSettings, OperatorError."""
+        from re_core.adapters.metrics import Metrics
+
+        self.metrics = Metrics(component, process)
+        self.observer: Observer = self.metrics.observer
+
+    def listen(self, settings: Settings) -> None:
+        """Serve the figures where the settings say, if they do. Raises OperatorError."""
+        if settings.metrics_listen:
+            host, port = settings.metrics_address
+            port = self.metrics.listen(host, port)
+            _log.info("metrics are at http://%s:%d/metrics", host, port, extra={"action": "metrics"})
+
+    def watch(self, core: Core, store: Store, clock: Clock) -> None:
+        """From now on with how this core keeps up, and with what its store says."""
+        self.metrics.watch_store(store, clock, partial(living, store, clock))
+        self.metrics.watch_threads(core.figures)
+
+    def close(self) -> None:
+        """Serve no more."""
+        self.metrics.close()

@@ -20,6 +20,7 @@ from re_rest import (
     events,
     feed,
     health,
+    measuring,
     notifications,
     openapi,
     playbooks,
@@ -44,6 +45,7 @@ _BLUEPRINTS = (
     tokens.blueprint,
     schemas.blueprint,
     health.blueprint,
+    measuring.blueprint,
     docs.blueprint,
     v0.blueprint,
 )
@@ -62,6 +64,7 @@ def create_app(handed: AppContext) -> Flask:
     app.after_request(_harden)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
+    measuring.install(app)
     return app
 
 

@@ -40,6 +40,10 @@ class AppContext:
     redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
     #: hears of requests for deployments
     observer: Observer = UNOBSERVED
+    #: the page of figures, and its media type
+    metrics: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4; charset=utf-8")
+    #: hears of every answer: route, status, and seconds until it began
+    answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 
 
 def services() -> AppContext:

@@ -8,10 +8,12 @@ both can be reached.
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from gunicorn.app.base import BaseApplication
@@ -27,6 +29,7 @@ from re_core.runtime.supervision import SupervisorNotifier
 from re_core.usecases import workers
 from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
+from re_rest import measuring
 from re_rest.app import bind_services, create_app
 from re_rest.app_context import AppContext
 from re_rest.gunicorn_master import FAILED, REFUSED, Master, options, try_address, url_of
@@ -36,6 +39,9 @@ TIMEOUT = 60
 
 #: seconds that the master waits longer for a worker to end than that waits for its requests
 MORE = 5
+
+#: rows of figures beyond one for each process: a new one may begin before an old one has ended
+SPARE_ROWS = 4
 
 #: of the core, while the way to it is closed
 _UNKNOWN = "nobody knows while the bus cannot be reached"
@@ -61,6 +67,9 @@ class Opening:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # no figures of a process: any of them may be the one that answers
+        self._observation = bootstrap.Observation(settings, "re-rest", process=False)
+        self.http = self._observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
         self._waiting = {"store": "it is being opened", "bus": "it waits for the store"}
         store = cast(Store, NotYet(lambda: StoreUnavailable(self._waiting["store"] or "it is being opened")))
         bus = cast(Bus, NotYet(lambda: BusUnavailable(self._waiting["bus"] or "it is being opened")))
@@ -107,6 +116,9 @@ class Opening:
             redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
+            observer=self._observation.observer,
+            metrics=self._observation.metrics.page,
+            answered=self.http.answered,
         )
 
 
@@ -149,11 +161,16 @@ class Server(BaseApplication):
             "graceful_timeout": grace + MORE,
             "proc_name": "re-rest",
             "when_ready": _on_listening,
-            "post_fork": lambda server, worker: worker.cfg.set("graceful_timeout", grace),
+            "pre_fork": _give_row,
+            "post_fork": partial(self._in_worker, grace),
             "worker_exit": _on_worker_exit,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
+
+    def _in_worker(self, grace: int, server: Any, worker: Any) -> None:
+        worker.cfg.set("graceful_timeout", grace)
+        self._opening.http.use_row(worker.row)
 
     def load(self) -> Any:
         """In a worker: an application that answers, and will do more once bus and store are there."""
@@ -169,6 +186,12 @@ class HeraldingMaster(Master):
         _log.info("re-rest is stopping", extra={"action": "stop"})
         SupervisorNotifier(os.environ).stops()
         super().stop(graceful)
+
+
+def _give_row(server: Any, worker: Any) -> None:
+    """The first row of figures that no living process adds to."""
+    taken = {getattr(other, "row", None) for other in server.WORKERS.values()}
+    worker.row = next(row for row in itertools.count() if row not in taken)
 
 
 def _on_listening(server: Any) -> None:

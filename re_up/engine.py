@@ -15,6 +15,7 @@ from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
 from re_core.runtime.settings import Settings
 from re_core.wire.redaction import Redaction
+from re_rest import measuring
 from re_rest.app_context import AppContext
 from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token
@@ -53,11 +54,18 @@ class Engine:
         if ended:
             _log.warning("ended processes of a killed engine: %s", ended, extra={"action": "end_orphans"})
         self.bus = bootstrap.open_bus(settings, self.store)
-        self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal)
+        self._observation = bootstrap.Observation(settings, "rectl up")
+        observer = self._observation.observer
+        self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal, observer=observer)
         transports = handlers(settings)
         self._reach = Reach(probes(settings))
         found = workers(settings, identity, transports)
-        self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=Redaction(settings.redact))
+        redaction = Redaction(settings.redact)
+        self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=redaction, observer=observer)
+        self._observation.watch(self.core, self.store, self.clock)
+        self._observation.metrics.watch_running(self._host.running)
+        self._http = self._observation.metrics.http(measuring.ROUTES)
+        self._observation.listen(settings)
 
     def start(self) -> None:
         """Begin; returns when deployments can be accepted. Raises StoreUnavailable."""
@@ -72,6 +80,7 @@ class Engine:
     def stop(self, deadline: float) -> None:
         """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
         end = time.monotonic() + deadline
+        self._observation.close()
         self._reach.stop()
         self._host.stop(deadline * 0.8)
         self.core.stop(max(FINISH, end - time.monotonic()))
@@ -92,6 +101,9 @@ class Engine:
             request_timeout=self._settings.request_timeout,
             redaction=Redaction(self._settings.redact),
             viewers=max(1, self._settings.http_threads * 3 // 4),
+            observer=self._observation.observer,
+            metrics=self._observation.metrics.page,
+            answered=self._http.answered,
         )
 
     def ready(self) -> Mapping[str, str]:

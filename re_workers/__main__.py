@@ -25,15 +25,18 @@ from re_workers.worker_selection import ALL, Crew, chosen, listed
 class WorkerProcess:
     """Bus, workers and notifiers."""
 
-    def __init__(self, settings: Settings, crew: Crew, slots: int) -> None:
+    def __init__(self, settings: Settings, crew: Crew, slots: int, observation: bootstrap.Observation) -> None:
         """Connect and begin. Raises OperatorError, TransientError."""
         self._bus = reach(settings, None)
         clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
         try:
-            self._host = WorkerHost(self._bus, clock, crew.workers, crew.handlers, slots, redaction)
+            self._host = WorkerHost(
+                self._bus, clock, crew.workers, crew.handlers, slots, redaction, observer=observation.observer
+            )
         except BaseException:
             self._bus.close()
             raise
+        observation.metrics.watch_running(self._host.running)
         self._host.start()
         self._reach = Reach(crew.probes)
         self._reach.start()
@@ -59,7 +62,12 @@ def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path |
     herald = SupervisorNotifier(os.environ, ready_file)
     place = MachineSlot(settings.data_dir)
     crew = chosen(settings, place, names)
-    return Process("re-worker", settings, herald).run(lambda: WorkerProcess(settings, crew, slots))
+    observation = bootstrap.Observation(settings, "re-worker")
+    observation.listen(settings)
+    try:
+        return Process("re-worker", settings, herald).run(lambda: WorkerProcess(settings, crew, slots, observation))
+    finally:
+        observation.close()
 
 
 def show(settings: Settings) -> int:

@@ -294,7 +294,8 @@ class StepConsumer:
     def _run_of(self, attempt: Attempt, outcome: Outcome) -> StepRun:
         call = attempt.call
         who = (call.command, call.subcommand, call.deployment, call.attempt_id, self._identity)
-        return StepRun(*who, outcome.status, attempt.began or time.time_ns(), attempt.parent, attempt.trace)
+        now = time.time_ns()
+        return StepRun(*who, outcome.status, attempt.began or now, now, attempt.parent, attempt.trace)
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         self._waiting.pop(attempt.key, None)

@@ -8,7 +8,7 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, RecordTypes, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
-from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun
+from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun, ThreadFigures
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.store import (
     MOST_REVISIONS,
@@ -70,6 +70,7 @@ __all__ = [
     "Store",
     "Subscription",
     "Survey",
+    "ThreadFigures",
     "Tokens",
     "ViewFilter",
     "Views",

@@ -6,7 +6,7 @@ no lock that is held while anything waits, and never raises: what observes must 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from re_core.deployment.records import Record
@@ -29,9 +29,19 @@ class StepRun(NamedTuple):
     status: str
     #: nanoseconds since the epoch
     began: int
+    ended: int
     #: what its message carried, and the span that this run is
     parent: TraceContext | None
     span: TraceContext | None
+
+
+class ThreadFigures(NamedTuple):
+    """Whether a thread keeps up."""
+
+    #: seconds since it has last taken a turn that went well
+    lag: float
+    #: reason of an error -> turns that failed by it
+    errors: Mapping[str, int]
 
 
 class Observer:

@@ -248,6 +248,10 @@ class DeadLetters(Protocol):
         """Newest first, ids below `before`."""
         ...
 
+    def count_dead_letters(self) -> int:
+        """How many there are."""
+        ...
+
     def dead_letter(self, id: str) -> DeadLetter | None:
         """One, whole."""
         ...

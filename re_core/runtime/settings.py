@@ -61,6 +61,8 @@ class Settings:
     data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: where the API listens, `host:port`; port 0 picks a free one
     http: str = _setting("127.0.0.1:8080", kinds.address)
+    #: where `rectl up`, `re-core` and `re-worker` serve `/metrics` to everybody who can reach it, `host:port`; empty: nowhere
+    metrics_listen: str = _setting("", kinds.address)
     #: for clients: where the API is; empty finds the local engine
     url: str = _setting("", kinds.url("http", "https"))
     #: for clients: who I am
@@ -128,8 +130,12 @@ class Settings:
     @property
     def http_address(self) -> tuple[str, int]:
         """Host and port of `http`."""
-        host, _, port = self.http.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _address(self.http)
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Host and port of `metrics_listen`, where it is set."""
+        return _address(self.metrics_listen)
 
     def shown(self) -> dict[str, tuple[Any, str]]:
         """Name -> (value as JSON has it, secrets masked; where it came from), for people."""
@@ -157,6 +163,11 @@ def load(environ: Mapping[str, str]) -> Settings:
     values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
     values.setdefault("workers_dir", data_dir / "workers")
     return Settings(**values, config_file=file, origins=found.origins)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 class _Found:

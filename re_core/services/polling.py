@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from re_core.backoff import Backoff
 from re_core.errors import ReleaseEngineError, TransientError
+from re_core.ports import ThreadFigures
 
 #: seconds between two tries while the store or the bus is away: the first pause, and the longest
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -30,6 +32,10 @@ class PollingThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         #: when a turn failed last, and what it waits for
         self._failed: tuple[float, str] | None = None
+        #: when a turn went well last, or none was due yet; seconds of the monotonic clock
+        self._went_well = time.monotonic()
+        #: reason of an error -> turns that failed by it; there are a handful
+        self._errors: Counter[str] = Counter()
 
     @property
     def trouble(self) -> str:
@@ -43,6 +49,16 @@ class PollingThread:
         """Why the last turn that had something to do failed, in the last `within` seconds; empty where it did not."""
         failed = self._failed
         return failed[1] if failed and time.monotonic() - failed[0] < within else ""
+
+    @property
+    def name(self) -> str:
+        """What it was called."""
+        return self._thread.name
+
+    @property
+    def figures(self) -> ThreadFigures:
+        """Whether it keeps up."""
+        return ThreadFigures(time.monotonic() - self._went_well, dict(self._errors))
 
     @property
     def alive(self) -> bool:
@@ -72,9 +88,11 @@ class PollingThread:
             try:
                 if self._turn():
                     self._failed = None
+                self._went_well = time.monotonic()
                 backoff.reset()
             except TransientError as error:
                 wait = backoff.next()
+                self._errors[error.reason] += 1
                 _log.warning("%s; trying again in %.1f s", error, wait, extra={"action": "wait_and_retry"})
                 self._failed = (time.monotonic(), str(error))
                 self._stop.wait(wait)

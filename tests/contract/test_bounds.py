@@ -108,6 +108,7 @@ def test_the_oldest_dead_letters_are_dropped(store: Store) -> None:
     assert store.drop_oldest_dead_letters(7) == 0
     assert store.drop_oldest_dead_letters(4) == 3
     assert [one.at for one in store.dead_letters(10)] == [6, 5, 4, 3]
+    assert store.count_dead_letters() == 4
 
 
 def test_a_prune_leaves_a_list_that_is_sound(store: Store) -> None:

@@ -33,6 +33,11 @@ class DeadLettersPart:
             documents = list(found.sort("_id", -1).limit(min(limit, 2**31 - 1)))
         return [letter for _, letter in self._database.readable("dead_letters", documents, self._letter)]
 
+    def count_dead_letters(self) -> int:
+        """See ports.DeadLetters."""
+        with self._database.told():
+            return self._database.dead_letters.count_documents({})
+
     def dead_letter(self, id: str) -> DeadLetter | None:
         """See ports.DeadLetters."""
         with self._database.told():

@@ -35,6 +35,11 @@ class DeadLettersPart:
         query = f"{_SELECT} WHERE id < ? ORDER BY id DESC LIMIT ?"
         return [_letter(row) for row in self._database.rows(query, (before or _LAST, clamp_int64(limit)))]
 
+    def count_dead_letters(self) -> int:
+        """See ports.DeadLetters."""
+        row = self._database.row("SELECT count(*) FROM dead_letters", ())
+        return 0 if row is None else int(row[0])
+
     def dead_letter(self, id: str) -> DeadLetter | None:
         """See ports.DeadLetters."""
         row = self._database.row(f"{_SELECT} WHERE id = ?", (id,))

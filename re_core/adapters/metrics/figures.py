@@ -1,0 +1,111 @@
+"""What is asked only when somebody scrapes: of the store, and of the threads. Must not know what is counted while it happens."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import Lock
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from re_core.adapters.metrics.instruments import PREFIX, Names, gauge, single
+from re_core.adapters.metrics.waiting import WaitingSteps
+from re_core.errors import BadMessage, ReleaseEngineError
+from re_core.model import ENDED, DeploymentStatus, StepStatus
+from re_core.ports import Clock, Store, ThreadFigures, read_state
+from re_core.rows import WorkerRecord
+from re_core.wire.messages import parse_attempt
+
+#: seconds for which what the store said serves again, so that nobody can load it by scraping
+KEPT = 2.0
+
+#: deployments under way that are counted by their status; what is beyond is `other`
+COUNTED = 10_000
+
+
+class StoreFigures:
+    """How much there is of what people wait for."""
+
+    def __init__(
+        self, store: Store, clock: Clock, living: Callable[[], Iterable[WorkerRecord]], waiting: WaitingSteps
+    ) -> None:
+        """`living`: the workers that live. Raises StoreUnavailable, as the store does."""
+        self._store, self._clock, self._living, self._waiting = store, clock, living, waiting
+        #: commands for which there is, or was, a worker
+        self._commands = Names()
+        self._served: set[str] = set()
+        self._lock = Lock()
+        self._made: list[Metric] = []
+        self._until = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry; of a store that does not answer, only that."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._made = self._look()
+                self._until = time.monotonic() + KEPT
+            yield from self._made
+
+    def _look(self) -> list[Metric]:
+        up = "Whether the store answers: 1, or 0"
+        try:
+            return [*self._ask(), single("store_up", up, 1)]
+        except ReleaseEngineError:  # whoever wants it says why, in the log: the figure is what a scrape can tell
+            return [single("store_up", up, 0)]
+
+    def _ask(self) -> Iterator[Metric]:
+        yield gauge("deployments", "Deployments that have not ended, by status", self._statuses(), "status")
+        yield single("dead_letters", "Dead letters in the store", self._store.count_dead_letters())
+        yield gauge("workers", "Live workers that offer steps of a command", self._workers(), "command")
+        ages = self._waiting.ages(self._clock.now(), self._waits)
+        about = "How long the oldest step that no worker has taken waits, as far as this core sent it"
+        yield gauge("step_queue_age_seconds", about, ages, "command")
+
+    def _statuses(self) -> dict[str, float]:
+        found = dict.fromkeys((str(one) for one in DeploymentStatus if one not in ENDED), 0.0)
+        active = self._store.active()
+        for status, count in Counter(str(row.status) for row in self._store.rows(active[:COUNTED])).items():
+            if status in found:  # one of them may have ended just now
+                found[status] += count
+        found["other"] = float(max(0, len(active) - COUNTED))
+        return found
+
+    def _workers(self) -> dict[str, float]:
+        """A command whose last worker is gone stays, with 0, for as long as this process lives: its absence is the news."""
+        serving: Counter[str] = Counter()
+        for worker in self._living():
+            serving.update({self._commands.of(name.partition(":")[0]) for name in worker.offers})
+        self._served |= serving.keys()
+        return {command: float(serving[command]) for command in sorted(self._served)}
+
+    def _waits(self, attempt: str) -> bool:
+        try:
+            deployment, number, count = parse_attempt(attempt)
+        except BadMessage:
+            return False
+        state = read_state(self._store, deployment)
+        step = None if state is None else state.steps.get(number)
+        return step is not None and step.status is StepStatus.DISPATCHED and step.attempt == count
+
+
+class ThreadsFigures:
+    """Whether the core's threads keep up."""
+
+    def __init__(self, threads: Callable[[], Mapping[str, ThreadFigures]]) -> None:
+        self._threads = threads
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        found = self._threads()
+        lags = {name: one.lag for name, one in found.items()}
+        yield gauge(
+            "thread_lag_seconds", "Since a thread of the core has last taken a turn that went well", lags, "thread"
+        )
+        about = "Turns that failed because bus or store were away, or refused"
+        errors = CounterMetricFamily(f"{PREFIX}thread_errors", about, labels=["thread", "error"])
+        for name, one in found.items():
+            for error, count in one.errors.items():
+                errors.add_metric([name, error], count)
+        yield errors

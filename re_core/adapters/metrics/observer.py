@@ -1,0 +1,124 @@
+"""What is counted while it happens. Must not know how anybody reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.metrics_core import Metric
+
+from re_core.adapters.metrics.instruments import LONG, QUICK, SIZES, Counter, Histogram, Names
+from re_core.adapters.metrics.waiting import WaitingSteps
+from re_core.deployment import records as r
+from re_core.deployment.state import State
+from re_core.ports import Delivery, Observer, StepRun
+from re_core.wire.messages import TURN, Message
+from re_core.wire.strict_json import digits
+from re_core.wire.trace_context import DeploymentTrace
+
+#: begins the routing key of every step, and the name of every worker's queue
+_STEP = "worker."
+
+
+class MetricsObserver(Observer):
+    """One process's. Labels are commands, outcomes and transports: never deployments, groups, hosts, users or workers."""
+
+    def __init__(self) -> None:
+        self.waiting = WaitingSteps()
+        self._commands = Names()
+        self._accepted = Counter("deployments_accepted", "Deployments that were accepted by this core")
+        self._ended = Counter("deployments_ended", "Deployments that ended, by how", "status")
+        self._took = Histogram("deployment_seconds", "From a deployment's acceptance to its end", LONG, "status")
+        self._dispatched = Counter("steps_dispatched", "Attempts of steps that were sent to workers", "command")
+        self._claimed = Counter("steps_claimed", "Attempts of steps that workers took", "command")
+        self._outcomes = Counter("steps_ended", "Attempts of steps that ended, by how", "command", "outcome")
+        self._queued = Histogram("step_queue_seconds", "From a step's dispatch until a worker took it", LONG, "command")
+        self._run = Histogram("step_seconds", "From a worker's claim of a step to its outcome", LONG, "command")
+        self._batch = Histogram("batch_deliveries", "Deliveries that one turn of the sequencer took", SIZES)
+        self._entries = Histogram("append_entries", "Entries of one append to the journal", SIZES)
+        self._append = Histogram("append_seconds", "How long one append to the journal took", QUICK)
+        self._lost = Counter("appends_lost", "Entries that another core had written first")
+        self._publish = Histogram("publish_seconds", "How long one publishing of messages took", QUICK)
+        self._published = Counter("messages_published", "Messages of the sequencer that the bus took")
+        self._ran = Counter(
+            "worker_steps", "Runs of steps in this process's workers, by how they ended", "command", "status"
+        )
+        self._running = Histogram("worker_step_seconds", "How long a run of a step took in its worker", LONG, "command")
+        self._notices = Counter("notifications", "Notifications, delivered or refused for good", "transport", "outcome")
+        self._hears: Mapping[type[Any], Callable[[State, Any, int], None]] = {
+            r.Accepted: lambda state, record, at: self._accepted.add(),
+            r.Dispatched: lambda state, record, at: self._dispatched.add(self._command(state, record.step)),
+            r.Started: self._on_claim,
+            r.Completed: self._on_outcome("completed"),
+            r.Failed: self._on_outcome("failed"),
+            r.TimedOut: self._on_outcome("timed_out"),
+            r.Lost: self._on_outcome("lost"),
+            r.Ended: self._on_end,
+        }
+
+    def metrics(self) -> Iterator[Metric]:
+        """All of it, as it is now."""
+        for one in vars(self).values():
+            if isinstance(one, Counter | Histogram):
+                yield one.metric()
+
+    def took(self, deliveries: Sequence[Delivery]) -> None:
+        """See Observer."""
+        self._batch.add(len(deliveries))
+
+    def appended(self, entries: int, lost: int, seconds: float) -> None:
+        """See Observer."""
+        self._entries.add(entries)
+        self._append.add(seconds)
+        if lost:
+            self._lost.add(by=lost)
+
+    def published(self, messages: Sequence[Message], seconds: float) -> None:
+        """See Observer."""
+        self._publish.add(seconds)
+        self._published.add(by=len(messages))
+        for message in messages:
+            if message.key.startswith(_STEP):
+                since = digits(message.headers.get(TURN, ""))
+                self.waiting.sent(self._commands.of(message.key.removeprefix(_STEP)), message.id, since or 0)
+
+    def recorded(self, state: State, records: Sequence[r.Record], at: int, trace: DeploymentTrace | None) -> None:
+        """See Observer."""
+        for record in records:
+            hear = self._hears.get(type(record))
+            if hear is not None:
+                hear(state, record, at)
+
+    def ran(self, run: StepRun) -> None:
+        """See Observer."""
+        command = self._commands.of(run.command)
+        self._ran.add(command, run.status)
+        self._running.add(max(0.0, (run.ended - run.began) / 1e9), command)
+
+    def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
+        """See Observer."""
+        self._notices.add(transport, "delivered" if delivered else "refused")
+
+    def _command(self, state: State, step: int) -> str:
+        return self._commands.of(state.plan.steps[step].spec.command)
+
+    def _on_claim(self, state: State, record: r.Started, at: int) -> None:
+        command, step = self._command(state, record.step), state.steps[record.step]
+        self.waiting.over(command, f"{state.deployment}/{record.step}/{record.attempt}")
+        self._claimed.add(command)
+        if step.dispatched_at is not None and step.attempt == record.attempt:
+            self._queued.add(max(0, at - step.dispatched_at) / 1000, command)
+
+    def _on_outcome(self, outcome: str) -> Callable[[State, Any, int], None]:
+        def hear(state: State, record: Any, at: int) -> None:
+            command, step = self._command(state, record.step), state.steps[record.step]
+            self.waiting.over(command, f"{state.deployment}/{record.step}/{record.attempt}")
+            self._outcomes.add(command, outcome)
+            if step.started_at is not None and step.attempt == record.attempt:
+                self._run.add(max(0, at - step.started_at) / 1000, command)
+
+        return hear
+
+    def _on_end(self, state: State, record: r.Ended, at: int) -> None:
+        self._ended.add(record.status)
+        self._took.add(max(0, at - state.created) / 1000, record.status)
