@@ -10,6 +10,8 @@ import threading
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.sockets import close_listener, cut
+
 #: bytes read at once
 _CHUNK = 1 << 16
 
@@ -36,9 +38,7 @@ class NetworkLink:
         """Break every connection there is; new ones are possible at once."""
         with self._lock:
             ends, self._ends = self._ends, []
-        for end in ends:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        cut(ends)
 
     def pull(self) -> None:
         """Break every connection, and refuse new ones until it is plugged in again."""
@@ -52,9 +52,7 @@ class NetworkLink:
     def close(self) -> None:
         """Break everything, and be gone."""
         self._plugged = False
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        close_listener(self._listener)
         self.cut()
         for thread in self._threads:
             thread.join()

@@ -11,7 +11,7 @@ from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
 from re_client.text import day, safe
-from re_core.api.answers import Plan
+from re_core.api.answers import Plan, PlaybookRow
 
 
 @click.group()
@@ -29,15 +29,13 @@ playbook.add_command(validate)
 @pass_session
 def list_(session: Session, group: str | None, as_json: bool) -> None:
     """List playbooks, newest first."""
-    found = session.client.playbooks(group)
-    if as_json:
-        session.terminal.json(found)
-        return
-    rows = [
-        (row["id"], f"{row['group']}/{row['name']}", row["revision"], day(row["updated"]), row["user"]) for row in found
-    ]
     head = ("id", "playbook", "revision", "updated", "by")
-    session.terminal.table(head, rows, "No playbooks. Store one with: rectl playbook apply FILE", spare=("by",))
+    none = "No playbooks. Store one with: rectl playbook apply FILE"
+    session.terminal.listing(as_json, session.client.playbooks(group), head, _rows, none, spare=("by",))
+
+
+def _rows(one: PlaybookRow) -> list[tuple[object, ...]]:
+    return [(one["id"], f"{one['group']}/{one['name']}", one["revision"], day(one["updated"]), one["user"])]
 
 
 @playbook.command(short_help="Print a playbook as YAML.")

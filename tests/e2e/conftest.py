@@ -26,3 +26,11 @@ def new_engine(tmp_path: Path) -> Iterator[MakeEngine]:
     yield make
     for engine in made:
         engine.end()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[EngineProcess]:
+    """An engine of the test's own, not started yet."""
+    engine = EngineProcess(tmp_path)
+    yield engine
+    engine.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,13 @@ from tests.e2e.engine_process import wait_until
 
 #: seconds in which everything that was accepted must have ended and been told
 PATIENCE = 120.0
+
+
+def thrown() -> tuple[int, random.Random]:
+    """A seed, printed so that a failure can be played again, and the dice that it makes."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    return seed, random.Random(seed)
 
 
 class _Cut(Exception):

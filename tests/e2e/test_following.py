@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from re_client.api import Client
 from tests.e2e.engine_process import EngineProcess
-from tests.e2e.following import check, following
+from tests.e2e.following import check, following, thrown
 
 PLAYBOOK = """
 group: tests
@@ -25,19 +22,10 @@ execution:
 RUNNING, LATEST = 10, 0.6
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EngineProcess]:
-    engine = EngineProcess(tmp_path)
-    yield engine
-    engine.stop()
-
-
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_follower_of_an_engine_that_is_killed_misses_nothing_and_hears_nothing_twice(engine: EngineProcess) -> None:
-    seed = random.randrange(2**32)
-    dice = random.Random(seed)
-    print(f"seed {seed}")
+    seed, dice = thrown()
     engine.start()
     with engine.client() as client:
         book = client.apply_playbook(PLAYBOOK.encode())["id"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -43,13 +42,6 @@ execution:
 """
 #: numbers of the steps that may be begun again: the idempotent command of each host
 REPEATABLE = {4, 8}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EngineProcess]:
-    engine = EngineProcess(tmp_path)
-    yield engine
-    engine.stop()
 
 
 @pytest.mark.long

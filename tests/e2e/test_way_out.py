@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,6 @@ from tests.e2e.engine_process import EngineProcess, wait_until
 
 #: seconds for what takes one or two
 PATIENCE = 60.0
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EngineProcess]:
-    """An engine of its own, not started yet."""
-    engine = EngineProcess(tmp_path)
-    yield engine
-    engine.end()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 import time
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from re_client.api import Client
 from re_client.errors import ClientError
 from tests.e2e.cluster.conftest import MakeCluster
-from tests.e2e.following import check, following
+from tests.e2e.following import check, following, thrown
 from tests.e2e.test_following import PLAYBOOK
 
 #: deployments of each round, and seconds in which somebody dies
@@ -21,9 +20,7 @@ RUNNING, LATEST = 8, 0.6
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_follower_of_a_cluster_goes_on_at_any_front_end_whoever_is_killed(new_cluster: MakeCluster) -> None:
-    seed = random.randrange(2**32)
-    dice = random.Random(seed)
-    print(f"seed {seed}")
+    seed, dice = thrown()
     cluster = new_cluster(rests=2, cores=2, workers=[("noop", "sleep")])
     cluster.start()
     with cluster.client() as client:

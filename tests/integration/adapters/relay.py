@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from tests.sockets import close_listener, cut
+
 #: octets that are passed on at a time
 _CHUNK = 1 << 16
 
@@ -44,21 +46,16 @@ class Relay:
     def refuse(self) -> None:
         """Refuse whoever comes, and cut whoever is there."""
         if self._listener is not None:
-            # a thread that waits in accept is not woken by close
-            with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
+            close_listener(self._listener)
             self._listener = None
         self.cut()
 
     def cut(self) -> int:
         """End all connections; how many there were."""
         with self._lock:
-            cut, self._sockets = self._sockets, []
-        for one in cut:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        return len(cut) // 2
+            ends, self._sockets = self._sockets, []
+        cut(ends)
+        return len(ends) // 2
 
     def hold(self) -> None:
         """Keep back what the server says."""
