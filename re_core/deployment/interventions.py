@@ -14,16 +14,23 @@ from re_core.deployment.progress import (
     advance_from,
     awaited,
     begin,
+    goes_on,
     halt,
     redispatch,
     try_finish,
     withdraw,
 )
+from re_core.deployment.state import State, StepState
 from re_core.model import DeploymentStatus, Resolution, StepStatus
+
+#: steps that a retry gives another turn
+_NOT_COMPLETED = frozenset(
+    {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.SKIPPED, StepStatus.CANCELLED}
+)
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
-    go.emit(r.CancelRequested(event.user, event.reason))
+    go.emit(r.CancelRequested(event.user, event.reason, DeploymentStatus.CANCELLING.value))
     _answer(go, event)
     for number in sorted(go.state.open):
         if number >= go.state.plan.first_action:
@@ -48,7 +55,7 @@ def take_back(go: Advance, event: e.TakeBack) -> None:
     if state.entry > 1 and begun:
         cancel(go, e.CancelAsked("", event.reason))
         return
-    go.emit(r.TakenBack(event.reason))
+    go.emit(r.TakenBack(event.reason, DeploymentStatus.CANCELLING.value))
     for number in sorted(state.open):
         withdraw(go, number, "taken back before it began")
     rest = state.never_begun(len(state.plan.steps))
@@ -71,7 +78,7 @@ def resolve(go: Advance, event: e.Resolved) -> None:
         raise Refusal(f"step {event.step} does not wait for a resolution")
     if event.attempt not in (0, go.state.steps[event.step].attempt):
         raise Refusal(f"step {event.step} was lost once more since attempt {event.attempt}; look again")
-    go.emit(r.Resolved(event.step, event.resolution.recorded, event.user, event.reason, event.request))
+    _resolve(go, event.step, event.resolution, event)
     _answer(go, event)
     if event.resolution is Resolution.SUCCEEDED:
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
@@ -100,15 +107,32 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
     if lost and event.lost not in (Resolution.SUCCEEDED, Resolution.RERUN):
         names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
         raise Refusal(f"the outcome of step {names} is unknown; say `succeeded` or `rerun`")
-    go.emit(r.Retried(event.user, event.reason, event.request))
-    said = event.lost.recorded if event.lost is not None else ""
-    for number in lost:
-        go.emit(r.Resolved(number, said, event.user, event.reason, event.request))
+    again = r.ranges_of(number for number, step in sorted(state.steps.items()) if _is_repeated(state, number, step))
+    go.emit(r.Retried(event.user, event.reason, event.request, again, DeploymentStatus.RUNNING.value))
+    if event.lost is not None:
+        for number in lost:
+            _resolve(go, number, event.lost, event)
     _answer(go, event)
     go.effects.extend(deployment_notices(state))
     for number in lost if event.lost is Resolution.SUCCEEDED else ():
         go.effects.extend(step_notices(state, number, StepStatus.COMPLETED))
     begin(go, list(state.frontier(state.plan.main)))
+
+
+def _is_repeated(state: State, number: int, step: StepState) -> bool:
+    """Whether a retry gives the step another turn: what did not complete, and every action."""
+    return number >= state.plan.first_action or step.status in _NOT_COMPLETED
+
+
+def _resolve(go: Advance, number: int, resolution: Resolution, by: e.Resolved | e.RetryAsked) -> None:
+    """What a person says of a lost step becomes its status; the deployment goes on once it waits for no other answer."""
+    said = r.Resolved(number, resolution.recorded, by.user, by.reason, by.request)
+    if not go.state.asked - {number}:
+        said = said._replace(deployment=goes_on(go.state))
+    if resolution is Resolution.SUCCEEDED:
+        message = f"{by.user or 'an operator'} resolved it as succeeded"
+        said = said._replace(status=StepStatus.COMPLETED.value, message=message)
+    go.emit(said)
 
 
 def retried_already(go: Advance, event: e.RetryAsked) -> None:

@@ -52,9 +52,12 @@ def plan_to_document(
     return {**document, **more, **({"output_quota": output_quota} if output_quota != quota.DEFAULT else {})}
 
 
+#: newest version of a stored plan that this engine reads, under `v`; a plan of version 1 does not say it
+VERSION = 1
+
 #: what this version knows of a plan, of a step's specification and of a step
 _PLAN = frozenset(
-    {"specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages", "output_quota"}
+    {"v", "specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages", "output_quota"}
 )
 _SPEC = frozenset(StepSpec._fields)
 _STEP = 3
@@ -66,6 +69,9 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
     Raises NewerFormat for one with something in it that this version does not know, and so must not carry out; KeyError,
     IndexError, TypeError, ValueError or AttributeError for a damaged one.
     """
+    version = document.get("v", 1)
+    if not isinstance(version, int) or version > VERSION:
+        raise NewerFormat(f"the plan has version {version!r:.20}, this engine reads {VERSION}; upgrade this engine")
     _require_known("key", document, _PLAN)
     specs = [_spec(one) for one in document["specs"]]
     hosts = document["hosts"]

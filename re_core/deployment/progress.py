@@ -60,9 +60,7 @@ def awaited(state: State) -> Iterator[e.Effect]:
 def begin(go: Advance, steps: list[int]) -> None:
     """Dispatch these steps; where there are none, the deployment is over or its actions begin."""
     for number in steps:
-        attempt = go.state.step(number).attempt + 1
-        go.emit(r.Dispatched(number, attempt))
-        go.do(e.Dispatch(number, attempt))
+        dispatch(go, number)
     if not steps:
         try_finish(go)
 
@@ -86,7 +84,7 @@ def after_failure(go: Advance, number: int, may_repeat: bool) -> None:
         return
     go.effects.extend(step_notices(state, number, state.steps[number].status))
     if not stopping and _is_to_be_asked(state, number):
-        go.emit(r.ResolutionRequested(number))
+        go.emit(r.ResolutionRequested(number, DeploymentStatus.WAITING.value))
         return
     if number < state.plan.first_action and not stopping:
         halt(go, number)
@@ -97,7 +95,7 @@ def halt(go: Advance, number: int) -> None:
     """The playbook goes no further, because of this step."""
     step = go.state.steps[number]
     reason = f"{describe_step(go.state.plan.steps[number])} {step.status.replace('_', ' ')}"
-    go.emit(r.Halted(f"{reason}: {step.message}" if step.message else reason))
+    go.emit(r.Halted(f"{reason}: {step.message}" if step.message else reason, goes_on(go.state)))
 
 
 def _is_to_be_asked(state: State, number: int) -> bool:
@@ -107,15 +105,28 @@ def _is_to_be_asked(state: State, number: int) -> bool:
 
 
 def withdraw(go: Advance, number: int, why: str) -> None:
-    go.emit(r.Fenced(number, go.state.steps[number].attempt, why))
-    go.emit(r.Withdrawn(number))
+    fence(go, number, why)
+    status = StepStatus.SKIPPED if go.state.cancel is None else StepStatus.CANCELLED
+    go.emit(r.Withdrawn(number, status.value))
 
 
 def redispatch(go: Advance, number: int, why: str) -> None:
-    attempt = go.state.steps[number].attempt
-    go.emit(r.Fenced(number, attempt, why))
-    go.emit(r.Dispatched(number, attempt + 1))
-    go.do(e.Dispatch(number, attempt + 1))
+    fence(go, number, why)
+    dispatch(go, number)
+
+
+def dispatch(go: Advance, number: int) -> None:
+    """The step's next attempt. It waits for a worker since an earlier one did, where no worker has begun that."""
+    step = go.state.step(number)
+    attempt = step.attempt + 1
+    go.emit(r.Dispatched(number, attempt, step.waiting_since or 0))
+    go.do(e.Dispatch(number, attempt))
+
+
+def fence(go: Advance, number: int, why: str) -> None:
+    """Who claimed the attempt, and has not ended it, has declined it: it does not count as begun."""
+    step = go.state.steps[number]
+    go.emit(r.Fenced(number, step.attempt, why, step.begun - (step.status is StepStatus.STARTED)))
 
 
 def try_finish(go: Advance) -> None:
@@ -153,8 +164,23 @@ def _end_of(state: State) -> tuple[DeploymentStatus, str]:
     return DeploymentStatus.COMPLETED, ""
 
 
+def runs(state: State) -> str:
+    """What the deployment's status becomes because a worker has begun a step; empty where it stays."""
+    return DeploymentStatus.RUNNING.value if state.status is DeploymentStatus.ACCEPTED else ""
+
+
+def goes_on(state: State) -> str:
+    """What the deployment's status becomes because no step waits for a person any more; empty where it stays."""
+    return DeploymentStatus.RUNNING.value if state.status is DeploymentStatus.WAITING else ""
+
+
+def begun_by_end(step: StepState) -> int:
+    """Attempts that count as begun once the current one has ended: it has begun, also where no claim said so."""
+    return step.begun + (step.status is StepStatus.DISPATCHED)
+
+
 def mark_lost(go: Advance, number: int, step: StepState, text: str) -> None:
     spec = go.state.plan.steps[number].spec
-    go.emit(r.Lost(number, step.attempt, text))
+    go.emit(r.Lost(number, step.attempt, text, begun_by_end(step)))
     may_repeat = step.begun - 1 < spec.retries or (spec.idempotent and step.begun < IDEMPOTENT_ATTEMPTS)
     after_failure(go, number, may_repeat)

@@ -1,18 +1,22 @@
 """The journal's records and entries, with their stored form. Pure; must not know what a record leads to.
 
+A record carries what follows from it: the status of its step, the status of the deployment where that changes, the attempts
+that count. The fold stores these and decides nothing, so a rule that changes later changes no history
+(docs/decisions/0019). Which format a kind or a field came with stands in `SINCE`.
+
 An entry is one document: all records of one advance of one deployment, so that no history can get a hole
 (docs/decisions/0001). Its id, `<deployment>:<ordinal>`, decides between two writers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core.errors import NewerFormat, StoreRefused
 
 #: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 3
+FORMAT = 4
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
@@ -42,6 +46,8 @@ class Dispatched(NamedTuple):
 
     step: int
     attempt: int
+    #: since when it waits for a worker, in milliseconds, where an earlier attempt waited for the same; 0: since now
+    since: int = 0
 
 
 class Started(NamedTuple):
@@ -53,6 +59,10 @@ class Started(NamedTuple):
     token: str = ""
     #: queue on which that worker hears cancel
     control: str = ""
+    #: attempts that have begun and count against `retries`, this one among them
+    begun: int = 1
+    #: what the deployment's status becomes; empty where it stays
+    deployment: str = ""
 
 
 class Completed(NamedTuple):
@@ -63,6 +73,9 @@ class Completed(NamedTuple):
     data: Any = None
     message: str | None = None
     cut: bool = False
+    #: as in Started
+    begun: int = 1
+    deployment: str = ""
 
 
 class Failed(NamedTuple):
@@ -73,6 +86,11 @@ class Failed(NamedTuple):
     data: Any = None
     message: str | None = None
     cut: bool = False
+    #: what the step's status becomes: `failed`, or `cancelled` where it ended because it was told to
+    status: str = "failed"
+    #: as in Started
+    begun: int = 1
+    deployment: str = ""
 
 
 class StopRequested(NamedTuple):
@@ -101,6 +119,8 @@ class Lost(NamedTuple):
     step: int
     attempt: int
     message: str
+    #: as in Started
+    begun: int = 1
 
 
 class Fenced(NamedTuple):
@@ -109,6 +129,8 @@ class Fenced(NamedTuple):
     step: int
     attempt: int
     message: str = ""
+    #: attempts that have begun and count against `retries`: without this one where it was declined
+    begun: int = 0
 
 
 class Handed(NamedTuple):
@@ -122,6 +144,8 @@ class ResolutionRequested(NamedTuple):
     """The step is lost, and the deployment waits for a person's decision about it."""
 
     step: int
+    #: what the deployment's status becomes; empty where it stays
+    deployment: str = "waiting"
 
 
 class Resolved(NamedTuple):
@@ -134,6 +158,12 @@ class Resolved(NamedTuple):
     reason: str = ""
     #: id of the request, so that its repetition is recognised
     request: str = ""
+    #: what the step's status becomes; empty where it stays lost
+    status: str = ""
+    #: what the step says of itself from now on; None where that stays
+    message: str | None = None
+    #: what the deployment's status becomes; empty where it stays
+    deployment: str = ""
 
 
 class Retried(NamedTuple):
@@ -143,12 +173,18 @@ class Retried(NamedTuple):
     reason: str = ""
     #: id of the request, so that its repetition is recognised
     request: str = ""
+    #: the steps that get another turn: ranges of numbers, first and last
+    again: tuple[tuple[int, int], ...] = ()
+    #: what the deployment's status becomes
+    deployment: str = "running"
 
 
 class Withdrawn(NamedTuple):
     """The step was dispatched and not begun, and will not be, because the deployment was cancelled or stops."""
 
     step: int
+    #: what the step's status becomes: `skipped`, or `cancelled`
+    status: str = "skipped"
 
 
 class Late(NamedTuple):
@@ -165,6 +201,8 @@ class Halted(NamedTuple):
     """Nothing more of the playbook is dispatched; what runs is awaited."""
 
     reason: str
+    #: what the deployment's status becomes; empty where it stays
+    deployment: str = ""
 
 
 class CancelRequested(NamedTuple):
@@ -172,6 +210,8 @@ class CancelRequested(NamedTuple):
 
     user: str
     reason: str
+    #: what the deployment's status becomes
+    deployment: str = "cancelling"
 
 
 class Adopted(NamedTuple):
@@ -185,6 +225,8 @@ class TakenBack(NamedTuple):
     """It was written after its caller had stopped waiting; nothing of it begins, and its key does not stand for it."""
 
     reason: str
+    #: what the deployment's status becomes
+    deployment: str = "cancelling"
 
 
 class Skipped(NamedTuple):
@@ -256,10 +298,34 @@ KINDS: Mapping[str, type[Any]] = {
     "ended": Ended,
     "void": Void,
 }
-#: what came with format 2
-_FORMAT_2 = frozenset({Handed, ResolutionRequested, Resolved, Retried, Void})
-#: what came with format 3
-_FORMAT_3 = frozenset({Adopted, StopRequested, TakenBack})
+#: record type -> field -> format that it came with, under "" that of the kind itself; what is not named came with format 1
+SINCE: Mapping[type[Any], Mapping[str, int]] = {
+    Accepted: {"exclusive": 2},
+    Dispatched: {"since": 4},
+    Started: {"begun": 4, "deployment": 4},
+    Completed: {"begun": 4, "deployment": 4},
+    Failed: {"status": 4, "begun": 4, "deployment": 4},
+    StopRequested: {"": 3},
+    TimedOut: {"data": 3, "cut": 3, "said": 3},
+    Lost: {"begun": 4},
+    Fenced: {"begun": 4},
+    Handed: {"": 2},
+    ResolutionRequested: {"": 2, "deployment": 4},
+    Resolved: {"": 2, "status": 4, "message": 4, "deployment": 4},
+    Retried: {"": 2, "again": 4, "deployment": 4},
+    Withdrawn: {"status": 4},
+    Halted: {"deployment": 4},
+    CancelRequested: {"deployment": 4},
+    Adopted: {"": 3},
+    TakenBack: {"": 3, "deployment": 4},
+    Void: {"": 2},
+}
+#: since which format a record says what follows from it
+_FOLLOWS = 4
+#: the records that do: what follows from an older one was a rule of its time (re_core/deployment/upcasts.py)
+_SAY_WHAT_FOLLOWS = frozenset(kind for kind, fields in SINCE.items() if _FOLLOWS in fields.values())
+#: ranges of step numbers: record type -> field
+_RANGES = {Skipped: "ranges", Retried: "again"}
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -279,6 +345,8 @@ class Entry(NamedTuple):
     records: tuple[Record, ...]
     #: of the aggregate whose journal it is in
     kind: str = DEPLOYMENT
+    #: format by which its records are to be understood: that of now, or the older one of an entry that says less
+    format: int = FORMAT
 
     @property
     def id(self) -> str:
@@ -322,6 +390,17 @@ def was_taken_back(entries: Sequence[Entry]) -> bool:
     return any(isinstance(record, TakenBack) for entry in entries for record in entry.records)
 
 
+def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """First and last of each run of ascending numbers."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return tuple(ranges)
+
+
 def kind_of(record: Record) -> str:
     """The stored name of the record's type."""
     return _NAMES[type(record)]
@@ -352,8 +431,9 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
     if unknown := sorted(set(fields).difference(kind._fields)):
         raise NewerFormat(f"the journal has a record {name!r} with an unknown {unknown[0][:40]!r}; upgrade this engine")
     try:
-        if kind is Skipped:
-            fields["ranges"] = tuple((first, last) for first, last in fields["ranges"])
+        ranges = _RANGES.get(kind, "")
+        if ranges in fields:
+            fields[ranges] = tuple((first, last) for first, last in fields[ranges])
         record: Record = kind(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreRefused(f"the journal has a record that this version cannot read: {error}") from None
@@ -371,17 +451,28 @@ def entry_to_document(entry: Entry) -> dict[str, Any]:
 
 
 def _format_of(entry: Entry) -> int:
-    """The oldest format that says all of it: while nobody uses what is new, older cores can go on with the deployment."""
+    """The oldest format that says all of it, so that older cores can go on where they understand what stands there."""
+    if entry.format < FORMAT:
+        return entry.format
+    if not all(map(_is_said_alike, entry.records)):
+        return _FOLLOWS
     return max(map(_format_of_record, entry.records), default=1)
 
 
 def _format_of_record(record: Record) -> int:
-    kind = type(record)
-    if kind in _FORMAT_3 or (isinstance(record, TimedOut) and record.said):
-        return 3
-    if isinstance(record, Accepted):
-        return 2 if record.exclusive or record.plan.get("on_lost", "fail") != "fail" else 1
-    return 2 if kind in _FORMAT_2 else 1
+    """Of one that says nothing of what follows."""
+    if isinstance(record, Accepted) and record.plan.get("on_lost", "fail") != "fail":
+        return 2
+    since = SINCE.get(type(record), {})
+    used = (name for name in since if not name or getattr(record, name) != record._field_defaults[name])
+    return max((since[name] for name in used), default=1)
+
+
+def _is_said_alike(record: Record) -> bool:
+    """Whether it means the same in every format that has it: also a step's first dispatch, from which one thing only follows."""
+    if type(record) not in _SAY_WHAT_FOLLOWS:
+        return True
+    return isinstance(record, Dispatched) and record.attempt == 1 and not record.since
 
 
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
@@ -396,6 +487,9 @@ def entry_from_document(deployment: str, number: int, document: Mapping[str, Any
         )
     try:
         records = tuple(record_from_document(record) for record in document["records"])
-        return Entry(deployment, number, document["at"], document["writer"], records)
+        is_current = version >= _FOLLOWS or all(map(_is_said_alike, records))
+        return Entry(
+            deployment, number, document["at"], document["writer"], records, format=FORMAT if is_current else version
+        )
     except (KeyError, TypeError):
         raise StoreRefused(f"journal entry {entry_id(deployment, number)} is damaged") from None

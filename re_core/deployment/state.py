@@ -1,5 +1,7 @@
 """The state of a deployment: the fold of its journal. Pure; must not know what may happen next (that is the machine).
 
+The fold stores what the records say, and decides nothing: no rule of it could change what has happened.
+
 `State.apply` is the only thing that ever changes a state, so that what a core holds in memory is what any other
 core reads from the journal.
 """
@@ -13,8 +15,9 @@ from re_core.deployment import records as r
 from re_core.deployment.plan import Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.results import Result, message_of, result_of, weight
+from re_core.deployment.upcasts import upcast
 from re_core.errors import StoreRefused
-from re_core.model import DeploymentStatus, Resolution, StepStatus
+from re_core.model import DeploymentStatus, StepStatus
 
 
 class StepState:
@@ -129,7 +132,18 @@ class State:
         try:
             _APPLY[type(record)](self, record, at)
         except (KeyError, IndexError, ValueError):
-            raise StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}") from None
+            raise self._out_of_place(record) from None
+
+    def apply_old(self, record: r.Record, at: int) -> None:
+        """Fold in a record that does not say what follows from it. Raises as `apply`."""
+        try:
+            told = upcast(self, record)
+        except (KeyError, IndexError):
+            raise self._out_of_place(record) from None
+        self.apply(told, at)
+
+    def _out_of_place(self, record: r.Record) -> StoreRefused:
+        return StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}")
 
     def step(self, number: int) -> StepState:
         """The step, pending if nothing was heard of it."""
@@ -169,15 +183,8 @@ class State:
 
     def never_begun(self, end: int | None = None) -> tuple[tuple[int, int], ...]:
         """Ranges of the steps before `end` (None: of the playbook) whose turn never came: first and last."""
-        ranges: list[tuple[int, int]] = []
-        for number in range(self.plan.first_action if end is None else end):
-            if not self.is_pending(number):
-                continue
-            if ranges and ranges[-1][1] == number - 1:
-                ranges[-1] = (ranges[-1][0], number)
-            else:
-                ranges.append((number, number))
-        return tuple(ranges)
+        numbers = range(self.plan.first_action if end is None else end)
+        return r.ranges_of(number for number in numbers if self.is_pending(number))
 
     def count_done(self) -> int:
         """Steps that completed."""
@@ -191,8 +198,7 @@ class State:
         step.attempt = record.attempt
         step.worker = step.token = step.control = ""
         step.handed = False
-        if step.waiting_since is None:
-            step.waiting_since = at
+        step.waiting_since = record.since or at
         step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
         self._note(step, None)
         self.open.add(record.step)
@@ -200,27 +206,27 @@ class State:
     def _started(self, record: r.Started, at: int) -> None:
         step = self.steps[record.step]
         step.status = StepStatus.STARTED
-        step.begun += 1
+        step.begun = record.begun
         step.worker, step.token, step.control = record.worker, record.token, record.control
         step.started_at = at
-        self._run(at)
+        if record.deployment:
+            self._run(record.deployment, at)
 
     def _completed(self, record: r.Completed, at: int) -> None:
         self._outcome(record, at, StepStatus.COMPLETED)
         self._done(record.step)
 
     def _failed(self, record: r.Failed, at: int) -> None:
-        stopped = self.cancel is not None and record.step < self.plan.first_action
         self.late.add((record.step, record.attempt, "failed"))
-        self._outcome(record, at, StepStatus.CANCELLED if stopped else StepStatus.FAILED)
+        self._outcome(record, at, StepStatus(record.status))
 
     def _outcome(self, record: r.Completed | r.Failed, at: int, status: StepStatus) -> None:
         step = self.steps[record.step]
-        if step.status is StepStatus.DISPATCHED:
-            step.begun += 1
+        step.begun = record.begun
         self._close(record.step, status, at)
         self._note(step, record.message, record.data, record.cut)
-        self._run(at)
+        if record.deployment:
+            self._run(record.deployment, at)
 
     def _stop_requested(self, record: r.StopRequested, at: int) -> None:
         self.steps[record.step].stop_requested_at = at
@@ -233,8 +239,7 @@ class State:
 
     def _lost(self, record: r.Lost, at: int) -> None:
         step = self.steps[record.step]
-        if step.status is StepStatus.DISPATCHED:  # it was handed over, and may have begun
-            step.begun += 1
+        step.begun = record.begun
         self._close(record.step, StepStatus.LOST, at)
         self._note(step, record.message)
 
@@ -243,56 +248,57 @@ class State:
 
     def _asked(self, record: r.ResolutionRequested, at: int) -> None:
         self.asked.add(record.step)
-        if self.status is not DeploymentStatus.CANCELLING:
-            self.status = DeploymentStatus.WAITING
+        self._become(record.deployment)
 
     def _decided(self, record: r.Resolved, at: int) -> None:
         step = self.steps[record.step]
         self.wishes.add(record.request)
         self.asked.discard(record.step)
         step.begun = 0
-        if record.ruling == Resolution.SUCCEEDED.recorded:
-            step.status, step.ended_at = StepStatus.COMPLETED, at
-            self._note(step, f"{record.user or 'an operator'} resolved it as succeeded")
-            self._done(record.step)
-        if not self.asked:
-            self._ask_no_more()
+        if record.status:
+            step.status, step.ended_at = StepStatus(record.status), at
+            if step.status is StepStatus.COMPLETED:
+                self._done(record.step)
+        if record.message is not None:
+            self._note(step, record.message)
+        self._become(record.deployment)
 
     def _retried(self, record: r.Retried, at: int) -> None:
         self.retries += 1
         self.wishes.add(record.request)
         self.asked.clear()
-        self.status, self.reason, self.ended, self.halted = DeploymentStatus.RUNNING, "", None, None
-        for number, step in self.steps.items():
-            if number >= self.plan.first_action or step.status in _TO_REPEAT:
+        self.reason, self.ended, self.halted = "", None, None
+        self._become(record.deployment)
+        for first, last in record.again:
+            for number in range(first, last + 1):
+                step = self.steps[number]
                 step.status, step.begun = StepStatus.PENDING, 0
 
     def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
-        self._close(record.step, StepStatus.SKIPPED if self.cancel is None else StepStatus.CANCELLED, at)
+        self._close(record.step, StepStatus(record.status), at)
 
     def _fenced(self, record: r.Fenced, at: int) -> None:
         """A fence is for people and for other cores: the attempt number that follows it does the work."""
-        step = self.steps[record.step]
-        if step.status is StepStatus.STARTED:  # who claimed it has declined it, and has not begun
-            step.begun -= 1
+        self.steps[record.step].begun = record.begun
 
     def _late(self, record: r.Late, at: int) -> None:
         self.late.add((record.step, record.attempt, record.said))
 
     def _halted(self, record: r.Halted, at: int) -> None:
         self.halted = record.reason
-        self._ask_no_more()
+        self.asked.clear()
+        self._become(record.deployment)
 
     def _cancel_requested(self, record: r.CancelRequested, at: int) -> None:
         self.cancel, self.cancelled_at = record, at
-        self._ask_no_more()
-        self.status = DeploymentStatus.CANCELLING
+        self.asked.clear()
+        self._become(record.deployment)
 
     def _adopted(self, record: r.Adopted, at: int) -> None:
         self.adopted = True
 
     def _taken_back(self, record: r.TakenBack, at: int) -> None:
-        self._cancel_requested(r.CancelRequested("", record.reason), at)
+        self._cancel_requested(r.CancelRequested("", record.reason, record.deployment), at)
 
     def _skipped(self, record: r.Skipped, at: int) -> None:
         for first, last in record.ranges:
@@ -319,14 +325,12 @@ class State:
         step.message, step.result = message_of(message, self.kept), result_of(data, cut, self.kept)
         self.kept += weight(step.message, step.result)
 
-    def _run(self, at: int) -> None:
-        if self.status is DeploymentStatus.ACCEPTED:
-            self.status, self.started = DeploymentStatus.RUNNING, at
+    def _run(self, status: str, at: int) -> None:
+        self.status, self.started = DeploymentStatus(status), at
 
-    def _ask_no_more(self) -> None:
-        self.asked.clear()
-        if self.status is DeploymentStatus.WAITING:
-            self.status = DeploymentStatus.RUNNING
+    def _become(self, status: str) -> None:
+        if status:
+            self.status = DeploymentStatus(status)
 
     def _first_heard(self, number: int) -> StepState:
         if number >= len(self.plan.steps):
@@ -381,12 +385,6 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
 }
 
 
-#: steps that a retry gives another turn
-_TO_REPEAT = frozenset(
-    {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.SKIPPED, StepStatus.CANCELLED}
-)
-
-
 def fold(entries: Iterable[r.Entry]) -> State:
     """The state after these entries, all of one deployment, from the first on. Raises StoreRefused for a hole."""
     state: State | None = None
@@ -399,12 +397,26 @@ def fold(entries: Iterable[r.Entry]) -> State:
             state, records = _begin(entry.deployment, accepted, entry.at), records[1:]
         if entry.number != state.entry + 1:
             raise StoreRefused(f"the journal of {entry.deployment} has no entry {state.entry + 1}")
-        for record in records:
-            state.apply(record, entry.at)
-        state.entry, state.entry_at = entry.number, entry.at
+        _fold_in(state, entry, records)
     if state is None:
         raise StoreRefused("a journal without entries")
     return state
+
+
+def extend(state: State, entries: Iterable[r.Entry]) -> None:
+    """Fold in the entries that follow those which the state has. Raises StoreRefused for a record out of place."""
+    for entry in entries:
+        _fold_in(state, entry, entry.records)
+
+
+def _fold_in(state: State, entry: r.Entry, records: Iterable[r.Record]) -> None:
+    if entry.format < r.FORMAT:
+        for record in records:
+            state.apply_old(record, entry.at)
+    else:
+        for record in records:
+            state.apply(record, entry.at)
+    state.entry, state.entry_at = entry.number, entry.at
 
 
 def _begin(deployment: str, accepted: r.Accepted, at: int) -> State:

@@ -28,8 +28,11 @@ from re_core.deployment.progress import (
     advance_from,
     after_failure,
     awaited,
+    begun_by_end,
+    fence,
     mark_lost,
     redispatch,
+    runs,
     stops,
     try_finish,
     withdraw,
@@ -55,7 +58,8 @@ def guessed(state: State) -> dict[str, int]:
 
 def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     first = step.begun == 0
-    go.emit(r.Started(event.step, event.attempt, event.worker, event.token, event.control))
+    begun = step.begun + 1
+    go.emit(r.Started(event.step, event.attempt, event.worker, event.token, event.control, begun, runs(go.state)))
     _grant(go, event)
     if first:
         go.effects.extend(step_notices(go.state, event.step, StepStatus.STARTED))
@@ -83,19 +87,27 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
         raise Refusal(f"step {event.step} was claimed by another worker")
     completed, message = _judge(spec, event)
     if completed:
-        go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut))
+        counts = begun_by_end(step), runs(go.state)
+        go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut, *counts))
         go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
         advance_from(go, event.step)
         return
     if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
         raise Refusal(f"a copy of step {event.step} has ended; the end of the one that was claimed is awaited")
     if step.stop_requested_at is None:
-        go.emit(r.Failed(event.step, event.attempt, event.data, message, event.cut))
+        go.emit(_failed(go, step, event, message))
     else:
         # its program is gone: now, and not before, it is over
         text = _too_long(spec) if message in (None, "", _STOPPED) else f"{_too_long(spec)}; {message}"
         go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
     after_failure(go, event.step, step.begun - 1 < spec.retries)
+
+
+def _failed(go: Advance, step: StepState, event: e.OutcomeReported, message: str | None) -> r.Failed:
+    """What ends after a cancel, was ended by it."""
+    status = StepStatus.CANCELLED if is_cancelled(go.state, event.step) else StepStatus.FAILED
+    counts = begun_by_end(step), runs(go.state)
+    return r.Failed(event.step, event.attempt, event.data, message, event.cut, status.value, *counts)
 
 
 def _too_long(spec: StepSpec) -> str:
@@ -136,7 +148,8 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
 
 def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> None:
     name = go.state.plan.steps[event.step].spec.name
-    go.emit(r.Failed(event.step, event.attempt, message=f"no worker offers {name}"))
+    told = e.OutcomeReported(event.step, event.attempt, completed=False)
+    go.emit(_failed(go, step, told, f"no worker offers {name}"))
     after_failure(go, event.step, may_repeat=False)
 
 
@@ -187,7 +200,7 @@ def on_timer(go: Advance, event: e.TimerFired) -> None:
 def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
     patience = go.state.plan.patience
     if go.now >= patience_end(go.state, step):
-        go.emit(r.Fenced(number, step.attempt, "no worker began it"))
+        fence(go, number, "no worker began it")
         go.emit(r.TimedOut(number, step.attempt, f"no worker began it within {patience:g} s"))
         after_failure(go, number, may_repeat=False)
     elif go.now - (step.dispatched_at or 0) >= REDISPATCH_AFTER:
@@ -204,14 +217,12 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     if step.status is StepStatus.DISPATCHED:
         mark_lost(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
     elif step.stop_requested_at is not None:
-        go.emit(
-            r.Lost(
-                number, step.attempt, f"{_too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
-            )
-        )
+        text = f"{_too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
+        go.emit(r.Lost(number, step.attempt, text, begun_by_end(step)))
         after_failure(go, number, may_repeat)
     elif is_cancelled(go.state, number) and (in_time or step.control):
-        go.emit(r.Lost(number, step.attempt, f"it did not stop within {CANCEL_GRACE // 1000} s of the cancel"))
+        text = f"it did not stop within {CANCEL_GRACE // 1000} s of the cancel"
+        go.emit(r.Lost(number, step.attempt, text, begun_by_end(step)))
         after_failure(go, number, may_repeat=False)
     elif step.control:
         go.emit(r.StopRequested(number, step.attempt))

@@ -14,7 +14,7 @@ from re_core.deployment.feed import KIND, is_told
 from re_core.deployment.machine import Decision, accept, advance
 from re_core.deployment.notifications import begin_notices, retold
 from re_core.deployment.progress import awaited
-from re_core.deployment.state import State
+from re_core.deployment.state import State, extend
 from re_core.deployment.summary import view_of
 from re_core.ports import UNOBSERVED, Clock, Journal, Observer, Store, read_state
 from re_core.rows import View
@@ -115,8 +115,7 @@ class Deployments(Aggregate):
 
     def fold(self, state: Any, entry: r.Entry) -> Any:
         """See Aggregate."""
-        for record in entry.records:
-            state.apply(record, entry.at)
+        extend(state, [entry])
         return state
 
     def permit(self, key: str, event: Any, now: int) -> Any:

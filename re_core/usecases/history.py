@@ -11,7 +11,7 @@ from re_core import ports
 from re_core.api import answers
 from re_core.deployment.records import Completed, Entry, Failed, Late, TimedOut, entry_to_document, kind_of
 from re_core.deployment.results import result_of
-from re_core.deployment.state import State
+from re_core.deployment.state import State, extend
 from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.ports import Page, ViewFilter
 from re_core.rows import OutputLine
@@ -132,7 +132,4 @@ def tail(output: ports.Output, id: str, wanted: Wanted, count: int) -> list[Outp
 
 def advance(state: State, entries: Sequence[Entry]) -> None:
     """Fold in the entries that follow those which the state has."""
-    for entry in entries:
-        for record in entry.records:
-            state.apply(record, entry.at)
-        state.entry, state.entry_at = entry.number, entry.at
+    extend(state, entries)

@@ -4,8 +4,7 @@ Any tree can be asked, an old one too: `python -m pytest -p tests.golden.capture
 (of an old tree: with a copy of this file, golden_capture.py, on PYTHONPATH, `-p golden_capture`). Every journal that a real
 sequencer appends to a real store, that the simulation's cores append, and that the unit tests' machine writes becomes one
 JSON line of the file that GOLDEN_RAW names: {"played": the test, "deployment": its id, "entries": [stored form, ...]}.
-Must not import the engine before
-pytest has set its paths; tests/golden/choose.py makes golden files of it.
+Must not import the engine before pytest has set its paths; tests/golden/choose.py makes golden files of it.
 """
 
 from __future__ import annotations

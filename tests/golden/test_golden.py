@@ -49,6 +49,15 @@ def test_every_kind_of_record_is_in_a_golden_journal() -> None:
     assert kinds == set(r.KINDS)
 
 
+def test_an_entry_holds_nothing_that_is_newer_than_its_format() -> None:
+    """An engine that reads the format of an entry understands all of it."""
+    for one in (one for path in files() for one in read(path)):
+        for entry in one["entries"]:
+            for record in entry["records"]:
+                since = r.SINCE.get(r.KINDS[record["kind"]], {})
+                assert max([1, *(since.get(name, 1) for name in ["", *record])]) <= entry["v"], one["played"]
+
+
 @pytest.mark.parametrize("path", ALL)
 def test_the_fold_after_each_entry_is_the_one_of_its_time(path: Any) -> None:
     for one in _standing(read(path)):

@@ -109,7 +109,7 @@ class FrontEndHarness:
         plan = compile_document({**PLAYBOOK, "group": group}, EnginePolicy(), {})
         accepted = Accepted(group, "book", "Two steps", 1, "olga", "127.0.0.1", "d", {}, plan)
         self.append(id, 1, accepted, Dispatched(0, 1), at=at)
-        self.append(id, 2, Started(0, 1, "w1"), at=at + 1000)
+        self.append(id, 2, Started(0, 1, "w1", deployment="running"), at=at + 1000)
         return id
 
     def finish(self, id: str, *, failed: bool = False, at: int = T0 + 5000) -> None:

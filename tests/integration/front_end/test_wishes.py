@@ -213,7 +213,9 @@ def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(harness
     _lost(harness, ResolutionRequested(0))
     waiting = harness.call("GET", ONE).json
     old = harness.call("GET", V0)
-    harness.append("dep1", 4, Resolved(0, "happened", "ann"), Dispatched(1, 1))
+    harness.append(
+        "dep1", 4, Resolved(0, "happened", "ann", status="completed", deployment="running"), Dispatched(1, 1)
+    )
     going = harness.call("GET", ONE).json
 
     assert (waiting["status"], waiting["links"]["resolve"]) == ("waiting", f"{ONE}/resolve")
@@ -226,7 +228,7 @@ def test_a_waiting_deployment_says_which_step_asks_and_offers_a_decision(harness
 def test_version_0_names_the_step_whose_turn_a_retry_brings(harness: FrontEndHarness) -> None:
     harness.deployment()
     harness.append("dep1", 3, Completed(0, 1), Dispatched(1, 1))
-    harness.append("dep1", 4, Failed(1, 1), Ended(DeploymentStatus.FAILED, "no"), Retried("ann"))
+    harness.append("dep1", 4, Failed(1, 1), Ended(DeploymentStatus.FAILED, "no"), Retried("ann", again=((1, 1),)))
 
     assert harness.call("GET", V0).json["active_step"] == "noop:Second"
 

@@ -21,7 +21,9 @@ def _entry(number: int, *records: r.Record) -> Entry:
 
 
 def test_a_journal_folds_to_a_state_that_knows_its_last_entry() -> None:
-    state = fold([_entry(1, FIRST, r.Dispatched(0, 1)), _entry(2, r.Started(0, 1, "w", "t", "c"))])
+    state = fold(
+        [_entry(1, FIRST, r.Dispatched(0, 1)), _entry(2, r.Started(0, 1, "w", "t", "c", deployment="running"))]
+    )
     assert (state.entry, state.status, state.created, state.started) == (
         2,
         DeploymentStatus.RUNNING,
@@ -78,3 +80,36 @@ def test_the_row_of_a_completed_deployment_shows_no_step() -> None:
     run = Run(simple("noop:A"))
     run.do(0)
     assert view_of(run.state, None).step == ""
+
+
+def test_the_fold_stores_what_a_record_says_and_decides_nothing() -> None:
+    """Another rule may once have decided that what fails after a cancel failed, and that a declined attempt counts."""
+    cancelled: list[r.Record] = [
+        FIRST,
+        r.Dispatched(0, 1),
+        r.Started(0, 1, "w", "t", "c", 5, "waiting"),
+        r.CancelRequested("ann", "", ""),
+    ]
+    state = fold([_entry(1, *cancelled, r.Failed(0, 1, status="failed", begun=7))])
+    assert (state.status, state.step(0).status, state.step(0).begun) == ("waiting", StepStatus.FAILED, 7)
+    again = fold([_entry(1, FIRST, r.Dispatched(0, 1), r.Lost(0, 1, "gone"), r.Retried("ann", again=()))])
+    assert again.step(0).status is StepStatus.LOST
+
+
+def test_what_follows_from_an_old_record_is_what_followed_in_its_format() -> None:
+    cancelled: list[r.Record] = [
+        FIRST,
+        r.Dispatched(0, 1),
+        r.Started(0, 1, "w", "t", "c"),
+        r.CancelRequested("ann", ""),
+    ]
+    state = fold([_entry(1, *cancelled, r.Failed(0, 1))._replace(format=3)])
+    assert (state.status, state.started) == (DeploymentStatus.CANCELLING, START + 1)
+    assert (state.step(0).status, state.step(0).begun) == (StepStatus.CANCELLED, 1)
+
+
+@pytest.mark.parametrize("record", [r.Started(1, 1), r.Failed(1, 1), r.Fenced(1, 1), r.Lost(1, 1, "")])
+@pytest.mark.parametrize("format", [3, 4])
+def test_a_record_about_a_step_that_was_never_dispatched_is_refused(record: r.Record, format: int) -> None:
+    with pytest.raises(StoreRefused, match="out of place"):
+        fold([_entry(1, FIRST, record)._replace(format=format)])
