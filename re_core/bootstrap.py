@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.exclusive import Exclusive
@@ -16,7 +17,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Store, ThreadFigures
+from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Several, Store, ThreadFigures
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
@@ -33,6 +34,9 @@ from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.failure_detector import FailureDetector
 from re_core.workforce.presence import UNPROVEN, Presence, RollCall
 from re_core.workforce.routing import StepRouter
+
+if TYPE_CHECKING:
+    from re_core.adapters.tracing import Tracer
 
 #: URL of the bus that is this process
 EMBEDDED = "embedded:"
@@ -265,6 +269,9 @@ class Observation:
 
         self.metrics = Metrics(component, process)
         self.observer: Observer = self.metrics.observer
+        self._tracer = _tracer(settings.traces_url, component) if settings.traces_url else None
+        if self._tracer is not None:
+            self.observer = Several([self.observer, self._tracer])
 
     def listen(self, settings: Settings) -> None:
         """Serve the figures where the settings say, if they do. Raises OperatorError."""
@@ -279,5 +286,17 @@ class Observation:
         self.metrics.watch_threads(core.figures)
 
     def close(self) -> None:
-        """Serve no more."""
+        """Serve no more, and send the spans that wait."""
         self.metrics.close()
+        if self._tracer is not None:
+            self._tracer.close()
+
+
+def _tracer(url: str, component: str) -> Tracer:
+    try:
+        from re_core.adapters.tracing import Tracer
+    except ImportError as error:
+        raise BadSettings(
+            "RE_TRACES_URL needs OpenTelemetry, which is not installed: pip install 'release-engine[otel]', or unset it"
+        ) from error
+    return Tracer(url, component)

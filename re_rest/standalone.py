@@ -68,8 +68,8 @@ class Opening:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # no figures of a process: any of them may be the one that answers
-        self._observation = bootstrap.Observation(settings, "re-rest", process=False)
-        self.http = self._observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
+        self.observation = bootstrap.Observation(settings, "re-rest", process=False)
+        self.http = self.observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
         self._waiting = {"store": "it is being opened", "bus": "it waits for the store"}
         store = cast(Store, NotYet(lambda: StoreUnavailable(self._waiting["store"] or "it is being opened")))
         bus = cast(Bus, NotYet(lambda: BusUnavailable(self._waiting["bus"] or "it is being opened")))
@@ -116,8 +116,8 @@ class Opening:
             redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
-            observer=self._observation.observer,
-            metrics=self._observation.metrics.page,
+            observer=self.observation.observer,
+            metrics=self.observation.metrics.page,
             answered=self.http.answered,
         )
 
@@ -163,7 +163,7 @@ class Server(BaseApplication):
             "when_ready": _on_listening,
             "pre_fork": _give_row,
             "post_fork": partial(self._in_worker, grace),
-            "worker_exit": _on_worker_exit,
+            "worker_exit": self._on_worker_exit,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
@@ -171,6 +171,12 @@ class Server(BaseApplication):
     def _in_worker(self, grace: int, server: Any, worker: Any) -> None:
         worker.cfg.set("graceful_timeout", grace)
         self._opening.http.use_row(worker.row)
+
+    def _on_worker_exit(self, server: Any, worker: Any) -> None:
+        # threads that wait for the bus, or write to a viewer who reads nothing, would hold the interpreter's end up
+        if worker.booted:
+            self._opening.observation.close()
+            leave(DONE)
 
     def load(self) -> Any:
         """In a worker: an application that answers, and will do more once bus and store are there."""
@@ -196,9 +202,3 @@ def _give_row(server: Any, worker: Any) -> None:
 
 def _on_listening(server: Any) -> None:
     _log.info("re-rest listens at %s", url_of(server.LISTENERS), extra={"action": "listening"})
-
-
-def _on_worker_exit(server: Any, worker: Any) -> None:
-    # threads that wait for the bus, or write to a viewer who reads nothing, would hold the interpreter's end up
-    if worker.booted:
-        leave(DONE)

@@ -80,11 +80,11 @@ class Engine:
     def stop(self, deadline: float) -> None:
         """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
         end = time.monotonic() + deadline
-        self._observation.close()
         self._reach.stop()
         self._host.stop(deadline * 0.8)
         self.core.stop(max(FINISH, end - time.monotonic()))
         self.bus.close()
+        self._observation.close()
         self.store.close()
         self._lock.release()
 

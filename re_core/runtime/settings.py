@@ -63,6 +63,8 @@ class Settings:
     http: str = _setting("127.0.0.1:8080", kinds.address)
     #: where `rectl up`, `re-core` and `re-worker` serve `/metrics` to everybody who can reach it, `host:port`; empty: nowhere
     metrics_listen: str = _setting("", kinds.address)
+    #: the OTLP/HTTP collector of traces, `http://host:4318/v1/traces`; needs the extra `otel`; empty: no spans are recorded
+    traces_url: str = _setting("", kinds.url("http", "https"))
     #: for clients: where the API is; empty finds the local engine
     url: str = _setting("", kinds.url("http", "https"))
     #: for clients: who I am

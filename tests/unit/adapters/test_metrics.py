@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from re_core.adapters.metrics import Metrics
 from re_core.adapters.metrics.instruments import LONG, MOST, OTHER, QUICK, Names
 from re_core.adapters.metrics.waiting import LOOKED_UP, WaitingSteps
-from re_core.errors import OperatorError
+from re_core.bootstrap import Observation
+from re_core.errors import BadSettings, OperatorError
 from re_core.ports import StepRun, ThreadFigures
+from re_core.runtime.settings import load
 from re_core.wire.messages import Message
 from tests.factories import Run, simple
 
@@ -164,3 +167,11 @@ def test_the_page_is_served_where_the_settings_say_until_it_is_closed() -> None:
             Metrics("other").listen("127.0.0.1", port)
     finally:
         metrics.close()
+
+
+def test_who_wants_traces_without_the_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re_core.adapters.tracing", None)
+    settings = load({"RE_TRACES_URL": "http://127.0.0.1:4318/v1/traces"})
+    with pytest.raises(BadSettings, match=r"pip install 'release-engine\[otel\]'"):
+        Observation(settings, "test")
+    assert Observation(load({}), "test").observer.traces is False
