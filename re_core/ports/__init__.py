@@ -6,7 +6,7 @@ a bus BusUnavailable.
 
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
-from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, RecordTypes, foreign
+from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun, ThreadFigures
 from re_core.ports.reading import every_entry, read_state
@@ -63,7 +63,6 @@ __all__ = [
     "Page",
     "Playbooks",
     "Published",
-    "RecordTypes",
     "Registry",
     "Several",
     "StepRun",

@@ -7,7 +7,7 @@ know of no kinds refuse; an engine that does not know this kind refuses it too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from re_core.deployment.records import (
     DEPLOYMENT,
@@ -26,19 +26,11 @@ KINDS_FORMAT = 4
 _COMMON: Mapping[str, type[Any]] = {"void": Void}
 
 
-class RecordTypes(Protocol):
-    """A kind of aggregate, as far as its journals go."""
-
-    kind: ClassVar[str]
-    #: stored name -> type of record
-    records: ClassVar[Mapping[str, type[Any]]]
-
-
 class EntryCodec:
     """Immutable; any thread."""
 
-    def __init__(self, *kinds: type[RecordTypes]) -> None:
-        """`kinds` beside deployments."""
+    def __init__(self, *kinds: type[Any]) -> None:
+        """`kinds` beside deployments: each has `kind`, its name, and `records`, stored name -> type of record (a NamedTuple)."""
         self._types = {one.kind: {**_COMMON, **one.records} for one in kinds}
         self._names = {kind: {type: name for name, type in types.items()} for kind, types in self._types.items()}
 
@@ -59,6 +51,8 @@ class EntryCodec:
         if kind == DEPLOYMENT:
             return entry_from_document(key, number, document)
         where = f"journal entry {entry_id(key, number)}"
+        if not isinstance(kind, str):
+            raise StoreRefused(f"{where} is damaged: its kind is no text")
         types = self._types.get(kind)
         if types is None:
             raise NewerFormat(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from re_core.deployment.events import TimerFired, WorkerLost
-from re_core.deployment.machine import Decision, Verdict
+from re_core.deployment.machine import Decision as DeploymentDecision
+from re_core.deployment.machine import Verdict
 from re_core.deployment.records import Entry, Record
 from re_core.errors import BadSettings
 from re_core.ports import Clock, Journal, Store, every_entry, foreign
@@ -28,6 +29,16 @@ __all__ = ["Aggregate", "Decision", "Kinds", "TimerFired", "Verdict", "WorkerLos
 
 #: bytes that an aggregate takes in memory where its kind does not say
 _WEIGHT = 2_000
+
+
+class Decision(NamedTuple):
+    """What `advance` decided. The state it was given is already the one after the records."""
+
+    verdict: Verdict
+    records: tuple[Any, ...] = ()
+    effects: tuple[Any, ...] = ()
+    #: why it was refused
+    reason: str = ""
 
 
 class Aggregate(ABC):
@@ -99,7 +110,7 @@ class Aggregate(ABC):
         return event
 
     @abstractmethod
-    def advance(self, state: Any, event: Any, now: int) -> Decision:
+    def advance(self, state: Any, event: Any, now: int) -> Decision | DeploymentDecision:
         """Decide, and leave the state as it is after the records. Pure."""
 
     def again(self, state: Any, event: Any, changed: bool, redelivered: bool, looks: bool) -> Iterable[Any]:
@@ -149,7 +160,7 @@ class Aggregate(ABC):
     # -- settle ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def row(self, state: Any, due: int | None, published: int) -> View:
+    def row(self, key: str, state: Any, due: int | None, published: int) -> View:
         """Its row; of all kinds but deployments `group` is empty, which keeps it out of the list of deployments."""
 
     @abstractmethod

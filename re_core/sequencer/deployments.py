@@ -169,7 +169,7 @@ class Deployments(Aggregate):
 
     # -- settle ------------------------------------------------------------------------------------
 
-    def row(self, state: State, due: int | None, published: int) -> View:
+    def row(self, key: str, state: State, due: int | None, published: int) -> View:
         """See Aggregate."""
         return view_of(state, due, published)
 

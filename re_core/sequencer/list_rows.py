@@ -42,7 +42,7 @@ class Rows:
             return None
         due = _look(known, now)
         known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published
-        row = known.kind.row(state, due, known.published)
+        row = known.kind.row(known.key, state, due, known.published)
         # where no message brings this about again, a look at the row must find out what was not published
         return row._replace(due=now + VIEW_EVERY) if ended and work.only_once else row
 
@@ -52,7 +52,7 @@ class Rows:
         They still say that they summarise the entries before, so that the first look mends them where the new ones never came.
         Raises StoreUnavailable.
         """
-        ahead = [_ahead(work.known, now) for work in works if work.urgent]
+        ahead = [_ahead(work.known, now) for work in works if work.urgent and not work.begins]
         if ahead and not self._store.transactional:
             self._store.write_views(ahead)
 
@@ -62,7 +62,7 @@ class Rows:
         known = work.known
         if known.state.ended is None or not work.only_once:
             return None
-        return known.kind.row(known.state, None, known.published)
+        return known.kind.row(known.key, known.state, None, known.published)
 
     @staticmethod
     def defer(appended: Sequence[Append], works: Sequence[Work]) -> None:
@@ -97,7 +97,10 @@ class Rows:
         """Write them all, once the first has been behind for long enough. Raises StoreUnavailable."""
         if not self._behind or 0 <= now - self._since < BEHIND:
             return
-        rows = [known.kind.row(known.state, _look(known, now), known.published) for known in self._behind.values()]
+        rows = [
+            known.kind.row(known.key, known.state, _look(known, now), known.published)
+            for known in self._behind.values()
+        ]
         self._store.write_views(rows)
         for known, row in zip(self._behind.values(), rows, strict=True):
             known.view_at, known.view_due, known.view_entry, known.view_published = (
@@ -119,7 +122,7 @@ def _look(known: CachedAggregate, now: int) -> int | None:
 
 
 def _ahead(known: CachedAggregate, now: int) -> View:
-    row = known.kind.row(known.state, now + VIEW_EVERY, known.published)
+    row = known.kind.row(known.key, known.state, now + VIEW_EVERY, known.published)
     return row._replace(due=now + VIEW_EVERY, entry=known.state.entry - 1)
 
 

@@ -21,7 +21,9 @@ class CoreProcess(Process):
 
     def __init__(self, world: World, name: str, skew: int, settings: Settings) -> None:
         super().__init__(world, name, skew)
-        self.core = Core(settings, cast(Bus, self.bus), cast(Store, self.store), self.clock, _fatal, name)
+        self.core = Core(
+            settings, cast(Bus, self.bus), cast(Store, self.store), self.clock, _fatal, name, kinds=world.kinds
+        )
         self.sequencer: Any = self.core._consumers[0]
         self._stopping = False
         self._open: list[Any] = list(self.core._consumers)

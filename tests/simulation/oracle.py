@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from re_core.deployment.feed import is_told
 from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
 from re_core.deployment.records import (
+    DEPLOYMENT,
     Entry,
     Lost,
     Started,
@@ -81,7 +82,7 @@ def _rows_say_what_journals_say(cluster: SimulatedCluster) -> Iterator[str]:
         # whether what it causes was published is the cores' own affair
         if state.ended is not None and (row is None or row._replace(published=0) != view_of(state, None)):
             yield f"the row of {state.deployment} is {row}, its journal says {view_of(state, None)}"
-    for id in cluster.server.rows.keys() - cluster.server.begun.keys():
+    for id in cluster.server.listed.keys() - cluster.server.begun.keys():
         yield f"{id} has a row, and is no deployment"
 
 
@@ -90,6 +91,8 @@ def _memories_are_the_journal(cluster: SimulatedCluster) -> Iterator[str]:
     for process in cluster.processes:
         if isinstance(process, CoreProcess):
             for id, known in process.sequencer._cache._known.items():
+                if known.kind.kind != DEPLOYMENT:
+                    continue
                 there = fold(_reread(cluster.server.journal[id][: known.state.entry]))
                 if slots_of(there) != slots_of(known.state):
                     yield f"{process.name} remembers {id} otherwise than the journal up to entry {known.state.entry}"

@@ -65,7 +65,7 @@ class SimulatedCluster(World):
 
     def quiet(self) -> bool:
         """Whether everything that will ever happen has happened."""
-        open_rows = any(row.ended is None or row.due is not None for row in self.server.rows.values())
+        open_rows = any(row.ended is None or row.due is not None for row in self.server.listed.values())
         return not (self.server.unfinished or open_rows or self.left() or self.unsent()) and self.client.idle
 
     def unsent(self) -> list[str]:

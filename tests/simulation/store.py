@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from re_core.deployment.records import Ended, Entry, entry_id, never_began
+from re_core.deployment.records import DEPLOYMENT, Ended, Entry, entry_id, never_began
 from re_core.errors import StoreUnavailable
 from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock
 from re_core.rows import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
@@ -45,15 +45,25 @@ class Server:
                 return Appended.STORED if there.writer == entry.writer else Appended.LOST
         entries.append(entry)
         entries.sort(key=lambda one: one.number)
-        self.unfinished[entry.deployment] = None
+        if entry.kind == DEPLOYMENT:
+            self.unfinished[entry.deployment] = None
         if any(isinstance(record, Ended) for record in entry.records) or never_began(entries):
-            self.unfinished.pop(entry.deployment)
+            self.unfinished.pop(entry.deployment, None)
         return Appended.STORED
 
     @property
     def begun(self) -> dict[str, list[Entry]]:
         """The journals of deployments; the others only say that there will never be one."""
-        return {id: entries for id, entries in self.journal.items() if not never_began(entries)}
+        return {
+            id: entries
+            for id, entries in self.journal.items()
+            if entries[0].kind == DEPLOYMENT and not never_began(entries)
+        }
+
+    @property
+    def listed(self) -> dict[str, View]:
+        """The rows of deployments."""
+        return {id: row for id, row in self.rows.items() if row.group}
 
     def write(self, row: View) -> None:
         """An older summary never replaces a newer one."""
@@ -290,7 +300,7 @@ class SimStore:
 
     def _append(self, one: Append, called: int) -> Appended:
         outcome = self._server.append(one)
-        if one.entry.number == 1:
+        if one.entry.number == 1 and one.entry.kind == DEPLOYMENT:
             self._process.world.ledger.accept(one.entry.deployment, called)
         if outcome is Appended.STORED:
             self._process.world.ledger.write(one.entry)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 
 from re_core.errors import TransientError
+from re_core.sequencer.aggregate import Aggregate
 from tests.simulation.broker import Broker
 from tests.simulation.clock import Time
 from tests.simulation.faults import Bias, Death, Faults
@@ -31,6 +32,9 @@ PACE = (0, 0, 1, 5, 30)
 
 class World:
     """Everything there is."""
+
+    #: of aggregates, beside deployments
+    kinds: tuple[type[Aggregate], ...] = ()
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         self.faults = Faults(seed, bias)

@@ -14,8 +14,9 @@ from re_core.deployment.records import Record, kind_of
 from re_core.deployment.state import State, fold
 from re_core.errors import TransientError
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import Bus, Delivery, Store
+from re_core.ports import Bus, Delivery, EntryCodec, Store
 from re_core.rows import StoredPlaybook
+from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.loop import Sequencer
 from re_core.services.sweeper import Sweeper, recover
 from re_core.wire import messages as m
@@ -62,14 +63,17 @@ class CoreHarness:
         transports: Sequence[str] = ("console",),
         shared: bool | None = None,
         legacy: Sequence[str] = (),
+        kinds: Sequence[type[Aggregate]] = (),
     ) -> None:
         """`shared`: the core asks who offers a step, as on a bus that many processes share; True: and lets it wait.
 
-        `legacy`: queues that are listed as those of workers of 2014.
+        `legacy`: queues that are listed as those of workers of 2014. `kinds` of aggregates beside deployments.
         """
         self._shared, self._legacy = shared, legacy
         self.clock, self.world, self.faults = Clock(), ScriptedWorld(), Faults()
-        self.store = SqliteStore(directory / "harness.db", self.clock)
+        self._kinds = kinds
+        self.faults.more = ("acquire", "compare_and_swap") if kinds else ()
+        self.store = SqliteStore(directory / "harness.db", self.clock, codec=EntryCodec(*kinds))
         # the processes of these tests die, their machine does not: nothing has to reach the disk
         self.store._database._writer.execute("PRAGMA synchronous = OFF")
         self._around = around or EnginePolicy()
@@ -106,7 +110,10 @@ class CoreHarness:
         offers = LiveOffers(self.roll, self.clock)
         acceptance = Acceptance(store, offers, self._around, Exclusive(store, self.clock, name))
         offering = None if self._shared is None else StepRouter(bus, offers, self.clock, self._shared, self._legacy)
-        return Sequencer(bus, store, self.clock, acceptance, name, offering=offering, monotonic=self.clock.monotonic)
+        monotonic = self.clock.monotonic
+        return Sequencer(
+            bus, store, self.clock, acceptance, name, offering=offering, monotonic=monotonic, kinds=self._kinds
+        )
 
     @property
     def core(self) -> Sequencer:

@@ -29,6 +29,8 @@ class Faults:
         self.calls: Counter[str] = Counter()
         #: in order, every call
         self.total = 0
+        #: names of further calls of the store, which only some make
+        self.more: tuple[str, ...] = ()
         #: asked before and after every call, with its name and number; raises what shall be raised
         self.before: Callable[[str, int], None] = _nothing
         self.after: Callable[[str, int], None] = _nothing
@@ -47,7 +49,7 @@ class Faults:
         self.before = self.after = _nothing
 
     def store(self, real: Store) -> Store:
-        return cast(Store, _Faulty(real, self, STORE + WRITTEN_DOWN))
+        return cast(Store, _Faulty(real, self, STORE + WRITTEN_DOWN + self.more))
 
     def bus(self, real: Bus) -> Bus:
         return cast(Bus, _FaultyBus(real, self, BUS))
