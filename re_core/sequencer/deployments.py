@@ -77,6 +77,7 @@ class Deployments(Aggregate):
         request was answered with it.
         """
         work = Work(CachedAggregate(self, state.deployment, state), fresh=True)
+        work.answered = creation
         if state.accepted.digest == creation.admission.accepted.digest:
             if state.entry == 1 and state.ended is None:
                 work.adopts = creation
@@ -85,6 +86,7 @@ class Deployments(Aggregate):
                 work.records.append(adopted)
             work.effects.extend(awaited(state))
             if creation.delivery.redelivered:  # a crash may have cut them off
+                work.told_again = True
                 work.effects.extend(begin_notices(state))
                 work.effects.extend(retold(state, None))
             work.answers.extend(creation.yes())

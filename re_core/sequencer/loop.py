@@ -238,15 +238,17 @@ class Sequencer:
             work.sent()
         self._rows.write_deferred(batch.done)
         for work in batch.done:
-            if not work.premature:
-                self._keep(work, batch.now)
+            self._keep(work, batch.now)
 
     def _keep(self, work: Work, now: int) -> None:
         known, kind = work.known, work.known.kind
-        self._rows.note(known, now)
+        # also where the timer's event of the same batch came too early: the claim does not come again
+        kind.settled(work.items)
         for reason in work.refusals:
             _log.info("an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": known.key})
-        kind.settled(work.items)
+        if work.premature or work.owes_the_end:
+            return
+        self._rows.note(known, now)
         if work.records:
             kind.recorded(known.key, known.state, work.records, now, known.trace)
         if known.state.ended is not None:

@@ -31,6 +31,7 @@ class Work:
 
     __slots__ = (
         "adopts",
+        "answered",
         "answers",
         "creation",
         "effects",
@@ -43,6 +44,7 @@ class Work:
         "settled",
         "strange",
         "timed",
+        "told_again",
         "unclear",
         "waited",
         "withheld",
@@ -63,6 +65,8 @@ class Work:
         self.settled = settled
         #: time came for it while it was not settled
         self.waited = False
+        #: what a crash may have cut off is told again with this
+        self.told_again = False
         #: nothing of it is published: it was written too late
         self.withheld = False
         #: the request that is answered with it, where the journal has to say so first
@@ -71,6 +75,8 @@ class Work:
         self.fresh = fresh
         #: the request that this batch answers by creating the deployment
         self.creation = creation
+        #: the request that this batch answers, with a new deployment or with one that is there
+        self.answered = creation
         self.items: list[Item] = []
         self.records: list[Any] = []
         self.effects: list[Any] = []
@@ -112,6 +118,7 @@ class Work:
         self.effects.extend(decision.effects)
         if item.delivery is not None:
             looks = self._looks_after_another(event)
+            self.told_again = self.told_again or (not decision.records and (looks or item.delivery.redelivered))
             if looks or not decision.records:
                 again = kind.again(state, event, bool(decision.records), item.delivery.redelivered, looks)
                 self.effects.extend(again)
@@ -127,6 +134,17 @@ class Work:
     def premature(self) -> bool:
         """Whether time came for what another core may be telling of in this very moment: it is left as it is, and looked at again."""
         return self.waited and not self.records
+
+    @property
+    def owes_the_end(self) -> bool:
+        """Whether another core brought the end about and may have died before it told of it, and nothing here has told it again.
+
+        What is sent here, such as a no to a late claim, says nothing of that: the row is left to be looked at.
+        """
+        known = self.known
+        over = known.state.ended is not None and not self.records and not self.told_again
+        answers = self.answered is not None and self.creation is None
+        return over and (answers or (self.strange and known.published < known.state.entry))
 
     def _looks_after_another(self, event: Any) -> bool:
         """Whether time came for what another core wrote, which has died before it said that what it causes was published."""
@@ -161,18 +179,22 @@ class Work:
 
     @property
     def only_once(self) -> bool:
-        """Whether what caused it may not come again: a request, or what a person asks for, expires."""
-        return self.creation is not None or self.adopts is not None or self.urgent
+        """Whether what caused it may not come again after a crash: a request expires, and an event of the core's own is in no queue."""
+        return self.answered is not None or self.urgent or any(map(_comes_once, self.items))
 
     def sent(self) -> None:
         """Everything that its entries cause was published."""
-        if self.withheld or self.premature:
+        if self.withheld or self.premature or self.owes_the_end:
             return
         known = self.known
         known.published = known.state.entry
         if self.overdue is not None:
             self.overdue = self.overdue._replace(published=self.overdue.entry)
             known.view_published = known.published
+
+
+def _comes_once(item: Item) -> bool:
+    return item.delivery is None or item.delivery.message.expires is not None
 
 
 def advance_all(

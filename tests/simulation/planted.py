@@ -166,8 +166,8 @@ def begins_what_nobody_waits_for(patch: Patch) -> None:
     patch.setattr(Inbox, "is_late", lambda self, delivery: False)
 
 
-def closes_the_row_of_an_adopted_end(patch: Patch) -> None:
-    """A deployment that ends as a request adopts it is not looked at again, though that request may expire."""
+def closes_the_row_of_an_end_that_comes_once(patch: Patch) -> None:
+    """A deployment that a request or the core itself has ended is not looked at again, though neither comes again."""
     patch.setattr(Work, "only_once", property(lambda self: self.creation is not None or self.urgent))
 
 
@@ -311,7 +311,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (leaves_a_record_out, Bias(_ANY, spares_workers=False)),
     (begins_two_deployments_for_one_key, Bias(())),
     (begins_what_nobody_waits_for, Bias(("freeze", "process frozen"), "store")),
-    (closes_the_row_of_an_adopted_end, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
+    (closes_the_row_of_an_end_that_comes_once, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
     (keeps_rows_of_what_never_began, Bias(_CORES_DIE, "announced")),
     (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
