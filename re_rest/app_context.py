@@ -10,7 +10,7 @@ from flask import current_app, g
 
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
-from re_core.rows import Token
+from re_core.usecases.authorization import Principal
 from re_core.wire.redaction import Redaction
 
 #: where the application keeps what is ours
@@ -51,6 +51,6 @@ def services() -> AppContext:
     return cast(AppContext, current_app.extensions[EXTENSION])
 
 
-def caller() -> Token:
+def caller() -> Principal:
     """Whose request this is; the gate has put it there."""
-    return cast(Token, g.token)
+    return cast(Principal, g.principal)

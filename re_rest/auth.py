@@ -18,7 +18,7 @@ from flask import Response, after_this_request, current_app, g, request
 from re_core import ports
 from re_core.errors import NotAuthenticated, ReleaseEngineError
 from re_core.rows import Token
-from re_core.usecases.access import digest_of, require_good
+from re_core.usecases.access import digest_of, principal_of, require_good
 from re_rest.errors import V0
 
 _log = logging.getLogger(__name__)
@@ -139,7 +139,8 @@ def ask() -> None:
     """Ask everybody at the door. Raises NotAuthenticated."""
     if request.endpoint not in OPEN:
         here = gate()
-        token = g.token = here.admit(presented())
+        token = here.admit(presented())
+        g.principal = principal_of(token)
         if here.claims_use(token):
             _after_the_answer(lambda: here.write_use(token))
 

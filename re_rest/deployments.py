@@ -28,9 +28,9 @@ from re_core.playbook.dynamic_values import unasked_values
 from re_core.ports import ViewFilter
 from re_core.rows import OutputLine
 from re_core.usecases import deployments, describe, history, keys, names
-from re_core.usecases.access import require_group
+from re_core.usecases.authorization import Verb, require
 from re_core.usecases.checking import problem_document
-from re_core.usecases.deployments import Wish
+from re_core.usecases.deployments import Author, Found
 from re_core.usecases.times import parse_time
 from re_core.wire import messages, strict_json
 from re_core.wire.messages import DeploymentRequest
@@ -49,10 +49,9 @@ LINES, MOST_LINES = 1000, 10_000
 def create() -> Response:
     """The strict parser on the way in; the schema only words what it refuses."""
     wanted = _request()
-    require_group(caller(), wanted.group)
     here = services()
     id = deployments.create(
-        here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble, here.observer
+        here.bus, caller(), wanted, request_parsing.origin(), here.request_timeout, here.trouble, here.observer
     )
     known = links(id)
     answer: answers.Created = {"id": id, "status": "accepted", "links": known, "warnings": _warnings(wanted)}
@@ -61,8 +60,9 @@ def create() -> Response:
 
 @blueprint.get("")
 def listed() -> Response:
-    page = history.listed(services().store, _filter(), request_parsing.limit(), request.args.get("cursor", ""))
-    return page_answer([describe.view_document(row, services().redaction) for row in page.rows], page.next)
+    here, group, cursor = services(), request.args.get("group"), request.args.get("cursor", "")
+    page = history.listed(here.store, caller(), group, _filter(), request_parsing.limit(), cursor)
+    return page_answer([describe.view_document(row, here.redaction) for row in page.rows], page.next)
 
 
 @blueprint.get("/<id>")
@@ -73,59 +73,61 @@ def one(id: str) -> Response:
 
 @blueprint.get("/<id>/journal")
 def journal(id: str) -> Response:
-    visible(id)
+    found = visible(id)
     first = request_parsing.whole_number("cursor", 0, 0, request_parsing.LARGEST)
     size = request_parsing.whole_number("limit", request_parsing.MOST_ROWS, 1, request_parsing.MOST_ROWS)
-    page, more = history.page_of(history.journal_documents(services().store, id, first), size)
+    page, more = history.page_of(history.journal_documents(services().store, found, first), size)
     return page_answer(page, str(page[-1]["number"]) if more else None)
 
 
 @blueprint.get("/<id>/steps/<int:step>/result")
 def result(id: str, step: int) -> Response:
     """The cursor is how many attempts were shown before."""
-    if step >= len(visible(id).plan.steps):
+    found = visible(id, Verb.OUTPUT)
+    if step >= len(found.plan.steps):
         raise NotFound(f"the deployment has no step {step}")
     shown = request_parsing.whole_number("cursor", 0, 0, request_parsing.LARGEST)
-    said = history.result_documents(services().store, id, step)
+    said = history.result_documents(services().store, found, step)
     page, more = history.page_of(islice(said, shown, None), request_parsing.limit())
     return page_answer(page, str(shown + len(page)) if more else None)
 
 
 @blueprint.get("/<id>/output")
 def output(id: str) -> Response:
-    plan, store = visible(id).plan, services().store
+    found, store = visible(id, Verb.OUTPUT), services().store
     wanted, count = _wanted(), request_parsing.whole_number("tail", 0, 1, MOST_LINES)
     if count and wanted.limit:
         raise CallerError("tail and limit: expected one of both")
-    last = history.tail(store, id, wanted, count) if count else None
+    last = history.tail(store, found, wanted, count) if count else None
     if request_parsing.wants_text():
-        pages = history.pages(store, id, wanted) if last is None else iter([last])
+        pages = history.pages(store, found, wanted) if last is None else iter([last])
         return Response(_text(pages, auth.standing().check), content_type="text/plain; charset=utf-8")
     size = wanted.limit or LINES
     lines = store.output(id, wanted.after, size, wanted.step) if last is None else last
     # a page that is full, in lines or in characters: there may be more
     full = len(lines) == size or sum(len(line.text) for line in lines) >= ports.OUTPUT_PAGE
     more = lines[-1].number if last is None and full else None
-    found: answers.Output = {"lines": [describe.line_document(line, plan) for line in lines], "next": more}
-    return json_answer(found)
+    answer: answers.Output = {"lines": [describe.line_document(line, found.plan) for line in lines], "next": more}
+    return json_answer(answer)
 
 
 @blueprint.post("/<id>/cancel")
 def cancel(id: str) -> Response:
-    visible(id)
+    found = _found(id)
     reason = str(request_parsing.optional_document(requests.CancelRequest).get("reason", ""))
     here = services()
-    deployments.cancel(here.bus, id, caller().user, reason, here.request_timeout)
+    deployments.cancel(here.bus, found, Author(caller(), reason), here.request_timeout)
     return _asked(id)
 
 
 @blueprint.post("/<id>/retry")
 def retry(id: str) -> Response:
-    visible(id)
+    found = _found(id)
     said = request_parsing.optional_document(requests.RetryRequest)
     lost = Resolution(said["lost"]) if "lost" in said else None
     here = services()
-    deployments.retry(here.bus, _wish(id, "retry", said), lost, said.get("retries"), here.request_timeout)
+    author = _author(found, "retry", said)
+    deployments.retry(here.bus, found, author, lost, said.get("retries"), here.request_timeout)
     return _asked(id)
 
 
@@ -141,11 +143,11 @@ def decide(id: str) -> Response:
 
 
 def _resolve(id: str, route: str) -> Response:
-    visible(id)
+    found = _found(id)
     said = request_parsing.json_document(requests.ResolveRequest)
     here, resolution = services(), Resolution(said["resolution"])
-    wish, attempt = _wish(id, route, said), said.get("attempt", 0)
-    deployments.resolve(here.bus, wish, said["step"], resolution, attempt, here.request_timeout)
+    author, attempt = _author(found, route, said), said.get("attempt", 0)
+    deployments.resolve(here.bus, found, author, said["step"], resolution, attempt, here.request_timeout)
     return _asked(id)
 
 
@@ -167,17 +169,20 @@ def _text(pages: Iterable[Sequence[OutputLine]], check: Callable[[], None]) -> I
         yield "".join(f"{line.text}\n" for line in lines).encode()
 
 
-def _wish(id: str, event: str, said: Body) -> Wish:
-    who = request_parsing.asker()
-    request = keys.request_id(services().store, who.user, f"deployments/{id}/{event}", who.key, said.sent, id)
-    return Wish(id, who.user, str(said.get("reason", "")), request)
+def _author(found: Found, event: str, said: Body) -> Author:
+    who, key = caller(), request_parsing.key()
+    route = f"deployments/{found.deployment}/{event}"
+    request = keys.request_id(services().store, who.subject, route, key, said.sent, found.deployment)
+    return Author(who, str(said.get("reason", "")), request)
 
 
-def visible(id: str) -> State:
-    """The deployment, if the caller may see it. Raises NotFound, NotAllowed."""
-    state = history.find(services().store, id)
-    require_group(caller(), state.accepted.group)
-    return state
+def visible(id: str, verb: Verb = Verb.SEE) -> State:
+    """The deployment, if the caller has the right. Raises NotFound, NotAllowed."""
+    return history.find(services().store, caller(), id, verb)
+
+
+def _found(id: str) -> Found:
+    return Found(id, visible(id).accepted.group)
 
 
 def links(id: str) -> answers.Links:
@@ -233,7 +238,7 @@ def _by_id(data: bytes) -> bytes:
     if not name or "playbook_id" in document or document.get("group", group) != group:
         told = "expected group/name, in that group where one is named, and no playbook_id beside it"
         raise BadDocument(told, (Problem("/playbook", told),))
-    require_group(caller(), group)
+    require(caller(), Verb.DEPLOY, group)
     head = names.named(services().store, group, name)
     if head is None:
         raise UnknownPlaybook(f"there is no playbook {label[:300]!r}")
@@ -241,10 +246,9 @@ def _by_id(data: bytes) -> bytes:
 
 
 def _filter() -> ViewFilter:
-    groups = request_parsing.groups_wanted()
     since = request.args.get("since")
     return ViewFilter(
-        None if groups is None else tuple(groups),
+        None,
         request.args.get("playbook_id", ""),
         _statuses(),
         request.args.get("user", ""),

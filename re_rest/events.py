@@ -15,6 +15,7 @@ from flask import Blueprint, Response, current_app, request
 from re_core.errors import CallerError, NotAuthenticated, TransientError
 from re_core.model import DeploymentStatus
 from re_core.usecases import describe
+from re_core.usecases.authorization import Verb
 from re_core.wire import strict_json
 from re_rest import auth, request_parsing
 from re_rest.deployments import visible
@@ -38,7 +39,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 @blueprint.get("/<id>/events")
 def watch(id: str) -> Response:
-    visible(id)
+    visible(id, Verb.OUTPUT)
     begin = _position(request.headers.get("Last-Event-ID", ""))
     lines = request_parsing.yes_or_no("output", True)
     streams = cast(Streams, current_app.extensions[EXTENSION])

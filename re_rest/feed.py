@@ -14,10 +14,11 @@ from flask import Blueprint, Response, current_app, request
 
 from re_core.errors import NotAuthenticated, TransientError
 from re_core.ports import Store
+from re_core.usecases.authorization import Verb, groups_of
 from re_core.usecases.feed import Cursor, FeedReader, parse_cursor
 from re_core.wire import strict_json
-from re_rest import auth, events, request_parsing
-from re_rest.app_context import services
+from re_rest import auth, events
+from re_rest.app_context import caller, services
 from re_rest.feed_tail import FeedTail, Frame
 from re_rest.streams import Streams
 
@@ -46,9 +47,8 @@ class Wanted(NamedTuple):
 
 @blueprint.get("")
 def follow() -> Response:
-    groups = request_parsing.groups_wanted()
     wanted = Wanted(
-        None if groups is None else tuple(groups),
+        groups_of(caller(), Verb.SEE, request.args.get("group")),
         tuple(request.args.getlist("kind")),
         tuple(request.args.getlist("type")),
     )

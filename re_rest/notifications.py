@@ -10,8 +10,8 @@ from flask import Blueprint, Response
 from re_core.api import requests
 from re_core.errors import BadDocument, BadMessage
 from re_core.playbook import json_schema
-from re_core.usecases import access, keys, notifications
-from re_core.usecases.ids import new_id
+from re_core.usecases import notifications
+from re_core.usecases.authorization import Verb, require
 from re_core.wire import messages
 from re_core.wire.messages import Notification
 from re_rest import request_parsing
@@ -23,13 +23,14 @@ blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notificatio
 
 @blueprint.post("")
 def send() -> Response:
-    access.require_notify(caller())
+    require(caller(), Verb.NOTIFY, None)  # before its body is looked at
     document = request_parsing.json_document(requests.NotificationRequest)
     notification = _notification(document)
-    here, who = services(), request_parsing.asker()
+    here = services()
     # a repeated request sends the same id again, which the notifier knows
-    id, _ = keys.claim(here.store, who.user, "notifications", who.key, document, new_id())
-    notifications.send(here.bus, document["transport"], notification, id)
+    id = notifications.send(
+        here.bus, here.store, caller(), document["transport"], notification, document.sent, request_parsing.key()
+    )
     return json_answer({"id": id}, 202)
 
 

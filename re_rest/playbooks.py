@@ -5,11 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from re_core.api import answers, requests
-from re_core.errors import NotFound
 from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
-from re_core.usecases import checking, keys, playbooks
-from re_core.usecases.access import require_group
+from re_core.usecases import checking, playbooks
 from re_core.usecases.checking import Checked, problem_document
 from re_core.usecases.ids import new_id
 from re_core.usecases.playbooks import playbook_document
@@ -24,7 +22,8 @@ blueprint = Blueprint("playbooks", __name__, url_prefix="/api/v1/playbooks")
 def listed() -> Response:
     page = playbooks.listed(
         services().store,
-        request_parsing.groups_wanted(),
+        caller(),
+        request.args.get("group"),
         request.args.get("name"),
         request_parsing.limit(),
         request.args.get("cursor", ""),
@@ -35,20 +34,17 @@ def listed() -> Response:
 @blueprint.post("")
 def create() -> Response:
     checked = checking.require(_checked())
-    require_group(caller(), checked.document["group"])
-    here, who = services(), request_parsing.asker()
-    id, _ = keys.claim(here.store, who.user, "playbooks", who.key, checked.document, new_id())
-    made = playbooks.create(here.store, here.clock, id, checked.document, who.user)
+    here = services()
+    made = playbooks.create(here.store, here.clock, caller(), new_id(), checked.document, request_parsing.key())
     return _stored(made, checked, 201)
 
 
 @blueprint.post("/apply")
 def apply() -> Response:
     checked = checking.require(_checked())
-    require_group(caller(), checked.document["group"])
     here = services()
     condition = request_parsing.condition()
-    done, made = playbooks.apply(here.store, here.clock, new_id(), checked.document, caller().user, condition)
+    done, made = playbooks.apply(here.store, here.clock, caller(), new_id(), checked.document, condition)
     return _stored(made, checked, 201 if done == "created" else 200, done)
 
 
@@ -67,25 +63,20 @@ def one(id: str) -> Response:
 def replace(id: str) -> Response:
     found = visible(id)
     checked = checking.require(_checked())
-    require_group(caller(), checked.document["group"])
     here = services()
-    made = playbooks.replace(
-        here.store, here.clock, found, checked.document, caller().user, request_parsing.condition()
-    )
+    made = playbooks.replace(here.store, here.clock, caller(), found, checked.document, request_parsing.condition())
     return _stored(made, checked, 200)
 
 
 @blueprint.delete("/<id>")
 def delete(id: str) -> Response:
-    playbooks.delete(services().store, visible(id), request_parsing.condition())
+    playbooks.delete(services().store, caller(), visible(id), request_parsing.condition())
     return Response(status=204)
 
 
 @blueprint.get("/<id>/revisions")
 def revisions(id: str) -> Response:
-    rows = [row for row in playbooks.revisions(services().store, id) if caller().reaches(row.group)]
-    if not rows:
-        raise NotFound(f"there is no playbook {id[:60]!r} in your groups")
+    rows = playbooks.revisions(services().store, caller(), id)
     return page_answer([playbook_document(row) for row in rows], None)
 
 
@@ -120,9 +111,7 @@ def plan(id: str) -> Response:
 
 def visible(id: str, revision: int | None = None) -> StoredPlaybook:
     """The playbook, if the caller may see it. Raises NotFound, NotAllowed."""
-    found = playbooks.get(services().store, id, revision)
-    require_group(caller(), found.group)
-    return found
+    return playbooks.get(services().store, caller(), id, revision)
 
 
 def _whole(found: StoredPlaybook) -> answers.Revision:

@@ -13,11 +13,9 @@ blueprint = Blueprint("registry", __name__, url_prefix="/api/v1")
 
 @blueprint.get("/groups")
 def groups() -> Response:
-    return page_answer(playbooks.count_by_group(services().store, caller().groups), None)
+    return page_answer(playbooks.count_by_group(services().store, caller()), None)
 
 
 @blueprint.get("/workers")
 def living() -> Response:
-    found = workers.living(services().store, services().clock)
-    whole = caller().groups is None
-    return page_answer([workers.worker_document(worker, whole) for worker in found], None)
+    return page_answer(workers.listed(services().store, services().clock, caller()), None)

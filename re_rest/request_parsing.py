@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from flask import request
@@ -11,13 +11,11 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from re_core.api.body import Body, check
 from re_core.errors import CallerError
 from re_core.playbook import documents
-from re_core.usecases.access import require_group
-from re_core.usecases.deployments import Asker
+from re_core.usecases.deployments import Origin
 from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
 from re_core.wire import strict_json
 from re_core.wire.trace_context import TRACEPARENT
-from re_rest.app_context import caller
 from re_rest.errors import unsupported
 
 #: rows of a list where nobody says how many, and at most
@@ -123,19 +121,14 @@ def limit() -> int:
     return whole_number("limit", ROWS, 1, MOST_ROWS)
 
 
-def groups_wanted() -> Sequence[str] | None:
-    """The groups to list: the one of the query, else all that the caller reaches (None: every one). Raises NotAllowed."""
-    group = request.args.get("group")
-    if group is None:
-        return caller().groups
-    require_group(caller(), group)
-    return (group,)
+def key() -> str:
+    """The Idempotency-Key; empty where there is none. Raises CallerError."""
+    return check_key(request.headers.get("Idempotency-Key"))
 
 
-def asker() -> Asker:
-    """Who asks, from where, with which Idempotency-Key. Raises CallerError."""
-    key = check_key(request.headers.get("Idempotency-Key"))
-    return Asker(caller().user, request.remote_addr or "", key, request.headers.get(TRACEPARENT, ""))
+def origin() -> Origin:
+    """Where the request comes from, with which Idempotency-Key and `traceparent`. Raises CallerError."""
+    return Origin(request.remote_addr or "", key(), request.headers.get(TRACEPARENT, ""))
 
 
 def condition() -> Condition | None:

@@ -192,7 +192,7 @@ class Follower:
         """What is known now, the lines that are new, and whether there are more of them already."""
         now = self._clock.now()
         if before is None:
-            state, line = history.find(self._store, self._id), 0
+            state, line = history.read(self._store, self._id), 0
             entries: list[Entry] = []
         else:
             state, line = before.state, before.at.line

@@ -15,7 +15,7 @@ from re_core.playbook import documents
 from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, deployments, history, playbooks
-from re_core.usecases.access import require_group
+from re_core.usecases.authorization import Verb, require
 from re_core.usecases.checking import Checked
 from re_core.usecases.ids import new_id, plausible
 from re_core.wire.messages import DeploymentRequest
@@ -38,25 +38,24 @@ class _BadId(CallerError):
 
 @blueprint.get("/groups/")
 def groups() -> Response:
-    return json_answer({"status": "ok", "items": playbooks.count_by_group(services().store, caller().groups)})
+    return json_answer({"status": "ok", "items": playbooks.count_by_group(services().store, caller())})
 
 
 @blueprint.get("/playbooks/")
 def all_playbooks() -> Response:
-    return _listed(caller().groups)
+    return _listed(None)
 
 
 @blueprint.get("/<group>/playbook/")
 def of_group(group: str) -> Response:
-    require_group(caller(), group)
-    return _listed((group,))
+    return _listed(group)
 
 
 @blueprint.put("/<group>/playbook/")
 def create(group: str) -> Response:
-    require_group(caller(), group)
+    require(caller(), Verb.AUTHOR, group)  # before its body is looked at
     here = services()
-    made = playbooks.create_again(here.store, here.clock, new_id(), _document(group), caller().user)
+    made = playbooks.create_again(here.store, here.clock, caller(), new_id(), _document(group))
     return json_answer({"status": "created", "id": made.id}, 201)
 
 
@@ -73,25 +72,25 @@ def replace(group: str, id: str) -> Response:
     except _BadId as error:
         return _formed({"status": "bad request", "message": str(error)}, 400)
     here = services()
-    playbooks.replace(here.store, here.clock, found, _document(group), caller().user, None)
+    playbooks.replace(here.store, here.clock, caller(), found, _document(group), None)
     return json_answer({"status": "ok", "id": found.id})
 
 
 @blueprint.delete("/<group>/playbook/<id>/")
 def delete(group: str, id: str) -> Response:
-    playbooks.delete(services().store, _find(group, id), None)
+    playbooks.delete(services().store, caller(), _find(group, id), None)
     return json_answer({"status": "gone"}, 410)
 
 
 @blueprint.put("/<group>/playbook/<id>/deployment/")
 def deploy(group: str, id: str) -> Response:
-    require_group(caller(), group)
+    require(caller(), Verb.DEPLOY, group)  # before its body is looked at
     _require_plausible(id)
     here = services()
     try:
         wanted = DeploymentRequest(group, id, _dynamic())
         made = deployments.create(
-            here.bus, wanted, request_parsing.asker(), here.request_timeout, here.trouble, here.observer
+            here.bus, caller(), wanted, request_parsing.origin(), here.request_timeout, here.trouble, here.observer
         )
     except (UnknownGroup, UnknownPlaybook):
         return json_answer({"status": "error", "message": "group not found"}, 404)
@@ -102,11 +101,10 @@ def deploy(group: str, id: str) -> Response:
 def status(id: str) -> Response:
     _require_plausible(id)
     try:
-        state = history.find(services().store, id)
+        state = history.find(services().store, caller(), id)
     except NotFound:
         _require_well_formed(id)
         return json_answer({"status": "not found", "deployment": id}, 404)
-    require_group(caller(), state.accepted.group)
     now = services().clock.now()
     document: dict[str, Any] = {
         "deployment": id,
@@ -136,10 +134,10 @@ def _first(state: State, statuses: frozenset[StepStatus]) -> str:
 
 def _find(group: str, id: str) -> StoredPlaybook:
     """The group's playbook. Raises NotAllowed, CallerError, NotFound."""
-    require_group(caller(), group)
+    require(caller(), Verb.SEE, group)
     _require_plausible(id)
     try:
-        found = playbooks.get(services().store, id)
+        found = playbooks.get(services().store, caller(), id)
     except NotFound:
         _require_well_formed(id)
         raise
@@ -159,8 +157,8 @@ def _require_well_formed(id: str) -> None:
         raise _BadId
 
 
-def _listed(groups: Any) -> Response:
-    rows = playbooks.whole(services().store, groups)
+def _listed(group: str | None) -> Response:
+    rows = playbooks.whole(services().store, caller(), group)
     return _formed({"status": "ok", "items": [{**row.document, "id": row.id} for row in rows]})
 
 

@@ -15,6 +15,7 @@ from re_core.deployment.records import Entry, entry_from_document, entry_to_docu
 from re_core.deployment.state import State, StepState, fold
 from re_core.model import StepStatus
 from re_core.playbook.compiler import EnginePolicy, Offers, compile_document
+from re_core.usecases.authorization import Binding, Principal
 from re_core.wire import strict_json
 
 #: milliseconds since the epoch at which deployments under test are accepted
@@ -202,3 +203,8 @@ class Run:
 
     def begun(self, step: int) -> bool:
         return self.state.step(step).status is StepStatus.STARTED
+
+
+def principal(user: str = "ann") -> Principal:
+    """A caller that may do everything."""
+    return Principal(user, (Binding("admin"),))

@@ -1,8 +1,8 @@
 """Writes what in docs/reference is made from the code: python tools/reference.py
 
-`rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP; in `settings.md` and `rest.md` the
-tables between two marks. A test holds the
-files to what this makes. Must not know what any command or setting is for: their help and comments say it.
+`rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP; in `settings.md`, `rest.md` and
+`rights.md` the tables between two marks. A test holds the files to what this makes. Must not know what any command or setting is
+for: their help and comments say it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from re_core.api import answers, requests, version0
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
+from re_core.usecases.authorization import ROLES, Verb
 from re_core.wording import one_of
 from re_rest import routes
 from re_rest.errors import status_of
+from re_rest.rights import RIGHTS, Over
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -182,11 +184,33 @@ def _type(kind: Any, said: Sequence[Any] = ()) -> str:
     )
 
 
+def roles_table() -> str:
+    """A row per verb, a column per role."""
+    rows = ["| right | " + " | ".join(f"`{role}`" for role in ROLES) + " |", "| --- " * (len(ROLES) + 1) + "|"]
+    rows += [
+        f"| `{verb}` | " + " | ".join("yes" if verb in verbs else "" for verbs in ROLES.values()) + " |"
+        for verb in Verb
+    ]
+    return "\n".join(rows)
+
+
+def rights_table() -> str:
+    """A row per route that needs a token: the right, what it is over, and the roles that have it."""
+    rows = ["| route | right | over | roles |", "| --- | --- | --- | --- |"]
+    for (method, path), right in RIGHTS.items():
+        every = right.over in (Over.LIST, Over.TOKEN)
+        roles = "every token" if every else ", ".join(f"`{role}`" for role in ROLES if right.verb in ROLES[role])
+        rows.append(f"| `{method.upper()} {path}` | `{right.verb}` | {right.over.value} | {roles} |")
+    return "\n".join(rows)
+
+
 #: page and mark -> what stands there
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): settings_table,
     ("rest.md", "routes"): routes_table,
     ("rest.md", "problems"): problems_table,
+    ("rights.md", "roles"): roles_table,
+    ("rights.md", "rights"): rights_table,
 }
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from re_core import ports
 from re_core.api import answers
-from re_core.errors import BadDocument, CallerError, NotAllowed, NotAuthenticated, NotFound, Problem
+from re_core.errors import BadDocument, CallerError, Conflict, NotAuthenticated, NotFound, Problem
 from re_core.rows import Token
+from re_core.usecases import keys
+from re_core.usecases.authorization import Allowed, Binding, Principal, Verb, can, require
+from re_core.usecases.ids import new_id
 from re_core.usecases.times import parse_time, rfc3339
 
 #: begins every secret, so that scanners of repositories recognise one
@@ -45,6 +48,24 @@ class Minted(NamedTuple):
 
     secret: str
     token: Token
+
+
+class WantedToken(NamedTuple):
+    """A token that a caller asks for."""
+
+    user: str
+    #: None: every group
+    groups: Sequence[str] | None
+    admin: bool
+    notify: bool
+    #: as `expiry` reads it
+    expires: str
+    #: the request's document, which a repetition must have too
+    said: Mapping[str, Any]
+
+
+class _Store(ports.Tokens, ports.IdempotencyKeys, Protocol):
+    """The part of a store that making a token needs."""
 
 
 def digest_of(secret: str) -> str:
@@ -102,8 +123,47 @@ def require_good(token: Token, now: int) -> None:
         raise NotAuthenticated(f"this token expired at {rfc3339(token.expires)}; ask for another")
 
 
-def revoke(tokens: ports.Tokens, id: str) -> None:
-    """Raises NotFound."""
+def principal_of(token: Token) -> Principal:
+    """The caller that presented it, with the roles that the token stands for."""
+    groups = (None,) if token.groups is None else token.groups
+    bindings = [Binding("member", group) for group in groups]
+    # a caller that makes tokens could make one for every group, so a token that does not reach all of them does not give the right
+    if token.admin and token.groups is None:
+        bindings.append(Binding("admin"))
+    if token.notify:
+        bindings.append(Binding("notifier"))
+    return Principal(token.user, tuple(bindings))
+
+
+def make(store: _Store, clock: ports.Clock, principal: Principal, wanted: WantedToken, key: str) -> Minted:
+    """Make a token, once for an idempotency key (empty: none). Raises NotAllowed, BadDocument, KeyReused, Conflict."""
+    require(principal, Verb.ADMIN, None)
+    expiry(wanted.expires, clock.now())  # before the key is taken
+    _, new = keys.claim(store, principal.subject, "tokens", key, wanted.said, new_id())
+    if not new:
+        raise Conflict(
+            "this request has made a token already, and a secret is shown only once; revoke it, make another"
+        )
+    return mint(
+        store,
+        clock,
+        wanted.user,
+        wanted.groups,
+        wanted.admin,
+        notify=wanted.notify,
+        expires=wanted.expires,
+    )
+
+
+def listed(tokens: ports.Tokens, principal: Principal) -> list[answers.Token]:
+    """What may be shown of all tokens. Raises NotAllowed."""
+    require(principal, Verb.ADMIN, None)
+    return [token_document(token) for token in tokens.tokens()]
+
+
+def revoke(tokens: ports.Tokens, principal: Principal, id: str) -> None:
+    """Raises NotAllowed, NotFound."""
+    require(principal, Verb.ADMIN, None)
     found = [token.digest for token in tokens.tokens() if len(id) == ID_LENGTH and token.digest.startswith(id)]
     if not found or not tokens.revoke_token(found[0]):
         raise NotFound(f"there is no token {id[:ID_LENGTH]!r}")
@@ -116,38 +176,8 @@ def token_document(token: Token) -> answers.Token:
         "user": token.user,
         "groups": None if token.groups is None else list(token.groups),
         "admin": token.admin,
-        "notify": may_notify(token),
+        "notify": isinstance(can(principal_of(token), Verb.NOTIFY, None), Allowed),
         "created": rfc3339(token.created),
         "expires": rfc3339(token.expires),
         "used": rfc3339(token.used),
     }
-
-
-def require_group(token: Token, group: str) -> None:
-    """Raises NotAllowed."""
-    if not token.reaches(group):
-        raise NotAllowed(f"this token does not reach the group {group[:100]!r}")
-
-
-def require_all_groups(token: Token) -> None:
-    """For dead letters, which belong to no group. Raises NotAllowed."""
-    if token.groups is not None:
-        raise NotAllowed("dead letters belong to no group: they need a token that reaches all groups")
-
-
-def require_admin(token: Token) -> None:
-    """Raises NotAllowed."""
-    # whoever makes tokens could make one for every group, so who does not reach all of them may not
-    if not token.admin or token.groups is not None:
-        raise NotAllowed("this token may not make, list or revoke tokens")
-
-
-def may_notify(token: Token) -> bool:
-    """An administrator's may in any case."""
-    return token.notify or (token.admin and token.groups is None)
-
-
-def require_notify(token: Token) -> None:
-    """Raises NotAllowed."""
-    if not may_notify(token):
-        raise NotAllowed("this token has no right to send notifications; an administrator makes one with --notify")

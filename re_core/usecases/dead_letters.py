@@ -11,28 +11,40 @@ from re_core.api import answers
 from re_core.errors import Conflict, NotFound
 from re_core.ports import Published
 from re_core.rows import DeadLetter
+from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 from re_core.wire.messages import DISCARD, NOTIFY, Message
 
 
-def get(letters: ports.DeadLetters, id: str) -> DeadLetter:
-    """Raises NotFound."""
+def listed(
+    letters: ports.DeadLetters, principal: Principal, limit: int, cursor: str
+) -> tuple[list[answers.DeadLetterRow], str | None]:
+    """The newest first, and where to go on. Raises NotAllowed: they belong to no group."""
+    require(principal, Verb.OPERATE, None)
+    rows = letters.dead_letters(limit + 1, cursor)
+    return [letter_document(row) for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None
+
+
+def get(letters: ports.DeadLetters, principal: Principal, id: str) -> DeadLetter:
+    """Raises NotAllowed, NotFound."""
+    require(principal, Verb.OPERATE, None)
     found = letters.dead_letter(id) if plausible(id) else None
     if found is None:
         raise NotFound(f"there is no dead letter {id[:60]!r}")
     return found
 
 
-def drop(letters: ports.DeadLetters, id: str) -> None:
-    """Raises NotFound."""
+def drop(letters: ports.DeadLetters, principal: Principal, id: str) -> None:
+    """Raises NotAllowed, NotFound."""
+    require(principal, Verb.OPERATE, None)
     if not plausible(id) or not letters.drop_dead_letter(id):
         raise NotFound(f"there is no dead letter {id[:60]!r}")
 
 
-def replay(letters: ports.DeadLetters, bus: ports.Bus, id: str) -> DeadLetter:
-    """Put it back on its queue, then drop it. Raises NotFound, Conflict where that queue is gone, BusUnavailable."""
-    letter = get(letters, id)
+def replay(letters: ports.DeadLetters, bus: ports.Bus, principal: Principal, id: str) -> DeadLetter:
+    """Put it back on its queue, then drop it. Raises NotAllowed, NotFound, Conflict where that queue is gone, BusUnavailable."""
+    letter = get(letters, principal, id)
     again = _again(letter)
     ways = [again]
     if letter.queue.startswith(NOTIFY):

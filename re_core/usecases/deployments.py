@@ -10,6 +10,7 @@ from re_core import errors
 from re_core.errors import Conflict, NoAnswer, Problem, Refused, ReleaseEngineError, StoreUnavailable
 from re_core.model import Resolution
 from re_core.ports import UNOBSERVED, Bus, Observer
+from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import body_digest, key_digest
 from re_core.wire import messages, strict_json
@@ -39,33 +40,38 @@ REFUSALS: dict[str, type[ReleaseEngineError]] = {
 }
 
 
-class Wish(NamedTuple):
-    """What a person wants of a deployment, whatever it is."""
+class Origin(NamedTuple):
+    """Where a request came from."""
 
-    deployment: str
-    user: str
-    #: for whoever reads the journal
-    reason: str = ""
-    #: id of the request, the same at every repetition (keys.request_id); empty where it will not be repeated
-    request: str = ""
-
-
-class Asker(NamedTuple):
-    """Who wants something."""
-
-    user: str
-    #: the address that it came from
-    source: str
+    #: the address of the caller
+    source: str = ""
     #: its Idempotency-Key; empty where there is none
     key: str = ""
     #: its `traceparent`, as it came; empty where there is none
     trace: str = ""
 
 
+class Found(NamedTuple):
+    """A deployment that is there."""
+
+    deployment: str
+    group: str
+
+
+class Author(NamedTuple):
+    """Who asks something of a deployment, and why; journals keep it."""
+
+    principal: Principal
+    reason: str = ""
+    #: id of the request, the same at every repetition (keys.request_id); empty where it will not be repeated
+    request: str = ""
+
+
 def create(
     bus: Bus,
+    principal: Principal,
     request: DeploymentRequest,
-    asker: Asker,
+    origin: Origin,
     timeout: float,
     trouble: Callable[[], str] = lambda: "",
     observer: Observer = UNOBSERVED,
@@ -73,16 +79,17 @@ def create(
     """The id of a deployment that from here on survives a crash; `timeout` in seconds.
 
     `trouble` says what keeps the core from accepting any, where it knows. Raises the error that a refusal names
-    (REFUSALS), StoreUnavailable while there is trouble, NoAnswer with the minted id, BusUnavailable.
+    (REFUSALS), NotAllowed, StoreUnavailable while there is trouble, NoAnswer with the minted id, BusUnavailable.
     """
+    require(principal, Verb.DEPLOY, request.group)
     if why := trouble():
         raise StoreUnavailable(why)
     body = {"group": request.group, "playbook_id": request.playbook_id, "dynamic": request.dynamic}
-    headers = {messages.USER: asker.user, messages.SOURCE: asker.source}
-    if asker.key:
-        headers[messages.KEY] = key_digest(asker.user, ROUTE, asker.key)
+    headers = {messages.USER: principal.subject, messages.SOURCE: origin.source}
+    if origin.key:
+        headers[messages.KEY] = key_digest(principal.subject, ROUTE, origin.key)
         headers[messages.KEY_DIGEST] = body_digest(body)
-    id, began, parent = new_id(), time.time_ns(), parse(asker.trace)
+    id, began, parent = new_id(), time.time_ns(), parse(origin.trace)
     context = _requested(id, parent) if observer.traces else parent
     if context is not None:
         headers[TRACEPARENT] = context.header
@@ -126,35 +133,56 @@ def _requested(id: str, parent: TraceContext | None) -> TraceContext:
     return begun._replace(span_id=span_id(f"{id}/request"))
 
 
-def cancel(bus: Bus, id: str, user: str, reason: str, timeout: float) -> None:
-    """Ask a deployment to end; `timeout` in seconds. Raises Conflict where it cannot, NoAnswer, BusUnavailable."""
-    _wish(bus, Wish(id, user, reason), "cancel", {}, timeout)
+def cancel(bus: Bus, found: Found, author: Author, timeout: float) -> None:
+    """Ask a deployment to end; `timeout` in seconds. Raises NotAllowed, Conflict where it cannot, NoAnswer, BusUnavailable."""
+    _request(bus, Verb.OPERATE, found, author, "cancel", {}, timeout)
 
 
-def retry(bus: Bus, wish: Wish, lost: Resolution | None, retries: int | None, timeout: float) -> None:
+def retry(bus: Bus, found: Found, author: Author, lost: Resolution | None, retries: int | None, timeout: float) -> None:
     """Ask a failed deployment to go on from what failed.
 
     `lost` says what became of its lost steps, `retries` how often it had been retried when the author looked (None: not
-    said). Raises Conflict where it cannot go on, Refused where another deployment stands in the way, NoAnswer, BusUnavailable.
+    said). Raises NotAllowed, Conflict where it cannot go on, Refused where another deployment stands in the way, NoAnswer, BusUnavailable.
     """
-    _wish(bus, wish, "retry", {"lost": None if lost is None else lost.recorded, "retries": retries}, timeout)
+    _request(
+        bus,
+        Verb.OPERATE,
+        found,
+        author,
+        "retry",
+        {"lost": None if lost is None else lost.recorded, "retries": retries},
+        timeout,
+    )
 
 
-def resolve(bus: Bus, wish: Wish, step: int, resolution: Resolution, attempt: int, timeout: float) -> None:
+def resolve(
+    bus: Bus, found: Found, author: Author, step: int, resolution: Resolution, attempt: int, timeout: float
+) -> None:
     """Say what became of a lost step on which the deployment waits; `attempt` is the one looked at, 0 where that is not said.
 
-    Raises Conflict where nothing waits for that, NoAnswer, BusUnavailable.
+    Raises NotAllowed, Conflict where nothing waits for that, NoAnswer, BusUnavailable.
     """
-    _wish(bus, wish, "decide", {"step": step, "ruling": resolution.recorded, "attempt": attempt}, timeout)
+    _request(
+        bus,
+        Verb.RESOLVE,
+        found,
+        author,
+        "decide",
+        {"step": step, "ruling": resolution.recorded, "attempt": attempt},
+        timeout,
+    )
 
 
-def _wish(bus: Bus, wish: Wish, event: str, more: Mapping[str, Any], timeout: float) -> None:
+def _request(
+    bus: Bus, verb: Verb, found: Found, author: Author, event: str, more: Mapping[str, Any], timeout: float
+) -> None:
+    require(author.principal, verb, found.group)
     said = {name: value for name, value in more.items() if value is not None}
     message = Message(
-        messages.reply_queue(wish.deployment),
-        messages.encode({"user": wish.user, "reason": wish.reason, **said}),
-        wish.request or new_id(),
-        correlation_id=wish.deployment,
+        messages.reply_queue(found.deployment),
+        messages.encode({"user": author.principal.subject, "reason": author.reason, **said}),
+        author.request or new_id(),
+        correlation_id=found.deployment,
         headers={messages.EVENT: event},
         app_id=APP_ID,
         direct=True,
@@ -163,7 +191,7 @@ def _wish(bus: Bus, wish: Wish, event: str, more: Mapping[str, Any], timeout: fl
     )
     answer = bus.request(message, timeout)
     if answer is None:
-        id = wish.deployment
+        id = found.deployment
         raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may {event} {id} still: look at it", id)
     document = _answered(answer)
     if document.get("accepted") is True:

@@ -16,6 +16,7 @@ from re_core.errors import BadDocument, CallerError, NotFound
 from re_core.ports import Page, ViewFilter
 from re_core.rows import OutputLine
 from re_core.usecases import describe
+from re_core.usecases.authorization import Principal, Verb, groups_of, require
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 from re_core.wire import strict_json
@@ -43,17 +44,27 @@ class Wanted(NamedTuple):
     step: int | None = None
 
 
-def find(journal: ports.Journal, id: str) -> State:
-    """The deployment as it is now. Raises NotFound."""
+def find(journal: ports.Journal, principal: Principal, id: str, verb: Verb = Verb.SEE) -> State:
+    """The deployment as it is now. Raises NotFound, NotAllowed.
+
+    What else is read of a deployment is read of a state that this has returned.
+    """
+    state = read(journal, id)
+    require(principal, verb, state.accepted.group)
+    return state
+
+
+def read(journal: ports.Journal, id: str) -> State:
+    """The same for a reader that serves several callers, each of which `find` has allowed. Raises NotFound."""
     state = ports.read_state(journal, id) if plausible(id) else None
     if state is None:
         raise NotFound(f"there is no deployment {id[:60]!r}")
     return state
 
 
-def result_documents(journal: ports.Journal, id: str, step: int) -> Iterator[answers.Result]:
+def result_documents(journal: ports.Journal, found: State, step: int) -> Iterator[answers.Result]:
     """What the attempts of one step said at their end, in order, each with all that the journal has of it."""
-    for entry in ports.every_entry(journal, id):
+    for entry in ports.every_entry(journal, found.deployment):
         for record in entry.records:
             if isinstance(record, Completed | Failed | TimedOut | Late) and record.step == step:
                 yield _said(record, entry.at)
@@ -74,17 +85,20 @@ def _said(record: Completed | Failed | TimedOut | Late, at: int) -> answers.Resu
     }
 
 
-def listed(views: ports.Views, wanted: ViewFilter, limit: int, cursor: str) -> Page:
-    """One page of the list. Raises CallerError for a cursor that is not one."""
+def listed(
+    views: ports.Views, principal: Principal, group: str | None, wanted: ViewFilter, limit: int, cursor: str
+) -> Page:
+    """One page of the list, of the group or (None) of all that the caller sees. Raises NotAllowed, CallerError (its cursor)."""
+    wanted = wanted._replace(groups=groups_of(principal, Verb.SEE, group))
     try:
         return views.views(wanted, limit, cursor)
     except BadDocument as error:
         raise CallerError(f"cursor: {error}") from None
 
 
-def journal_documents(journal: ports.Journal, id: str, after: int) -> Iterator[dict[str, Any]]:
+def journal_documents(journal: ports.Journal, found: State, after: int) -> Iterator[dict[str, Any]]:
     """The records in order, entry by entry, from the first entry with a number above `after` on."""
-    for entry in ports.every_entry(journal, id, after):
+    for entry in ports.every_entry(journal, found.deployment, after):
         yield {"number": entry.number, **entry_to_document(entry), "at": rfc3339(entry.at)}
 
 
@@ -101,17 +115,17 @@ def page_of(documents: Iterator[_Document], most: int) -> tuple[list[_Document],
     return page, next(documents, None) is not None
 
 
-def lines(output: ports.Output, id: str, wanted: Wanted) -> Iterator[OutputLine]:
+def lines(output: ports.Output, found: State, wanted: Wanted) -> Iterator[OutputLine]:
     """The lines in order."""
-    return chain.from_iterable(pages(output, id, wanted))
+    return chain.from_iterable(pages(output, found, wanted))
 
 
-def pages(output: ports.Output, id: str, wanted: Wanted) -> Iterator[list[OutputLine]]:
+def pages(output: ports.Output, found: State, wanted: Wanted) -> Iterator[list[OutputLine]]:
     """The lines in order, page by page, so that a long output is never in memory as a whole."""
     after, left = wanted.after, wanted.limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
-        page = output.output(id, after, size, wanted.step)
+        page = output.output(found.deployment, after, size, wanted.step)
         yield page
         if not page:
             return
@@ -119,12 +133,12 @@ def pages(output: ports.Output, id: str, wanted: Wanted) -> Iterator[list[Output
         left = None if left is None else left - len(page)
 
 
-def tail(output: ports.Output, id: str, wanted: Wanted, count: int) -> list[OutputLine]:
+def tail(output: ports.Output, state: State, wanted: Wanted, count: int) -> list[OutputLine]:
     """The last `count` of the lines wanted, looked for from the end of a long output on, farther and farther back."""
-    end, back = output.last_line(id), max(count, BACK)
+    end, back = output.last_line(state.deployment), max(count, BACK)
     while True:
         after = max(wanted.after, end - back)
-        found = deque(lines(output, id, wanted._replace(after=after)), maxlen=count)
+        found = deque(lines(output, state, wanted._replace(after=after)), maxlen=count)
         if len(found) == count or after == wanted.after:
             return list(found)
         back *= 8

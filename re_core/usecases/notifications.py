@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from re_core.errors import Conflict
-from re_core.ports import Bus, Published
+from re_core.ports import Bus, IdempotencyKeys, Published
+from re_core.usecases import keys
+from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.deployments import APP_ID
+from re_core.usecases.ids import new_id
 from re_core.wire.messages import Notification, notification_message
 
 
-def send(bus: Bus, transport: str, notification: Notification, id: str) -> None:
-    """Hand it to whoever is bound to the transport's key. Raises Conflict where nothing is, BusUnavailable."""
+def send(
+    bus: Bus,
+    requests: IdempotencyKeys,
+    principal: Principal,
+    transport: str,
+    notification: Notification,
+    said: Mapping[str, Any],
+    key: str = "",
+) -> str:
+    """Hand it to the notifier that is bound to the transport's key; its id. With the same idempotency key it has the same id.
+
+    `said` is the request's document, which a repetition must have too.
+
+    Raises NotAllowed, KeyReused, Conflict where no notifier is bound, BusUnavailable.
+    """
+    require(principal, Verb.NOTIFY, None)
+    id, _ = keys.claim(requests, principal.subject, "notifications", key, said, new_id())
     document = {**notification._asdict(), "target": list(notification.target)}
     message = notification_message(transport, document, id, "", APP_ID)
     if bus.publish([message]) != [Published.TAKEN]:
         raise Conflict(f"no notifier has ever listened for the transport {transport!r}")
+    return id

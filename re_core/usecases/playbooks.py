@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from re_core import ports
 from re_core.api import answers
 from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
 from re_core.rows import PlaybookHead, StoredPlaybook
-from re_core.usecases import names
+from re_core.usecases import keys, names
+from re_core.usecases.authorization import Allowed, Principal, Verb, can, groups_of, require
 from re_core.usecases.ids import plausible
 from re_core.usecases.names import Shelf
 from re_core.usecases.times import rfc3339
@@ -26,6 +27,10 @@ Condition = Callable[[str], bool]
 _TAKEN = "the playbook {}/{} exists already, its id is {}: replace that one, or apply this one"
 
 
+class _Store(Shelf, ports.IdempotencyKeys, Protocol):
+    """The part of a store that creating a playbook needs."""
+
+
 class Applied(NamedTuple):
     """What became of a playbook that was applied."""
 
@@ -40,12 +45,17 @@ class PlaybookPage(NamedTuple):
     next: str | None
 
 
-def create(playbooks: Shelf, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str) -> StoredPlaybook:
-    """Store the first revision; where the id has one already (a repeated request), that one is the answer.
+def create(
+    playbooks: _Store, clock: ports.Clock, principal: Principal, id: str, document: Mapping[str, Any], key: str = ""
+) -> StoredPlaybook:
+    """Store the first revision, once for an idempotency key (empty: none); where it is there already, that one is the answer.
 
-    Raises Conflict where another playbook has its group and name.
+    `id` is the playbook's, unless the key stands for one. Raises NotAllowed, KeyReused, Conflict where another playbook has its group
+    and name.
     """
-    made = _first(clock, id, document, user)
+    require(principal, Verb.AUTHOR, document["group"])
+    id, _ = keys.claim(playbooks, principal.subject, "playbooks", key, document, id)
+    made = _first(clock, id, document, principal.subject)
     if (there := playbooks.playbook(id, 1)) is not None:
         return there
     taken = _other(playbooks, made)
@@ -58,20 +68,27 @@ def create(playbooks: Shelf, clock: ports.Clock, id: str, document: Mapping[str,
 
 
 def create_again(
-    playbooks: ports.Playbooks, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str
+    playbooks: ports.Playbooks, clock: ports.Clock, principal: Principal, id: str, document: Mapping[str, Any]
 ) -> StoredPlaybook:
-    """As `create`, whether its name is taken or not: as in 2014."""
-    made = _first(clock, id, document, user)
+    """As `create`, whether its name is taken or not: as in 2014. Raises NotAllowed."""
+    require(principal, Verb.AUTHOR, document["group"])
+    made = _first(clock, id, document, principal.subject)
     return made if playbooks.save_playbook(made) else playbooks.playbook(id, 1) or made
 
 
 def apply(
-    playbooks: Shelf, clock: ports.Clock, id: str, document: Mapping[str, Any], user: str, condition: Condition | None
+    playbooks: Shelf,
+    clock: ports.Clock,
+    principal: Principal,
+    id: str,
+    document: Mapping[str, Any],
+    condition: Condition | None,
 ) -> Applied:
     """Make this the newest revision of the playbook that has its group and name, or its first one, under `id`.
 
-    It may come any number of times, also at once. Raises PreconditionFailed, and Conflict where several have that name.
+    It may come any number of times, also at once. Raises NotAllowed, PreconditionFailed, and Conflict where several have that name.
     """
+    require(principal, Verb.AUTHOR, document["group"])
     for _ in range(TRIES):
         head = names.named(playbooks, document["group"], document["name"])
         found = playbooks.playbook(head.id) if head is not None else None
@@ -80,13 +97,13 @@ def apply(
             if strict_json.equal(found.document, document):
                 return Applied("unchanged", found)
             try:
-                return Applied("updated", replace(playbooks, clock, found, document, user, condition))
+                return Applied("updated", replace(playbooks, clock, principal, found, document, condition))
             except NotFound:  # it was deleted meanwhile
                 continue
         if condition is not None:
             raise PreconditionFailed("there is no playbook of that name")
         standing = names.take(playbooks, document["group"], document["name"], id, clock.now())
-        made = _first(clock, standing, document, user)
+        made = _first(clock, standing, document, principal.subject)
         if playbooks.save_playbook(made):
             return Applied("created", made)
     raise Conflict("others store this playbook all the time; try again")
@@ -106,8 +123,14 @@ def _other(playbooks: Shelf, made: StoredPlaybook) -> str:
     return "" if standing == made.id else standing
 
 
-def get(playbooks: ports.Playbooks, id: str, revision: int | None = None) -> StoredPlaybook:
-    """The newest revision, or that one. Raises NotFound."""
+def get(playbooks: ports.Playbooks, principal: Principal, id: str, revision: int | None = None) -> StoredPlaybook:
+    """The newest revision, or that one. Raises NotFound, NotAllowed."""
+    found = _find(playbooks, id, revision)
+    require(principal, Verb.SEE, found.group)
+    return found
+
+
+def _find(playbooks: ports.Playbooks, id: str, revision: int | None = None) -> StoredPlaybook:
     found = playbooks.playbook(id, revision) if plausible(id) else None
     if found is None:
         which = "" if revision is None else f" in revision {revision}"
@@ -115,23 +138,31 @@ def get(playbooks: ports.Playbooks, id: str, revision: int | None = None) -> Sto
     return found
 
 
-def revisions(playbooks: ports.Playbooks, id: str) -> list[StoredPlaybook]:
-    """All revisions, newest first, those of a deleted playbook too. Raises NotFound."""
+def revisions(playbooks: ports.Playbooks, principal: Principal, id: str) -> list[StoredPlaybook]:
+    """The revisions that the caller sees, newest first, those of a deleted playbook too. Raises NotFound."""
     found = playbooks.revisions(id) if plausible(id) else []
     if not found:
         raise NotFound(f"there is no playbook {id[:60]!r}")
-    return found
+    seen = [one for one in found if isinstance(can(principal, Verb.SEE, one.group), Allowed)]
+    if not seen:
+        raise NotFound(f"there is no playbook {id[:60]!r} in your groups")
+    return seen
 
 
 def replace(
     playbooks: Shelf,
     clock: ports.Clock,
+    principal: Principal,
     found: StoredPlaybook,
     document: Mapping[str, Any],
-    user: str,
     condition: Condition | None,
 ) -> StoredPlaybook:
-    """Store the next revision of `found`. Raises PreconditionFailed, NotFound, Conflict (another one has its new name, too)."""
+    """Store the next revision of `found`. Raises NotAllowed, PreconditionFailed, NotFound, Conflict (another one has its new name, too).
+
+    It takes the right in the group that it had, and in that which it gets.
+    """
+    require(principal, Verb.AUTHOR, found.group)
+    require(principal, Verb.AUTHOR, document["group"])
     for _ in range(TRIES):
         _require(found, condition)
         made = found._replace(
@@ -140,36 +171,39 @@ def replace(
             revision=found.revision + 1,
             document=document,
             updated=clock.now(),
-            user=user,
+            user=principal.subject,
         )
         renamed = (made.group, made.name) != (found.group, found.name)
         if renamed and (taken := _other(playbooks, made)):
             raise Conflict(_TAKEN.format(made.group, made.name, taken))
         if playbooks.save_playbook(made):
             return made
-        found = get(playbooks, found.id)
+        found = _find(playbooks, found.id)
     raise Conflict("others replace this playbook all the time; try again")
 
 
-def delete(playbooks: Shelf, found: StoredPlaybook, condition: Condition | None) -> None:
-    """Delete it, and the lock of its name; its revisions stay. Raises PreconditionFailed, NotFound, Conflict."""
+def delete(playbooks: Shelf, principal: Principal, found: StoredPlaybook, condition: Condition | None) -> None:
+    """Delete it, and the lock of its name; its revisions stay. Raises NotAllowed, PreconditionFailed, NotFound, Conflict."""
+    require(principal, Verb.AUTHOR, found.group)
     for _ in range(TRIES):
         _require(found, condition)
         if playbooks.delete_playbook(found.id, found.revision):
             names.drop(playbooks, found.group, found.name, found.id)
             return
-        found = get(playbooks, found.id)
+        found = _find(playbooks, found.id)
     raise Conflict("others replace this playbook all the time; try again")
 
 
 def listed(
     playbooks: ports.Playbooks,
-    groups: Sequence[str] | None,
+    principal: Principal,
+    group: str | None,
     name: str | None,
     limit: int | None = None,
     cursor: str = "",
 ) -> PlaybookPage:
-    """Newest first, of these groups (None: all). Raises CallerError for a cursor that is not one."""
+    """Newest first, of that group or (None) of all that the caller sees. Raises NotAllowed, CallerError for a bad cursor."""
+    groups = groups_of(principal, Verb.SEE, group)
     one = groups[0] if groups is not None and len(groups) == 1 else None
     rows = [row for row in playbooks.playbook_heads(one, name) if groups is None or row.group in groups]
     rows.sort(key=_place, reverse=True)
@@ -182,15 +216,16 @@ def listed(
     return PlaybookPage(rows[:limit], f"{last.created}.{last.id}")
 
 
-def whole(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[StoredPlaybook]:
-    """Newest first, of these groups (None: all), with their documents."""
-    heads = listed(playbooks, groups, None).rows
+def whole(playbooks: ports.Playbooks, principal: Principal, group: str | None) -> list[StoredPlaybook]:
+    """Newest first, of that group or (None) of all that the caller sees, with their documents. Raises NotAllowed."""
+    heads = listed(playbooks, principal, group, None).rows
     found = (playbooks.playbook(head.id, head.revision) for head in heads)
     return [one for one in found if one is not None]
 
 
-def count_by_group(playbooks: ports.Playbooks, groups: Sequence[str] | None) -> list[answers.Group]:
-    """Which groups own playbooks, and how many, by name."""
+def count_by_group(playbooks: ports.Playbooks, principal: Principal) -> list[answers.Group]:
+    """Which groups own playbooks, and how many, by name: those that the caller sees."""
+    groups = groups_of(principal, Verb.SEE)
     counts: dict[str, int] = {}
     for row in playbooks.playbook_heads():
         if groups is None or row.group in groups:

@@ -8,6 +8,7 @@ from typing import Any
 from re_core import ports
 from re_core.api import answers
 from re_core.rows import WorkerRecord
+from re_core.usecases.authorization import Allowed, Principal, Verb, can
 from re_core.usecases.times import rfc3339
 
 #: milliseconds of silence after which a worker is taken for gone
@@ -20,6 +21,12 @@ def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
     # while nothing can be written, or no core runs, nobody knows better than what was true last
     last = min(clock.now(), max((row.seen for row in rows if row.beat), default=clock.now()))
     return [row for row in rows if not row.beat and row.seen >= last - SILENCE]
+
+
+def listed(registry: ports.Registry, clock: ports.Clock, principal: Principal) -> list[answers.Worker]:
+    """For people. Every caller sees which workers live; what they work for, one that sees every group."""
+    whole = isinstance(can(principal, Verb.SEE, None), Allowed)
+    return [worker_document(worker, whole) for worker in living(registry, clock)]
 
 
 def unwritten(registry: ports.Registry, clock: ports.Clock) -> str:

@@ -13,7 +13,7 @@ from re_core.usecases import names, playbooks
 from re_core.usecases.playbooks import Applied
 from tests.contract.places import StorePlace
 from tests.contract.samples import playbook
-from tests.factories import simple
+from tests.factories import principal, simple
 from tests.integration.core_loop.core_harness import Clock
 
 BOOK = simple("noop:A")
@@ -23,7 +23,7 @@ RENAMED = {**BOOK, "name": "another name"}
 
 
 def _apply(store: Store, id: str, document: dict[str, object] = BOOK, clock: Clock | None = None) -> Applied:
-    return playbooks.apply(store, clock or Clock(), id, document, f"user of {id}", None)
+    return playbooks.apply(store, clock or Clock(), principal(f"user of {id}"), id, document, None)
 
 
 def test_four_who_apply_a_new_name_at_once_make_one_playbook(store_place: StorePlace) -> None:
@@ -75,7 +75,7 @@ def test_a_name_is_free_once_its_playbook_is_deleted_or_has_another_one(store: S
     assert _apply(store, "p2").playbook.id == "p2"
     second = store.playbook("p2")
     assert second is not None
-    playbooks.replace(store, Clock(), second, RENAMED, "ann", None)
+    playbooks.replace(store, Clock(), principal(), second, RENAMED, None)
     assert _apply(store, "p3") == Applied("created", first._replace(id="p3", user="user of p3"))
     assert _apply(store, "p4", RENAMED).playbook.id == "p2"
 
@@ -84,7 +84,7 @@ def test_the_lock_of_a_name_goes_with_its_playbook(store: Store) -> None:
     first = _apply(store, "p1").playbook
     lock = names.lock_of(GROUP, NAME)
     assert store.acquire(lock, "other", 1).deployment == "p1"
-    playbooks.delete(store, first, None)
+    playbooks.delete(store, principal(), first, None)
     assert store.acquire(lock, "other", 1).deployment == "other", "it was free"
 
 
@@ -99,34 +99,34 @@ def test_a_deletion_leaves_the_lock_to_who_has_taken_the_name_meanwhile(store: S
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "delete_playbook", delete)
-        playbooks.delete(store, first, None)
+        playbooks.delete(store, principal(), first, None)
     with pytest.raises(Conflict, match="its id is p2"):
-        playbooks.create(store, Clock(), "p3", BOOK, "ann")
+        playbooks.create(store, Clock(), principal(), "p3", BOOK)
     assert store.acquire(names.lock_of(GROUP, NAME), "other", 1).deployment == "p2"
 
 
 def test_a_name_that_is_taken_is_refused_to_a_new_playbook_and_to_one_that_is_renamed(store: Store) -> None:
     _apply(store, "p1")
     with pytest.raises(Conflict, match="its id is p1"):
-        playbooks.create(store, Clock(), "p2", OTHER, "ann")
+        playbooks.create(store, Clock(), principal(), "p2", OTHER)
     other = _apply(store, "p3", RENAMED).playbook
     with pytest.raises(Conflict, match="its id is p1"):
-        playbooks.replace(store, Clock(), other, BOOK, "ann", None)
-    assert playbooks.create(store, Clock(), "p1", BOOK, "ann").id == "p1", "a repeated request"
+        playbooks.replace(store, Clock(), principal(), other, BOOK, None)
+    assert playbooks.create(store, Clock(), principal(), "p1", BOOK).id == "p1", "a repeated request"
 
 
 def test_who_dies_between_name_and_playbook_leaves_an_id_that_the_next_one_uses(store: Store) -> None:
     clock = Clock()
     assert names.take(store, GROUP, NAME, "dead", clock.now()) == "dead"
     with pytest.raises(Conflict, match="its id is dead"):
-        playbooks.create(store, clock, "p1", BOOK, "ann")
+        playbooks.create(store, clock, principal(), "p1", BOOK)
     assert _apply(store, "p2", clock=clock).playbook.id == "dead"
 
 
 def test_a_name_under_which_nothing_was_stored_for_a_minute_is_free(store: Store) -> None:
     clock = Clock()
     names.take(store, GROUP, NAME, "dead", clock.now() - names.ABANDONED)
-    assert playbooks.create(store, clock, "p1", BOOK, "ann").id == "p1"
+    assert playbooks.create(store, clock, principal(), "p1", BOOK).id == "p1"
 
 
 def test_several_of_one_name_that_an_older_engine_made_are_named_by_their_ids(store: Store) -> None:
@@ -138,5 +138,5 @@ def test_several_of_one_name_that_an_older_engine_made_are_named_by_their_ids(st
 
 def test_a_condition_on_what_is_not_there_fails(store: Store) -> None:
     with pytest.raises(PreconditionFailed):
-        playbooks.apply(store, Clock(), "p1", BOOK, "ann", lambda etag: True)
+        playbooks.apply(store, Clock(), principal(), "p1", BOOK, lambda etag: True)
     assert store.playbook_heads() == []

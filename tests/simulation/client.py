@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 from re_core.errors import BusUnavailable, Conflict, NoAnswer
 from re_core.ports import Bus
-from re_core.usecases.deployments import cancel
+from re_core.usecases.deployments import Author, Found, cancel
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
+from tests.factories import principal
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Client(Process):
     def cancel(self, deployment: str) -> None:
         """Ask for its end, and wait for the answer."""
         try:
-            cancel(cast(Bus, self.bus), deployment, "ann", "because", PATIENCE / 1000)
+            cancel(cast(Bus, self.bus), Found(deployment, "inception"), Author(principal(), "because"), PATIENCE / 1000)
         except (Conflict, NoAnswer, BusUnavailable) as error:
             self.world.trace(f"{deployment} is not cancelled: {error!r}")
         else:

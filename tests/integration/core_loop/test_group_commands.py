@@ -8,7 +8,7 @@ from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
 from re_core.usecases import access
 from re_core.wire import messages as m
-from tests.factories import simple
+from tests.factories import principal, simple
 from tests.integration.core_loop.core_harness import CoreHarness
 
 
@@ -28,7 +28,7 @@ def test_a_playbook_that_was_allowed_is_refused_once_a_token_of_its_group_exists
     assert answer.headers[m.REASON] == "refused"
     assert "may not use 'own:Do': the setting group_commands" in answer.headers[m.DETAIL]
 
-    access.revoke(harness.store, made.token.digest[: access.ID_LENGTH])
+    access.revoke(harness.store, principal(), made.token.digest[: access.ID_LENGTH])
     harness.ask("d3")
     harness.settle()
     assert harness.store.entries("d3")

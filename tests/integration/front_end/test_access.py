@@ -54,7 +54,9 @@ def test_dead_letters_say_which_token_they_need(harness: FrontEndHarness) -> Non
     response = harness.call("GET", "/api/v1/deadletters", harness.ours)
 
     assert response.status_code == 403
-    assert response.json["detail"] == "dead letters belong to no group: they need a token that reaches all groups"
+    assert response.json["detail"] == (
+        "this token has no right `operate` for the whole engine; an administrator makes one that has"
+    )
 
 
 def test_an_unknown_address_tells_a_stranger_nothing(harness: FrontEndHarness) -> None:

@@ -120,7 +120,7 @@ def test_a_token_sends_no_notifications_without_the_right_to(harness: FrontEndHa
     refused = harness.call("POST", "/api/v1/notifications", harness.ours, json=NOTIFICATION)
 
     assert refused.status_code == 403
-    assert "no right to send notifications" in refused.json["detail"]
+    assert "no right `notify`" in refused.json["detail"]
     assert harness.call("POST", "/api/v1/notifications", half, json=NOTIFICATION).status_code == 403
     assert harness.call("POST", "/api/v1/notifications", json=NOTIFICATION).status_code == 202
 

@@ -18,6 +18,7 @@ from re_core.rows import DeadLetter
 from re_core.usecases import dead_letters, notifications
 from re_core.wire.messages import DISCARD, Notification, encode, notification_message
 from re_workers.outgoing import Origin, Outgoing
+from tests.factories import principal
 from tests.integration.workers.waiting import until
 from tests.legacy_notifier import LegacyNotifier
 from tests.services.broker import RabbitMQ
@@ -49,13 +50,15 @@ def place(rabbitmq: RabbitMQ) -> Iterator[Place]:
         place.close()
 
 
-def test_it_hears_the_core_the_front_end_and_a_worker_and_dies_of_none(place: Place) -> None:
+def test_it_hears_the_core_the_front_end_and_a_worker_and_dies_of_none(place: Place, tmp_path: Path) -> None:
+    store = SqliteStore(str(tmp_path / "store.db"))
     notifier = LegacyNotifier(place.url, "irc")
     outgoing = Outgoing(Origin("D", 0, "D/0/1/T"))
     outgoing.notify("irc", ["#team"], "s", "m", "completed")
     core = notification_message("irc", DOCUMENT, "D/started/irc", "D", "re-core")
     assert place.bus.publish([core, *outgoing.drain()]) == [Published.TAKEN] * 2
-    notifications.send(place.bus, "irc", Notification("s", "m", "completed", ("#team",)), "N")
+    notifications.send(place.bus, store, principal(), "irc", Notification("s", "m", "completed", ("#team",)), {})
+    store.close()
     until(lambda: notifier.told == [DOCUMENT] * 3)
     assert not notifier.died.is_set()
     notifier.close()
@@ -75,7 +78,7 @@ def test_a_dead_letter_of_a_notification_is_replayed_to_it(place: Place, tmp_pat
     store = SqliteStore(str(tmp_path / "store.db"))
     store.store_letter(DeadLetter("1", "notify.irc", "unroutable", "", "re-core", 0, encode(DOCUMENT), {}))
     notifier = LegacyNotifier(place.url, "irc")
-    dead_letters.replay(store, place.bus, "1")
+    dead_letters.replay(store, place.bus, principal(), "1")
     store.close()
     until(lambda: notifier.told == [DOCUMENT])
     assert not notifier.died.is_set()

@@ -8,9 +8,9 @@ from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BadDocument, CallerError, NoAnswer, Refused, StoreUnavailable
 from re_core.playbook.compiler import EnginePolicy
 from re_core.usecases import checking, deployments, ids, keys, times
-from re_core.usecases.deployments import Asker
+from re_core.usecases.deployments import Author, Found, Origin
 from re_core.wire.messages import DeploymentRequest, Message, encode
-from tests.factories import ONE_HOST
+from tests.factories import ONE_HOST, principal
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_answer_that_names_no_deployment_is_a_refusal(answered: bytes, monkey
     monkeypatch.setattr(bus, "request", lambda message, timeout: Message("r", answered, "a"))
 
     with pytest.raises(Refused):
-        deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 1)
+        deployments.create(bus, principal("u"), DeploymentRequest("g", "p", {}), Origin(), 1)
 
 
 def test_while_the_core_is_in_trouble_nothing_is_asked_of_it() -> None:
@@ -87,7 +87,9 @@ def test_while_the_core_is_in_trouble_nothing_is_asked_of_it() -> None:
     bus.declare("re.job.create")
 
     with pytest.raises(StoreUnavailable, match="the disk is full"):
-        deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 1, lambda: "the disk is full")
+        deployments.create(
+            bus, principal("u"), DeploymentRequest("g", "p", {}), Origin(), 1, lambda: "the disk is full"
+        )
 
     assert bus.subscribe(["re.job.create"], 1).take(1, 0) == []
 
@@ -98,7 +100,7 @@ def test_no_answer_in_trouble_says_which_trouble_and_which_id() -> None:
     troubles = iter(["", "the disk is full"])
 
     with pytest.raises(StoreUnavailable, match=r"the disk is full; if the engine took .* id is 0"):
-        deployments.create(bus, DeploymentRequest("g", "p", {}), Asker("u", ""), 0.01, lambda: next(troubles))
+        deployments.create(bus, principal("u"), DeploymentRequest("g", "p", {}), Origin(), 0.01, lambda: next(troubles))
 
 
 def test_what_compiles_to_too_many_steps_is_told_like_any_other_error() -> None:
@@ -129,7 +131,7 @@ def test_silence_after_a_cancel_is_no_answer(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(bus, "request", lambda message, timeout: None)
 
     with pytest.raises(NoAnswer) as caught:
-        deployments.cancel(bus, "dep1", "olga", "", 0.5)
+        deployments.cancel(bus, Found("dep1", "g"), Author(principal("olga")), 0.5)
     assert caught.value.id == "dep1"
 
 

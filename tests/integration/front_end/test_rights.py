@@ -1,0 +1,125 @@
+"""Every route with every role: what is allowed is what re_rest/rights.py says, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from re_core.adapters.sqlite import SqliteStore
+from re_core.rows import DeadLetter, Token
+from re_core.usecases.authorization import ROLES, Binding, Principal
+from re_rest import auth
+from re_rest import routes as table
+from re_rest.rights import RIGHTS, Over, Right
+from tests.integration.front_end.front_end_harness import PLAYBOOK, FrontEndHarness
+
+#: bodies with which nothing else is wrong
+BODIES: dict[str, Any] = {
+    "/api/v1/deployments": {"group": "ours", "playbook_id": "book"},
+    "/api/v1/deployments/{id}/resolve": {"step": 0, "resolution": "rerun"},
+    "/api/v1/deployments/{id}/decide": {"step": 0, "ruling": "again"},
+    "/api/v1/playbooks": {**PLAYBOOK, "name": "new"},
+    "/api/v1/playbooks/apply": PLAYBOOK,
+    "/api/v1/playbooks/validate": PLAYBOOK,
+    "/api/v1/playbooks/{id}": PLAYBOOK,
+    "/api/v1/notifications": {
+        "transport": "console",
+        "slug": "s",
+        "message": "m",
+        "phase": "completed",
+        "target": ["ops"],
+    },
+    "/api/v1/tokens": {"user": "x"},
+    "/api/v0/{group}/playbook/": PLAYBOOK,
+    "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
+}
+
+#: what a caller may have: a role in the group of everything here, in another one, or in all
+BINDINGS = [Binding(role, group) for role in ROLES for group in ("ours", "theirs", None)]
+
+
+@pytest.fixture
+def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
+    """Everything that an address can name is there; no core answers."""
+    store = SqliteStore(str(tmp_path / "store.db"))
+    made = FrontEndHarness(store, routes, timeout=0.01)
+    made.playbook()
+    made.deployment()
+    made.finish("dep1", failed=True)
+    made.bus.declare("notify.console")
+    made.bus.declare("re.reply.0")
+    store.store_letter(DeadLetter("letter", "re.reply.0", "reason", "", "core", 1, b"x", {}))
+    yield made
+    made.bus.close()
+    store.close()
+
+
+def _status(harness: FrontEndHarness, method: str, path: str) -> int:
+    id = "letter" if "deadletters" in path else "book" if "playbook" in path else "dep1"
+    address = path.format(id=id, group="ours", step=0, revision=1)
+    more = {"json": BODIES.get(path, {})} if method in ("post", "put") else {}
+    # a stream has no end: its status comes with the first byte
+    response = harness.call(method.upper(), address, buffered=False, **more)
+    response.close()
+    return int(response.status_code)
+
+
+def _allows(binding: Binding, right: Right) -> bool:
+    if right.over in (Over.TOKEN, Over.LIST):
+        return True
+    reaches = binding.group is None or (binding.group == "ours" and right.over is not Over.ENGINE)
+    return reaches and right.verb in ROLES[binding.role]
+
+
+def test_every_route_that_needs_a_token_has_its_right_in_the_table() -> None:
+    assert set(RIGHTS) == {(route.method, route.path) for route in (*table.V1, *table.V0)}
+
+
+@pytest.mark.parametrize(("method", "path"), RIGHTS, ids=lambda value: str(value))
+def test_a_route_lets_in_who_has_its_right_and_no_other(
+    harness: FrontEndHarness, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = RIGHTS[method, path]
+    expected = {binding: _allows(binding, right) for binding in BINDINGS}
+    found: dict[Binding, bool] = {}
+    for binding in sorted(BINDINGS, key=lambda one: expected[one]):  # what is allowed may change things
+        monkeypatch.setattr(auth, "principal_of", lambda token, binding=binding: Principal("ann", (binding,)))
+        status = _status(harness, method, path)
+        found[binding] = status != 403 if expected[binding] else status != right.denied
+    assert found == expected
+
+
+@pytest.mark.parametrize(("method", "path"), RIGHTS, ids=lambda value: str(value))
+def test_a_token_without_any_binding_is_denied(
+    harness: FrontEndHarness, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = RIGHTS[method, path]
+    monkeypatch.setattr(auth, "principal_of", lambda token: Principal("ann"))
+    status = _status(harness, method, path)
+    assert status == (200 if right.over in (Over.TOKEN, Over.LIST) else right.denied)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/deployments", "/api/v1/playbooks"])
+def test_a_list_of_a_group_that_the_caller_does_not_see_is_denied(harness: FrontEndHarness, path: str) -> None:
+    assert harness.call("GET", f"{path}?group=ours", harness.theirs).status_code == 403
+    assert harness.call("GET", path, harness.theirs).json["items"] == []
+    assert len(harness.call("GET", f"{path}?group=ours", harness.ours).json["items"]) == 1
+
+
+def test_a_role_that_this_version_does_not_know_gives_nothing(
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strange(token: Token) -> Principal:
+        return Principal(token.user, (Binding("emperor"), Binding("viewer", "ours", "production")))
+
+    monkeypatch.setattr(auth, "principal_of", strange)
+    assert harness.call("GET", "/api/v1/tokens").status_code == 403
+    answer = harness.call("GET", "/api/v1/deployments/dep1")
+    assert answer.status_code == 403
+    assert answer.json["detail"] == (
+        "this token has no right `see` in group `ours`; an administrator makes one that has"
+    )
