@@ -73,6 +73,7 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("get", f"{_V1}/tokens"): _TOKENS,
     ("post", f"{_V1}/tokens"): _TOKENS,
     ("delete", f"{_V1}/tokens/{{id}}"): _TOKENS,
+    ("get", "/metrics"): Right(Verb.SEE, Over.ENGINE),
     ("get", f"{_V0}/groups/"): _LIST,
     ("get", f"{_V0}/playbooks/"): _LIST,
     ("get", f"{_V0}/{{group}}/playbook/"): _SEE,
