@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -41,8 +42,12 @@ class TraceContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
+@lru_cache(maxsize=1024)
 def parse(header: str) -> TraceContext | None:
-    """The context that a header carries; None where it is missing or not in the format, which the standard has us pass over."""
+    """The context that a header carries; None where it is missing or not in the format, which the standard has us pass over.
+
+    Steps of one deployment mostly carry the same one, so the last are remembered.
+    """
     found = _FORM.fullmatch(header) if len(header) <= _MOST else None
     if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
         return None

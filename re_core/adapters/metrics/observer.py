@@ -19,6 +19,9 @@ from re_core.wire.trace_context import DeploymentTrace
 #: begins the routing key of every step, and the name of every worker's queue
 _STEP = "worker."
 
+#: names of steps whose label is remembered
+_LABELS = 10_000
+
 
 class MetricsObserver(Observer):
     """One process's. Labels are commands, outcomes and transports: never deployments, groups, hosts, users or workers."""
@@ -26,6 +29,8 @@ class MetricsObserver(Observer):
     def __init__(self) -> None:
         self.waiting = WaitingSteps()
         self._commands = Names()
+        #: `command:Subcommand` -> label
+        self._labels: dict[str, str] = {}
         self._accepted = Counter("deployments_accepted", "Deployments that were accepted by this core")
         self._ended = Counter("deployments_ended", "Deployments that ended, by how", "status")
         self._took = Histogram("deployment_seconds", "From a deployment's acceptance to its end", LONG, "status")
@@ -100,7 +105,13 @@ class MetricsObserver(Observer):
         self._notices.add(transport, "delivered" if delivered else "refused")
 
     def _command(self, state: State, step: int) -> str:
-        return self._commands.of(state.plan.steps[step].spec.command)
+        spec = state.plan.steps[step].spec
+        label = self._labels.get(spec.name)
+        if label is None:
+            label = self._commands.of(spec.command)
+            if len(self._labels) < _LABELS:
+                self._labels[spec.name] = label
+        return label
 
     def _on_claim(self, state: State, record: r.Started, at: int) -> None:
         command, step = self._command(state, record.step), state.steps[record.step]
