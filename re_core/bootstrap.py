@@ -123,7 +123,7 @@ def around(settings: Settings) -> EnginePolicy:
         triggers=settings.triggers,
         notify=settings.phase_notification,
         step_timeout=settings.step_timeout,
-        patience=settings.worker_patience,
+        patience=settings.queue_timeout,
         output_quota=settings.output_quota,
         on_lost=OnLost(settings.lost_steps),
         commands=CommandRules(settings.group_commands),
@@ -159,7 +159,7 @@ class Core:
         acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
         shared = settings.bus_url != EMBEDDED
         legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
-        waits = settings.unoffered_steps == "wait"
+        waits = settings.missing_worker == "wait"
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(

@@ -185,6 +185,7 @@ def launch(name: str, component: str, act: Callable[[Settings], int], environ: M
         files, redact = settings.deployment_log_dir, settings.redact
         older = settings.prune_older
         logs.setup(component, settings.log_format, settings.log_level, sys.stderr, files, redact, older)
+        settings.warn_of_old_names()
         return act(settings)
     except BadSettings as error:
         # how the log shall look is a setting too, so these are told as any program tells them

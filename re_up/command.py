@@ -55,6 +55,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
     url.unlink(missing_ok=True)
     files, redact = settings.deployment_log_dir, settings.redact
     logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, files, redact, settings.prune_older)
+    settings.warn_of_old_names()
     _try(settings)
     began = psutil.Process().create_time()
     try:

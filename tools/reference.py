@@ -93,6 +93,17 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def old_settings_table() -> str:
+    """A row per setting that has an old name."""
+    rows = ["| old name | old variable | new name |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(settings.Settings):
+        old = field.metadata.get("old_name")
+        if old:
+            variable = f"`{settings.PREFIX}{old.upper()}`" if field.metadata["scalar"] else "only in the file"
+            rows.append(f"| `{old}` | {variable} | `{field.name}` |")
+    return "\n".join(rows)
+
+
 def routes_table() -> str:
     """A row per route."""
     rows = ["| route | | answers | problems |", "| --- | --- | --- | --- |"]
@@ -207,6 +218,7 @@ def rights_table() -> str:
 #: page and mark -> what stands there
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("settings.md", "settings"): settings_table,
+    ("settings.md", "old settings"): old_settings_table,
     ("rest.md", "routes"): routes_table,
     ("rest.md", "problems"): problems_table,
     ("rights.md", "roles"): roles_table,

@@ -1,13 +1,15 @@
 """Settings: what they are called, what they may be, and where each value came from. Must not know who uses them.
 
-Environment first, then the file that RE_CONFIG names, then defaults. A name that nobody knows is an error in either
-place, and all errors are told at once. In the file the names are those of the environment in lower case without
-`RE_` (the four of the contract, section 8, as they are there); what is not a scalar can only be set in the file.
+Environment first, then the file that RE_CONFIG names, then defaults. An unknown name is an error in either place, and
+all errors are reported at once. In the file the names are those of the environment in lower case without `RE_` (the
+four of docs/reference/settings.md, "Checks, actions, triggers", in capitals); what is not a scalar can only be set in
+the file. A renamed setting declares its `old_name`, which is read for one release; setting both names is an error.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -31,11 +33,15 @@ OF_STEPS = ("RE_ENGINE", "RE_ATTEMPT", "RE_HOST")
 #: begins those that carry a deployment's dynamic values
 OF_CALLERS = "RE_DYNAMIC_"
 
+_log = logging.getLogger(__name__)
+
 _Read = Callable[[Any, Path], Any]
 
 
-def _setting(default: Any, read: _Read, *, scalar: bool = True, secret: bool = False, schema: str = "") -> Any:
-    meta = {"read": read, "scalar": scalar, "secret": secret, "schema": schema}
+def _setting(
+    default: Any, read: _Read, *, scalar: bool = True, secret: bool = False, schema: str = "", old_name: str = ""
+) -> Any:
+    meta = {"read": read, "scalar": scalar, "secret": secret, "schema": schema, "old_name": old_name}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=meta)
     return dataclasses.field(default=default, metadata=meta)
@@ -82,13 +88,13 @@ class Settings:
     #: bytes of output that one attempt of a step may have; what else it prints is dropped. A playbook may say otherwise
     output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
     #: how long a dispatched step waits for a worker
-    worker_patience: float = _setting(3600.0, kinds.seconds)
+    queue_timeout: float = _setting(3600.0, kinds.seconds, old_name="worker_patience")
     #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end
     stop_timeout: float = _setting(30.0, kinds.seconds)
     #: days after which a core forgets what has ended: deployments with their output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
     #: what becomes of a step that no worker offers: fail at once, or wait for a worker to come
-    unoffered_steps: str = _setting("fail", kinds.one_of("fail", "wait"))
+    missing_worker: str = _setting("fail", kinds.one_of("fail", "wait"), old_name="unoffered_steps")
     #: what becomes of a lost step that may not be repeated: fail its deployment, or ask a person
     lost_steps: str = _setting("fail", kinds.one_of("fail", "ask"))
     #: parts of output, messages, results and log lines that match are replaced by [redacted], each line by itself, before anything is cut
@@ -128,6 +134,8 @@ class Settings:
     config_file: Path | None = dataclasses.field(default=None, compare=False)
     #: name -> `default`, `environment RE_X`, `<file>:<line>`
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+    #: the settings that were set under their old names
+    old_names: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     @property
     def http_address(self) -> tuple[str, int]:
@@ -149,6 +157,14 @@ class Settings:
             for field in _fields()
         }
 
+    def warn_of_old_names(self) -> None:
+        """Log a warning for every setting that is set under its old name."""
+        for field in _fields():
+            if field.name in self.old_names:
+                text = "%s: %s is the old name of %s, read for this release only: rename it"
+                given = (self.origins[field.name], field.metadata["old_name"], field.name)
+                _log.warning(text, *given, extra={"action": "deprecated_setting"})
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in force. Raises BadSettings, which names every wrong one and where it stands."""
@@ -164,7 +180,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     data_dir = values.setdefault("data_dir", _default_data_dir())
     values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
     values.setdefault("workers_dir", data_dir / "workers")
-    return Settings(**values, config_file=file, origins=found.origins)
+    return Settings(**values, config_file=file, origins=found.origins, old_names=frozenset(found.old_names))
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -178,16 +194,27 @@ class _Found:
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.origins: dict[str, str] = {}
+        self.old_names: set[str] = set()
         self.problems: list[str] = []
 
-    def take(self, field: dataclasses.Field[Any], value: Any, origin: str, base: Path) -> None:
+    def take(self, field: dataclasses.Field[Any], name: str, value: Any, origin: str, base: Path) -> None:
+        """`name`: the spelling of the file, new or old, in which the setting stands at `origin`."""
+        old = name == field.metadata["old_name"]
+        before = self.origins.get(field.name)
+        if before is not None and old is not (field.name in self.old_names):
+            text = f"{origin}: {name} is set, and at {before} the same setting under its other name"
+            self.problems.append(f"{text}; keep {field.name}, for {field.metadata['old_name']} is its old name")
+            return
         try:
             self.values[field.name] = field.metadata["read"](value, base)
-            self.origins[field.name] = origin
         except ValueError as error:
             # the origin in the environment is the name; a line of a file is not
-            name = "" if origin.startswith("environment") else f"{_in_file(field)}: "
-            self.problems.append(f"{origin}: {name}{error}")
+            shown = "" if origin.startswith("environment") else f"{name}: "
+            self.problems.append(f"{origin}: {shown}{error}")
+        # also of a value that is refused: its other name is a mistake all the same
+        self.origins[field.name] = origin
+        if old:
+            self.old_names.add(field.name)
 
 
 def _fields() -> list[dataclasses.Field[Any]]:
@@ -195,25 +222,31 @@ def _fields() -> list[dataclasses.Field[Any]]:
 
 
 def _in_file(field: dataclasses.Field[Any]) -> str:
-    # the four of the contract keep the spelling that they have had since 2014
+    # these four keep the spelling that they have had since 2014
     return field.name.upper() if field.metadata["schema"] else field.name
 
 
+def _with_old_names(names: Mapping[str, dataclasses.Field[Any]]) -> dict[str, dataclasses.Field[Any]]:
+    return {**names, **{field.metadata["old_name"]: field for field in names.values() if field.metadata["old_name"]}}
+
+
 def _read_environment(environ: Mapping[str, str], found: _Found) -> None:
-    known = {PREFIX + field.name.upper(): field for field in _fields()}
-    scalars = [name for name, field in known.items() if field.metadata["scalar"]]
+    current = {field.name: field for field in _fields()}
+    known = {PREFIX + name.upper(): (name, field) for name, field in _with_old_names(current).items()}
+    scalars = [PREFIX + name.upper() for name, field in current.items() if field.metadata["scalar"]]
     for name, text in sorted(environ.items()):
         # an empty variable is one that is not set: `RE_TOKEN= rectl …` must work
         others = name.startswith((TESTS, OF_CALLERS)) or name in (CONFIG, *OF_STEPS)
         if not name.startswith(PREFIX) or others or not text:
             continue
-        field = known.get(name)
-        if field is None:
+        if name not in known:
             found.problems.append(f"environment {name}: no such setting{_suggestion(name, [*scalars, CONFIG])}")
-        elif not field.metadata["scalar"]:
+            continue
+        spelling, field = known[name]
+        if not field.metadata["scalar"]:
             found.problems.append(f"environment {name}: can only be set in the file that {CONFIG} names")
         else:
-            found.take(field, text, f"environment {name}", Path.cwd())
+            found.take(field, spelling, text, f"environment {name}", Path.cwd())
 
 
 def _read_file(path: Path, found: _Found) -> None:
@@ -242,24 +275,25 @@ def _read_file(path: Path, found: _Found) -> None:
 
 
 def _read_section(section: Mapping[str, Any], at: Callable[[str], str], base: Path, found: _Found) -> None:
-    known = {_in_file(field): field for field in _fields()}
+    current = {_in_file(field): field for field in _fields()}
+    known = _with_old_names(current)
     for key, value in section.items():
         pointer = f"/{escape(key)}"
         field = known.get(key)
         if field is None:
-            found.problems.append(f"{at(pointer)}: no such setting: {key[:80]}{_suggestion(key, known)}")
+            found.problems.append(f"{at(pointer)}: no such setting: {key[:80]}{_suggestion(key, current)}")
             continue
         wrong = _against_schema(field.metadata["schema"], value, pointer, at)
         found.problems += wrong
         if not wrong:
-            found.take(field, value, at(pointer), base)
+            found.take(field, key, value, at(pointer), base)
 
 
 def _against_schema(name: str, value: Any, pointer: str, at: Callable[[str], str]) -> list[str]:
     """The lines of what a JSON Schema finds wrong; a list is checked item by item."""
     if not name:
         return []
-    # imported late: nobody who sets none of the four needs jsonschema
+    # imported late: where none of the four is set, jsonschema is not needed
     from re_core.playbook import json_schema
 
     items = [(pointer, value)]

@@ -45,7 +45,7 @@ def draw_settings(dice: random.Random) -> Settings:
         around["post_deploy_action"] = (_around("Tidy", dice), _around("Sweep", dice))
     if dice.random() < 0.7:
         around["phase_notification"] = {phase: {"console": ("ops",)} for phase in ("started", "completed", "failed")}
-    return Settings(bus_url="amqp://simulated", step_timeout=240.0, worker_patience=240.0, **around)
+    return Settings(bus_url="amqp://simulated", step_timeout=240.0, queue_timeout=240.0, **around)
 
 
 def _sequence(dice: random.Random) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def _refusal(environ: dict[str, str]) -> str:
 def test_nothing_set_means_the_documented_defaults() -> None:
     found = settings.load({})
     assert (found.bus_url, found.exchange, found.http, found.http_threads) == ("embedded:", "re", "127.0.0.1:8080", 64)
-    assert (found.request_timeout, found.step_timeout, found.worker_patience) == (10, 3600, 3600)
+    assert (found.request_timeout, found.step_timeout, found.queue_timeout) == (10, 3600, 3600)
     assert found.data_dir.name == "release-engine"
     assert set(found.origins) == set()
 
@@ -205,3 +205,50 @@ def test_a_wrong_url_is_told_without_its_password() -> None:
 
 def test_an_address_of_ipv6_is_taken_apart() -> None:
     assert settings.load({"RE_HTTP": "[::1]:0"}).http_address == ("::1", 0)
+
+
+def test_a_setting_is_read_under_its_old_name_in_the_environment_and_in_the_file(tmp_path: Path) -> None:
+    environ = _file(tmp_path, "unoffered_steps: wait\n")
+    found = settings.load({**environ, "RE_WORKER_PATIENCE": "60"})
+    assert (found.queue_timeout, found.missing_worker) == (60, "wait")
+    assert found.origins["queue_timeout"] == "environment RE_WORKER_PATIENCE"
+    assert found.origins["missing_worker"] == f"{tmp_path}/re.yaml:1"
+
+
+def test_a_setting_is_shown_under_its_new_name_only() -> None:
+    shown = settings.load({"RE_WORKER_PATIENCE": "60"}).shown()
+    assert shown["queue_timeout"] == (60, "environment RE_WORKER_PATIENCE")
+    assert "worker_patience" not in shown
+
+
+def test_an_old_name_is_named_in_the_log_with_the_new_one(caplog: pytest.LogCaptureFixture) -> None:
+    settings.load({"RE_WORKER_PATIENCE": "60", "RE_MISSING_WORKER": "wait"}).warn_of_old_names()
+    text = "environment RE_WORKER_PATIENCE: worker_patience is the old name of queue_timeout, read for this release only: rename it"
+    assert [record.getMessage() for record in caplog.records] == [text]
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        ({"RE_WORKER_PATIENCE": "60", "RE_QUEUE_TIMEOUT": "60"}, ""),
+        ({"RE_WORKER_PATIENCE": "60"}, "queue_timeout: 60"),
+        ({"RE_QUEUE_TIMEOUT": "60"}, "worker_patience: 60"),
+        ({}, "worker_patience: 60\nqueue_timeout: 60"),
+        ({"RE_WORKER_PATIENCE": "60", "RE_QUEUE_TIMEOUT": "soon"}, ""),
+    ],
+)
+def test_a_setting_under_both_of_its_names_is_refused(tmp_path: Path, environ: dict[str, str], text: str) -> None:
+    refusal = _refusal({**_file(tmp_path, text), **environ})
+    assert "the same setting under its other name; keep queue_timeout, for worker_patience is its old name" in refusal
+
+
+def test_a_wrong_value_under_an_old_name_is_named_by_the_name_that_stands_there(tmp_path: Path) -> None:
+    assert _refusal(_file(tmp_path, "worker_patience: soon")).startswith(
+        f"{tmp_path}/re.yaml:1: worker_patience: expected"
+    )
+
+
+def test_an_old_name_is_never_suggested(tmp_path: Path) -> None:
+    refusal = _refusal({"RE_UNOFFERED_STEP": "wait", "RE_WORKER_PATIENC": "60"})
+    assert "UNOFFERED_STEPS" not in refusal
+    assert "WORKER_PATIENCE" not in refusal

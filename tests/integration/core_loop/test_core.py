@@ -252,5 +252,5 @@ def test_the_clock_is_the_machines() -> None:
 
 
 def test_what_stands_around_every_deployment_is_what_the_settings_say(settings: Settings) -> None:
-    made = around(replace(settings, step_timeout=7, worker_patience=8))
+    made = around(replace(settings, step_timeout=7, queue_timeout=8))
     assert (made.step_timeout, made.patience, made.checks, made.actions) == (7, 8, (), ())
