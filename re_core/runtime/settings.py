@@ -2,7 +2,7 @@
 
 Environment first, then the file that RE_CONFIG names, then defaults. An unknown name is an error in either place, and
 all errors are reported at once. In the file the names are those of the environment in lower case without `RE_` (the
-four of docs/reference/settings.md, "Checks, actions, triggers", in capitals); what is not a scalar can only be set in
+four of docs/reference/settings.md, "Around every deployment", in capitals); what is not a scalar can only be set in
 the file. A renamed setting declares its `old_name`, which is read for one release; setting both names is an error.
 """
 
