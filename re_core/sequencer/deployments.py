@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from re_core.admission.acceptance import Acceptance
@@ -59,6 +59,9 @@ class Deployments(Aggregate):
         self._router = router
         self._observer = observer
         self._claimants = None if router is None else WorkerRegistrar(store, clock)
+        #: the plan that was measured last, and its size
+        self._measured: Mapping[str, Any] | None = None
+        self._measured_size = 0
 
     def create(self, creation: Creation, now: int) -> Work:
         """The work of a new deployment."""
@@ -214,8 +217,14 @@ class Deployments(Aggregate):
     def weight(self, state: State) -> int:
         """See Aggregate; without what its steps keep, which is counted by the state."""
         accepted = state.accepted
-        document = len(dumps(accepted.plan)) + len(dumps(accepted.dynamic))
+        document = self._plan_size(accepted.plan) + (len(dumps(accepted.dynamic)) if accepted.dynamic else 0)
         return _STEP * len(state.plan.steps) + _BYTE * document
+
+    def _plan_size(self, plan: Mapping[str, Any]) -> int:
+        """Characters of its JSON. Deployments of one playbook share the plan that was compiled last."""
+        if plan is not self._measured:
+            self._measured, self._measured_size = plan, len(dumps(plan))
+        return self._measured_size
 
     def growth(self, state: State) -> int:
         """See Aggregate: messages and results of its steps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from re_core.adapters.paging import clamp_int64, cursor_of, read_cursor
@@ -87,8 +88,14 @@ class ViewsPart:
 def upsert_views(connection: sqlite3.Connection, views: Sequence[View]) -> None:
     """Insert or replace, within the caller's transaction."""
     if views:
-        rows = [(*view[:-1], "" if view.claimants is None else strict_json.dumps(view.claimants)) for view in views]
+        rows = [(*view[:-1], _claimants_text(view.claimants)) for view in views]
         insert(connection, _INTO, rows, _REPLACE)
+
+
+@lru_cache(maxsize=1024)
+def _claimants_text(claimants: tuple[str, ...] | None) -> str:
+    """JSON of them; a few workers claim the steps of all deployments."""
+    return "" if claimants is None else strict_json.dumps(claimants)
 
 
 def _drivers(wanted: ViewFilter) -> Iterator[tuple[str, str]]:
