@@ -1,6 +1,6 @@
 """Counters and histograms that cost little to add to, and are put into Prometheus' words when it asks. Must not know what is counted.
 
-The library's own take 1 to 2 µs for each addition, these 0.2 µs: a step of a deployment passes five of them.
+The library's own take 1 to 2 µs for each addition, these less: a step of a deployment passes seven of them.
 """
 
 from __future__ import annotations
