@@ -147,6 +147,3 @@ class Token(NamedTuple):
     used: int | None = None
     #: may send notifications
     notify: bool = False
-
-    def reaches(self, group: str) -> bool:
-        return self.groups is None or group in self.groups

@@ -22,7 +22,7 @@ from typing import Any, Self
 #: bytes a second that a peer must take in the long run
 RATE = 1024
 
-#: bytes of one send, and of one read of a file
+#: bytes of one read of a file
 _PIECE = 64 * 1024
 
 #: milliseconds between two looks at a peer that keeps a send waiting

@@ -20,7 +20,7 @@ FRESH = 1_000
 
 
 #: milliseconds for which more must consume a queue than have registered, in which whoever sends heartbeats would have been
-#: heard (liveness.Roll), before that means a worker of 2014: longer than
+#: heard (presence.RollCall), before that means a worker of 2014: longer than
 #: a first heartbeat takes, and than the broker counts a consumer whose connection was cut
 LASTING = 20_000
 
