@@ -127,10 +127,15 @@ class Bus(Protocol):
         ...
 
     def request(self, message: Message, timeout: float) -> Message | None:
-        """Publish, and wait up to `timeout` seconds for the first answer to its `reply_to`, which the bus fills in. None: no answer came.
+        """Publish, and wait up to `timeout` seconds for the first answer to its `reply_to`, which the bus fills in.
 
+        None: no answer came, also because the bus was closed, or the request was sent and not confirmed. It may have arrived.
+
+        The bus also fills in `expires`, each time that it sends the request: nothing begins after its caller has stopped
+        waiting (wire.messages.request_life).
         An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. One that
-        was asked for on a connection that is lost does not come. Raises BusUnavailable where nobody can take it.
+        was asked for on a connection that is lost does not come. Raises BusUnavailable where nobody can take it, and where it was
+        not sent at all.
         """
         ...
 

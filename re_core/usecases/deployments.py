@@ -93,7 +93,6 @@ def create(
     context = _requested(id, parent) if observer.traces else parent
     if context is not None:
         headers[TRACEPARENT] = context.header
-    # it expires when we stop waiting: nothing starts behind a caller's back (contract, section 2)
     message = Message(
         "job.create",
         messages.encode(body),
@@ -101,7 +100,6 @@ def create(
         correlation_id=id,
         headers=headers,
         app_id=APP_ID,
-        expires=round(timeout * 1000),
     )
     outcome = "error"
     try:
@@ -186,8 +184,6 @@ def _request(
         headers={messages.EVENT: event},
         app_id=APP_ID,
         direct=True,
-        # nothing is done behind the back of somebody who has stopped waiting; what was written in time is carried out
-        expires=round(timeout * 1000),
     )
     answer = bus.request(message, timeout)
     if answer is None:

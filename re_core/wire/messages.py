@@ -100,6 +100,11 @@ _ATTEMPT = re.compile(r"(?s)(.+)/([0-9]{1,9})/([0-9]{1,9})")
 #: what a worker may offer
 _OFFER = re.compile(r"[A-Za-z0-9_]+:([A-Za-z0-9_]+|\*)")
 
+#: of the time for which a caller waits, the part for which its request may lie on a queue, and again the part for which a
+#: core may then hold it. Nobody but the caller knows when it began to wait, so each counts from what it sees itself: a core that
+#: is handed the request in the last moment still ends before the caller does. The rest is for the way to the queue.
+_REQUEST_SHARE = 0.45
+
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -122,6 +127,11 @@ class Message(NamedTuple):
     expires: int | None = None
     #: it must never be published a second time by the bus, not even where nobody knows whether it arrived
     once: bool = False
+
+
+def request_life(seconds: float) -> int:
+    """The `expires` of a request whose caller waits for so many seconds from now."""
+    return max(0, int(seconds * _REQUEST_SHARE * 1000))
 
 
 class DeploymentRequest(NamedTuple):

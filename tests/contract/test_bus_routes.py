@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from re_core.errors import BusUnavailable
-from re_core.ports import Bus, Published
+from re_core.ports import Bus, Delivery, Published
 from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD, Message
 from tests.contract.places import SOON
@@ -121,6 +121,25 @@ def test_a_request_gets_the_first_answer(bus: Bus) -> None:
     assert (answer.id, answer.body) == ("ask/answer", b"1")
 
 
+def test_a_request_and_the_core_that_holds_it_end_before_its_caller_does(bus: Bus) -> None:
+    """A core counts from the moment at which it got it, which may be the last one of its time on the queue."""
+    subscription = bus.subscribe(["re.job.create"], 1)
+    asked: list[Message] = []
+
+    def answer() -> None:
+        (delivery,) = take_all(subscription, 1)
+        asked.append(delivery.message)
+        bus.publish([Message(delivery.message.reply_to, b"{}", "ask/answer", direct=True)])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    bus.request(message("ask", "job.create", expires=60_000), SOON)
+    thread.join(SOON)
+    (request,) = asked
+    assert request.expires is not None
+    assert SOON * 100 < 2 * request.expires < SOON * 1000
+
+
 def test_requests_at_the_same_time_get_an_answer_each(bus: Bus) -> None:
     thread = _answer(bus, 8)
     wanted = [f"ask {number}" for number in range(8)]
@@ -160,8 +179,12 @@ def test_a_request_that_nobody_answers_ends_with_none(bus: Bus) -> None:
 
 def test_an_answer_that_comes_too_late_harms_nobody(bus: Bus) -> None:
     subscription = bus.subscribe(["re.job.create"], 1)
+    asked: list[Delivery] = []
+    thread = threading.Thread(target=lambda: asked.extend(take_all(subscription, 1)))
+    thread.start()
     bus.request(message("ask", "job.create"), LATE)
-    (delivery,) = take_all(subscription, 1)
+    thread.join(SOON)
+    (delivery,) = asked
     bus.publish([message("ask/answer", delivery.message.reply_to, direct=True)])
     subscription.ack([delivery])
     assert bus.request(message("again", "job.create"), LATE) is None
@@ -174,17 +197,10 @@ def test_a_request_that_nobody_can_take_says_so(bus: Bus) -> None:
 
 def test_closing_the_bus_ends_a_request(bus: Bus) -> None:
     subscription = bus.subscribe(["re.job.create"], 1)
-    ended: list[str] = []
-
-    def ask() -> None:
-        try:
-            bus.request(message("ask", "job.create"), 60)
-        except BusUnavailable:
-            ended.append("unavailable")
-
-    thread = threading.Thread(target=ask)
+    ended: list[Message | None] = []
+    thread = threading.Thread(target=lambda: ended.append(bus.request(message("ask", "job.create"), 60)))
     thread.start()
     take_all(subscription, 1)
     bus.close()
     thread.join(SOON)
-    assert ended == ["unavailable"]
+    assert ended == [None]

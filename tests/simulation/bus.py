@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from re_core.errors import BusUnavailable
 from re_core.ports import Published
 from re_core.ports.bus import Heard
-from re_core.wire.messages import Message
+from re_core.wire.messages import Message, request_life
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Death, Faults
 from tests.simulation.subscription import SimSubscription
@@ -81,7 +81,7 @@ class SimBus:
         name = f"re.answer.{self.process.name}.{next(self._answers)}"
         answers = self.subscribe([name], 1)
         try:
-            if self.publish([message._replace(reply_to=name)]) == [Published.UNROUTABLE]:
+            if self.publish([message._replace(reply_to=name, expires=request_life(timeout))]) == [Published.UNROUTABLE]:
                 raise BusUnavailable(f"nobody takes messages for {message.key!r}")
             self.process.world.wait(lambda: answers.signal, timeout)
             taken = answers.take(1, 0)

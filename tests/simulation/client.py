@@ -57,7 +57,15 @@ class Client(Process):
         self.posts[post.id] = post
         body = {"group": "inception", "playbook_id": playbook, "dynamic": {}}
         headers = {m.USER: "ann", m.KEY: key, m.KEY_DIGEST: playbook}
-        message = Message("job.create", m.encode(body), post.id, post.id, self._answers, headers, expires=PATIENCE)
+        message = Message(
+            "job.create",
+            m.encode(body),
+            post.id,
+            post.id,
+            self._answers,
+            headers,
+            expires=m.request_life(PATIENCE / 1000),
+        )
         try:
             self.bus.publish([message])
         except BusUnavailable:

@@ -12,7 +12,6 @@ from queue import Empty, SimpleQueue
 
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.private_queue import PrivateQueue
-from re_core.errors import BusUnavailable
 from re_core.ports import Delivery
 from re_core.wire.messages import Message
 
@@ -64,14 +63,11 @@ class Answers:
         return answer
 
     def wait(self, answer: _Answer, timeout: float) -> Message | None:
-        """The first answer; None where none comes within `timeout` seconds. Raises BusUnavailable when the bus closes."""
+        """The first answer; None where none comes within `timeout` seconds, or before the bus closes."""
         try:
-            message = answer.get(timeout=max(timeout, 0))
+            return answer.get(timeout=max(timeout, 0))
         except Empty:
             return None
-        if message is None:
-            raise BusUnavailable("the bus was closed before an answer came")
-        return message
 
     def forget(self, id: str, answer: _Answer) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published
 from re_core.ports.bus import Heard
 from re_core.wire.dead_letters import dead_letter_message
-from re_core.wire.messages import DEAD, Message
+from re_core.wire.messages import DEAD, Message, request_life
 
 #: seconds without any confirm after which a publish gives up
 PATIENCE = 15.0
@@ -69,7 +69,9 @@ class AmqpBus:
 
     def publish(self, messages: Sequence[Message]) -> list[Published]:
         """See ports.Bus."""
-        outcomes = self._publish(messages, self._patience)
+        self._wiring.check()
+        batch = PublishBatch(messages, [self._frames(message) for message in messages])
+        outcomes = self._send(batch, self._patience)
         self._wiring.listening.note(messages, outcomes)
         return outcomes
 
@@ -107,8 +109,15 @@ class AmqpBus:
         answers, name = self._wiring.answers, self._answer_queue()
         answer = answers.expect(message.id)
         try:
-            asked = message._replace(reply_to=name)
-            if self._publish([asked], min(timeout, self._patience)) == [Published.UNROUTABLE]:
+            asked = message._replace(reply_to=name, expires=request_life(timeout))
+            batch = PublishBatch([asked], [self._frames(asked)], lambda: self._frames_of_request(asked, end))
+            try:
+                outcomes = self._send(batch, timeout)
+            except BusUnavailable:
+                if batch.sent:
+                    return None
+                raise
+            if outcomes == [Published.UNROUTABLE]:
                 raise BusUnavailable(f"nobody takes messages for {message.key!r}")
             return answers.wait(answer, end - time.monotonic())
         finally:
@@ -144,10 +153,9 @@ class AmqpBus:
             for subscription in self._subscriptions:
                 subscription.end()
 
-    def _publish(self, messages: Sequence[Message], patience: float) -> list[Published]:
+    def _send(self, batch: PublishBatch, patience: float) -> list[Published]:
         wiring = self._wiring
         wiring.check()
-        batch = PublishBatch(messages, [self._frames(message) for message in messages])
         left = batch.left
         if left:
             wiring.thread.post(lambda: wiring.publisher.send(batch))
@@ -166,6 +174,11 @@ class AmqpBus:
             words = "the message %.200s for %.200s cannot travel: %s"
             _log.error(words, message.id, message.key, error, extra={"action": "too_long"})
             return None
+
+    def _frames_of_request(self, message: Message, end: float) -> bytes | None:
+        """As it is sent now, for a caller that waits until `end` (monotonic seconds); None where that is too late."""
+        life = request_life(end - time.monotonic())
+        return self._frames(message._replace(expires=life)) if life else None
 
     def _bury(self, delivery: Delivery, reason: str, detail: str) -> None:
         by, now = self._wiring.identity, self._clock.now()

@@ -168,7 +168,7 @@ class Publisher:
         frames = []
         tag = self._tag
         for item in items:
-            frame = item[0].frames[item[1]]
+            frame = item[0].frames(item[1])
             if frame is not None:
                 tag += 1
                 self._outstanding[tag] = item

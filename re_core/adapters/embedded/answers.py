@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from queue import Empty, SimpleQueue
 
-from re_core.errors import BusUnavailable
 from re_core.wire.messages import Message
 
 #: what a private reply name begins with; no queue is called so
@@ -37,14 +36,11 @@ class Answers:
         return True
 
     def wait(self, name: str, timeout: float) -> Message | None:
-        """The first answer; None where none comes within `timeout` seconds. Raises BusUnavailable when the bus closes meanwhile."""
+        """The first answer; None where none comes within `timeout` seconds, or before the bus closes."""
         try:
-            answer = self._waiting[name].get(timeout=max(timeout, 0))
+            return self._waiting[name].get(timeout=max(timeout, 0))
         except Empty:
             return None
-        if answer is _CLOSED:
-            raise BusUnavailable("the bus was closed before an answer came")
-        return answer
 
     def forget(self, name: str) -> None:
         self._waiting.pop(name, None)

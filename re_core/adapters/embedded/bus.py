@@ -24,7 +24,7 @@ from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.ports import Clock, Delivery, Mailbox, Published
 from re_core.ports.bus import Heard
 from re_core.wire.dead_letters import dead_letter_message
-from re_core.wire.messages import DEAD, FORWARDED_BY, OVERHEARD, Message
+from re_core.wire.messages import DEAD, FORWARDED_BY, OVERHEARD, Message, request_life
 
 #: who rejected, in the dead letters of this bus
 _NAME = "embedded"
@@ -122,7 +122,7 @@ class EmbeddedBus:
         """See ports.Bus."""
         name = self._answers.expect()
         try:
-            if self.publish([message._replace(reply_to=name)]) == [_UNROUTABLE]:
+            if self.publish([message._replace(reply_to=name, expires=request_life(timeout))]) == [_UNROUTABLE]:
                 raise BusUnavailable(f"nobody takes messages for {message.key!r}")
             return self._answers.wait(name, timeout)
         finally:

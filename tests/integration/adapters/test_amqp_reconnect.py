@@ -10,8 +10,8 @@ import pytest
 
 from re_core.adapters.amqp import AmqpBus
 from re_core.errors import BusUnavailable
-from re_core.ports import Published
-from re_core.wire.messages import Message
+from re_core.ports import Delivery, Published
+from re_core.wire.messages import Message, request_life
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
 from tests.integration.adapters.amqp_harness import SHORT, AmqpHarness, beside, until
@@ -131,6 +131,49 @@ def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_
     with beside(lambda: answers.append(asking.request(message("second", "job.create"), SOON))):
         answer("second")
     assert [one and one.id for one in answers] == [None, "second/answer"]
+
+
+def test_a_request_that_is_sent_again_has_only_what_is_left_of_its_callers_time(harness: AmqpHarness) -> None:
+    """And it is in doubt: nobody may say that nothing was started."""
+    relay = harness.relay()
+    relay.open()
+    asking, answering = harness.bus(relay.port), harness.bus()
+    subscription = answering.subscribe(["re.job.create"], 10)
+    with pytest.raises(BusUnavailable):
+        asking.request(message("nobody", "worker.nobody"), SOON)  # from now on there is a queue for answers
+    relay.hold()
+    answers: list[Message | None] = []
+    with beside(lambda: answers.append(asking.request(message("ask", "job.create"), 2.0))):
+        lives = [_life(take_all(subscription, 1))]
+        relay.cut()
+        relay.let_go()
+        lives.append(_life(take_all(subscription, 1)))
+    assert lives[1] < lives[0] <= request_life(2.0)
+    assert answers == [None]
+
+
+def test_a_request_that_is_not_confirmed_in_time_is_in_doubt(harness: AmqpHarness) -> None:
+    relay = harness.relay()
+    relay.open()
+    asking, counter = harness.bus(relay.port), harness.raw()
+    asking.declare("re.job.create")
+    with pytest.raises(BusUnavailable):
+        asking.request(message("nobody", "worker.nobody"), SOON)  # from now on there is a queue for answers
+    relay.hold()
+    answers: list[Message | None] = []
+    with beside(lambda: answers.append(asking.request(message("ask", "job.create"), 60.0))):
+        until(
+            lambda: counter.queue_declare("re.job.create", passive=True).method.message_count == 1,
+            "the broker has the request",
+        )
+        asking.close()
+    assert answers == [None]
+
+
+def _life(deliveries: list[Delivery]) -> int:
+    (delivery,) = deliveries
+    assert delivery.message.expires is not None
+    return delivery.message.expires
 
 
 def test_a_broker_that_is_not_there_yet_is_waited_for(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,7 +25,12 @@ def test_a_deployment_is_created_with_a_location_and_links(harness: FrontEndHarn
     assert response.json["status"] == "accepted"
     assert response.headers["Location"] == f"{ROUTE}/{id}" == response.json["links"]["self"]
     [message] = asked
-    assert (message.key, message.id, message.correlation_id, message.expires) == ("job.create", id, id, 5000)
+    assert (message.key, message.id, message.correlation_id, message.expires) == (
+        "job.create",
+        id,
+        id,
+        m.request_life(5),
+    )
     assert body(message) == {**WANTED, "dynamic": {"cart": "x"}}
     assert message.headers[m.USER] == "olga"
     assert message.headers[m.SOURCE] == "127.0.0.1"

@@ -54,7 +54,7 @@ def test_a_retry_asks_the_deployments_own_queue(harness: FrontEndHarness) -> Non
     assert response.json["links"]["events"] == f"{ONE}/events"
     [message] = asked
     assert (message.key, message.direct, message.correlation_id) == (m.reply_queue("dep1"), True, "dep1")
-    assert (message.headers[m.EVENT], message.expires) == ("retry", 5000)
+    assert (message.headers[m.EVENT], message.expires) == ("retry", m.request_life(5))
     assert body(message) == {"user": "olga", "reason": "mended", "lost": "happened", "retries": 0}
 
 
