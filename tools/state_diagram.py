@@ -21,25 +21,25 @@ from re_core.deployment.state import State, fold
 from re_core.model import DeploymentStatus, Resolution, StepStatus
 from re_core.playbook.compiler import EnginePolicy, compile_document
 
-#: what it writes
+#: the page that it writes
 TARGET = Path(__file__).parent.parent / "docs" / "state-machine.md"
 
 #: events that a deployment is sent one after the other
 DEPTH = 6
 
-#: how the diagram calls an event
+#: the diagram's label of an event
 WORDS: Mapping[type[Any], str] = {
     e.ClaimMade: "claim",
     e.OutcomeReported: "outcome",
     e.ClaimReleased: "declined",
-    e.NoWorkerAvailable: "nobody offers it",
-    e.HandOver: "only a worker of 2014 serves it",
-    e.HandedInDoubt: "nobody knows whether it arrived",
-    e.Resolved: "a person decides",
+    e.NoWorkerAvailable: "no worker offers it",
+    e.HandOver: "only a 2014 worker serves it",
+    e.HandedInDoubt: "hand-over in doubt",
+    e.Resolved: "operator resolves",
     e.RetryAsked: "retry",
     e.CancelAsked: "cancel",
-    e.TimerFired: "time",
-    e.WorkerLost: "worker gone",
+    e.TimerFired: "timer",
+    e.WorkerLost: "worker lost",
 }
 
 #: status before, status after -> why
@@ -82,7 +82,7 @@ What it does with an event (a blank: the event is refused and nothing changes; `
 
 {step}
 
-What it does with a word about its current attempt (a word about an older one is kept for people, once):
+What it does with an event of its current attempt (an event of an older attempt is recorded once and changes nothing):
 
 {step_table}
 """
@@ -162,7 +162,7 @@ def _note(deployment: Changes, step: Changes, before: dict[int, str], after: dic
         changes = deployment if number == -1 else step
         why = _word(event)
         if number != -1 and before[number] == StepStatus.PENDING:
-            why = "its turn" if status == StepStatus.DISPATCHED else "the deployment stops"
+            why = "dispatch" if status == StepStatus.DISPATCHED else "the deployment stops"
         changes.setdefault((before[number], status), set()).add(why)
 
 

@@ -17,4 +17,4 @@ def test_every_status_can_be_reached_in_it() -> None:
 
 
 def test_it_shows_how_a_dispatch_that_nobody_begins_ends() -> None:
-    assert explore()[1]["dispatched", "timed_out"] == {"time"}
+    assert explore()[1]["dispatched", "timed_out"] == {"timer"}
