@@ -132,7 +132,7 @@ def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, A
 
 
 def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
-    """Contract, section 9. What has no shape there is an `error` with a message."""
+    """docs/reference/rest.md, Version 0. What has no shape there is an `error` with a message."""
     if status == 400:
         told = "; ".join(f"{one['path']}: {one['message']}".removeprefix(": ") for one in more.get("errors", ()))
         # of a deployment that does not begin a client of 2014 shows what is an error, and nothing else

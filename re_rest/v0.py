@@ -1,4 +1,4 @@
-"""Version 0, exactly as 2014 clients know it (contract, section 9). Must not grow."""
+"""Version 0, exactly as 2014 clients know it (docs/reference/rest.md, Version 0). Must not grow."""
 
 from __future__ import annotations
 

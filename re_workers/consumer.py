@@ -1,7 +1,7 @@
 """A worker's loop: takes steps of one command, runs them, says how they went. Must not know which bus, or what steps do.
 
 Everything that settles a delivery happens in `turn`, on one thread, in one publish and one ack per turn, so that
-small steps cost little. A delivery is acked only after its outcome was taken (design, Steps: what is promised), but
+small steps cost little. A delivery is acked only after its outcome was taken (docs/guarantees.md, Workers on RabbitMQ), but
 for one that runs very long; what could not be published is kept and comes first in the next turn.
 
 A step may outlive the connection that brought it. What waits for its grant then is dropped and declined; what runs

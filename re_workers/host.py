@@ -27,7 +27,7 @@ from re_workers.sdk import Worker
 
 _log = logging.getLogger(__name__)
 
-#: seconds between two heartbeats (contract, section 4)
+#: seconds between two heartbeats (docs/wire-format.md, Heartbeat)
 HEARTBEAT = 5.0
 
 #: seconds until the next one where nobody heard the last: cores may be about to start, and who is unknown cannot be missed

@@ -11,7 +11,7 @@ from __future__ import annotations
 from re_core.ports import Clock, Delivery, Subscription
 from re_workers.attempt import Attempt
 
-#: milliseconds after which a delivery is acked though its step still runs (design, Steps: what is promised)
+#: milliseconds after which a delivery is acked though its step still runs (docs/wire-format.md, Reply)
 LONG = 600_000
 
 #: milliseconds between two extensions of the room while something is held: each of them costs the broker a new consumer

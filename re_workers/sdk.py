@@ -28,7 +28,7 @@ _Method = TypeVar("_Method", bound=Callable[..., object])
 
 
 class Options(NamedTuple):
-    """What the author says of a step, beside its signature; a playbook may say otherwise (contract, section 7)."""
+    """What the author says of a step, beside its signature; a playbook may say otherwise (docs/reference/playbook.md, Step)."""
 
     #: empty: the method's name; `*` any name that no other step has
     name: str = ""

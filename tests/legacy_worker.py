@@ -1,6 +1,6 @@
 """A worker of 2014, played on the wire as it was then. Must not know our packages: it is a stranger to them.
 
-What it does, and does not do (contract, sections 1, 4 to 6):
+What it does, and does not do (docs/wire-format.md, Peers of 2014):
 
 - It declares nothing. Where its queue is missing, the broker closes its channel, and it stays connected and deaf.
 - It consumes `worker.<command>` without a prefetch, and acks before it works.

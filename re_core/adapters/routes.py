@@ -1,6 +1,6 @@
 """Which queue hears which key of the exchange, and which queues outlive the process. Must not know any broker.
 
-Contract, section 1: no binding has a wildcard, so a key is looked up and never matched.
+No binding of these has a wildcard (docs/wire-format.md, Exchange and queues): a key is looked up and never matched.
 """
 
 from __future__ import annotations

@@ -226,5 +226,5 @@ def _claim_of(message: Message) -> KeyRecord | None:
 
 
 def derived_id(message: Message) -> str:
-    """For a 2014 re-rest, which sends no id: its server-named `reply_to` is new for every request (contract, section 2)."""
+    """For a 2014 re-rest, which sends no id: its server-named `reply_to` is new for every request (docs/wire-format.md, Deployment)."""
     return hashlib.sha256(message.body + b"\0" + message.reply_to.encode()).hexdigest()[:26]

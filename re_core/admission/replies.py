@@ -20,7 +20,7 @@ class Rejection(NamedTuple):
 def creation_answer(
     reply_to: str, request: str, deployment: str | None, headers: Mapping[str, str] | None = None
 ) -> Message:
-    """The response to job.create (contract, section 2): one key in the body, the reason of a refusal in headers."""
+    """The response to job.create (docs/wire-format.md, Deployment): one key in the body, the reason of a refusal in headers."""
     return Message(
         key=reply_to,
         body=m.encode({"id": deployment}),

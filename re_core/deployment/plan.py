@@ -66,7 +66,7 @@ class StepSpec(NamedTuple):
 
     @property
     def repeatable(self) -> bool:
-        """Whether its author says that it may be begun more than once (design, Steps: what is promised)."""
+        """Whether its author says that it may be begun more than once (docs/guarantees.md, Which steps are rerun)."""
         return self.idempotent or self.retries > 0
 
 

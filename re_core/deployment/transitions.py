@@ -66,7 +66,7 @@ def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
 
 
 def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
-    """The same claim again is answered again; anybody else's gets no-go, whatever its reason (design)."""
+    """The same claim again is answered again; anybody else's gets no-go, whatever its reason (docs/decisions/0004)."""
     if event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
     go.repeated = True

@@ -1,8 +1,8 @@
 """Playbook to plan: hosts expanded, triggers inserted, checks and actions in place. Pure; must not know stores or workers.
 
 The tree of a plan is, from the outside in: the checks, then each sequence; in a sequence first the preflight
-(all hosts at once, each its own chain), then host by host all steps (contract, section 7). The actions stand in
-a tree of their own, because they run however the first one ended (section 8).
+(all hosts at once, each its own chain), then host by host all steps (docs/reference/playbook.md, Sequence). The actions stand in
+a tree of their own, because they run however the first one ended (docs/reference/settings.md, Around every deployment).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
 
 
 class EnginePolicy(NamedTuple):
-    """What the settings put around every deployment (contract, section 8)."""
+    """What the settings put around every deployment (docs/reference/settings.md, Around every deployment)."""
 
     checks: Sequence[Mapping[str, Any]] = ()
     actions: Sequence[Mapping[str, Any]] = ()

@@ -89,7 +89,7 @@ class Subscription(Protocol):
 
 
 class Bus(Protocol):
-    """One topic exchange, durable queues, a default exchange (contract, section 1). Thread-safe."""
+    """One topic exchange, durable queues, a default exchange (docs/wire-format.md, Exchange and queues). Thread-safe."""
 
     def declare(self, queue: str) -> None:
         """Make sure that the queue exists, bound to its key. Every component declares what it consumes."""
@@ -98,7 +98,7 @@ class Bus(Protocol):
     def forward(self, queue: str, to: str, life: int) -> None:
         """Make sure that `queue` exists, passes what it is given on to `to` at once, and goes after `life` unused milliseconds.
 
-        What passed through it carries the header `x-first-death-queue` with its name (contract, section 4: 2014 workers).
+        What passed through it carries the header `x-first-death-queue` with its name (docs/wire-format.md, Peers of 2014).
         """
         ...
 

@@ -1,6 +1,6 @@
 """Log lines: one search by deployment_id finds the whole story. Must not know who logs, or what.
 
-The text form is the contract's, section 11, in UTC, with what is ours (action, step, worker) behind it; the JSON form
+The text form is that of 2014 (docs/reference/logs.md), in UTC, with our fields (action, step, worker) behind it; the JSON form
 holds the same names; the short form is for a person at a terminal. The caller passes what it knows of the record as
 `extra`. In the first two a record is always one line: what could forge a second one, or a field, is escaped.
 """
@@ -22,10 +22,10 @@ from typing import Any, TextIO
 
 from re_core.wire.redaction import Redaction
 
-#: fields of the contract's line, in its order; between them stands the level, behind them the message
+#: fields of the line of 2014, in its order; between them stands the level, behind them the message
 _BEFORE_LEVEL = ("source_ip",)
 _AFTER_LEVEL = ("playbook_id", "deployment_id", "user_id", "active_step", "deploy_phase")
-#: ours, behind the contract's, only where a record has them
+#: ours, behind those, only where a record has them
 _OURS = ("action", "step", "worker")
 
 #: files of deployments that are open at one time

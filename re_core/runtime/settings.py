@@ -125,7 +125,7 @@ class Settings:
     email: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
     #: of the irc notifier
     irc: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
-    #: contract, section 8
+    #: docs/reference/settings.md, Around every deployment
     pre_deploy_check: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="check")
     post_deploy_action: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="action")
     phase_notification: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, schema="phase-notification")

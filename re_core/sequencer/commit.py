@@ -101,7 +101,7 @@ class Committer:
             self._rejections.send(batch, delivery, Rejection((), "bad-message", reason))
         over = work.known.state.ended is not None
         if work.creation is not None and not over and self._inbox.is_late(work.creation.delivery):
-            # the append took longer than its caller waits: nothing starts behind a caller's back (contract, section 2);
+            # the append took longer than its caller waits: no deployment starts after its caller left (docs/wire-format.md, Deployment);
             # what ended in its first entry started nothing, and people hear of that end
             work.withheld = True
             self._answers.take_back(work.known.key, messages)

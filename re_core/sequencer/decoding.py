@@ -106,7 +106,7 @@ def _attempt(message: Message) -> m.AttemptId:
     text = message.headers.get(m.ATTEMPT)
     if text is not None:
         return m.parse_attempt(text)
-    # a worker of 2014 returns nothing of it, but it answers to a queue of that attempt alone (contract, section 4),
+    # a worker of 2014 returns nothing of it, but it answers to a queue of that attempt alone (docs/wire-format.md, Peers of 2014),
     # unless it took a step that was meant for another
     attempt = m.attempt_of_queue(message.headers.get(m.FORWARDED_BY, ""))
     return attempt or m.AttemptId(_deployment(message), e.UNSAID, 1)

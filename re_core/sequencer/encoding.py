@@ -18,7 +18,7 @@ from re_core.wire.trace_context import DeploymentTrace
 
 _NOTHING = b"{}"
 
-#: milliseconds after which a grant that was not read is worth nothing: the worker has let go of the step (design)
+#: milliseconds after which a grant that was not read is worth nothing: the worker has declined the step (docs/wire-format.md, Reply)
 GRANT_LIFE = 30_000
 
 

@@ -102,7 +102,7 @@ class Inbox:
 
 
 def consumer_priorities(identity: str, queues: Iterable[str]) -> dict[str, int]:
-    """Queue -> priority of the core with this identity for it, by rendezvous hashing (design, The heart).
+    """Queue -> priority of the core with this identity for it, by rendezvous hashing (docs/decisions/0008).
 
     Every core hashes both names; where one consumer at a time is active, the broker picks the highest. So the queues are spread
     evenly over the cores that live, and only those of a core that comes or goes change owner.

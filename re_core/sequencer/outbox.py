@@ -1,7 +1,7 @@
 """Effects on their way out: into the journal first, then onto the bus. Must not know what an event leads to.
 
 What an error cuts off is finished before anything new begins. The events that caused it come again, but they repeat
-only what the state still awaits (design, The heart), and notifications and answers are not among that.
+only what the state still awaits (docs/decisions/0002), and notifications and answers are not among that.
 """
 
 from __future__ import annotations

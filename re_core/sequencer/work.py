@@ -203,7 +203,7 @@ def advance_all(
     """Advance one aggregate by its events of a batch, in order; None for one that has no journal.
 
     `load(fresh)` gives the work to begin with. What the cached state does not simply apply is judged again on one
-    freshly loaded from the journal (design, The heart). An event that breaks the machine is handed to `broken`, and
+    freshly loaded from the journal (docs/decisions/0002). An event that breaks the machine is handed to `broken`, and
     the others are judged without it.
     """
     fresh = False

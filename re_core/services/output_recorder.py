@@ -1,6 +1,6 @@
 """The output recorder: lines in order, numbered, redacted. Must not know who printed them or who reads them.
 
-One recorder at a time consumes the queue (contract, section 6), so the numbers have no gaps and need no lock.
+One recorder at a time consumes the queue (docs/wire-format.md, Output), so the numbers have no gaps and need no lock.
 """
 
 from __future__ import annotations

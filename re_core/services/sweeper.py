@@ -1,4 +1,4 @@
-"""The sweeper: looks for what is due and says so. Must not act itself: it only sends events (design, The heart)."""
+"""The sweeper: looks for what is due and says so. Must not act itself: it only sends events (docs/architecture.md)."""
 
 from __future__ import annotations
 

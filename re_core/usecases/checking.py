@@ -155,7 +155,7 @@ def _unknown_subcommand(name: str, subcommand: str, known: list[str]) -> str:
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
-    """A worker of 2014 never registers, so a command that nobody offers is no error (contract, section 7).
+    """A worker of 2014 never registers, so a command that nobody offers is no error (docs/wire-format.md, Peers of 2014).
 
     Nor is an argument that the message overwrites: playbooks of 2014 have some, and they ran.
     """

@@ -1,7 +1,7 @@
 """What travels the bus: messages, and strict parsers of their bodies. Pure; must not know queues or schemas.
 
-The formats are those of the contract, sections 2 to 6. These parsers do on the hot path what the JSON Schemas
-do for people (docs/wire-format.md, docs/decisions/0006); a test holds the two together. Every parser raises BadMessage, with a JSON
+The formats are those of docs/wire-format.md. These parsers do on the hot path what the JSON Schemas
+do for people (docs/decisions/0006); a test holds the two together. Every parser raises BadMessage, with a JSON
 pointer, for anything that is not in the format.
 """
 
@@ -70,7 +70,7 @@ AGAIN = "again"
 #: header of an output message: number of the step
 STEP = "re-step"
 
-#: queues of the contract, section 1
+#: docs/wire-format.md, Exchange and queues
 JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat", "re.dead"
 #: the queue that a notification's `reply_to` names; it drops what it is given (a notifier of 2014 answers, or dies)
 DISCARD = "re.discard"
@@ -135,7 +135,7 @@ def request_life(seconds: float) -> int:
 
 
 class DeploymentRequest(NamedTuple):
-    """Contract section 2."""
+    """docs/wire-format.md, Deployment."""
 
     group: str
     playbook_id: str
@@ -145,7 +145,7 @@ class DeploymentRequest(NamedTuple):
 
 
 class StepMessage(NamedTuple):
-    """Contract section 3. `parameters` holds `command`, `subcommand`, `hosts` (where there are any) and the step's own."""
+    """docs/wire-format.md, Step. `parameters` holds `command`, `subcommand`, `hosts` (where there are any) and the step's own."""
 
     parameters: Mapping[str, Any]
     group: str
@@ -154,7 +154,7 @@ class StepMessage(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """Contract section 4. `body` is the whole document, as an EXPECTATION compares it."""
+    """docs/wire-format.md, Reply. `body` is the whole document, as an EXPECTATION compares it."""
 
     status: str
     data: Any
@@ -169,7 +169,7 @@ _PLAIN_REPLIES: Mapping[bytes, Reply] = {
 
 
 class Notification(NamedTuple):
-    """Contract section 5."""
+    """docs/wire-format.md, Notification."""
 
     slug: str
     message: str
@@ -178,7 +178,7 @@ class Notification(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """Ours, contract section 4."""
+    """docs/wire-format.md, Heartbeat."""
 
     worker: str
     slots: int
@@ -208,7 +208,7 @@ def parse_attempt(text: str) -> AttemptId:
 
 
 def attempt_queue(attempt: AttemptId) -> str:
-    """The queue of one attempt alone, for replies of a worker that returns nothing of what it was told (section 4)."""
+    """The queue of one attempt alone, for replies of a worker of 2014, which returns no header (docs/wire-format.md, Peers of 2014)."""
     return f"{_ATTEMPT_QUEUE}{attempt}"
 
 
@@ -228,12 +228,12 @@ def reply_queues() -> tuple[str, ...]:
 
 
 def notification_message(transport: str, document: Mapping[str, Any], id: str, deployment: str, app_id: str) -> Message:
-    """Section 5, for whoever is bound to the transport's key: our notifier, one of 2014, or both."""
+    """docs/wire-format.md, Notification, for all queues of the transport's key: our notifier's, that of 2014, or both."""
     return Message(NOTIFY + transport, encode(document), id, deployment, DISCARD, app_id=app_id)
 
 
 def parse_deployment_request(body: bytes) -> DeploymentRequest:
-    """Section 2. `source_ip` and `user_id` are a 2014 re-rest's."""
+    """docs/wire-format.md, Deployment. `source_ip` and `user_id` are a 2014 re-rest's."""
     document = _document(body)
     _known(document, ("group", "playbook_id", "dynamic", "source_ip", "user_id"))
     return DeploymentRequest(
@@ -246,7 +246,7 @@ def parse_deployment_request(body: bytes) -> DeploymentRequest:
 
 
 def parse_step(body: bytes) -> StepMessage:
-    """Section 3: all four keys always."""
+    """docs/wire-format.md, Step: all four keys always."""
     document = _document(body)
     parameters = _object(document, "parameters")
     for name in ("command", "subcommand"):
@@ -261,7 +261,7 @@ def parse_step(body: bytes) -> StepMessage:
 
 
 def parse_reply(body: bytes) -> Reply:
-    """Section 4."""
+    """docs/wire-format.md, Reply."""
     plain = _PLAIN_REPLIES.get(body)
     if plain is not None:
         return plain
@@ -276,12 +276,12 @@ def parse_reply(body: bytes) -> Reply:
 
 
 def parse_notification(body: bytes) -> Notification:
-    """Section 5."""
+    """docs/wire-format.md, Notification."""
     return notification_from(_document(body))
 
 
 def notification_from(document: Mapping[str, Any]) -> Notification:
-    """Section 5, of a document that is already parsed: a body, or the parameters of a step such as email:Send."""
+    """A notification from a document that is already parsed: a body, or the parameters of a step such as email:Send."""
     slug, message, phase = (_string(document, name) for name in ("slug", "message", "phase"))
     if len(slug) > MAX_SLUG:
         raise BadMessage(f"expected at most {MAX_SLUG} characters, found {len(slug)}", "/slug")
@@ -294,7 +294,7 @@ def notification_from(document: Mapping[str, Any]) -> Notification:
 
 
 def parse_output(body: bytes) -> str:
-    """Section 6: the text, one or many lines."""
+    """docs/wire-format.md, Output: the text, one or many lines."""
     return _string(_document(body), "message")
 
 

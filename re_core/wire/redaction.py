@@ -1,7 +1,7 @@
 """What nobody shall read, cut out of what steps say. Pure; must not know where the patterns or the words come from.
 
 Used where words enter: by the workers of the engine's own process before anything is kept, and by the core for all
-others, before lines reach the store and outcomes the journal (contract, section 6).
+others, before lines reach the store and outcomes the journal (docs/wire-format.md, Output).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who gets a step: a worker that registered, one of 2014, or nobody. Must not know how a step is sent.
 
 A step is offered if a live worker offers it, or if somebody consumes its command's queue who never registered: that is
-a worker of 2014 (contract, section 1). It may stand beside workers of ours, and nobody knows which of them a message
+a worker of 2014 (docs/wire-format.md, Peers of 2014). It may stand beside workers of ours, and nobody knows which of them a message
 reaches; so where more consume the queue than have registered, every step goes the careful way. A worker of ours that has
 just come, or whose connection has just been cut, looks the same for a while: only a surplus that lasts is believed.
 """

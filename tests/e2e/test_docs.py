@@ -14,7 +14,7 @@ from re_client.__main__ import cli
 from re_core.playbook import compiler, documents, json_schema
 from re_core.runtime import settings
 from re_workers.notify.settings import EmailSettings, IrcSettings
-from tests.architecture.tree import ROOT, shown, sources
+from tests.architecture.tree import ROOT, shown
 from tools import captures, reference
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
@@ -96,14 +96,6 @@ def test_every_page_is_in_the_index() -> None:
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in _LINK.findall(index.read_text())}
     pages = {page for page in (ROOT / "docs").rglob("*.md") if page != index}
     assert {shown(page) for page in pages - linked} == set()
-
-
-def test_what_the_code_cites_of_the_docs_is_there() -> None:
-    """`docs/decisions/0001` stands for the file that begins so."""
-    cited = {found for path in sources() for found in re.findall(r"docs/[\w./-]+\w", path.read_text())}
-    places = {one for one in cited if one.startswith(("docs/decisions/", "docs/how-to/")) or one.endswith(".md")}
-    assert len(places) > 3
-    assert [place for place in sorted(places) if not list(ROOT.glob(f"{place}*"))] == []
 
 
 def test_every_capture_is_listed_and_every_listed_capture_is_there() -> None:

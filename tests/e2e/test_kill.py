@@ -23,7 +23,7 @@ RUNNING = 20
 #: seconds after the last POST in which the engine dies; a deployment takes about as long
 LATEST = 1.2
 
-#: attempts of a step that is idempotent (contract, section 7)
+#: attempts of a step that is idempotent (docs/reference/playbook.md, Step)
 ATTEMPTS = 3
 
 PLAYBOOK = """

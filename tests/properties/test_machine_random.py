@@ -196,7 +196,7 @@ class Deployments(RuleBasedStateMachine):
             assert attempt == 1 or not self.world.begun[number], "it had begun"
 
     def _check_order(self, number: int) -> None:
-        """When a step is dispatched, everything that the contract puts before it has ended as it must."""
+        """When a step is dispatched, everything that the playbook puts before it has ended as it must."""
         steps, state = self.run.plan.steps, self.run.state
         planned = steps[number]
         for earlier, other in enumerate(steps[:number]):

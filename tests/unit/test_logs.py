@@ -1,4 +1,4 @@
-"""Log lines: the contract's form, and nothing that a message says can forge another one."""
+"""Log lines: the form of docs/reference/logs.md, and nothing that a message says can forge another one."""
 
 from __future__ import annotations
 

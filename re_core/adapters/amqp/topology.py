@@ -1,4 +1,4 @@
-"""What is declared how: exchanges, queues and their arguments (contract, section 1; docs/decisions/0008). Must not know channels.
+"""Exchanges, queues and their arguments (docs/wire-format.md, Exchange and queues; docs/decisions/0008). Must not know channels.
 
 A queue that is there with other arguments is used as it is; what that costs is said once.
 """

@@ -1,4 +1,4 @@
-"""Nothing starts behind a caller's back: who has stopped waiting gets no deployment (contract, section 2)."""
+"""A caller that has stopped waiting gets no deployment (docs/wire-format.md, Deployment)."""
 
 from __future__ import annotations
 

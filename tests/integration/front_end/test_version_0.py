@@ -1,4 +1,4 @@
-"""Version 0, answer by answer, as 2014 clients know it (contract, section 9)."""
+"""Version 0, answer by answer, as 2014 clients know it (docs/reference/rest.md, Version 0)."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ class Field(NamedTuple):
 OK, BAD_ID = {"status": "ok"}, {"status": "bad request", "message": "Bad id"}
 OURS = "/api/v0/ours/playbook/"
 
-#: contract, section 9, and what the front end of 2014 was seen to answer; ... stands for any text
+#: the answers of the front end of 2014; ... stands for any text
 FIELDS = [
     Field("GET", "/api/v0/groups/", None, 200, {**OK, "items": [{"name": "ours", "count": 1}]}),
     Field("GET", "/api/v0/playbooks/", None, 200, {**OK, "items": [{**PLAYBOOK, "id": "book"}]}),
