@@ -83,8 +83,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [_tag(route.path)],
         "responses": {str(status): _answer(what) for status, what in route.answers.items()},
     }
-    if route.told:
-        operation["description"] = route.told
+    if route.description:
+        operation["description"] = route.description
     if route.deprecated:
         operation["deprecated"] = True
     problem = "V0Error" if route in routes.V0 else "Problem"

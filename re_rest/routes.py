@@ -1,11 +1,27 @@
-"""Every route, one line each, as the OpenAPI document shows it. Must not know how a route is served.
+"""Every route: its right, and what the OpenAPI document shows of it. Must not know how a route is served.
 
-A test holds this table to the routes that the application really has.
+A test compares this table with the routes of the application; another calls every route with every role.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from re_core.usecases.authorization import Verb
+from re_rest.rights import (
+    ANY_TOKEN,
+    AUTHOR,
+    DEPLOY,
+    ENGINE_ADMIN,
+    ENGINE_OPERATE,
+    LIST,
+    OPERATE,
+    OUTPUT,
+    RESOLVE,
+    SEE,
+    Over,
+    Right,
+)
 
 #: part of the name of a success whose body is not JSON
 TEXTUAL = "text/"
@@ -16,6 +32,8 @@ class Route(NamedTuple):
 
     method: str
     path: str
+    #: what the caller needs; None where no token is needed
+    right: Right | None
     summary: str
     answers: dict[int, str]
     fails: tuple[int, ...]
@@ -23,7 +41,7 @@ class Route(NamedTuple):
     #: component of the body; a leading ? where it may be missing
     body: str = ""
     #: what the summary does not say
-    told: str = ""
+    description: str = ""
     #: whether it goes with the next release
     deprecated: bool = False
 
@@ -31,7 +49,7 @@ class Route(NamedTuple):
 _V1 = "/api/v1"
 _ONE = f"{_V1}/deployments/{{id}}"
 _BOOK = f"{_V1}/playbooks/{{id}}"
-_LIST = ("limit", "cursor")
+_PAGE = ("limit", "cursor")
 _SEEN = (400, 401, 403, 404, 503)
 _READ = (400, 401, 403, 503)
 _SENT = (400, 401, 403, 404, 409, 413, 415, 422, 503)
@@ -40,6 +58,7 @@ V1 = (
     Route(
         "post",
         f"{_V1}/deployments",
+        DEPLOY,
         "Start a deployment",
         {201: "Created"},
         (*_SENT, 504),
@@ -50,16 +69,18 @@ V1 = (
     Route(
         "get",
         f"{_V1}/deployments",
+        LIST,
         "Deployments, newest first",
         {200: "Deployments"},
         _READ,
-        (*_LIST, "group", "playbook_id", "status", "user", "since"),
+        (*_PAGE, "group", "playbook_id", "status", "user", "since"),
     ),
-    Route("get", _ONE, "A deployment as it is now", {200: "Deployment"}, _SEEN),
-    Route("get", f"{_ONE}/journal", "Everything that happened to it, in order", {200: "Journal"}, _SEEN, _LIST),
+    Route("get", _ONE, SEE, "A deployment as it is now", {200: "Deployment"}, _SEEN),
+    Route("get", f"{_ONE}/journal", SEE, "Everything that happened to it, in order", {200: "Journal"}, _SEEN, _PAGE),
     Route(
         "get",
         f"{_ONE}/output",
+        OUTPUT,
         "What its steps printed",
         {200: "Output"},
         _SEEN,
@@ -68,16 +89,18 @@ V1 = (
     Route(
         "get",
         f"{_ONE}/steps/{{step}}/result",
+        OUTPUT,
         "What the attempts of a step said at their end",
         {200: "Results"},
         _SEEN,
-        _LIST,
+        _PAGE,
         "",
         "With all of the data: of more than 2 KiB the deployment's document has only `result`, size and digest.",
     ),
     Route(
         "get",
         f"{_ONE}/events",
+        OUTPUT,
         "States and output as they happen",
         {200: "text/event-stream"},
         _SEEN,
@@ -89,6 +112,7 @@ V1 = (
     Route(
         "get",
         f"{_V1}/events",
+        LIST,
         "What happens to all deployments, as it happens",
         {200: "text/event-stream"},
         _READ,
@@ -97,10 +121,11 @@ V1 = (
         "Each event is a CloudEvents 1.0 document, of the schema `event`; its id is its place in the feed, at every front end. The event "
         "`reset` says that what happened between `last` and `now` is not kept any more, and `place` how far the feed was looked through.",
     ),
-    Route("post", f"{_ONE}/cancel", "Cancel it", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"),
+    Route("post", f"{_ONE}/cancel", OPERATE, "Cancel it", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"),
     Route(
         "post",
         f"{_ONE}/retry",
+        OPERATE,
         "Go on from what failed",
         {202: "Asked"},
         (*_SENT, 504),
@@ -112,6 +137,7 @@ V1 = (
     Route(
         "post",
         f"{_ONE}/resolve",
+        RESOLVE,
         "Resolve a step whose outcome is unknown and for which it waits",
         {202: "Asked"},
         (*_SENT, 504),
@@ -122,6 +148,7 @@ V1 = (
     Route(
         "post",
         f"{_ONE}/decide",
+        RESOLVE,
         "The same under its name of version 0.1 (deprecated)",
         {202: "Asked"},
         (*_SENT, 504),
@@ -130,11 +157,16 @@ V1 = (
         "Use `resolve`. The words `happened`, `again` and `fail` mean `succeeded`, `rerun` and `failed`.",
         deprecated=True,
     ),
-    Route("get", f"{_V1}/playbooks", "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_LIST, "group", "name")),
-    Route("post", f"{_V1}/playbooks", "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"),
+    Route(
+        "get", f"{_V1}/playbooks", LIST, "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_PAGE, "group", "name")
+    ),
+    Route(
+        "post", f"{_V1}/playbooks", AUTHOR, "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"
+    ),
     Route(
         "post",
         f"{_V1}/playbooks/apply",
+        AUTHOR,
         "Store a playbook under its group and name: as a new one, or as the next revision of the one that has them",
         {201: "Applied", 200: "Applied"},
         (*_SENT, 412),
@@ -145,28 +177,54 @@ V1 = (
     Route(
         "post",
         f"{_V1}/playbooks/validate",
+        ANY_TOKEN,
         "Check a playbook, store nothing",
         {200: "Verdict"},
         _SENT,
         ("form",),
         "Object",
     ),
-    Route("get", _BOOK, "A playbook", {200: "Playbook", 304: ""}, _SEEN, ("form", "if-none-match")),
-    Route("put", _BOOK, "Replace a playbook", {200: "Playbook"}, (*_SENT, 412), ("form", "if-match"), "playbook"),
-    Route("delete", _BOOK, "Delete a playbook", {204: ""}, (*_SEEN, 409, 412), ("if-match",)),
-    Route("get", f"{_BOOK}/revisions", "Its revisions, newest first", {200: "Playbooks"}, _SEEN),
-    Route("get", f"{_BOOK}/revisions/{{revision}}", "An old revision", {200: "Playbook"}, _SEEN, ("form",)),
-    Route("post", f"{_BOOK}/plan", "What would run, in order", {200: "Plan"}, _SENT, ("revision",), "?PlanRequest"),
-    Route("get", f"{_V1}/groups", "Groups that own playbooks", {200: "Groups"}, _READ),
-    Route("get", f"{_V1}/workers", "Workers that are running, and the steps that they offer", {200: "Workers"}, _READ),
+    Route("get", _BOOK, SEE, "A playbook", {200: "Playbook", 304: ""}, _SEEN, ("form", "if-none-match")),
     Route(
-        "get", f"{_V1}/deadletters", "Dead letters: messages that nobody could use", {200: "DeadLetters"}, _READ, _LIST
+        "put", _BOOK, AUTHOR, "Replace a playbook", {200: "Playbook"}, (*_SENT, 412), ("form", "if-match"), "playbook"
     ),
-    Route("get", f"{_V1}/deadletters/{{id}}", "A dead letter, whole", {200: "DeadLetter"}, _SEEN),
-    Route("delete", f"{_V1}/deadletters/{{id}}", "Drop a dead letter", {204: ""}, _SEEN),
+    Route("delete", _BOOK, AUTHOR, "Delete a playbook", {204: ""}, (*_SEEN, 409, 412), ("if-match",)),
+    Route(
+        "get",
+        f"{_BOOK}/revisions",
+        Right(Verb.SEE, denied=404),
+        "Its revisions, newest first",
+        {200: "Playbooks"},
+        _SEEN,
+    ),
+    Route("get", f"{_BOOK}/revisions/{{revision}}", SEE, "An old revision", {200: "Playbook"}, _SEEN, ("form",)),
+    Route(
+        "post", f"{_BOOK}/plan", SEE, "What would run, in order", {200: "Plan"}, _SENT, ("revision",), "?PlanRequest"
+    ),
+    Route("get", f"{_V1}/groups", LIST, "Groups that own playbooks", {200: "Groups"}, _READ),
+    Route(
+        "get",
+        f"{_V1}/workers",
+        LIST,
+        "Workers that are running, and the steps that they offer",
+        {200: "Workers"},
+        _READ,
+    ),
+    Route(
+        "get",
+        f"{_V1}/deadletters",
+        ENGINE_OPERATE,
+        "Dead letters: messages that nobody could use",
+        {200: "DeadLetters"},
+        _READ,
+        _PAGE,
+    ),
+    Route("get", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "A dead letter, whole", {200: "DeadLetter"}, _SEEN),
+    Route("delete", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "Drop a dead letter", {204: ""}, _SEEN),
     Route(
         "get",
         "/metrics",
+        Right(Verb.SEE, Over.ENGINE),
         "Figures for Prometheus",
         {200: "text/plain"},
         (401, 403, 503),
@@ -174,21 +232,37 @@ V1 = (
         "",
         "In the text format, version 0.0.4. They belong to no group: the token must reach all of them.",
     ),
-    Route("post", f"{_V1}/deadletters/{{id}}/replay", "Send it to its queue again", {202: "Replayed"}, (*_SEEN, 409)),
-    Route("post", f"{_V1}/notifications", "Send a notification", {202: "Sent"}, _SENT, ("key",), "NotificationRequest"),
-    Route("get", f"{_V1}/tokens", "Tokens, without their secrets", {200: "Tokens"}, _READ),
-    Route("post", f"{_V1}/tokens", "Make a token", {201: "NewToken"}, _SENT, ("key",), "TokenRequest"),
-    Route("delete", f"{_V1}/tokens/{{id}}", "Revoke a token", {204: ""}, _SEEN),
+    Route(
+        "post",
+        f"{_V1}/deadletters/{{id}}/replay",
+        ENGINE_OPERATE,
+        "Send it to its queue again",
+        {202: "Replayed"},
+        (*_SEEN, 409),
+    ),
+    Route(
+        "post",
+        f"{_V1}/notifications",
+        Right(Verb.NOTIFY, Over.ENGINE),
+        "Send a notification",
+        {202: "Sent"},
+        _SENT,
+        ("key",),
+        "NotificationRequest",
+    ),
+    Route("get", f"{_V1}/tokens", ENGINE_ADMIN, "Tokens, without their secrets", {200: "Tokens"}, _READ),
+    Route("post", f"{_V1}/tokens", ENGINE_ADMIN, "Make a token", {201: "NewToken"}, _SENT, ("key",), "TokenRequest"),
+    Route("delete", f"{_V1}/tokens/{{id}}", ENGINE_ADMIN, "Revoke a token", {204: ""}, _SEEN),
 )
 
 OPEN = (
-    Route("get", f"{_V1}/schemas", "Names of the JSON Schemas", {200: "Names"}, ()),
-    Route("get", f"{_V1}/schemas/{{name}}", "A JSON Schema", {200: "Object"}, (404,)),
-    Route("get", "/healthz", "Whether the process is alive", {200: "Alive"}, ()),
-    Route("get", "/readyz", "Whether everything can be reached, and what not", {200: "Ready", 503: "Ready"}, ()),
-    Route("get", "/openapi.json", "This document", {200: "Object"}, ()),
-    Route("get", "/docs", "This document for people", {200: "text/html"}, ()),
-    Route("get", "/", "Redirects to /docs", {302: ""}, ()),
+    Route("get", f"{_V1}/schemas", None, "Names of the JSON Schemas", {200: "Names"}, ()),
+    Route("get", f"{_V1}/schemas/{{name}}", None, "A JSON Schema", {200: "Object"}, (404,)),
+    Route("get", "/healthz", None, "Whether the process is alive", {200: "Alive"}, ()),
+    Route("get", "/readyz", None, "Whether everything can be reached, and what not", {200: "Ready", 503: "Ready"}, ()),
+    Route("get", "/openapi.json", None, "This document", {200: "Object"}, ()),
+    Route("get", "/docs", None, "This document for people", {200: "text/html"}, ()),
+    Route("get", "/", None, "Redirects to /docs", {302: ""}, ()),
 )
 
 _V0 = "/api/v0"
@@ -196,25 +270,34 @@ _V0_ONE = f"{_V0}/{{group}}/playbook/{{id}}/"
 _V0_FAILS = (400, 401, 403, 404, 413, 503)
 
 V0 = (
-    Route("get", f"{_V0}/groups/", "Groups", {200: "V0Groups"}, (401, 503)),
-    Route("get", f"{_V0}/playbooks/", "Playbooks", {200: "V0Playbooks"}, (400, 401, 503), ("form",)),
+    Route("get", f"{_V0}/groups/", LIST, "Groups", {200: "V0Groups"}, (401, 503)),
+    Route("get", f"{_V0}/playbooks/", LIST, "Playbooks", {200: "V0Playbooks"}, (400, 401, 503), ("form",)),
     Route(
         "get",
         f"{_V0}/{{group}}/playbook/",
+        SEE,
         "A group's playbooks",
         {200: "V0Playbooks"},
         (400, 401, 403, 404, 503),
         ("form",),
     ),
     Route(
-        "put", f"{_V0}/{{group}}/playbook/", "Store a playbook", {201: "V0Created"}, _V0_FAILS, ("form",), "playbook"
+        "put",
+        f"{_V0}/{{group}}/playbook/",
+        AUTHOR,
+        "Store a playbook",
+        {201: "V0Created"},
+        _V0_FAILS,
+        ("form",),
+        "playbook",
     ),
-    Route("get", _V0_ONE, "A playbook", {200: "V0Playbook"}, (400, 401, 403, 404, 503), ("form",)),
-    Route("post", _V0_ONE, "Replace a playbook", {200: "V0Replaced"}, (*_V0_FAILS, 409), ("form",), "playbook"),
-    Route("delete", _V0_ONE, "Delete a playbook", {410: "V0Gone"}, (400, 401, 403, 404, 409, 503)),
+    Route("get", _V0_ONE, SEE, "A playbook", {200: "V0Playbook"}, (400, 401, 403, 404, 503), ("form",)),
+    Route("post", _V0_ONE, AUTHOR, "Replace a playbook", {200: "V0Replaced"}, (*_V0_FAILS, 409), ("form",), "playbook"),
+    Route("delete", _V0_ONE, AUTHOR, "Delete a playbook", {410: "V0Gone"}, (400, 401, 403, 404, 409, 503)),
     Route(
         "put",
         f"{_V0_ONE}deployment/",
+        DEPLOY,
         "Start a deployment",
         {201: "V0Created"},
         (*_V0_FAILS, 409, 504),
@@ -224,6 +307,7 @@ V0 = (
     Route(
         "get",
         f"{_V0}/deployment/status/{{id}}/",
+        SEE,
         "How a deployment stands",
         {200: "V0Status", 202: "V0Status", 400: "V0Status", 404: "V0Status"},
         (401, 403, 503),

@@ -31,7 +31,7 @@ from re_core.usecases.authorization import ROLES, Verb
 from re_core.wording import one_of
 from re_rest import routes
 from re_rest.errors import status_of
-from re_rest.rights import RIGHTS, Over
+from re_rest.rights import Over
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -208,10 +208,12 @@ def roles_table() -> str:
 def rights_table() -> str:
     """A row per route that needs a token: the right, what it is over, and the roles that have it."""
     rows = ["| route | right | over | roles |", "| --- | --- | --- | --- |"]
-    for (method, path), right in RIGHTS.items():
+    for route in (*routes.V1, *routes.V0):
+        if (right := route.right) is None:
+            continue
         every = right.over in (Over.LIST, Over.TOKEN)
         roles = "every token" if every else ", ".join(f"`{role}`" for role in ROLES if right.verb in ROLES[role])
-        rows.append(f"| `{method.upper()} {path}` | `{right.verb}` | {right.over.value} | {roles} |")
+        rows.append(f"| `{route.method.upper()} {route.path}` | `{right.verb}` | {right.over.value} | {roles} |")
     return "\n".join(rows)
 
 

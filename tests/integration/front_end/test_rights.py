@@ -1,4 +1,4 @@
-"""Every route with every role: what is allowed is what re_rest/rights.py says, and nothing else."""
+"""Every route with every role: what is allowed is what re_rest/routes.py says, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from re_core.rows import DeadLetter, Token
 from re_core.usecases.authorization import ROLES, Binding, Principal
 from re_rest import auth
 from re_rest import routes as table
-from re_rest.rights import RIGHTS, Over, Right
+from re_rest.rights import Over, Right
 from tests.integration.front_end.front_end_harness import PLAYBOOK, FrontEndHarness
+
+#: method and path -> the right
+RIGHTS = {(route.method, route.path): route.right for route in (*table.V1, *table.V0) if route.right is not None}
 
 #: bodies with which nothing else is wrong
 BODIES: dict[str, Any] = {
@@ -75,8 +78,9 @@ def _allows(binding: Binding, right: Right) -> bool:
     return reaches and right.verb in ROLES[binding.role]
 
 
-def test_every_route_that_needs_a_token_has_its_right_in_the_table() -> None:
+def test_every_route_that_needs_a_token_has_its_right_in_the_table_and_no_other_has_one() -> None:
     assert set(RIGHTS) == {(route.method, route.path) for route in (*table.V1, *table.V0)}
+    assert [route.path for route in table.OPEN if route.right is not None] == []
 
 
 @pytest.mark.parametrize(("method", "path"), RIGHTS, ids=lambda value: str(value))
