@@ -26,27 +26,16 @@ from re_core.services.output_recorder import Recorder
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
+from tests.contract.places import FakeClock
 
 #: milliseconds
 _HOUR = 3600 * 1000
 
+#: when the week begins, milliseconds since the epoch
+_BEGIN = 1_700_000_000_000
+
 #: messages of output that are published before the recorder takes its turns
 _BURST = 100
-
-
-class SimulatedClock:
-    """Time that moves as the week does."""
-
-    def __init__(self) -> None:
-        self.milliseconds = 1_700_000_000_000
-
-    def now(self) -> int:
-        """Milliseconds since the epoch."""
-        return self.milliseconds
-
-    def monotonic(self) -> float:
-        """Seconds."""
-        return self.milliseconds / 1000
 
 
 class Evening(NamedTuple):
@@ -67,7 +56,7 @@ class Evening(NamedTuple):
 
 def play(path: Path, days: int, steps: int, hourly: int) -> Iterator[Evening]:
     """One day after the other. `hourly`: messages that one step prints in an hour."""
-    clock = SimulatedClock()
+    clock = FakeClock(_BEGIN)
     with closing(SqliteStore(path, clock)) as store:
         bus = EmbeddedBus(store, clock, clock.monotonic)
         recorder = Recorder(bus, store, clock, Redaction([re.compile("password=.*")]))

@@ -183,11 +183,6 @@ def old_keys(kind: Any) -> Iterator[tuple[str, str]]:
             yield was.key, one.key
 
 
-def with_old_keys(kind: Any, document: dict[str, Any]) -> dict[str, Any]:
-    """An answer with the old keys beside the new ones."""
-    return {**document, **{old: document[new] for old, new in old_keys(kind) if new in document}}
-
-
 def expected(field: Field) -> str:
     """What an error says that a field expects; empty where it says nothing."""
     said = field.find(Expected)

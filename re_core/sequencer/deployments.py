@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,9 @@ from re_core.workforce.routing import Route, StepRouter
 #: bytes that a step takes in memory, and that a byte of a plan's JSON does (measured: 700, and 1 to 20)
 _STEP, _BYTE = 700, 8
 
+#: plans whose size is kept; the oldest is dropped
+_PLAN_SIZES = 32
+
 
 class Deployments(Aggregate):
     """One sequencer's. One thread at a time."""
@@ -59,9 +63,8 @@ class Deployments(Aggregate):
         self._router = router
         self._observer = observer
         self._claimants = None if router is None else WorkerRegistrar(store, clock)
-        #: the plan that was measured last, and its size
-        self._measured: Mapping[str, Any] | None = None
-        self._measured_size = 0
+        #: id of a plan -> that plan, and its size; the plan is kept so that no other object gets its id
+        self._plan_sizes: OrderedDict[int, tuple[Mapping[str, Any], int]] = OrderedDict()
 
     def create(self, creation: Creation, now: int) -> Work:
         """The work of a new deployment."""
@@ -221,10 +224,13 @@ class Deployments(Aggregate):
         return _STEP * len(state.plan.steps) + _BYTE * document
 
     def _plan_size(self, plan: Mapping[str, Any]) -> int:
-        """Characters of its JSON. Deployments of one playbook share the plan that was compiled last."""
-        if plan is not self._measured:
-            self._measured, self._measured_size = plan, len(dumps(plan))
-        return self._measured_size
+        """Characters of its JSON. Deployments of one revision share one plan object, so it is measured once for all of them."""
+        if (known := self._plan_sizes.get(id(plan))) is None:
+            known = plan, len(dumps(plan))
+            self._plan_sizes[id(plan)] = known
+            if len(self._plan_sizes) > _PLAN_SIZES:
+                self._plan_sizes.popitem(last=False)
+        return known[1]
 
     def growth(self, state: State) -> int:
         """See Aggregate: messages and results of its steps."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from re_core import ports
 from re_core.api import answers
-from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed
+from re_core.errors import CallerError, Conflict, NotFound, PreconditionFailed, UnknownPlaybook
 from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.usecases import keys, names
 from re_core.usecases.authorization import Allowed, Principal, Verb, can, groups_of, require
@@ -127,6 +127,15 @@ def get(playbooks: ports.Playbooks, principal: Principal, id: str, revision: int
     """The newest revision, or that one. Raises NotFound, NotAllowed."""
     found = _find(playbooks, id, revision)
     require(principal, Verb.SEE, found.group)
+    return found
+
+
+def get_in_group(playbooks: ports.Playbooks, principal: Principal, group: str, id: str) -> StoredPlaybook:
+    """The newest revision of a playbook of this group. Raises NotAllowed before it looks, NotFound also for one of another group."""
+    require(principal, Verb.SEE, group)
+    found = _find(playbooks, id)
+    if found.group != group:
+        raise UnknownPlaybook
     return found
 
 

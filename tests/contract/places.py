@@ -23,10 +23,10 @@ NEVER = 0.05
 
 
 class FakeClock:
-    """Time that moves when it is told to."""
+    """A clock that the test moves."""
 
-    def __init__(self) -> None:
-        self.milliseconds = 1_000_000
+    def __init__(self, milliseconds: int = 1_000_000) -> None:
+        self.milliseconds = milliseconds
 
     def now(self) -> int:
         return self.milliseconds

@@ -113,9 +113,8 @@ def terminal(engine: EngineProcess) -> Iterator[Callable[..., Terminal]]:
 
     yield make
     for one in made:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+        one.process.kill()
+        one.process.wait()
 
 
 def test_from_a_file_to_a_finished_deployment(engine: EngineProcess) -> None:

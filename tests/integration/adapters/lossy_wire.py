@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack, suppress
-from types import TracebackType
-from typing import Self
 
 from tests.network_link import NetworkLink
 
@@ -25,14 +23,6 @@ class LossyWire(NetworkLink):
     def lose_answer_to(self, word: bytes, times: int = 1) -> None:
         """Of the next `times` requests that hold this word; it is forgotten after them."""
         self._doomed, self._times = word, times
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _carry(self, client: socket.socket) -> None:
         """One request after the other, as the protocol has it; `exhaust` answers are not asked for here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -40,7 +42,7 @@ def asleep(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_place_whose_answer_was_lost_is_not_given_twice(mongo_url: str) -> None:
-    with LossyWire(mongo_url) as wire:
+    with closing(LossyWire(mongo_url)) as wire:
         store = MongoStore(wire.url)
         try:
             store.append([append("d-1"), append("d-2")])
@@ -53,45 +55,40 @@ def test_a_place_whose_answer_was_lost_is_not_given_twice(mongo_url: str) -> Non
             store.close()
 
 
-def test_who_slept_while_others_filled_and_trimmed_the_feed_adds_at_its_end(
-    mongo_url: str, mongo_store: MongoStore, asleep: Any
-) -> None:
-    sleeper = MongoStore(mongo_url)
-    try:
-        sleeper.append([append("late")])
+@pytest.fixture
+def sleeper(mongo_url: str, mongo_store: MongoStore) -> Iterator[MongoStore]:
+    """A second process's store: it has an entry to add, and others have filled and trimmed the feed since it looked."""
+    with closing(MongoStore(mongo_url)) as store:
+        store.append([append("late")])
         for number in range(1, 6):
             _add(mongo_store, "d", number)
         mongo_store.trim_feed(1)
-        asleep()
-        sleeper.add_to_feed([_ref("late")])
-        assert _keys(mongo_store) == ["d:000005", "late:000001"]
-    finally:
-        sleeper.close()
+        yield store
 
 
-def test_who_falls_asleep_in_the_middle_of_an_insert_takes_it_back_and_adds_at_the_end(
-    mongo_url: str, mongo_store: MongoStore, asleep: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_store_that_slept_while_others_filled_and_trimmed_the_feed_adds_at_its_end(
+    mongo_store: MongoStore, sleeper: MongoStore, asleep: Any
 ) -> None:
-    sleeper = MongoStore(mongo_url)
-    try:
-        sleeper.append([append("late")])
-        for number in range(1, 6):
-            _add(mongo_store, "d", number)
-        mongo_store.trim_feed(1)
-        real, done = Database.add, [False]
+    asleep()
+    sleeper.add_to_feed([_ref("late")])
+    assert _keys(mongo_store) == ["d:000005", "late:000001"]
 
-        def slow(self: Database, collection: Any, documents: list[Any]) -> list[int]:
-            if collection.name == "feed" and not done[0]:
-                done[0] = True
-                asleep()
-            return real(self, collection, documents)
 
-        monkeypatch.setattr(Database, "add", slow)
-        sleeper.add_to_feed([_ref("late")])
-        assert done == [True]
-        assert _keys(mongo_store) == ["d:000005", "late:000001"]
-    finally:
-        sleeper.close()
+def test_a_store_that_falls_asleep_in_the_middle_of_an_insert_takes_it_back_and_adds_at_the_end(
+    mongo_store: MongoStore, sleeper: MongoStore, asleep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = Database.add, [False]
+
+    def slow(self: Database, collection: Any, documents: list[Any]) -> list[int]:
+        if collection.name == "feed" and not done[0]:
+            done[0] = True
+            asleep()
+        return real(self, collection, documents)
+
+    monkeypatch.setattr(Database, "add", slow)
+    sleeper.add_to_feed([_ref("late")])
+    assert done == [True]
+    assert _keys(mongo_store) == ["d:000005", "late:000001"]
 
 
 def test_who_finds_every_number_taken_says_so_and_loses_nothing(

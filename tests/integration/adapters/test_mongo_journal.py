@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_a_playbook_that_bson_cannot_hold_comes_back_as_it_was(
 
 
 def test_an_insert_whose_answer_is_lost_is_recognised_as_ones_own(mongo_url: str) -> None:
-    with LossyWire(mongo_url) as wire:
+    with closing(LossyWire(mongo_url)) as wire:
         store = MongoStore(wire.url)
         try:
             store.append([append("d-2", writer="rival")])
@@ -135,7 +136,7 @@ def test_an_insert_whose_answer_is_lost_is_recognised_as_ones_own(mongo_url: str
 
 
 def test_an_insert_whose_answers_are_all_lost_is_told_as_unavailable_and_can_be_repeated(mongo_url: str) -> None:
-    with LossyWire(mongo_url) as wire:
+    with closing(LossyWire(mongo_url)) as wire:
         store = MongoStore(wire.url)
         try:
             wire.lose_answer_to(b"insert\x00\x08\x00\x00\x00journal", times=20)
@@ -162,7 +163,7 @@ def test_the_hot_path_is_one_insert_for_a_batch(mongo_store: MongoStore, monkeyp
 
 
 def test_a_playbook_whose_answer_was_lost_can_be_saved_again(mongo_url: str) -> None:
-    with LossyWire(mongo_url) as wire:
+    with closing(LossyWire(mongo_url)) as wire:
         store = MongoStore(wire.url)
         try:
             wire.lose_answer_to(b"insert\x00\x0a\x00\x00\x00playbooks")

@@ -143,11 +143,8 @@ def test_the_end_by_a_cancel_is_told_though_the_core_dies_before_it_publishes(
 def test_what_another_core_may_be_telling_of_just_now_is_left_to_it_and_looked_at_again(
     harness: CoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness.ask("d1", "hangs")
-    harness.core.turn(0)
+    sent = _a_core_that_knows_nothing(harness, monkeypatch)
     before = _row(harness)
-    harness.boot()
-    sent = _listen(harness, monkeypatch)
     _look(harness)
     harness.clock.pass_seconds(1)
     harness.core.turn(0)

@@ -70,9 +70,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     yield start
     for one in made:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+        one.process.kill()
+        one.process.wait()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from re_core.api import answers, requests
 from re_core.api.body import check
 from re_core.api.fields import Deprecated, Expected, Rules, Was
-from re_core.api.schema import Components, old_keys, ref, with_old_keys
+from re_core.api.schema import Components, old_keys, ref
 from re_core.errors import BadDocument
 
 
@@ -116,9 +116,8 @@ def test_all_that_is_wrong_with_a_body_is_reported_at_once() -> None:
     assert _faults([], Example) == [("", "expected an object")]
 
 
-def test_an_answer_has_the_old_keys_beside_the_new_ones() -> None:
+def test_a_description_lists_its_renamed_fields() -> None:
     assert dict(old_keys(Example)) == {"title": "name", "length": "size"}
-    assert with_old_keys(Example, {"name": "a"}) == {"name": "a", "title": "a"}
 
 
 NAME = "expected a name"
