@@ -10,10 +10,10 @@ from re_core.admission.compiled_plans import Compiled, Plans
 from re_core.admission.exclusive import Exclusive, entries_of_another
 from re_core.deployment.events import Event, RetryAsked
 from re_core.deployment.machine import Verdict, advance
-from re_core.deployment.plan import Plan
+from re_core.deployment.plan import Plan, StepKind
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Accepted, never_began, was_taken_back
-from re_core.deployment.state import fold
+from re_core.deployment.state import State, fold
 from re_core.errors import (
     BadDocument,
     BadDynamic,
@@ -24,6 +24,7 @@ from re_core.errors import (
     UnknownGroup,
     UnknownPlaybook,
 )
+from re_core.model import StepStatus
 from re_core.playbook.command_rules import STRICTEST
 from re_core.playbook.compiler import (
     EnginePolicy,
@@ -40,6 +41,9 @@ from re_core.wire import messages as m
 from re_core.wire.messages import DeploymentRequest, Message
 from re_core.wire.strict_json import dumps
 from re_core.workforce.capabilities import LiveOffers
+
+#: kinds of the steps that a playbook names; the settings name the others
+_WRITTEN = frozenset({StepKind.PREFLIGHT, StepKind.STEP})
 
 
 class _Library(Journal, Playbooks, IdempotencyKeys, Tokens, Protocol):
@@ -112,21 +116,40 @@ class Acceptance:
             return admission
 
     def permitted(self, deployment: str, event: Event, now: int) -> Event:
-        """The event as it may be judged: a retry of an exclusive playbook's deployment is forbidden while another one runs."""
-        if not isinstance(event, RetryAsked) or self._exclusive is None:
+        """The event as it may be judged: a retry is forbidden if it would run a command that its group may not use any more, or
+        while another deployment of its exclusive playbook runs.
+        """
+        if not isinstance(event, RetryAsked):
             return event
         entries = self._library.entries(deployment)
         state = fold(entries) if entries and not never_began(entries) else None
-        if state is None or state.ended is None or not state.accepted.exclusive:
+        if state is None or state.ended is None:
             return event
         # the lock is taken only for what is then carried out; this state, which counts that retry, is thrown away
         if advance(state, event, now).verdict is not Verdict.APPLIED:
+            return event
+        if why := self._no_longer_allowed(state):
+            return event._replace(forbidden=why)
+        if self._exclusive is None or not state.accepted.exclusive:
             return event
         try:
             self._exclusive.reacquire(state.accepted.playbook_id, deployment, state.retries)
         except Refused as refusal:
             return event._replace(forbidden=str(refusal), holder=refusal.deployment)
         return event
+
+    def _no_longer_allowed(self, state: State) -> str:
+        """Why the group may not use a command of a step that is still to run; empty if it may. The settings' own steps are exempt."""
+        left = [
+            (str(number), planned.spec.name, planned.spec.parameters)
+            for number, planned in enumerate(state.plan.steps)
+            if planned.spec.kind in _WRITTEN and state.step(number).status is not StepStatus.COMPLETED
+        ]
+        rules, group = self._around.commands, state.accepted.group
+        if not rules.depends(group, left):
+            return ""
+        problems = rules.with_tokens(self._library.tokens()).problems(group, left)
+        return f"step {problems[0].path} would run again, but {problems[0].message}" if problems else ""
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
         """The deployment, where the same request has begun it."""

@@ -127,7 +127,7 @@ class Deployments(Aggregate):
         return state
 
     def permit(self, key: str, event: Any, now: int) -> Any:
-        """See Aggregate: a retry of an exclusive playbook's deployment is forbidden while another one runs."""
+        """See Aggregate: rules outside of the deployment may forbid a retry."""
         return self._acceptance.permitted(key, event, now)
 
     def advance(self, state: State, event: Any, now: int) -> Decision:
