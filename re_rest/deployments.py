@@ -76,7 +76,8 @@ def journal(id: str) -> Response:
     found = visible(id)
     first = request_parsing.whole_number("cursor", 0, 0, request_parsing.LARGEST)
     size = request_parsing.whole_number("limit", request_parsing.MOST_ROWS, 1, request_parsing.MOST_ROWS)
-    page, more = history.page_of(history.journal_documents(services().store, found, first), size)
+    here = services()
+    page, more = history.page_of(history.journal_documents(here.store, found, first, here.redaction), size)
     return page_answer(page, str(page[-1]["number"]) if more else None)
 
 

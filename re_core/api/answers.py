@@ -193,7 +193,9 @@ class Entry(TypedDict):
     v: Annotated[int, "format of the entry"]
     at: Time
     writer: Annotated[str, "id of the core that wrote it"]
-    records: Annotated[list[dict[str, Any]], "what happened; `kind` says of each what it is"]
+    records: Annotated[
+        list[dict[str, Any]], "what happened; `kind` says of each what it is; secrets among `dynamic` are redacted"
+    ]
 
 
 class Line(TypedDict):

@@ -20,6 +20,7 @@ from re_core.usecases.authorization import Principal, Verb, groups_of, require
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import rfc3339
 from re_core.wire import strict_json
+from re_core.wire.redaction import Redaction
 
 #: lines that one reading of the store brings at most where all are wanted
 PAGE = 10_000
@@ -96,10 +97,19 @@ def listed(
         raise CallerError(f"cursor: {error}") from None
 
 
-def journal_documents(journal: ports.Journal, found: State, after: int) -> Iterator[dict[str, Any]]:
-    """The records in order, entry by entry, from the first entry with a number above `after` on."""
+def journal_documents(
+    journal: ports.Journal, found: State, after: int, redaction: Redaction
+) -> Iterator[dict[str, Any]]:
+    """The records in order, entry by entry, from the first entry with a number above `after` on.
+
+    `dynamic` has the values of its caller as people may see them (Redaction.shown), as in the deployment's document.
+    """
     for entry in ports.every_entry(journal, found.deployment, after):
-        yield {"number": entry.number, **entry_to_document(entry), "at": rfc3339(entry.at)}
+        document = entry_to_document(entry)
+        for record in document["records"]:
+            if "dynamic" in record:
+                record["dynamic"] = redaction.shown(record["dynamic"])
+        yield {"number": entry.number, **document, "at": rfc3339(entry.at)}
 
 
 def page_of(documents: Iterator[_Document], most: int) -> tuple[list[_Document], bool]:

@@ -104,10 +104,12 @@ class FrontEndHarness:
         assert self.store.append([Append(entry, view, fed=is_told(entry))]) == [Appended.STORED]
         self.bus.publish(news_messages(state, entry, self.bus.listened))
 
-    def deployment(self, id: str = "dep1", group: str = "ours", at: int = T0) -> str:
+    def deployment(
+        self, id: str = "dep1", group: str = "ours", at: int = T0, dynamic: Mapping[str, Any] | None = None
+    ) -> str:
         """A deployment whose first step runs."""
         plan = compile_document({**PLAYBOOK, "group": group}, EnginePolicy(), {})
-        accepted = Accepted(group, "book", "Two steps", 1, "olga", "127.0.0.1", "d", {}, plan)
+        accepted = Accepted(group, "book", "Two steps", 1, "olga", "127.0.0.1", "d", dynamic or {}, plan)
         self.append(id, 1, accepted, Dispatched(0, 1), at=at)
         self.append(id, 2, Started(0, 1, "w1", deployment="running"), at=at + 1000)
         return id

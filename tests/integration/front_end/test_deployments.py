@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from re_core.deployment.state import fold
 from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
@@ -201,6 +202,22 @@ def test_the_journal_shows_its_records_in_order_and_in_pages(harness: FrontEndHa
     assert [record["kind"] for record in first["items"][0]["records"]] == ["accepted", "dispatched"]
     assert [record["kind"] for record in second["items"][0]["records"]] == ["started"]
     assert second["next"] is None
+
+
+def test_the_journal_shows_the_values_of_the_caller_redacted_as_the_document_does(harness: FrontEndHarness) -> None:
+    harness.deployment(
+        dynamic={"cart": "x", "db_password": "s3cret", "url": "https://ann:s3cret@host/", "long": "y" * 1000}
+    )
+
+    document = harness.call("GET", f"{ROUTE}/dep1").json
+    response = harness.call("GET", f"{ROUTE}/dep1/journal")
+
+    accepted = response.json["items"][0]["records"][0]
+    assert accepted["dynamic"] == document["dynamic"]
+    assert accepted["dynamic"]["cart"] == "x"
+    assert accepted["dynamic"]["db_password"] == "[redacted]"
+    assert "s3cret" not in response.text
+    assert fold(harness.store.entries("dep1")).accepted.dynamic["db_password"] == "s3cret"
 
 
 def test_output_is_paged_as_json_and_whole_as_text(harness: FrontEndHarness) -> None:
