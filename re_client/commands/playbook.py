@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -11,7 +12,7 @@ from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
 from re_client.text import day, safe
-from re_core.api.answers import Plan, PlaybookRow
+from re_core.api.answers import Plan, PlannedStep, PlaybookRow
 
 
 @click.group()
@@ -91,6 +92,7 @@ def plan(
 
 
 def _show_plan(session: Session, plan: Plan) -> None:
+    arguments = _arguments(plan["steps"])
     rows = [
         (
             step["number"],
@@ -99,7 +101,7 @@ def _show_plan(session: Session, plan: Plan) -> None:
             step["host"] or "-",
             f"{step['timeout']:g} s",
             "yes" if step["idempotent"] or step["retries"] else "no",
-            json.dumps(step["parameters"]) if step["parameters"] else "",
+            arguments[step["number"]],
         )
         for step in plan["steps"]
     ]
@@ -110,3 +112,14 @@ def _show_plan(session: Session, plan: Plan) -> None:
     session.terminal.table(head, rows, "No steps.", spare=("repeats", "kind", "timeout"))
     for warning in plan["warnings"]:
         session.terminal.note(f"warning: {safe(warning['message'])}")
+
+
+def _arguments(steps: Sequence[PlannedStep]) -> dict[int, str]:
+    """Number of a step -> its arguments, or the number of the first step that has the same: a stage repeats its steps per host."""
+    first: dict[tuple[str, str], int] = {}
+    shown: dict[int, str] = {}
+    for step in steps:
+        text = json.dumps(step["parameters"]) if step["parameters"] else ""
+        earlier = first.setdefault((words.name(step), text), step["number"])
+        shown[step["number"]] = text if not text or earlier == step["number"] else f"as step {earlier}"
+    return shown

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,11 +231,24 @@ def test_delete_asks_a_person_and_a_script_must_say_yes(
     assert engine.asked[-1].headers["if-match"] == '"5"'
 
 
+#: a step of a plan
+PLANNED = {
+    "number": 0,
+    "name": "noop:Do",
+    "kind": "step",
+    "host": "a",
+    "sequence": 0,
+    "label": "",
+    "timeout": 60.0,
+    "parameters": {"x": 1},
+    "idempotent": False,
+    "retries": 2,
+}
+
+
 def test_a_plan_is_shown_in_order_and_missing_values_exit_2(engine: FakeEngine, rectl: Rectl) -> None:
-    step = {"number": 0, "name": "noop:Do", "kind": "step", "host": "a", "sequence": 0, "label": "", "timeout": 60.0}
-    steps = [{**step, "parameters": {"x": 1}, "idempotent": False, "retries": 2}]
     plan = {
-        "steps": steps,
+        "steps": [PLANNED],
         "dynamic": {"required": ["cart"], "missing": ["cart"]},
         "warnings": [{"path": "", "message": "odd"}],
     }
@@ -245,6 +259,27 @@ def test_a_plan_is_shown_in_order_and_missing_values_exit_2(engine: FakeEngine, 
     assert ran.out.splitlines()[1].split() == ["0", "step", "noop:Do", "a", "60", "s", "yes", '{"x":', "1}"]
     assert ran.err == "warning: odd\nrectl: dynamic values are missing: --set cart=…\n"
     assert engine.asked[-1].document == {"dynamic": {"y": "1"}}
+
+
+def test_a_plan_shows_arguments_once_and_refers_to_that_step_where_they_are_the_same(
+    engine: FakeEngine, rectl: Rectl
+) -> None:
+    other = {"name": "noop:Other"}
+    changes: list[dict[str, Any]] = [{}, {"parameters": {}}, {"host": "b"}, other, {"parameters": {"x": 2}}, {}, other]
+    steps = [{**PLANNED, "number": number, **change} for number, change in enumerate(changes)]
+    plan = {"steps": steps, "dynamic": {"required": [], "missing": []}, "warnings": []}
+    engine.on("GET /api/v1/playbooks", _list(playbook()))
+    engine.on("POST /api/v1/playbooks/p1/plan", Answer(plan))
+    rows = rectl("playbook", "plan", "p1").out.splitlines()[1:]
+    assert [row.partition("yes")[2].strip() for row in rows] == [
+        '{"x": 1}',
+        "",
+        "as step 0",
+        '{"x": 1}',
+        '{"x": 2}',
+        "as step 0",
+        "as step 3",
+    ]
 
 
 # -- the rest --------------------------------------------------------------------------------------
