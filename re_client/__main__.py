@@ -15,7 +15,7 @@ from re_client.terminal import ReaderGone
 from re_core.errors import CallerError, OperatorError, ReleaseEngineError
 
 EXIT_CODES = """\b
-Exit codes: 0 done, 1 the deployment failed or was cancelled,
+Exit codes: 0 success, 1 the deployment failed or was cancelled,
 2 wrong usage or input, 3 the engine cannot be reached or refuses
 the token, 130 interrupted."""
 
@@ -27,9 +27,9 @@ the token, 130 interrupted."""
 )
 @click.version_option(package_name="release-engine", prog_name="rectl", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Release engine: run it, deploy with it, watch it.
+    """Release Engine: run the engine, deploy playbooks, watch deployments.
 
-    The engine is the one that RE_URL names, with the token in RE_TOKEN; without them, the one that `rectl up` runs here.
+    RE_URL is the address of the engine and RE_TOKEN the token. Without them rectl uses the engine that `rectl up` runs on this machine.
     """
 
 

@@ -22,7 +22,7 @@ def find(settings: Settings) -> tuple[str, str]:
     url = settings.url.rstrip("/") or local
     if not url:
         raise NotReachable(
-            f"no release engine is known: RE_URL is not set, and none has run here ({settings.data_dir} has no file"
+            f"no engine to connect to: RE_URL is not set, and no engine runs on this machine ({settings.data_dir} has no file"
             f" {URL_FILE}); start one with `rectl up`"
         )
     if settings.token:

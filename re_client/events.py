@@ -129,4 +129,4 @@ def _document(name: str, data: str) -> Any:
     try:
         return json.loads(data)
     except ValueError:
-        raise ApiError(f"the event {name} is not JSON; is a release engine there?") from None
+        raise ApiError(f"the event {name} is not JSON; is it a release engine?") from None

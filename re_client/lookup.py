@@ -41,12 +41,12 @@ def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
         return found[0]
     if found:
         lines = [f"{row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found]
-        raise _ambiguous("playbooks", name, lines, "name one by its id")
+        raise _ambiguous("playbooks", name, lines, "use the id of one")
     labels = {_label(row) for row in rows}
     same_name = sorted(label for label in labels if label.partition("/")[2] == name)
     if same_name:
         raise BadInput(f"there is no playbook {name!r}; did you mean {' or '.join(map(repr, same_name[:LISTED]))}?")
-    advice = suggestion(name, labels) or "; `rectl playbook list` shows those that there are"
+    advice = suggestion(name, labels) or "; `rectl playbook list` lists them"
     raise BadInput(f"there is no playbook {name!r}{advice}")
 
 
@@ -58,7 +58,7 @@ def deployment(client: Client, id: str, note: Note) -> answers.Deployment:
     if id == LAST:
         newest = client.deployments(1)
         if not newest:
-            raise BadInput(f"{LAST}: no deployment is in the list")
+            raise BadInput(f"{LAST}: there are no deployments")
         note(f"{LAST} is {newest[0]['id']} of {safe(newest[0]['group'])}/{safe(newest[0]['playbook'])}")
         return client.deployment(newest[0]["id"])
     try:
@@ -102,7 +102,7 @@ def _only(what: str, part: str, ids: Sequence[str], note: Note) -> str:
     """The only id that begins or ends with `part`; empty where none does. Raises BadInput where several do."""
     found = [one for one in ids if one.startswith(part) or one.endswith(part)] if len(part) >= SHORTEST else []
     if len(found) > 1:
-        raise _ambiguous(what, part, found, "type more of the id")
+        raise _ambiguous(what, part, found, "type more characters of the id")
     if not found:
         return ""
     note(f"{part} is {found[0]}")

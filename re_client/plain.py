@@ -79,7 +79,7 @@ def _line(change: StepChange | DeploymentChange | Printed | Lost | Left) -> str:
     if isinstance(change, Left):
         return left(change.lines, change.deployment)
     if isinstance(change, Lost):
-        return f"connection lost, trying again: {text.safe(change.why)}"
+        return f"connection lost, reconnecting: {text.safe(change.why)}"
     if isinstance(change, DeploymentChange):
         document = change.document
         if document["status"] in ENDED:

@@ -25,7 +25,7 @@ class $kind(Worker):
 
     @step(idempotent=True)
     def Hello(self, ctx: Context, name: str, loud: bool = False) -> dict[str, str]:
-        """Greet somebody. It may be repeated, so it is marked idempotent."""
+        """Greet a person. The engine may run it again, so it is marked idempotent."""
         greeting = f"Hello {name}"
         ctx.output(greeting.upper() if loud else greeting)
         return {"greeting": greeting}
@@ -34,7 +34,7 @@ class $kind(Worker):
     def Wait(self, ctx: Context, seconds: float) -> None:
         """Wait; a cancelled deployment ends it at once."""
         if seconds < 0:
-            raise Failed("nobody can wait for less than no time")
+            raise Failed("seconds must not be negative")
         ctx.wait(seconds)
 ''')
 

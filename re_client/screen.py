@@ -100,7 +100,7 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     found.append([("  ", ""), *counts(watched)])
     found += todo
     if watched.gap:
-        found.append([(f"connection lost, trying again: {text.safe(watched.gap)}", "yellow")])
+        found.append([(f"connection lost, reconnecting: {text.safe(watched.gap)}", "yellow")])
     return [_cut(row, columns, "…" if unicode else "~") for row in found[:rows]]
 
 

@@ -48,7 +48,7 @@ class Session:
         if yes:
             return
         if not sys.stdin.isatty():
-            raise BadInput(f"{question} Nobody is there to answer; say --yes")
+            raise BadInput(f"{question} Standard input is not a terminal; use --yes to confirm.")
         click.confirm(question, abort=True, err=True)
 
     def close(self) -> None:

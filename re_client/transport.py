@@ -32,7 +32,7 @@ SHOWN = 300
 #: what to do about it, for the statuses where a person can do something
 _ADVICE = {
     401: "set RE_TOKEN to a valid one (`rectl token create` makes one)",
-    403: "ask whoever makes tokens for another (`rectl token create`)",
+    403: "ask an administrator for another token (`rectl token create`)",
 }
 
 
@@ -66,7 +66,7 @@ class Transport:
         try:
             return json.loads(response.content)
         except ValueError:
-            raise ApiError(f"{self.url}{path} does not answer in JSON; is a release engine there?") from None
+            raise ApiError(f"{self.url}{path} does not answer in JSON; is it a release engine?") from None
 
     def look(self, path: str) -> dict[str, Any]:
         """The JSON object at that address, whatever the answer's status."""
@@ -115,7 +115,7 @@ class Transport:
                 f"no release engine answers at {self.url} ({_reason(error)}); start one with `rectl up`, or set RE_URL"
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise NotReachable(f"lost {self.url}: {str(error) or type(error).__name__}") from None
+            raise NotReachable(f"lost the connection to {self.url}: {str(error) or type(error).__name__}") from None
 
 
 def _tls(scheme: str) -> ssl.SSLContext:

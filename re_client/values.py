@@ -36,12 +36,14 @@ def dynamic_options(command: _Command) -> _Command:
     """--set, --set-json and --dynamic, as `texts`, `documents` and `file`."""
     for option in (
         click.option(
-            "--dynamic", "file", metavar="FILE", help="YAML or JSON file with dynamic values; - is standard input."
+            "--dynamic", "file", metavar="FILE", help="A YAML or JSON file with dynamic values; - reads standard input."
         ),
         click.option(
-            "--set-json", "documents", metavar="NAME=JSON", multiple=True, help="A dynamic value that is JSON."
+            "--set-json", "documents", metavar="NAME=JSON", multiple=True, help="A dynamic value, as JSON; repeatable."
         ),
-        click.option("--set", "texts", metavar="NAME=TEXT", multiple=True, help="A dynamic value that is a text."),
+        click.option(
+            "--set", "texts", metavar="NAME=TEXT", multiple=True, help="A dynamic value, as a string; repeatable."
+        ),
     ):
         command = option(command)
     return command
@@ -102,4 +104,4 @@ def _json(item: str, text: str) -> Any:
     try:
         return strict_json.loads(text)
     except BadDocument as error:
-        raise BadInput(f"--set-json {item!r}: {error}; a text needs quotes, or --set") from None
+        raise BadInput(f"--set-json {item!r}: {error}; for a string use --set, or put it in quotation marks") from None

@@ -51,7 +51,7 @@ def follow(
         if watched.ended:
             return _end(watched, terminal, way, as_json)
         terminal.note(
-            f"\nNo longer watching; the deployment goes on.\n  watch it again:  rectl watch {id}\n  cancel it:       rectl cancel {id}"
+            f"\nStopped watching; the deployment continues.\n  watch it again:  rectl watch {id}\n  cancel it:       rectl cancel {id}"
         )
         return INTERRUPTED
     if not watched.ended:

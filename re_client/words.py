@@ -18,8 +18,8 @@ LISTED = 10
 
 #: resolution -> when it is the right one
 _MEANINGS = {
-    Resolution.SUCCEEDED: "it was carried out",
-    Resolution.RERUN: "it was not, or twice does no harm",
+    Resolution.SUCCEEDED: "the step was carried out",
+    Resolution.RERUN: "it was not, or running it twice does no harm",
     Resolution.FAILED: "let the deployment fail",
 }
 
@@ -73,7 +73,7 @@ def todo(document: Deployment) -> list[str]:
         return []
     lost = unclear(document)
     if not lost:
-        return [f"go on from what failed:  rectl retry {id}"]
+        return [f"continue from the failed steps:  rectl retry {id}"]
     return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Resolution.SUCCEEDED, Resolution.RERUN))]
 
 
@@ -83,7 +83,7 @@ def results(document: Deployment) -> list[str]:
     id = safe(document["id"])
     lines = [f"result of {place(step)}, {_size(step)}:  rectl result {id} {step['number']}" for step in large[:LISTED]]
     rest = len(large) - LISTED
-    return [*lines, f"and of {rest} more steps"] if rest > 0 else lines
+    return [*lines, f"and {rest} more steps have large results"] if rest > 0 else lines
 
 
 def _size(step: Step) -> str:
@@ -92,7 +92,7 @@ def _size(step: Step) -> str:
 
 
 def _doubt(step: Step) -> str:
-    return f"{place(step)} is lost: its outcome is unknown. Look, then:"
+    return f"{place(step)} is lost: its outcome is unknown. Find it out, then:"
 
 
 def _commands(begin: str, resolutions: Sequence[Resolution]) -> list[str]:

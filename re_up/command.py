@@ -17,14 +17,16 @@ from re_core.runtime.settings import Settings, load
 
 
 @click.command()
-@click.option("--http", metavar="HOST:PORT", help="Where the API listens; port 0 picks a free one.  [RE_HTTP]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.  [RE_DATA_DIR]")
-@click.option("--quiet", "-q", is_flag=True, help="Do not say how to go on once it is ready.")
+@click.option("--http", metavar="HOST:PORT", help="Address of the API; port 0 chooses a free port.  [RE_HTTP]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Directory of the engine's data.  [RE_DATA_DIR]")
+@click.option(
+    "--quiet", "-q", is_flag=True, help="Do not print the address and the next commands when the engine is ready."
+)
 def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
     """Run the whole engine in one process.
 
-    API and pages, core, the built-in workers and notifiers, with a bus in memory and everything that must not be
-    lost in SQLite under the data directory. Ctrl-C, or TERM, stops it; what was running is gone on with at the next start.
+    The process runs the API, the core, the built-in workers and the notifiers, with a bus in memory and a store in SQLite in the
+    data directory. Ctrl-C or TERM stops it; at the next start it continues the deployments that were running.
     """
     environ = dict(os.environ)
     if http is not None:
@@ -47,7 +49,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OperatorError(
-            f"the data directory {directory} cannot be made: {error.strerror}; set RE_DATA_DIR"
+            f"cannot create the data directory {directory}: {error.strerror}; set RE_DATA_DIR"
         ) from error
     lock = DirectoryLock(directory, "lock")
     lock.acquire(f"the engine with process id {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S %z')}")
@@ -65,7 +67,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
 
 
 def _try(settings: Settings) -> None:
-    """What cannot be used is said here, before there is a worker to die of it. Raises OperatorError, StoreUnavailable."""
+    """Settings that cannot be used raise here, before a worker process starts. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
     from re_workers.worker_selection import confinement, handlers
 

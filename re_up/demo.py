@@ -24,14 +24,14 @@ INTERRUPTED = 130
 
 #: what to type next: the demo's engine and its data are gone
 NEXT = """
-That was an engine with a directory of its own; both are gone. One that stays:
+The demo has ended; its engine and its directory are deleted. To run an engine that stays:
 
   . .venv/bin/activate
   rectl up                                         # in a terminal of its own
   rectl playbook apply examples/playbook.yaml      # in another one
   rectl deploy demo/release --set version=1.4.2 --set url=http://127.0.0.1:8080/healthz --watch
 
-docs/tutorial.md goes on from here; it takes ten minutes."""
+docs/tutorial.md continues from here; it takes ten minutes."""
 
 PLAYBOOK = Path(__file__).parent.parent / "examples" / "playbook.yaml"
 

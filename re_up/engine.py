@@ -52,7 +52,9 @@ class Engine:
         # before their steps are called lost: what a killed engine started must not go on behind the new one's back
         ended = end_orphans(identity, OrphanPolicy(self.store))
         if ended:
-            _log.warning("ended processes of a killed engine: %s", ended, extra={"action": "end_orphans"})
+            _log.warning(
+                "ended processes that a killed engine had left running: %s", ended, extra={"action": "end_orphans"}
+            )
         self.bus = bootstrap.open_bus(settings, self.store)
         self._observation = bootstrap.Observation(settings, "rectl up")
         observer = self._observation.observer

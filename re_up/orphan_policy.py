@@ -33,7 +33,9 @@ class OrphanPolicy:
         try:
             entries = self._journal.entries(deployment)
         except StoreRefused as error:
-            _log.warning("what %s left running stays: %s", attempt, error, extra={"action": "journal_unread"})
+            _log.warning(
+                "the processes that %s left running continue: %s", attempt, error, extra={"action": "journal_unread"}
+            )
             return False
         return bool(entries) and not any(_says_end(one, step, number) for entry in entries for one in entry.records)
 

@@ -34,15 +34,15 @@ class Age(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = re.fullmatch(r"([0-9]{1,9})([dhms])", str(value))
         if found is None:
-            self.fail(f"expected a number with its unit, such as 90d, 12h, 30m or 10s, found {value!r}", param, ctx)
+            self.fail(f"expected a number with a unit, such as 90d, 12h, 30m or 10s, found {value!r}", param, ctx)
         return int(found[1]) * _UNITS[found[2]]
 
 
 @click.group()
 def store() -> None:
-    """Look after the store that the settings of this machine name.
+    """Check, prune and repair the store that the settings of this machine name.
 
-    These commands open the store themselves and need no engine; one that runs may go on.
+    These commands open the store themselves and need no running engine; a running engine may continue.
     """
 
 
@@ -50,10 +50,10 @@ def store() -> None:
 @json_option
 @pass_session
 def check(session: Session, as_json: bool) -> int:
-    """Look whether everything in the store is sound.
+    """Check the store for damage.
 
     Checks the server or the file, its layout and indexes, reads every journal, and compares it with the list of
-    deployments. Exits with 1 where something is wrong, and says what to do about it.
+    deployments. Prints each problem with the remedy; the exit code is 1 if there is a problem.
     """
     with _opened(session.settings) as opened:
         survey = opened.survey()
@@ -64,12 +64,12 @@ def check(session: Session, as_json: bool) -> int:
         session.terminal.json({**survey._asdict(), "counts": dict(survey.counts), "problems": found})
         return NOT_COMPLETED if findings else DONE
     session.terminal.line(f"{survey.kind}, layout {survey.layout}")
-    session.terminal.table(("what", "number"), sorted(survey.counts.items()), "Nothing is in it.")
+    session.terminal.table(("what", "number"), sorted(survey.counts.items()), "The store is empty.")
     for one in findings[:_TOLD]:
         session.terminal.line(safe(f"{one.what}: {one.deployment + ': ' if one.deployment else ''}{one.message}"))
     if len(findings) > _TOLD:
-        session.terminal.line(f"and {len(findings) - _TOLD} more; --json tells all")
-    session.terminal.note(f"{len(findings)} thing(s) are wrong." if findings else "Nothing is wrong.")
+        session.terminal.line(f"and {len(findings) - _TOLD} more; --json prints all of them")
+    session.terminal.note(f"{len(findings)} problem(s) found." if findings else "No problems found.")
     return NOT_COMPLETED if findings else DONE
 
 
@@ -77,9 +77,9 @@ def check(session: Session, as_json: bool) -> int:
 @json_option
 @pass_session
 def rebuild_views(session: Session, as_json: bool) -> int:
-    """Write the list of deployments anew, from the journals.
+    """Rebuild the list of deployments from the journals.
 
-    Exits with 1 where a journal cannot be read; the row of that deployment stays as it is.
+    The exit code is 1 if a journal cannot be read; the row of that deployment stays unchanged.
     """
     with _opened(session.settings) as opened:
         rebuilt = inspection.rebuild_views(opened, _now())
@@ -88,20 +88,20 @@ def rebuild_views(session: Session, as_json: bool) -> int:
     else:
         session.terminal.line(f"{rebuilt.written} rows written, {rebuilt.dropped} without a journal dropped.")
         for id in rebuilt.unreadable:
-            session.terminal.line(safe(f"{id}: its journal cannot be read; rectl store check says why"))
+            session.terminal.line(safe(f"{id}: its journal cannot be read; rectl store check prints why"))
     return NOT_COMPLETED if rebuilt.unreadable else DONE
 
 
 @store.command()
-@click.option("--older", type=Age(), required=True, metavar="AGE", help="What ended longer ago: 90d, 12h, …")
-@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@click.option("--older", type=Age(), required=True, metavar="AGE", help="The age after their end: 90d, 12h, …")
+@click.option("--dry-run", is_flag=True, help="Only print how many would be deleted.")
 @json_option
 @pass_session
 def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
-    """Delete what ended long ago.
+    """Delete old deployments and dead letters.
 
-    Deployments with their journal, output and idempotency keys, dead letters, and keys of other requests. Never a
-    deployment that has not ended. When it is cut off, the next one goes on with it. RE_PRUNE_OLDER lets the core do it every day.
+    Deletes ended deployments with their journal, output and idempotency keys, dead letters, and keys of other requests. Never deletes
+    a deployment that has not ended. If it is interrupted, the next prune continues. With RE_PRUNE_OLDER the core prunes every day.
     """
     before = _now() - older
     day = datetime.fromtimestamp(before / 1000, UTC)
@@ -117,16 +117,18 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
 
 
 @store.command()
-@token_options(admin="It reaches every group, and may make and revoke tokens.")
+@token_options(admin="The token may access all groups, and may create and revoke tokens.")
 @json_option
 @pass_session
 def token(session: Session, wanted: WantedToken, as_json: bool) -> None:
-    """Make a token, without the engine: the first one of a cluster, or one more when all are lost.
+    """Create a token without the engine: the first token of a cluster, or a new one when all are lost.
 
-    Whoever may open the store may do this; it is shown once and never again.
+    Needs access to the store. rectl prints the token once; it cannot be shown again.
     """
     if bool(wanted.groups) == (wanted.all_groups or wanted.admin):
-        raise click.UsageError("say what it reaches: --group GROUP (as often as needed), --all-groups, or --admin")
+        raise click.UsageError(
+            "name the groups that the token may access: --group GROUP (repeatable), --all-groups, or --admin"
+        )
     from re_core import bootstrap
 
     with _opened(session.settings) as opened:
@@ -143,7 +145,7 @@ def token(session: Session, wanted: WantedToken, as_json: bool) -> None:
         session.terminal.json({**access.token_document(minted.token), "token": minted.secret})
         return
     session.terminal.line(minted.secret)
-    session.terminal.note(f"a token of {wanted.user}; keep it, it is not shown again")
+    session.terminal.note(f"a token of {wanted.user}; save it: it cannot be shown again")
 
 
 def _prune(opened: Store, before: int) -> maintenance.Pruned:
@@ -160,7 +162,7 @@ def _opened(settings: Settings) -> Iterator[Store]:
 
     path = settings.store_url.removeprefix("sqlite:///")
     if path != settings.store_url and not Path(path).exists():
-        raise BadInput(f"there is no store at {path}; RE_STORE_URL and RE_DATA_DIR say where it is")
+        raise BadInput(f"there is no store at {path}; RE_STORE_URL and RE_DATA_DIR set its place")
     opened = bootstrap.open_store(settings)
     try:
         yield opened

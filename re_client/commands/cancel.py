@@ -10,16 +10,16 @@ from re_client.session import Session, json_option, pass_session
 from re_core.model import DeploymentStatus
 
 
-@click.command(short_help="Ask a deployment to stop.")
+@click.command(short_help="Cancel a deployment.")
 @click.argument("id")
-@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads its history.")
-@click.option("--wait", is_flag=True, help="Return when it has ended.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, kept in the deployment's history.")
+@click.option("--wait", is_flag=True, help="Return when the deployment has ended.")
 @json_option
 @pass_session
 def cancel(session: Session, id: str, reason: str, wait: bool, as_json: bool) -> int:
-    """Ask a deployment to stop: what runs is stopped, nothing new begins.
+    """Cancel a deployment: running steps are stopped, no new step starts.
 
-    With --wait the exit code is 0 where it was cancelled, 1 where it ended in another way.
+    With --wait the exit code is 0 if the deployment was cancelled, 1 if it ended in another way.
     """
     found = lookup.deployment(session.client, id, session.terminal.note)["id"]
     answer = session.client.cancel(found, reason)

@@ -10,11 +10,11 @@ import click
 from re_client.session import Session, json_option, pass_session
 
 
-@click.command(short_help="Show the settings and where they came from.")
+@click.command(short_help="Show the settings and their sources.")
 @json_option
 @pass_session
 def config(session: Session, as_json: bool) -> None:
-    """Show the settings in force and where each came from; secrets are masked."""
+    """Show the settings in force and the source of each; secrets are masked."""
     shown = session.settings.shown()
     if as_json:
         session.terminal.json({name: {"value": value, "origin": origin} for name, (value, origin) in shown.items()})

@@ -1,4 +1,4 @@
-"""`rectl deadletters …`: messages that nobody could use."""
+"""`rectl deadletters …`: undeliverable messages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from re_core.api.answers import DeadLetter
 
 @click.group()
 def deadletters() -> None:
-    """See, replay and drop messages that nobody could use."""
+    """List, show, replay and drop dead letters: messages that no consumer can process."""
 
 
 @deadletters.command("list")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), metavar="N", help="The newest N.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), metavar="N", help="Show the newest N.")
 @json_option
 @pass_session
 def list_(session: Session, limit: int, as_json: bool) -> None:
-    """List them, newest first."""
+    """List dead letters, newest first."""
     session.terminal.listing(
         as_json,
         session.client.dead_letters(limit),
@@ -38,7 +38,7 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
 @json_option
 @pass_session
 def show(session: Session, id: str, as_json: bool) -> None:
-    """Show one: where it came from, why it lies here, and what it says."""
+    """Show a dead letter: its queue, the reason, its properties and its body."""
     found = session.client.dead_letter(lookup.dead_letter(session.client, id, session.terminal.note))
     if as_json:
         session.terminal.json(found)
@@ -53,7 +53,7 @@ def show(session: Session, id: str, as_json: bool) -> None:
 
 
 def _lines(letter: DeadLetter) -> Iterator[tuple[str, str]]:
-    """Name and value of what there is to say. Bytes that are no text are shown as base64."""
+    """Name and value of what there is to say. A body that is not UTF-8 is shown as base64."""
     for name in ("id", "queue", "reason", "detail", "by"):
         yield name, str(letter.get(name, ""))
     yield "at", day(letter.get("at"))
@@ -71,23 +71,23 @@ def _lines(letter: DeadLetter) -> Iterator[tuple[str, str]]:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @pass_session
 def replay(session: Session, ids: tuple[str, ...]) -> None:
-    """Send messages to their queues again."""
+    """Send dead letters to their queues again."""
     for id in _found(session, ids):
         session.client.replay_dead_letter(id)
-        session.terminal.note(f"{id} is on its way again")
+        session.terminal.note(f"{id} was sent to its queue again")
 
 
 @deadletters.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_session
 def drop(session: Session, ids: tuple[str, ...], yes: bool) -> None:
-    """Forget messages for ever."""
+    """Delete dead letters permanently."""
     found = _found(session, ids)
-    session.confirm(f"Forget {len(found)} dead letter(s) for ever?", yes)
+    session.confirm(f"Delete {len(found)} dead letter(s) permanently?", yes)
     for id in found:
         session.client.drop_dead_letter(id)
-        session.terminal.note(f"{id} is gone")
+        session.terminal.note(f"{id} is deleted")
 
 
 def _found(session: Session, ids: tuple[str, ...]) -> list[str]:

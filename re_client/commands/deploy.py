@@ -13,9 +13,11 @@ from re_client.text import safe
 @click.command(short_help="Start a deployment of a playbook.")
 @click.argument("playbook", metavar="GROUP/NAME")
 @values.dynamic_options
-@click.option("--watch", is_flag=True, help="Show it until it ends.")
-@click.option("--wait", is_flag=True, help="Say nothing until it ends.")
-@click.option("--key", default="", metavar="TEXT", help="Idempotency key: the same key starts one deployment, ever.")
+@click.option("--watch", is_flag=True, help="Show the deployment until it ends.")
+@click.option("--wait", is_flag=True, help="Print nothing until the deployment ends.")
+@click.option(
+    "--key", default="", metavar="TEXT", help="Idempotency key: all requests with the same key start one deployment."
+)
 @json_option
 @pass_session
 def deploy(
@@ -29,15 +31,15 @@ def deploy(
     key: str,
     as_json: bool,
 ) -> int:
-    """Start a deployment of a playbook, named as GROUP/NAME or by its id.
+    """Start a deployment of a playbook. GROUP/NAME or the playbook's id names it.
 
-    With --watch or --wait the exit code tells how it ended. Ctrl-C ends the watching, never the deployment.
+    With --watch or --wait the exit code is 0 if the deployment completed, else 1. Ctrl-C stops the display, never the deployment.
 
     \b
     rectl deploy inception/"Simple playbook" --set cart=bitmath --watch
     """
     if watch and wait:
-        raise click.UsageError("--watch and --wait exclude each other")
+        raise click.UsageError("use --watch or --wait, not both")
     dynamic = values.dynamic(texts, documents, file, session.terminal.note)
     if len(key) > 255:
         raise BadInput("--key: at most 255 characters")
@@ -55,5 +57,5 @@ def deploy(
     else:
         # the id alone, for scripts: ID=$(rectl deploy …)
         session.terminal.line(started["id"])
-        session.terminal.note(f"{started['status']}; watch it with: rectl watch {started['id']}")
+        session.terminal.note(f"{started['status']}; to watch it: rectl watch {started['id']}")
     return DONE

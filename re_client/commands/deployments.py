@@ -27,23 +27,23 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 @click.command(short_help="List deployments, newest first.")
-@click.option("--group", metavar="GROUP", help="Of this group.")
-@click.option("--playbook", metavar="GROUP/NAME", help="Of this playbook.")
+@click.option("--group", metavar="GROUP", help="Only deployments of this group.")
+@click.option("--playbook", metavar="GROUP/NAME", help="Only deployments of this playbook.")
 @click.option(
     "--status",
     "statuses",
     multiple=True,
     type=click.Choice([one.value for one in DeploymentStatus]),
-    help="In this state.",
+    help="Only deployments in this state.",
 )
-@click.option("--user", metavar="USER", help="Asked for by them.")
+@click.option("--user", metavar="USER", help="Only deployments that this user started.")
 @click.option(
     "--since",
     "start",
     metavar="WHEN",
-    help="Created since then: 30m, 12h, 7d, or a time as it is shown; local unless it has an offset.",
+    help="Only deployments created since then: 30m, 12h, 7d, or a time such as rectl prints; local unless it has an offset.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="The newest N.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), metavar="N", help="Show the newest N.")
 @json_option
 @pass_session
 def deployments(
@@ -58,7 +58,7 @@ def deployments(
 ) -> None:
     """List deployments, newest first.
 
-    On a narrow terminal columns are left out and texts are cut; a pipe and --json get all.
+    On a narrow terminal rectl omits columns and shortens values; into a pipe and with --json it prints all of them.
     """
     created = _when(start, watching.now()) if start else None
     playbook_id = lookup.playbook(session.client, playbook, session.terminal.note)["id"] if playbook else None
@@ -85,9 +85,9 @@ def show(terminal: Terminal, found: Sequence[DeploymentRow], now: datetime) -> N
 @json_option
 @pass_session
 def status(session: Session, id: str, as_json: bool) -> int:
-    """Show one deployment with all its steps; exit code 1 where it failed or was cancelled.
+    """Show one deployment with all its steps; the exit code is 1 if it failed or was cancelled.
 
-    Of a step that stopped it, the last lines that it printed are shown too; and what can be done to make it go on.
+    If a step stopped the deployment, its last lines of output and the commands that continue the deployment are shown too.
     """
     found = lookup.deployment(session.client, id, session.terminal.note)
     if found["ended"] is None:

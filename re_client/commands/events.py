@@ -15,19 +15,21 @@ from re_client.terminal import Terminal
 from re_client.text import day, safe
 
 
-@click.command(short_help="Print what happens to deployments, as it happens.")
-@click.option("--group", metavar="GROUP", help="Of this group only.")
+@click.command(short_help="Print the events of deployments as they happen.")
+@click.option("--group", metavar="GROUP", help="Only events of this group.")
 @click.option(
-    "--type", "types", multiple=True, metavar="TYPE", help="Of this type only, such as ended; may be repeated."
+    "--type", "types", multiple=True, metavar="TYPE", help="Only events of this type, such as ended; repeatable."
 )
-@click.option("--after", default="", metavar="ID", help="Go on behind this event; 0 for all that is kept.")
+@click.option(
+    "--after", default="", metavar="ID", help="Start after this event; 0: start with the oldest event that is kept."
+)
 @json_option
 @pass_session
 def events(session: Session, group: str | None, types: tuple[str, ...], after: str, as_json: bool) -> int:
-    """Print what happens to all deployments that the token may see, from now on, until it is interrupted.
+    """Print the events of all deployments that the token may see, from now on, until it is interrupted.
 
-    A line for each event, with its id behind it; with --json the CloudEvents documents, one a line. It goes on where it was when the
-    connection was lost.
+    Each event is one line that ends with the id of the event; with --json it is one CloudEvents document. After a lost connection rectl
+    continues behind the last event that it printed.
     """
     wanted = [one if "." in one else f"release-engine.deployment.{one}" for one in types]
     try:
@@ -40,9 +42,9 @@ def events(session: Session, group: str | None, types: tuple[str, ...], after: s
 
 def _tell(terminal: Terminal, event: Told, as_json: bool) -> None:
     if isinstance(event, GapEvent):
-        terminal.note(f"connection lost, trying again: {safe(event.why)}")
+        terminal.note(f"connection lost, reconnecting: {safe(event.why)}")
     elif isinstance(event, ResetEvent):
-        terminal.note(f"what happened between {safe(event.last)} and {safe(event.now)} is not kept any more")
+        terminal.note(f"the events between {safe(event.last)} and {safe(event.now)} are no longer kept")
     elif as_json:
         terminal.line(json.dumps({**event.document, "place": event.id}))
     else:

@@ -16,14 +16,16 @@ from re_client.text import day, safe, width
 from re_core.api.answers import Deployment, Line
 
 
-@click.command(short_help="Print what a deployment's steps printed.")
+@click.command(short_help="Print the output of a deployment's steps.")
 @click.argument("id")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the deployment ends.")
-@click.option("--step", type=click.IntRange(0), metavar="N", help="Of this step only, by its number in `rectl status`.")
-@click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Lines with a number above N.")
-@click.option("--tail", type=click.IntRange(1, 10_000), metavar="N", help="Only the last N of those that there are.")
-@click.option("--times", is_flag=True, help="With the time and the step of every line.")
-@click.option("--no-prefix", is_flag=True, help="Without the host before every line.")
+@click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the deployment ends.")
+@click.option(
+    "--step", type=click.IntRange(0), metavar="N", help="Only lines of this step: its number in `rectl status`."
+)
+@click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Only lines with a number above N.")
+@click.option("--tail", type=click.IntRange(1, 10_000), metavar="N", help="Only the last N lines.")
+@click.option("--times", is_flag=True, help="Print the time and the step before every line.")
+@click.option("--no-prefix", is_flag=True, help="Do not print the host before every line.")
 @json_option
 @pass_session
 def logs(
@@ -37,7 +39,7 @@ def logs(
     no_prefix: bool,
     as_json: bool,
 ) -> int:
-    """Print what a deployment's steps printed; where it has several hosts, each line begins with its host.
+    """Print the output of a deployment's steps. If they ran on several hosts, each line begins with its host.
 
     With --json: one object per line.
     """
@@ -51,7 +53,7 @@ def logs(
             session.terminal.lines([prefix(line) + safe(line["text"]) for line in lines])
 
     if tail and after:
-        raise click.UsageError("--tail and --after exclude each other")
+        raise click.UsageError("use --tail or --after, not both")
     last = after
     client = session.client
     for page in iter([client.tail(found, tail, step)]) if tail else client.output_pages(found, after, step):

@@ -25,13 +25,13 @@ playbook.add_command(validate)
 
 
 @playbook.command("list")
-@click.option("--group", metavar="GROUP", help="Of this group.")
+@click.option("--group", metavar="GROUP", help="Only playbooks of this group.")
 @json_option
 @pass_session
 def list_(session: Session, group: str | None, as_json: bool) -> None:
     """List playbooks, newest first."""
     head = ("id", "playbook", "revision", "updated", "by")
-    none = "No playbooks. Store one with: rectl playbook apply FILE"
+    none = "No playbooks. To store one: rectl playbook apply FILE"
     session.terminal.listing(as_json, session.client.playbooks(group), head, _rows, none, spare=("by",))
 
 
@@ -41,11 +41,11 @@ def _rows(one: PlaybookRow) -> list[tuple[object, ...]]:
 
 @playbook.command(short_help="Print a playbook as YAML.")
 @click.argument("playbook", metavar="GROUP/NAME")
-@click.option("--revision", type=click.IntRange(1), metavar="N", help="An older revision.")
+@click.option("--revision", type=click.IntRange(1), metavar="N", help="The revision to print; the newest if omitted.")
 @json_option
 @pass_session
 def show(session: Session, playbook: str, revision: int | None, as_json: bool) -> None:
-    """Print a playbook as YAML; with --json all that is known of it."""
+    """Print a playbook as YAML; with --json, also its id, revision, times and author."""
     id = lookup.playbook(session.client, playbook, session.terminal.note)["id"]
     if as_json:
         session.terminal.json(session.client.playbook(id, revision))
@@ -56,10 +56,10 @@ def show(session: Session, playbook: str, revision: int | None, as_json: bool) -
 
 @playbook.command()
 @click.argument("playbook", metavar="GROUP/NAME")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_session
 def delete(session: Session, playbook: str, yes: bool) -> None:
-    """Delete a playbook; deployments of it go on."""
+    """Delete a playbook; its running deployments continue."""
     found = lookup.playbook(session.client, playbook, session.terminal.note)
     label = safe(f"{found['group']}/{found['name']}")
     session.confirm(f"Delete {label} ({found['id']}, revision {found['revision']})?", yes)
@@ -67,7 +67,7 @@ def delete(session: Session, playbook: str, yes: bool) -> None:
     session.terminal.note(f"{label} is deleted")
 
 
-@playbook.command(short_help="Show what exactly would run.")
+@playbook.command(short_help="Show the steps that a deployment would run.")
 @click.argument("playbook", metavar="GROUP/NAME")
 @values.dynamic_options
 @json_option
@@ -75,9 +75,9 @@ def delete(session: Session, playbook: str, yes: bool) -> None:
 def plan(
     session: Session, playbook: str, texts: tuple[str, ...], documents: tuple[str, ...], file: str | None, as_json: bool
 ) -> int:
-    """Show what exactly a deployment would run, in order, without running it.
+    """Show the steps that a deployment would run, in order, without running them.
 
-    Exit code 2 where dynamic values are missing.
+    The exit code is 2 if dynamic values are missing.
     """
     dynamic = values.dynamic(texts, documents, file, session.terminal.note)
     found = session.client.plan(lookup.playbook(session.client, playbook, session.terminal.note)["id"], dynamic)

@@ -20,16 +20,16 @@ _TYPES = {"json": JSON, "yaml": YAML}
 
 @click.command(short_help="Store playbooks from files.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--id", metavar="ID", help="The playbook to replace, where group and name do not say which.")
+@click.option("--id", metavar="ID", help="The playbook to replace, if several have this group and name.")
 @json_option
 @pass_session
 def apply(session: Session, files: tuple[str, ...], id: str | None, as_json: bool) -> int:
-    """Store playbooks from files: a new group and name is created, a known one gets its next revision.
+    """Store playbooks from files. A playbook with a new group and name is created; a known one gets a new revision.
 
-    All files are checked first, and none is stored where one is wrong. What is stored already is left as it is.
+    All files are checked first; if one has an error, none is stored. A playbook that has not changed keeps its revision.
     """
     if id and len(files) > 1:
-        raise click.UsageError("--id takes one file")
+        raise click.UsageError("--id needs exactly one file")
     sources = [values.read(name) for name in files]
     if not _check(session, sources):
         return BAD_INPUT
@@ -40,18 +40,18 @@ def apply(session: Session, files: tuple[str, ...], id: str | None, as_json: boo
         if not as_json:
             label = safe(f"{stored['group']}/{stored['name']}")
             session.terminal.line(f"{label} {done}: {stored['id']}, revision {stored['revision']}")
-            session.terminal.note(f"  deploy it with:  {_deploy_command(session.client, stored)}")
+            session.terminal.note(f"  to deploy it:  {_deploy_command(session.client, stored)}")
     if as_json:
         session.terminal.json([{key: one[key] for key in one if key != "document"} for one in results])
     return DONE
 
 
-@click.command(short_help="Check playbooks, storing nothing.")
+@click.command(short_help="Check playbooks without storing them.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @json_option
 @pass_session
 def validate(session: Session, files: tuple[str, ...], as_json: bool) -> int:
-    """Check playbooks against the engine's steps; all that is wrong at once, nothing is stored."""
+    """Check playbooks against the steps that workers offer, and print all errors. Nothing is stored."""
     sources = [values.read(name) for name in files]
     if as_json:
         found = {source.name: session.client.validate(source.data, _TYPES[source.form]) for source in sources}

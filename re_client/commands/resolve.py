@@ -11,18 +11,18 @@ from re_core.api.answers import Deployment, Step
 from re_core.model import Resolution
 
 
-@click.command(short_help="Resolve a lost step that a deployment waits for.")
+@click.command(short_help="Resolve a lost step for which a deployment waits.")
 @click.argument("id")
 @click.argument("step", metavar="[STEP]")
 @click.argument("resolution", metavar="succeeded|rerun|failed", required=False)
-@click.option("--reason", default="", metavar="TEXT", help="Why, kept in its history.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, kept in the deployment's history.")
 @json_option
 @pass_session
 def resolve(session: Session, id: str, step: str, resolution: str | None, reason: str, as_json: bool) -> int:
     """Resolve a step whose outcome is unknown and for which a deployment waits (the setting `lost_steps: ask`).
 
-    STEP is its number in `rectl status`; where only one waits it may be left out. Succeeded: the deployment goes on behind it.
-    Rerun: it gets a new attempt. Failed: the deployment fails.
+    STEP is the step's number in `rectl status`; if only one step waits, omit it. succeeded: the deployment continues after the step.
+    rerun: the step gets a new attempt. failed: the deployment fails.
 
     \b
     rectl resolve 01M82000000000000000000001 3 succeeded --reason "the service runs 1.4.2"
@@ -47,12 +47,12 @@ def _meant(found: Deployment, number: str | None) -> Step:
     waiting = words.asking(found)
     if number is None:
         fitting = waiting if len(waiting) == 1 else []
-        problem = f"{len(waiting)} steps wait; say which:" if waiting else ""
+        problem = f"{len(waiting)} steps wait for a resolution; name one:" if waiting else ""
     else:
         fitting = [step for step in waiting if str(step["number"]) == number]
-        problem = f"step {number} does not wait for a resolution:"
+        problem = f"step {number} does not wait for a resolution; these do:"
     if fitting:
         return fitting[0]
     todo = [f"  {line}" for line in words.todo(found)]
-    nothing = f"no step of it waits for a resolution: it is {found['status']}"
+    nothing = f"no step of this deployment waits for a resolution; the deployment is {found['status']}"
     raise BadInput("\n".join([problem if waiting else nothing, *todo]))

@@ -12,15 +12,15 @@ from re_client.session import Session, json_option, pass_session
 from re_client.text import clock, safe
 
 
-@click.command(short_help="Print the whole result of a step.")
+@click.command(short_help="Print the complete result of a step.")
 @click.argument("id")
 @click.argument("step", type=click.IntRange(0))
 @json_option
 @pass_session
 def result(session: Session, id: str, step: int, as_json: bool) -> int:
-    """Print what the step's newest attempt returned, as JSON.
+    """Print the data that the step's newest attempt returned, as JSON.
 
-    STEP is the number that `rectl status` shows. With --json: what every attempt said at its end.
+    STEP is the step's number in `rectl status`. With --json: the outcomes of all its attempts.
     """
     found = lookup.deployment(session.client, id, session.terminal.note)
     if step >= len(found["steps"]):
@@ -31,11 +31,11 @@ def result(session: Session, id: str, step: int, as_json: bool) -> int:
         return DONE
     known = [one for one in said if one["result"] is not None and not one["late"]]
     if not known:
-        session.terminal.note(f"{words.place(found['steps'][step])} has returned nothing")
+        session.terminal.note(f"{words.place(found['steps'][step])} has returned no data")
         return DONE
     newest = known[-1]
     session.terminal.note(f"attempt {newest['attempt']}, {safe(newest['said'])} at {clock(newest['at'])}")
     if newest["result"] is not None and newest["result"]["cut"]:
-        session.terminal.note("the journal has only the beginning of it")
+        session.terminal.note("the data is cut: the journal keeps only its beginning")
     session.terminal.line(json.dumps(newest["data"], indent=2))
     return DONE

@@ -21,34 +21,34 @@ def _resolution(_: click.Context, parameter: click.Parameter, value: str | None)
     raise click.BadParameter(f"expected succeeded or rerun, found {value!r}", param=parameter)
 
 
-@click.command(short_help="Let a failed deployment go on from what failed.")
+@click.command(short_help="Continue a failed deployment from the steps that failed.")
 @click.argument("id")
 @click.option(
     "--lost",
     metavar="succeeded|rerun",
     callback=_resolution,
-    help="How to resolve its lost steps: they succeeded, or run once more. Needed where there are any.",
+    help="Resolution of its lost steps: they succeeded, or are run again. Required if it has lost steps.",
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why; kept in its history.")
-@click.option("--watch", is_flag=True, help="Show it until it ends.")
-@click.option("--wait", is_flag=True, help="Say nothing until it ends.")
+@click.option("--reason", default="", metavar="TEXT", help="The reason, kept in the deployment's history.")
+@click.option("--watch", is_flag=True, help="Show the deployment until it ends.")
+@click.option("--wait", is_flag=True, help="Print nothing until the deployment ends.")
 @json_option
 @pass_session
 def retry(session: Session, id: str, lost: str | None, reason: str, watch: bool, wait: bool, as_json: bool) -> int:
-    """Let a failed deployment go on: what failed gets a new attempt, what was skipped its turn.
+    """Continue a failed deployment: failed steps get a new attempt, skipped steps run.
 
-    With --watch or --wait the exit code tells how it ended. The outcome of a lost step is unknown: look, then say
-    it with --lost.
+    With --watch or --wait the exit code is 0 if the deployment completed, else 1. The outcome of a lost step is unknown:
+    find it out, then give it with --lost.
 
     \b
     rectl retry 01M82000000000000000000001 --reason "disk was full" --watch
     """
     if watch and wait:
-        raise click.UsageError("--watch and --wait exclude each other")
+        raise click.UsageError("use --watch or --wait, not both")
     client, terminal = session.client, session.terminal
     found = lookup.deployment(client, id, session.terminal.note)
     if not lost and words.unclear(found):
-        head = "it has lost steps, and a retry has to say what became of them:"
+        head = "the deployment has lost steps; a retry needs their resolution:"
         raise BadInput("\n".join([head, *(f"  {line}" for line in words.todo(found))]))
     last = _last_line(session, found) if watch or wait else ""
     answer = client.retry(found["id"], reason, lost, found.get("retries"))
@@ -58,8 +58,8 @@ def retry(session: Session, id: str, lost: str | None, reason: str, watch: bool,
     if as_json:
         terminal.json(answer)
     else:
-        terminal.line(f"{found['id']} goes on")
-        terminal.note(f"watch it with: rectl watch {found['id']}")
+        terminal.line(f"{found['id']} continues")
+        terminal.note(f"to watch it: rectl watch {found['id']}")
     return DONE
 
 

@@ -29,18 +29,18 @@ class WantedToken(NamedTuple):
 def token_options(admin: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options of a command that makes a token, which gets them as `wanted`; `admin` is the help of --admin."""
     options = (
-        click.option("--user", required=True, metavar="USER", help="Who it is for."),
+        click.option("--user", required=True, metavar="USER", help="The user of the token."),
         click.option(
-            "--group", "groups", multiple=True, metavar="GROUP", help="A group that it reaches; may be repeated."
+            "--group", "groups", multiple=True, metavar="GROUP", help="A group that the token may access; repeatable."
         ),
-        click.option("--all-groups", is_flag=True, help="It reaches every group."),
+        click.option("--all-groups", is_flag=True, help="The token may access all groups."),
         click.option("--admin", is_flag=True, help=admin),
-        click.option("--notify", is_flag=True, help="It may send notifications; an administrator's may in any case."),
+        click.option("--notify", is_flag=True, help="The token may send notifications; an administrator's always may."),
         click.option(
             "--expires",
             default="",
             metavar="WHEN",
-            help="90d, 12h, a time (local unless it has an offset), or never; 90 days if nothing is said.",
+            help="When the token expires: 90d, 12h, a time (local unless it has an offset), or never.  [default: 90d]",
         ),
     )
 
@@ -58,17 +58,17 @@ def token_options(admin: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke tokens; for administrators."""
+    """Create, list and revoke tokens; for administrators."""
 
 
 @token.command()
-@token_options(admin="It may make and revoke tokens.")
+@token_options(admin="The token may create and revoke tokens.")
 @json_option
 @pass_session
 def create(session: Session, wanted: WantedToken, as_json: bool) -> None:
-    """Make a token. It is shown once and never again."""
+    """Create a token. rectl prints it once; it cannot be shown again."""
     if bool(wanted.groups) == wanted.all_groups:
-        raise click.UsageError("say which groups it reaches: --group GROUP (as often as needed), or --all-groups")
+        raise click.UsageError("name the groups that the token may access: --group GROUP (repeatable), or --all-groups")
     reached = None if wanted.all_groups else wanted.groups
     expires = absolute(wanted.expires, watching.now())
     made = session.client.create_token(wanted.user, reached, wanted.admin, wanted.notify, expires)
@@ -76,7 +76,7 @@ def create(session: Session, wanted: WantedToken, as_json: bool) -> None:
         session.terminal.json(made)
         return
     session.terminal.line(made["token"])
-    session.terminal.note(f"token {made['id']} of {wanted.user}, {_end(made)}; keep it, it is not shown again")
+    session.terminal.note(f"token {made['id']} of {wanted.user}, {_end(made)}; save it: it cannot be shown again")
 
 
 @token.command("list")
@@ -93,7 +93,7 @@ def list_(session: Session, as_json: bool) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @pass_session
 def revoke(session: Session, ids: tuple[str, ...]) -> None:
-    """Make tokens worthless."""
+    """Revoke tokens: the engine no longer accepts them."""
     for id in [lookup.token(session.client, id, session.terminal.note) for id in ids]:
         session.client.revoke_token(id)
         session.terminal.note(f"{id} is revoked")
@@ -107,7 +107,7 @@ def _row(one: Token) -> tuple[str, ...]:
 
 def _end(made: Token) -> str:
     end = made.get("expires")
-    return f"good until {day(end)}" if end else "which never expires"
+    return f"valid until {day(end)}" if end else "without an expiry"
 
 
 def _reach(row: Token) -> str:

@@ -13,21 +13,23 @@ from re_client.session import Session, json_option, pass_session
 
 @click.group()
 def worker() -> None:
-    """Begin a worker of your own."""
+    """Create a worker of your own."""
 
 
 @worker.command()
 @click.argument("name")
-@click.option("--dir", "directory", metavar="DIR", help="Where to; the setting workers_dir where not given.")
+@click.option(
+    "--dir", "directory", metavar="DIR", help="The directory to write to; the setting workers_dir if omitted."
+)
 @json_option
 @pass_session
 def new(session: Session, name: str, directory: str | None, as_json: bool) -> None:
-    """Write a worker NAME with two steps and a test, ready to run and to change."""
+    """Write the files of a worker NAME: two steps and a test, ready to run and to change."""
     files = worker_files(name)
     base = Path(directory) if directory else session.settings.workers_dir
     taken = [base / path for path in files if (base / path).exists()]
     if taken:
-        raise BadInput(f"{taken[0]} is there already; nothing was written")
+        raise BadInput(f"{taken[0]} exists already; nothing was written")
     try:
         for path, text in files.items():
             (base / path).parent.mkdir(parents=True, exist_ok=True)

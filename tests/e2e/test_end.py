@@ -230,7 +230,7 @@ def test_a_killed_engines_programs_are_gone_before_their_step_is_lost(new_engine
         assert not living(grandchild)
         assert statuses(found) == ["completed", "lost"]
         assert living(spared)
-        assert "ended processes of a killed engine" in engine.log.read_text()
+        assert "ended processes that a killed engine had left running" in engine.log.read_text()
     finally:
         for pid in (spared, grandchild):
             if living(pid):
@@ -261,7 +261,7 @@ def test_what_ended_steps_left_running_stays_when_their_deployments_are_deleted(
         wait_until("both are deleted", lambda: _prune(engine) == 0, PATIENCE)
         engine.start()
         assert all(living(pid) for pid in left)
-        assert "ended processes of a killed engine" not in engine.log.read_text()
+        assert "ended processes that a killed engine had left running" not in engine.log.read_text()
     finally:
         for pid in left:
             if living(pid):

@@ -155,7 +155,7 @@ def test_the_first_token_is_made_on_the_store_by_whoever_may_open_it(new_cluster
 
     made = make("--user", "ann", "--admin")
     assert made.returncode == 0, made.stderr
-    assert "not shown again" in made.stderr
+    assert "cannot be shown again" in made.stderr
     with Client(cluster.url(), made.stdout.strip()) as client:
         assert [(row["user"], row["groups"], row["admin"]) for row in client.tokens()] == [("ann", None, True)]
         id = begin(client, steps_book("noop:Do"))

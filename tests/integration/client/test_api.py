@@ -122,7 +122,7 @@ def test_an_answer_that_is_no_problem_document_is_told_as_it_is(
 
 def test_a_success_that_is_not_json_is_no_engine(engine: FakeEngine, client: Client) -> None:
     engine.on("GET /api/v1/deployments/01D", Answer(b"<html>hello</html>"))
-    with pytest.raises(ApiError, match="is a release engine there"):
+    with pytest.raises(ApiError, match="is it a release engine"):
         client.deployment("01D")
 
 

@@ -36,7 +36,7 @@ def test_last_is_the_newest_deployment_and_rectl_says_which(rectl: Rectl, engine
 def test_last_without_a_deployment_says_that_there_is_none(rectl: Rectl, engine: FakeEngine) -> None:
     _deployments(engine)
     ran = rectl("cancel", "@last")
-    assert (ran.code, ran.err) == (2, "rectl: @last: no deployment is in the list\n")
+    assert (ran.code, ran.err) == (2, "rectl: @last: there are no deployments\n")
 
 
 @pytest.mark.parametrize("part", [IDS[7][:11], IDS[7][-4:]])
@@ -56,7 +56,7 @@ def test_an_ambiguous_part_lists_ten_ids_and_counts_the_rest(rectl: Rectl, engin
     ran = rectl("status", "01M8")
     assert ran.code == 2
     lines = ran.err.splitlines()
-    assert lines[0] == "rectl: 12 deployments match '01M8'; type more of the id:"
+    assert lines[0] == "rectl: 12 deployments match '01M8'; type more characters of the id:"
     assert lines[1:] == [*(f"  {id}" for id in IDS[:10]), "  … and 2 more"]
 
 
@@ -64,7 +64,7 @@ def test_ambiguous_playbooks_are_listed_to_ten(rectl: Rectl, engine: FakeEngine)
     engine.on("GET /api/v1/playbooks", _list(*(playbook(f"01PB{n:02}", name=f"site{n}") for n in range(12))))
     ran = rectl("deploy", "01PB")
     assert ran.code == 2
-    assert ran.err.splitlines()[0] == "rectl: 12 playbooks match '01PB'; name one by its id:"
+    assert ran.err.splitlines()[0] == "rectl: 12 playbooks match '01PB'; use the id of one:"
     assert ran.err.splitlines()[-1] == "  … and 2 more"
     assert len(ran.err.splitlines()) == 12
 

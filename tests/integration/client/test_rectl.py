@@ -146,12 +146,12 @@ def test_apply_says_how_the_playbook_is_deployed_with_the_values_that_it_needs(
     engine.on("POST /api/v1/playbooks/validate", VALID)
     engine.on("POST /api/v1/playbooks/apply", Answer({**playbook("p1"), "done": "created"}, 201))
     assert rectl("playbook", "apply", str(book)).err == (
-        "  deploy it with:  rectl deploy 'inception/Simple playbook' --watch\n"
+        "  to deploy it:  rectl deploy 'inception/Simple playbook' --watch\n"
     )
     needs = {"required": ["version", "the url"], "missing": ["version", "the url"]}
     engine.on("POST /api/v1/playbooks/p1/plan", Answer({"steps": [], "dynamic": needs, "warnings": []}))
     assert rectl("playbook", "apply", str(book)).err == (
-        "  deploy it with:  rectl deploy 'inception/Simple playbook' --set version=… --set 'the url'=… --watch\n"
+        "  to deploy it:  rectl deploy 'inception/Simple playbook' --set version=… --set 'the url'=… --watch\n"
     )
     assert rectl("playbook", "apply", str(book), "--json").err == ""
 
@@ -225,7 +225,7 @@ def test_delete_asks_a_person_and_a_script_must_say_yes(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     ran = rectl("playbook", "delete", "p1")
     assert ran.code == 2
-    assert "say --yes" in ran.err
+    assert "use --yes" in ran.err
     assert not engine.requests("DELETE /api/v1/playbooks/p1")
     assert rectl("playbook", "delete", "p1", "--yes").code == 0
     assert engine.asked[-1].headers["if-match"] == '"5"'
@@ -319,8 +319,8 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(
         "                second",
     ]
     assert rectl("deadletters", "show", "d1").out.splitlines()[-1] == "base64:         ewpzZWNvbmQ="
-    assert rectl("deadletters", "replay", "d1").err == "d1 is on its way again\n"
-    assert rectl("deadletters", "drop", "d1", "--yes").err == "d1 is gone\n"
+    assert rectl("deadletters", "replay", "d1").err == "d1 was sent to its queue again\n"
+    assert rectl("deadletters", "drop", "d1", "--yes").err == "d1 is deleted\n"
 
 
 def test_workers_and_groups_are_listed(engine: FakeEngine, rectl: Rectl) -> None:
@@ -409,7 +409,7 @@ def test_a_new_worker_goes_where_the_engine_looks_and_overwrites_nothing(rectl: 
     before = written.read_text()
     ran = rectl("worker", "new", "frob")
     assert ran.code == 2
-    assert "is there already" in ran.err
+    assert "exists already" in ran.err
     assert written.read_text() == before
 
 

@@ -66,7 +66,7 @@ def test_what_is_missing_is_said_and_what_follows_is_printed(engine: FakeEngine,
     reset = ("2048", "reset", {"last": "1025.0", "now": "2048"})
     engine.on(ROUTE, events(reset, ("2049.0", "message", MINIMAL)), problem(404, "gone"))
     ran = rectl("events", "--after", "1025.0")
-    assert "what happened between 1025.0 and 2048 is not kept any more" in ran.err
+    assert "the events between 1025.0 and 2048 are no longer kept" in ran.err
     assert len(ran.out.splitlines()) == 1
 
 

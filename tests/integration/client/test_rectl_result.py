@@ -40,7 +40,7 @@ def test_status_says_where_large_results_are(engine: FakeEngine, rectl: Rectl) -
     told = rectl("status", ID).out
     assert f"result of step 1 noop:Do on foo.example.com, 245 KiB:  rectl result {ID} 1\n" in told
     assert f"rectl result {ID} 0" not in told and f"rectl result {ID} 10\n" in told
-    assert "and of 2 more steps" in told
+    assert "and 2 more steps have large results" in told
 
 
 def test_result_prints_what_the_newest_attempt_returned(engine: FakeEngine, rectl: Rectl) -> None:
@@ -53,7 +53,7 @@ def test_result_prints_what_the_newest_attempt_returned(engine: FakeEngine, rect
     )
     ran = rectl("result", ID, "0")
     assert (ran.code, ran.out) == (0, '{\n  "a": "\\u001b[2J"\n}\n')
-    assert "attempt 2, failed" in ran.err and "only the beginning" in ran.err
+    assert "attempt 2, failed" in ran.err and "only its beginning" in ran.err
 
 
 def test_result_as_json_is_all_that_was_said(engine: FakeEngine, rectl: Rectl) -> None:
@@ -67,6 +67,6 @@ def test_a_step_that_returned_nothing_and_one_that_is_not_there(engine: FakeEngi
     engine.on(f"GET {ONE}", Answer(deployment("completed", step(0, "completed"))))
     engine.on(f"GET {ONE}/steps/0/result", Answer({"items": [_said(1, None)], "next": None}))
     ran = rectl("result", ID, "0")
-    assert (ran.code, ran.out) == (0, "") and "returned nothing" in ran.err
+    assert (ran.code, ran.out) == (0, "") and "returned no data" in ran.err
     ran = rectl("result", ID, "1")
     assert ran.code == 2 and "no step 1" in ran.err

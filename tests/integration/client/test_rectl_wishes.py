@@ -15,7 +15,7 @@ from tests.unit.client.documents import deployment, line, step
 ID = "01DEPLOYMENT"
 ONE = f"/api/v1/deployments/{ID}"
 LINKS = {"retry": f"{ONE}/retry"}
-DOUBT = "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:"
+DOUBT = "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Find it out, then:"
 
 
 def _is(engine: FakeEngine, status: str, *steps: Any, **more: Any) -> Deployment:
@@ -37,7 +37,7 @@ def _asked(engine: FakeEngine, wish: str) -> list[Any]:
 def test_retry_says_why_and_how_often_it_was_retried_when_one_looked(engine: FakeEngine, rectl: Rectl) -> None:
     _is(engine, "failed", step(0, "failed"), links=LINKS, retries=2)
     ran = rectl("retry", ID, "--reason", "mended")
-    assert (ran.code, ran.out) == (0, f"{ID} goes on\n")
+    assert (ran.code, ran.out) == (0, f"{ID} continues\n")
     assert f"rectl watch {ID}" in ran.err
     assert _asked(engine, "retry") == [{"reason": "mended", "retries": 2}]
 
@@ -53,8 +53,8 @@ def test_retry_with_a_lost_step_says_first_what_to_say(engine: FakeEngine, rectl
     assert (ran.code, ran.out) == (2, "")
     assert [told.strip() for told in ran.err.splitlines()[1:]] == [
         DOUBT,
-        f"rectl retry {ID} --lost succeeded  # it was carried out",
-        f"rectl retry {ID} --lost rerun      # it was not, or twice does no harm",
+        f"rectl retry {ID} --lost succeeded  # the step was carried out",
+        f"rectl retry {ID} --lost rerun      # it was not, or running it twice does no harm",
     ]
     assert _asked(engine, "retry") == []
     assert rectl("retry", ID, "--lost", "happened").code == 0
@@ -139,8 +139,8 @@ def test_help_shows_the_command_of_today_alone(rectl: Rectl) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("rerun",), "2 steps wait; say which:"),
-        (("3", "rerun"), "step 3 does not wait for a resolution:"),
+        (("rerun",), "2 steps wait for a resolution; name one:"),
+        (("3", "rerun"), "step 3 does not wait for a resolution; these do:"),
         (("happned",), "expected succeeded, rerun, failed, found 'happned'"),
         (("1", "2"), "expected succeeded, rerun, failed, found '2'"),
     ],
@@ -160,7 +160,7 @@ def test_resolve_about_one_that_has_failed_says_how_to_retry_it(engine: FakeEngi
     _is(engine, "failed", step(0, "completed"), step(1, "lost"), links=LINKS)
     ran = rectl("resolve", ID, "1", "succeeded")
     assert ran.code == 2
-    assert ran.err.startswith("rectl: no step of it waits for a resolution: it is failed\n")
+    assert ran.err.startswith("rectl: no step of this deployment waits for a resolution; the deployment is failed\n")
     assert f"rectl retry {ID} --lost succeeded" in ran.err
 
 
@@ -173,14 +173,14 @@ def test_status_shows_what_waits_and_what_to_type(engine: FakeEngine, rectl: Rec
     assert ran.code == 0
     assert [told.strip() for told in ran.out.splitlines()[-4:-2]] == [
         DOUBT,
-        f"rectl resolve {ID} 1 succeeded  # it was carried out",
+        f"rectl resolve {ID} 1 succeeded  # the step was carried out",
     ]
 
 
 def test_status_of_a_failed_one_says_how_to_go_on(engine: FakeEngine, rectl: Rectl) -> None:
     _is(engine, "failed", step(0, "failed"), links=LINKS)
     ran = rectl("status", ID)
-    assert (ran.code, ran.out.splitlines()[-1].strip()) == (1, f"go on from what failed:  rectl retry {ID}")
+    assert (ran.code, ran.out.splitlines()[-1].strip()) == (1, f"continue from the failed steps:  rectl retry {ID}")
 
 
 def test_who_waits_in_silence_is_asked_all_the_same(engine: FakeEngine, rectl: Rectl) -> None:

@@ -69,7 +69,7 @@ def _ids(path: Path) -> set[str]:
 
 def test_a_sound_store_is_told_to_be_sound(rectl: Rectl, store: Store, path: Path) -> None:
     ran = rectl("check")
-    assert (ran.code, ran.err) == (0, "Nothing is wrong.\n")
+    assert (ran.code, ran.err) == (0, "No problems found.\n")
     assert ran.out.startswith(f"SQLite file {path}, layout ")
     found = json.loads(rectl("check", "--json").out)
     assert (found["counts"]["views"], found["problems"]) == (3, [])
@@ -144,10 +144,10 @@ def test_a_store_on_mongodb_is_looked_after_like_a_file(rectl: Rectl, mongo_url:
         return rectl(*arguments, RE_STORE_URL=mongo_url)
 
     found = told("check")
-    assert (found.code, found.err) == (1, "1 thing(s) are wrong.\n")
+    assert (found.code, found.err) == (1, "1 problem(s) found.\n")
     assert told("rebuild-views") == Ran(0, "2 rows written, 0 without a journal dropped.\n", "")
     sound = told("check")
-    assert (sound.code, sound.err, sound.out.startswith("MongoDB mongodb://")) == (0, "Nothing is wrong.\n", True)
+    assert (sound.code, sound.err, sound.out.startswith("MongoDB mongodb://")) == (0, "No problems found.\n", True)
     assert "password" not in sound.out
     pruned = told("prune", "--older", "90d")
     assert pruned == Ran(0, "1 deployments and 0 dead letters deleted.\n", "")

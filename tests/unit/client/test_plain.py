@@ -37,7 +37,7 @@ def test_every_change_is_one_line() -> None:
         "12:00:01 step 1 noop:Do on foo.example.com: running",
         "12:00:02 step 1 | half done",
         "12:00:03 output | of nobody",
-        "connection lost, trying again: gone",
+        "connection lost, reconnecting: gone",
         "12:00:01 step 1 noop:Do on foo.example.com: completed in 0.5 s (attempt 2): fine",
     ]
 
@@ -65,8 +65,8 @@ def test_a_question_is_one_too() -> None:
     )[2:] == [
         "12:00:00 deployment 01DEPLOYMENT of inception/Simple playbook: waiting",
         "12:00:01 step 1 noop:Do on foo.example.com: lost in 0.5 s: its worker is gone",
-        "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:",
-        "  rectl resolve 01DEPLOYMENT 1 succeeded  # it was carried out",
-        "  rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or twice does no harm",
+        "step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Find it out, then:",
+        "  rectl resolve 01DEPLOYMENT 1 succeeded  # the step was carried out",
+        "  rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or running it twice does no harm",
         "  rectl resolve 01DEPLOYMENT 1 failed     # let the deployment fail",
     ]

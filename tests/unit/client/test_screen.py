@@ -98,7 +98,7 @@ def test_before_the_first_event_it_says_that_it_waits() -> None:
 
 def test_a_lost_connection_shows() -> None:
     drawn = _plain(screen.live(_watched(_running(step(0)), GapEvent("reset by peer")), NOW, 80, 24))
-    assert drawn[-1] == "connection lost, trying again: reset by peer"
+    assert drawn[-1] == "connection lost, reconnecting: reset by peer"
 
 
 def test_the_summary_of_a_success_is_one_line() -> None:
@@ -193,9 +193,9 @@ def test_a_waiting_deployment_shows_its_question_and_the_commands_that_answer() 
     drawn = _plain(screen.live(_watched(StateEvent(deployment("waiting", *steps))), NOW, 100, 24))
     assert drawn[0] == "? inception/Simple playbook  waiting 12 s"
     assert drawn[-4:] == [
-        "  step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:",
-        "    rectl resolve 01DEPLOYMENT 1 succeeded  # it was carried out",
-        "    rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or twice does no harm",
+        "  step 1 noop:Do on foo.example.com is lost: its outcome is unknown. Find it out, then:",
+        "    rectl resolve 01DEPLOYMENT 1 succeeded  # the step was carried out",
+        "    rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or running it twice does no harm",
         "    rectl resolve 01DEPLOYMENT 1 failed     # let the deployment fail",
     ]
 
@@ -213,7 +213,7 @@ def test_many_questions_leave_room_for_the_steps() -> None:
 def test_the_summary_of_a_failure_says_how_to_go_on() -> None:
     failed = deployment("failed", step(0, "failed"), links={"retry": "…"}, reason="noop:Do failed")
     assert _plain(verdict.summary(_watched(StateEvent(failed)), NOW))[-1] == (
-        "  go on from what failed:  rectl retry 01DEPLOYMENT"
+        "  continue from the failed steps:  rectl retry 01DEPLOYMENT"
     )
 
 

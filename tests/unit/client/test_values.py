@@ -32,7 +32,7 @@ def test_json_is_read_from_a_file_that_is_named_so(tmp_path: Path) -> None:
         (["a=1", "a=2"], [], "a is set twice"),
         (["a=1"], ["a=2"], "a is set twice"),
         ([], ["a={"], "--set-json 'a={': not JSON"),
-        ([], ["a=word"], "a text needs quotes, or --set"),
+        ([], ["a=word"], "for a string use --set, or put it in quotation marks"),
         ([], ['a={"b":1,"b":2}'], "twice"),
     ],
 )

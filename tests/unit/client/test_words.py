@@ -16,7 +16,7 @@ def _failed(*steps: Step, **more: object) -> Deployment:
 
 
 def test_a_failed_deployment_can_go_on() -> None:
-    assert words.todo(_failed(step(0, "failed"))) == ["go on from what failed:  rectl retry 01DEPLOYMENT"]
+    assert words.todo(_failed(step(0, "failed"))) == ["continue from the failed steps:  rectl retry 01DEPLOYMENT"]
 
 
 def test_what_cannot_be_retried_has_nothing_to_do() -> None:
@@ -32,9 +32,9 @@ def test_a_lost_step_is_asked_about_in_commands_to_paste() -> None:
         step(9, "lost", kind="action"),
     ]
     assert words.todo(_failed(*steps)) == [
-        "step 3 service:Restart on web01 is lost: its outcome is unknown. Look, then:",
-        "  rectl retry 01DEPLOYMENT --lost succeeded  # it was carried out",
-        "  rectl retry 01DEPLOYMENT --lost rerun      # it was not, or twice does no harm",
+        "step 3 service:Restart on web01 is lost: its outcome is unknown. Find it out, then:",
+        "  rectl retry 01DEPLOYMENT --lost succeeded  # the step was carried out",
+        "  rectl retry 01DEPLOYMENT --lost rerun      # it was not, or running it twice does no harm",
     ]
 
 
@@ -42,11 +42,12 @@ def test_a_waiting_deployment_asks_about_every_step_on_its_own() -> None:
     waiting = deployment("waiting", step(1, "lost", asks=True), step(2, "lost", asks=True), step(3, "lost"))
     told = words.todo(waiting)
     assert [line for line in told if not line.startswith(" ")] == [
-        f"step {number} noop:Do on foo.example.com is lost: its outcome is unknown. Look, then:" for number in (1, 2)
+        f"step {number} noop:Do on foo.example.com is lost: its outcome is unknown. Find it out, then:"
+        for number in (1, 2)
     ]
     assert told[1:4] == [
-        "  rectl resolve 01DEPLOYMENT 1 succeeded  # it was carried out",
-        "  rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or twice does no harm",
+        "  rectl resolve 01DEPLOYMENT 1 succeeded  # the step was carried out",
+        "  rectl resolve 01DEPLOYMENT 1 rerun      # it was not, or running it twice does no harm",
         "  rectl resolve 01DEPLOYMENT 1 failed     # let the deployment fail",
     ]
 
