@@ -66,7 +66,7 @@ def unusable(message: Message, error: Exception) -> Rejection:
 
 
 def gave_up(message: Message) -> Rejection:
-    """The no to a request that was taken up so late that somebody else has made sure that it cannot begin."""
+    """The refusal of a request whose deployment never began, or was taken back: the journal says that it cannot begin."""
     return Rejection(refusal(message, Expired.reason, str(Expired())))
 
 

@@ -187,7 +187,8 @@ class Decider:
             gone = never_began(entries) or was_taken_back(entries)
             # of a deployment with one entry only it is not decided yet whether it is taken back: a late request has no say in that
             if gone or (len(entries) <= 1 and self._inbox.is_late(creation.delivery)):
-                self._rejections.send(batch, creation.delivery, gave_up(creation.message))
+                said = gave_up(creation.message) if gone else Rejection(())
+                self._rejections.send(batch, creation.delivery, said)
                 return None
             if entries:
                 state = fold(entries)

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from re_core.admission.acceptance import Acceptance
-from re_core.admission.job_create import admit, gave_up
+from re_core.admission.job_create import admit
 from re_core.admission.replies import Rejection
-from re_core.errors import BadMessage, Expired
+from re_core.errors import BadMessage
 from re_core.ports import Delivery
 from re_core.sequencer.aggregate import Aggregate, Kinds
 from re_core.sequencer.batch import Batch
@@ -54,8 +54,8 @@ class Triage:
             self._rejections.send(batch, delivery, Rejection((), "error", f"{type(error).__name__}: {error}"))
         else:
             if kind.expires(word.event) and self._inbox.is_late(delivery):
-                # who asked has stopped waiting and may have thought better of it: nothing starts behind their back
-                self._rejections.send(batch, delivery, Rejection(kind.rejected(word.key, word.event, str(Expired()))))
+                # its caller may stop waiting before this is done; no answer, for a copy of it may have been carried out in time
+                self._rejections.send(batch, delivery, Rejection(()))
             else:
                 batch.add(word.key, Item(word.event, delivery))
 
@@ -70,7 +70,7 @@ class Triage:
 
     def _sort_creation(self, batch: Batch, delivery: Delivery) -> None:
         if self._inbox.is_late(delivery):
-            self._rejections.send(batch, delivery, gave_up(delivery.message))
+            self._rejections.send(batch, delivery, Rejection(()))
             return
         creation, said = admit(self._acceptance, delivery)
         if creation is not None:

@@ -311,7 +311,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (leaves_a_record_out, Bias(_ANY, spares_workers=False)),
     (begins_two_deployments_for_one_key, Bias(())),
     (begins_what_nobody_waits_for, Bias(("freeze", "process frozen"), "store")),
-    (closes_the_row_of_an_end_that_comes_once, Bias((*_IN_DOUBT, *_CORES_DIE), "publish", False)),
+    (closes_the_row_of_an_end_that_comes_once, Bias((*_IN_DOUBT, *_CORES_DIE, "store error"), "publish", False)),
     (keeps_rows_of_what_never_began, Bias(_CORES_DIE, "announced")),
     (grants_a_second_claimant, Bias(("connection lost", "connection lost while publishing"))),
     (heeds_a_fenced_attempt, Bias(("freeze", "death", "process frozen", "connection lost"), "published", False)),
