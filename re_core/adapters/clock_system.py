@@ -1,7 +1,7 @@
 """The machine's clock, as calmly as deadlines need it. Must not know what it is asked for.
 
-Every timeout hangs on it, so it must not jump when somebody sets the machine's time: an hour ahead would end every step
-that runs. It goes by the time since the machine was started, which nobody sets, and follows the time of day slowly.
+Every timeout depends on it, so it must not jump when an operator sets the machine's time: an hour ahead would end every step
+that runs. It goes by the time since the machine was started, which cannot be set, and follows the time of day slowly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 #: how much faster or slower than time itself it goes while it follows the time of day
 RATE = 0.1
 
-#: seconds that the time of day may be ahead or behind before that is worth a word
+#: seconds that the time of day may be ahead or behind before that is logged
 JUMP = 5.0
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class SystemClock:
     """What the operating system says the time is, without its jumps. Thread-safe."""
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] | None = None) -> None:
-        """Both in seconds: the time of day (UTC, since the epoch), and one that nobody sets."""
+        """Both in seconds: the time of day (UTC, since the epoch), and one that cannot be set."""
         self._wall = wall
         self._steady = steady or _since_boot
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Which queue hears which key of the exchange, and which queues outlive the process. Must not know any broker.
+"""Which queue is bound to which key of the exchange, and which queues outlive the process. Must not know any broker.
 
 No binding of these has a wildcard (docs/wire-format.md, Exchange and queues): a key is looked up and never matched.
 """

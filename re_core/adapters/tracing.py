@@ -1,4 +1,4 @@
-"""Spans over OTLP/HTTP, by the extra `otel` (docs/decisions/0023). Must not know who collects them.
+"""Spans over OTLP/HTTP, by the extra `otel` (docs/decisions/0023). Must not know which collector takes them.
 
 Each span is made after the fact, whole, with ids that are derived from names; nothing is kept while it lasts.
 """

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from re_core.wire.messages import Message
 
 #: what a listener does with an event, or with the hint that it may have missed some
-Heard = Callable[[Message | None], None]
+Listener = Callable[[Message | None], None]
 
 
 class Published(Enum):
@@ -139,11 +139,11 @@ class Bus(Protocol):
         """
         ...
 
-    def listen(self, heard: Heard) -> Callable[[], None]:
-        """From now on `heard` gets what is published under `event.` and `hint.`, until the returned function is called.
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """From now on `listener` gets what is published under `event.` and `hint.`, until the returned function is called.
 
         It is called by a thread of the bus, and must neither block nor call the bus. It gets None where messages may have been missed:
-        when it begins to hear, and after a lost connection. So it is a hint to look at the store, and no promise.
+        at its start, and after a lost connection. So it is a hint to look at the store, and no promise.
         """
         ...
 

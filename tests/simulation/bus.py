@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from re_core.errors import BusUnavailable
 from re_core.ports import Published
-from re_core.ports.bus import Heard
+from re_core.ports.bus import Listener
 from re_core.wire.messages import Message, request_life
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Death, Faults
@@ -90,7 +90,7 @@ class SimBus:
             answers.close()
             self.broker.delete([name])
 
-    def listen(self, heard: Heard) -> Callable[[], None]:
+    def listen(self, listener: Listener) -> Callable[[], None]:
         """See ports.Bus: nothing here listens."""
         return lambda: None
 

@@ -1,4 +1,4 @@
-"""One queue for the answers to everything that this process asks. Must not know who answers.
+"""One queue for the answers to all requests of this process. Must not know which program answers.
 
 An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. The queue
 belongs to the connection and has another name on the next one: an answer that comes too late for it is unroutable.
@@ -25,7 +25,7 @@ _Answer = SimpleQueue[Message | None]
 
 
 class Answers:
-    """Who waits for which answer. `expect`, `wait`, `forget` and `close` are for any thread, the rest for the I/O thread."""
+    """Which caller waits for which answer. `expect`, `wait`, `forget` and `close` are for any thread, the rest for the I/O thread."""
 
     def __init__(
         self, identity: str, later: Callable[[float, Callable[[], None]], None], changed: Callable[[], None]
@@ -50,7 +50,7 @@ class Answers:
         self._queue.opened(connection)
 
     def lost(self) -> None:
-        """The connection has gone, and the queue with it."""
+        """The connection is lost, and with it the queue."""
         self._queue.lost()
 
     def expect(self, id: str) -> _Answer:
@@ -77,7 +77,7 @@ class Answers:
                 del self._waiting[id]
 
     def close(self) -> None:
-        """Nobody waits any longer."""
+        """No caller waits any longer."""
         with self._lock:
             self._over = True
             for waiting in self._waiting.values():

@@ -44,7 +44,7 @@ class PublishBatch:
         self.outcomes: list[Published | None] = [None if one else Published.UNROUTABLE for one in frames]
         #: how many have no outcome yet
         self.left = self.outcomes.count(None)
-        #: nobody waits any more: nothing of it may be published again
+        #: its caller waits no longer: nothing of it may be published again
         self.given_up = False
         #: which were published again after their queue was declared again
         self.restored: set[int] = set()

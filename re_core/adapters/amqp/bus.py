@@ -18,7 +18,7 @@ from re_core.adapters.amqp.topology import Topology, forwarding, is_fleeting
 from re_core.adapters.clock_system import SystemClock
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published
-from re_core.ports.bus import Heard
+from re_core.ports.bus import Listener
 from re_core.wire.dead_letters import dead_letter_message
 from re_core.wire.messages import DEAD, Message, request_life
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class AmqpBus:
     """See ports.Bus. Make it in the process that uses it; it starts one thread, and connects by itself.
 
-    The broker need not be there. Every call may raise BusRefused, where waiting is useless until somebody acts.
+    The broker need not be there. Every call may raise BusRefused, where waiting is useless until an operator acts.
     """
 
     def __init__(self, addresses: Sequence[Address], topology: Topology, patience: float = PATIENCE) -> None:
@@ -59,7 +59,7 @@ class AmqpBus:
         declarations = self._wiring.declarations
 
         def remove() -> None:
-            declarations.ask(declaring.removal(queue), _unheard)
+            declarations.ask(declaring.removal(queue), _unused)
 
         self._wiring.thread.post(remove)
 
@@ -123,12 +123,12 @@ class AmqpBus:
         finally:
             answers.forget(message.id, answer)
 
-    def listen(self, heard: Heard) -> Callable[[], None]:
+    def listen(self, listener: Listener) -> Callable[[], None]:
         """See ports.Bus. Does not wait: there is a queue as soon as there is a connection."""
         wiring = self._wiring
         wiring.check()
-        wiring.thread.post(lambda: wiring.listening.add(heard, wiring.consuming.connection))
-        return lambda: wiring.thread.post(lambda: wiring.listening.remove(heard))
+        wiring.thread.post(lambda: wiring.listening.add(listener, wiring.consuming.connection))
+        return lambda: wiring.thread.post(lambda: wiring.listening.remove(listener))
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""
@@ -203,9 +203,9 @@ class AmqpBus:
         self._wiring.thread.post(lambda: self._wiring.remove(subscription.consumer))
 
 
-def _unheard(*_: object) -> None:
+def _unused(*_: object) -> None:
     """It has an end of its own anyway."""
 
 
 def _nothing() -> None:
-    """Nobody wants to hear it."""
+    """The result is not used."""

@@ -28,7 +28,7 @@ class Reader(Protocol):
     """Reads frames of one channel."""
 
     def frame(self, kind: int, buffer: bytes, start: int, stop: int) -> bool:
-        """Take the frame whose payload is `buffer[start:stop]`; False leaves it to pika."""
+        """Handle the frame whose payload is `buffer[start:stop]`; False leaves it to pika."""
         ...
 
     def pause(self) -> None:
@@ -40,7 +40,7 @@ class Connection(SelectConnection):  # type: ignore[misc]
     """See the module."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        #: channel number -> who reads its frames
+        #: channel number -> the reader of its frames
         self.readers: dict[int, Reader] = {}
         self._frame_buffer: bytes
         super().__init__(*args, **options)

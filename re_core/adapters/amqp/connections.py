@@ -1,7 +1,7 @@
-"""What hangs on the two connections, and how anybody waits for it. Must not know messages.
+"""Both connections, their parts, and how callers wait for them. Must not know messages.
 
 Two connections on one thread: what publishes is blocked by the broker when it runs short of memory or disk, and acks
-on that connection would be blocked with it, so that nobody could empty the queues.
+on that connection would be blocked with it, so that no process could empty the queues.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Connections:
 
     def __init__(self, addresses: Sequence[Address], topology: Topology) -> None:
         """The broker need not be there yet."""
-        # every failure is told once, by Health, in words for people; pika tells each of its own layers' views of it
+        # OutageLog reports each failure once, in plain words; pika reports each one for each of its layers
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         self.topology = topology
         #: of this process on the bus
@@ -59,8 +59,10 @@ class Connections:
         self.answers = Answers(self.identity, later, self.notify)
         self.listening = Listening(self.identity, topology.exchange, later)
         self.publisher = Publisher(later, self._prepare, self._restore)
-        told = OutageLog(", ".join(address.name for address in addresses))
-        make = partial(ReconnectingConnection, thread=self.thread, addresses=addresses, told=told, on_change=self._news)
+        outages = OutageLog(", ".join(address.name for address in addresses))
+        make = partial(
+            ReconnectingConnection, thread=self.thread, addresses=addresses, outages=outages, on_change=self._news
+        )
         self.publishing = make("publishing", on_open=self._prepare, on_lost=self._lost_publishing)
         self.consuming = make("consuming", on_open=self._opened, on_lost=self._lost)
         self.thread.start()
@@ -78,7 +80,7 @@ class Connections:
             raise refused
 
     def refusal(self, queues: Sequence[str] = ()) -> BusRefused | None:
-        """Why nothing goes, or not with these queues, until somebody acts."""
+        """Why nothing works, or nothing with these queues, until an operator acts."""
         return self.publishing.refused or self.consuming.refused or self.declarations.refusal(queues)
 
     def away(self) -> str:
@@ -114,13 +116,13 @@ class Connections:
         self.wait(lambda: self.consuming.connection is not None)
         answers: list[tuple[Any, Exception | None]] = []
 
-        def heard(value: Any, error: Exception | None) -> None:
+        def answered(value: Any, error: Exception | None) -> None:
             answers.append((value, error))
             self.notify()
 
         def run() -> None:
-            if not self.declarations.ask(script, heard):
-                heard(None, BusUnavailable(self.away()))
+            if not self.declarations.ask(script, answered):
+                answered(None, BusUnavailable(self.away()))
 
         self.thread.post(run)
         if not self.wait(lambda: bool(answers)):
@@ -133,7 +135,7 @@ class Connections:
         return value
 
     def notify(self) -> None:
-        """Something has changed that somebody may wait for."""
+        """Wake the callers that wait for a change."""
         with self._changed:
             self._changed.notify_all()
 

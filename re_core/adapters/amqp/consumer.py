@@ -1,4 +1,4 @@
-"""The broker's side of one subscription: a channel with a consumer per queue. For the I/O thread. Must not know who takes.
+"""The broker's side of one subscription: a channel with a consumer per queue. For the I/O thread. Must not know its caller.
 
 A consumer's prefetch is its own (basic.qos without `global`, which RabbitMQ counts per consumer), so another limit
 needs another consumer: the old one is cancelled, and what still comes for it goes back at once.
@@ -18,7 +18,7 @@ from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.delivery_buffer import DeliveryBuffer
 from re_core.adapters.amqp.delivery_reader import DeliveryReader
 
-#: deliveries that a quorum queue hands out without an ack, at most
+#: deliveries that a quorum queue sends without an ack, at most
 MOST_PREFETCH = 2000
 
 #: seconds before a channel that the broker closed is opened again
@@ -83,12 +83,12 @@ class AmqpConsumer:
         self._declare(self.queues, lambda: self._start(connection))
 
     def lost(self) -> None:
-        """The connection has gone."""
+        """The connection is lost."""
         self._connection = None
         self._drop()
 
     def limit(self, queue: str, count: int) -> None:
-        """At most `count` more of that queue; what nobody has taken yet goes back."""
+        """At most `count` more of that queue; what the caller has not taken yet is requeued."""
         epoch, recalled = self._hand.recall(queue)
         place = self._places[queue]
         old, place.count = place.tag, count
@@ -99,7 +99,7 @@ class AmqpConsumer:
         # first no more, then back: otherwise they would come again at once
         inflow.queues.pop(old.encode(), None)
         if old in channel.consumer_tags:
-            channel.basic_cancel(old, callback=_heard)
+            channel.basic_cancel(old, callback=_cancel_confirmed)
         self.give_back(epoch, recalled)
         self._consume(channel, inflow, place)
 
@@ -118,7 +118,7 @@ class AmqpConsumer:
             self._connection.emit(b"".join([frames.nack(number, tag) for tag in tags]))
 
     def close(self, closed: Callable[[], None]) -> None:
-        """What is not settled goes to the others; `closed` hears when the broker has taken it back."""
+        """Requeue what is not settled; `closed` is called when the broker has confirmed it."""
         self._closing = closed
         channel, inflow = self._channel, self._inflow
         if channel is None or inflow is None or not channel.is_open:
@@ -179,7 +179,7 @@ class AmqpConsumer:
             self._connection.emit(frames.nack(channel.channel_number, tag))
 
     def _cancelled(self, frame: Any) -> None:
-        """The queue was deleted, or its leader has gone: declare it again, and consume it."""
+        """The queue was deleted, or lost its leader: declare it again, and consume it."""
         connection, channel, inflow = self._connection, self._channel, self._inflow
         for place in self._places.values():
             if place.tag == frame.method.consumer_tag and connection and channel and inflow:
@@ -216,8 +216,8 @@ class AmqpConsumer:
             self._closing()
 
 
-def _heard(_: object) -> None:
-    """pika wants somebody to hear of basic.cancel-ok, to wait for it itself."""
+def _cancel_confirmed(_: object) -> None:
+    """pika wants a callback for basic.cancel-ok, or it would wait for it itself."""
 
 
 def _never(*_: object) -> None:

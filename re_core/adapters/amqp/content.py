@@ -1,4 +1,4 @@
-"""From what came over the wire to a Message, whoever sent it. Pure; must not know queues or connections.
+"""From AMQP content of any sender to a Message. Pure; must not know queues or connections.
 
 Foreign messages may have no properties, tables in their headers, or octets that are not text: nothing of that may
 cost more than itself. A header that is not text, a number or a truth is dropped, and so are all headers that cannot be read.
@@ -30,7 +30,7 @@ def message(exchange: str, key: str, properties: bytes, body: bytes) -> Message:
     try:
         return _message(exchange, key, properties, body)
     except (IndexError, struct.error):
-        # cut short or with flags that nobody defined: what it says is lost, what it carries is not
+        # cut short or with undefined flags: the properties are lost, the body is not
         return Message(key, body, "", direct=not exchange)
 
 

@@ -1,7 +1,7 @@
-"""What this process has declared, on every connection anew. Must not know consumers or publishers.
+"""What this process has declared; declared again on every connection. Must not know consumers or publishers.
 
-Scripts run one after another on one channel. What is away for now (a queue whose node is down) is tried again; what
-somebody must act upon is kept for those who ask.
+Procedures run one after another on one channel. What fails for now (a queue whose node is down) is tried again; what an
+operator must act upon is kept as the reason for later callers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Declarations:
         later: Callable[[float, Callable[[], None]], None],
         changed: Callable[[], None],
     ) -> None:
-        """`names` of queues that are there whoever uses them; `changed` is called when `made` or `refusal` say something new."""
+        """`names` of queues that exist without any consumer; `changed` is called when `made` or `refusal` change."""
         self._topology = topology
         self._names = dict.fromkeys(names)
         self._later, self._changed = later, changed
@@ -45,10 +45,10 @@ class Declarations:
         self._version: tuple[int, ...] = ()
         self._made: set[str] = set()
         self._making: dict[str, list[Then]] = {}
-        #: who waits for a queue that was there before
+        #: callbacks of those that wait for a queue that existed before
         self._restoring: list[Then] = []
         self._refused: dict[str, BusRefused] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         #: queues of which was said already that they cannot be had just now
         self._away: set[str] = set()
 
@@ -79,7 +79,7 @@ class Declarations:
         conversation.run(declaring.exchanges(self._topology), exchanged)
 
     def lost(self) -> None:
-        """The connection has gone."""
+        """The connection is lost."""
         self._conversation = None
         self._made.clear()
         self._making.clear()
@@ -119,7 +119,7 @@ class Declarations:
 
     def script(self, queue: QueueDeclaration) -> Procedure:
         """Declares a queue of another kind."""
-        return declaring.queue(self._topology, queue, self._told)
+        return declaring.queue(self._topology, queue, self._reported)
 
     def ask(self, script: Procedure, done: Done) -> bool:
         """Run a script; False where there is no connection."""
@@ -174,9 +174,9 @@ def _end() -> Procedure:
 
 
 def _nothing() -> None:
-    """Nobody wants to hear it."""
+    """The result is not used."""
 
 
 def _version(connection: Connection) -> tuple[int, ...]:
-    told = str((connection.server_properties or {}).get("version", ""))
-    return tuple(int(part) for part in told.split(".")[:2] if part.isdigit())
+    version = str((connection.server_properties or {}).get("version", ""))
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

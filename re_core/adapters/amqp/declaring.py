@@ -1,7 +1,7 @@
-"""Scripts that declare: exchanges and queues, once each, fighting over nothing. Must not know who wants them.
+"""Procedures that declare exchanges and queues, each once, and leave what differs as it is. Must not know their callers.
 
 A declaration that equals what is there changes nothing; one that differs closes the channel, and the queue is used
-as it is. So is one that this user may not declare but that somebody else has.
+as it is. So is one that this user may not declare but another has.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def exchanges(topology: Topology) -> Procedure:
     yield from _exchange(DEAD_EXCHANGE, "fanout")
 
 
-def queue(topology: Topology, wanted: QueueDeclaration, told: set[str]) -> Procedure:
-    """Declare and bind. `told` are the queues of which was said already that they are not as they should be."""
+def queue(topology: Topology, wanted: QueueDeclaration, reported: set[str]) -> Procedure:
+    """Declare and bind. `reported`: queues whose difference was logged already."""
     try:
         yield partial(_declare, wanted.name, wanted.arguments)
     except ChannelClosedByBroker as refused:
-        yield from _as_it_is(wanted, refused, told)
+        yield from _as_it_is(wanted, refused, reported)
     for exchange, key in ((topology.exchange, wanted.key), (wanted.exchange, "")):
         if exchange and key is not None:
             yield from _bind(wanted.name, exchange, key)
@@ -57,15 +57,15 @@ def removal(name: str) -> Procedure:
     yield lambda channel, done: channel.queue_delete(name, callback=done)
 
 
-def _as_it_is(wanted: QueueDeclaration, refused: ChannelClosedByBroker, told: set[str]) -> Procedure:
+def _as_it_is(wanted: QueueDeclaration, refused: ChannelClosedByBroker, reported: set[str]) -> Procedure:
     name = wanted.name
     if refused.reply_code not in (ACCESS_REFUSED, PRECONDITION_FAILED):
         raise refused
     yield from _is_there(
         f"queue {name}", refused, lambda channel, done: channel.queue_declare(name, passive=True, callback=done)
     )
-    if refused.reply_code == PRECONDITION_FAILED and name not in told:
-        told.add(name)
+    if refused.reply_code == PRECONDITION_FAILED and name not in reported:
+        reported.add(name)
         costs = yield from _differences(wanted, refused)
         _log.warning(
             "the queue %s exists with other arguments and is used as it is. What it costs: %s. To have it as it should be, "
@@ -132,7 +132,7 @@ def _bind(name: str, exchange: str, key: str) -> Procedure:
     try:
         yield lambda channel, done: channel.queue_bind(name, exchange, key, callback=done)
     except ChannelClosedByBroker as refused:
-        # somebody else has bound it, or the messages for it are unroutable, which their senders will say
+        # another user has bound it; else its messages are unroutable, and their senders report that
         _log.warning(
             "the queue %s cannot be bound to %s: %s", name, exchange, refused.reply_text, extra={"action": "not_bound"}
         )

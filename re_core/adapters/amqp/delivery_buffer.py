@@ -1,6 +1,6 @@
-"""What one subscription was handed by the broker: waiting to be taken, or taken and not settled. Must not know pika.
+"""The deliveries of one subscription: waiting to be taken, or taken and not settled. Must not know pika.
 
-Both threads meet here, under one lock: the I/O thread brings deliveries and says when a connection has gone, the
+Both threads meet here, under one lock: the I/O thread adds deliveries and reports a lost connection, the
 consumer takes and settles. Tags count up per channel; a multiple ack settles every tag up to it, so it is used only
 as far as everything below is settled too.
 """
@@ -22,15 +22,15 @@ class DeliveryBuffer:
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._waiting = False
-        #: somebody wants `take` to wait no longer
+        #: `take` shall wait no longer
         self._woken = False
         self._closed = False
         self._inbox: deque[Delivery] = deque()
         #: tag -> queue of all that is not settled, taken or not, in the order of the tags
         self._held: dict[int, str] = {}
-        #: tag -> when nobody wants it any more (monotonic seconds), of what waits in the inbox
+        #: tag -> when its message expires (monotonic seconds), of what waits in the inbox
         self._deadlines: dict[int, float] = {}
-        #: rises when a channel has gone
+        #: rises with each lost channel
         self.epoch = 0
 
     def put(self, deliveries: Sequence[Delivery]) -> None:
@@ -40,7 +40,7 @@ class DeliveryBuffer:
             for delivery in deliveries:
                 held[delivery.tag] = delivery.queue
                 if delivery.message.expires is not None:
-                    # the broker forgets the time of what it has handed out
+                    # the broker stops counting the time of what it has delivered
                     self._deadlines[delivery.tag] = time.monotonic() + delivery.message.expires / 1000
             self._inbox.extend(deliveries)
             if self._waiting:
@@ -48,7 +48,7 @@ class DeliveryBuffer:
                 self._arrived.notify()
 
     def lose(self) -> None:
-        """The channel has gone: all of it comes again."""
+        """The channel is lost: the broker delivers all of it again."""
         with self._lock:
             self.epoch += 1
             self._inbox.clear()
@@ -74,7 +74,7 @@ class DeliveryBuffer:
         return [], []
 
     def settle(self, deliveries: Iterable[Delivery]) -> tuple[int, list[tuple[int, bool]]]:
-        """The epoch, and what to tell the broker: (tag, whether it stands for all before it too)."""
+        """The epoch, and what to send to the broker: (tag, whether it includes all before it)."""
         with self._lock:
             tags = self._release(deliveries)
             if not tags:
@@ -119,7 +119,7 @@ class DeliveryBuffer:
             self._arrived.notify()
 
     def close(self) -> bool:
-        """Wake whoever takes; False where it was closed before."""
+        """Wake the caller of `take`; False where it was closed before."""
         with self._lock:
             closed, self._closed = self._closed, True
             self._inbox.clear()

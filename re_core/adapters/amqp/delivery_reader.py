@@ -35,7 +35,7 @@ class DeliveryReader:
         #: consumer tag -> queue
         self.queues: dict[bytes, str] = {}
         self._arrived: list[Delivery] = []
-        #: of the delivery whose content comes
+        #: of the delivery whose content is being received
         self._envelope: _Envelope | None = None
         self._properties = b""
         self._missing = 0
@@ -71,7 +71,7 @@ class DeliveryReader:
         return True
 
     def pause(self) -> None:
-        """See connection.Reader: hand over all that came together."""
+        """See connection.Reader: pass on all that came together."""
         if self._arrived:
             arrived, self._arrived = self._arrived, []
             self._put(arrived)

@@ -1,4 +1,4 @@
-"""Frames of AMQP 0-9-1 that are made and read by the thousand, written by hand. Pure; must not know connections.
+"""The AMQP 0-9-1 frames of the hot path, encoded and decoded without pika. Pure; must not know connections.
 
 What pika makes for a message takes it five objects and fifteen calls; the bytes are the same, which
 tests/unit/adapters/test_amqp_frames.py holds for every message that hypothesis can think of.
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from re_core.wire.messages import EVENTS, Message
 
-#: publishing has a channel number of its own, so that frames can be made by whoever publishes
+#: publishing has a channel number of its own, so that the caller's thread can make the frames
 PUBLISHING = 1
 
 #: octets of a body in one frame: less than any broker's smallest limit, 8192

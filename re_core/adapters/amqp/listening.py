@@ -1,4 +1,4 @@
-"""What this process hears of `event.#` and `hint.#`, and whether any process does. Must not know what the events say.
+"""The bindings of this process to `event.#` and `hint.#`, and whether any process has one. Must not know what the events contain.
 
 What is published is returned by the broker while no queue is bound to its key, and a message that comes back costs more than one that
 does not. So one message asks for its key, and the next ones wait for the answer: where it comes back, for a second. That one
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.private_queue import PrivateQueue
 from re_core.ports import Delivery, Published
-from re_core.ports.bus import Heard
+from re_core.ports.bus import Listener
 from re_core.wire.messages import OVERHEARD, Message
 
 #: what the queue's name begins with
@@ -24,7 +24,7 @@ PREFIX = "re.listen."
 WAITING = 10_000
 
 #: seconds for which nothing is published under a key after the broker had no queue for it
-DEAF = 1.0
+UNBOUND_LIFE = 1.0
 
 #: keys of which that is remembered; there are fewer than ten
 KEYS = 1000
@@ -36,11 +36,11 @@ class Listening:
     def __init__(self, identity: str, exchange: str, later: Callable[[float, Callable[[], None]], None]) -> None:
         """`identity` of this process on the bus."""
         self._lock = threading.Lock()
-        self._heard: list[Heard] = []
+        self._listeners: list[Listener] = []
         #: keys under which the last message was taken
         self._taken: set[str] = set()
         #: other key -> until when nothing more is published under it
-        self._deaf: dict[str, float] = {}
+        self._unbound: dict[str, float] = {}
         self._queue = PrivateQueue(
             f"{PREFIX}{identity}.",
             self._put,
@@ -55,12 +55,12 @@ class Listening:
         if key in self._taken:
             return True
         now = time.monotonic()
-        if now < self._deaf.get(key, 0.0):
+        if now < self._unbound.get(key, 0.0):
             return False
-        if len(self._deaf) >= KEYS:
-            self._deaf.clear()
-        # who hears this asks for all
-        self._deaf[key] = now + DEAF
+        if len(self._unbound) >= KEYS:
+            self._unbound.clear()
+        # this message finds out for all others of its key
+        self._unbound[key] = now + UNBOUND_LIFE
         return True
 
     def note(self, messages: Sequence[Message], outcomes: Sequence[Published]) -> None:
@@ -68,30 +68,30 @@ class Listening:
         # such messages are published by calls of their own
         if not messages or not messages[0].key.startswith(OVERHEARD):
             return
-        until = time.monotonic() + DEAF
+        until = time.monotonic() + UNBOUND_LIFE
         for message, outcome in zip(messages, outcomes, strict=True):
             if outcome is Published.TAKEN:
                 if len(self._taken) < KEYS:
                     self._taken.add(message.key)
             else:
                 self._taken.discard(message.key)
-                self._deaf[message.key] = until
+                self._unbound[message.key] = until
 
-    def add(self, heard: Heard, connection: Connection | None) -> None:
-        """It hears from now on, or from when there is a connection."""
+    def add(self, listener: Listener, connection: Connection | None) -> None:
+        """Bind its queue now, or when there is a connection."""
         with self._lock:
-            self._heard.append(heard)
+            self._listeners.append(listener)
         if self._queue.name:
-            heard(None)
+            listener(None)
         else:
             self._queue.open(connection)
 
-    def remove(self, heard: Heard) -> None:
+    def remove(self, listener: Listener) -> None:
         """It has stopped listening; with the last one the queue goes, so that cores need not publish."""
         with self._lock:
-            if heard in self._heard:
-                self._heard.remove(heard)
-            others = bool(self._heard)
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            others = bool(self._listeners)
         if not others:
             self._queue.close()
 
@@ -107,6 +107,6 @@ class Listening:
 
     def _tell(self, message: Message | None) -> None:
         with self._lock:
-            heard = list(self._heard)
-        for one in heard:
+            listeners = list(self._listeners)
+        for one in listeners:
             one(message)

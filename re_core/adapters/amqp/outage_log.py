@@ -1,6 +1,6 @@
-"""What people are told of the connections: one warning per outage, one line when it is over. Must not know pika's objects.
+"""The log of the connections: one warning per outage, one line at its end. Must not know pika's objects.
 
-Errors of pika are told apart here, by the broker's own words: whether waiting helps, or somebody must act first.
+It also classifies errors of pika by the text of the broker's reply: waiting helps, or an operator must act first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 
 _log = logging.getLogger(__name__)
 
-#: words of the broker's (or TLS's) refusal -> what to do about it
+#: text of the broker's (or TLS's) refusal -> what to do about it
 REFUSALS = {
     "ACCESS_REFUSED": "user and password of RE_BUS_URL are not the broker's: correct them, or add the user to the broker",
     "vhost": "the virtual host of RE_BUS_URL is not there, or not for this user: create it "
@@ -23,7 +23,7 @@ REFUSALS = {
 
 def causes(error: BaseException) -> list[str]:
     """What pika's nested exceptions say, outermost first."""
-    told: list[str] = []
+    causes_found: list[str] = []
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -31,13 +31,13 @@ def causes(error: BaseException) -> list[str]:
         if not isinstance(one, BaseException) or id(one) in seen:
             continue
         seen.add(id(one))
-        told.append(f"{type(one).__name__}: {one}")
+        causes_found.append(f"{type(one).__name__}: {one}")
         waiting += [getattr(one, "exception", None), *getattr(one, "exceptions", ()), *one.args, one.__cause__]
-    return told
+    return causes_found
 
 
 def refusal(error: BaseException) -> str:
-    """What somebody must do before it can work; empty where waiting may help."""
+    """What an operator must do first; empty where waiting may help."""
     text = " ".join(causes(error))
     if "vhost" in text and ("is down" in text or "limit" in text):
         return ""
@@ -57,15 +57,15 @@ class OutageLog:
         self._places = places
         self._down: dict[str, str] = {}
         self._since = 0.0
-        self._told = False
+        self._warned = False
 
     def down(self, name: str, why: str) -> None:
         """A connection could not be made, or has ended."""
         if not self._down:
             self._since = time.monotonic()
         self._down[name] = why
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             _log.warning(
                 "RabbitMQ at %s cannot be reached: %s. What was not confirmed is published again when it is back; "
                 "it is tried until then. Is it running, and is RE_BUS_URL right?",
@@ -76,8 +76,8 @@ class OutageLog:
 
     def up(self, name: str) -> None:
         """A connection is there."""
-        if self._down.pop(name, None) is None or self._down or not self._told:
+        if self._down.pop(name, None) is None or self._down or not self._warned:
             return
-        self._told = False
+        self._warned = False
         away = time.monotonic() - self._since
         _log.info("RabbitMQ is back after %.1f s", away, extra={"action": "bus_back"})

@@ -32,7 +32,7 @@ class PrivateQueue:
     ) -> None:
         """The name is `prefix` and a number; `changed` is called when there is a queue.
 
-        `bindings`: exchange and pattern of the keys that it hears, of each.
+        `bindings`: pairs of an exchange and a pattern of keys.
         """
         self._prefix, self._put, self._later, self._changed = prefix, put, later, changed
         self._arguments = {"x-queue-type": "classic", **(arguments or {})}
@@ -70,7 +70,7 @@ class PrivateQueue:
             channel.add_on_cancel_callback(lambda _: channel.close())
 
     def lost(self) -> None:
-        """The connection has gone, and the queue with it."""
+        """The connection is lost, and with it the queue."""
         self.name = ""
         self._connection = self._channel = None
 

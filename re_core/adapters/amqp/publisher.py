@@ -2,7 +2,7 @@
 
 What rabbitmq.com/docs/confirms says, and what follows here: basic.return comes before the ack of its message; acks may
 be multiple, and only tags that are still outstanding may be settled; an unroutable message that is not mandatory is
-acked and gone, so all are. Whatever was not confirmed when the connection ends is published again, in order, but for
+acked and dropped, so all are mandatory. Whatever was not confirmed when the connection ends is published again, in order, but for
 messages that may travel once.
 """
 
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """One channel in confirm mode. `restore` is asked about an unroutable message before its sender is told."""
+    """One channel in confirm mode. `restore` is asked about an unroutable message before its sender gets that result."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Publisher:
     ) -> None:
         """`prepare` makes sure of the exchange, and calls `opened` then.
 
-        `restore(message, done)`: True where its queue is ours and is being declared again; `done` hears when it is.
+        `restore(message, done)`: True where its queue is ours and is being declared again; `done` is called when it is.
         """
         self._later = later
         self._prepare = prepare
@@ -71,7 +71,7 @@ class Publisher:
         channel.add_on_return_callback(self._came_back)
 
     def lost(self) -> None:
-        """The connection has gone."""
+        """The connection is lost."""
         self._connection, self._blocked = None, False
         self._drop()
 
@@ -100,7 +100,7 @@ class Publisher:
         self._waiting.clear()
 
     def forget(self, batch: PublishBatch) -> None:
-        """Nobody waits for it any more: what was not sent yet never will be."""
+        """Its caller waits no longer: what was not sent yet is dropped."""
         self._waiting = deque(item for item in self._waiting if item[0] is not batch)
 
     def frame(self, kind: int, buffer: bytes, start: int, stop: int) -> bool:
@@ -139,7 +139,7 @@ class Publisher:
             batch.settle(index, Published.TAKEN)
             return
         self._returned.discard(tag)
-        # back means that nobody has it, but what may travel once does not travel again for any reason
+        # returned means that no queue took it, but what may travel once does not travel again for any reason
         settled = batch.messages[index].once or index in batch.restored
         if not settled and self._restore(batch.messages[index], lambda: self._repeat([item])):
             batch.restored.add(index)
@@ -178,7 +178,7 @@ class Publisher:
             self._connection.emit(b"".join(frames))
 
     def _came_back(self, _: Channel, method: Any, properties: Any, __: bytes) -> None:
-        # in the order of publishing; two that are alike in all of this are one message to whoever gets it
+        # in the order of publishing; two that are alike in all of this are one message for their consumer
         wanted = (method.exchange == "", method.routing_key, properties.message_id or "")
         for tag, (batch, index) in self._outstanding.items():
             message = batch.messages[index]
@@ -188,7 +188,7 @@ class Publisher:
         _log.warning("a message came back that nobody sent: %s", wanted, extra={"action": "unknown_return"})
 
     def _opened(self, channel: Channel) -> None:
-        # pika wants somebody to hear of confirms, though it never sees one
+        # pika demands a callback for confirms, though it never calls it
         channel.confirm_delivery(self.pause, callback=self._selected)
 
     def _selected(self, _: Any) -> None:

@@ -2,7 +2,7 @@
 
 pika's README: "pika does not do connection recovery"; so here it is: the addresses in turn, then a pause that grows,
 with jitter, so that many processes do not come back at the same moment. Everything is for the I/O thread, but for the
-properties and the words that anybody may read.
+attributes that any thread may read.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 
 class ReconnectingConnection:
-    """`on_open` hears of a connection, `on_lost` that it has gone; each once, in turn."""
+    """`on_open` is called with a connection, `on_lost` after its loss; each once, in turn."""
 
     def __init__(
         self,
         name: str,
         thread: IoThread,
         addresses: Sequence[Address],
-        told: outage_log.OutageLog,
+        outages: outage_log.OutageLog,
         on_open: Callable[[Connection], None],
         on_lost: Callable[[], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`on_change` hears of everything else that somebody may wait for: a failure, a refusal, an alarm."""
+        """`on_change` is called after everything else that a caller may wait for: a failure, a refusal, an alarm."""
         self._name = name
         self._thread = thread
         self._addresses = addresses
-        self._told = told
+        self._outages = outages
         self._on_open, self._on_lost, self._on_change = on_open, on_lost, on_change
         self._turn = 0
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
@@ -69,7 +69,7 @@ class ReconnectingConnection:
         )
 
     def close(self, closed: Callable[[], None]) -> None:
-        """In order: what was written before is sent. `closed` hears of the end."""
+        """In order: what was written before is sent. `closed` is called at the end."""
         self._closed = closed
         if self.connection is not None and self.connection.is_open:
             self.connection.close()
@@ -88,7 +88,7 @@ class ReconnectingConnection:
         self.connection, self.trouble, self.alarm = connection, "", ""
         self._was_open = True
         self._backoff.reset()
-        self._told.up(self._name)
+        self._outages.up(self._name)
         connection.add_on_connection_blocked_callback(self._blocked)
         connection.add_on_connection_unblocked_callback(self._unblocked)
         if self._closed is not None:
@@ -110,7 +110,7 @@ class ReconnectingConnection:
             return
         if self._turn % len(self._addresses) == 0:
             self.trouble = f"RabbitMQ at {address.name}: {advice or why}"
-            self._told.down(self._name, f"{address.name}: {advice or why}")
+            self._outages.down(self._name, f"{address.name}: {advice or why}")
             self._on_change()
         self._again()
 
@@ -119,7 +119,7 @@ class ReconnectingConnection:
         why = outage_log.reason(error)
         self.trouble = f"the connection to RabbitMQ was lost: {why}"
         if self._closed is None:
-            self._told.down(self._name, why)
+            self._outages.down(self._name, why)
         self._on_lost()
         if self._closed is not None:
             self._closed()

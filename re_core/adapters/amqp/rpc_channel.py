@@ -1,7 +1,7 @@
 """Questions to the broker that want an answer, one after another, written as generators. Must not know what is asked.
 
-A script yields what to ask: a function of the channel and of the callback for the answer. It is sent the answer's
-method, or thrown ChannelClosedByBroker: the broker's way to say no is to close the channel, so the conversation has a
+A procedure yields what to ask: a function of the channel and of the callback for the answer. It is sent the answer's
+method, or thrown ChannelClosedByBroker: the broker refuses by closing the channel, so each RpcChannel has a
 channel to itself and opens another one then.
 """
 
@@ -21,7 +21,7 @@ from re_core.errors import OperatorError
 Ask = Callable[[Channel, Callable[[Any], None]], object]
 Procedure = Generator[Ask, Any, Any]
 
-#: hears what a script returned, or why it ended
+#: is called with what a procedure returned, or why it ended
 Done = Callable[[Any, "Exception | None"], None]
 
 
@@ -60,7 +60,7 @@ class RpcChannel:
         self._channel = None
         if isinstance(error, ChannelClosedByBroker) and self._connection.is_open:
             self._refused = error
-            # the channel's number is free only when all who heard of its end have heard of it
+            # the channel's number is free only after all callbacks for its end have run
             self._connection.ioloop.call_later(0, self._reopen)
 
     def _reopen(self) -> None:

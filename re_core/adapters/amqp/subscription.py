@@ -76,7 +76,7 @@ class AmqpSubscription:
             limited.set()
 
         self._post(limit)
-        # nothing that came before is put into the hand from here on
+        # no delivery of before this limit is added to the buffer from here on
         limited.wait(CLOSING)
 
     def wake(self) -> None:

@@ -23,13 +23,13 @@ class IoThread:
     """Runs what it is given, in order, between two looks at the sockets."""
 
     def __init__(self, name: str, on_bug: Callable[[], None]) -> None:
-        """`on_bug` hears, on the thread, of whatever was raised there: state that nobody can trust any more."""
+        """`on_bug` is called, on the thread, after any exception there: the state cannot be trusted any more."""
         self.loop = IOLoop()
         self._on_bug = on_bug
         self._posted: deque[Callable[[], None]] = deque()
         self._woken = False
         self._stopping = False
-        #: the thread has gone: what is posted now is done by whoever posts it
+        #: the thread has ended: the caller of `post` runs what it posts
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -70,13 +70,13 @@ class IoThread:
         self.loop.close()
 
     def _work(self) -> None:
-        # before the look at the queue: who posts after it wakes the loop again
+        # before the look at the queue: a later `post` wakes the loop again
         self._woken = False
         for _ in range(len(self._posted)):
             try:
                 work = self._posted.popleft()
             except IndexError:
-                # the thread has ended, and somebody else was faster
+                # the thread has ended, and another caller was faster
                 return
             self._guarded(work)
 

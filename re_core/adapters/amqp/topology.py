@@ -20,13 +20,13 @@ CONTROL = "re.control."
 #: routing key of heartbeats
 HEARTBEAT_KEY = "heartbeat"
 
-#: milliseconds after which a control queue that nobody consumes is gone: a worker's reconnect takes less
+#: milliseconds after which the broker deletes a control queue without a consumer: a worker's reconnect takes less
 CONTROL_LIFE = 600_000
 
 #: queues that are consumed by one at a time
 _SINGLE = ("re.reply.", OUTPUT)
 
-#: queues whose dead letters somebody wants to see; what expires of the others, its sender has been told already
+#: queues whose dead letters are recorded; of the others the sender learns of an expiry by itself
 _DEAD_LETTERED = ("worker.", "notify.", OUTPUT)
 
 #: what a queue with another value costs
@@ -39,7 +39,7 @@ COSTS = {
     "x-expires": "it stays when its worker has gone, or goes while its worker is away",
 }
 
-#: of the broker's words: which argument, and its value in the queue that is there, or `none`
+#: of the broker's reply: which argument differs, and its value in the existing queue, or `none`
 _DIFFERENCE = re.compile(r"inequivalent arg '([^']+)'.* current is (?:the value )?(?:'([^']*)'|none)")
 
 
@@ -63,15 +63,15 @@ class Topology:
         self._type = queue_type
 
     def queue(self, name: str, broker: tuple[int, ...]) -> QueueDeclaration:
-        """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused to be told so."""
+        """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused the argument."""
         if name.startswith(CONTROL):
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
         if name == DISCARD:
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
-        # who lives is told again in a moment: not worth a disk
+        # the next heartbeat comes in a moment: not worth a disk
         arguments: dict[str, Any] = {"x-queue-type": "classic" if name == HEARTBEAT else self._type}
         if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):
-            # a core that was killed twenty times must not cost a good message
+            # a core that was killed twenty times must not cost a message
             arguments["x-delivery-limit"] = -1
         if name.startswith(_SINGLE):
             arguments["x-single-active-consumer"] = True
@@ -89,7 +89,7 @@ class Topology:
 def is_fleeting(message: Message) -> bool:
     """Whether it need not outlive the broker: what it says expires, and is worth nothing on another connection.
 
-    A worker drops what waits for its grant with the connection that brought it (decision 0004), and tells anew that it lives.
+    A worker drops what waits for its grant with the connection that brought it (decision 0004), and sends its next heartbeat soon.
     """
     if message.expires is None:
         return False

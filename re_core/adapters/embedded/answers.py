@@ -1,4 +1,4 @@
-"""Private reply names of the embedded bus: who waits for an answer, resolved without a queue. Must not know queues."""
+"""Private reply names of the embedded bus: callers that wait for an answer, resolved without a queue. Must not know queues."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from re_core.wire.messages import Message
 #: what a private reply name begins with; no queue is called so
 PREFIX = "re.answer."
 
-#: what a waiting caller hears when the bus closes
+#: what a waiting caller gets when the bus closes
 _CLOSED = None
 
 
 class Answers:
-    """Who waits. Thread-safe: each step is one operation of a dict, a counter or a SimpleQueue."""
+    """The waiting callers. Thread-safe: each step is one operation of a dict, a counter or a SimpleQueue."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -28,7 +28,7 @@ class Answers:
         return name
 
     def resolve(self, name: str, message: Message) -> bool:
-        """Hand the answer over; False where nobody waits any more."""
+        """Give the answer to its caller; False where no caller waits any more."""
         waiting = self._waiting.get(name)
         if waiting is None:
             return False
@@ -46,6 +46,6 @@ class Answers:
         self._waiting.pop(name, None)
 
     def close(self) -> None:
-        """Everybody who waits stops waiting."""
+        """Every caller stops waiting."""
         for waiting in list(self._waiting.values()):
             waiting.put(_CLOSED)

@@ -22,11 +22,11 @@ from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.adapters.routes import key_of, outlives, remembers
 from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.ports import Clock, Delivery, Mailbox, Published
-from re_core.ports.bus import Heard
+from re_core.ports.bus import Listener
 from re_core.wire.dead_letters import dead_letter_message
 from re_core.wire.messages import DEAD, FORWARDED_BY, OVERHEARD, Message, request_life
 
-#: who rejected, in the dead letters of this bus
+#: the program that rejected, in the dead letters of this bus
 _NAME = "embedded"
 
 _TAKEN, _UNROUTABLE = Published.TAKEN, Published.UNROUTABLE
@@ -51,13 +51,13 @@ class EmbeddedBus:
         self._queues: dict[str, EmbeddedQueue] = {}
         #: key of the exchange -> the queue bound to it
         self._bound: dict[str, EmbeddedQueue] = {}
-        #: tag -> when nobody wants it any more, of all queues
+        #: tag -> when its message expires, of all queues
         self._deadlines: dict[int, float] = {}
-        #: name that is no queue -> the queue that gets what is sent there, and when that may be forgotten
+        #: name that is no queue -> the queue that gets what is sent there, and when that may be dropped
         self._forwarded: dict[str, tuple[str, float]] = {}
         self._answers = Answers()
         #: replaced as a whole
-        self._listeners: tuple[Heard, ...] = ()
+        self._listeners: tuple[Listener, ...] = ()
         self._subscriptions: list[EmbeddedSubscription] = []
         self._closed = False
         self.declare(DEAD)
@@ -73,7 +73,7 @@ class EmbeddedBus:
                     self._add(queue, kept)
 
     def forward(self, queue: str, to: str, life: int) -> None:
-        """See ports.Bus. A name that is passed on; those whose life is over are forgotten when another one is made."""
+        """See ports.Bus. A name that is passed on; those whose life is over are dropped when another one is made."""
         now = self._monotonic()
         with self._lock:
             self._forwarded = {name: one for name, one in self._forwarded.items() if now < one[1]}
@@ -104,7 +104,7 @@ class EmbeddedBus:
     def subscribe(
         self, queues: Sequence[str], prefetch: int, ranks: Mapping[str, int] | None = None
     ) -> EmbeddedSubscription:
-        """See ports.Bus. Nobody ranks in one process."""
+        """See ports.Bus. In one process priorities have no effect."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
         for name in queues:
@@ -128,15 +128,15 @@ class EmbeddedBus:
         finally:
             self._answers.forget(name)
 
-    def listen(self, heard: Heard) -> Callable[[], None]:
+    def listen(self, listener: Listener) -> Callable[[], None]:
         """See ports.Bus."""
         with self._lock:
-            self._listeners = (*self._listeners, heard)
-        heard(None)
+            self._listeners = (*self._listeners, listener)
+        listener(None)
 
         def stop() -> None:
             with self._lock:
-                self._listeners = tuple(one for one in self._listeners if one is not heard)
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
 
         return stop
 
@@ -197,13 +197,13 @@ class EmbeddedBus:
         return outcomes
 
     def _passes(self, message: Message) -> bool:
-        """Whether what has no queue is handed over all the same: an answer to its caller, an event to who listens."""
+        """Whether a message without a queue is delivered all the same: an answer to its caller, an event to a listener."""
         if message.direct:
             return self._answers.resolve(message.key, message)
         if not message.key.startswith(OVERHEARD):
             return False
-        for heard in self._listeners:
-            heard(message)
+        for listener in self._listeners:
+            listener(message)
         return bool(self._listeners)
 
     def _deliver(self, queue: EmbeddedQueue, message: Message, redelivered: bool) -> None:
@@ -247,7 +247,7 @@ class EmbeddedBus:
 
 @contextmanager
 def _as_bus_errors() -> Iterator[None]:
-    """Who uses the bus waits for the bus, whatever it is that the bus waits for."""
+    """Callers of the bus wait for the bus, whatever the bus itself waits for."""
     try:
         yield
     except StoreUnavailable as error:

@@ -1,7 +1,7 @@
-"""One queue in memory and those who consume it. Must not know keys, stores or threads: the bus's lock is held around all of it.
+"""One queue in memory and its consumers. Must not know keys, stores or threads: the bus's lock is held around all of it.
 
-A waiting delivery is handed to a consumer as soon as that has room (its *inbox*), in turn; it counts as delivered only
-when it is taken. So the queue holds something ready only while nobody has room.
+A waiting delivery goes to a consumer as soon as that has room (its *inbox*), in turn; it counts as delivered only
+when it is taken. So the queue holds something ready only while no consumer has room.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Inbox:
         #: notified when something arrives while `waiting`
         self.arrived = threading.Condition(lock)
         self.waiting = False
-        #: somebody wants `take` to wait no longer
+        #: `take` shall wait no longer
         self.woken = False
         self.waits: deque[Delivery] = deque()
         #: tag -> delivery
@@ -48,7 +48,7 @@ class EmbeddedConsumer:
         self.inbox = inbox
         #: how many more deliveries it may be handed
         self.room = prefetch
-        #: tags of what it had in hand when its room was set anew: settling those makes no room
+        #: tags of its unsettled deliveries when its room was last set: settling those makes no room
         self.apart: set[int] = set()
 
     def limit(self, room: int) -> None:
@@ -60,7 +60,7 @@ class EmbeddedConsumer:
         self.queue.put_back(untaken)
 
     def settled(self, tag: int) -> None:
-        """One less in hand."""
+        """One unsettled delivery less."""
         if self.apart and tag in self.apart:
             self.apart.discard(tag)
         else:
@@ -79,12 +79,12 @@ class EmbeddedQueue:
         #: ids of a durable queue's messages that are not settled; empty for others
         self.known: set[str] = set()
         self._consumers: deque[EmbeddedConsumer] = deque()
-        #: tag -> when nobody wants it any more, of all queues
+        #: tag -> when its message expires, of all queues
         self._deadlines = deadlines
         self._now = now
 
     def put(self, delivery: Delivery) -> None:
-        """Hand it to the consumer whose turn it is, or keep it."""
+        """Give it to the consumer whose turn it is, or keep it."""
         consumer = None if self.ready else self._with_room()
         if consumer is not None:
             _hand(consumer, delivery)
@@ -94,7 +94,7 @@ class EmbeddedQueue:
             self._drop_expired()
 
     def put_back(self, deliveries: Iterable[Delivery]) -> None:
-        """At the places that they had: what nobody has taken yet is recalled, so that all come in order again."""
+        """At the places that they had: what no consumer has taken yet is recalled, so that all come in order again."""
         recalled: list[Delivery] = []
         for consumer in self._consumers:
             recalled += _recall(consumer)
@@ -102,14 +102,14 @@ class EmbeddedQueue:
         self.fill()
 
     def fill(self) -> None:
-        """Hand out what is ready while somebody has room."""
+        """Deliver what is ready while a consumer has room."""
         while self.ready and (consumer := self._with_room()):
             delivery = self.ready.popleft()
             if not self.expired(delivery):
                 _hand(consumer, delivery)
 
     def expired(self, delivery: Delivery) -> bool:
-        """Whether nobody wants it any more; it is forgotten then."""
+        """Whether its message has expired; it is dropped then."""
         deadline = self._deadlines.get(delivery.tag)
         if deadline is None or self._now() < deadline:
             return False

@@ -1,7 +1,7 @@
 """A client of one database, and its collections with the guarantees that the engine needs. Must not know any document.
 
 Writes are acknowledged once a majority has them in its journal. Reads go to the primary; on a replica set they see what
-a majority has and nothing that could still be rolled back. So whoever reads an entry may act on it (decision 0009).
+a majority has and nothing that could still be rolled back. So a reader of an entry may act on it (decision 0009).
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Database:
         times = {key: value for key, value in _TIMES.items() if key not in options}
         #: for messages: the servers and the database, without user and password
         self.where = f"mongodb://{hosts}/{name}"
-        with self.told():
+        with self.translating_errors():
             self._client: MongoClient[Document] = MongoClient(url, appname="release-engine", tz_aware=False, **times)
         try:
-            with self.told():
+            with self.translating_errors():
                 reading = self._reading()
         except BaseException:
             self._client.close()
@@ -89,7 +89,7 @@ class Database:
         self.tokens = database["tokens"]
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def translating_errors(self) -> Iterator[None]:
         """Raises StoreUnavailable or StoreRefused for whatever the driver or the server raises in the block."""
         try:
             yield
@@ -97,10 +97,10 @@ class Database:
             raise translate_error(self.where, error) from error
 
     def add(self, collection: Collection[Document], documents: list[Document]) -> list[int]:
-        """Insert all in one go; places of those whose key was there already. Raises StoreRefused, StoreUnavailable."""
+        """Insert all at once; places of those whose key was there already. Raises StoreRefused, StoreUnavailable."""
         if not documents:
             return []
-        with self.told():
+        with self.translating_errors():
             return insert_all(collection, documents)
 
     def add_or_find(self, collection: Collection[Document], document: Document) -> Document:
@@ -113,7 +113,7 @@ class Database:
         standing = {document["_id"]: document for document in documents}
         while there := self.add(collection, documents):
             keys = [documents[place]["_id"] for place in there]
-            with self.told():
+            with self.translating_errors():
                 found = {document["_id"]: document for document in collection.find({"_id": {"$in": keys}})}
             standing.update(found)
             documents = [standing[key] for key in keys if key not in found]
@@ -134,7 +134,7 @@ class Database:
     def readable(
         self, name: str, documents: Iterable[Document], read: Callable[[Document], _Row]
     ) -> Iterator[tuple[Document, _Row]]:
-        """What `read` makes of each; one that is not ours is passed over, and told in the log."""
+        """What `read` makes of each; a document that is not ours is passed over and logged."""
         for document in documents:
             row = attempted(document, read)
             if row is None:
@@ -149,7 +149,7 @@ class Database:
 
     def ping(self) -> None:
         """Raises StoreUnavailable where the server cannot be written to just now."""
-        with self.told():
+        with self.translating_errors():
             self._client.admin.command("ping", read_preference=ReadPreference.PRIMARY)
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
     """Options, database and hosts of the URL."""
     try:
         parsed = parse_uri(url)
-    except (InvalidURI, ConfigurationError, ValueError):  # its words may hold the password
+    except (InvalidURI, ConfigurationError, ValueError):  # its text may hold the password
         raise BadSettings(
             "RE_STORE_URL: this is no URL of a MongoDB; it looks like mongodb://user:password@host:27017/database, "
             "with every special character of user and password percent-encoded"
@@ -194,7 +194,7 @@ def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
 
 
 def insert_all(collection: Collection[Document], documents: list[Document]) -> list[int]:
-    """Insert all in one go; places of those whose key was there already. Raises what the driver raises."""
+    """Insert all at once; places of those whose key was there already. Raises what the driver raises."""
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:

@@ -1,4 +1,4 @@
-"""Messages that nobody could use, byte for byte. Must not know why."""
+"""Undeliverable messages, byte for byte. Must not know why."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ class DeadLettersPart:
         """See ports.DeadLetters."""
         if limit <= 0:
             return []
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.dead_letters.find({"_id": {"$lt": before}} if before else {})
             documents = list(found.sort("_id", -1).limit(min(limit, 2**31 - 1)))
         return [letter for _, letter in self._database.readable("dead_letters", documents, self._letter)]
 
     def count_dead_letters(self) -> int:
         """See ports.DeadLetters."""
-        with self._database.told():
+        with self._database.translating_errors():
             return self._database.dead_letters.count_documents({})
 
     def dead_letter(self, id: str) -> DeadLetter | None:
         """See ports.DeadLetters."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.dead_letters.find_one({"_id": id})
         return None if found is None else self._letter(found)
 
     def drop_dead_letter(self, id: str) -> bool:
         """See ports.DeadLetters."""
-        with self._database.told():
+        with self._database.translating_errors():
             there = self._database.dead_letters.delete_one({"_id": id}).deleted_count == 1
         parts.drop(self._database, _owner(id))
         return there
 
     def drop_oldest_dead_letters(self, most: int) -> int:
         """See ports.DeadLetters."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.dead_letters.find({}, {"_id": 1}).sort("_id", -1).skip(most)
             old = [one["_id"] for one in found]
         return sum(self.drop_dead_letter(id) for id in old)

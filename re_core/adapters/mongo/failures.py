@@ -1,7 +1,7 @@
-"""What the errors of pymongo and of the server mean for whoever must act. Must not know any collection.
+"""What the errors of pymongo and of the server mean for the operator. Must not know any collection.
 
-The codes are those of MongoDB's error_codes.yml. What is not known here is waited for: a server whose storage is being
-restarted says many things, and every wait is told in the log.
+The codes are those of MongoDB's error_codes.yml. Unknown errors are retried: a server whose storage is being
+restarted reports many of them, and every wait is logged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from re_core.errors import NotStorable, ReleaseEngineError, StoreRefused, StoreU
 #: the unique key is there already
 DUPLICATE = 11000
 
-#: code -> text; nothing changes until somebody acts
+#: code -> text; nothing changes until an operator acts
 _LASTING = {
     11: "there is no such user; see to the user in RE_STORE_URL and to authSource",
     13: "its user may not do that; give it the role readWrite on this database",
@@ -53,13 +53,13 @@ _PASSING = {
     14031: "disk full; make room where the server keeps its data, and go on",
 }
 
-#: words of a server or its storage that has no room left
+#: texts of a server or its storage that has no room left
 _FULL = ("no space left", "disk full", "outofdiskspace", "disk quota")
 
-#: characters of the server's own words that a message repeats
+#: characters of the server's own text that a message repeats
 _WORDS = 300
 
-#: the password of a URL, should the server's words hold one
+#: the password of a URL, should the server's text hold one
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")
 
 

@@ -1,7 +1,7 @@
 """The feed: one document for each turn of a core, numbered without gaps. Must not know what an entry tells.
 
-The number is the document's key, so of several cores that insert the same one a single one succeeds. Who loses reads what the
-winner has inserted, and takes the next number. Each process remembers the number up to which it has read; what it adds
+The number is the document's key, so of several cores that insert the same one a single one succeeds. The others read what that
+core has inserted, and take the next number. Each process remembers the number up to which it has read; what it adds
 later was appended later, so that a copy of it, which another core inserted after it had read the journal, can only stand
 behind that number, where it is met before the insert succeeds (docs/decisions/0022).
 """
@@ -43,7 +43,7 @@ class FeedPart(JournalPart):
 
     def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
         """See ports.Feed. One round trip where no other core adds something meanwhile."""
-        with self._feed_lock, self._database.told():
+        with self._feed_lock, self._database.translating_errors():
             keys = list(dict.fromkeys(entry_id(one.deployment, one.number) for one in entries))
             if repeated and keys:
                 keys = self._without_earlier(keys, min(one.at for one in entries))
@@ -64,7 +64,7 @@ class FeedPart(JournalPart):
 
     def feed(self, after: int, limit: int) -> FeedPage:
         """See ports.Feed. Two round trips."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.feed.find({"_id": {"$gte": chunk_of(after)}}).sort("_id", 1).limit(limit + 1)
             places = (
                 (position(int(chunk["_id"]), place), key)
@@ -81,7 +81,7 @@ class FeedPart(JournalPart):
 
     def feed_range(self) -> FeedRange:
         """See ports.Feed."""
-        with self._database.told():
+        with self._database.translating_errors():
             first, last = (self._database.feed.find_one({}, sort=[("_id", way)]) for way in (1, -1))
         if first is None or last is None:
             return FeedRange(0, 0)
@@ -90,7 +90,7 @@ class FeedPart(JournalPart):
 
     def trim_feed(self, chunks: int) -> None:
         """See ports.Feed."""
-        with self._database.told():
+        with self._database.translating_errors():
             self._database.feed.delete_many({"_id": {"$lte": _last(self._database) - max(chunks, 1)}})
 
     def _insert_chunk(self, chunk: Document) -> bool:
@@ -101,7 +101,7 @@ class FeedPart(JournalPart):
             return False
         asleep = _now() - self._feed_known > FRESH
         if asleep and _last(self._database) > chunk["_id"]:
-            # the others are far ahead: what stands here now is met by nobody
+            # the others are far ahead: no reader gets to what stands here now
             self._database.feed.delete_one({"_id": chunk["_id"], "entries": chunk["entries"]})
             return False
         self._feed_known = _now()
@@ -129,7 +129,7 @@ class FeedPart(JournalPart):
         return list(left)
 
     def _readable(self, document: Document) -> Entry | None:
-        """Damage to one entry must not keep everybody from the others. Raises NewerFormat."""
+        """Damage to one entry must not keep readers from the others. Raises NewerFormat."""
         try:
             return self._entry(document)
         except NewerFormat:
@@ -146,7 +146,7 @@ def readable_chunk(document: Document) -> tuple[int, list[tuple[str, int]]]:
 
 def _last(database: Database) -> int:
     """The newest number; 0 where nothing was ever added."""
-    with database.told():
+    with database.translating_errors():
         newest = database.feed.find_one({}, {"_id": 1}, sort=[("_id", -1)])
     return 0 if newest is None else int(newest["_id"])
 

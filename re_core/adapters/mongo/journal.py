@@ -60,13 +60,13 @@ class JournalPart:
         last = entry_id(deployment, min(max(0, after), MAX_ORDINAL))
         query = {"_id": {"$gt": last, "$lt": deployment + parts.AFTER_COLON}}
         cursor = self._database.journal.find(query).sort("_id", 1).batch_size(min(_BATCH, limit or _BATCH))
-        with self._database.told(), cursor as found:
+        with self._database.translating_errors(), cursor as found:
             mine = (one for one in found if one["_id"].rpartition(":")[0] == deployment)
             documents = list(islice(mine, limit))
         return [self._entry(one) for one in documents]
 
     def _insert(self, documents: list[Document]) -> list[int]:
-        """Places of those whose key was there. An insert whose answer was lost is made again: its own are recognised."""
+        """Places of those whose key was there. An insert whose answer was lost is repeated: its own are recognised."""
         for _ in range(_TRIES - 1):
             try:
                 return self._database.add(self._database.journal, documents)
@@ -80,7 +80,7 @@ class JournalPart:
         wanted = list({document["_id"]: None for document in documents})
         end = time.monotonic() + SEEN
         while True:
-            with self._database.told():
+            with self._database.translating_errors():
                 found = self._database.journal.find({"_id": {"$in": wanted}}).batch_size(_BATCH)
                 stand = {one["_id"]: one for one in found}
             if len(stand) == len(wanted):
@@ -108,7 +108,7 @@ class JournalPart:
         except (KeyError, TypeError, ValueError, AttributeError):
             whole = {
                 name: document[name] for name in ("v", "kind") if name in document
-            }  # a newer one may look otherwise; one of ours is told to be damaged
+            }  # a newer one may look otherwise; one of ours is reported as damaged
         return self._codec.from_document(deployment, number, whole)
 
 

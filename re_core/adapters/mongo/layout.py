@@ -76,7 +76,7 @@ _log = logging.getLogger(__name__)
 def prepare(database: Database) -> None:
     """Make the database one of the newest layout. Raises StoreRefused for one that this version must not touch."""
     version = examine(database)
-    with database.told():
+    with database.translating_errors():
         if version == 0:
             mark = {"_id": "layout", "application": APPLICATION, "layout": 0}
             database.add(database.meta, [mark])
@@ -89,7 +89,7 @@ def prepare(database: Database) -> None:
 
 def examine(database: Database) -> int:
     """The layout that the database has; 0 for an empty one. Writes nothing."""
-    with database.told():
+    with database.translating_errors():
         mark = database.meta.find_one({"_id": "layout"})
         if mark is None:
             taken = next((name for name in COLLECTIONS if database.raw[name].find_one({}, {"_id": 1})), None)
@@ -127,7 +127,7 @@ def index_problems(database: Database) -> list[str]:
 
 
 def _make_indexes(database: Database, name: str) -> None:
-    """Those that are missing; one of ours that differs holds no data and is made anew."""
+    """Those that are missing; one of ours that differs holds no data and is replaced."""
     collection = database.raw[name]
     for attempt in range(_TRIES):
         there = _indexes(collection)

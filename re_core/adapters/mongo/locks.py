@@ -26,11 +26,11 @@ class LocksPart:
 
     def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
         """See ports.Locks."""
-        with self._database.told():
+        with self._database.translating_errors():
             self._database.holds.delete_one({"_id": key, "deployment": held.deployment, "at": held.at})
         return self.acquire(key, deployment, at)
 
     def release(self, key: str, deployment: str) -> bool:
         """See ports.Locks."""
-        with self._database.told():
+        with self._database.translating_errors():
             return self._database.holds.delete_one({"_id": key, "deployment": deployment}).deleted_count == 1

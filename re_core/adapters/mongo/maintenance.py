@@ -1,4 +1,4 @@
-"""For those who look after the store. Must not know what a journal or a row says."""
+"""Maintenance of the store. Must not know what a journal or a row says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from re_core.deployment.records import entry_id
 from re_core.ports import Ids, KeyRecord, Lock, Survey
 from re_core.rows import View
 
-#: collection -> how its documents are read. Entries are not here, whoever reads the journals reads them.
+#: collection -> how its documents are read. Entries are not here: readers of journals report them.
 _READERS: Mapping[str, Callable[[Document], Any]] = {
     "views": view_of,
     "feed": readable_chunk,
@@ -47,10 +47,10 @@ class MaintenancePart:
     _database: Database
 
     def journals(self, limit: int, cursor: str = "") -> Ids:
-        """See ports.Maintenance. The cursor is a key; keys that are none of ours are passed over, `survey` tells them."""
+        """See ports.Maintenance. The cursor is a key; keys that are none of ours are passed over, `survey` reports them."""
         found: dict[str, None] = {}
         query = {"_id": {"$gt": cursor}} if cursor else {}
-        with self._database.told():
+        with self._database.translating_errors():
             for document in self._database.journal.find(query, {"_id": 1}).sort("_id", 1).batch_size(_KEYS):
                 deployment = _deployment_of(document)
                 if deployment is None:
@@ -63,25 +63,25 @@ class MaintenancePart:
 
     def rows(self, ids: Sequence[str]) -> list[View]:
         """See ports.Maintenance."""
-        with self._database.told():
+        with self._database.translating_errors():
             documents = list(self._database.views.find({"_id": {"$in": list(ids)}}))
         return [row for _, row in self._database.readable("views", documents, view_of)]
 
     def drop_views(self, ids: Sequence[str]) -> None:
         """See ports.Maintenance."""
-        with self._database.told():
+        with self._database.translating_errors():
             self._database.views.delete_many({"_id": {"$in": list(ids)}})
 
     def ended(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.views.find({"ended": {"$lt": clamp_int64(before)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("ended", 1), ("created", 1), ("_id", 1)]).limit(limit)]
 
     def forget(self, deployments: Sequence[str]) -> None:
         """See ports.Maintenance."""
         database, ids = self._database, list(deployments)
-        with database.told():
+        with database.translating_errors():
             for collection in (database.output, database.requests, database.holds):
                 collection.delete_many({"deployment": {"$in": ids}})
             database.journal.delete_many({"_id": {"$in": [entry_id(id, 1) for id in ids]}})
@@ -95,26 +95,26 @@ class MaintenancePart:
         if after is not None:
             same = {"deployment": after.deployment, "_id": {"$gt": after.key}}
             query = {"$or": [same, {"deployment": {"$gt": after.deployment, "$lt": before}}]}
-        with self._database.told():
+        with self._database.translating_errors():
             found = list(self._database.requests.find(query).sort([("deployment", 1), ("_id", 1)]).limit(limit))
         return [claim for _, claim in self._database.readable("requests", found, _READERS["requests"])]
 
     def drop_claims(self, claims: Sequence[KeyRecord]) -> None:
         """See ports.Maintenance."""
-        with self._database.told():
+        with self._database.translating_errors():
             for one in claims:
                 self._database.requests.delete_one({"_id": one.key, "deployment": one.deployment})
 
     def old_dead_letters(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.dead_letters.find({"at": {"$lt": clamp_int64(before)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("at", 1), ("_id", 1)]).limit(limit)]
 
     def survey(self) -> Survey:
         """See ports.Maintenance. Reads every document but the entries, of which it reads the keys."""
         database = self._database
-        with database.told():
+        with database.translating_errors():
             counts = {name: database.raw[name].count_documents({}) for name in COLLECTIONS}
             problems = index_problems(database)
             for name, read in _READERS.items():
@@ -126,7 +126,7 @@ class MaintenancePart:
         return Survey(f"MongoDB {database.where}", examine(database), counts, tuple(problems))
 
     def _forget_entries(self, id: str) -> None:
-        """All entries of it and their parts: a range of keys, but for those of a deployment whose id goes on with a ':'."""
+        """All entries of it and their parts: a range of keys, but for those of a deployment whose id continues with a ':'."""
         keys_of = {"_id": {"$gte": f"{id}:", "$lt": id + parts.AFTER_COLON}}
         for collection, words in ((self._database.parts, 3), (self._database.journal, 1)):
             keys = [one["_id"] for one in collection.find(keys_of, {"_id": 1}).batch_size(_KEYS)]

@@ -1,4 +1,4 @@
-"""What steps printed, as the chunks that it came in. Must not know who printed it.
+"""What steps printed, as the chunks that it came in. Must not know which worker printed it.
 
 The lines of a chunk are one text of JSON: a list of BSON spends fourteen bytes on an empty line.
 """
@@ -30,12 +30,12 @@ class OutputPart:
         """See ports.Output."""
         if not ids:
             return set()
-        with self._database.told():
+        with self._database.translating_errors():
             return {one["_id"] for one in self._database.output.find({"_id": {"$in": list(ids)}}, {"_id": 1})}
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.output.find({"deployment": deployment}, {"last": 1}).sort("last", -1).limit(1)
             return max((int(one["last"]) for one in found), default=0)
 
@@ -44,7 +44,10 @@ class OutputPart:
         query: Document = {"deployment": deployment, "last": {"$gt": clamp_int64(after)}}
         if step is not None:
             query["step"] = clamp_int64(step)
-        with self._database.told(), self._database.output.find(query).sort("last", 1).batch_size(_CHUNKS) as found:
+        with (
+            self._database.translating_errors(),
+            self._database.output.find(query).sort("last", 1).batch_size(_CHUNKS) as found,
+        ):
             chunks = (chunk for _, chunk in self._database.readable("output", found, chunk_of))
             return lines_of(chunks, after, limit)
 

@@ -1,4 +1,4 @@
-"""Text too long for one document of the server, in parts beside it. Must not know whose text it is.
+"""Text too long for one document of the server, in parts beside it. Must not know what the text is for.
 
 A document holds 16 MiB at most. The parts are there before the document that names them; a part's key holds the digest
 of the whole, so writing them twice is writing them once.
@@ -31,7 +31,7 @@ def keep(database: Database, owner: str, body: bytes) -> str:
 def fetch(database: Database, owner: str, name: str) -> bytes:
     """The whole. Raises StoreRefused where a part is missing."""
     digest, _, count = name.partition(":")
-    with database.told():
+    with database.translating_errors():
         first = f"{owner}:{digest}:"
         query = {"_id": {"$gte": first, "$lt": first[:-1] + AFTER_COLON}}
         pieces = [part["body"] for part in database.parts.find(query).sort("_id", 1)]
@@ -42,6 +42,6 @@ def fetch(database: Database, owner: str, name: str) -> bytes:
 
 
 def drop(database: Database, owner: str) -> None:
-    """Of this owner, and of all whose name goes on with a ':' after it."""
-    with database.told():
+    """Of this owner, and of all whose name continues with a ':' after it."""
+    with database.translating_errors():
         database.parts.delete_many({"_id": {"$gte": f"{owner}:", "$lt": owner + AFTER_COLON}})

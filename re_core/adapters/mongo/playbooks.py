@@ -1,6 +1,6 @@
 """Playbooks: every revision is a document, a deletion is a revision too. Must not know what is in one.
 
-The key `<id>:<ordinal of the revision>` decides between two who save, and between one who saves and one who deletes. The
+The key `<id>:<ordinal of the revision>` decides between two saves, and between a save and a deletion. The
 playbook's own keys stand at the top, as in 2014, and ours under `re`; one that BSON cannot hold exactly is kept as JSON.
 """
 
@@ -53,7 +53,7 @@ class PlaybooksPart:
         """See ports.Playbooks."""
         newest = {"_id": {"$in": self._newest()}}
         wanted = {f"{_OURS}.{key}": value for key, value in (("group", group), ("name", name)) if value is not None}
-        with self._database.told():
+        with self._database.translating_errors():
             documents = list(self._database.playbooks.find({**newest, **wanted}, _HEAD))
         rows = [row for _, row in self._database.readable("playbooks", documents, _head_of)]
         heads = [head for deleted, head in rows if not deleted]
@@ -62,7 +62,7 @@ class PlaybooksPart:
     def has_playbooks(self, group: str) -> bool:
         """See ports.Playbooks. Of most groups the first one that is found is there."""
         looked = set()
-        with self._database.told():
+        with self._database.translating_errors():
             for document in self._database.playbooks.find({f"{_OURS}.group": group}, _HEAD).sort("_id", -1):
                 row = attempted(document, _head_of)
                 if row is None or row[1].id in looked:
@@ -78,12 +78,12 @@ class PlaybooksPart:
         return [playbook for deleted, playbook in self._revisions(_all_of(id)) if not deleted]
 
     def save_playbook(self, playbook: StoredPlaybook) -> bool:
-        """See ports.Playbooks. One that is the same to the letter is one's own, whose answer was lost."""
+        """See ports.Playbooks. One that is the same to the letter is the caller's own, whose answer was lost."""
         document = document_of(playbook)
         stored = self._database.add_or_find(self._database.playbooks, document) == document
         if stored and playbook.revision > MOST_REVISIONS:
             old = {"$gte": f"{playbook.id}:", "$lte": _key(playbook.id, playbook.revision - MOST_REVISIONS)}
-            with self._database.told():
+            with self._database.translating_errors():
                 self._database.playbooks.delete_many({"_id": old})
         return stored
 
@@ -96,12 +96,12 @@ class PlaybooksPart:
 
     def _newest(self) -> list[str]:
         """Keys of the newest revisions, deleted ones too."""
-        with self._database.told():
+        with self._database.translating_errors():
             keys = [one["_id"] for one in self._database.playbooks.find({}, {"_id": 1}).sort("_id", 1)]
         return list({str(key).rpartition(":")[0]: key for key in keys}.values())
 
     def _revisions(self, query: Document, limit: int = 0) -> Iterable[tuple[bool, StoredPlaybook]]:
-        with self._database.told():
+        with self._database.translating_errors():
             documents = list(self._database.playbooks.find(query).sort("_id", -1).limit(limit))
         return [row for _, row in self._database.readable("playbooks", documents, playbook_of)]
 
@@ -157,7 +157,7 @@ def _head_of(document: Document) -> tuple[bool, PlaybookHead]:
 
 
 def _exact(value: Any) -> bool:
-    """Whether every MongoDB keeps it as it is, and hands it back so."""
+    """Whether every MongoDB keeps it as it is, and returns it so."""
     if isinstance(value, Mapping):
         return all(_plain(name) and _exact(item) for name, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -19,7 +19,7 @@ class RegistryPart:
 
     def register(self, worker: WorkerRecord) -> None:
         """See ports.Registry."""
-        with self._database.told():
+        with self._database.translating_errors():
             try:
                 self._database.workers.replace_one({"_id": worker.id}, _document(worker), upsert=True)
             except DuplicateKeyError:  # another core inserted it between the server's look and its insert
@@ -27,13 +27,13 @@ class RegistryPart:
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = list(self._database.workers.find({"seen": {"$gte": clamp_int64(seen_since)}}).sort("_id", 1))
         return [worker for _, worker in self._database.readable("workers", found, worker_of)]
 
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
-        with self._database.told():
+        with self._database.translating_errors():
             self._database.workers.delete_many({"seen": {"$lt": clamp_int64(seen_before)}})
 
 

@@ -42,7 +42,7 @@ class Failed(Exception):
 def check_server(database: Database) -> None:
     """Raises StoreRefused where the server is not fit, and says why; StoreUnavailable where it went away."""
     try:
-        with database.told():
+        with database.translating_errors():
             check(database.checks)
     except (KeyError, TypeError) as error:  # the driver's own: it does not find what every MongoDB answers
         raise StoreRefused(
@@ -67,7 +67,7 @@ def check(checks: Checks) -> None:
 
 
 def _one_winner(checks: Checks, name: str) -> None:
-    """Racing inserts of one key: one is told that it won, and its document is the one that stands."""
+    """Racing inserts of one key: one is reported as inserted, and its document is the one that stands."""
     keys = [f"{name}:{number:06d}" for number in range(_PRIZES)]
     lost: dict[int, list[int]] = {}
 
@@ -85,7 +85,7 @@ def _one_winner(checks: Checks, name: str) -> None:
 
 
 def _own_insert(checks: Checks, name: str) -> None:
-    """An insert that is repeated since its answer was lost: told by its place, and the others are stored."""
+    """An insert that is repeated since its answer was lost: reported by its place, and the others are stored."""
     mine = {"_id": f"{name} b", "writer": "me", "at": _now()}
     insert_all(checks, [mine])
     batch = [{**mine, "_id": f"{name} a"}, {**mine, "writer": "another"}, {**mine, "_id": f"{name} c"}]
@@ -131,7 +131,7 @@ def _older_row(checks: Checks, name: str) -> None:
 
 
 def _deleted_once(checks: Checks, name: str) -> None:
-    """Racing deletions of one document: one is told that it deleted it."""
+    """Racing deletions of one document: one is reported as deleted."""
     insert_all(checks, [{"_id": f"{name} {number}", "at": _now()} for number in range(_ROUNDS)])
     counts: list[int] = []
 

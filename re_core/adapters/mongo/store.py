@@ -36,7 +36,7 @@ class MongoStore(
         """Connect, check the server, and make the database one of the newest layout.
 
         Raises BadSettings for a URL that is none, StoreUnavailable where no server answers within 5 s (try again: the
-        processes may be started in any order), StoreRefused where somebody must act.
+        processes may be started in any order), StoreRefused where an operator must act.
         """
         self._codec = codec
         self._database = Database(url)

@@ -1,7 +1,7 @@
 """The list of deployments. Must not know the journal.
 
 A row is replaced only by one of the same or a later entry: the update names the entry that it may replace, and where a
-newer row stands, the upsert finds no row to update, tries to insert one, and is told that the key is there.
+newer row stands, the upsert finds no row to update, tries to insert one, and gets the answer that the key exists.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ViewsPart:
         if not newest:
             return
         updates = [_update(view) for view in newest.values()]
-        with self._database.told():
+        with self._database.translating_errors():
             try:
                 self._database.views.bulk_write(updates, ordered=False)
             except BulkWriteError as error:
@@ -52,7 +52,7 @@ class ViewsPart:
             query["$or"] = [{"created": {"$lt": created}}, {"created": created, "_id": {"$lt": id}}]
         if wanted.groups == () or limit <= 0:
             return Page([], None)
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.views.find(query).sort([("created", -1), ("_id", -1)])
             documents = list(found.limit(min(clamp_int64(limit), 2**31 - 2) + 1))
         rows = [row for _, row in self._database.readable("views", documents[:limit], view_of)]
@@ -61,7 +61,7 @@ class ViewsPart:
 
     def active(self) -> list[str]:
         """See ports.Views."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.views.find({"ended": None}, {"_id": 1}).sort([("created", 1), ("_id", 1)])
             return [one["_id"] for one in found]
 
@@ -72,13 +72,13 @@ class ViewsPart:
             return {}
         # null finds what an older engine wrote, and has no such field
         query = {"claimants": {"$in": [*wanted, None]}, "ended": None}
-        with self._database.told():
+        with self._database.translating_errors():
             found = list(self._database.views.find(query, {"_id": 1, "claimants": 1}))
         return {one["_id"]: _among(wanted, one.get("claimants")) for one in found}
 
     def due(self, now: int, limit: int) -> list[str]:
         """See ports.Views."""
-        with self._database.told():
+        with self._database.translating_errors():
             found = self._database.views.find({"due": {"$lte": clamp_int64(now)}}, {"_id": 1})
             return [one["_id"] for one in found.sort([("due", 1), ("_id", 1)]).limit(limit)]
 

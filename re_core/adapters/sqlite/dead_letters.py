@@ -1,4 +1,4 @@
-"""Messages that nobody could use, byte for byte. Must not know why."""
+"""Undeliverable messages, byte for byte. Must not know why."""
 
 from __future__ import annotations
 

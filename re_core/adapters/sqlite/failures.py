@@ -1,4 +1,4 @@
-"""What SQLite's errors mean for whoever must act. Must not know any table.
+"""What SQLite's errors mean for the operator. Must not know any table.
 
 The codes are those of sqlite.org/rescode.html; the low byte is the primary one.
 """
@@ -21,7 +21,7 @@ _PASSING = {
     sqlite3.SQLITE_PROTOCOL: "another process has locked it; try again",
 }
 
-#: primary code -> text; nothing changes until somebody acts
+#: primary code -> text; nothing changes until an operator acts
 _LASTING = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and put its last backup in its place",
     sqlite3.SQLITE_NOTADB: "the file is damaged or no SQLite database; move it away and put its last backup in its place",

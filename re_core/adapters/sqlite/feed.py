@@ -1,4 +1,4 @@
-"""The feed: one row for each append, committed with it. Must not know what an entry tells.
+"""The feed: one row for each append, committed with it. Must not know what an entry says.
 
 The number of a row is given out by AUTOINCREMENT and never twice, also not after the newest row was deleted; there is one
 writer at a time, so rows become readable in the order of their numbers.
@@ -84,6 +84,6 @@ def _entry(connection: sqlite3.Connection, codec: EntryCodec, deployment: str, n
         return codec.from_document(deployment, number, json.loads(row[0]))
     except NewerFormat:
         raise
-    except StoreRefused as error:  # damage to one must not keep everybody from the others
+    except StoreRefused as error:  # damage to one must not keep readers from the others
         _log.warning("the feed passes an entry over: %s", error, extra={"action": "pass_over"})
         return None

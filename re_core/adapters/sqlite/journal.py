@@ -74,7 +74,7 @@ def _append_one(connection: sqlite3.Connection, one: Append, row: _Row, now: int
     (body,) = connection.execute(
         "SELECT body FROM journal WHERE deployment = ? AND number = ?", (row[0], row[1])
     ).fetchone()
-    # The body holds the writer's token: one's own, whose answer was lost, is the same to the letter.
+    # The body holds the writer's token: the caller's own, whose answer was lost, is the same to the letter.
     return Appended.STORED if body == row[2] else Appended.LOST
 
 

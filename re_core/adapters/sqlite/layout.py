@@ -112,7 +112,7 @@ ALTER TABLE views ADD COLUMN claimants TEXT NOT NULL DEFAULT '';
 CREATE INDEX views_claimed ON views (id, claimants) WHERE {CLAIMED};
 """
 
-# A number is never given out twice, also not after the newest rows were deleted: positions of those who follow stand for it.
+# A number is never given out twice, also not after the newest rows were deleted: positions in the feed are such numbers.
 _FEED = """
 CREATE TABLE feed (number INTEGER PRIMARY KEY AUTOINCREMENT, entries TEXT NOT NULL);
 """

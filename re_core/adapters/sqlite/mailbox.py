@@ -1,4 +1,4 @@
-"""Queues that outlive the process. Must not know who reads them.
+"""Queues that outlive the process. Must not know their consumers.
 
 A settled message leaves its id behind for a day, so that a copy is recognised, unless its queue's consumer knows copies
 by itself. Each settling deletes more of the old ids than it adds, so that their number follows the rate of one day.

@@ -1,4 +1,4 @@
-"""For those who look after the store. Must not know what a journal or a row says."""
+"""Maintenance of the store. Must not know what a journal or a row says."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MaintenancePart:
     _database: Database
 
     def journals(self, limit: int, cursor: str = "") -> Ids:
-        """See ports.Maintenance. The cursor is the last id, behind a sign that tells an empty one from none."""
+        """See ports.Maintenance. The cursor is the last id, behind a sign that distinguishes an empty one from none."""
         rows = self._database.rows(_JOURNALS, (cursor[1:], not cursor, clamp_int64(limit + 1)))
         ids = [id for (id,) in rows]
         return Ids(ids[:limit], f">{ids[limit - 1]}" if len(ids) > limit else None)

@@ -1,4 +1,4 @@
-"""What steps printed, as the chunks that it came in. Must not know who printed it."""
+"""What steps printed, as the chunks that it came in. Must not know which worker printed it."""
 
 from __future__ import annotations
 

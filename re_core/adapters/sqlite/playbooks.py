@@ -1,6 +1,6 @@
 """Playbooks: every revision is a row, a deletion is a revision without a document. Must not know what is in one.
 
-So one unique key, (id, revision), decides between two who save, and between one who saves and one who deletes.
+So one unique key, (id, revision), decides between two saves, and between a save and a deletion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may come in. Must not know the secrets."""
+"""The tokens that authenticate callers. Must not know the secrets."""
 
 from __future__ import annotations
 

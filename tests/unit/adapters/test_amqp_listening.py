@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.adapters.amqp import listening
-from re_core.adapters.amqp.listening import DEAF, KEYS, Listening
+from re_core.adapters.amqp.listening import KEYS, UNBOUND_LIFE, Listening
 from re_core.ports import Published
 from re_core.wire.messages import Message
 
@@ -43,7 +43,7 @@ def test_while_nothing_is_bound_one_message_a_second_asks(heard: Listening, cloc
         assert [heard.listened(ENDED) for _ in range(4)] == [True, False, False, False]
         _note(heard, ENDED, Published.UNROUTABLE)
         assert not heard.listened(ENDED)
-        clock.now += DEAF
+        clock.now += UNBOUND_LIFE
 
 
 def test_once_a_message_was_taken_all_are_published_until_one_comes_back(heard: Listening) -> None:
@@ -62,7 +62,7 @@ def test_a_key_says_nothing_of_another(heard: Listening) -> None:
 
 def test_an_answer_that_never_came_is_asked_for_again(heard: Listening, clock: Clock) -> None:
     assert heard.listened(ENDED)
-    clock.now += DEAF
+    clock.now += UNBOUND_LIFE
     assert heard.listened(ENDED)
 
 
@@ -70,4 +70,4 @@ def test_what_is_remembered_of_keys_is_bounded(heard: Listening) -> None:
     for number in range(3 * KEYS):
         heard.listened(f"event.k.{number}")
         _note(heard, f"event.t.{number}", Published.TAKEN)
-    assert len(heard._deaf) <= KEYS and len(heard._taken) <= KEYS
+    assert len(heard._unbound) <= KEYS and len(heard._taken) <= KEYS

@@ -11,7 +11,7 @@ from typing import Literal
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BusUnavailable
 from re_core.ports import Delivery, Published, Subscription
-from re_core.ports.bus import Heard
+from re_core.ports.bus import Listener
 from re_core.wire.messages import Message
 
 
@@ -141,8 +141,8 @@ class Line:
     def request(self, message: Message, timeout: float) -> Message | None:
         return self._bus.request(message, timeout)
 
-    def listen(self, heard: Heard) -> Callable[[], None]:
-        return self._bus.listen(heard)
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        return self._bus.listen(listener)
 
     def listened(self, key: str) -> bool:
         return self._bus.listened(key)
