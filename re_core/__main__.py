@@ -55,7 +55,7 @@ class CoreProcess:
 
 
 def act(settings: Settings, ready_file: Path | None) -> int:
-    """Run until told to end; the exit code. Raises OperatorError."""
+    """Run until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings)
     process = Process("re-core", settings, SupervisorNotifier(os.environ, ready_file))
     observation = bootstrap.Observation(settings, "re-core")

@@ -144,7 +144,7 @@ class Core:
         observer: Observer = UNOBSERVED,
         kinds: Sequence[type[Aggregate]] = KINDS,
     ) -> None:
-        """Subscribes, but takes nothing yet. `on_fatal` hears why the core cannot go on.
+        """Subscribes, but takes nothing yet. `on_fatal` is called with the reason why the core cannot go on.
 
         `identity` must be new at every start; one is made where it is empty. `kinds` of aggregates beside deployments, which
         the store has to know too.
@@ -237,7 +237,7 @@ class Core:
         """End the turns that are under way; `deadline` in seconds.
 
         `finish`: then take what else is on the queues, since workers that stopped before have said how their steps
-        ended and nobody else is there to hear it.
+        ended and no other core is there to take it.
         """
         end = time.monotonic() + deadline
         for pump in self._all:
@@ -256,7 +256,7 @@ class Core:
         try:
             while time.monotonic() < end and turn(0):
                 pass
-        except ReleaseEngineError as error:  # it is gone on with at the next start
+        except ReleaseEngineError as error:  # the next start continues with it
             _log.warning("not all could be finished: %s", error, extra={"action": "stop"})
 
 

@@ -1,4 +1,4 @@
-"""What the core tells deployments, over the bus as any other event. Must not know what follows from it."""
+"""Events that the core itself sends to deployments, over the bus as any other event. Must not know what follows from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def send_events(bus: Bus, events: Sequence[Message]) -> None:
 
 
 def deployment_event(deployment: str, name: str, body: dict[str, object], occasion: str) -> Message:
-    """What the core tells a deployment; `occasion` makes the message's id."""
+    """An event of the core for a deployment; `occasion` makes the message's id."""
     return Message(
         key=m.reply_queue(deployment),
         body=m.encode(body),

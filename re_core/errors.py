@@ -1,6 +1,6 @@
-"""The error tree: families by who must act. Must not know how an error is shown or transported.
+"""The error tree: one family for each party that must act. Must not know how an error is shown or transported.
 
-An error's docstring is its default message. `reason` is a stable word for machines (headers, problem
+An error's docstring is its default message. `reason` is a stable code for machines (headers, problem
 types, log searches); the text is for people.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-#: problems of one document that are told
+#: problems of one document that are listed
 MAX_PROBLEMS = 100
 
 
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 class Problems:
-    """Problems of one document: some that are told, and how many more there are. Those without a place come last."""
+    """Problems of one document: some that are listed, and how many more there are. Those without a place come last."""
 
     def __init__(self, told: Iterable[Problem] = (), more: int = 0) -> None:
         self.told = list(told)
@@ -31,11 +31,11 @@ class Problems:
 
     @property
     def room(self) -> int:
-        """How many more can be told."""
+        """How many more can be listed."""
         return max(0, MAX_PROBLEMS - len(self.told))
 
     def add(self, problems: Iterable[Problem], more: int = 0) -> None:
-        """Tell as many as there is room for, and count the others."""
+        """List as many as there is room for, and count the others."""
         for problem in problems:
             if self.room:
                 self.told.append(problem)
@@ -44,7 +44,7 @@ class Problems:
         self.more += more
 
     def listed(self) -> list[Problem]:
-        """The told ones, and one that counts the others."""
+        """The listed ones, and one that counts the others."""
         counted = f"{self.more} more {'problem is' if self.more == 1 else 'problems are'} not listed"
         return [*self.told, *([Problem("", counted)] if self.more else [])]
 
@@ -153,7 +153,7 @@ class NotAllowed(CallerError):
     reason = "not-allowed"
 
 
-# -- whoever runs the engine must act --------------------------------------------------------------
+# -- the operator must act --------------------------------------------------------------------------
 
 
 class OperatorError(ReleaseEngineError):
@@ -198,7 +198,7 @@ class DataDirLocked(OperatorError):
     reason = "data-dir-locked"
 
 
-# -- nobody must act: wait and try again -----------------------------------------------------------
+# -- transient: wait and try again -----------------------------------------------------------------
 
 
 class TransientError(ReleaseEngineError):

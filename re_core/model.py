@@ -17,13 +17,13 @@ class DeploymentStatus(StrEnum):
     RUNNING = "running"
     #: a step is lost, and a person has to say what became of it
     WAITING = "waiting"
-    #: somebody asked for an end; what runs is being stopped
+    #: its cancellation was requested; what runs is being stopped
     CANCELLING = "cancelling"
     #: every step and every action completed
     COMPLETED = "completed"
     #: a check, a step or an action did not complete
     FAILED = "failed"
-    #: ended because somebody asked
+    #: ended by a request
     CANCELLED = "cancelled"
 
 
@@ -46,7 +46,7 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     #: it did not end, or was not begun, in its time
     TIMED_OUT = "timed_out"
-    #: it may have started, and its worker is gone: its outcome is unknown
+    #: it may have started, and contact with its worker is lost: its outcome is unknown
     LOST = "lost"
     #: never begun, because the deployment stopped before
     SKIPPED = "skipped"
@@ -54,12 +54,12 @@ class StepStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: a step that waits for a worker's word
+#: a step that waits for its worker
 OPEN = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 
 
 class Resolution(StrEnum):
-    """What an operator says of a step whose outcome is unknown. `Resolution("happened")` reads the words of version 0.1 too."""
+    """What an operator says of a step whose outcome is unknown. `Resolution("happened")` reads the names of version 0.1 too."""
 
     #: it was carried out
     SUCCEEDED = "succeeded"
@@ -70,7 +70,7 @@ class Resolution(StrEnum):
 
     @property
     def recorded(self) -> str:
-        """Its word in journals and on the bus, which every version reads."""
+        """Its name in journals and on the bus, which every version reads."""
         return _RECORDED[self]
 
     @classmethod

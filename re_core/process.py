@@ -1,8 +1,8 @@
 """The life of a process of its own: it waits for what it needs, works, says whether it is ready, and ends in order.
 
 Must not know what it does in between. TERM, INT and HUP mean "end": nothing new is begun, what is under way gets
-RE_STOP_TIMEOUT seconds. A second one ends it at once. The exit code is 0 where it was told to end, CANNOT where
-somebody must act (starting it again does not help), BROKEN after a mistake of ours (starting it again does).
+RE_STOP_TIMEOUT seconds. A second one ends it at once. The exit code is 0 after a stop signal, CANNOT where
+an operator must act (starting it again does not help), BROKEN after a bug of the engine (starting it again does).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Service(Protocol):
         ...
 
     def stop(self, seconds: float) -> None:
-        """Begin nothing more, finish in that time what can be, hand the rest back."""
+        """Begin nothing more, finish in that time what can be, requeue the rest."""
         ...
 
 
@@ -68,7 +68,7 @@ class Patience:
     """Tries until what is away comes back. Says once, in the log, what is waited for."""
 
     def __init__(self, name: str, what: str, on_wait: Callable[[TransientError], None]) -> None:
-        """`name` is the program's, `what` it waits for; `on_wait` hears why, before every pause."""
+        """`name` is the program's, `what` it waits for; `on_wait` is called with the reason before every pause."""
         self._name, self._what, self._on_wait = name, what, on_wait
 
     def until(self, attempt: Callable[[], _T]) -> _T:
@@ -102,9 +102,9 @@ class Process:
         os.set_blocking(self._bell[1], False)
 
     def run(self, begin: Callable[[], Service]) -> int:
-        """Wait until `begin` raises no TransientError, then work until told to end; the exit code."""
+        """Wait until `begin` raises no TransientError, then work until a stop signal; the exit code."""
         for number in ENDS:
-            # whoever started it under nohup wants it to outlive the terminal
+            # a process that was started under nohup shall outlive the terminal
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_end)
         part = Patience(self._name, "bus and store", lambda error: self._herald.waits(str(error))).until(begin)
@@ -130,10 +130,10 @@ class Process:
         self._ring()
 
     def _work(self, part: Service) -> None:
-        """Returns when told to end."""
+        """Returns after a stop signal."""
         beat = LOOK if self._herald.watchdog is None else min(LOOK, self._herald.watchdog / 3)
         while not self._ending:
-            if not part.alive() and not self._ending:  # where it died of a refusal, that was told before
+            if not part.alive() and not self._ending:  # where it died of a refusal, that was logged before
                 _log.critical("a part of %s has died", self._name, extra={"action": "bug"})
                 leave(BROKEN)
             self._herald.lives()
@@ -188,7 +188,7 @@ def launch(name: str, component: str, act: Callable[[Settings], int], environ: M
         settings.warn_of_old_names()
         return act(settings)
     except BadSettings as error:
-        # how the log shall look is a setting too, so these are told as any program tells them
+        # the form of the log is a setting too, so these are printed as any program prints them
         print(f"{name}: {error}", file=sys.stderr)
         return CANNOT
     except OperatorError as error:
@@ -252,7 +252,7 @@ def pinged(ping: Callable[[], None]) -> str:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process now, whatever its threads do: some may wait for somebody who never answers."""
+    """End this process now, whatever its threads do: some may wait for an answer that never comes."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

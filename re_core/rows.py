@@ -39,7 +39,7 @@ class View(NamedTuple):
     revision: int = 0
     #: JSON of the values that the caller supplied; empty where they are many or long, or an older engine wrote the row
     dynamic: str = ""
-    #: workers that have claimed a step which has not ended; None where an older engine wrote the row, and nobody can say
+    #: workers that have claimed a step which has not ended; None where an older engine wrote the row, so that it is unknown
     claimants: tuple[str, ...] | None = ()
 
 
@@ -54,7 +54,7 @@ class StoredPlaybook(NamedTuple):
     document: Mapping[str, Any]
     created: int
     updated: int
-    #: who stored this revision
+    #: the user that stored this revision
     user: str
 
     @property
@@ -72,7 +72,7 @@ class PlaybookHead(NamedTuple):
     revision: int
     created: int
     updated: int
-    #: who stored this revision
+    #: the user that stored this revision
     user: str
 
 
@@ -114,14 +114,14 @@ class WorkerRecord(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A message that nobody could use, whole."""
+    """An undeliverable message, whole."""
 
     id: str
     #: the queue that it was taken from
     queue: str
     reason: str
     detail: str
-    #: who rejected it
+    #: the program that rejected it
     by: str
     at: int
     body: bytes
@@ -130,11 +130,11 @@ class DeadLetter(NamedTuple):
 
 
 class Token(NamedTuple):
-    """Who may do what. The secret itself is never stored, only its digest."""
+    """What authenticates a caller. The secret itself is never stored, only its digest."""
 
     #: SHA-256 of the secret, hexadecimal
     digest: str
-    #: who it belongs to
+    #: its owner's name
     user: str
     #: groups that it reaches; None reaches all
     groups: tuple[str, ...] | None

@@ -28,7 +28,7 @@ def one_of(words: Iterable[str]) -> str:
 def did_you_mean(name: str, known: Collection[str], count: int = 1, cutoff: float = CUTOFF) -> str:
     """`did you mean 'that'?` for the nearest names, at most `count`; empty where none is near. Case does not matter."""
     wanted = name[:SHOWN].lower()
-    # a comparison costs too much for a list whose length is another's choice
+    # a comparison costs too much for a list whose length another party chooses
     if len(known) > _CANDIDATES:
         known = nsmallest(_CANDIDATES, (one for one in known if one[:1].lower() == wanted[:1]))
     lower = {one[:SHOWN].lower(): one for one in sorted(known)}

@@ -64,7 +64,7 @@ class Acceptance:
     def __init__(
         self, library: _Library, offers: LiveOffers, around: EnginePolicy, exclusive: Exclusive | None = None
     ) -> None:
-        """Without `exclusive` nobody looks whether another deployment of an exclusive playbook runs."""
+        """Without `exclusive`, deployments of an exclusive playbook do not exclude each other."""
         self._exclusive = exclusive
         self._library = library
         self._offers = offers
@@ -80,7 +80,7 @@ class Acceptance:
         self._standing: dict[str, KeyRecord] = {}
 
     def look_again(self, requests: Sequence[Message]) -> None:
-        """Call it when requests have come: whoever asks means no older playbook. Their keys are claimed in one go.
+        """Call it when requests have come: their callers mean the newest playbook. All their keys are claimed at once.
 
         Raises StoreUnavailable.
         """
@@ -109,7 +109,7 @@ class Acceptance:
                 self._exclusive.acquire(accepted.playbook_id, deployment)
             return Admission(deployment, accepted, plan)
         except CallerError:
-            # what is wrong now may have been right when the deployment began: to who asks again, a no would be a lie
+            # what is wrong now may have been right when the deployment began: a refusal of the repeated request would be false
             admission = self._begun(deployment, digest)
             if admission is None:
                 raise
@@ -152,7 +152,7 @@ class Acceptance:
         return f"step {problems[0].path} would run again, but {problems[0].message}" if problems else ""
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
-        """The deployment, where the same request has begun it."""
+        """The deployment that the same request began; None where it began none."""
         entries = entries_of_another(self._library, deployment)
         accepted = entries[0].records[0] if entries else None
         if not isinstance(accepted, Accepted) or accepted.digest != digest:
@@ -231,13 +231,13 @@ class Acceptance:
         except BadDocument as error:  # stored under other rules
             raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
         plan = plan_from_document(document)
-        # most playbooks have no step that depends on who has tokens, so that they need not be read
+        # most playbooks have no step whose rule depends on the tokens, so that they need not be read
         key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
 
 
 def request_digest(request: DeploymentRequest) -> str:
-    """Tells two requests apart: the same text for the same group, playbook and values."""
+    """Distinguishes two requests: the same text for the same group, playbook and values."""
     text = dumps([request.group, request.playbook_id, dict(sorted(request.dynamic.items()))])
     return hashlib.sha256(text.encode()).hexdigest()
 

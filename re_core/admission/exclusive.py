@@ -1,9 +1,9 @@
-"""One deployment at a time of a playbook that says `exclusive`. Must not know how a refusal reaches who asked.
+"""One deployment at a time of a playbook that says `exclusive`. Must not know how a refusal reaches its caller.
 
-A hold is taken before the deployment's entry is appended, and never given back: whoever wants it next finds in the
-holder's journal that it has ended, and takes it over. A holder without an entry after its hold may be about to write
-one, so it is waited for; after ABANDONED somebody else writes that entry, a `void`, and from then on the holder cannot:
-one id, one writer (docs/decisions/0001). A hold for a retry names it, so that the journal tells whether it was used:
+A lock is acquired before the deployment's entry is appended, and never released: the next deployment finds in the
+holder's journal that it has ended, and acquires the lock. A holder without an entry after its lock may be about to write
+one, so it is waited for; after ABANDONED the next one writes that entry, a `void`, and from then on the holder cannot:
+one id, one writer (docs/decisions/0001). A lock for a retry names it, so that the journal shows whether it was used:
 no two clocks are compared for that.
 """
 
@@ -19,7 +19,7 @@ from re_core.ports import Append, Appended, Clock, Journal, Lock, Locks
 #: milliseconds for which a holder is waited for that has written nothing after its hold
 ABANDONED = 60_000
 
-#: between id and number of who holds for a retry; no id has blanks in it (re_core.usecases.ids)
+#: between id and number of a retry that holds the lock; no id has blanks in it (re_core.usecases.ids)
 _RETRY = " retry "
 
 
@@ -51,7 +51,7 @@ class Exclusive:
         held = self._store.acquire(key, wanted, now)
         if _holder(held)[0] != deployment:
             self._await_end(held, now)
-        # a new hold in any case: whoever has just read that this deployment has ended must not take over the old one
+        # a new lock in any case: another core that has just read that this deployment has ended must not take over the old one
         held = self._store.compare_and_swap(key, held, wanted, max(now, held.at + 1))
         if held.deployment != wanted:
             self._refuse(held)
@@ -60,7 +60,7 @@ class Exclusive:
         """Raises Refused unless the holder has ended, or cannot begin any more, or cannot go on."""
         deployment, retries = _holder(held)
         entries = entries_of_another(self._store, deployment)
-        if never_began(entries) or (retries and not entries):  # the latter is forgotten, as old deployments are
+        if never_began(entries) or (retries and not entries):  # the latter was deleted, as old deployments are
             return
         state = fold(entries) if entries else None
         if state is not None and state.ended is None:

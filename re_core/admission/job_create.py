@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Creation(NamedTuple):
-    """A request that may become a deployment: who asked, and what was admitted."""
+    """A request that may become a deployment: its message, and what was admitted."""
 
     delivery: Delivery
     admission: Admission
@@ -30,7 +30,7 @@ class Creation(NamedTuple):
         return self.delivery.message
 
     def yes(self) -> list[Message]:
-        """What who asked hears, where anybody waits."""
+        """The acceptance for the caller, if it waits for one."""
         if not self.message.reply_to:
             return []
         return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
@@ -71,7 +71,7 @@ def gave_up(message: Message) -> Rejection:
 
 
 def refusal(message: Message, reason: str, detail: str, error: CallerError | None = None) -> list[Message]:
-    """The no, where anybody waits for it. Headers are text without line breaks."""
+    """The refusal for the caller, if it waits for one. Headers are text without line breaks."""
     if not message.reply_to:
         return []
     headers = {m.REASON: reason, m.DETAIL: " ".join(detail.split())[:1000]}

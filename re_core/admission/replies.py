@@ -1,4 +1,4 @@
-"""The answer to who asked for a deployment. Must not know why it is what it is."""
+"""The answer to the caller of job.create. Must not know why it is what it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from re_core.wire.messages import APP, Message
 
 
 class Rejection(NamedTuple):
-    """The no: what who asked hears, and, where the message is a dead letter, why."""
+    """A refusal: the answer to the caller, and, where the message becomes a dead letter, why."""
 
     messages: Sequence[Message]
     reason: str = ""

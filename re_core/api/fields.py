@@ -1,4 +1,4 @@
-"""What a field says beside its type: rules, words for an error, its old key. Must not know any document.
+"""What a field says beside its type: rules, the text of an error, its old key. Must not know any document.
 
     resolution: Annotated[str, Rules(enum=["succeeded", "rerun"]), Expected("succeeded or rerun"), Was("ruling"), "What is …"]
 
@@ -63,7 +63,7 @@ class Deprecated(NamedTuple):
 
 
 def words(kind: type[StrEnum]) -> Rules:
-    """One of the words of an enumeration."""
+    """One of the values of an enumeration."""
     return Rules(enum=[one.value for one in kind])
 
 

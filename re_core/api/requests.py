@@ -24,7 +24,7 @@ from re_core.wording import one_of
 
 
 def _resolutions(*known: Resolution) -> tuple[Schema, Expected]:
-    """One of these, by its word or by that of version 0.1."""
+    """One of these, by its name or by that of version 0.1."""
     new, old = [one.value for one in known], [one.recorded for one in known]
     return Schema(anyOf=[{"enum": new}, {"enum": old, "deprecated": True}]), Expected(one_of(new))
 

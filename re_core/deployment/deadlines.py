@@ -5,8 +5,8 @@ from __future__ import annotations
 from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 
-#: milliseconds that a step which was told to stop is awaited: a worker asks its program to end, kills it after 5 s, and has
-#: the rest of the time to say so
+#: milliseconds that a step is awaited after a stop: its worker asks the program to end, kills it after 5 s, and has
+#: the rest of the time to report
 CANCEL_GRACE = 30_000
 
 #: milliseconds after which the sweeper looks at a deployment that has not ended, though nothing should be due
@@ -15,7 +15,7 @@ SWEEP_INTERVAL = 300_000
 #: milliseconds after which a step that runs is asked how it stands, in case its outcome went with a queue; doubles every time
 INQUIRE_AFTER = 60_000
 
-#: milliseconds after which a dispatch that nobody claimed is repeated; doubles every time
+#: milliseconds after which a dispatch without a claim is repeated; doubles every time
 REDISPATCH_AFTER = 30_000
 
 
@@ -36,7 +36,7 @@ def is_cancelled(state: State, number: int) -> bool:
 
 
 def stopped_at(state: State, number: int) -> int | None:
-    """When this step's worker was first told to end it, by a cancel or because its time was over; None where it was not."""
+    """When this step's worker was first asked to end it, by a cancel or because its time was over; None where it was not."""
     step = state.step(number)
     if not step.control:
         return None
@@ -47,7 +47,7 @@ def stopped_at(state: State, number: int) -> int | None:
 def deadline_of(state: State, number: int, step: StepState) -> int:
     """When a step that runs, or was handed over, is due: its timeout or patience, or the end of the grace after a stop.
 
-    What cannot be told to end (of a worker of 2014) has the grace of a cancel all the same, and no other one.
+    A step that cannot be stopped (of a worker of 2014) has the grace of a cancel all the same, and no other one.
     """
     stopped = stopped_at(state, number)
     if stopped is not None:

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from re_core.model import Resolution
 
-#: step of a word whose speaker returned nothing but the deployment's id (a worker of 2014 that took a step meant for another)
+#: step of a reply that names nothing but the deployment (of a worker of 2014 that took a step meant for another)
 UNSAID = -1
 
 # -- events: what came in --------------------------------------------------------------------------
 
 
 class ClaimMade(NamedTuple):
-    """A worker says `started`: it has begun a step that may be repeated, or wants to begin one that may not."""
+    """A worker reports `started`: it has begun a step that may be repeated, or asks to begin one that may not."""
 
     step: int
     attempt: int
@@ -66,7 +66,7 @@ class HandOver(NamedTuple):
 
 
 class HandedInDoubt(NamedTuple):
-    """Nobody knows whether the attempt reached the queue of the worker that it was handed to."""
+    """It is unknown whether the attempt reached the queue of the worker that it was handed to."""
 
     step: int
     attempt: int
@@ -108,7 +108,7 @@ class TakeBack(NamedTuple):
 
 
 class CancelAsked(NamedTuple):
-    """Somebody wants the deployment to end. `reply_to` names the queue that hears whether it will."""
+    """An operator wants the deployment to end. `reply_to` names the queue of the answer."""
 
     user: str
     reason: str
@@ -122,7 +122,7 @@ class TimerFired(NamedTuple):
 
 
 class WorkerLost(NamedTuple):
-    """Who claimed steps before `before` is gone: these workers, or (after a restart of everything in one process) all.
+    """Claimants of steps from before `before` are lost: these workers, or (after a restart of everything in one process) all.
 
     After such a restart the queues are empty too, so what the state still awaits is asked for again.
     """
@@ -153,7 +153,7 @@ Event = (
 
 
 class Dispatch(NamedTuple):
-    """Send the step to its queue. `again`: a copy may be under way, so whoever gets this one asks before it begins."""
+    """Send the step to its queue. `again`: a copy may be under way, so the worker that gets this one asks before it begins."""
 
     step: int
     attempt: int
@@ -189,7 +189,7 @@ class Grant(NamedTuple):
 
 
 class Inquire(NamedTuple):
-    """Ask the worker how the attempt stands: what it has said of its end may have gone with a queue."""
+    """Ask the worker for the state of the attempt: its outcome may have been lost with a queue."""
 
     control: str
     step: int
@@ -197,7 +197,7 @@ class Inquire(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Tell the worker to end the attempt."""
+    """Ask the worker to end the attempt."""
 
     control: str
     step: int
@@ -205,7 +205,7 @@ class Stop(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer somebody's request. `holder`: the deployment that stands in the way of what is refused."""
+    """Answer a caller's request. `holder`: the deployment that stands in the way of what is refused."""
 
     reply_to: str
     request: str

@@ -1,4 +1,4 @@
-"""What an entry of a journal tells those who follow a group: from records to events. Pure; must not know buses, stores or JSON.
+"""From the records of an entry to the events for followers of a group. Pure; must not know buses, stores or JSON.
 
 An event is derived from its entry and from what never changes in the deployment's life (`accepted`, the plan), and from
 nothing else: the core that appends the entry, the core that repeats it after a crash, and a front end that reads the entry a
@@ -15,7 +15,7 @@ from re_core.deployment import records as r
 from re_core.deployment.plan import Plan
 from re_core.model import Resolution, StepStatus
 
-#: the kind of aggregate that this module tells of
+#: the kind of aggregate whose events these are
 KIND = r.DEPLOYMENT
 
 #: what happened to a deployment, in the order in which it can happen; `event.<kind>.<what>` is the routing key

@@ -136,7 +136,7 @@ def _resolve(go: Advance, number: int, resolution: Resolution, by: e.Resolved | 
 
 
 def retried_already(go: Advance, event: e.RetryAsked) -> None:
-    """It goes on: to who asked for that, yes; to anybody else, no."""
+    """It is running again: accept the request that caused this, refuse any other."""
     if not _repeats(go, event):
         raise Refusal(f"the deployment is {go.state.status}: there is nothing to retry")
 

@@ -1,4 +1,4 @@
-"""The words of notifications, and why a deployment stopped. Pure; must not know when they are sent or to whom."""
+"""The texts of notifications, and why a deployment stopped. Pure; must not know when they are sent or to whom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from re_core.deployment.state import State
 from re_core.model import DeploymentStatus, StepStatus
 from re_core.wire.messages import MAX_SLUG
 
-#: status of a step -> phase of the notification that tells of it
+#: status of a step -> phase of its notification
 _PHASES = {
     StepStatus.STARTED: "started",
     StepStatus.COMPLETED: "completed",
@@ -20,7 +20,7 @@ _PHASES = {
     StepStatus.CANCELLED: "failed",
 }
 
-#: steps that did not go well, each of which its author may want told
+#: steps that did not go well, of each of which its author may want a notification
 _AWRY = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
 
 
@@ -34,7 +34,7 @@ def describe_step(planned: PlannedStep) -> str:
 
 
 def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Notify]:
-    """What a step's author wants told when it gets this status."""
+    """The notifications of a step that gets this status."""
     planned = state.plan.steps[number]
     phase = _PHASES[status]
     for transport, target in planned.spec.notify.get(phase, {}).items():
@@ -51,10 +51,10 @@ def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Noti
 
 
 def retold(state: State, about: int | None) -> Iterator[Notify]:
-    """What a crash may have kept from being told, for an event that comes again and was applied before.
+    """Notifications that a crash may have prevented, for an event that comes again and was applied before.
 
     That is what the state says of the event's own step (`about`, where it has one), of the steps that did not go well,
-    and of the deployment's end. The ids are those of the first time, so a notifier that has told it drops it. What an
+    and of the deployment's end. The ids are those of the first time, so a notifier that has delivered it drops it. What an
     attempt that was repeated has led to is not known any more.
     """
     for number, step in sorted(state.steps.items()):
@@ -78,7 +78,7 @@ def _retold_step(state: State, number: int) -> Iterator[Notify]:
 
 
 def deployment_notices(state: State) -> Iterator[Notify]:
-    """What the settings want told of every deployment: its start, or its end once that has come."""
+    """The notifications that the settings want for every deployment: its start, or its end once that has come."""
     yield from begin_notices(state) if state.ended is None else _end_notices(state)
 
 
@@ -103,7 +103,7 @@ def _notify(
     state: State, about: str, phase: str, transport: str, target: tuple[str, ...], word: str, told: str
 ) -> Notify:
     text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {told}"
-    # the word first: however long the name is, a subject says how it ended
+    # the outcome first: however long the name is, a subject says how it ended
     return Notify(about, phase, transport, target, _short(f"{word}: {_name(state)}"), text)
 
 

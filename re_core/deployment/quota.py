@@ -1,4 +1,4 @@
-"""How much of a step's output is kept. Pure; must not know who counts, nor where lines go."""
+"""How much of a step's output is kept. Pure; must not know where it is counted, nor where lines go."""
 
 from __future__ import annotations
 

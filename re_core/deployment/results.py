@@ -1,6 +1,6 @@
-"""What a state keeps of a step's result: size and digest, and the result itself where it is small. Pure; must not know who reads it.
+"""What a state keeps of a step's result: size and digest, and the result itself where it is small. Pure; must not know its readers.
 
-A result can have 256 KiB, a deployment ten thousand of them. So all of one is read from the journal by whoever asks for it.
+A result can have 256 KiB, a deployment ten thousand of them. So the whole of one is read from the journal when it is asked for.
 """
 
 from __future__ import annotations

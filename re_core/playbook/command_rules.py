@@ -1,4 +1,4 @@
-"""Which group may use which commands. Pure; must not know where the rules were set, nor who asks.
+"""Which group may use which commands. Pure; must not know where the rules were set, nor their callers.
 
 A playbook runs with the rights of its workers, not of its author. So the settings say what a group may use
 (`group_commands`). What they do not say: a group that only administrators reach may use everything, any other one what

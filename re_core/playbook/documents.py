@@ -1,6 +1,6 @@
 """Documents that people write, YAML or JSON: in with the place of every value, out so that they come back the same.
 
-Must not know what a document is for. What is refused, and what plain YAML words mean, is told in yaml_reading and
+Must not know what a document is for. What is refused, and what plain YAML scalars mean, is defined in yaml_reader and
 strict_json: only true and false are booleans, only JSON's numbers are numbers, no aliases, no foreign tags.
 """
 

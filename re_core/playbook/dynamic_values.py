@@ -1,6 +1,6 @@
 """Whether a deployment's dynamic values can be what its steps make of them: parameters, variables of programs.
 
-Must not know who supplies them. What workers publish is data from the bus; schema.py handles it with care.
+Must not know who supplies them. What workers publish is data from the bus; untrusted_schema.py restricts it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _told(name: str, step: str, wrong: Problem) -> Problem:
 def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], around: EnginePolicy) -> list[Problem]:
     """A warning for each value that no step asks for and whose name is near to one that a step asks for.
 
-    Every step gets all values and may read them without asking, so a value like no other is told only where no step can.
+    Every step gets all values and may read them without asking, so a value like no other is reported only where no step can.
     """
     asked = asked_values(document, around)
     others = [name for name in dynamic if name not in asked]

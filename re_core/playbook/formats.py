@@ -1,4 +1,4 @@
-"""What texts may be that leave the engine for programs and servers. Pure; must not know who uses them.
+"""Formats of strings that leave the engine for programs and servers. Pure; must not know where they are used.
 
 Each format has a name, which a worker's published schema may say (`{"type": "string", "format": "re-url"}`), and a check that
 takes a time in proportion to the text.

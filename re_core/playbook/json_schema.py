@@ -59,9 +59,9 @@ def problems(name: str, document: Any) -> list[Problem]:
 
 
 def look(name: str, document: Any) -> Problems:
-    """As `problems`, to be told together with others."""
+    """As `problems`, to be listed together with others."""
     if name == "playbook" and (steps := _expanded(document)) > MAX_STEPS:
-        # told before the steps are looked at: a tenth of a millisecond for each of a million is too long
+        # before the steps are looked at: a tenth of a millisecond for each of a million is too long
         told = f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}"
         return Problems([Problem("/execution", told)])
     return explained(_validator(name).iter_errors(document))
@@ -78,7 +78,7 @@ def check(name: str, document: Any, positions: Position | None = None) -> None:
 def explained(
     errors: Iterable[ValidationError], at: str = "", excused: Collection[str] = (), room: int = MAX_PROBLEMS
 ) -> Problems:
-    """jsonschema's errors in words, below the pointer `at`: sorted, one per path; only `room` of them are worded.
+    """jsonschema's errors as texts, below the pointer `at`: sorted, one per path; only `room` of them get a text.
 
     `excused`: keys at the top that are missing rightly.
     """

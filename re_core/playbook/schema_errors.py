@@ -1,4 +1,4 @@
-"""What a JSON Schema error means, in words: where, what was expected, what was found. Pure; must not know any schema.
+"""The text of a JSON Schema error: where, what was expected, what was found. Pure; must not know any schema.
 
 jsonschema says what rule was broken; people want to know what to write instead. Every message here is one
 line without control or invisible characters, whatever was in the document.
@@ -19,7 +19,7 @@ from jsonschema import ValidationError
 from re_core.wire.strict_json import canonical
 from re_core.wording import SHOWN, did_you_mean, one_of, quoted
 
-#: path of an error, and what makes its words: only those that are shown are made
+#: path of an error, and what makes its text: only those that are shown are made
 Explained = tuple[tuple[str | int, ...], Callable[[], str]]
 
 #: keys that a message lists
@@ -37,7 +37,7 @@ _KINDS = {
 
 
 def explain(error: ValidationError) -> Iterator[Explained]:
-    """One broken rule, as what is to be told of it: often one thing, never nothing but where another says more."""
+    """One broken rule, as what is to be said of it: often one text, never none but where another says more."""
     schema: Any = error.schema
     instance: Any = error.instance
     path = tuple(error.absolute_path)
@@ -80,7 +80,7 @@ def describe_value(value: Any) -> str:
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
-    """What to say after a name that nobody knows: the nearest, else all of them."""
+    """What to say after an unknown name: the nearest, else all of them."""
     near = did_you_mean(name, known)
     if near:
         return near
@@ -175,7 +175,7 @@ def _again(item: Any) -> str:
 
 
 def _one_step_key(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:
-    """Steps keyed wrongly, unless a key that is no step at all is the better thing to tell."""
+    """Steps keyed wrongly, unless a key that is no step at all is the better one to report."""
     beside = schema["not"]["propertyNames"]["enum"]
     keys = [key for key in instance if key not in beside]
     if not keys:
@@ -200,7 +200,7 @@ def _keys(names: Iterable[object]) -> str:
 
 
 def _bare(value: Any) -> str:
-    """A word without its quotation marks, where it cannot be taken for anything else."""
+    """A name without its quotation marks, where it cannot be taken for anything else."""
     return value if isinstance(value, str) and value.isidentifier() else describe_value(value)
 
 

@@ -1,7 +1,7 @@
 """JSON Schema's keywords at the price of one look. Must not know any schema, or how an error is worded.
 
 jsonschema's own compare every two items of a list that cannot be sorted, spell out the whole value in the text of
-every error (which `schema_words` makes anew, and only where it is shown), and keep all errors of every branch of an
+error (which `schema_errors` makes again, and only where it is shown), and keep all errors of every branch of an
 `anyOf`. A document of 1 MiB took ten minutes so. These say the same of every document, and cost as much as it is long.
 """
 
@@ -20,18 +20,18 @@ from re_core.wire import strict_json
 #: what jsonschema calls for a keyword: the validator, the keyword's value, the instance, the schema around the keyword
 Rule = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[ValidationError] | None]
 
-#: errors of one branch of an `anyOf` that are kept: they tell which branch was meant
+#: errors of one branch of an `anyOf` that are kept: they show which branch was meant
 _OF_BRANCH = 20
 
 _LIBRARY: Mapping[str, Rule] = Draft202012Validator.VALIDATORS
 
 
-class Spent(Exception):  # it ends an evaluation, and is no error of anybody's
+class Spent(Exception):  # it ends an evaluation, and is no error of the document
     """The evaluation costs more than was allowed."""
 
 
 class Budget:
-    """What is left to be spent on schemas that somebody else wrote: subschemas, keywords and their items."""
+    """What is left to be spent on schemas of another author: subschemas, keywords and their items."""
 
     def __init__(self, left: int) -> None:
         self.left = left

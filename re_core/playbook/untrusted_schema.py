@@ -1,4 +1,4 @@
-"""The part of a stranger's JSON Schema that is safe to evaluate. Pure; must not know who published it or what for.
+"""The part of an untrusted JSON Schema that is safe to evaluate. Pure; must not know its publisher or its purpose.
 
 A schema from the bus may name references (which jsonschema would look up) and patterns (which may take years to
 match); formats are those of ours. Only keywords that do neither are kept, and only such that leaving one out can make the schema accept

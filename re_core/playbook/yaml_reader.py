@@ -10,8 +10,8 @@ PyYAML's parser gives events; here they become JSON-able values, with these rule
   document without them is a tree, in which every place has one path and every path one place;
 - tags other than those of the JSON kinds are refused, and so is a second document.
 
-A number that was written with digits that it does not keep is read and told: `1.10` is 1.1, and was a version perhaps. So is
-`12e4`, which is 120000.0 and was the beginning of a commit's id perhaps. `1.5`, `1.0`, `1.5e3` and `10` are not told.
+A number that was written with digits that it does not keep is read and reported: `1.10` is 1.1, and was a version perhaps. So is
+`12e4`, which is 120000.0 and was the beginning of a commit's id perhaps. `1.5`, `1.0`, `1.5e3` and `10` are not reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONSTANTS: Mapping[str, bool | None] = {
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 #: lines that begin with %: libyaml compares every directive with all before it
 _MAX_DIRECTIVES = 100
-#: a number whose writer may have meant a text: with an exponent and neither point nor sign
+#: a number whose author may have meant a string: with an exponent and neither point nor sign
 _LIKE_AN_ID = re.compile(r"[0-9]+[eE][0-9]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
@@ -78,7 +78,7 @@ def read(text: str) -> Read:
         raise _refused(f"not YAML: {error}", None) from None
 
 
-#: way to a value: that to what is around it, and its key or number there; spelled out only where it is told, since keys
+#: path of a value: that of its container, and its key or number there; spelled out only where it is shown, since keys
 #: may be as long as the document
 _Path = tuple[Any, ...]
 

@@ -1,6 +1,6 @@
 """The ports: what the core needs of the outside. The docstrings are the contract; tests/contract holds adapters to it.
 
-Must not know any technology. Errors: a store raises StoreUnavailable (wait) or StoreRefused (somebody must act),
+Must not know any technology. Errors: a store raises StoreUnavailable (wait) or StoreRefused (an operator must act),
 a bus BusUnavailable.
 """
 

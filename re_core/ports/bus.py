@@ -21,20 +21,20 @@ class Published(Enum):
 
     #: the bus has taken responsibility: it survives what the bus promises to survive
     TAKEN = "taken"
-    #: no queue is bound to its key: nobody has it
+    #: no queue is bound to its key: no consumer gets it
     UNROUTABLE = "unroutable"
     #: of a message that may travel once only (`Message.once`): the connection went before the bus had answered
     UNKNOWN = "unknown"
 
 
 class Delivery(NamedTuple):
-    """A message in somebody's hands, until acked, rejected or requeued."""
+    """A message that a consumer holds until it acks, rejects or requeues it."""
 
     message: Message
     queue: str
     #: it may have been delivered before; False guarantees that it was not
     redelivered: bool
-    #: the adapter's handle; means nothing to anybody else
+    #: the adapter's handle; no meaning outside of it
     tag: int
     #: the connection that brought it (`Subscription.epoch`)
     epoch: int = 0
@@ -46,13 +46,13 @@ class Subscription(Protocol):
     """A consumer of one or more queues. Deliveries of one queue come in the order of their publishing, redelivered ones first.
 
     One subscription may be used by one thread at a time. What is neither acked nor rejected when it is closed,
-    or its process dies, or its connection ends, is delivered again, to whoever consumes the queue then. A delivery of
+    or its process dies, or its connection ends, is delivered again, to a consumer of the queue at that time. A delivery of
     an earlier epoch can no longer be settled: ack, reject and requeue pass it over, since it comes again in any case.
     """
 
     @property
     def epoch(self) -> int:
-        """Rises whenever the connection was lost and made anew; always 0 on a bus without connections."""
+        """Rises whenever the connection was lost and made again; always 0 on a bus without connections."""
         ...
 
     def take(self, limit: int, timeout: float) -> list[Delivery]:
@@ -68,14 +68,14 @@ class Subscription(Protocol):
         ...
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:
-        """Somebody shall have them again, marked redelivered, at the head of their queues."""
+        """Return them to the head of their queues; a consumer gets them again, marked redelivered."""
         ...
 
     def allow(self, queue: str, count: int) -> None:
         """From now on at most `count` deliveries of that queue *beyond* those unsettled now; 0 stops it for the time being.
 
         Those unsettled now are what `take` has brought (what waits for it counts with the others); settling them makes no room.
-        For a consumer that has acked what it still works on, and must not be handed more than it has hands for.
+        For a consumer that has acked what it still works on, and must not get more than it has slots for.
         """
         ...
 
@@ -122,7 +122,7 @@ class Bus(Protocol):
         """Declare and consume. At most `prefetch` deliveries *of each queue* are unsettled at any time.
 
         Subscribers of one queue share it: each message goes to one of them. Of a queue with one active consumer at a
-        time (`re.reply.*`, `output`) that is the one whose rank for it is highest, as far as the bus knows ranks.
+        time (`re.reply.*`, `output`) that is the one with the highest priority for it, as far as the bus knows priorities.
         """
         ...
 
@@ -134,7 +134,7 @@ class Bus(Protocol):
         The bus also fills in `expires`, each time that it sends the request: nothing begins after its caller has stopped
         waiting (wire.messages.request_life).
         An answer is known by its id, `<id of the request>/answer`, or by the request's id as its correlation id. One that
-        was asked for on a connection that is lost does not come. Raises BusUnavailable where nobody can take it, and where it was
+        was asked for on a connection that is lost does not come. Raises BusUnavailable where no consumer can take it, and where it was
         not sent at all.
         """
         ...
@@ -188,5 +188,5 @@ class Mailbox(Protocol):
         ...
 
     def settle(self, queue: str, ids: Sequence[str], remember: bool = True) -> None:
-        """They are done, and their bodies are gone. With `remember` the ids stay for a day, so that a copy is recognised."""
+        """They are done, and their bodies are deleted. With `remember` the ids stay for a day, so that a copy is recognised."""
         ...

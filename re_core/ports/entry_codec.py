@@ -72,7 +72,7 @@ DEPLOYMENTS_ONLY = EntryCodec()
 
 
 def foreign(entry: Entry) -> NewerFormat:
-    """For who reads the journal of another kind than it takes it for."""
+    """For a reader of the journal of another kind than it takes it for."""
     return NewerFormat(f"the journal of {entry.deployment} is that of a {entry.kind}; nothing here can read it")
 
 

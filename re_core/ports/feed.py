@@ -1,7 +1,7 @@
 """The feed: in which order the entries of all journals became readable (docs/decisions/0022). Must not know any technology.
 
 A feed is a list of *chunks*, numbered from 1 without gaps, each with the keys of some entries. A chunk is there before the
-next one, so whoever has read up to a position and finds chunks behind it has missed nothing. A position is
+next one, so a reader that has read up to a position and finds chunks behind it has missed nothing. A position is
 `number of the chunk * WIDTH + place in it`; it rises, and says nothing else.
 """
 
@@ -45,7 +45,7 @@ class FeedRange(NamedTuple):
 
 
 class Feed(Protocol):
-    """The order of what happened, for those who follow it."""
+    """The order of what happened, for its followers."""
 
     def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
         """Give these stored entries a place at the end, in this order; one that has a place keeps it.
@@ -64,7 +64,7 @@ class Feed(Protocol):
         ...
 
     def feed_range(self) -> FeedRange:
-        """Where it begins and ends now. Who is at a position below `before` has missed something."""
+        """Where it begins and ends now. A follower at a position below `before` has missed something."""
         ...
 
     def trim_feed(self, chunks: int) -> None:

@@ -1,6 +1,6 @@
-"""The observer: hears what the engine does, for figures and traces (docs/decisions/0023). Must not know any technology.
+"""The observer: called at the stages of the engine's work, for figures and traces (docs/decisions/0023). Must not know any technology.
 
-The base class hears everything and does nothing: it is what observes where nothing is asked for. A call must be cheap, takes
+Every method of the base class does nothing: it is the observer where none is configured. A call must be cheap, takes
 no lock that is held while anything waits, and never raises: what observes must not be able to stop what it observes.
 """
 
@@ -45,7 +45,7 @@ class ThreadFigures(NamedTuple):
 
 
 class Observer:
-    """Hears nothing. One instance per process; any thread calls."""
+    """Does nothing. One instance per process; any thread calls."""
 
     #: spans are recorded: those of this process are the parents of what it causes
     traces = False
@@ -69,7 +69,7 @@ class Observer:
         """A worker has carried a step out."""
 
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
-        """A notification was delivered, or refused for good; `began` in nanoseconds since the epoch: the last try's begin."""
+        """A notification was delivered, or refused for good; `began`: the begin of the last try, in nanoseconds since the epoch."""
 
     def requested(
         self, deployment: str, parent: TraceContext | None, span: TraceContext, outcome: str, began: int

@@ -1,4 +1,4 @@
-"""A journal page by page, and the state that it makes. Must not know who asks for either."""
+"""A journal page by page, and the state that it folds to. Must not know its callers."""
 
 from __future__ import annotations
 

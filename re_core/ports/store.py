@@ -35,7 +35,7 @@ class Page(NamedTuple):
 class ViewFilter(NamedTuple):
     """Which deployments to list. Empty means all."""
 
-    #: None means all; an empty tuple is nobody's, and finds nothing
+    #: None means all; an empty tuple is no group, and finds nothing
     groups: tuple[str, ...] | None = None
     playbook_id: str = ""
     statuses: tuple[DeploymentStatus, ...] = ()
@@ -64,12 +64,12 @@ class Append(NamedTuple):
     view: View | None = None
     #: (queue, message): what the bus keeps in the store
     mail: tuple[tuple[str, Message], ...] = ()
-    #: it tells something to those who follow the feed
+    #: its entry has an event for followers of the feed
     fed: bool = False
 
 
 class Lock(NamedTuple):
-    """Who holds a lock, and since when."""
+    """The holder of a lock, and since when."""
 
     key: str
     deployment: str
@@ -96,7 +96,7 @@ class Journal(Protocol):
     def entries(self, deployment: str, after: int = 0, limit: int | None = None) -> list[Entry]:
         """The entries with a number above `after`, in order, `limit` at most; empty for an unknown deployment.
 
-        A journal can be larger than memory should be: who reads a whole one takes it page by page (ports.every_entry).
+        A journal can be larger than memory should be: read a whole one page by page (ports.every_entry).
         """
         ...
 
@@ -122,7 +122,7 @@ class Views(Protocol):
     def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
         """Deployments that have not ended -> those of the workers by which their row says that a step is claimed, in order.
 
-        All of them where the row does not say. Costs nothing for deployments of which nobody has claimed anything.
+        All of them where the row does not say. Costs nothing for deployments without a claimed step.
         """
         ...
 
@@ -151,11 +151,11 @@ class Locks(Protocol):
     """One deployment at a time for each key. A hold lasts until it is released or taken over; it knows no time."""
 
     def acquire(self, key: str, deployment: str, at: int) -> Lock:
-        """Hold it unless somebody does; the hold that stands now, one's own (an earlier one too) or the holder's."""
+        """Acquire it unless it is held; the lock that stands now, the caller's own (an earlier one too) or the holder's."""
         ...
 
     def compare_and_swap(self, key: str, held: Lock, deployment: str, at: int) -> Lock:
-        """As `hold`, but exactly `held` does not stand in the way; of several who take over the same hold one wins."""
+        """As `acquire`, but exactly `held` does not stand in the way; of several callers that replace the same lock one wins."""
         ...
 
     def release(self, key: str, deployment: str) -> bool:
@@ -187,7 +187,7 @@ class Playbooks(Protocol):
         ...
 
     def save_playbook(self, playbook: StoredPlaybook) -> bool:
-        """Store a revision; False where that revision is there already (somebody was faster).
+        """Store a revision; False where that revision is there already (another caller was faster).
 
         Of a playbook the newest MOST_REVISIONS are kept.
         """
@@ -238,7 +238,7 @@ class Registry(Protocol):
 
 
 class DeadLetters(Protocol):
-    """Messages that nobody could use."""
+    """Undeliverable messages."""
 
     def store_letter(self, letter: DeadLetter) -> None:
         """Keep it; an id that is there is left as it is."""
@@ -266,7 +266,7 @@ class DeadLetters(Protocol):
 
 
 class Tokens(Protocol):
-    """Who may come in."""
+    """The tokens that authenticate callers."""
 
     def add_token(self, token: Token) -> None:
         """Store it; replaces one with the same digest."""
@@ -309,7 +309,7 @@ class Survey(NamedTuple):
 
 
 class Maintenance(Protocol):
-    """For those who look after the store. None of it is on the way of a deployment."""
+    """Maintenance of the store. None of it is on the way of a deployment."""
 
     def journals(self, limit: int, cursor: str = "") -> Ids:
         """Up to `limit` ids of deployments that have entries, each at least once, in the order of the store."""

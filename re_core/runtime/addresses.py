@@ -1,7 +1,7 @@
 """Which addresses `httprequest` may reach. Pure; must not know names or sockets.
 
 A worker stands where its playbooks' authors do not: beside services that listen for this machine alone, and beside the address
-at which clouds hand each machine its credentials (169.254.169.254 and its kin).
+at which clouds give each machine its credentials (169.254.169.254 and its kin).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AddressRule(NamedTuple):
 
 
 def rule(words: Iterable[str]) -> AddressRule:
-    """Of names (NAMED), networks and addresses. Raises ValueError for a word that is none of these."""
+    """Of names (NAMED), networks and addresses. Raises ValueError for any other text."""
     denied: list[tuple[str, _Network]] = []
     for word in words:
         try:

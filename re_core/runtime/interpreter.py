@@ -6,7 +6,7 @@ import gc
 import sys
 
 #: seconds that a thread may keep the interpreter while others wait for it: where batches, requests and the bus share
-#: it, at Python's 5 ms each hand-over costs either of them more than its work
+#: it, at Python's 5 ms each switch costs either of them more than its work
 SWITCH = 0.001
 
 #: objects more than a collection of each generation waits for; Python's (700, 10, 10) takes a sixth of a busy engine

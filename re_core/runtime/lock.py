@@ -1,6 +1,6 @@
 """One engine per data directory: an exclusive lock on a file in it. Must not know what the engine is.
 
-The lock is flock(2)'s: it belongs to the open file, is inherited by a fork, and is gone when the last process that has
+The lock is flock(2)'s: it belongs to the open file, is inherited by a fork, and is released when the last process that has
 it open is dead, however it died.
 """
 
@@ -28,7 +28,7 @@ class DirectoryLock:
         self._file: int | None = None
 
     def acquire(self, about: str, wait: float = WAIT) -> None:
-        """Take the lock. `about` says who has it, for whoever comes second.
+        """Acquire the lock. `about` names the holder, for the message to the next process.
 
         Raises DataDirLocked after `wait` seconds, and OperatorError where its file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""Log lines: one search by deployment_id finds the whole story. Must not know who logs, or what.
+"""Log lines: one search by deployment_id finds the whole story. Must not know which module logs, or what.
 
 The text form is that of 2014 (docs/reference/logs.md), in UTC, with our fields (action, step, worker) behind it; the JSON form
 holds the same names; the short form is for a person at a terminal. The caller passes what it knows of the record as
@@ -86,7 +86,7 @@ def setup(
         handler.release_engine = True  # type: ignore[attr-defined]  # marks it for the next call
         root.addHandler(handler)
     root.setLevel(level.upper())
-    # the client of the HTTP step tells every request at INFO, without saying for which deployment; the step itself does
+    # the client of the HTTP step logs every request at INFO, without its deployment; the step logs both
     logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))
 
 
@@ -186,7 +186,7 @@ class DeploymentFiles(logging.Handler):
                 line = self.format(record) + "\n"
                 file.write(line if size + len(line) < MAX_FILE else f"{line}{FULL}\n")
                 file.flush()
-        except Exception:  # as every handler: what cannot be logged must not stop who logs
+        except Exception:  # as every handler: what cannot be logged must not stop its caller
             self.handleError(record)
 
     def close(self) -> None:

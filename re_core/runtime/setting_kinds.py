@@ -90,7 +90,7 @@ def days(value: Any, base: Path) -> float:
 
 
 def one_of(*names: str) -> Callable[[Any, Path], str]:
-    """One of these words, in any case."""
+    """One of these names, in any case."""
 
     def read(value: Any, base: Path) -> str:
         word = text(value, base).lower()
@@ -109,7 +109,7 @@ def texts(value: Any, _: Path) -> tuple[str, ...]:
 
 
 def names(value: Any, base: Path) -> tuple[str, ...]:
-    """A list of words; in the environment they stand between commas or blanks."""
+    """A list of names; in the environment they stand between commas or blanks."""
     return texts(value.replace(",", " ").split() if isinstance(value, str) else value, base)
 
 

@@ -1,4 +1,4 @@
-"""Settings: what they are called, what they may be, and where each value came from. Must not know who uses them.
+"""Settings: names, allowed values, and where each value came from. Must not know where they are used.
 
 Environment first, then the file that RE_CONFIG names, then defaults. An unknown name is an error in either place, and
 all errors are reported at once. In the file the names are those of the environment in lower case without `RE_` (the
@@ -67,13 +67,13 @@ class Settings:
     data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: where the API listens, `host:port`; port 0 picks a free one
     http: str = _setting("127.0.0.1:8080", kinds.address)
-    #: where `rectl up`, `re-core` and `re-worker` serve `/metrics` to everybody who can reach it, `host:port`; empty: nowhere
+    #: where `rectl up`, `re-core` and `re-worker` serve `/metrics`, without a token, `host:port`; empty: nowhere
     metrics_listen: str = _setting("", kinds.address)
     #: the OTLP/HTTP collector of traces, `http://host:4318/v1/traces`; needs the extra `otel`; empty: no spans are recorded
     traces_url: str = _setting("", kinds.url("http", "https"))
     #: for clients: where the API is; empty finds the local engine
     url: str = _setting("", kinds.url("http", "https"))
-    #: for clients: who I am
+    #: for clients: the token that they present
     token: str = _setting("", kinds.text, secret=True)
     #: threads that answer HTTP; a live viewer holds one
     http_threads: int = _setting(64, kinds.whole(1, 4096))
@@ -89,9 +89,9 @@ class Settings:
     output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
     #: how long a dispatched step waits for a worker
     queue_timeout: float = _setting(3600.0, kinds.seconds, old_name="worker_patience")
-    #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after it was told to end
+    #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after a stop signal
     stop_timeout: float = _setting(30.0, kinds.seconds)
-    #: days after which a core forgets what has ended: deployments with their output and keys, and dead letters; None: never
+    #: days after which a core deletes what has ended: deployments with their output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
     #: what becomes of a step that no worker offers: fail at once, or wait for a worker to come
     missing_worker: str = _setting("fail", kinds.one_of("fail", "wait"), old_name="unoffered_steps")
@@ -109,7 +109,7 @@ class Settings:
     httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
     #: text, json or short (for people); auto: short where standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
-    #: the user as whom programs of steps run; empty: the engine's user, or `nobody` where that is root. Another user takes root
+    #: the user of the programs of steps; empty: the engine's user, or `nobody` where that is root. Another user takes root
     step_user: str = _setting("", kinds.text)
     #: keeps programs of steps from the engine's secrets: auto (as far as this machine can), required (or none starts), off
     step_isolation: str = _setting("auto", kinds.one_of("auto", "required", "off"))

@@ -1,4 +1,4 @@
-"""What a supervisor is told: systemd's notifications, and a file that is fresh while the process is ready.
+"""What a process reports to its supervisor: systemd's notifications, and a file that is fresh while the process is ready.
 
 Must not know what the process does.
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from re_core.errors import OperatorError
 
-#: names systemd's socket, and how often it wants to hear of us (microseconds)
+#: names systemd's socket, and the interval of its watchdog (microseconds)
 NOTIFY_SOCKET, WATCHDOG_USEC = "NOTIFY_SOCKET", "WATCHDOG_USEC"
 
 _log = logging.getLogger(__name__)
 
 
 class SupervisorNotifier:
-    """Says how a process stands, to whoever looks after it. Without a supervisor and a file it says nothing."""
+    """Reports the state of a process to its supervisor. Without a supervisor and a file it does nothing."""
 
     def __init__(self, environ: Mapping[str, str], ready_file: Path | None = None) -> None:
         """Removes a file that an earlier process left. Raises OperatorError where it cannot."""
@@ -35,7 +35,7 @@ class SupervisorNotifier:
         self._forget()
 
     def ready(self) -> None:
-        """It can do its work now. To be repeated while that is so: the file's time says how old the word is."""
+        """It can do its work now. To be repeated while that is so: the file's time is that of the last call."""
         if not self._is_ready:
             self._notify("READY=1\nSTATUS=ready")
         self._is_ready = True
@@ -57,7 +57,7 @@ class SupervisorNotifier:
             self._notify("WATCHDOG=1")
 
     def stops(self) -> None:
-        """It has begun to end."""
+        """It is ending."""
         self._is_ready = False
         self._forget()
         self._notify("STOPPING=1\nSTATUS=stopping")
@@ -71,7 +71,7 @@ class SupervisorNotifier:
             raise OperatorError(f"--ready-file: {self._file} cannot be removed: {error.strerror}") from error
 
     def _notify(self, text: str) -> None:
-        """A datagram to systemd. What cannot be told must not end the process."""
+        """A datagram to systemd. A failure to send it must not end the process."""
         if not self._address:
             return
         # an address that begins with @ is an abstract one, which the kernel knows by a NUL

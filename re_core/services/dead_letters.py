@@ -1,4 +1,4 @@
-"""Dead letters from the bus into the store. Must not know who reads or replays them (re_core/usecases/dead_letters.py)."""
+"""Dead letters from the bus into the store. Must not know how they are read or replayed (re_core/usecases/dead_letters.py)."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ class Heartbeats:
     def _register(self, message: Message) -> None:
         said = m.parse_heartbeat(message.body)
         now = self._clock.now()
-        # who leaves nothing behind is forgotten at once; of anybody else the silence tells
+        # a worker that leaves nothing behind is removed at once; any other is noticed by its silence
         leaves = message.headers.get(m.EVENT) == m.BYE and not said.running
         seen = 0 if leaves else now
         self._registry.register(WorkerRecord(said.worker, said.slots, said.offers, said.running, seen, said.beat))
-        if leaves or said.beat:  # every few seconds is enough for who is gone for a day
+        if leaves or said.beat:  # every few seconds is enough for workers that are silent for a day
             self._registry.forget_workers(now - FORGET)

@@ -1,4 +1,4 @@
-"""The output recorder: lines in order, numbered, redacted. Must not know who printed them or who reads them.
+"""The output recorder: lines in order, numbered, redacted. Must not know which step printed them or who reads them.
 
 One recorder at a time consumes the queue (docs/wire-format.md, Output), so the numbers have no gaps and need no lock.
 """
@@ -23,7 +23,7 @@ from re_core.wire.strict_json import digits
 #: deliveries of one turn
 BATCH = 256
 
-#: deployments whose last line number is remembered, and steps of which it is known how much they have printed
+#: deployments whose last line number is remembered, and steps whose printed bytes are counted
 _REMEMBERED = 4096
 
 #: a deployment, and which of its steps; None where a worker did not say
@@ -34,9 +34,9 @@ class Recorder:
     """Takes output messages, stores lines. One thread."""
 
     def __init__(self, bus: Bus, store: Output, clock: Clock, redaction: Redaction, quota: int = DEFAULT) -> None:
-        """`quota`: bytes of output that a step may have whose worker does not say that it keeps to one.
+        """`quota`: bytes of output of a step whose worker does not say that it keeps to one.
 
-        What was counted lives in memory: who takes over counts from 0.
+        What was counted lives in memory: the next recorder counts from 0.
         """
         self._quota = Quota.of(quota)
         self._quotas: OrderedDict[_Printer, Quota] = OrderedDict()
@@ -47,14 +47,14 @@ class Recorder:
         self._clock = clock
         self._redaction = redaction
         self._last: OrderedDict[str, int] = OrderedDict()
-        # without ranks: who records goes on until it leaves, so its numbers are nobody else's meanwhile
+        # without priorities: one recorder consumes until it leaves, so no other gives out numbers meanwhile
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
         self._epoch = self._subscription.epoch
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         deliveries = self._subscription.take(BATCH, timeout)
-        if self._epoch != self._subscription.epoch:  # somebody else may have recorded in between
+        if self._epoch != self._subscription.epoch:  # another core may have recorded in between
             self._epoch = self._subscription.epoch
             self._last.clear()
         return self._record(deliveries) if deliveries else 0
@@ -89,7 +89,7 @@ class Recorder:
         return len(deliveries)
 
     def _hint(self, chunks: Sequence[OutputChunk]) -> None:
-        """Who watches one of these looks now. What is lost of it costs a watcher some seconds, so nothing waits for it."""
+        """Viewers of one of these look now. A hint that is lost delays a viewer by some seconds, so nothing waits for it."""
         if not chunks or not self._bus.listened(m.OUTPUT_GREW):
             return
         last = {chunk.deployment: chunk.first + len(chunk.lines) - 1 for chunk in chunks}
@@ -127,12 +127,12 @@ class Recorder:
         if not lines:
             return []
         first = self._number(message.correlation_id, len(lines))
-        # a 2014 worker sends no id, and may print one line twice: only where the lines stand tells such messages apart
+        # a 2014 worker sends no id, and may print one line twice: only the lines' place distinguishes such messages
         name = message.id or f"{message.correlation_id}/{first}"
         return [OutputChunk(name, message.correlation_id, first, number, self._clock.now(), tuple(lines))]
 
     def _stored(self, deliveries: Sequence[Delivery]) -> set[str]:
-        """Which ids are stored. A copy need not be marked, and may come late: its sender never heard of the first one's arrival."""
+        """Which ids are stored. A copy need not be marked, and may come late: its sender did not learn that the first one arrived."""
         return self._store.stored_output([one.message.id for one in deliveries if one.message.id])
 
     def _within(self, printer: _Printer, lines: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A thread that takes turns until it is told to stop. Must not know what a turn does."""
+"""A thread that takes turns until it is stopped. Must not know what a turn does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PollingThread:
     """Calls `turn` again and again on a thread of its own."""
 
     def __init__(self, name: str, turn: Callable[[], object], on_fatal: Callable[[Exception], None]) -> None:
-        """`on_fatal` hears, from the thread, why it cannot go on: somebody must act."""
+        """`on_fatal` is called, on the thread, with the reason why it cannot go on: an operator must act."""
         self._turn = turn
         self._on_fatal = on_fatal
         self._stop = threading.Event()
@@ -41,7 +41,7 @@ class PollingThread:
     def trouble(self) -> str:
         """What it waits for; empty where the last turn went well, or none has failed for REMEMBERED seconds.
 
-        Forgotten after a while, because a turn that finds nothing to do proves nothing: somebody has to try again.
+        Cleared after a while, because a turn that finds nothing to do proves nothing: a later turn has to try again.
         """
         return self.failure(REMEMBERED)
 
@@ -79,7 +79,7 @@ class PollingThread:
         return not self._thread.is_alive()
 
     def pause(self, seconds: float) -> None:
-        """For a turn that has nothing to do: returns early when it is told to stop."""
+        """For a turn that has nothing to do: returns early when the thread is stopped."""
         self._stop.wait(seconds)
 
     def _run(self) -> None:

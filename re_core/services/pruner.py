@@ -1,4 +1,4 @@
-"""Forgets, a little at a time, what ended long ago. Must not know any store."""
+"""Deletes, a little at a time, what ended long ago. Must not know any store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pruner:
     """Prunes in small steps, once a day. One thread."""
 
     def __init__(self, store: Store, clock: Clock, older: float | None) -> None:
-        """`older`: days after which what has ended is forgotten; None: never."""
+        """`older`: days after which what has ended is deleted; None: never."""
         self._store, self._clock, self._older = store, clock, older
         self._next = clock.now() + FIRST
         #: when the feed was trimmed last

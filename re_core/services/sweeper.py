@@ -11,12 +11,12 @@ BATCH = 500
 #: milliseconds for which a deployment that was asked after is left alone
 PAUSE = 5_000
 
-#: `before` of a restart: whenever the claim was made, its claimant is gone
+#: `before` of a restart: its claimant is lost, whenever the claim was made
 ALL_BEFORE = 2**62
 
 
 class Sweeper:
-    """Sends `due` to the deployments whose time has come. One thread."""
+    """Sends `due` to the deployments with a due timer. One thread."""
 
     def __init__(self, bus: Bus, views: Views, clock: Clock) -> None:
         self._bus = bus
@@ -37,7 +37,7 @@ class Sweeper:
 
 
 def recover(bus: Bus, views: Views, run: str) -> int:
-    """After a restart of everything in one process: tell every deployment that all who worked on it are gone.
+    """After a restart of everything in one process: send every deployment the event that all its claimants are lost.
 
     Must be called after the sequencer subscribed and before any worker does, so that no claim of this run stands before it. `run`
     names this start. Returns how many deployments there are to go on with.

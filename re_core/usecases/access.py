@@ -1,7 +1,7 @@
 """Tokens: how a secret is made, kept and found again. Must not know how it is presented.
 
 A secret has 256 random bits, so that a plain SHA-256 of it can be stored: there is nothing to guess, and looking a
-digest up tells nobody who measures the time anything about another secret.
+digest up tells nothing about another secret to a caller that measures the time.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ SECRET_BYTES = 32
 #: characters of a token's id: the beginning of its digest
 ID_LENGTH = 16
 
-#: milliseconds that a token is good for where its maker says nothing: 90 days
+#: milliseconds that a token is valid for where its maker says nothing: 90 days
 LIFETIME = 90 * 24 * 3600 * 1000
 
 #: milliseconds that an expired token stays in the list
 KEPT = LIFETIME
 
-#: what its maker says who wants no end
+#: `expires` of a token without an end
 NEVER = "never"
 
 _UNITS = {"d": 24 * 3600 * 1000, "h": 3600 * 1000}
 
-#: milliseconds that it may be told to be good for at most: a hundred years
+#: milliseconds that a token may be valid for at most: a hundred years
 _LONGEST = 36_525 * _UNITS["d"]
 
 
@@ -85,7 +85,7 @@ def mint(
 ) -> Minted:
     """Make and store a token; `groups` None reaches every group. Raises BadDocument for an `expires` that `expiry` refuses.
 
-    Those that expired long ago are forgotten by this, so that tokens made by the hour do not pile up.
+    Those that expired long ago are deleted by this, so that tokens made by the hour do not pile up.
     """
     now = clock.now()
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)

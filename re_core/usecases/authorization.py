@@ -66,7 +66,7 @@ class Binding(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """Who asks, and what it is allowed."""
+    """The caller, and what it is allowed."""
 
     #: the user's name, as journals have it
     subject: str

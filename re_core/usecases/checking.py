@@ -45,7 +45,7 @@ def check(
     around: EnginePolicy,
     doubts: Problems | None = None,
 ) -> Checked:
-    """Check a document that is parsed already; `position` tells lines and columns of JSON pointers.
+    """Check a document that is parsed already; `position` gives lines and columns of JSON pointers.
 
     `doubts`: what was read and may not be what was meant; a warning, but where only a number can be meant.
     """
@@ -155,7 +155,7 @@ def _unknown_subcommand(name: str, subcommand: str, known: list[str]) -> str:
 
 
 def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
-    """A worker of 2014 never registers, so a command that nobody offers is no error (docs/wire-format.md, Peers of 2014).
+    """A worker of 2014 never registers, so a command that no worker offers is no error (docs/wire-format.md, Peers of 2014).
 
     Nor is an argument that the message overwrites: playbooks of 2014 have some, and they ran.
     """
@@ -178,7 +178,7 @@ def _unknown_command(command: str, commands: set[str]) -> str:
 
 
 def _placed(problems: Problems, position: json_schema.Position | None) -> tuple[Problem, ...]:
-    """In the order in which somebody who reads the document meets them; the count of the others at the end."""
+    """In the order in which they stand in the document; the count of the others at the end."""
     placed = []
     for problem in problems.told:
         found = position(problem.path) if position is not None and problem.line is None else None

@@ -1,4 +1,4 @@
-"""Messages that nobody could use: look at them, send them again, drop them. Must not know who made them."""
+"""Undeliverable messages: look at them, send them again, drop them. Must not know their senders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def drop(letters: ports.DeadLetters, principal: Principal, id: str) -> None:
 
 
 def replay(letters: ports.DeadLetters, bus: ports.Bus, principal: Principal, id: str) -> DeadLetter:
-    """Put it back on its queue, then drop it. Raises NotAllowed, NotFound, Conflict where that queue is gone, BusUnavailable."""
+    """Put it back on its queue, then drop it. Raises NotAllowed, NotFound, Conflict where that queue does not exist, BusUnavailable."""
     letter = get(letters, principal, id)
     again = _again(letter)
     ways = [again]

@@ -19,7 +19,7 @@ from re_core.wire.trace_context import TRACEPARENT, TraceContext, parse, span_id
 
 #: part of every idempotency key of this use case, whichever front end it came through
 ROUTE = "deployments"
-#: who we are on the bus
+#: the front end's name on the bus
 APP_ID = "rest"
 
 #: `re-reason` of a refusal -> the error that says the same
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
 
 class Author(NamedTuple):
-    """Who asks something of a deployment, and why; journals keep it."""
+    """The author of a request about a deployment, and its reason; journals keep it."""
 
     principal: Principal
     reason: str = ""

@@ -55,14 +55,14 @@ def deployment_document(
 
 
 def possible(state: State) -> tuple[Literal["retry", "resolve", "decide"], ...]:
-    """What a person may ask of it now, beside what is always possible to ask: words of the front ends' routes."""
+    """What an operator may request of it now, beside what is always possible: names of the front ends' routes."""
     if state.status is DeploymentStatus.FAILED and state.cancel is None:
         return ("retry",)
     return ("resolve", "decide") if state.asked else ()
 
 
 def planned_document(number: int, step: PlannedStep) -> answers.PlannedStep:
-    """A step that has not been run: where it stands, and what it would be told."""
+    """A step that has not been run: its place, and what its worker would get."""
     return {
         **_place(number, step),
         "parameters": step.spec.parameters,

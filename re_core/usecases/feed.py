@@ -1,7 +1,7 @@
-"""What happened to all deployments, in one order: read from the feed, for those who follow it. Must not know who that is.
+"""What happened to all deployments, in one order: read from the feed. Must not know its followers.
 
-A place in it is written `<position>.<place of the record in its entry>`, or `<position>` behind all of that entry; who goes
-on behind it gets everything that follows, once.
+A place in it is written `<position>.<place of the record in its entry>`, or `<position>` behind all of that entry; a follower that
+goes on behind it gets everything that follows, once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read deployments: one from its journal, many from the views. Must not know who asks; callers check the group."""
+"""Read deployments: one from its journal, many from the views. Must not know the callers; `find` checks their right."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def result_documents(journal: ports.Journal, found: State, step: int) -> Iterato
 
 
 def _said(record: Completed | Failed | TimedOut | Late, at: int) -> answers.Result:
-    """One word. Words that came late count for nothing."""
+    """One reply. Replies that came late change nothing."""
     late = isinstance(record, Late)
     result = result_of(record.data, record.cut)
     return {

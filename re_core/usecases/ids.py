@@ -21,7 +21,7 @@ _OURS = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 def new_id() -> str:
     """A time-ordered id (ULID): 26 characters, 80 random bits.
 
-    It tells deployments apart and guards nothing, so its bits come from Python's generator: the system's lets go of
+    It distinguishes deployments and guards nothing, so its bits come from Python's generator: the system's lets go of
     the interpreter at every call, and a busy process waits to get it back.
     """
     now = int(time.time() * 1000).to_bytes(6, "big")
@@ -34,7 +34,7 @@ def first_id(at: int) -> str:
 
 
 def made_before(id: str, first: str) -> bool:
-    """Whether it is one of `new_id`, and smaller than `first`. Of others' ids nobody knows when they were made."""
+    """Whether it is one of `new_id`, and smaller than `first`. When other ids were made is unknown."""
     return _OURS.fullmatch(id) is not None and id < first
 
 

@@ -1,4 +1,4 @@
-"""Looks whether the store is sound, and writes the list of deployments anew from the journals. Must not know any store.
+"""Checks the store, and rebuilds the list of deployments from the journals. Must not know any store.
 
 The engine may go on meanwhile: what changed in the last moments is not judged.
 """
@@ -23,7 +23,7 @@ SETTLED = 60_000
 #: what stays the same in a deployment's life
 _LASTING = ("group", "playbook_id", "playbook", "user", "created")
 
-#: what must be the same in row and journal; what is due depends on when somebody looked
+#: what must be the same in row and journal; what is due depends on the time of the look
 _COMPARED = (*_LASTING, "status", "ended", "done", "total", "step", "reason", "entry")
 
 _Item = TypeVar("_Item")
@@ -49,7 +49,7 @@ class Read(NamedTuple):
     expected: View | None
     #: why it cannot
     reason: str
-    #: when its last entry was written; 0 where nobody can say
+    #: when its last entry was written; 0 where that is unknown
     at: int
     row: View | None
     #: a newer engine wrote it, which can read it
@@ -102,7 +102,7 @@ def read_journal(store: Journal, deployment: str, row: View | None, now: int) ->
         state = read_state(store, deployment)
         if state is None:
             return None
-        # no journal says what was published: with less in the row, people would be told once more of what they know
+        # no journal says what was published: with less in the row, notifications would be sent once more
         published = 0 if row is None else min(row.published, state.entry)
         return Read(deployment, view_of(state, next_look(state, now), published), "", state.entry_at, row)
     except StoreUnavailable:

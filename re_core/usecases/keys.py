@@ -27,7 +27,7 @@ def check_key(key: str | None) -> str:
 
 
 def key_digest(user: str, route: str, key: str) -> str:
-    """What a store keeps of a key: nobody else's key, and none of another route, is the same."""
+    """What a store keeps of a key: different for another user's key, and for one of another route."""
     return hashlib.sha256("\0".join((user, route, key)).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Forgets what ended long ago, a little at a time. Must not know any store.
+"""Deletes what ended long ago, a little at a time. Must not know any store.
 
-What has not ended is never forgotten: the list only proposes, the journal decides.
+What has not ended is never deleted: the list only proposes, the journal decides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ALL = 2**31 - 2
 
 
 class Pruned(NamedTuple):
-    """How many were forgotten."""
+    """How many were deleted."""
 
     deployments: int = 0
     dead_letters: int = 0
@@ -45,14 +45,14 @@ class Pruned(NamedTuple):
 
 
 def would_prune(store: Store, before: int) -> Pruned:
-    """How many ended, or were buried, or made and never begun, before that time."""
+    """How many ended, or were stored as dead letters, or were made and never begun, before that time."""
     voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
     over, letters = len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL))
     return Pruned(over, letters, keys, voids, len(_old_tokens(store, before)))
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
-    """One step: forget up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
+    """One step: delete up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
     belongs to none follows: keys, journals of ids under which nothing began, and tokens that expired.
@@ -87,7 +87,7 @@ def _old_tokens(store: Store, before: int) -> list[str]:
 def _old_voids(store: Store, before: int, limit: int) -> list[str]:
     """Ids made before that time under which nothing began: no row of the list leads to their journals.
 
-    What is older is rare, since it was forgotten, but for what has not ended.
+    What is older is rare, since it was deleted, but for what has not ended.
     """
     first, found = first_id(before), list[str]()
     cursor: str | None = ""

@@ -1,8 +1,8 @@
 """Group and name of a playbook: one playbook has them (docs/decisions/0016). Must not know what is in a playbook.
 
-A name is a lock of the store, whose key is unique there: of several who store a new name at once one gets it, and the others
-are given the id that it stands for. A lock goes when its playbook is deleted; one whose playbook has another name now, or
-was deleted by somebody who died then, is taken over. Playbooks of the API of 2014 and of older engines hold none, so the
+A name is a lock of the store, whose key is unique there: of several callers that store a new name at once one gets it, and the others
+get the id that it stands for. A lock is released when its playbook is deleted; one whose playbook has another name now, or
+was deleted by a process that died then, is replaced. Playbooks of the API of 2014 and of older engines hold none, so the
 list is asked too.
 """
 
@@ -15,7 +15,7 @@ from re_core import ports
 from re_core.errors import Conflict
 from re_core.rows import PlaybookHead
 
-#: milliseconds after which who took a name and stored nothing under it has died
+#: milliseconds after which a process that took a name and stored nothing under it counts as dead
 ABANDONED = 60_000
 
 
@@ -40,7 +40,7 @@ def lock_of(group: str, name: str) -> str:
 def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
     """Make that name stand for the playbook `id`, unless it stands for another one; the id that it stands for.
 
-    What it stands for may not be stored yet: by somebody who is about to, or has died. `now` in milliseconds.
+    The playbook may not be stored yet: its process is about to, or has died. `now` in milliseconds.
     """
     key = lock_of(group, name)
     held = shelf.acquire(key, id, now)
@@ -56,5 +56,5 @@ def take(shelf: Shelf, group: str, name: str, id: str, now: int) -> str:
 
 
 def drop(shelf: ports.Locks, group: str, name: str, id: str) -> None:
-    """Forget that the name stands for the playbook `id`, which was deleted under it: it can store nothing any more."""
+    """Release the name of the playbook `id`, which was deleted under it: it can store nothing any more."""
     shelf.release(lock_of(group, name), id)

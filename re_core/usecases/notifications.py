@@ -23,7 +23,7 @@ def send(
     said: Mapping[str, Any],
     key: str = "",
 ) -> str:
-    """Hand it to the notifier that is bound to the transport's key; its id. With the same idempotency key it has the same id.
+    """Send it to the notifier that is bound to the transport's key; its id. With the same idempotency key it has the same id.
 
     `said` is the request's document, which a repetition must have too.
 

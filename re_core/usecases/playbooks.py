@@ -16,7 +16,7 @@ from re_core.usecases.names import Shelf
 from re_core.usecases.times import rfc3339
 from re_core.wire import strict_json
 
-#: how often a write without a condition is tried again when somebody was faster
+#: how often a write without a condition is tried again when another caller was faster
 TRIES = 10
 
 #: whether a playbook's etag is one that the caller accepts

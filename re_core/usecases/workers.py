@@ -1,4 +1,4 @@
-"""Which workers live, and what they offer. Must not know how they tell."""
+"""Which workers live, and what they offer. Must not know how they report it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from re_core.rows import WorkerRecord
 from re_core.usecases.authorization import Allowed, Principal, Verb, can
 from re_core.usecases.times import rfc3339
 
-#: milliseconds of silence after which a worker is taken for gone
+#: milliseconds of silence after which a worker counts as lost
 SILENCE = 30_000
 
 
 def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
     """Those that have spoken lately: not long before the last heartbeat of a core was written down, as far as there is one."""
     rows = registry.workers()
-    # while nothing can be written, or no core runs, nobody knows better than what was true last
+    # while nothing can be written, or no core runs, what was true last is the best that is known
     last = min(clock.now(), max((row.seen for row in rows if row.beat), default=clock.now()))
     return [row for row in rows if not row.beat and row.seen >= last - SILENCE]
 
@@ -44,7 +44,7 @@ def unwritten(registry: ports.Registry, clock: ports.Clock) -> str:
 
 
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
-    """`command:Subcommand` -> what is offered; of two workers that differ, who spoke last is believed."""
+    """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts."""
     found: dict[str, Mapping[str, Any]] = {}
     for worker in sorted(workers, key=lambda one: (one.seen, one.id)):
         found.update(worker.offers)

@@ -1,4 +1,4 @@
-"""Dead letters on the bus: how a message that nobody could use is wrapped, and unwrapped. Pure; must not know who keeps them.
+"""Dead letters on the bus: how an undeliverable message is wrapped, and unwrapped. Pure; must not know where they are kept.
 
 The body stays byte for byte; what happened, and the properties that the wrapping needs for itself, travel in headers.
 """
@@ -12,12 +12,12 @@ from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
 
-#: headers of a dead letter: the queue it was taken from, why, who rejected it, when (milliseconds)
+#: headers of a dead letter: the queue it was taken from, why, the program that rejected it, when (milliseconds)
 QUEUE, REASON, DETAIL, BY, AT = "re-dead-queue", "re-dead-reason", "re-dead-detail", "re-dead-by", "re-dead-at"
 #: headers of a dead letter: the original's message_id, reply_to and app_id
 ID, REPLY_TO, APP = "re-dead-id", "re-dead-reply-to", "re-dead-app-id"
 
-#: headers of what a broker put there itself: the queue it was in, and the broker's word for why (`rejected`, `expired`)
+#: headers of what a broker put there itself: the queue it was in, and the broker's reason (`rejected`, `expired`)
 _BROKER_QUEUE, _BROKER_REASON = "x-first-death-queue", "x-first-death-reason"
 
 _OURS = frozenset({QUEUE, REASON, DETAIL, BY, AT, ID, REPLY_TO, APP})

@@ -41,19 +41,19 @@ MAX_SLUG = 80
 ATTEMPT = "re-attempt"
 #: header of a reply: the worker's token for this attempt, new for every delivery
 TOKEN = "re-token"
-#: header of a reply: who speaks
+#: header of a reply: the worker that sends it
 WORKER = "re-worker"
 #: header of a message on a reply or control queue that is not a reply: what happened
 EVENT = "re-event"
 #: what it says on the last heartbeat of a worker that leaves
 BYE = "bye"
-#: headers of a refusal: a stable word, and a text
+#: headers of a refusal: a stable code, and a text
 REASON, DETAIL = "re-reason", "re-detail"
 #: header of a refusal: JSON list of {path, message}, where the reason has parts
 PROBLEMS = "re-problems"
 #: header of a refusal: id of the deployment that stands in the way
 HOLDER = "re-holder"
-#: headers of job.create: who asks, for which key
+#: headers of job.create: its caller, for which key
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take
 GRANT, TIMEOUT = "re-grant", "re-timeout"
@@ -65,7 +65,7 @@ FORWARDED_BY = "x-first-death-queue"
 TURN = "re-turn"
 #: header of `started`: `1` where the worker waits for an answer before it begins
 ASKS = "re-asks"
-#: value of GRANT: it may be begun more than once, but a copy of it may be under way, so whoever gets this one asks
+#: value of GRANT: it may be begun more than once, but a copy of it may be under way, so the worker that gets this one asks
 AGAIN = "again"
 #: header of an output message: number of the step
 STEP = "re-step"
@@ -94,14 +94,14 @@ BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}
 #: what the name of an attempt's own reply queue begins with
 _ATTEMPT_QUEUE = "re.attempt."
 
-#: deployment, step and attempt; bounded, so that nobody's digits are work for us
+#: deployment, step and attempt; bounded, so that a sender's digits cost nothing
 _ATTEMPT = re.compile(r"(?s)(.+)/([0-9]{1,9})/([0-9]{1,9})")
 
 #: what a worker may offer
 _OFFER = re.compile(r"[A-Za-z0-9_]+:([A-Za-z0-9_]+|\*)")
 
 #: of the time for which a caller waits, the part for which its request may lie on a queue, and again the part for which a
-#: core may then hold it. Nobody but the caller knows when it began to wait, so each counts from what it sees itself: a core that
+#: core may then hold it. Only the caller knows when it began to wait, so each counts from what it sees itself: a core that
 #: is handed the request in the last moment still ends before the caller does. The rest is for the way to the queue.
 _REQUEST_SHARE = 0.45
 
@@ -119,13 +119,13 @@ class Message(NamedTuple):
     correlation_id: str = ""
     reply_to: str = ""
     headers: Mapping[str, str] = _NO_HEADERS
-    #: who sends
+    #: the sending program
     app_id: str = ""
     #: through the default exchange, straight to the queue named `key`
     direct: bool = False
-    #: milliseconds after which nobody wants it any more; None keeps it for ever
+    #: milliseconds after which it expires; None keeps it for ever
     expires: int | None = None
-    #: it must never be published a second time by the bus, not even where nobody knows whether it arrived
+    #: the bus must never publish it a second time, not even where it is unknown whether it arrived
     once: bool = False
 
 

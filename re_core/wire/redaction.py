@@ -1,6 +1,6 @@
-"""What nobody shall read, cut out of what steps say. Pure; must not know where the patterns or the words come from.
+"""Secrets, cut out of what steps say. Pure; must not know where the patterns or the texts come from.
 
-Used where words enter: by the workers of the engine's own process before anything is kept, and by the core for all
+Used where texts enter: by the workers of the engine's own process before anything is kept, and by the core for all
 others, before lines reach the store and outcomes the journal (docs/wire-format.md, Output).
 """
 

@@ -1,4 +1,4 @@
-"""Which trace a message belongs to (W3C Trace Context, `traceparent`). Pure; must not know who records spans.
+"""Which trace a message belongs to (W3C Trace Context, `traceparent`). Pure; must not know how spans are recorded.
 
 Ids of spans are derived from names that stay the same at every repetition, so that a core that takes over after a crash
 and a worker that gets a step twice mean the same span, and nothing of a trace has to be in the journal.
@@ -70,9 +70,9 @@ class DeploymentTrace(NamedTuple):
     """What a core knows of a deployment's trace."""
 
     context: TraceContext
-    #: a message has told it; else it is derived, and a later message may tell it
+    #: a message named it; else it is derived, and a later message may name it
     told: bool
-    #: this engine records spans, so that its own are the parents of what it causes; else it passes on what it was told
+    #: this engine records spans, so that its own are the parents of what it causes; else it passes on the one of the message
     recorded: bool
 
     @classmethod
@@ -85,7 +85,7 @@ class DeploymentTrace(NamedTuple):
         return cls(TraceContext(trace_id(deployment), span_id(deployment)), False, recorded)
 
     def parent(self, name: str) -> TraceContext:
-        """The span of that name, where it is recorded; else the one that was told."""
+        """The span of that name, where it is recorded; else the one that a message named."""
         return self.context._replace(span_id=span_id(name)) if self.recorded else self.context
 
     def stamp(self, message: Message, name: str) -> Message:

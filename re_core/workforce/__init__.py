@@ -1,1 +1,1 @@
-"""Which workers live, what they offer, and who gets a step."""
+"""Which workers live, what they offer, and which of them gets a step."""

@@ -1,4 +1,4 @@
-"""What live workers offer, as the core last read it from the registry. Must not know who wrote it there."""
+"""What live workers offer, as the core last read it from the registry. Must not know how it got there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LiveOffers:
     """`command:Subcommand` -> what a worker says of it. One thread at a time."""
 
     def __init__(self, roll: RollCall, clock: Clock) -> None:
-        #: who lives
+        #: which workers live
         self.roll = roll
         self._clock = clock
         self._read_at: int | None = None

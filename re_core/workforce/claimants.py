@@ -1,4 +1,4 @@
-"""Whoever claims a step is in the registry, or nobody would notice when it dies. Must not know what was claimed.
+"""Registers every worker that claims a step, so that its death is noticed. Must not know what was claimed.
 
 A worker that dies before its first heartbeat was written down has claimed steps all the same.
 """
@@ -23,6 +23,6 @@ class WorkerRegistrar:
             return
         registered = {one.id for one in self._registry.workers()}
         if worker not in registered:
-            # what it offers nobody knows; its next heartbeat says so, if there is one
+            # its offers are unknown until its next heartbeat
             self._registry.register(WorkerRecord(worker, 1, {}, (), self._clock.now()))
         self._known = registered | {worker}

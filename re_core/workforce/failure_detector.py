@@ -1,9 +1,10 @@
-"""Tells deployments that workers are gone. Must not act itself: it only sends events, as the sweeper does.
+"""Reports lost workers to the deployments that they work for. Must not act itself: it only sends events, as the sweeper does.
 
-A worker that dies may have claimed a step just before, in a message that is still on its way. So its absence is told
-again when the silence has doubled, and so on. Which deployments it has claimed something of, their rows in the list say. A row
+A worker that dies may have claimed a step just before, in a message that is still on its way. So it is reported
+again when the silence has doubled, and so on. The rows of the list say of which deployments it has claimed a step. A row
 follows its journal within a second; where its core died in that second, the sweeper's look at the dispatched step, half a minute
-after the dispatch at most, writes it: before the second round. Every core tells it; the ids are the same, and hearing it twice is harmless.
+after the dispatch at most, writes it: before the second round. Every core reports it; the ids are the same, and a second event
+changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from re_core.ports import Bus, Clock, Views
 from re_core.wire.messages import Message
 from re_core.workforce.presence import SILENT, RollCall, Silence
 
-#: how often the absence of one worker is told: the last time after eight minutes of silence
+#: how often one lost worker is reported: the last time after eight minutes of silence
 ROUNDS = 5
 
 _log = logging.getLogger(__name__)
@@ -31,14 +32,14 @@ class FailureDetector:
         self._views = views
         self._clock = clock
         self._roll = roll
-        #: worker -> rounds in which its absence was told
+        #: worker -> rounds in which it was reported
         self._told: dict[str, int] = {}
 
     def turn(self) -> int:
         """Look once. Returns how many events were sent. Raises StoreUnavailable, BusUnavailable."""
         before = (
             self._clock.now()
-        )  # whoever comes back after this, even while this core is frozen, has claimed nothing before
+        )  # a worker that comes back after this, even while this core is frozen, has claimed nothing before
         silences = self._roll.poll()
         self._told = {worker.id: self._told.get(worker.id, 0) for worker, lasts in silences if lasts >= SILENT}
         news = [silence.worker.id for silence in silences if self._is_news(silence)]
@@ -49,7 +50,7 @@ class FailureDetector:
         return rounds < ROUNDS and silence.lasts >= SILENT << rounds
 
     def _tell(self, workers: Sequence[str], before: int) -> int:
-        """Only deployments of which they have claimed something are told, each once of all of them."""
+        """Only deployments of which they have claimed a step get the event, each one event for all of them."""
         for worker in workers:
             if not self._told[worker]:
                 where = {"action": "worker_silent", "worker": worker}

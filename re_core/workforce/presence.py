@@ -1,9 +1,9 @@
-"""Which workers are silent, and for how long. Must not know who asks, or what follows from it.
+"""Which workers are silent, and for how long. Must not know its callers, or what follows from it.
 
-That nothing is heard of a worker says nothing while nothing could be heard of anybody: a store that takes no writes, a queue
+The silence of one worker means nothing while no heartbeat could arrive: a store that takes no writes, a queue
 that is not read, a core that is frozen. So each core sends a heartbeat of its own, by the way that those of workers take (bus,
 the heartbeats' consumer of any core, registry), and silence is counted in these: a worker is silent for as many of them as were
-sent since it was heard last *and have arrived*. No clock is compared with another, and none that can be set is read. Decision
+sent since its last heartbeat *and have arrived*. No clock is compared with another, and none that can be set is read. Decision
 0014 has the reasons.
 """
 
@@ -32,7 +32,7 @@ UNPROVEN = 20.0
 #: milliseconds after which a heartbeat says nothing any more, as with those of workers
 LIFE = 30_000
 
-#: heartbeats of its own that a core remembers: enough for the longest silence that is told (absence.ROUNDS)
+#: heartbeats of its own that a core remembers: enough for the longest silence that is reported (failure_detector.ROUNDS)
 _REMEMBERED = 128
 
 
@@ -48,7 +48,7 @@ class Presence:
         self._sent: dict[int, float] = {}
 
     def now(self) -> float:
-        """Seconds of a clock that nobody sets."""
+        """Seconds of a clock that cannot be set."""
         return self._monotonic()
 
     def next(self) -> Message | None:
@@ -124,7 +124,7 @@ class RollCall:
         self._heard = heard
 
     def _note_own(self, rows: Sequence[WorkerRecord]) -> None:
-        """One arrival, however many were sent since the last: what happened to the others nobody can say."""
+        """One arrival, however many were sent since the last: of the others nothing is known."""
         number = next((row.beat for row in rows if row.id == self._presence.identity), 0)
         sent = self._presence.sent_at(number)
         if number > self._arrived and sent is not None:

@@ -1,9 +1,9 @@
-"""Who gets a step: a worker that registered, one of 2014, or nobody. Must not know how a step is sent.
+"""Which worker gets a step: a registered one, one of 2014, or none. Must not know how a step is sent.
 
-A step is offered if a live worker offers it, or if somebody consumes its command's queue who never registered: that is
-a worker of 2014 (docs/wire-format.md, Peers of 2014). It may stand beside workers of ours, and nobody knows which of them a message
+A step is offered if a live worker offers it, or if a consumer of its command's queue never registered: that is
+a worker of 2014 (docs/wire-format.md, Peers of 2014). It may stand beside workers of ours, and it is unknown which of them a message
 reaches; so where more consume the queue than have registered, every step goes the careful way. A worker of ours that has
-just come, or whose connection has just been cut, looks the same for a while: only a surplus that lasts is believed.
+just come, or whose connection has just been cut, looks the same for a while: only a surplus that lasts counts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from re_core.workforce.capabilities import LiveOffers
 FRESH = 1_000
 
 
-#: milliseconds for which more must consume a queue than have registered, in which whoever sends heartbeats would have been
-#: heard (presence.RollCall), before that means a worker of 2014: longer than
+#: milliseconds for which more must consume a queue than have registered, in which every worker that sends heartbeats would have
+#: registered (presence.RollCall), before that means a worker of 2014: longer than
 #: a first heartbeat takes, and than the broker counts a consumer whose connection was cut
 LASTING = 20_000
 
@@ -35,7 +35,7 @@ class Route(Enum):
     SEND = "send"
     #: give it once to a worker that cannot be asked
     ONCE = "once"
-    #: nobody will take it
+    #: no worker will take it
     NO_WORKER = "no worker"
 
 
@@ -43,7 +43,7 @@ class StepRouter:
     """One thread at a time."""
 
     def __init__(self, bus: Bus, offers: LiveOffers, clock: Clock, waits: bool, legacy: Iterable[str] = ()) -> None:
-        """`waits`: a step that nobody offers waits on its queue for a worker to come. `legacy`: queues of workers of 2014."""
+        """`waits`: a step that no worker offers waits on its queue for one. `legacy`: queues of workers of 2014."""
         self._legacy = frozenset(legacy)
         self._bus = bus
         self._offers = offers
@@ -53,7 +53,7 @@ class StepRouter:
         self._looked: dict[str, tuple[int, int]] = {}
         #: queue -> since when more consume it than have registered, in seconds of liveness.Presence
         self._surplus: dict[str, float] = {}
-        #: queues that were declared; who deletes one afterwards is noticed by who publishes to it
+        #: queues that were declared; the publisher to a queue that was deleted since notices it
         self._declared: set[str] = set()
 
     def route(self, name: str) -> Route:
