@@ -25,8 +25,8 @@ class Post:
 
     def __init__(self, id: str, key: str, playbook: str, at: int) -> None:
         self.id, self.key, self.playbook = id, key, playbook
-        #: when its publishing began
-        self.at = at
+        #: when its publishing began, and when that was over: until then it may have stood still before it sent anything
+        self.at = self.sent = at
         #: what was heard: an id, or None for no
         self.heard: set[str | None] = set()
         self.why = ""
@@ -70,6 +70,7 @@ class Client(Process):
             self.bus.publish([message])
         except BusUnavailable:
             self.world.trace(f"{post.id} could not be asked for")
+        post.sent = self.world.time.now
 
     def cancel(self, deployment: str) -> None:
         """Ask for its end, and wait for the answer."""

@@ -137,7 +137,9 @@ def _nothing_starts_behind_a_back(cluster: SimulatedCluster) -> Iterator[str]:
         return  # a core measures by its clock how long it held a request
     for id, accepted in cluster.ledger.accepted.items():
         key = cluster.client.posts[id].key
-        late = accepted - max(one.at for one in cluster.client.posts.values() if one.key == key and one.at <= accepted)
+        late = accepted - max(
+            one.sent for one in cluster.client.posts.values() if one.key == key and one.at <= accepted
+        )
         begun = [step for (deployment, step), begins in cluster.ledger.begun.items() if deployment == id and begins]
         # a core that was frozen does not see how long a request has been with it (docs/decisions/0025)
         if begun and late > PATIENCE + (PATIENCE + SILENT[1] if cluster.cores_frozen else 0):
