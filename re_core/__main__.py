@@ -70,16 +70,16 @@ def act(settings: Settings, ready_file: Path | None) -> int:
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that is there, and touched every second, while the core is ready.",
+    help="A file that exists, and is touched every second, while the core is ready.",
 )
 @click.version_option(package_name="release-engine", prog_name="re-core", message="%(prog)s %(version)s")
 def command(ready_file: Path | None) -> None:
-    """Carry deployments from step to step.
+    """Run deployments: accept requests, dispatch steps, keep the journals.
 
-    Start as many as you like, in any order, on the RabbitMQ of RE_BUS_URL and the MongoDB of RE_STORE_URL. Settings come
-    from the environment and from the file that RE_CONFIG names. TERM ends it in order, a second one at once.
+    Start any number of them, in any order. They use the RabbitMQ of RE_BUS_URL and the MongoDB of RE_STORE_URL. Settings come
+    from the environment and from the file that RE_CONFIG names. TERM stops it after its current batch, a second TERM at once.
 
-    Exit codes: 0 it was told to end, 1 after a mistake of ours (start it again), 2 somebody must act.
+    Exit codes: 0 stopped by a signal, 1 an internal error (start it again), 2 the operator must correct a setting or a server.
     """
     leave(launch("re-core", "recore", lambda settings: act(settings, ready_file), os.environ))
 

@@ -63,13 +63,13 @@ class ReleaseEngineError(Exception):
 
 
 class CallerError(ReleaseEngineError):
-    """The request cannot be carried out as it is."""
+    """The request is not valid."""
 
     reason = "bad-request"
 
 
 class BadDocument(CallerError):
-    """The document is not what it should be."""
+    """The document is not valid."""
 
     reason = "bad-document"
 
@@ -79,7 +79,7 @@ class BadDocument(CallerError):
 
 
 class BadMessage(BadDocument):
-    """The message is not what it should be."""
+    """The message is not valid."""
 
     reason = "bad-message"
 
@@ -101,36 +101,36 @@ class UnknownPlaybook(CallerError):
 
 
 class NotFound(CallerError):
-    """There is no such thing here."""
+    """It does not exist."""
 
     reason = "not-found"
 
 
 class BadDynamic(BadDocument):
-    """The dynamic values are not those that the playbook needs."""
+    """The dynamic values do not fit the playbook."""
 
     reason = "bad-dynamic"
 
 
 class Refused(CallerError):
-    """A rule forbids this."""
+    """A rule forbids the request."""
 
     reason = "refused"
 
     def __init__(self, message: str = "", deployment: str = "") -> None:
         super().__init__(message)
-        #: id of the deployment that stands in the way; empty where none does
+        #: id of the running deployment that blocks the request; empty: none
         self.deployment = deployment
 
 
 class Conflict(CallerError):
-    """The state of things does not allow this."""
+    """The current state does not allow the request."""
 
     reason = "conflict"
 
 
 class PreconditionFailed(CallerError):
-    """Somebody changed it since you read it; read it again."""
+    """The playbook has changed since you read it; read it again."""
 
     reason = "precondition-failed"
 
@@ -148,7 +148,7 @@ class NotAuthenticated(CallerError):
 
 
 class NotAllowed(CallerError):
-    """This token does not reach that far."""
+    """This token does not have the right that the request needs."""
 
     reason = "not-allowed"
 
@@ -157,7 +157,7 @@ class NotAllowed(CallerError):
 
 
 class OperatorError(ReleaseEngineError):
-    """The engine cannot run like this."""
+    """The engine cannot run in this environment."""
 
     reason = "operator"
 
@@ -169,19 +169,19 @@ class BadSettings(OperatorError):
 
 
 class NotStorable(CallerError):
-    """The store cannot keep that document; it keeps all others."""
+    """The store cannot keep this document."""
 
     reason = "not-storable"
 
 
 class StoreRefused(OperatorError):
-    """The store cannot be used as it is; nothing in it was changed."""
+    """The store cannot be used; nothing in it was changed."""
 
     reason = "store-refused"
 
 
 class BusRefused(OperatorError):
-    """The bus cannot be used as it is: waiting is useless."""
+    """The bus cannot be used; waiting does not help."""
 
     reason = "bus-refused"
 
@@ -202,19 +202,19 @@ class DataDirLocked(OperatorError):
 
 
 class TransientError(ReleaseEngineError):
-    """Not now; try again."""
+    """The request cannot be carried out now; try again."""
 
     reason = "try-again"
 
 
 class Expired(TransientError):
-    """The request waited longer than its caller; nothing was started."""
+    """The request expired before the core received it; nothing was started."""
 
     reason = "expired"
 
 
 class NoAnswer(TransientError):
-    """The engine did not answer in time; look for what was asked before asking again."""
+    """The core did not answer in time; find out whether the request was carried out before you repeat it."""
 
     reason = "no-answer"
 

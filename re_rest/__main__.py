@@ -24,16 +24,16 @@ def act(settings: Settings) -> int:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--http", metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.  [RE_HTTP]")
+@click.option("--http", metavar="HOST:PORT", help="Address to listen at; port 0 chooses a free port.  [RE_HTTP]")
 @click.version_option(package_name="release-engine", prog_name="re-rest", message="%(prog)s %(version)s")
 def command(http: str | None) -> None:
-    """Serve the HTTP API and its pages.
+    """Serve the HTTP API and its documentation.
 
-    Start as many as you like, in any order, behind a proxy that spreads requests over them, on the RabbitMQ of RE_BUS_URL
-    and the MongoDB of RE_STORE_URL. RE_HTTP_WORKERS processes with RE_HTTP_THREADS threads each answer. GET /readyz says
-    what cannot be reached. TERM ends it in order: requests under way are answered, live streams end.
+    Start any number of them, in any order, behind a load balancer. They use the RabbitMQ of RE_BUS_URL and the MongoDB of
+    RE_STORE_URL. Each runs RE_HTTP_WORKERS processes with RE_HTTP_THREADS threads. GET /readyz names what is not available. TERM stops
+    it: running requests are answered, live streams end.
 
-    Exit codes: 0 it was told to end, 1 after a mistake of ours (start it again), 2 somebody must act.
+    Exit codes: 0 stopped by a signal, 1 an internal error (start it again), 2 the operator must correct a setting or a server.
     """
     environ = {**os.environ, **({} if http is None else {"RE_HTTP": http})}
     leave(launch("re-rest", "rerest", act, environ))

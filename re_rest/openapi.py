@@ -17,11 +17,11 @@ TEXT: Shape = {"type": "string"}
 NUMBER: Shape = {"type": "integer"}
 TIME: Shape = {"type": "string", "format": "date-time"}
 
-_TOKEN = "`rectl up` leaves one in the file `token` of its data directory; `rectl token create` makes more."
+_TOKEN = "`rectl up` writes a token to the file `token` in its data directory; `rectl token create` creates more."
 
 _DESCRIPTION = (
-    "Self-hosted release automation: a playbook goes in, a deployment comes out. Version 1 is the one to use; "
-    "version 0 stays as it was in 2014, for clients of that time."
+    "Self-hosted release automation: store a playbook, start a deployment of it. Use version 1; "
+    "version 0 is for clients of 2014 and does not change."
 )
 
 
@@ -105,9 +105,9 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _answer(what: str) -> dict[str, Any]:
     if not what:
-        return {"description": "Nothing more to say."}
+        return {"description": "No content."}
     if what.startswith(routes.TEXTUAL):
-        return {"description": "As text.", "content": {what: {"schema": TEXT}}}
+        return {"description": "Text.", "content": {what: {"schema": TEXT}}}
     content: dict[str, Any] = {"application/json": {"schema": ref(what)}}
     if what in ("Playbook", "V0Playbook", "V0Playbooks"):
         content["application/yaml"] = content["text/yaml"] = {}
@@ -158,59 +158,67 @@ def _header(name: str, description: str, schema: Shape = TEXT) -> dict[str, Any]
 
 
 _PARAMETERS: Mapping[str, Shape] = {
-    "limit": _query("limit", {**NUMBER, "minimum": 1, "maximum": MOST_ROWS}, "How many at most."),
-    "cursor": _query("cursor", TEXT, "The `next` of the page before."),
-    "group": _query("group", TEXT, "Only of this group."),
-    "playbook_id": _query("playbook_id", TEXT, "Only of this playbook."),
-    "name": _query("name", TEXT, "Only of this name."),
-    "user": _query("user", TEXT, "Only of this user."),
-    "since": _query("since", TIME, "Only those created at or after it."),
+    "limit": _query("limit", {**NUMBER, "minimum": 1, "maximum": MOST_ROWS}, "The largest number of items."),
+    "cursor": _query("cursor", TEXT, "`next` of the previous page."),
+    "group": _query("group", TEXT, "Only items of this group."),
+    "playbook_id": _query("playbook_id", TEXT, "Only deployments of this playbook."),
+    "name": _query("name", TEXT, "Only playbooks with this name."),
+    "user": _query("user", TEXT, "Only deployments that this user started."),
+    "since": _query("since", TIME, "Only deployments created at this time or later."),
     "status": {
-        **_query("status", {"type": "array", "items": ref("DeploymentStatus")}, "Only in one of these."),
+        **_query(
+            "status",
+            {"type": "array", "items": ref("DeploymentStatus")},
+            "Only deployments with one of these statuses.",
+        ),
         "explode": False,
     },
-    "after": _query("after", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines with a number above it."),
+    "after": _query("after", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines with a number above this."),
     "tail": _query(
-        "tail", {**NUMBER, "minimum": 1, "maximum": MOST_LINES}, "Only the last ones, so many; not with `limit`."
+        "tail",
+        {**NUMBER, "minimum": 1, "maximum": MOST_LINES},
+        "Only the last lines, this many; not together with `limit`.",
     ),
     "place": _header(
         "Last-Event-ID",
-        "The id of the last event seen: go on after it; `0` for all that is kept, and what comes now where it is missing.",
+        "The id of the last event that was read: the stream starts after it. `0`: all events that are kept. If omitted: only new events.",
         {"type": "string", "pattern": r"^\d{1,16}(\.\d{1,9})?$"},
     ),
-    "kind": _query("kind", TEXT, "Only of this kind of thing: `deployment`. May be given several times."),
-    "type": _query("type", TEXT, "Only of this type. May be given several times."),
-    "lines": _query("output", {"type": "boolean"}, "`false`: states and the end alone."),
+    "kind": _query("kind", TEXT, "Only events of this kind of aggregate: `deployment`. Repeatable."),
+    "type": _query("type", TEXT, "Only events of this type. Repeatable."),
+    "lines": _query("output", {"type": "boolean"}, "`false`: only the events `state` and `end`."),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),
-    "text": _query(
-        "format", {"enum": ["json", "text"]}, "As JSON, or as plain text (all of it, if no limit is given)."
+    "text": _query("format", {"enum": ["json", "text"]}, "JSON, or plain text (all lines, if there is no `limit`)."),
+    "form": _query(
+        "format", {"enum": ["json", "yaml"]}, "Format of the playbook in request and answer; overrides the headers."
     ),
-    "form": _query("format", {"enum": ["json", "yaml"]}, "Form of the playbook, in and out; goes before the headers."),
-    "revision": _query("revision", {**NUMBER, "minimum": 1, "maximum": LARGEST}, "Another than the newest."),
+    "revision": _query(
+        "revision", {**NUMBER, "minimum": 1, "maximum": LARGEST}, "The revision; the newest if omitted."
+    ),
     "key": _header(
         "Idempotency-Key",
-        "Two requests with the same key are one; another body under the same key is refused.",
+        "Requests with the same key are carried out once; the same key with another body is refused.",
         {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     ),
-    "if-match": _header("If-Match", "Only if the playbook still has this ETag."),
-    "if-none-match": _header("If-None-Match", "Only if the playbook has another ETag."),
+    "if-match": _header("If-Match", "Carry out the request only if the playbook has this ETag."),
+    "if-none-match": _header("If-None-Match", "Answer with the playbook only if it has another ETag."),
     "resume": _header(
         "Last-Event-ID",
-        "`<entry>.<line>` of the last event seen: go on after it.",
+        "`<entry>.<line>` of the last event that the client read: the stream starts after it.",
         {"type": "string", "pattern": r"^\d{1,15}\.\d{1,15}$"},
     ),
 }
 
 _FAILURES: Mapping[int, str] = {
-    400: "The request cannot be understood.",
+    400: "The request is malformed.",
     401: "A valid token is needed.",
-    403: "This token does not reach that far.",
-    404: "There is no such thing.",
-    409: "A rule, or the state of things, does not allow it.",
-    412: "Somebody changed it since.",
+    403: "The token does not have the right that this needs.",
+    404: "It does not exist, or the token may not see it.",
+    409: "A rule, or the current state, does not allow the request.",
+    412: "The playbook has changed: its ETag is another one.",
     413: "The body has more than 1 MiB.",
-    415: "The body is of another type.",
-    422: "The body is not what it should be.",
-    503: "The bus or the store is away; nothing was done; try again.",
-    504: "The engine did not answer in time; the document names the id, to look for it.",
+    415: "The body has a content type that is not supported.",
+    422: "The body is not valid.",
+    503: "The bus or the store is not available; nothing was done; try again.",
+    504: "The core did not answer in time; use the id in the document to find out whether the request was carried out.",
 }

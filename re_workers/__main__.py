@@ -81,27 +81,33 @@ def show(settings: Settings) -> int:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("names", nargs=-1, metavar="NAME...")
-@click.option("--list", "as_list", is_flag=True, help="Name the workers and notifiers that there are.")
-@click.option("--slots", type=click.IntRange(1, 1000), default=SLOTS, show_default=True, help="Steps of each at once.")
+@click.option("--list", "as_list", is_flag=True, help="List the available workers and notifiers.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 1000),
+    default=SLOTS,
+    show_default=True,
+    help="Number of steps that each worker runs at once.",
+)
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that is there, and touched every second, while the worker is ready.",
+    help="A file that exists, and is touched every second, while the worker is ready.",
 )
 @click.version_option(package_name="release-engine", prog_name="re-worker", message="%(prog)s %(version)s")
 def command(names: tuple[str, ...], as_list: bool, slots: int, ready_file: Path | None) -> None:
-    """Carry out steps, and deliver notifications.
+    """Run steps and deliver notifications.
 
-    NAME is a worker (a command of playbooks) or a notifier; `all` stands for every worker and every notifier whose
-    server the settings name. Start as many as you like, in any order, on the RabbitMQ of RE_BUS_URL. TERM ends it in
-    order: steps under way get RE_STOP_TIMEOUT seconds. A second one ends it at once.
+    NAME is a worker (a command of playbooks) or a notifier; `all` means every worker, and every notifier whose server the
+    settings name. Start any number of them, in any order. They use the RabbitMQ of RE_BUS_URL. TERM stops it: running steps
+    get RE_STOP_TIMEOUT seconds to end. A second TERM stops it at once.
 
-    Exit codes: 0 it was told to end, 1 after a mistake of ours (start it again), 2 somebody must act.
+    Exit codes: 0 stopped by a signal, 1 an internal error (start it again), 2 the operator must correct a setting or a server.
     """
     if as_list:
         leave(launch("re-worker", "reworker", show, os.environ))
     if not names:
-        click.echo(f"re-worker: say which: NAME..., or {ALL}", err=True)
+        click.echo(f"re-worker: name the workers to run: NAME..., or {ALL}", err=True)
         launch("re-worker", "reworker", show, os.environ)
         leave(CANNOT)
     leave(launch("re-worker", "reworker", lambda settings: act(settings, names, slots, ready_file), os.environ))

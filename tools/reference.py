@@ -64,9 +64,9 @@ def rectl() -> str:
     """The page of all commands."""
     head = (
         "# rectl\n\n"
-        "The help of every command, as `--help` prints it. This page is made by `tools/reference.py`.\n\n"
-        "Data goes to standard output, everything else to standard error. There is no colour and no motion where the\n"
-        "output is not a terminal, where `NO_COLOR` is set or where `TERM` is `dumb`. "
+        "The help of every command, as `--help` prints it. `tools/reference.py` generates this page.\n\n"
+        "Data goes to standard output, everything else to standard error. Colours and live views are off if the\n"
+        "output is not a terminal, if `NO_COLOR` is set or if `TERM` is `dumb`. "
         "[Exit codes](exit-codes.md) are the same\nfor all commands.\n"
     )
     return head + "".join(_pages(cli, "rectl", None))
@@ -76,8 +76,8 @@ def programs() -> str:
     """The page of the programs that are processes of their own."""
     head = (
         "# re-rest, re-core, re-worker\n\n"
-        "The help of the programs of a [cluster](../how-to/run-a-cluster.md), as `--help` prints it. This page is made by\n"
-        "`tools/reference.py`.\n"
+        "The help of the programs of a [cluster](../how-to/run-a-cluster.md), as `--help` prints it.\n"
+        "`tools/reference.py` generates this page.\n"
     )
     known = {"re-rest": rest.command, "re-core": core.command, "re-worker": workers.command}
     return head + "".join(page for name, command in known.items() for page in _pages(command, name, None))
@@ -86,7 +86,7 @@ def programs() -> str:
 def settings_table() -> str:
     """A row per setting: in the environment, in the file, default, meaning."""
     told = {name: text for text, name in _COMMENT.findall(inspect.getsource(settings.Settings))}
-    rows = ["| variable | in the file | default | what it is |", "| --- | --- | --- | --- |"]
+    rows = ["| variable | in the file | default | meaning |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(settings.Settings):
         if field.metadata:
             rows.append(_setting(field, "see below" if field.name in TOLD_BELOW else _escaped(told[field.name])))
@@ -127,11 +127,11 @@ def documents() -> str:
     """The page of all documents of HTTP."""
     head = (
         "# Documents\n\n"
-        "What the [REST API](rest.md) answers and is sent, key by key. This page is made by `tools/reference.py` of the same\n"
-        "descriptions (`re_core/api`) as `/openapi.json`, the check of requests and the types of the Python client.\n\n"
-        "Times are RFC 3339 in UTC and null where it has not happened yet; durations are seconds. A key marked *optional* may be\n"
-        "missing. An answer has no other keys than these, unless it says so; a request with another key is refused.\n"
-        "Playbooks, requests for a deployment by id and what travels the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
+        "The documents of the [REST API](rest.md), key by key. `tools/reference.py` generates this page from the same descriptions\n"
+        "(`re_core/api`) as `/openapi.json`, the check of requests and the types of the Python client.\n\n"
+        "Times are RFC 3339 in UTC, or null before the event; durations are seconds. A key marked *optional* may be missing.\n"
+        "An answer has no other keys, unless its description says so; a request with another key is refused.\n"
+        "Playbooks, requests for a deployment by id and messages on the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
     )
     parts = {"Answers": answers.COMPONENTS, "Requests": requests.COMPONENTS, "Version 0": version0.COMPONENTS}
     shown: set[str] = set()
@@ -167,7 +167,7 @@ def _rows(one: Field) -> Iterator[str]:
     gone = one.find(Deprecated)
     yield f"| `{one.key}` | {kind} | {f'deprecated: use `{gone.instead}`' if gone else one.text} |"
     if was := one.find(Was):
-        yield f"| `{was.key}` | {kind} | deprecated: the old key of `{one.key}` |"
+        yield f"| `{was.key}` | {kind} | deprecated: the old name of `{one.key}` |"
 
 
 def _type(kind: Any, said: Sequence[Any] = ()) -> str:

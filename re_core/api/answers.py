@@ -29,12 +29,12 @@ class Page(TypedDict, Generic[Row]):
 
 
 class Fault(TypedDict):
-    """One thing that is wrong, or doubtful, in a document."""
+    """An error or a warning about a document."""
 
-    path: Annotated[str, "where, as a JSON pointer; empty for the whole document"]
+    path: Annotated[str, "the place, as a JSON pointer; empty: the whole document"]
     message: str
-    line: NotRequired[Annotated[int, "in YAML, from 1"]]
-    column: NotRequired[Annotated[int | None, "in YAML, from 1"]]
+    line: NotRequired[Annotated[int, "line in YAML, from 1"]]
+    column: NotRequired[Annotated[int | None, "column in YAML, from 1"]]
 
 
 class Problem(TypedDict):
@@ -43,18 +43,18 @@ class Problem(TypedDict):
     type: Annotated[str, Rules(format="uri"), "the kind of problem, for programs"]
     title: Annotated[str, "the kind of problem, for people"]
     status: int
-    detail: Annotated[str, "what is wrong, and what to do"]
-    request_id: Annotated[str, "the request, as the logs name it"]
-    errors: NotRequired[Annotated[list[Fault], "all that is wrong with a body"]]
-    id: NotRequired[Annotated[str, "the id that was made for a deployment of which the engine has not answered"]]
-    deployment: NotRequired[Annotated[str, "the deployment that stands in the way"]]
+    detail: Annotated[str, "what is wrong, and the remedy"]
+    request_id: Annotated[str, "id of the request in the logs"]
+    errors: NotRequired[Annotated[list[Fault], "all errors of the body"]]
+    id: NotRequired[Annotated[str, "id of the deployment that was requested; the core has not answered"]]
+    deployment: NotRequired[Annotated[str, "the running deployment that blocks the request"]]
 
 
 # -- deployments -----------------------------------------------------------------------------------
 
 
 class Links(TypedDict):
-    """Paths of what belongs to a deployment; `retry` and `resolve` are there while they are possible."""
+    """Paths of a deployment's resources; `retry` and `resolve` are present while they are possible."""
 
     self: str
     journal: str
@@ -72,7 +72,7 @@ class Created(TypedDict):
     id: str
     status: Literal["accepted"]
     links: Links
-    warnings: Annotated[list[Fault], "parameters that no step asks for"]
+    warnings: Annotated[list[Fault], "dynamic values that no step uses"]
 
 
 class Asked(TypedDict):
@@ -83,26 +83,26 @@ class Asked(TypedDict):
 
 
 class ResultSize(TypedDict):
-    """What is known of a step's result without its data."""
+    """The size of a step's result, without its data."""
 
     size: Annotated[int, "bytes of its JSON"]
     digest: Annotated[str, "`sha256:` and the digest of its JSON"]
-    cut: Annotated[bool, "whether the journal has only its beginning"]
-    inline: Annotated[bool, "whether the deployment's document has all of it as `data`"]
+    cut: Annotated[bool, "whether the journal keeps only its beginning"]
+    inline: Annotated[bool, "whether the deployment's document contains all of it, as `data`"]
 
 
 class ResultLink(ResultSize):
-    """The same, and where all of it is."""
+    """The size of a step's result, and the path of all of it."""
 
-    href: Annotated[str, "path of the results of the step's attempts"]
+    href: Annotated[str, "path of the outcomes of the step's attempts"]
 
 
 class Result(TypedDict):
-    """How one attempt of a step ended, with all of its data."""
+    """The outcome of one attempt of a step, with all of its data."""
 
     attempt: Annotated[int, "from 1"]
-    said: Annotated[str, Rules(enum=[StepStatus.COMPLETED.value, StepStatus.FAILED.value]), "how it ended"]
-    late: Annotated[bool, "whether it came after the step had ended, and counts for nothing"]
+    said: Annotated[str, Rules(enum=[StepStatus.COMPLETED.value, StepStatus.FAILED.value]), "the outcome"]
+    late: Annotated[bool, "whether it arrived after the step had ended, and has no effect"]
     at: Time
     message: str | None
     data: Any
@@ -110,28 +110,28 @@ class Result(TypedDict):
 
 
 class StepPlace(TypedDict):
-    """Where a step stands in its plan."""
+    """The place of a step in its plan."""
 
     number: Annotated[int, "from 0, in playbook order"]
     name: Annotated[str, "`command:Subcommand`"]
     kind: Annotated[str, words(StepKind)]
     host: str | None
-    sequence: Annotated[int | None, "number of the stage, from 0; null outside of all stages"]
-    label: Annotated[str, "its title; empty where it has none"]
+    sequence: Annotated[int | None, "number of the stage, from 0; null for checks and actions"]
+    label: Annotated[str, "its title; empty: none"]
 
 
 class Step(StepPlace):
     """One step of one deployment, as it is now."""
 
-    asks: Annotated[bool, "whether it is lost, and the deployment waits for its resolution"]
+    asks: Annotated[bool, "whether the step is lost and the deployment waits for its resolution"]
     status: Annotated[str, words(StepStatus)]
-    attempt: Annotated[int, "from 1; 0 before the first"]
-    worker: Annotated[str | None, "id of the worker that has it or had it last"]
+    attempt: Annotated[int, "number of the newest attempt, from 1; 0 before the first"]
+    worker: Annotated[str | None, "id of the worker of the newest attempt"]
     dispatched: Time | None
     started: Time | None
     ended: Time | None
-    message: Annotated[str | None, "what the worker reported at its end"]
-    data: Annotated[Any, "its result; null where it is too large for this document: see `result`"]
+    message: Annotated[str | None, "the worker's message at the end of the step"]
+    data: Annotated[Any, "its result; null if it is too large for this document: see `result`"]
     result: ResultLink | None
 
 
@@ -151,39 +151,39 @@ class Deployment(TypedDict):
     playbook_id: str
     playbook: Annotated[str, "name of the playbook"]
     revision: Annotated[int, "revision of the playbook, from 1"]
-    exclusive: Annotated[bool, "whether no other deployment of the playbook may run beside it"]
-    dynamic: Annotated[dict[str, Any], "its parameters, without secrets, long ones cut"]
+    exclusive: Annotated[bool, "whether only one deployment of the playbook may run at a time"]
+    dynamic: Annotated[dict[str, Any], "its dynamic values; secrets are redacted, long values cut"]
     user: str
     source: Annotated[str, "address of the request that started it"]
     created: Time
     started: Time | None
     ended: Time | None
     duration: Annotated[float | None, "seconds from its creation to its end, or to now"]
-    reason: Annotated[str, "why it failed, waits or was cancelled; empty otherwise"]
-    retries: Annotated[int, "how often it was retried"]
-    stages: Annotated[list[str], "descriptions of the stages, by their number; empty where none has one"]
+    reason: Annotated[str, "the reason why it failed, waits or was cancelled; else empty"]
+    retries: Annotated[int, "number of retries"]
+    stages: Annotated[list[str], "titles of the stages, by their number; empty if no stage has one"]
     steps: list[Step]
     counts: Counts
     links: Links
 
 
 class DeploymentRow(TypedDict):
-    """One deployment in the list; at most one second late."""
+    """One deployment in the list; at most one second old."""
 
     id: str
     status: Status
     group: str
     playbook_id: str
     playbook: Annotated[str, "name of the playbook"]
-    revision: Annotated[int | None, "null where the row does not say"]
-    dynamic: Annotated[dict[str, Any] | None, "its parameters; null where they are many or long"]
+    revision: Annotated[int | None, "null: unknown, in a row that an older version wrote"]
+    dynamic: Annotated[dict[str, Any] | None, "its dynamic values; null if they are too many or too long"]
     user: str
     created: Time
     ended: Time | None
     done: Annotated[int, "steps that completed"]
     total: Annotated[int, "steps of the plan"]
-    step: Annotated[str, "the step that runs, or the one that failed"]
-    reason: Annotated[str, "why it failed, waits or was cancelled; empty otherwise"]
+    step: Annotated[str, "the running step, or the step that failed"]
+    reason: Annotated[str, "the reason why it failed, waits or was cancelled; else empty"]
 
 
 class Entry(TypedDict):
@@ -194,7 +194,7 @@ class Entry(TypedDict):
     at: Time
     writer: Annotated[str, "id of the core that wrote it"]
     records: Annotated[
-        list[dict[str, Any]], "what happened; `kind` says of each what it is; secrets among `dynamic` are redacted"
+        list[dict[str, Any]], "what happened; `kind` is the kind of each record; secrets among `dynamic` are redacted"
     ]
 
 
@@ -227,7 +227,7 @@ class PlaybookRow(TypedDict):
     revision: Annotated[int, "from 1"]
     created: Time
     updated: Time
-    user: Annotated[str, "who stored this revision"]
+    user: Annotated[str, "the user who stored this revision"]
 
 
 class Revision(PlaybookRow):
@@ -239,7 +239,7 @@ class Revision(PlaybookRow):
 class Playbook(Revision):
     """One revision of a playbook."""
 
-    warnings: NotRequired[Annotated[list[Fault], "in the answer to a request that stored it"]]
+    warnings: NotRequired[Annotated[list[Fault], "only in the answer to a request that stored the playbook"]]
 
 
 class Applied(Revision):
@@ -267,16 +267,16 @@ class PlannedStep(StepPlace):
 
 
 class DynamicNames(TypedDict):
-    """Names of the parameters of a plan."""
+    """Names of the dynamic values of a plan."""
 
     required: list[str]
-    missing: Annotated[list[str], "those that the request lacks"]
+    missing: Annotated[list[str], "the names that the request does not supply"]
 
 
 class Plan(TypedDict):
-    """What a deployment would run, in order."""
+    """The steps that a deployment would run, in order."""
 
-    stages: Annotated[list[str], "descriptions of the stages, by their number; empty where none has one"]
+    stages: Annotated[list[str], "titles of the stages, by their number; empty if no stage has one"]
     steps: list[PlannedStep]
     dynamic: DynamicNames
     warnings: list[Fault]
@@ -296,32 +296,30 @@ class Worker(TypedDict):
     """A worker that is alive."""
 
     id: str
-    slots: Annotated[int, "steps that it runs at once"]
-    busy: Annotated[int, "steps that it runs now"]
-    offers: Annotated[
-        Mapping[str, Any], "`command:Subcommand` and what is known of it: its timeout, the schema of its parameters"
-    ]
-    running: Annotated[list[str], "deployments that it works for; empty for a token that does not reach all groups"]
-    seen: Annotated[Time, "its last heartbeat"]
+    slots: Annotated[int, "number of steps that it can run at once"]
+    busy: Annotated[int, "number of steps that it runs now"]
+    offers: Annotated[Mapping[str, Any], "by name `command:Subcommand`: its timeout and the schema of its parameters"]
+    running: Annotated[list[str], "deployments whose steps it runs; empty for a token without access to all groups"]
+    seen: Annotated[Time, "time of its last heartbeat"]
 
 
 class DeadLetterRow(TypedDict):
     """An undeliverable message in the list."""
 
     id: str
-    queue: Annotated[str, "where it was"]
+    queue: Annotated[str, "the queue that it was in"]
     reason: Annotated[str, "the kind of failure, for programs"]
-    detail: Annotated[str, "what was wrong with it, for people"]
+    detail: Annotated[str, "the failure, for people"]
     by: Annotated[str, "the program that refused it"]
     at: Time
     size: Annotated[int, "bytes of its body"]
 
 
 class DeadLetter(DeadLetterRow):
-    """An undeliverable message, whole."""
+    """An undeliverable message, complete."""
 
     properties: Annotated[dict[str, Any], "its AMQP properties"]
-    text: Annotated[str | None, "its body; null where it is not UTF-8"]
+    text: Annotated[str | None, "its body; null if it is not UTF-8"]
     body: Annotated[str, "its body in base64"]
 
 
@@ -343,18 +341,18 @@ class Token(TypedDict):
 
     id: Annotated[str, "the beginning of its digest"]
     user: str
-    groups: Annotated[list[str] | None, "the groups that it reaches; null for all"]
-    admin: Annotated[bool, "whether it may make tokens"]
+    groups: Annotated[list[str] | None, "the groups that it may access; null: all"]
+    admin: Annotated[bool, "whether it may create and revoke tokens"]
     notify: Annotated[bool, "whether it may send notifications"]
     created: Time
-    expires: Annotated[Time | None, "null: never"]
+    expires: Annotated[Time | None, "null: it does not expire"]
     used: Annotated[Time | None, "its last use; null before the first"]
 
 
 class NewToken(Token):
-    """A token that was just made."""
+    """A token that was just created."""
 
-    token: Annotated[str, "the secret; this is the only answer that has it"]
+    token: Annotated[str, "the secret; no other answer contains it"]
 
 
 class Alive(TypedDict):
@@ -367,8 +365,10 @@ class Ready(TypedDict):
     """Whether the process can work."""
 
     status: Literal["ready", "not ready"]
-    checks: Annotated[dict[str, str], "each part, and `ok` or what is wrong with it"]
-    degraded: NotRequired[Annotated[dict[str, str], "parts without which it works on, and what is wrong with them"]]
+    checks: Annotated[dict[str, str], "for each part `ok`, or what is wrong with it"]
+    degraded: NotRequired[
+        Annotated[dict[str, str], "parts that are away but not required, and what is wrong with them"]
+    ]
 
 
 #: names of components of OpenAPI, and what they are; what these refer to is a component of its own name

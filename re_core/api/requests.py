@@ -32,11 +32,9 @@ def _resolutions(*known: Resolution) -> tuple[Schema, Expected]:
 class ByName(TypedDict):
     """A request for a deployment that names the playbook."""
 
-    playbook: Annotated[
-        str, Rules(pattern="^[^/]+/"), "`group/name`, in place of `playbook_id`; `group` is that one then"
-    ]
+    playbook: Annotated[str, Rules(pattern="^[^/]+/"), "`group/name`, instead of `playbook_id` and `group`"]
     group: NotRequired[str]
-    dynamic: NotRequired[Annotated[dict[str, Any], "the parameters"]]
+    dynamic: NotRequired[Annotated[dict[str, Any], "the dynamic values"]]
     source_ip: NotRequired[str]
     user_id: NotRequired[str]
 
@@ -48,21 +46,21 @@ class CancelRequest(TypedDict):
 
 
 class RetryRequest(TypedDict):
-    """Let a failed deployment go on."""
+    """Continue a failed deployment."""
 
     reason: NotRequired[ShortText]
     lost: NotRequired[
         Annotated[
             str,
             *_resolutions(Resolution.SUCCEEDED, Resolution.RERUN),
-            "the resolution of its lost steps, where it has any",
+            "the resolution of its lost steps; required if it has lost steps",
         ]
     ]
     retries: NotRequired[
         Annotated[
             int,
             *whole(0, "a whole number of at least 0"),
-            "`retries` of the document that its author looked at: refused if it has changed",
+            "`retries` of the deployment's document that the operator read; the request is refused if it has changed",
         ]
     ]
 
@@ -71,42 +69,42 @@ class ResolveRequest(TypedDict):
     """Resolve a lost step for which a deployment waits."""
 
     step: Annotated[int, *whole(0, "the number of a step")]
-    resolution: Annotated[str, *_resolutions(*Resolution), Was("ruling"), "what became of the step"]
+    resolution: Annotated[str, *_resolutions(*Resolution), Was("ruling"), "the outcome of the step, or `rerun`"]
     attempt: NotRequired[
         Annotated[
             int,
             *whole(1, "the number of an attempt, from 1"),
-            "the attempt that its author looked at: refused if it has changed",
+            "`attempt` of the step that the operator read; the request is refused if it has changed",
         ]
     ]
     reason: NotRequired[ShortText]
 
 
 class PlanRequest(TypedDict):
-    """Parameters of a plan."""
+    """Dynamic values of a plan."""
 
     dynamic: NotRequired[Annotated[dict[str, Any], Expected("an object")]]
 
 
 class TokenRequest(TypedDict):
-    """A token to make."""
+    """A token to create."""
 
     user: Name
     groups: NotRequired[
         Annotated[
             list[Name] | None,
             Expected("null for all groups, or a list of names"),
-            "the groups that it reaches; null for all",
+            "the groups that it may access; null: all",
         ]
     ]
-    admin: NotRequired[Annotated[Flag, "whether it may make tokens"]]
+    admin: NotRequired[Annotated[Flag, "whether it may create and revoke tokens"]]
     notify: NotRequired[Annotated[Flag, "whether it may send notifications"]]
     expires: NotRequired[
         Annotated[
             str,
             Rules(maxLength=MAX_TEXT),
             Expected("never, days or hours such as 90d or 12h, or a time"),
-            "`never`, `90d`, `12h` or a time; 90 days where it is missing",
+            "`never`, `90d`, `12h` or a time; 90 days if omitted",
         ]
     ]
 

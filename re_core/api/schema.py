@@ -107,7 +107,7 @@ class Components:
         properties = {one.key: self._said(one.kind, one.said) for one in known}
         old = {was.key: one for one in known if (was := one.find(Was))}
         for key, one in old.items():
-            instead = f"Old key of `{one.key}`; it goes with the next release."
+            instead = f"Old name of `{one.key}`; the next release removes it."
             properties[key] = {**self._said(one.kind, one.said), "deprecated": True, "description": instead}
         shape: Shape = {
             "type": "object",

@@ -12,7 +12,7 @@ class V0Error(TypedDict):
 
     status: str
     message: NotRequired[str]
-    id: NotRequired[Annotated[str, "the id that was made for a deployment of which the engine has not answered"]]
+    id: NotRequired[Annotated[str, "id of the deployment that was requested; the core has not answered"]]
 
 
 class V0Groups(TypedDict):

@@ -53,73 +53,73 @@ class Settings:
 
     #: `embedded:`, `amqp://…`, `amqps://…`
     bus_url: str = _setting("embedded:", kinds.url("embedded", "amqp", "amqps"))
-    #: `sqlite:///<path>`, `mongodb://…`, `mongodb+srv://…`; <data dir>/release-engine.db where not set
+    #: `sqlite:///<path>`, `mongodb://…`, `mongodb+srv://…`; if not set, <data dir>/release-engine.db
     store_url: str = _setting("", kinds.url("sqlite", "mongodb", "mongodb+srv"))
     #: name of the topic exchange
     exchange: str = _setting("re", kinds.text)
-    #: of the queues on RabbitMQ: quorum or classic
+    #: type of the queues on RabbitMQ: quorum or classic
     queue_type: str = _setting("quorum", kinds.one_of("quorum", "classic"))
-    #: seconds without a sign of life after which a connection to RabbitMQ is taken for dead
+    #: seconds of silence after which a connection to RabbitMQ counts as lost
     bus_heartbeat: int = _setting(7, kinds.whole(2, 600))
-    #: PEM file of the authorities that `amqps://` trusts; the system's where not set
+    #: PEM file of the authorities that `amqps://` trusts; if not set, those of the system
     bus_ca_file: Path | None = _setting(None, kinds.path)  # noqa: RUF009
-    #: where the embedded engine keeps everything; the platform's user data directory where not set
+    #: directory of the embedded engine's data; if not set, the platform's user data directory
     data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
-    #: where the API listens, `host:port`; port 0 picks a free one
+    #: address of the API, `host:port`; port 0 chooses a free port
     http: str = _setting("127.0.0.1:8080", kinds.address)
-    #: where `rectl up`, `re-core` and `re-worker` serve `/metrics`, without a token, `host:port`; empty: nowhere
+    #: address, `host:port`, at which `rectl up`, `re-core` and `re-worker` serve `/metrics` without a token; empty: not served
     metrics_listen: str = _setting("", kinds.address)
     #: the OTLP/HTTP collector of traces, `http://host:4318/v1/traces`; needs the extra `otel`; empty: no spans are recorded
     traces_url: str = _setting("", kinds.url("http", "https"))
-    #: for clients: where the API is; empty finds the local engine
+    #: for clients: URL of the API; empty: the engine of this machine
     url: str = _setting("", kinds.url("http", "https"))
-    #: for clients: the token that they present
+    #: for clients: the token
     token: str = _setting("", kinds.text, secret=True)
     #: threads that answer HTTP; a live viewer holds one
     http_threads: int = _setting(64, kinds.whole(1, 4096))
-    #: processes of `re-rest` that answer HTTP, each with so many threads; `rectl up` has one
+    #: processes of `re-rest` that answer HTTP, each with `http_threads` threads; `rectl up` has one
     http_workers: int = _setting(2, kinds.whole(1, 64))
-    #: proxies before `re-rest` that each add to X-Forwarded-For; 0 believes no such header
+    #: number of proxies before `re-rest` that each add to X-Forwarded-For; 0: the header is ignored
     http_proxies: int = _setting(0, kinds.whole(0, 10))
-    #: how long a POST waits for the core
+    #: seconds that a POST waits for the core's answer
     request_timeout: float = _setting(10.0, kinds.seconds)
-    #: how long a step may take that says nothing itself
+    #: seconds that a step may take if neither playbook nor worker sets a timeout
     step_timeout: float = _setting(3600.0, kinds.seconds)
-    #: bytes of output that one attempt of a step may have; what else it prints is dropped. A playbook may say otherwise
+    #: bytes of output that are kept of one attempt of a step; more output is dropped. A playbook may set another quota
     output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
-    #: how long a dispatched step waits for a worker
+    #: seconds that a dispatched step waits for a worker
     queue_timeout: float = _setting(3600.0, kinds.seconds, old_name="worker_patience")
-    #: how long what is under way in `re-rest`, `re-core` or `re-worker` may go on after a stop signal
+    #: seconds that `re-rest`, `re-core` and `re-worker` wait for running requests and steps when they stop
     stop_timeout: float = _setting(30.0, kinds.seconds)
-    #: days after which a core deletes what has ended: deployments with their output and keys, and dead letters; None: never
+    #: days after which a core deletes ended deployments, with output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
-    #: what becomes of a step that no worker offers: fail at once, or wait for a worker to come
+    #: a step that no worker offers: `fail` at once, or `wait` for a worker
     missing_worker: str = _setting("fail", kinds.one_of("fail", "wait"), old_name="unoffered_steps")
-    #: what becomes of a lost step that may not be repeated: fail its deployment, or ask a person
+    #: a lost step that must not be rerun: `fail` its deployment, or `ask` an operator
     lost_steps: str = _setting("fail", kinds.one_of("fail", "ask"))
-    #: parts of output, messages, results and log lines that match are replaced by [redacted], each line by itself, before anything is cut
+    #: regular expressions: what matches in output, messages, results and log lines becomes [redacted], line by line, before anything is cut
     redact: tuple[re.Pattern[str], ...] = _setting((), kinds.patterns, scalar=False)
-    #: queues of workers that declare nothing themselves
+    #: commands of workers of 2014, whose queues the core declares
     legacy_workers: tuple[str, ...] = _setting((), kinds.texts, scalar=False)
-    #: files with workers of one's own; <data dir>/workers, which need not be there, where not set
+    #: directory of your own workers; if not set, <data dir>/workers, which need not exist
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
-    #: what a group may use: group, or `*` for every other one -> commands, steps (`command:Run`), or `*`
+    #: steps that a group may use: group, or `*` for all other groups -> commands, steps (`command:Run`), or `*`
     group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
-    #: where `httprequest` may not go: link-local, metadata, loopback, private, or networks as 10.0.0.0/8
+    #: addresses to which `httprequest` must not connect: link-local, metadata, loopback, private, or networks such as 10.0.0.0/8
     httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
-    #: text, json or short (for people); auto: short where standard error is a terminal, else text
+    #: format of log lines: text, json or short (for people); auto: short if standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
-    #: the user of the programs of steps; empty: the engine's user, or `nobody` where that is root. Another user takes root
+    #: the user of programs of steps; empty: the engine's user, or `nobody` if that is root. Another user needs an engine started as root
     step_user: str = _setting("", kinds.text)
-    #: keeps programs of steps from the engine's secrets: auto (as far as this machine can), required (or none starts), off
+    #: isolation of programs of steps from the engine's secrets: auto (as far as this machine supports it), required (else no start), off
     step_isolation: str = _setting("auto", kinds.one_of("auto", "required", "off"))
-    #: further variables that programs of steps inherit, by name or PREFIX_*
+    #: additional environment variables that programs of steps inherit: a name or PREFIX_*
     step_env: tuple[str, ...] = _setting((), kinds.names)
-    #: further files and directories that programs of steps have no way to
+    #: additional files and directories that programs of steps cannot open
     step_hidden: tuple[Path, ...] = _setting((), kinds.paths, scalar=False)
-    #: debug, info, warning, error
+    #: lowest level that is logged: debug, info, warning, error
     log_level: str = _setting("info", kinds.one_of("debug", "info", "warning", "error"))
-    #: one more log file per deployment goes here; None: no such files
+    #: directory of an additional log file per deployment; None: no such files
     deployment_log_dir: Path | None = _setting(None, kinds.path)  # noqa: RUF009
     #: of the email notifier, as it documents them
     email: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
@@ -161,7 +161,7 @@ class Settings:
         """Log a warning for every setting that is set under its old name."""
         for field in _fields():
             if field.name in self.old_names:
-                text = "%s: %s is the old name of %s, read for this release only: rename it"
+                text = "%s: %s is the old name of %s; only this release reads it: rename it"
                 given = (self.origins[field.name], field.metadata["old_name"], field.name)
                 _log.warning(text, *given, extra={"action": "deprecated_setting"})
 
@@ -202,8 +202,8 @@ class _Found:
         old = name == field.metadata["old_name"]
         before = self.origins.get(field.name)
         if before is not None and old is not (field.name in self.old_names):
-            text = f"{origin}: {name} is set, and at {before} the same setting under its other name"
-            self.problems.append(f"{text}; keep {field.name}, for {field.metadata['old_name']} is its old name")
+            text = f"{origin}: {name} is set here, and under its other name at {before}"
+            self.problems.append(f"{text}; keep {field.name}: {field.metadata['old_name']} is its old name")
             return
         try:
             self.values[field.name] = field.metadata["read"](value, base)

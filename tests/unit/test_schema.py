@@ -58,7 +58,7 @@ def told(*steps: Any, **other: Any) -> dict[str, str]:
         (
             {NOOP: [1]},
             f"/{NOOP}",
-            "expected an object of arguments (a step without any is just its name), found a list of 1",
+            "expected an object of arguments (a step without arguments is only its name), found a list of 1",
         ),
         (
             {NOOP: None, "service": "httpd"},

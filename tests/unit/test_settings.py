@@ -223,7 +223,7 @@ def test_a_setting_is_shown_under_its_new_name_only() -> None:
 
 def test_an_old_name_is_named_in_the_log_with_the_new_one(caplog: pytest.LogCaptureFixture) -> None:
     settings.load({"RE_WORKER_PATIENCE": "60", "RE_MISSING_WORKER": "wait"}).warn_of_old_names()
-    text = "environment RE_WORKER_PATIENCE: worker_patience is the old name of queue_timeout, read for this release only: rename it"
+    text = "environment RE_WORKER_PATIENCE: worker_patience is the old name of queue_timeout; only this release reads it: rename it"
     assert [record.getMessage() for record in caplog.records] == [text]
 
 
@@ -239,7 +239,8 @@ def test_an_old_name_is_named_in_the_log_with_the_new_one(caplog: pytest.LogCapt
 )
 def test_a_setting_under_both_of_its_names_is_refused(tmp_path: Path, environ: dict[str, str], text: str) -> None:
     refusal = _refusal({**_file(tmp_path, text), **environ})
-    assert "the same setting under its other name; keep queue_timeout, for worker_patience is its old name" in refusal
+    assert "is set here, and under its other name at" in refusal
+    assert "keep queue_timeout: worker_patience is its old name" in refusal
 
 
 def test_a_wrong_value_under_an_old_name_is_named_by_the_name_that_stands_there(tmp_path: Path) -> None:

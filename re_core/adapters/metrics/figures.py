@@ -49,7 +49,7 @@ class StoreFigures:
             yield from self._made
 
     def _look(self) -> list[Metric]:
-        up = "Whether the store answers: 1, or 0"
+        up = "1 if the store answers, else 0"
         try:
             return [*self._ask(), single("store_up", up, 1)]
         except ReleaseEngineError:  # whoever wants it says why, in the log: the figure is what a scrape can tell
@@ -58,9 +58,9 @@ class StoreFigures:
     def _ask(self) -> Iterator[Metric]:
         yield gauge("deployments", "Deployments that have not ended, by status", self._statuses(), "status")
         yield single("dead_letters", "Dead letters in the store", self._store.count_dead_letters())
-        yield gauge("workers", "Live workers that offer steps of a command", self._workers(), "command")
+        yield gauge("workers", "Live workers that offer steps of the command", self._workers(), "command")
         ages = self._waiting.ages(self._clock.now(), self._waits)
-        about = "How long the oldest step that no worker has taken waits, as far as this core sent it"
+        about = "Age of the oldest step that this core has sent and no worker has claimed"
         yield gauge("step_queue_age_seconds", about, ages, "command")
 
     def _statuses(self) -> dict[str, float]:
@@ -100,10 +100,8 @@ class ThreadsFigures:
         """For the registry."""
         found = self._threads()
         lags = {name: one.lag for name, one in found.items()}
-        yield gauge(
-            "thread_lag_seconds", "Since a thread of the core has last taken a turn that went well", lags, "thread"
-        )
-        about = "Turns that failed because bus or store were away, or refused"
+        yield gauge("thread_lag_seconds", "Time since the last successful turn of a thread of the core", lags, "thread")
+        about = "Turns that failed because the bus or the store was not available or refused"
         errors = CounterMetricFamily(f"{PREFIX}thread_errors", about, labels=["thread", "error"])
         for name, one in found.items():
             for error, count in one.errors.items():

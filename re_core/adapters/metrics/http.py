@@ -52,9 +52,9 @@ class HttpFigures:
     def collect(self) -> Iterator[Metric]:
         """For the registry: the sum of all processes; routes that nobody has asked for are left out."""
         requests = CounterMetricFamily(
-            f"{PREFIX}http_requests", "HTTP requests, by route and class of their status", labels=["route", "status"]
+            f"{PREFIX}http_requests", "HTTP requests, by route and class of status", labels=["route", "status"]
         )
-        about = "Until the answer to an HTTP request began"
+        about = "Time from an HTTP request to the first byte of its answer"
         seconds = HistogramMetricFamily(f"{PREFIX}http_request_seconds", about, labels=["route"])
         for route, place in self._routes.items():
             cells = self._sum(place)

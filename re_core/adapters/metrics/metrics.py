@@ -40,7 +40,9 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        info = GaugeMetricFamily(f"{PREFIX}info", "Which program this is", labels=["component", "version"])
+        info = GaugeMetricFamily(
+            f"{PREFIX}info", "Version and component of this process", labels=["component", "version"]
+        )
         info.add_metric([self._component, version("release-engine")], 1)
         yield info
         yield from self.observer.metrics()
@@ -92,5 +94,5 @@ class _Running:
 
     def collect(self) -> Iterator[Metric]:
         yield single(
-            "worker_steps_running", "Steps that this process's workers have claimed or begun", len(self._running())
+            "worker_steps_running", "Steps that the workers of this process have claimed or run", len(self._running())
         )

@@ -31,25 +31,29 @@ class MetricsObserver(Observer):
         self._commands = Names()
         #: `command:Subcommand` -> label
         self._labels: dict[str, str] = {}
-        self._accepted = Counter("deployments_accepted", "Deployments that were accepted by this core")
-        self._ended = Counter("deployments_ended", "Deployments that ended, by how", "status")
-        self._took = Histogram("deployment_seconds", "From a deployment's acceptance to its end", LONG, "status")
-        self._dispatched = Counter("steps_dispatched", "Attempts of steps that were sent to workers", "command")
-        self._claimed = Counter("steps_claimed", "Attempts of steps that workers took", "command")
-        self._outcomes = Counter("steps_ended", "Attempts of steps that ended, by how", "command", "outcome")
-        self._queued = Histogram("step_queue_seconds", "From a step's dispatch until a worker took it", LONG, "command")
-        self._run = Histogram("step_seconds", "From a worker's claim of a step to its outcome", LONG, "command")
-        self._batch = Histogram("batch_deliveries", "Deliveries that one turn of the sequencer took", SIZES)
-        self._entries = Histogram("append_entries", "Entries of one append to the journal", SIZES)
-        self._append = Histogram("append_seconds", "How long one append to the journal took", QUICK)
-        self._lost = Counter("appends_lost", "Entries that another core had written first")
-        self._publish = Histogram("publish_seconds", "How long one publishing of messages took", QUICK)
-        self._published = Counter("messages_published", "Messages of the sequencer that the bus took")
-        self._ran = Counter(
-            "worker_steps", "Runs of steps in this process's workers, by how they ended", "command", "status"
+        self._accepted = Counter("deployments_accepted", "Deployments that this core accepted")
+        self._ended = Counter("deployments_ended", "Deployments that ended, by status", "status")
+        self._took = Histogram(
+            "deployment_seconds", "Time from the acceptance of a deployment to its end", LONG, "status"
         )
-        self._running = Histogram("worker_step_seconds", "How long a run of a step took in its worker", LONG, "command")
-        self._notices = Counter("notifications", "Notifications, delivered or refused for good", "transport", "outcome")
+        self._dispatched = Counter("steps_dispatched", "Attempts of steps that this core dispatched", "command")
+        self._claimed = Counter("steps_claimed", "Attempts of steps that workers claimed", "command")
+        self._outcomes = Counter("steps_ended", "Attempts of steps that ended, by outcome", "command", "outcome")
+        self._queued = Histogram("step_queue_seconds", "Time from the dispatch of a step to its claim", LONG, "command")
+        self._run = Histogram("step_seconds", "Time from the claim of a step to its outcome", LONG, "command")
+        self._batch = Histogram("batch_deliveries", "Deliveries in one batch of the sequencer", SIZES)
+        self._entries = Histogram("append_entries", "Entries in one append to the journal", SIZES)
+        self._append = Histogram("append_seconds", "Duration of one append to the journal", QUICK)
+        self._lost = Counter("appends_lost", "Appended entries whose number another core had used")
+        self._publish = Histogram("publish_seconds", "Duration of one publish call", QUICK)
+        self._published = Counter("messages_published", "Messages that the sequencer published and the bus confirmed")
+        self._ran = Counter(
+            "worker_steps", "Steps that the workers of this process ran, by status", "command", "status"
+        )
+        self._running = Histogram("worker_step_seconds", "Duration of a step in its worker", LONG, "command")
+        self._notices = Counter(
+            "notifications", "Notifications, by outcome: delivered or refused", "transport", "outcome"
+        )
         self._hears: Mapping[type[Any], Callable[[State, Any, int], None]] = {
             r.Accepted: lambda state, record, at: self._accepted.add(),
             r.Dispatched: lambda state, record, at: self._dispatched.add(self._command(state, record.step)),

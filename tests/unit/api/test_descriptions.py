@@ -53,12 +53,12 @@ def test_a_description_becomes_a_closed_json_schema() -> None:
             "type": "string",
             "maxLength": 3,
             "deprecated": True,
-            "description": "Old key of `name`; it goes with the next release.",
+            "description": "Old name of `name`; the next release removes it.",
         },
         "length": {
             "type": "integer",
             "deprecated": True,
-            "description": "Old key of `size`; it goes with the next release.",
+            "description": "Old name of `size`; the next release removes it.",
         },
     }
 
