@@ -50,14 +50,14 @@ class WorkerProcess:
         return True
 
     def stop(self, seconds: float) -> None:
-        """Steps that run may end, then are told to; what has not begun goes to another worker."""
+        """Running steps may end, then they are cancelled; what has not begun goes to another worker."""
         self._reach.stop()
         self._host.stop(seconds)
         self._bus.close()
 
 
 def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path | None) -> int:
-    """Run until told to end; the exit code. Raises OperatorError."""
+    """Run until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings, store=False)
     herald = SupervisorNotifier(os.environ, ready_file)
     place = MachineSlot(settings.data_dir)
@@ -74,8 +74,8 @@ def show(settings: Settings) -> int:
     """Print what there is to run; the exit code."""
     rows = listed(settings)
     wide = max(len(name) for name, _ in rows)
-    for name, told in rows:
-        click.echo(f"{name:{wide}}  {told}")
+    for name, about in rows:
+        click.echo(f"{name:{wide}}  {about}")
     return 0
 
 

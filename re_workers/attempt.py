@@ -1,4 +1,4 @@
-"""One delivered step in a worker's hands: what it asks for, and the replies to it. Must not know queues or threads."""
+"""One delivered step of a worker: what it asks for, and the replies to it. Must not know queues or threads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PROMPT = 5_000
 
 
 class Attempt:
-    """A step message, read; `token` tells this delivery from every other of the same attempt."""
+    """A step message, parsed; `token` distinguishes this delivery from every other of the same attempt."""
 
     def __init__(self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False) -> None:
         """`now` in milliseconds since the epoch; `traces`: its run is a span of its own. Raises BadMessage."""
@@ -54,18 +54,18 @@ class Attempt:
         self.key = id or token
         self._reply_to, handed = _address(message)
         self._quota = read_quota(message.headers.get(QUOTA, "")) or DEFAULT
-        #: it may be begun more than once. Nobody sends a step twice that was handed over to a worker of 2014 because there
-        #: seemed to be one; but the broker may deliver it twice
+        #: it may be begun more than once. The core never sends a step twice that it handed over to what seemed a worker of 2014;
+        #: but the broker may deliver it twice
         self.repeatable = bool(id) and message.headers.get(GRANT) != "1" and not handed
-        #: it begins only when the core says so. What comes again, or late, may have been begun by somebody else or be
-        #: none of the deployment's business any more
+        #: it begins only with the core's grant. What comes again, or late, may have been begun by another worker, or the
+        #: deployment may have ended
         self.granted = (
             GRANT in message.headers or handed or (bool(id) and (delivery.redelivered or _is_late(message, now)))
         )
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
-        #: milliseconds since the epoch at which it was told to stop; 0 while it was not
-        self.told = 0
+        #: milliseconds since the epoch at which it was cancelled; 0 while it was not
+        self.cancelled_at = 0
         #: that it has not stopped was said
         self.complained = False
         #: milliseconds since the epoch at which its delivery came
@@ -76,7 +76,7 @@ class Attempt:
         self.makes_room = True
         #: its outcome is on its way
         self.over = False
-        #: the worker leaves, and somebody else may have it, unless it completes
+        #: this worker stops, and another one may run the step, unless it completes
         self.left = False
         #: what its message carries, and what its replies and programs do: the span of its run, or what was carried
         self.parent = parse(message.headers.get(TRACEPARENT, ""))
@@ -90,7 +90,7 @@ class Attempt:
             self._headers[TRACEPARENT] = self.trace.header
 
     def prepare(self, worker: Worker, redaction: Redaction) -> str:
-        """Find the step and check the parameters; why it cannot run, without what nobody shall read, or nothing."""
+        """Find the step and check the parameters; why it cannot run, redacted, or an empty text."""
         step = worker.find(self.call.subcommand)
         if step is None:
             return worker.unknown(self.call.subcommand)
@@ -99,7 +99,7 @@ class Attempt:
         try:
             self.arguments = step.signature.bind(self.parameters, supplied)
         except BadDocument as error:
-            # it repeats the beginnings of values: what of them nobody shall read goes before they are cut
+            # it repeats the beginnings of values: they are redacted before they are cut
             why = (
                 _bound_again(step, redaction.value(self.parameters), redaction.value(supplied))
                 if redaction
@@ -117,9 +117,9 @@ class Attempt:
         self.began = time.time_ns()
 
     def started(self, control: str) -> list[Message]:
-        """The first reply, and where its answer is awaited; nothing where nobody wants replies.
+        """The first reply, and the queue for its answer; none where the message names no reply queue.
 
-        A claim never travels twice: nobody must grant a step by a message that lay about since the last connection.
+        A claim never travels twice: the core must not grant a step by a message that was left from the last connection.
         """
         headers = {**self._headers, ASKS: "1"} if self.granted else self._headers
         return self._reply("started", STARTED, control, headers, self.granted)
@@ -129,7 +129,7 @@ class Attempt:
         return self._reply("outcome", body, control, self._headers)
 
     def declined(self, reason: str, control: str) -> list[Message]:
-        """This delivery will not begin, or somebody else may have it."""
+        """This delivery will not begin, or another worker may run the step."""
         return self._reply("declined", _reason(reason), control, {**self._headers, EVENT: "declined"})
 
     def _reply(
@@ -142,12 +142,12 @@ class Attempt:
 
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:
-    """The outcome of a step message that is not run now; nothing where it does not say who wants to know what."""
+    """The outcome of a step message that is not run now; none where it names no reply queue."""
     return _word_of(message, "outcome", body, control, {TOKEN: token, WORKER: worker_id})
 
 
 def declined_of(message: Message, token: str, worker_id: str, control: str, reason: str) -> list[Message]:
-    """That what a message asks about did not begin; nothing where it does not say who wants to know what."""
+    """That the attempt of a message did not begin; none where it names no reply queue."""
     headers = {TOKEN: token, WORKER: worker_id, EVENT: "declined"}
     return _word_of(message, "declined", _reason(reason), control, headers)
 
@@ -184,7 +184,7 @@ def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, An
 
 
 def _is_late(message: Message, now: int) -> bool:
-    """Whether the step's turn came a while ago, as far as two clocks can say: who asks once too often loses little."""
+    """Whether the step's turn came a while ago, as far as two clocks can say: to ask once too often costs little."""
     turn = digits(message.headers.get(TURN, ""))
     return turn is not None and now - turn > PROMPT
 

@@ -1,11 +1,11 @@
-"""A worker's loop: takes steps of one command, runs them, says how they went. Must not know which bus, or what steps do.
+"""A worker's loop: takes steps of one command, runs them, reports their outcomes. Must not know which bus, or what steps do.
 
 Everything that settles a delivery happens in `turn`, on one thread, in one publish and one ack per turn, so that
 small steps cost little. A delivery is acked only after its outcome was taken (docs/guarantees.md, Workers on RabbitMQ), but
 for one that runs very long; what could not be published is kept and comes first in the next turn.
 
 A step may outlive the connection that brought it. What waits for its grant then is dropped and declined; what runs
-goes on, and when the broker delivers it again it is recognised: still in hand, or told lately (docs/guarantees.md).
+goes on, and when the broker delivers it again it is recognised: still running, or reported lately (docs/guarantees.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import APP
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
-from re_workers.seen import Outcomes, Remembered, Told
+from re_workers.seen import Outcomes, Remembered, Reported
 
 #: tokens of one attempt, each of a delivery whose claim was declined, that are remembered
 MOST_DECLINED = 8
@@ -32,11 +32,11 @@ MOST_DECLINED = 8
 _log = logging.getLogger(__name__)
 
 #: milliseconds that a claimed step waits for its grant: one heartbeat less than the 30 s after which the core calls the
-#: steps of a silent worker lost, so that a worker that was frozen begins nothing that somebody else has been given
+#: steps of a silent worker lost, so that a worker that was frozen begins nothing that another worker has been given
 GRANT_PATIENCE = 25_000
 
-#: milliseconds after which the outcome of a step that is asked for again is told again. Sooner, the first is on its way;
-#: and a core that hears one twice repeats what it awaits, so that every copy would breed another
+#: milliseconds after which the outcome of a step that is asked for again is sent again. Sooner, the first is on its way;
+#: and a core that gets one twice repeats what it awaits, so that every copy would breed another
 TELL_AGAIN = 10_000
 
 #: deliveries handled in one turn
@@ -65,7 +65,7 @@ class StepConsumer:
         self.control = f"re.control.{identity}.{worker.command}"
         self._clock, self._worker, self._identity = clock, worker, identity
         self._subscription = bus.subscribe([queue, self.control], slots)
-        self._hands = InFlightWindow(self._subscription, queue, slots, clock)
+        self._window = InFlightWindow(self._subscription, queue, slots, clock)
         self._outbox = Outbox(bus, self._subscription, clock, APP)
         self._redaction = redaction or Redaction()
         self._observer = observer
@@ -82,7 +82,7 @@ class StepConsumer:
 
     def running(self) -> list[str]:
         """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
-        return self._hands.keys()
+        return self._window.keys()
 
     def unsaid(self) -> list[str]:
         """Ids of what could not be said yet."""
@@ -95,14 +95,14 @@ class StepConsumer:
     def turn(self, timeout: float) -> int:
         """Wait up to `timeout` seconds for something to do, and do it; how many deliveries and ends there were.
 
-        Raises BusUnavailable; nothing is forgotten then, and the next turn goes on where this one stopped.
+        Raises BusUnavailable; nothing is dropped then, and the next turn goes on where this one stopped.
         """
         self._send()
-        if self._hands.moved:
+        if self._window.moved:
             self._move([])
-        self._hands.tend()
+        self._window.tend()
         deliveries = self._subscription.take(BATCH, self._pause(timeout))
-        if self._hands.moved:
+        if self._window.moved:
             deliveries = self._move(deliveries)
         for delivery in deliveries:
             self._handle(delivery)
@@ -114,12 +114,12 @@ class StepConsumer:
     def drain(self) -> None:
         """Begin nothing more, and decline what waits for its grant. What has not begun goes back."""
         self._draining = True
-        self._hands.stop()
+        self._window.stop()
         for attempt in list(self._waiting.values()):
             self._decline(attempt, "the worker is stopping")
 
     def abandon(self, reason: str) -> None:
-        """Tell all that runs to stop."""
+        """Cancel all that runs."""
         self._tend()  # what has ended already ended by itself
         self._runs.abandon(reason)
 
@@ -129,7 +129,7 @@ class StepConsumer:
         return not self._runs and self._outbox.empty
 
     def close(self) -> None:
-        """Stop consuming; what is not acked is delivered to somebody else."""
+        """Stop consuming; what is not acked is delivered to another worker."""
         self._subscription.close()
 
     def _send(self) -> None:
@@ -141,11 +141,11 @@ class StepConsumer:
             raise
         self._settle_doubts()
         for key in self._over:
-            self._hands.drop(key)
+            self._window.drop(key)
         self._over.clear()
 
     def _settle_doubts(self) -> None:
-        """Nobody knows whether these claims arrived: they are dropped, and the core is told so."""
+        """It is unknown whether these claims arrived: they are dropped, and declined."""
         for message in self._outbox.doubtful():
             waiting = self._waiting.get(message.headers.get(ATTEMPT, message.headers[TOKEN]))
             if waiting is not None and waiting.token == message.headers[TOKEN]:
@@ -168,19 +168,19 @@ class StepConsumer:
         return ends
 
     def _pause(self, timeout: float) -> float:
-        if not self._hands and self._outbox.empty:
+        if not self._window and self._outbox.empty:
             return timeout
         speech = self._runs.pause()
         return min(timeout, PULSE if speech is None else speech)
 
     def _move(self, deliveries: list[Delivery]) -> list[Delivery]:
-        """The connection is a new one. Its first deliveries may be more than there are free hands: with any in use they go back."""
+        """The connection is a new one. Its first deliveries may be more than there are free slots: with any in use they are requeued."""
         epoch = self._subscription.epoch
         for attempt in list(self._waiting.values()):
             if attempt.delivery.epoch != epoch:
                 self._decline(attempt, "the connection that brought it was lost")
-        used = bool(self._hands)
-        self._hands.tend()
+        used = bool(self._window)
+        self._window.tend()
         steps = [one for one in deliveries if one.queue != self.control and one.epoch == epoch]
         if used:
             self._subscription.requeue(steps)
@@ -204,8 +204,8 @@ class StepConsumer:
     def _on_step(self, delivery: Delivery) -> None:
         if self._is_copy(delivery):
             return
-        if self._hands.full:
-            self._hands.misjudged()
+        if self._window.full:
+            self._window.misjudged()
             self._subscription.requeue([delivery])
             return
         attempt = Attempt(delivery, self._token(), self._identity, self._clock.now(), self._observer.traces)
@@ -213,7 +213,7 @@ class StepConsumer:
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))
             return
-        self._hands.hold(attempt)
+        self._window.hold(attempt)
         self._outbox.say(attempt.started(self.control))
         if attempt.granted:
             attempt.limit = self._clock.now() + GRANT_PATIENCE
@@ -222,19 +222,19 @@ class StepConsumer:
             self._runs.begin(attempt)
 
     def _is_copy(self, delivery: Delivery) -> bool:
-        """Whether it is in hand or told already; then it is dealt with."""
+        """Whether it runs, or its outcome is sent; then it is dealt with."""
         id = delivery.message.headers.get(ATTEMPT, "")
-        held, told = self._hands.get(id), self._outcomes.get(id)
+        held, reported = self._window.get(id), self._outcomes.get(id)
         if held is not None and not held.over:
-            if not held.granted:  # whoever sends it again may not have heard that it has begun
+            if not held.granted:  # the core that sends it again may have no claim of it
                 self._outbox.say(held.started(self.control))
             if held.parted and held.delivery.epoch != delivery.epoch:
-                self._hands.renew(held, delivery)
+                self._window.renew(held, delivery)
                 return True
-        elif told is not None and self._clock.now() - told.at >= TELL_AGAIN:
-            self._outcomes.add(id, told._replace(at=self._clock.now()))
-            self._outbox.say(outcome_of(delivery.message, told.token, self._identity, self.control, told.body))
-        elif held is None and told is None:
+        elif reported is not None and self._clock.now() - reported.at >= TELL_AGAIN:
+            self._outcomes.add(id, reported._replace(at=self._clock.now()))
+            self._outbox.say(outcome_of(delivery.message, reported.token, self._identity, self.control, reported.body))
+        elif held is None and reported is None:
             return False
         self._outbox.done(delivery)
         return True
@@ -257,30 +257,30 @@ class StepConsumer:
         self._outbox.done(delivery)
 
     def _tell(self, delivery: Delivery, key: str) -> None:
-        """The core waits for a word that was said: it may have gone with a queue."""
-        told, tokens = self._outcomes.get(key), self._declined.get(key)
+        """The core waits for a reply that was sent: it may have been lost with a queue."""
+        reported, tokens = self._outcomes.get(key), self._declined.get(key)
         message, me = delivery.message, self._identity
-        if told is not None:
-            self._outbox.say(outcome_of(message, told.token, me, self.control, told.body))
+        if reported is not None:
+            self._outbox.say(outcome_of(message, reported.token, me, self.control, reported.body))
         elif tokens is not None:
             # the core knows one of them as the claimant; which, only it can say
             for token in tokens.split():
                 self._outbox.say(declined_of(message, token, me, self.control, "it was declined before"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
-        if go and self._clock.now() >= waiting.limit:  # this process stood still: who knows what happened meanwhile
+        if go and self._clock.now() >= waiting.limit:  # this process stood still: the step may run elsewhere by now
             self._decline(waiting, "its grant came too late")
             return
         del self._waiting[waiting.key]
         if go:
             self._runs.begin(waiting)
         else:
-            self._hands.drop(waiting.key)
+            self._window.drop(waiting.key)
             self._outbox.done(waiting.delivery)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         body = encode(outcome, self._redaction)
-        self._outcomes.add(attempt.call.attempt_id, Told(attempt.token, body, self._clock.now()))
+        self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
         messages = attempt.outcome(body, self.control)
         if attempt.parted:
             self._outbox.say(messages)
@@ -302,7 +302,7 @@ class StepConsumer:
         id = attempt.call.attempt_id
         tokens = [*(self._declined.get(id) or "").split(), attempt.token]
         self._declined.add(id, " ".join(tokens[-MOST_DECLINED:]))
-        self._hands.drop(attempt.key)
+        self._window.drop(attempt.key)
         messages = attempt.declined(reason, self.control)
         if attempt.parted:
             self._outbox.say(messages)
@@ -310,7 +310,7 @@ class StepConsumer:
             self._outbox.done(attempt.delivery, messages)
 
     def _reject(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """To the dead letters; whoever waits for a reply to it hears of it too, and first."""
+        """To the dead letters; the core that waits for a reply gets one too, and first."""
         where = {"action": "bad_message", "deployment_id": delivery.message.correlation_id, "worker": self._identity}
         _log.warning("refused a message of %s: %s", delivery.queue, detail, extra=where)
         body = unreadable(delivery.message, detail) if delivery.queue != self.control else b""

@@ -33,7 +33,7 @@ class Call(NamedTuple):
     hosts: tuple[str, ...]
     #: every dynamic value of the deployment, whether or not this step names it
     dynamic: Mapping[str, Any]
-    #: seconds that the step may take; None where nobody said
+    #: seconds that the step may take; None where it has no limit
     timeout: float | None
 
 
@@ -79,12 +79,12 @@ class Context:
 
     @property
     def subcommand(self) -> str:
-        """The word behind the colon."""
+        """The part behind the colon."""
         return self.call.subcommand
 
     @property
     def group(self) -> str:
-        """Whose playbook it is."""
+        """The owner of the playbook."""
         return self.call.group
 
     @property
@@ -112,19 +112,19 @@ class Context:
         return self._outgoing.redaction.beginning(text, most)
 
     def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: Phase) -> None:
-        """Tell somebody something, beside what the playbook's `notify` says anyway.
+        """Send a notification, beside those of the playbook's `notify`.
 
         `slug` has at most 80 characters. Raises BadMessage where a notifier would refuse it.
         """
         self._outgoing.notify(transport, list(targets), slug, message, phase)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, at most until somebody cancels the step: then Cancelled is raised."""
+        """Sleep, at most until the step is cancelled: then Cancelled is raised."""
         if self.cancelled.wait(seconds):
             raise Cancelled(self.cancel_reason)
 
     def check(self) -> None:
-        """Raise Cancelled if somebody cancelled the step."""
+        """Raise Cancelled if the step was cancelled."""
         if self.cancelled.is_set():
             raise Cancelled(self.cancel_reason)
 

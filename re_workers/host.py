@@ -1,4 +1,4 @@
-"""Runs any number of workers and notifiers in one process, and tells the core that they live.
+"""Runs any number of workers and notifiers in one process, and sends its heartbeats.
 
 Must not know what they do, nor where the bus comes from.
 """
@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 #: seconds between two heartbeats (docs/wire-format.md, Heartbeat)
 HEARTBEAT = 5.0
 
-#: seconds until the next one where nobody heard the last: cores may be about to start, and who is unknown cannot be missed
-UNHEARD = 1.0
+#: seconds until the next one where no queue took the last: cores may be about to start, and an unknown worker cannot be missed
+UNTAKEN = 1.0
 
 #: milliseconds after which a heartbeat says nothing any more
 HEARTBEAT_LIFE = 30_000
@@ -86,10 +86,10 @@ class WorkerHost:
         total = sum(one.slots or slots for one in self._workers)
         self._about = {"worker": self.identity, "slots": max(1, total), "offers": offers}
         self._beats = itertools.count(1)
-        #: the last heartbeat could not be sent, and somebody knows
+        #: the last heartbeat could not be sent, and that was logged
         self._silent = False
         #: there was a queue for it
-        self._heard = False
+        self._taken = False
         self._stopping = threading.Event()
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -101,7 +101,7 @@ class WorkerHost:
             loop.start()
 
     def stop(self, deadline: float = DEADLINE) -> None:
-        """Take nothing more; what runs may end, is told to stop loop.LAST_WORDS before `deadline`, and at last left alone.
+        """Take nothing more; running steps may end, are cancelled polling_thread.LAST_WORDS before `deadline`, and at last left alone.
 
         Over after `deadline` seconds and a few, whatever the steps and the bus do.
         """
@@ -124,17 +124,17 @@ class WorkerHost:
         return [attempt for consumer in self._consumers for attempt in consumer.running()]
 
     def heartbeat(self) -> None:
-        """Tell the core who lives here, what it offers and what it runs."""
+        """Send the core this process's id, what it offers and what it runs."""
         self._say(f"{self.identity}/heartbeat/{next(self._beats)}", self._about, {})
 
     def _say(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        """Say it now or not at all: nobody wants to know later what was true now."""
+        """Send it now or not at all: a late heartbeat is useless."""
         body = encode({**about, "running": self.running()})
         message = Message("heartbeat", body, id, "", "", headers, APP, expires=HEARTBEAT_LIFE, once=True)
-        self._heard = False
+        self._taken = False
         try:
             self._bus.ping()
-            self._heard = self._bus.publish([message]) == [Published.TAKEN]
+            self._taken = self._bus.publish([message]) == [Published.TAKEN]
         except ReleaseEngineError as error:
             log = _log.debug if self._silent else _log.warning
             log("no heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
@@ -143,5 +143,5 @@ class WorkerHost:
             self._silent = False
 
     def _beat(self) -> None:
-        while not self._stopping.wait(HEARTBEAT if self._heard else UNHEARD):
+        while not self._stopping.wait(HEARTBEAT if self._taken else UNTAKEN):
             self.heartbeat()

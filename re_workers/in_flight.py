@@ -1,9 +1,9 @@
-"""What one consumer has in its hands, and how much more it may be handed. Must not know what steps do.
+"""The unsettled steps of one consumer, and how much more it may get. Must not know what steps do.
 
-Most of the time prefetch does it: whoever holds as many deliveries as it has slots gets no more. Two things part a
-running step from its delivery: the connection that brought it is gone, or it runs so long that the broker would lose
-patience (RabbitMQ closes the channel of whoever holds a delivery for 30 minutes), so that it is acked before its end.
-From then on the room for more is set by hand (`Subscription.allow`) until nothing is held any more.
+Most of the time prefetch does it: a consumer with as many deliveries as it has slots gets no more. Two events part a
+running step from its delivery: the connection that brought it is lost, or it runs so long that the broker would lose
+patience (RabbitMQ closes the channel of a consumer that holds a delivery for 30 minutes), so that it is acked before its end.
+From then on the room for more is set explicitly (`Subscription.allow`) until nothing is held any more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class InFlightWindow:
         self._subscription, self._queue, self._slots, self._clock = subscription, queue, slots, clock
         self._held: dict[str, Attempt] = {}
         self._epoch = subscription.epoch
-        #: deliveries that the bus hands out before one is settled that makes room; None where that is not known
+        #: deliveries that the bus sends before one is settled that makes room; None where that is not known
         self._room: int | None = slots
         self._extended = 0
         self._long_at: float = float("inf")
@@ -49,7 +49,7 @@ class InFlightWindow:
 
     @property
     def full(self) -> bool:
-        """There is no hand for one more."""
+        """There is no free slot."""
         return self._stopped or len(self._held) >= self._slots
 
     def hold(self, attempt: Attempt) -> None:
@@ -71,18 +71,18 @@ class InFlightWindow:
         self._stopped = True
 
     def misjudged(self) -> None:
-        """More came than there are hands for."""
+        """More came than there are free slots."""
         self._room = None
 
     def tend(self) -> None:
-        """Have the room fit the hands that are free, and ack what is held for too long. Call it when all that came is held or settled."""
+        """Make the room fit the free slots, and ack what is held for too long. Call it when all that came is held or settled."""
         now = self._clock.now()
         if self._room == self._slots and not (self.moved or self._stopped) and now < self._long_at:
             return
         if self.moved:
             self._epoch = self._subscription.epoch
             if self._held or self._room != self._slots:
-                self._room = None  # the new connection knows nothing of what was allowed on the old one
+                self._room = None  # the new connection has no limit from the old one
             for attempt in self._held.values():
                 attempt.parted, attempt.makes_room = True, False
         long = [one for one in self._held.values() if not one.parted and now - one.since >= LONG]

@@ -77,7 +77,7 @@ def _exactly(kind: type, words: str, schema: str) -> Kind:
 
 def _whole(value: Any, path: str) -> Any:
     if type(value) is float and value.is_integer():
-        return int(value)  # JSON does not tell 3.0 from 3
+        return int(value)  # in JSON, 3.0 and 3 are the same
     if type(value) is not int:
         what = f"{value}" if type(value) is float else describe_value(value)
         raise Mismatch(path, f"expected a whole number, found {what}")

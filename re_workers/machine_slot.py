@@ -2,7 +2,7 @@
 
 A worker that is killed leaves the programs of its steps behind, while the core calls the steps lost or has them
 repeated elsewhere. So each process takes a numbered place, by a lock that is free when its holder is dead, and notes
-there which attempts run a program. Whoever starts next ends what dead holders of places have left.
+there which attempts run a program. The next process to start ends what dead holders of places have left.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MachineSlot:
         self.notes = self._notes(number)
 
     def _take(self, number: int) -> tuple[int, DirectoryLock] | None:
-        """That place, without what its last holder left; None where somebody lives there."""
+        """That place, without what its last holder left; None where a live process holds it."""
         lock = DirectoryLock(self._directory, f"{number}.lock")
         try:
             lock.acquire(f"the worker with process id {os.getpid()}", wait=0)

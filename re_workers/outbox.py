@@ -1,4 +1,4 @@
-"""What a loop wants to say and to settle, sent in one go: first the words, then the acks. Must not know what they mean.
+"""What a loop has to send and to settle, in one publish: first the messages, then the acks. Must not know what they mean.
 
 One thread at a time. When the bus is away, everything stays here for the next try; ids make a repetition harmless.
 Only what may travel once is not tried again: whether it arrived is then for its sender to settle (`doubtful`).
@@ -17,13 +17,13 @@ from re_core.wire.messages import DEAD, NOTIFY, OUTPUT, Message, reply_queues
 
 _log = logging.getLogger(__name__)
 
-#: queues that are the core's, and that anybody may make sure of: what is said to them waits there for it
+#: queues of the core, which any process may declare: messages to the core wait there
 KNOWN = frozenset((*reply_queues(), OUTPUT, DEAD))
 
-#: milliseconds between two tries of what found no queue, and after which whoever it was for is taken to be gone
+#: milliseconds between two tries of what found no queue, and after which its consumer counts as gone
 RETRY, GONE = 1_000, 600_000
 
-#: milliseconds since the epoch: not until somebody says otherwise
+#: milliseconds since the epoch: not until it is changed
 NEVER = 1 << 62
 
 
@@ -49,7 +49,7 @@ class Outbox:
     """Publishes before it acks."""
 
     def __init__(self, bus: Bus, subscription: Subscription, clock: Clock, sender: str) -> None:
-        """`sender` names who speaks, in dead letters."""
+        """`sender` is the program's name in dead letters."""
         self._bus, self._subscription, self._clock, self._sender = bus, subscription, clock, sender
         self._messages: list[Message] = []
         self._settled: list[_Settled] = []

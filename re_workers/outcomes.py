@@ -1,4 +1,4 @@
-"""How a step can end, for those who write steps and for those who report it. Must not know the bus.
+"""How a step can end, for authors of steps and for the code that reports it. Must not know the bus.
 
 A step ends well by returning, and badly by raising. What it returns is the reply's `data`.
 """
@@ -74,16 +74,16 @@ def encode(outcome: Outcome, redaction: Redaction = Redaction()) -> bytes:  # no
         return body
     except (TypeError, ValueError, RecursionError, BadMessage) as error:
         why = "it contains itself or is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        told = f"{outcome.message}; " if outcome.message else ""
-        return encode(Outcome("failed", None, _printable(f"{told}the step's data is not JSON: {why}")), redaction)
+        before = f"{outcome.message}; " if outcome.message else ""
+        return encode(Outcome("failed", None, _printable(f"{before}the step's data is not JSON: {why}")), redaction)
 
 
 def _sized(outcome: Outcome, body: bytes, redaction: Redaction) -> bytes:
     if len(body) <= MAX_REPLY:
         strict_json.loads(body)  # what Python writes, such as keys that collide as text, is not always what may be read
         return body
-    told = f"{outcome.message}; " if outcome.message else ""
-    left_out = f"{told}the step's data was left out: it has {len(body)} bytes"
+    before = f"{outcome.message}; " if outcome.message else ""
+    left_out = f"{before}the step's data was left out: it has {len(body)} bytes"
     return encode(Outcome(outcome.status, None, left_out), redaction)
 
 

@@ -22,7 +22,7 @@ from re_core.wire.messages import (
 )
 from re_core.wire.redaction import Redaction
 
-#: who the messages say they are from
+#: the messages' app_id
 APP = "re-worker"
 
 #: bytes of one line; what is longer is cut, so that a binary on stdout cannot fill the store
@@ -34,7 +34,7 @@ CUT = " … (cut)"
 #: characters of lines that travel in one message
 MAX_CHUNK = 64 * 1024
 
-#: characters that wait to be sent before whoever prints is made to wait
+#: characters that wait to be sent before the step that prints has to wait
 MAX_WAITING = 1024 * 1024
 
 #: seconds that a printing step waits at most for room, so that a bus that is away does not hang it for ever
@@ -42,7 +42,7 @@ PATIENCE = 30.0
 
 
 class Origin(NamedTuple):
-    """Who speaks."""
+    """The step and worker that send."""
 
     deployment: str
     step: int
@@ -51,7 +51,7 @@ class Origin(NamedTuple):
 
 
 def shown(line: str, redaction: Redaction) -> str:
-    """The line such that UTF-8 can carry it, without what nobody shall read, and then cut where it is too long."""
+    """The line such that UTF-8 can carry it, redacted, and then cut where it is too long."""
     clean = line.encode("utf-8", "replace")
     if len(clean) <= MAX_LINE:
         return redaction.text(clean.decode())
@@ -60,7 +60,7 @@ def shown(line: str, redaction: Redaction) -> str:
 
 
 class Outgoing:
-    """A step's words in the order in which it said them."""
+    """A step's messages in the order in which it made them."""
 
     def __init__(
         self,
@@ -69,9 +69,9 @@ class Outgoing:
         redaction: Redaction | None = None,
         quota: int = DEFAULT,
     ) -> None:
-        """`wake` is called when there is something after there was nothing; without it nobody is made to wait.
+        """`wake` is called when there is something after there was nothing; without it no step has to wait.
 
-        `quota`: bytes of lines that are sent; what comes behind them is dropped, and who prints it does not wait.
+        `quota`: bytes of lines that are sent; what comes behind them is dropped, and the step that prints it does not wait.
         """
         self._quota = Quota.of(quota)
         self.redaction = redaction or Redaction()
@@ -157,7 +157,7 @@ class Outgoing:
                 f"{self._origin.prefix}/output/{self._chunks}",
                 self._origin.deployment,
                 headers={STEP: str(self._origin.step), QUOTA: str(self._quota.size)},
-                # through the exchange, so that a recorder of 2014 that is bound to the key hears it too
+                # through the exchange, so that a recorder of 2014 that is bound to the key gets it too
                 app_id=APP,
             )
         )

@@ -17,7 +17,7 @@ _DONE = Outcome("completed")
 
 
 def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, Any]) -> Outcome:
-    """Never raises: a step may be anybody's code, and its end must be told however it ended."""
+    """Never raises: a step may be any code, and its end must be reported however it ended."""
     try:
         data = step.call(worker, ctx, **arguments)
         return _DONE if data is None else Outcome("completed", data)

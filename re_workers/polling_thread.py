@@ -1,4 +1,4 @@
-"""Turns a consumer on its own thread until it is told to stop, and through its stopping. Must not know what turns.
+"""Turns a consumer on its own thread until it is stopped, and through its stopping. Must not know what turns.
 
 Whatever a turn raises is waited out: the bus may be away, and one mistake must not end a command for good.
 """
@@ -27,7 +27,7 @@ BREATH = 0.02
 #: seconds between two looks at a stopping consumer, and at most between two where the bus is away
 LOOK, MAX_LOOK = 0.2, 1.0
 
-#: seconds at the end of a stop for steps that have been told to end; at most half of what the stop may take
+#: seconds at the end of a stop for steps that were cancelled; at most half of what the stop may take
 LAST_WORDS = 10.0
 
 
@@ -47,7 +47,7 @@ class Turning(Protocol):
         ...
 
     def abandon(self, reason: str) -> None:
-        """Tell all that runs to stop."""
+        """Cancel all that runs."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class PollingThread:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Take nothing more, and be over in that time: what runs may end, then is told to; returns at once."""
+        """Take nothing more, and be over in that time: running steps may end, then they are cancelled; returns at once."""
         self._deadline = time.monotonic() + seconds
         self._last_words = min(LAST_WORDS, seconds / 2)
         self._stop.set()

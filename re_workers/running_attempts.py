@@ -1,4 +1,4 @@
-"""Notes on a disk of which attempts run a program now. Must not know who reads them, nor when."""
+"""Notes on a disk of which attempts run a program now. Must not know when they are read, or by what."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class RunningAttempts:
         return {unquote(file.name) for file in self._directory.iterdir()}
 
     def clear(self) -> None:
-        """Forget them."""
+        """Delete them."""
         for file in self._directory.iterdir():
             file.unlink(missing_ok=True)

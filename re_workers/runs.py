@@ -1,4 +1,4 @@
-"""The steps that a worker is running: begins them, hears of their ends, stops them. Must not know the bus.
+"""The steps that a worker is running: begins them, notices their ends, stops them. Must not know the bus.
 
 Quick steps run at once, on the caller's thread; all others where `spawn` puts them.
 """
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 #: seconds after a step's timeout at which the worker stops it by itself, where no core has done so before
 TIMEOUT_GRACE = 5
 
-#: milliseconds after which a step that was told to stop should have: what a program gets before and after it is killed, and more
+#: milliseconds after which a cancelled step should have stopped: what a program gets before and after it is killed, and more
 STUBBORN = 15_000
 
 #: milliseconds between two publishings of what running steps print
@@ -44,7 +44,7 @@ def inline(work: Callable[[], None]) -> None:
 
 
 class Runs:
-    """Attempts between their beginning and the telling of their outcome. One thread calls."""
+    """Attempts between their begin and the report of their outcome. One thread calls."""
 
     def __init__(
         self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None], redaction: Redaction
@@ -94,35 +94,35 @@ class Runs:
         return messages
 
     def pause(self) -> float | None:
-        """Seconds until there is something to send; None where nobody said anything."""
+        """Seconds until there is something to send; None where there is nothing."""
         if any(attempt.outgoing.waiting for attempt in self._running.values()):
             passed = self._clock.now() - self._spoke
             return (OUTPUT_INTERVAL - passed) / 1000 if 0 <= passed < OUTPUT_INTERVAL else 0.0
         return None
 
     def cancel(self, key: str, reason: str = "cancelled") -> None:
-        """Tell it to stop, if it runs."""
+        """Cancel it, if it runs."""
         attempt = self._running.get(key)
         if attempt is not None:
             self._tell(attempt, reason)
 
     def cancel_late(self) -> None:
-        """Tell those to stop whose time is over; say of those that were told, and still run, that they do."""
+        """Cancel the steps whose time is over; report those that were cancelled and still run."""
         now = self._clock.now()
         for attempt in self._running.values():
             if now >= attempt.limit:
                 self._tell(attempt, f"timed out after {attempt.call.timeout:g} s")
-            if attempt.told and not attempt.complained and now - attempt.told >= STUBBORN:
+            if attempt.cancelled_at and not attempt.complained and now - attempt.cancelled_at >= STUBBORN:
                 self._complain(attempt)
 
     def abandon(self, reason: str) -> None:
-        """Tell all to stop. What may be repeated is left to somebody else, unless it has been told to stop before."""
+        """Cancel all. What may be repeated is left to another worker, unless it was cancelled before."""
         for attempt in self._running.values():
             attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
             self._tell(attempt, reason)
 
     def _tell(self, attempt: Attempt, reason: str) -> None:
-        attempt.told = attempt.told or self._clock.now()
+        attempt.cancelled_at = attempt.cancelled_at or self._clock.now()
         attempt.context.cancel(reason)
 
     def _complain(self, attempt: Attempt) -> None:

@@ -40,7 +40,7 @@ class Options(NamedTuple):
     timeout: float | None = None
     #: over at once, so run without a thread of its own; one that waits for anything blocks all others of its command
     quick: bool = False
-    #: it hands all of the deployment's dynamic values to programs, as variables of their environment
+    #: it gives all of the deployment's dynamic values to programs, as variables of their environment
     environment: bool = False
 
 
@@ -111,7 +111,7 @@ class Worker:
     One object serves all attempts, several at once, each on a thread of its own: what it keeps in itself needs a lock.
     """
 
-    #: the word before the colon; the class's name in lower case unless given
+    #: the part before the colon; the class's name in lower case unless given
     command: ClassVar[str] = ""
     #: attempts that it runs at once; None leaves it to the process
     slots: ClassVar[int | None] = None

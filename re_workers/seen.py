@@ -1,4 +1,4 @@
-"""What somebody dealt with lately, so that a copy is recognised. Pure; one thread at a time."""
+"""What was dealt with lately, so that a copy is recognised. Pure; one thread at a time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MAX_OUTCOMES = 4 * 1024 * 1024
 
 
 class Remembered:
-    """Words by id; forgets what was added longest ago."""
+    """Texts by id; drops what was added longest ago."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._words: OrderedDict[str, str] = OrderedDict()
         self._limit = limit
 
     def get(self, id: str) -> str | None:
-        """The last word of this id, if it is remembered."""
+        """The last text of this id, if it is remembered."""
         return self._words.get(id)
 
     def add(self, id: str, word: str) -> None:
@@ -45,37 +45,37 @@ class Seen:
         self._ids.add(id, "")
 
 
-class Told(NamedTuple):
-    """How an attempt ended, as the core was told."""
+class Reported(NamedTuple):
+    """How an attempt ended, as it was reported to the core."""
 
     token: str
     body: bytes
-    #: milliseconds since the epoch at which it was last told
+    #: milliseconds since the epoch at which it was last reported
     at: int
 
 
 class Outcomes:
-    """The last outcomes that were told, by attempt: who asks for one that is over gets its outcome, not another run.
+    """The last outcomes that were reported, by attempt: a step that is over and comes again gets its outcome, not another run.
 
-    What is forgotten is begun anew, as far as its author or the core allows.
+    What is dropped from here is run again, as far as its author or the core allows.
     """
 
     def __init__(self, limit: int = REMEMBERED, max_bytes: int = MAX_OUTCOMES) -> None:
-        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._reported: OrderedDict[str, Reported] = OrderedDict()
         self._limit, self._max_bytes = limit, max_bytes
         self._bytes = 0
 
-    def get(self, attempt: str) -> Told | None:
+    def get(self, attempt: str) -> Reported | None:
         """Its outcome, if it is remembered."""
-        return self._told.get(attempt)
+        return self._reported.get(attempt)
 
-    def add(self, attempt: str, told: Told) -> None:
+    def add(self, attempt: str, reported: Reported) -> None:
         """Remember it, if the attempt has an id at all."""
         if not attempt:
             return
-        before = self._told.get(attempt)
-        self._told[attempt] = told
-        self._bytes += len(told.body) - (len(before.body) if before else 0)
-        while len(self._told) > self._limit or self._bytes > self._max_bytes:
-            _, oldest = self._told.popitem(last=False)
+        before = self._reported.get(attempt)
+        self._reported[attempt] = reported
+        self._bytes += len(reported.body) - (len(before.body) if before else 0)
+        while len(self._reported) > self._limit or self._bytes > self._max_bytes:
+            _, oldest = self._reported.popitem(last=False)
             self._bytes -= len(oldest.body)

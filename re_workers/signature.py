@@ -128,5 +128,5 @@ def _property(parameter: Parameter) -> dict[str, Any]:
         try:
             schema["default"] = strict_json.loads(strict_json.dumps(parameter.default))
         except (TypeError, ValueError):
-            return schema  # a default that JSON has no word for is not shown
+            return schema  # a default that JSON cannot express is not shown
     return schema

@@ -20,7 +20,7 @@ from re_workers.sdk import Worker
 
 
 class Result(NamedTuple):
-    """What a step did, as the engine would hear of it."""
+    """What a step did, as the engine would receive it."""
 
     #: `completed` or `failed`
     status: str
@@ -47,7 +47,7 @@ def run(
     """Run the step `command:Subcommand` as the engine would, parameters checked, and say how it went.
 
     `parameters` are those of the playbook; the values of `dynamic` stand for those that `parameters` names under
-    `dynamic`. `cancelled`: it was told to stop before it began. `redaction`: what the
+    `dynamic`. `cancelled`: it was cancelled before it began. `redaction`: what the
     settings would cut out. Raises ValueError where `name` is another worker's.
     """
     command, _, subcommand = name.partition(":")
@@ -76,7 +76,7 @@ def _outcome(worker: Worker, context: Context, given: Mapping[str, Any]) -> Outc
 
 
 def _result(outcome: Outcome, outgoing: Outgoing) -> Result:
-    told = strict_json.loads(encode(outcome, outgoing.redaction))
+    sent = strict_json.loads(encode(outcome, outgoing.redaction))
     output: list[str] = []
     notifications = []
     for message in outgoing.drain():
@@ -84,4 +84,4 @@ def _result(outcome: Outcome, outgoing: Outgoing) -> Result:
             output += parse_output(message.body).split("\n")
         else:
             notifications.append((message.key.removeprefix("notify."), parse_notification(message.body)))
-    return Result(told["status"], told.get("data"), told.get("message"), output, notifications)
+    return Result(sent["status"], sent.get("data"), sent.get("message"), output, notifications)

@@ -38,7 +38,7 @@ SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal")
 
 
 class Unconfigured:
-    """In place of a transport whose server nobody named: what is sent over it becomes a dead letter that says so."""
+    """In place of a transport without a server in the settings: what is sent over it becomes a dead letter that says so."""
 
     def __init__(self, transport: str) -> None:
         self.transport = transport

@@ -1,4 +1,4 @@
-"""Notices on a terminal or in a service's log: one line each. Must not know who reads the stream."""
+"""Notices on a terminal or in a service's log: one line each. Must not know what reads the stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from re_workers.notify.text import announcement, one_line
 class ConsoleHandler:
     """Prints `[phase] slug: message (for targets)`; the lines of a message are joined by ` | `.
 
-    Goes to standard error unless told otherwise: standard output belongs to what the program was asked for.
+    Goes to standard error by default: standard output belongs to what the program was asked for.
     """
 
     transport: Final = "console"
@@ -22,7 +22,7 @@ class ConsoleHandler:
 
     def deliver(self, notice: Notice, notification_id: str) -> None:
         """Print the notice; raises Unreachable when the stream takes no more."""
-        # Looked up at every call: whoever replaces sys.stderr (a daemon, a test) means the one in force.
+        # Looked up at every call: code that replaces sys.stderr (a daemon, a test) means the one in force.
         stream = self._stream or sys.stderr
         line = f"{' | '.join(announcement(notice))} (for {one_line(', '.join(notice.target)) or 'nobody'})\n"
         encoding = stream.encoding or "utf-8"

@@ -1,10 +1,10 @@
 """A notifier's loop: takes one transport's notifications and has them carried out, again and again where that helps.
 
 Must not know any transport. What is out of reach waits here, unacked, while others go first; after its time it is
-a dead letter, as is what nobody could deliver: nothing ends silently.
+a dead letter, as is what could not be delivered: nothing ends silently.
 
 How far one has come is remembered by its id: when its connection is lost, or it was held for so long that the broker
-would lose patience and it was given back, it comes again and is gone on with.
+would lose patience and it was requeued, it comes again and is gone on with.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ HELD = 256
 #: seconds for which one is tried again
 PATIENCE = 15 * 60.0
 
-#: milliseconds after which one is given back though its time is not over, because others took theirs: RabbitMQ closes
-#: the channel of whoever holds a delivery for 30 minutes, and one try may take some
+#: milliseconds after which one is requeued though its time is not over, because others took theirs: RabbitMQ closes
+#: the channel of a consumer that holds a delivery for 30 minutes, and one try may take some
 LONG = 20 * 60_000
 
 #: seconds between two tries of one: at first, and at most
@@ -127,7 +127,7 @@ class Notifier:
         return self._outbox.empty
 
     def close(self) -> None:
-        """Stop consuming; what is not acked is delivered to somebody else."""
+        """Stop consuming; what is not acked is delivered to another notifier."""
         self._subscription.close()
 
     def _pause(self, timeout: float) -> float:

@@ -20,7 +20,7 @@ from re_workers.notify.text import one_line
 #: seconds before a mail that may have arrived is sent again; with fifteen minutes of tries (consumer.PATIENCE) that is once
 DOUBT = 600.0
 
-#: what tells one mail from another: the notification's id, what it says, and to whom
+#: what distinguishes one mail from another: the notification's id, its text, its recipients
 _Key = tuple[str, str, str, tuple[str, ...]]
 
 
@@ -44,7 +44,7 @@ class EmailHandler:
         recipients, refused = _sort(notice.target)
         missed: dict[str, str] = {}
         pending = doubtful = False
-        # A server without SMTPUTF8 still takes the mail of those who need none, so the others travel apart.
+        # A server without SMTPUTF8 still takes the mail of recipients that need none, so the others travel apart.
         for ascii_only in (True, False):
             group = {text: a for text, a in recipients.items() if text.isascii() is ascii_only}
             for target, said in self._send(notice, notification_id, group).items():
@@ -82,12 +82,12 @@ class EmailHandler:
             return dict.fromkeys(group, Answer(0, _away(self._settings, error)))
 
     def _remember(self, key: _Key, hearing: Hearing) -> None:
-        """Until it is asked for; an answer that nobody asks for (its step was cancelled) makes room."""
+        """Until it is asked for; an answer that is not asked for (its step was cancelled) makes room."""
         self._waiting[key] = hearing
         if len(self._waiting) > 2 * WAITING:
-            heard = next((one for one, other in self._waiting.items() if other.done), None)
-            if heard is not None:
-                del self._waiting[heard]
+            finished = next((one for one, other in self._waiting.items() if other.done), None)
+            if finished is not None:
+                del self._waiting[finished]
 
 
 def trouble(settings: EmailSettings) -> str:

@@ -42,7 +42,7 @@ def compose(
     mail["Subject"] = one_line(notice.slug)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = message_id(notification_id, sender)
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers a machine
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answer to a machine
     message = "\n".join(lines(notice.message))
     mail.set_content(f"{message}\n\n-- \n{one_line(notice.phase)}\n", cte="quoted-printable")
     page = _HTML.format(

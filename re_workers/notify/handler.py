@@ -32,7 +32,7 @@ class Notice(Protocol):
 
     @property
     def target(self) -> tuple[str, ...]:
-        """Whom to tell, in the transport's own terms: addresses, channels, nicks. Not checked yet."""
+        """The targets in the transport's own terms: addresses, channels, nicks. Not checked yet."""
         ...
 
 
@@ -43,7 +43,7 @@ class Undeliverable(CallerError):
 
     def __init__(self, message: str = "", targets: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        #: who was not told; all others were
+        #: targets that did not get it; all others did
         self.targets = targets
 
 
@@ -56,11 +56,11 @@ class Unreachable(TransientError):
         self, message: str = "", targets: tuple[str, ...] = (), pause: float = 0.0, pending: bool = False
     ) -> None:
         super().__init__(message)
-        #: seconds that should pass before it is tried again: some may have been told, and would be told twice
+        #: seconds that should pass before it is tried again: some targets may have got it, and would get it twice
         self.pause = pause
-        #: it was handed over and the answer is still to come: `deliver` with the same id asks for it, and hands nothing over
+        #: it was sent and the answer is still to come: `deliver` with the same id asks for it, and sends nothing
         self.pending = pending
-        #: who was not told, and whom alone to tell next time; all others were told
+        #: targets that did not get it, and the only ones for the next try; all others got it
         self.targets = targets
 
 
@@ -72,17 +72,17 @@ class Handler(Protocol):
 
     @property
     def transport(self) -> str:
-        """The word behind `notify.` in the queue's name."""
+        """The part behind `notify.` in the queue's name."""
         ...
 
     def deliver(self, notice: Notice, notification_id: str) -> None:
         """Return once the outside has taken responsibility for the notice, for every target.
 
         `notification_id` is the same at every repetition of one notice; a transport that can, passes it on,
-        so that whoever receives it twice can tell. A target that fails never keeps the others from being told.
+        so that a recipient can recognise a copy. A target that fails never keeps the others from getting it.
 
         Raises Undeliverable when every failed target was refused for good, and Unreachable when at least one
-        may be reached later; both name all targets that failed, so that repeating with those loses nobody (a
+        may be reached later; both name all targets that failed, so that repeating with those misses none (a
         target refused for good is then refused again, and is all that is left at the end). A connection that
         breaks before the outside has answered is Unreachable, though the notice may have arrived (`pause` says so).
         An answer that takes its time is Unreachable and `pending`: other notices go meanwhile.

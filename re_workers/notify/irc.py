@@ -1,7 +1,7 @@
 """Notices on IRC, to channels and to people. Must not know sockets, nor what happens to a notice that failed.
 
 There is no receipt in IRC; but a server answers in order, so once it has answered the PING that follows our
-words, all it had to say against them has been said. Why this client is our own: docs/decisions/0005.
+messages, all its objections have arrived. Why this client is our own: docs/decisions/0005.
 """
 
 from __future__ import annotations

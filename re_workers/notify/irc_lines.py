@@ -32,7 +32,7 @@ _FOLD = str.maketrans("[]\\~", "{}|^")
 
 
 class Line(NamedTuple):
-    """One line from the server: who said it, the command in upper case or three digits, the parameters."""
+    """One line from the server: its source, the command in upper case or three digits, the parameters."""
 
     source: str
     command: str

@@ -50,7 +50,7 @@ class IrcLink:
         self._lines: deque[Line] = deque()
         self._rest = b""
         self._ended = False
-        self._heard = clock()
+        self._last_read = clock()
         self._tokens = 0
         self._joined: set[str] = set()
         self._heed: dict[str, Callable[[Line], None]] = {
@@ -70,11 +70,11 @@ class IrcLink:
             raise
 
     def has_joined(self, channel: str) -> bool:
-        """Whether we are in the channel, as far as the server has told."""
+        """Whether we are in the channel, as far as the server has reported."""
         return fold(channel) in self._joined
 
     def leave(self, channel: str) -> None:
-        """Forget that we are in a channel, so that it is joined again before the next word."""
+        """Drop that we are in a channel, so that it is joined again before the next message."""
         self._joined.discard(fold(channel))
 
     def exchange(self, commands: Sequence[bytes]) -> list[Line]:
@@ -99,13 +99,13 @@ class IrcLink:
         raise TimeoutError("the server does not answer")
 
     def listen(self) -> None:
-        """Follow the connection until the server says something, somebody rings, or it has been quiet."""
+        """Follow the connection until the server sends something, `ring` is called, or it has been quiet."""
         self._next(self._clock() + self._quiet)
-        if self._clock() - self._heard >= self._quiet:
+        if self._clock() - self._last_read >= self._quiet:
             self.exchange([])
 
     def close(self) -> None:
-        """Say good-bye if the server will hear it."""
+        """Send QUIT if the server still reads."""
         with contextlib.suppress(OSError):
             self._write(line("QUIT", "closing"))
         self._socket.close()
@@ -145,7 +145,7 @@ class IrcLink:
             self._ended = True
         *whole, self._rest = self._rest.split(b"\n")
         self._lines.extend(filter(None, map(parse, whole)))
-        self._heard = self._clock()
+        self._last_read = self._clock()
 
     def _write(self, raw: bytes) -> None:
         self._socket.settimeout(self._timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: lines that may be sent at once; servers disconnect whoever floods
+#: lines that may be sent at once; servers disconnect a client that floods
 BURST = 4
 
 #: seconds per line after that

@@ -12,7 +12,7 @@ class Stopped(ConnectionAbortedError):
 
 
 class Wakeup:
-    """A pair of sockets: who rings writes to one, who waits selects on the other, and on what it waits for."""
+    """A pair of sockets: `ring` writes to one, the waiting thread selects on the other, and on its connection."""
 
     def __init__(self) -> None:
         self._ear, self._button = socket.socketpair()
@@ -41,6 +41,6 @@ class Wakeup:
         return source in ready
 
     def close(self) -> None:
-        """Let go of the sockets, once nobody waits or rings any more."""
+        """Close the sockets, once no thread waits or rings any more."""
         self._ear.close()
         self._button.close()

@@ -1,6 +1,6 @@
 """Whether the servers of the transports can be reached: looked at from the start on, not only when a notification waits.
 
-Says it in the log when it changes, and to whoever asks. Must not know what is sent, nor how to reach a server.
+Logs every change. Must not know what is sent, nor how to reach a server.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from re_core.wording import did_you_mean
 
 
 class Section:
-    """The keys of one section, taken one by one; `done` refuses those that nobody took."""
+    """The keys of one section, taken one by one; `done` refuses those that were not taken."""
 
     def __init__(self, name: str, values: Mapping[str, object]) -> None:
         self._name = name
@@ -36,7 +36,7 @@ class Section:
         return value
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str) -> str:
-        """One of a few words."""
+        """One of a few values."""
         value = self.text(key, default)
         if value not in allowed:
             raise self.bad(key, f"must be one of {', '.join(allowed)}, not {value!r}")

@@ -24,7 +24,7 @@ _TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class EmailSettings:
-    """How to reach the mail server, and in whose name."""
+    """How to reach the mail server, and the sender of the mails."""
 
     host: str
     sender: Mailbox
@@ -71,7 +71,7 @@ class EmailSettings:
 
 @dataclass(frozen=True)
 class IrcSettings:
-    """How to reach the IRC network, and who to be there."""
+    """How to reach the IRC network, and the nick there."""
 
     host: str
     nick: str
@@ -134,7 +134,7 @@ def _check_irc(section: Section, settings: IrcSettings) -> None:
 
 
 def _is_here(host: str) -> bool:
-    """Whether the server is this machine, where nobody listens in between."""
+    """Whether the server is this machine, where no other party can listen in between."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,7 +1,7 @@
 """One mail over an open SMTP connection, and the answer to it, which may take its time. Must not know notices.
 
 A server that has the end of the text has the mail, or will have it, until it says otherwise (RFC 5321, 4.5.3.2.6: a sender
-that hangs up too early and sends again is how people get a mail twice). So that answer is heard on a thread of its own.
+that hangs up too early and sends again is how people get a mail twice). So that answer is awaited on a thread of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 
 
 def answer(code: int, text: bytes | str) -> Answer:
-    """An answer as smtplib hands it out, its text made safe to show."""
+    """An answer of smtplib, its text made safe to show."""
     return Answer(code, one_line(text.decode("utf-8", "replace") if isinstance(text, bytes) else text))
 
 
@@ -82,12 +82,12 @@ def offer(
 
 
 class Hearing:
-    """The answer to one mail: heard on a thread that ends with it, or with the connection."""
+    """The answer to one mail: awaited on a thread that ends with it, or with the connection."""
 
     def __init__(
         self, smtp: smtplib.SMTP, recipients: Sequence[str], refused: Mapping[str, Answer], patience: float
     ) -> None:
-        """`recipients` all of them, `refused` those who get nothing in any case; `patience` in seconds, see ANSWER."""
+        """`recipients` all of them, `refused` those that get nothing in any case; `patience` in seconds, see ANSWER."""
         self.smtp = smtp
         self._awaited = [one for one in recipients if one not in refused]
         self._answers = dict(refused)
@@ -101,7 +101,7 @@ class Hearing:
 
     @property
     def done(self) -> bool:
-        """Whether it was heard, or will not be."""
+        """Whether it came, or will not come."""
         return self._done.is_set()
 
     def wait(self, seconds: float) -> bool:
@@ -119,11 +119,11 @@ class Hearing:
         return self._answers | dict.fromkeys(self._awaited, waiting)
 
     def cut(self) -> None:
-        """Cut the connection; the answer is not heard any more."""
+        """Cut the connection; the answer is not awaited any more."""
         cut(self.smtp)
 
     def leave(self) -> None:
-        """Nobody sends over the connection any more: it ends with the answer."""
+        """Nothing more is sent over the connection: it ends with the answer."""
         with self._lock:
             self._left = True
             if self.done:
@@ -160,10 +160,10 @@ class Hearing:
 
 
 def cut(smtp: smtplib.SMTP) -> None:
-    """End a connection under whoever uses it."""
+    """End a connection that another thread may use."""
     if smtp.sock:
         with contextlib.suppress(OSError):
-            # Of the plain socket: an SSLSocket's own shutdown() would forget its TLS under the thread that uses it.
+            # Of the plain socket: an SSLSocket's own shutdown() would drop its TLS under the thread that uses it.
             socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
 
 

@@ -44,7 +44,7 @@ class SmtpLink:
         self._busy = threading.Lock()
 
     def send(self, recipients: Sequence[str], mail: bytes) -> Hearing | Mapping[str, Answer]:
-        """Hand over one mail: the answers for those whom it will not reach, none when the server took it for all.
+        """Send one mail: the answers for recipients that it will not reach, none when the server took it for all.
 
         A Hearing where the server has the mail and takes its time. Raises OSError or UnicodeError when the connection
         fails before the server has it.

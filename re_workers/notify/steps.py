@@ -45,7 +45,7 @@ class Shared:
 
 
 class Announce(Worker):
-    """Tells somebody something, as a step."""
+    """Sends a notification, as a step."""
 
     def __init__(self, handler: Handler) -> None:
         """`handler` must allow several threads."""
@@ -53,7 +53,7 @@ class Announce(Worker):
 
     @step(name=ANY)
     def send(self, ctx: Context, slug: str, message: str, phase: Phase, target: list[str]) -> None:
-        """Tells every target; fails where one of them could not be told."""
+        """Sends it to every target; fails where one of them could not be reached."""
         notification = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
         until = time.monotonic() + PATIENCE
         backoff, waits = Backoff(BACKOFF, MAX_BACKOFF), False
@@ -63,7 +63,7 @@ class Announce(Worker):
             except Undeliverable as error:
                 raise Failed(str(error)) from None
             except Unreachable as error:
-                # what may have been told, a person tells again
+                # what may have arrived, a person has to repeat
                 if error.pause or (time.monotonic() >= until and not error.pending):
                     raise Failed(str(error)) from None
                 if not (error.pending and waits):
@@ -80,8 +80,8 @@ class Email(Announce):
 
 
 class Irc(Announce):
-    """Words on IRC, as a step."""
+    """A message on IRC, as a step."""
 
 
 class Console(Announce):
-    """Words on the engine's own terminal, as a step."""
+    """A message on the engine's own terminal, as a step."""

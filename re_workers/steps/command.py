@@ -8,7 +8,7 @@ can set PATH or LD_PRELOAD. For now every host's run happens here, with `RE_HOST
 for later.
 
 Programs have no way to what is the engine's (confinement.py). Each runs in a session of its own, so that it can be
-ended with all its children, and carries who started it in its environment (orphans.py).
+ended with all its children, and its environment names the step that started it (orphans.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Command(Worker):
     ) -> None:
         """`engine` names this installation; a later start finds by it what an earlier one left running.
 
-        `notes` keep which attempts run a program, where nobody else knows it then. `confinement` starts the programs.
+        `notes` keep which attempts run a program, where no other process knows it then. `confinement` starts the programs.
         """
         self._engine = engine
         self._notes = notes
@@ -108,7 +108,7 @@ class Command(Worker):
                 ctx.output(hint)
             # the lines may be the beginnings of longer ones, in which nothing can be redacted later that their end divides
             shown = [ctx.beginning(line, MAX_LINE) for line in last]
-            raise Failed(_told(program.code, shown), data={"code": program.code, "output": shown})
+            raise Failed(_failure(program.code, shown), data={"code": program.code, "output": shown})
 
 
 def _argv(shell: str | list[str], failfast: bool | None, cmd: str) -> list[str]:
@@ -119,6 +119,6 @@ def _argv(shell: str | list[str], failfast: bool | None, cmd: str) -> list[str]:
     return [*words, *(["-e"] if failfast else []), "-c", cmd]
 
 
-def _told(code: int, last: Sequence[str]) -> str:
+def _failure(code: int, last: Sequence[str]) -> str:
     why = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
     return f"{why}: {last[-1]}" if last else why

@@ -21,7 +21,7 @@ from re_core.errors import BadSettings
 from re_core.runtime.prctl import prctl
 from re_workers.steps import landlock
 
-#: variables of the engine's that its programs get: who and where they are, how to speak, and the way out to the network.
+#: variables of the engine's that its programs get: user and place, language, and the way out to the network.
 #: Of proxies the small and the large spelling are in use
 PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TERM", "TMPDIR", "LANG", "LANGUAGE", "LC_*"),
@@ -88,7 +88,7 @@ class Confinement:
     ) -> None:
         """`hidden` is out of their reach, and what runs as the engine's user cannot change `fixed`.
 
-        `user`: as whom; empty is the engine's, or nobody where that is root's. `isolation` is `auto` (what the machine
+        `user`: the programs' user; empty is the engine's, or `nobody` where that is root's. `isolation` is `auto` (what the machine
         has), `required` (all of it, or none starts) or `off`. `passed`: further variables, by name or `PREFIX_*`.
         Raises BadSettings.
         """
@@ -98,7 +98,7 @@ class Confinement:
         mine = self._user is None or self._user.id == os.geteuid()
         self._fixed = frozenset(str(path.resolve()) for path in fixed if mine and os.access(_nearest(path), os.W_OK))
         self._passed = (*PASSED, *passed)
-        #: ways to the engine's secrets that stay open, in words
+        #: ways to the engine's secrets that stay open, as texts
         self.gaps = tuple(_gaps(self._user, self._landlock, isolation, sorted(self._hidden)))
         if isolation == "required" and self.gaps:
             raise BadSettings(f"step_isolation is required, and {self.gaps[0]}")
@@ -108,9 +108,9 @@ class Confinement:
         for gap in self.gaps:
             _log.warning("%s; see docs/how-to/confine-programs.md", gap, extra={"action": "not_confined"})
 
-    def hint(self, told: Iterable[str]) -> str:
-        """What to say to the author of a program that failed with these last words; empty where it was not for this."""
-        denied = any("ermission denied" in line for line in told)
+    def hint(self, last_lines: Iterable[str]) -> str:
+        """What to say to the author of a program that failed with these last lines; empty where it was not for this."""
+        denied = any("ermission denied" in line for line in last_lines)
         if not denied or not (self._landlock or self._user):
             return ""
         who = f"as {self._user.name}" if self._user is not None else "as the engine's user"

@@ -66,7 +66,7 @@ class Way(NamedTuple):
     rule: AddressRule
     #: PEM file of the authorities to trust, instead of the usual ones
     ca_file: str | None = None
-    #: whether the server has to show who it is
+    #: whether the server's certificate is checked
     verify: bool = True
 
     def trust(self) -> ssl.SSLContext | bool:
@@ -85,7 +85,7 @@ class Way(NamedTuple):
 def ask(question: Question, way: Way, timeout: float, give_up: threading.Event) -> Answer:
     """The answer, within `timeout` seconds in all. Raises Failed, also where `give_up` was set before one came.
 
-    The exchange has a thread of its own: a blocked socket hears of nothing, so it is shut down from here. Where there is none yet,
+    The exchange has a thread of its own: a blocked socket cannot be notified, so it is shut down from here. Where there is none yet,
     the thread is left behind, and ends when the system gives up to look a name up or to connect.
     """
     exchange = _Exchange(question, way, timeout)
@@ -128,7 +128,7 @@ class _Exchange(threading.Thread):
         url = httpx2.URL(self._question.url)
         proxy = _proxy(url)
         addresses = _addresses(url, self._way.rule, proxied=proxy is not None)
-        # not the environment's word on the rest: it would send passwords of ~/.netrc to whom a playbook names
+        # not the environment's word on the rest: it would send passwords of ~/.netrc to a server that a playbook names
         trust = url.scheme == "https" and self._way.trust()  # reading all authorities takes a while
         with httpx2.Client(timeout=self._timeout, verify=trust, proxy=proxy, trust_env=False) as client:
             if proxy is not None:
@@ -162,7 +162,7 @@ class _Exchange(threading.Thread):
             return Answer(response.status_code, bytes(body), took, response.charset_encoding or "", location)
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpcore tells of its steps; each of these has the socket that counts from now on."""
+        """httpcore calls this at its steps; each of these has the socket that counts from now on."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             stream = info["return_value"]
             self._socket = stream.get_extra_info("socket")

@@ -58,8 +58,10 @@ class _Sender:
         if answer.code not in expected:
             data = {"code": answer.code, **({"location": answer.location} if answer.location else {})}
             wanted = " or ".join(map(str, expected))
-            told = f"{question.shown} answered {answer.code}, not {wanted}{_leads(ctx, answer)}{_excerpt(ctx, answer)}"
-            raise Failed(told, data=data)
+            message = (
+                f"{question.shown} answered {answer.code}, not {wanted}{_leads(ctx, answer)}{_excerpt(ctx, answer)}"
+            )
+            raise Failed(message, data=data)
         return {"code": answer.code}  # a check may compare all of it with what it expects
 
 

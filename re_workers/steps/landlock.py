@@ -103,7 +103,7 @@ def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        return  # gone by now, or out of reach anyway
+        return  # it does not exist any more, or is out of reach anyway
     try:
         _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(_Beneath(access, place)), 0)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from re_core.wire.redaction import MARGIN
 from re_workers.outgoing import MAX_LINE
 
-#: bytes of one line that are kept; a line with more than MAX_LINE of them is cut once it is known what of it nobody shall read
+#: bytes of one line that are kept; a line with more than MAX_LINE of them is redacted before it is cut
 KEPT = MAX_LINE + MARGIN
 
 
@@ -14,7 +14,7 @@ class Lines:
 
     Of a line that a program overwrites with carriage returns, as progress bars are, the last state remains: what a
     terminal would show. What is not UTF-8 is replaced, and of a line only its first 20 KiB are kept, so memory stays bounded:
-    enough that whoever prints it cuts it (`Context.output`, `Context.beginning`).
+    enough that the caller cuts it (`Context.output`, `Context.beginning`).
     """
 
     def __init__(self) -> None:

@@ -22,13 +22,13 @@ ENGINE = "RE_ENGINE"
 #: names the attempt that started it
 ATTEMPT = "RE_ATTEMPT"
 
-#: seconds between being asked to end and being made to
+#: seconds between being signalled to end and being made to
 GRACE = 5.0
 
-#: seconds in which killed processes must be gone
+#: seconds in which killed processes must have ended
 GONE = 5.0
 
-#: seconds between two looks at processes that were told to end
+#: seconds between two looks at processes that were asked to end
 LOOK = 0.02
 
 _Find = Callable[[], list[psutil.Process]]
@@ -127,12 +127,12 @@ def _end(find: _Find) -> None:
     left = find()
     for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GONE)):
         until = time.monotonic() + patience
-        told: set[psutil.Process] = set()
+        signalled: set[psutil.Process] = set()
         while left and time.monotonic() < until:
             for process in left:
-                if process not in told:
-                    _tell(process, number)
-                    told.add(process)
+                if process not in signalled:
+                    _signal(process, number)
+                    signalled.add(process)
             while any(map(_lives, left)) and time.monotonic() < until:
                 time.sleep(LOOK)
             left = find()  # they may have had children meanwhile
@@ -140,7 +140,7 @@ def _end(find: _Find) -> None:
         _log.error("could not end processes %s", [one.pid for one in left], extra={"action": "process_stays"})
 
 
-def _tell(process: psutil.Process, number: int) -> None:
+def _signal(process: psutil.Process, number: int) -> None:
     try:
         process.send_signal(number)
     except (psutil.Error, OSError):

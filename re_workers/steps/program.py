@@ -34,7 +34,7 @@ QUIET, LINGER = 2.0, 30.0
 #: left processes that are named at most
 NAMED = 5
 
-#: reads what comes on its stdin to the end, and drops it; it is nobody's child, so that it outlives who started it
+#: reads what comes on its stdin to the end, and drops it; it is no child of the engine, so that it outlives the step
 _DRAIN = ("/bin/sh", "-c", "exec 3<&0; cat <&3 >/dev/null 3<&- &")
 
 #: starts a program as subprocess.Popen does
@@ -47,7 +47,7 @@ class Program:
     def __init__(
         self, argv: Sequence[str], cwd: str | None, env: Mapping[str, str], start: Start = subprocess.Popen
     ) -> None:
-        """Start it. Raises OSError, or ValueError where a word contains NUL."""
+        """Start it. Raises OSError, or ValueError where an argument contains NUL."""
         self._process = start(
             argv,
             cwd=cwd,
@@ -63,7 +63,7 @@ class Program:
         #: all of its output was read
         self._closed = False
         #: when it had exited, and when anything was printed since, in seconds of the monotonic clock
-        self._exited = self._heard = 0.0
+        self._exited = self._last_output = 0.0
         self._ended = False
 
     @property
@@ -73,7 +73,7 @@ class Program:
 
     @property
     def stopped(self) -> bool:
-        """It was told to end before it had ended by itself."""
+        """It was stopped before it had ended by itself."""
         return self._ending is not None
 
     def lines(self, stop: threading.Event) -> Iterator[list[str]]:
@@ -108,7 +108,7 @@ class Program:
         """Where it has not ended, end it with all its children: asked first, then made to.
 
         What it left behind, and still can print, goes on: its output is read and dropped from now on, also when this
-        process is gone. Without a reader it would be killed by its next line, or wait for ever.
+        process has ended. Without a reader it would be killed by its next line, or wait for ever.
         """
         if not self._ended:
             end_program(self._process.pid, *self._marks)
@@ -131,7 +131,7 @@ class Program:
                 if selector.select(0 if over else LOOK):
                     piece = os.read(pipe, PIECE)
                     self._closed = not piece
-                    self._heard = time.monotonic()
+                    self._last_output = time.monotonic()
                     yield piece
                 elif over:
                     return
@@ -156,8 +156,8 @@ class Program:
         """Whether more output may come, though the program itself has exited."""
         now = time.monotonic()
         if not self._exited:
-            self._exited = self._heard = now
-        return not self._closed and now < min(self._heard + QUIET, self._exited + LINGER)
+            self._exited = self._last_output = now
+        return not self._closed and now < min(self._last_output + QUIET, self._exited + LINGER)
 
 
 def _drain(pipe: int) -> None:
