@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
     """Carry out one command line; the exit code."""
     session = Session(environ)
     try:
-        # whoever makes colours asks click, and click knows nothing of NO_COLOR
+        # rich asks click for colours, and click ignores NO_COLOR
         color = False if session.environ.get("NO_COLOR") else None
         result = cli.main(list(arguments), prog_name="rectl", standalone_mode=False, obj=session, color=color)
         return result if isinstance(result, int) else DONE
@@ -55,7 +55,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
         return INTERRUPTED
     except ReaderGone:
         _forget_output()
-        return INTERRUPTED  # not 0: of a deployment that was watched nobody knows how it ended
+        return INTERRUPTED  # not 0: the outcome of the watched deployment is unknown
     except ReleaseEngineError as error:
         session.terminal.error(str(error))
         return _exit_code(error)
@@ -70,7 +70,7 @@ def _exit_code(error: ReleaseEngineError) -> int:
 
 
 def _forget_output() -> None:
-    """Python flushes at its end, and would complain that nobody reads it."""
+    """Python flushes at its end, and would complain that the pipe is closed."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
 

@@ -157,7 +157,7 @@ class Client:
     def events(self, id: str, last: str = "", output: bool = True) -> Iterator[events.Event]:
         """What happens from now on (`last`: from that event id on) until it ends; lost connections are made again.
 
-        Without `output` only states are told. A watcher who falls far behind what is printed hears a SkippedEvent.
+        Without `output` only states come. A watcher that falls far behind what is printed gets a SkippedEvent.
         """
         path = f"{_deployment(id)}/events" + ("" if output else "?output=false")
         return events.follow(self._transport, path, last, self._pause)
@@ -190,7 +190,7 @@ class Client:
     # -- the rest ----------------------------------------------------------------------------------
 
     def dead_letters(self, limit: int | None = 100) -> list[answers.DeadLetter]:
-        """The newest messages that nobody could use."""
+        """The newest undeliverable messages."""
         return [cast(answers.DeadLetter, row) for row in self._pages("/api/v1/deadletters", {}, limit)]
 
     def dead_letter(self, id: str) -> answers.DeadLetter:
@@ -202,7 +202,7 @@ class Client:
         self._transport.send("POST", f"{_dead_letter(id)}/replay")
 
     def drop_dead_letter(self, id: str) -> None:
-        """Forget it."""
+        """Delete it."""
         self._transport.send("DELETE", _dead_letter(id))
 
     def groups(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Event streams, of one deployment or of all, followed over lost connections. Must not know who watches.
+"""Event streams, of one deployment or of all, followed over lost connections. Must not know their readers.
 
 The engine's event ids say where a watcher is; asking for what comes after the last one loses and repeats nothing.
 """

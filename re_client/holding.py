@@ -1,4 +1,4 @@
-"""Holds what a watched deployment tells for a moment, so that it can be printed in order of time. Must not know how it looks.
+"""Holds the changes of a watched deployment for a moment, to print them in order of time. Must not know how they look.
 
 States and output come on different ways: a line may arrive before the start of its step, and the end of one step behind
 the first line of the next.

@@ -17,7 +17,7 @@ from re_client.view import Watched
 if TYPE_CHECKING:
     from rich.console import Console, Group
 
-#: frames per second: times tick in tenths, and nobody reads faster
+#: frames per second: times tick in tenths, and no user reads faster
 FRAMES = 8
 
 
@@ -37,7 +37,7 @@ class LiveView:
         self._console = Console(
             file=out, no_color=not colors, highlight=False, markup=False, emoji=False, soft_wrap=False
         )
-        # what overflows is cut by the screen itself; rich is told so, lest it adds an ellipsis of its own
+        # what overflows is cut by the screen itself; with this setting rich adds no ellipsis of its own
         self._live = Live(
             console=self._console,
             get_renderable=self.frame,

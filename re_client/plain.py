@@ -1,4 +1,4 @@
-"""What a watched deployment tells where there is no terminal: a line per change. Pure; must not know where lines go."""
+"""The changes of a watched deployment where there is no terminal: a line per change. Pure; must not know where lines go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from re_client.view import Asking, Change, DeploymentChange, Left, Lost, Printed
 from re_core.api.answers import Line, Step
 from re_core.model import ENDED, StepStatus
 
-#: steps in a row that were never begun, from which on one line tells of all of them
+#: steps in a row that were never begun, from which on one line stands for all of them
 MANY = 3
 #: statuses that come to many steps at once
 _NEVER_BEGUN = (StepStatus.SKIPPED, StepStatus.CANCELLED)

@@ -1,6 +1,6 @@
 """A deployment as rows of styled text, for a terminal of some size. Pure; must not know how rows reach a terminal.
 
-A row is a list of (text, style); a style is words such as `bold red`. Text that came from outside is made safe here.
+A row is a list of (text, style); a style is a text such as `bold red`. Text that came from outside is made safe here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Widths(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How a status is shown: a glyph, the same in ASCII, words, a style."""
+    """How a status is shown: a glyph, the same in ASCII, a text, a style."""
 
     glyph: str
     ascii: str
@@ -74,7 +74,7 @@ def look(status: str, table: dict[StepStatus, Look] | dict[DeploymentStatus, Loo
 
 
 def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool = True) -> list[Row]:
-    """The whole screen of somebody who watches: no more rows than that, none wider than that."""
+    """The whole screen of a watcher: no more rows than that, none wider than that."""
     document = watched.document
     if document is None:
         return [[("waiting for the engine", "dim")]]
@@ -117,7 +117,7 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
 
 
 def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]:
-    """Which deployment, who asked, since when."""
+    """Which deployment, its user, since when."""
     shown = look(document["status"], DEPLOYMENTS)
     took = text.duration(text.since(document["created"], document["ended"], now))
     name = text.safe(f"{document['group']}/{document['playbook']}")
@@ -157,7 +157,7 @@ def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, me
 
 
 def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immutable
-    """A line of output, below the words of its step."""
+    """A line of output, below its step."""
     return [(" " * (widths.number + 5) + "| ", "dim"), (line, "")]
 
 
@@ -167,7 +167,7 @@ def _titles(watched: Watched, step: Step) -> list[Row]:
 
 
 def _told_below(watched: Watched) -> int | None:
-    """The step of which the end tells below the list: its row need not say it as well."""
+    """The step that is described below the list at the end: its row need not repeat it."""
     step = watched.stopped_by if watched.ended and not watched.completed else None
     return None if step is None else step["number"]
 

@@ -19,7 +19,7 @@ from re_client.screen import Row
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has closed it, as `head` does."""
+    """The reader of standard output has closed it, as `head` does."""
 
 
 class Terminal:
@@ -27,7 +27,7 @@ class Terminal:
 
     def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
         self.out, self.err, self._environ = out, err, environ
-        #: somebody looks at it
+        #: it is a terminal
         self.is_tty = out.isatty()
         #: may move the cursor
         self.moves = self.is_tty and environ.get("TERM", "") not in ("", "dumb")
@@ -41,7 +41,7 @@ class Terminal:
                 stream.reconfigure(errors="replace")
 
     def line(self, line: str = "") -> None:
-        """A line of data, at once: whoever reads the pipe shall not wait for more."""
+        """A line of data, at once: a reader of the pipe shall not wait for more."""
         try:
             click.echo(line, self.out, color=self.colors)
             self.out.flush()
@@ -60,7 +60,7 @@ class Terminal:
 
     @cached_property
     def columns(self) -> int | None:
-        """Columns of the terminal; None where nobody sits there."""
+        """Columns of the terminal; None where there is none."""
         if not self.is_tty:
             return None
         said = self._environ.get("COLUMNS", "")

@@ -1,4 +1,4 @@
-"""What a terminal is shown: harmless text, times, durations, columns. Pure; must not know what is told with them."""
+"""What a terminal is shown: harmless text, times, durations, columns. Pure; must not know what it is for."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def table(
 
 
 def wrapped(words: Iterable[str], columns: int) -> list[str]:
-    """Words, commas between them, on lines of at most so many columns; a longer word has a line for itself."""
+    """Texts, commas between them, on lines of at most so many columns; a longer one has a line for itself."""
     lines = [""]
     for word in words:
         begun = f"{lines[-1]}, {word}" if lines[-1] else word

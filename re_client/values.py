@@ -1,4 +1,4 @@
-"""Dynamic values and documents from a command line: --set, --set-json, --dynamic, files. Must not know who wants them."""
+"""Dynamic values and documents from a command line: --set, --set-json, --dynamic, files. Must not know which command wants them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Source(NamedTuple):
-    """A file that somebody named; `-` is standard input."""
+    """A file of the command line; `-` is standard input."""
 
     name: str
     data: bytes
@@ -54,7 +54,7 @@ def dynamic(
 ) -> dict[str, Any]:
     """All values; what the command line sets wins over the file. Raises BadInput.
 
-    `note` is told of numbers in the file that lose digits: 1.10 is 1.1.
+    `note` is called with each number in the file that loses digits: 1.10 is 1.1.
     """
     values = parsed(read(file), note) if file else {}
     named: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def read(name: str) -> Source:
 
 
 def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """The object in it. Raises BadInput, with file, line and column; `note` is told of numbers that lose digits."""
+    """The object in it. Raises BadInput, with file, line and column; `note` is called with each number that loses digits."""
     # imported late: most commands read no file
     from re_core.playbook import documents
 
@@ -95,7 +95,7 @@ def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[st
 
 
 def _warning(doubt: Problem) -> str:
-    """As `rectl playbook validate` shows it: the place, then the word."""
+    """As `rectl playbook validate` shows it: the place, then the text."""
     place = f"{doubt.line}:{doubt.column}: " if doubt.line is not None else " "
     return f"{place}warning: {safe(told(doubt._replace(line=None, column=None)))}"
 

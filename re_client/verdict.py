@@ -35,7 +35,7 @@ def results(watched: Watched) -> list[screen.Row]:
 
 
 def why(watched: Watched) -> list[screen.Row]:
-    """Why it did not complete: the step and its last lines, and the engine's own words where they say something else."""
+    """Why it did not complete: the step and its last lines, and the engine's reason where it says something else."""
     document, step = watched.document, watched.stopped_by
     if document is None or not watched.ended or watched.completed:
         return []

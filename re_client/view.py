@@ -1,4 +1,4 @@
-"""What somebody who watches a deployment knows of it: fed by its events, asked by whoever draws. Pure; must not know how.
+"""What a watcher knows of a deployment: fed by its events, read by the code that draws. Pure; must not know how.
 
 It survives what a stream can do: lines that come twice, states that jump, a deployment of ten thousand steps.
 """
@@ -29,21 +29,21 @@ class StepChange(NamedTuple):
 
 
 class DeploymentChange(NamedTuple):
-    """The deployment has another status, or (`first`) is heard of for the first time."""
+    """The deployment has another status, or (`first`) its first."""
 
     document: Deployment
     first: bool
 
 
 class Asking(NamedTuple):
-    """The deployment waits for a person's word about a lost step."""
+    """The deployment waits for an operator's resolution of a lost step."""
 
     document: Deployment
     step: Step
 
 
 class Printed(NamedTuple):
-    """A step printed a line that was not told before."""
+    """A step printed a line that was not shown before."""
 
     line: Line
 
@@ -55,7 +55,7 @@ class Lost(NamedTuple):
 
 
 class Left(NamedTuple):
-    """So many lines were left out: the deployment prints faster than a watcher hears."""
+    """So many lines were left out: the deployment prints faster than the watcher reads."""
 
     lines: int
     deployment: str
@@ -73,7 +73,7 @@ class Window(NamedTuple):
 
 
 class Watched:
-    """One deployment, as far as the events told."""
+    """One deployment, as far as its events went."""
 
     def __init__(self) -> None:
         #: the last state; None before the first
@@ -146,7 +146,7 @@ class Watched:
         return list(kept)[-most:] if most else []
 
     def learn(self, lines: Iterable[Line]) -> None:
-        """Lines that nobody needs to be told of as news."""
+        """Lines that are no change for the watcher."""
         for line in lines:
             self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
 
@@ -197,6 +197,6 @@ class Watched:
                 changes.append(Asking(document, step))
             self._known[step["number"]] = now
         if before is None or before["status"] != document["status"]:
-            # an end is told after the steps that made it, everything else before what follows from it
+            # an end is shown after the steps that made it, everything else before what follows from it
             changes.insert(len(changes) if self.ended else 0, DeploymentChange(document, before is None))
         return changes

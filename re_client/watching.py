@@ -19,11 +19,11 @@ from re_core.api.answers import Deployment
 
 
 class Way(Enum):
-    """How much is told on the way."""
+    """How much is shown on the way."""
 
     #: everything: a live view on a terminal, lines elsewhere
     WATCH = "watch"
-    #: nothing before the end, but a question to whoever has to decide something
+    #: nothing before the end, but a question to the operator who has to resolve a step
     WAIT = "wait"
 
 
@@ -38,7 +38,7 @@ def follow(
 ) -> int:
     """Until it ends; the exit code: 0 completed, 1 not, 130 interrupted, which leaves the deployment alone.
 
-    What a document says that is `known`, and what came before the event `last`, is not told again.
+    What a document says that is `known`, and what came before the event `last`, is not shown again.
     """
     watched = Watched()
     if known is not None:
@@ -55,7 +55,7 @@ def follow(
         )
         return INTERRUPTED
     if not watched.ended:
-        # the stream's end is not the last word: the journal is
+        # the stream's end is not final: the journal is
         watched.feed(StateEvent(client.deployment(id)))
     if not as_json and (way is Way.WAIT or watched.left):
         _learn_last_lines(client, id, watched)
@@ -63,10 +63,10 @@ def follow(
 
 
 def _learn_last_lines(client: Client, id: str, watched: Watched) -> None:
-    """Those of the step that stopped it, where the stream did not tell them."""
+    """Those of the step that stopped it, where the stream did not have them."""
     step = watched.stopped_by
     if watched.ended and step is not None and not watched.lines(step["number"]):
-        with suppress(ClientError):  # how it ended is known, and told without them
+        with suppress(ClientError):  # how it ended is known, and shown without them
             watched.learn(client.tail(id, verdict.FAILED_LINES, step["number"]))
 
 
@@ -80,7 +80,7 @@ def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> I
         terminal.line(_compact(event))
 
     def questions(event: Event) -> None:
-        """Nobody may wait for an answer without having been asked."""
+        """An operator must see the question for which the deployment waits."""
         for change in watched.feed(event):
             if isinstance(change, Asking):
                 terminal.note("\n".join(words.question(change.document, change.step)))

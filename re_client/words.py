@@ -1,4 +1,4 @@
-"""What is said of steps and deployments: where one stands, and what a person can do next. Pure; must not know who says it.
+"""Texts about steps and deployments: where one stands, and what an operator can do next. Pure; must not know who shows them.
 
 A command stands on a line of its own and does one thing, so that it can be pasted into a shell as it is.
 """

@@ -11,7 +11,7 @@ from re_core.runtime.settings import Settings
 
 
 def act(settings: Settings) -> int:
-    """Serve until told to end; the exit code. Raises OperatorError."""
+    """Serve until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings)
     # imported late: help and mistakes need no web framework
     from re_rest.standalone import Server

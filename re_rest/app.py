@@ -54,7 +54,7 @@ _BLUEPRINTS = (
 def create_app(handed: AppContext) -> Flask:
     """The whole front end. Call `close_streams` before the server stops."""
     app = Flask("re_rest", static_url_path="/docs/static")
-    # whoever declares more is refused before anything is read; whoever declares nothing, after so much: one byte
+    # a request that declares more is refused before anything is read; one that declares nothing, after so much: one byte
     # above what a body may have, by which request_parsing.body knows a body that was cut here
     app.config["MAX_CONTENT_LENGTH"] = strict_json.MAX_BYTES + 1
     app.extensions[docs.EXTENSION] = _openapi()

@@ -1,4 +1,4 @@
-"""What the front end is handed, and how a view reaches it. Must not know who built it."""
+"""What the front end needs, and how a view reaches it. Must not know how it is built."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class AppContext:
     trouble: Callable[[], str] = lambda: ""
     #: name of a part without which deployments go on -> why it cannot be reached just now
     degraded: Callable[[], Mapping[str, str]] = dict
-    #: what people are not shown of the values that a caller supplied
+    #: hides secrets among the values that a caller supplied
     redaction: Redaction = Redaction()  # noqa: RUF009  # it is immutable
-    #: hears of requests for deployments
+    #: is called for requests for deployments
     observer: Observer = UNOBSERVED
     #: the page of figures, and its media type
     metrics: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4; charset=utf-8")
-    #: hears of every answer: route, status, and seconds until it began
+    #: is called for every answer: route, status, and seconds until it began
     answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 
 
@@ -52,5 +52,5 @@ def services() -> AppContext:
 
 
 def caller() -> Principal:
-    """Whose request this is; the gate has put it there."""
+    """The caller of this request; the gate has put it there."""
     return cast(Principal, g.principal)

@@ -36,7 +36,7 @@ REMEMBERED = 1024
 #: where the application keeps its gate
 EXTENSION = "release_engine_gate"
 
-#: endpoints that answer anybody
+#: endpoints that need no token
 OPEN = frozenset(
     {
         "health.alive",
@@ -52,7 +52,7 @@ OPEN = frozenset(
 
 
 class Authenticator:
-    """Who holds which token. Remembers only tokens that are good, and only for a moment."""
+    """Checks tokens. Remembers only tokens that are good, and only for a moment."""
 
     def __init__(
         self, tokens: ports.Tokens, clock: ports.Clock, monotonic: Callable[[], float] = time.monotonic
@@ -80,11 +80,11 @@ class Authenticator:
         return token
 
     def forget(self) -> None:
-        """Ask the store about everybody again."""
+        """Read every token from the store again."""
         self._known.clear()
 
     def claims_use(self, token: Token) -> bool:
-        """Whether it is time to write the token's use down; whoever hears yes does so."""
+        """Whether it is time to write the token's use down; the caller that gets True does so."""
         now = self._monotonic()
         if now < self._written.get(token.digest, -WRITTEN) + WRITTEN:
             return False
@@ -103,7 +103,7 @@ class Authenticator:
 
 
 class Standing:
-    """Whether who asked for a long answer may still have it."""
+    """Whether the caller of a long answer may still have it."""
 
     def __init__(self, gate: Authenticator, secret: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._gate, self._secret, self._monotonic = gate, secret, monotonic
@@ -136,7 +136,7 @@ def gate() -> Authenticator:
 
 
 def ask() -> None:
-    """Ask everybody at the door. Raises NotAuthenticated."""
+    """Check the token of every request. Raises NotAuthenticated."""
     if request.endpoint not in OPEN:
         here = gate()
         token = here.admit(presented())
@@ -146,7 +146,7 @@ def ask() -> None:
 
 
 def _after_the_answer(do: Callable[[], None]) -> None:
-    """When the caller has it: nobody waits for a commit that is not his."""
+    """After the answer is sent: its caller does not wait for this commit."""
 
     @after_this_request
     def wait(response: Response) -> Response:

@@ -41,7 +41,7 @@ from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("deployments", __name__, url_prefix="/api/v1/deployments")
 
-#: lines of output in one JSON answer, where nobody says how many, and at most
+#: lines of output in one JSON answer, by default and at most
 LINES, MOST_LINES = 1000, 10_000
 
 
@@ -218,7 +218,7 @@ def _request() -> DeploymentRequest:
 
 
 def _warnings(wanted: DeploymentRequest) -> list[answers.Fault]:
-    """Of values that no step asks for. The deployment is accepted already: what cannot be looked up now is not told."""
+    """Of values that no step asks for. The deployment is accepted already: what cannot be looked up now is left out."""
     here = services()
     try:
         playbook = here.store.playbook(wanted.playbook_id) if wanted.dynamic else None

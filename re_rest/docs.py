@@ -41,7 +41,7 @@ def openapi() -> Response:
 
 @blueprint.get("/")
 def front() -> Response:
-    """Whoever types the bare address into a browser has no token to send."""
+    """A browser that opens the bare address has no token to send."""
     return Response(status=302, headers={"Location": "/docs"})
 
 

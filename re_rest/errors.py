@@ -108,7 +108,7 @@ def answer_http(error: HTTPException) -> Response:
 
 
 def answer_unexpected(error: Exception) -> Response:
-    """A mistake of ours: told to the log, not to the caller."""
+    """A bug of the engine: logged, and not shown to the caller."""
     number = _request_id()
     _LOG.error("request %s: %s", number, error, exc_info=error, extra={"action": "request_failed"})
     return _answer(

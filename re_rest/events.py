@@ -49,7 +49,7 @@ def watch(id: str) -> Response:
 
 
 def streamed(pieces: Iterator[bytes], on_close: Callable[[], None]) -> Response:
-    """Server-sent events as a response; `on_close` is called when its client is gone."""
+    """Server-sent events as a response; `on_close` is called when its client has left."""
     response = Response(pieces, headers=HEADERS, content_type="text/event-stream; charset=utf-8")
     response.call_on_close(on_close)
     return response
@@ -63,7 +63,7 @@ def stream(
     lines: bool = True,
     check: Callable[[], None] = lambda: None,
 ) -> Generator[bytes, None, None]:
-    """The events after `seen`, until the deployment is over, its viewer gone, or the server stopping; some to a piece.
+    """The events after `seen`, until the deployment is over, its viewer has left, or the server stops; some to a piece.
 
     `check` is asked again and again, and raises NotAuthenticated when the viewer may not see more.
     """
@@ -87,7 +87,7 @@ def stream(
                 yield f": {error}\n\n".encode()
                 return
             seen, said = seen.joined(moment.at), time.monotonic()
-            # what has completed cannot go on again, and who wants no lines need not wait for the last ones
+            # what has completed cannot go on again, and a viewer without lines need not wait for the last ones
             if moment.over or (not lines and moment.state.status is DeploymentStatus.COMPLETED):
                 yield _frame(seen, "end", strict_json.dumps({"id": id, "status": moment.state.status}))
                 return
@@ -109,7 +109,7 @@ def _pieces(frames: Iterator[bytes]) -> Iterator[bytes]:
 
 def _news(follower: Follower, moment: Moment, seen: Position) -> Iterator[bytes]:
     """What is new for a viewer at `seen`."""
-    # who knows nothing yet is told first what all of it is about
+    # a viewer at the start gets first what all of it is about
     pending = moment.at.entry > seen.entry
     if pending and not seen.entry:
         seen, pending = seen._replace(entry=moment.at.entry), False

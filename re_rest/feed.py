@@ -27,7 +27,7 @@ blueprint = Blueprint("feed", __name__, url_prefix="/api/v1/events")
 #: where the application keeps the end of the feed
 EXTENSION = "release_engine_feed"
 
-#: seconds in which a front end that lags behind may come to the place that another one has told a caller of
+#: seconds in which a front end that lags behind may come to the place that another one has given a caller
 CATCH_UP = 3.0
 
 
@@ -69,7 +69,7 @@ def stream(
     check: Callable[[], None] = lambda: None,
     ping: float = events.PING,
 ) -> Generator[bytes, None, None]:
-    """The events behind `at`, until the caller is gone or the server stops; some to a piece.
+    """The events behind `at`, until the caller has left or the server stops; some to a piece.
 
     `check` is asked again and again, and raises NotAuthenticated when the caller may not see more.
     """
@@ -83,7 +83,7 @@ def stream(
                 check()
                 portion = tail.next(reader, at, min(ping, auth.BELIEVED))
                 if portion is not None and portion.lost:
-                    # it was too slow: whoever comes again with this id goes on from what is still kept
+                    # it was too slow: a request with this id goes on from what is still kept
                     yield _reset(at, Cursor(store.feed_range().before))
                     return
                 pieces = b"" if portion is None else b"".join(one.data for one in portion.frames if wanted.takes(one))
@@ -116,7 +116,7 @@ def _begin(tail: FeedTail, store: Store, at: Cursor) -> tuple[Cursor, bytes]:
 
 
 def _place(at: Cursor) -> bytes:
-    """With data, though it is empty: without any, libraries do not tell their users of the id."""
+    """With data, though it is empty: without any, libraries do not give their users the id."""
     return f"id: {at}\nevent: place\ndata: {{}}\n\n".encode()
 
 

@@ -1,6 +1,6 @@
-"""The end of the feed, read once for all who follow it in this process. Must not know HTTP.
+"""The end of the feed, read once for all its followers in this process. Must not know HTTP.
 
-One thread, while somebody follows. The bus says that something has happened, and the thread reads the store: so nothing
+One thread, while there are followers. The bus hints that something has happened, and the thread reads the store: so nothing
 is missed that the bus did not say, and many events at once are one reading. Followers keep only their place. What they have missed
 is either among the recent events here or in the store, where each reads for itself.
 """
@@ -34,7 +34,7 @@ TICK, WARM = 0.2, 3.0
 #: seconds between two tries while the store or the bus is away
 AGAIN = 1.0
 
-#: events that are kept for followers who are nearly up to date, and bytes of them
+#: events that are kept for followers that are nearly up to date, and bytes of them
 RECENT, MOST_BYTES = 10_000, 8 * 1024 * 1024
 
 #: events that a follower gets at once

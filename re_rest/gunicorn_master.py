@@ -21,7 +21,7 @@ from re_core.process import BROKEN, CANNOT, DONE, ENDS
 from re_core.runtime.settings import Settings
 from re_rest.streaming import StreamingWorker
 
-#: exit code of a worker that cannot go on and must not be followed by another: somebody must act
+#: exit code of a worker that cannot go on and must not be followed by another: an operator must act
 REFUSED: int = Arbiter.APP_LOAD_ERROR
 
 #: the same after a mistake of ours: the whole program ends, and its supervisor starts it again
@@ -42,18 +42,18 @@ class OwnLog(Logger):
         self.error_log.propagate = True
 
     def error(self, msg: object, *args: Any, **kwargs: Any) -> None:
-        """Why a worker refused has been told, by itself."""
+        """The worker that refused has logged why."""
         if not (args and args[-1] == REFUSED):
             super().error(msg, *args, **kwargs)
 
 
 class Master(Arbiter):
-    """gunicorn's master, which ends in order whatever it is told to end by."""
+    """gunicorn's master, which ends in order after any stop signal."""
 
-    #: a worker could not begin or go on: somebody must act
+    #: a worker could not begin or go on: an operator must act
     refused = False
 
-    #: it has been told to end
+    #: it has got a stop signal
     _stopping = False
 
     def init_signals(self) -> None:
@@ -67,7 +67,7 @@ class Master(Arbiter):
         """Bind. Raises OperatorError where the address cannot be had."""
         try:
             super().start()
-        except SystemExit:  # somebody took it in this very moment; gunicorn has said more on stderr
+        except SystemExit:  # another process took it in this very moment; gunicorn has said more on stderr
             raise _refused(", ".join(self.cfg.bind), "taken") from None
 
     def handle_int(self) -> None:
@@ -79,7 +79,7 @@ class Master(Arbiter):
         self.handle_term()
 
     def handle_hup(self) -> None:
-        """The terminal is gone: as TERM. Settings are read at start only."""
+        """The terminal was closed: as TERM. Settings are read at start only."""
         self.handle_term()
 
     def handle_usr2(self) -> None:
@@ -98,9 +98,9 @@ class Master(Arbiter):
             self.refused = end.exit_status == REFUSED
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop and exit: 0 where it was told to, CANNOT where somebody must act, else BROKEN."""
+        """Stop and exit: 0 after a stop signal, CANNOT where an operator must act, else BROKEN."""
         try:
-            super().halt()  # without the reason, which the worker has told better
+            super().halt()  # without the reason, which the worker has logged
         except SystemExit:
             if exit_status == REFUSED or self.refused:
                 raise SystemExit(CANNOT) from None

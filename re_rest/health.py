@@ -1,4 +1,4 @@
-"""Alive, and ready. Must not know what the parts are: it says what it is told of them."""
+"""Alive, and ready. Must not know what the parts are: it shows what they report."""
 
 from __future__ import annotations
 

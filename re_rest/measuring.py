@@ -13,7 +13,7 @@ from re_rest.routes import OPEN, V0, V1
 
 blueprint = Blueprint("metrics", __name__)
 
-#: the routes that are told apart
+#: values of the label `route`
 ROUTES = tuple(f"{route.method.upper()} {route.path}" for route in (*V1, *OPEN, *V0))
 
 #: a variable of a route, as Flask spells it

@@ -1,9 +1,9 @@
-"""A socket that gives up on a peer who does not read what it asked for. Must not know HTTP.
+"""A socket that gives up on a peer that does not read what it asked for. Must not know HTTP.
 
 A peer has a credit of seconds. Each second that a send waits for it costs one, each RATE bytes that it takes give one
 back, up to the patience of the moment: so a slow one that reads is served for hours, and one that stands still is not.
 What counts is what the peer's machine has acknowledged. A socket becomes writable again only when a third of its buffer is
-free, which may be megabytes: by that a slow reader could not be told from a dead one.
+free, which may be megabytes: by that a slow reader could not be distinguished from a dead one.
 """
 
 from __future__ import annotations

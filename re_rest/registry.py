@@ -1,4 +1,4 @@
-"""Groups and workers: who owns what, who lives. Must not know how that is found out."""
+"""Groups of playbooks, and live workers. Must not know how they are found out."""
 
 from __future__ import annotations
 

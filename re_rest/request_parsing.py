@@ -18,7 +18,7 @@ from re_core.wire import strict_json
 from re_core.wire.trace_context import TRACEPARENT
 from re_rest.errors import unsupported
 
-#: rows of a list where nobody says how many, and at most
+#: rows of a list, by default and at most
 ROWS, MOST_ROWS = 50, 1000
 
 #: numbers above it are no numbers of ours, and some stores cannot take them
@@ -42,7 +42,7 @@ def json_body() -> bytes:
 def body() -> bytes:
     """The bytes of the body: all of them, or none. Raises 413, CallerError.
 
-    The server below hands on what it got of a body whose sender went away, and the framework cuts one of undeclared
+    The server below passes on what it got of a body whose sender went away, and the framework cuts one of undeclared
     length where it becomes too long, and says nothing of it: half a playbook is often a playbook.
     """
     data = request.get_data()

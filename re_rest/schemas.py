@@ -1,4 +1,4 @@
-"""The JSON Schemas of what travels, for anybody. Must not know what they are for."""
+"""The JSON Schemas of what travels, without a token. Must not know what they are for."""
 
 from __future__ import annotations
 

@@ -143,9 +143,9 @@ class Server(BaseApplication):
         super().__init__()
 
     def run(self) -> None:
-        """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
+        """Serve until a stop signal; exits. Raises OperatorError where it cannot listen."""
         try_address(*self._settings.http_address)
-        # what is loaded and made before the fork is in memory once, as long as nobody writes to it, not even the
+        # what is loaded and made before the fork is in memory once, as long as it is not written to, not even by the
         # collector of garbage
         bootstrap.load_adapters(self._settings)
         gc.collect()
@@ -173,7 +173,7 @@ class Server(BaseApplication):
         self._opening.http.use_row(worker.row)
 
     def _on_worker_exit(self, server: Any, worker: Any) -> None:
-        # threads that wait for the bus, or write to a viewer who reads nothing, would hold the interpreter's end up
+        # threads that wait for the bus, or write to a viewer that reads nothing, would delay the interpreter's end
         if worker.booted:
             self._opening.observation.close()
             leave(DONE)
@@ -185,7 +185,7 @@ class Server(BaseApplication):
 
 
 class HeraldingMaster(Master):
-    """A master that tells its supervisor when it begins to end; that it has begun, gunicorn tells."""
+    """A master that notifies its supervisor of its stop; of its start, gunicorn does."""
 
     def stop(self, graceful: bool = True) -> None:
         """See Master."""

@@ -1,4 +1,4 @@
-"""gunicorn's worker, made fit for live streams and for clients that never finish. Must not know who serves in it.
+"""gunicorn's worker, made fit for live streams and for clients that never finish. Must not know the application.
 
 INT and HUP of a terminal reach the workers as well as the master; only the master's TERM counts here.
 """
@@ -27,7 +27,7 @@ WHOLE = 30.0
 #: seconds that a client may stand still while it is sent an answer
 STILL = 30.0
 
-#: seconds for both while requests wait for a thread: those who keep one must not keep the others waiting
+#: seconds for both while requests wait for a thread: a client that keeps one must not keep the others waiting
 PRESSED = 5.0
 
 #: seconds that a client gets to close its side after the last answer
@@ -44,7 +44,7 @@ class StreamingWorker(ThreadWorker):
     """gunicorn's threaded worker, which ends live streams when it stops instead of waiting for them.
 
     It also gives up on a request of which something never comes, and on an answer that its client does not read: each holds
-    a thread, often before anybody has asked for a token, and gunicorn would wait for ever. A client that has not sent
+    a thread, often before its token is checked, and gunicorn would wait for ever. A client that has not sent
     anything, or has its answer, holds none: gunicorn would wait for such a one in a thread for 5 s, and in its main loop for 2 s.
     """
 
@@ -115,7 +115,7 @@ class StreamingWorker(ThreadWorker):
         if fs.cancelled() or fs.exception() is not None or fs.result() is not False:
             super().finish_request(conn, fs)
             return
-        # what the client has sent and nobody read would make the kernel take back what it was sent: so it closes first
+        # what the client has sent and was not read would make the kernel take back what it was sent: so it closes first
         self._leaving[conn] = time.monotonic() + FAREWELL
         try:
             conn.sock.shutdown(socket.SHUT_WR)
@@ -181,7 +181,7 @@ class StreamingWorker(ThreadWorker):
 
 
 def _is_silent(sock: socket.socket) -> bool:
-    """Whether nothing has come that nobody has read."""
+    """Whether nothing has come that was not read."""
     try:
         return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:  # nothing has come, or it is broken

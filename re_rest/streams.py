@@ -1,7 +1,7 @@
-"""Watching deployments: when the bus says that there is news, the store is read once for all who watch one. Must not know HTTP.
+"""Watching deployments: when the bus hints at news, the store is read once for all viewers of one. Must not know HTTP.
 
 There is no thread here. Viewers wait on a condition, and whichever of them wakes first when a reading is due reads for
-all; so a deployment that nobody watches costs nothing, and a viewer that is slow to take its events holds nothing up.
+all; so a deployment without viewers costs nothing, and a viewer that is slow to take its events holds nothing up.
 A viewer keeps only its position. What a slow one has missed is either still among the recent lines or in the store, and
 one that is far behind skips ahead to them; states are whole documents, so that only the newest matters. Where all
 viewers want states alone, no line is read. What a step printed is recorded beside the journal: a
@@ -46,10 +46,10 @@ LOAD = 0.2
 #: seconds that the output may be behind the journal: a few milliseconds where the machine is not busy
 BEHIND = 0.05
 
-#: lines that are kept for viewers who are nearly up to date
+#: lines that are kept for viewers that are nearly up to date
 RECENT = 2000
 
-#: lines that a viewer may be behind and still hear each; who is farther behind skips ahead to the recent ones
+#: lines that a viewer may be behind and still get each; one that is farther behind skips ahead to the recent ones
 FAR = 10_000
 
 #: readings without news after the end, before the output is believed to be complete
@@ -81,9 +81,9 @@ class Moment(NamedTuple):
     #: the deployment as JSON, written once for all viewers
     document: str
     state: State
-    #: the last line of a step that this state says has ended: to be told before the state
+    #: the last line of a step that this state says has ended: to be sent before the state
     before: int
-    #: nothing more will come, unless somebody has it retried
+    #: nothing more will come, unless it is retried
     over: bool
 
 
@@ -107,7 +107,7 @@ class Follower:
         self._lines: deque[OutputLine] = deque(maxlen=RECENT)
         self._moment: Moment | None = None
         self.viewers = 0
-        #: those of them who want lines
+        #: those of them that want lines
         self.readers = 0
         self.closed = False
 
@@ -130,7 +130,7 @@ class Follower:
         return None
 
     def stir(self, warm: float = 0.0) -> None:
-        """Something happened to it, or may happen without a word for `warm` seconds. Does not wait for the store."""
+        """Something happened to it, or may happen without a hint for `warm` seconds. Does not wait for the store."""
         with self._changed:
             self._stirred = True
             self._warm_until = max(self._warm_until, time.monotonic() + warm)
@@ -156,7 +156,7 @@ class Follower:
             after = page[-1].number
 
     def close(self) -> None:
-        """Let everybody go."""
+        """Wake every viewer for the end."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -228,7 +228,7 @@ def _has_ended(state: State, line: OutputLine) -> bool:
 
 
 class Streams:
-    """The followers of all deployments that somebody watches."""
+    """The followers of all deployments that have viewers."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class Streams:
         """`seats` is how many may watch at one time."""
         self._store, self._clock, self._document, self._bus = store, clock, document, bus
         self._listening = threading.Lock()
-        #: ends the listening, while somebody watches
+        #: ends the listening, while there are viewers
         self._stop_listening: Callable[[], None] | None = None
         self._lock = threading.Lock()
         self._seats = self._free = seats
@@ -250,7 +250,7 @@ class Streams:
 
     @contextmanager
     def watch(self, id: str, lines: bool = True) -> Iterator[Follower]:
-        """The deployment's follower; with its last viewer it is gone. `lines`: this one wants what is printed too."""
+        """The deployment's follower, until its last viewer has left. `lines`: this one wants what is printed too."""
         with self._lock:
             follower = self._followers.setdefault(id, Follower(self._store, self._clock, id, self._document))
             follower.viewers += 1
@@ -286,7 +286,7 @@ class Streams:
                 stop()
 
     def _hear(self, message: Message | None) -> None:
-        """By a thread of the bus, of every deployment; most are watched by nobody here."""
+        """Called by a thread of the bus, for every deployment; most have no viewers here."""
         if message is None:
             for follower in list(self._followers.values()):
                 follower.stir(WARM)
@@ -294,7 +294,7 @@ class Streams:
             one.stir()
 
     def sit(self) -> None:
-        """Take a seat; whoever has one must `leave`. Raises TransientError where none is free."""
+        """Take a seat; the caller must `leave`. Raises TransientError where none is free."""
         with self._lock:
             if not self._free:
                 raise TransientError(f"{self._seats} live viewers are as many as RE_HTTP_THREADS allows; try again")

@@ -22,7 +22,7 @@ STOP = 35.0
 #: exit code after Ctrl-C
 INTERRUPTED = 130
 
-#: what to type next: the demo's engine and its data are gone
+#: what to type next: the demo's engine and its data are removed
 NEXT = """
 The demo has ended; its engine and its directory are deleted. To run an engine that stays:
 

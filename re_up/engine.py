@@ -24,7 +24,7 @@ from re_workers.notify.reach import Reach
 from re_workers.steps.orphans import end_orphans
 from re_workers.worker_selection import handlers, probes, workers
 
-#: seconds that an engine which was told to end is awaited by the one that follows it in the same process tree
+#: seconds that a stopping engine is awaited by the one that follows it in the same process tree
 PREDECESSOR = 40.0
 
 #: seconds in which the engine's own workers must have registered
@@ -41,7 +41,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         """Open the store and take over what an earlier process left. Raises OperatorError, StoreUnavailable."""
-        #: it ends because somebody must act
+        #: it ends because an operator must act
         self.refused = False
         self._settings = settings
         self._lock = DirectoryLock(settings.data_dir, "engine.lock")
@@ -80,7 +80,7 @@ class Engine:
         interpreter.settle()
 
     def stop(self, deadline: float) -> None:
-        """Finish what can be finished in `deadline` seconds. What cannot is gone on with at the next start."""
+        """Finish what can be finished in `deadline` seconds. The next start continues with the rest."""
         end = time.monotonic() + deadline
         self._reach.stop()
         self._host.stop(deadline * 0.8)
@@ -126,7 +126,7 @@ class Engine:
             time.sleep(0.01)
 
     def _fatal(self, error: Exception) -> None:
-        """A consumer cannot go on. Where somebody must act the whole server ends; else a fresh process takes over."""
+        """A consumer cannot go on. Where an operator must act the whole server ends; else a fresh process takes over."""
         if isinstance(error, OperatorError):
             self.refused = True
             os.kill(os.getppid(), signal.SIGTERM)

@@ -18,7 +18,7 @@ class OrphanPolicy:
 
     What an attempt that completed or failed left running, it left on purpose (a daemon that it started), and the engine of
     that time left it alone. A deployment without a journal has ended and was deleted (`rectl store prune`,
-    RE_PRUNE_OLDER); one whose journal cannot be read is not gone on with, so nothing of it is repeated beside its program.
+    RE_PRUNE_OLDER); one whose journal cannot be read does not continue, so nothing of it is repeated beside its program.
     """
 
     def __init__(self, journal: Journal) -> None:

@@ -24,11 +24,11 @@ from re_up.engine import Engine
 #: seconds that requests under way get after TERM
 REQUESTS = 3
 
-#: seconds that steps under way get after the requests, before they are told to end
+#: seconds that steps under way get after the requests, before they are cancelled
 STEPS = 7.0
 
-#: seconds after which the master kills a worker that has not ended: requests, steps, and the time in which a program
-#: that was told to end is made to
+#: seconds after which the master kills a worker that has not ended: requests, steps, and the time between a program's
+#: TERM and its KILL
 STOP = 30
 
 
@@ -49,14 +49,14 @@ class Server(BaseApplication):
     worker: type[ThreadWorker] = StreamingWorker
 
     def __init__(self, settings: Settings, on_ready: Callable[[str], None]) -> None:
-        """`on_ready` hears, in the worker, the URL under which the engine answers from now on."""
+        """`on_ready` is called, in the worker, with the URL under which the engine answers from now on."""
         self._settings = settings
         self._on_ready = on_ready
         self._engine: Engine | None = None
         super().__init__()
 
     def run(self) -> None:
-        """Serve until told to end; exits. Raises OperatorError where it cannot listen."""
+        """Serve until a stop signal; exits. Raises OperatorError where it cannot listen."""
         try_address(*self._settings.http_address)
         OnlyMaster(self).run()
 

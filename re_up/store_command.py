@@ -22,7 +22,7 @@ from re_core.usecases import access, inspection, maintenance
 #: milliseconds of one of each
 _UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
 
-#: findings that are told; a store that lost much would tell one for every deployment
+#: findings that are printed; a store that lost much would have one for every deployment
 _TOLD = 200
 
 

@@ -1,4 +1,4 @@
-"""The token of whoever starts the engine: made once, where the local `rectl` finds it. Must not know HTTP."""
+"""The token of the engine's operator: made once, where the local `rectl` finds it. Must not know HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from re_core.usecases.access import NEVER, digest_of, mint
 def ensure_token(path: Path, tokens: Tokens, clock: Clock) -> bool:
     """Make sure that `path` holds a token with all rights that the store knows. True where it had to be made.
 
-    A file that was lost gets a new token; the old one stays valid until somebody revokes it. It never expires: who can read the
+    A file that was lost gets a new token; the old one stays valid until it is revoked. It never expires: a user who can read the
     file can open the store beside it, and could make another.
     """
     if path.exists() and tokens.token(digest_of(path.read_text().strip())) is not None:

@@ -107,7 +107,7 @@ def status(session: Session, id: str, as_json: bool) -> int:
 
 
 def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[object, ...]:
-    """Who asked, and when, stand before what may be long: a narrow terminal cuts the end of a line."""
+    """User and time stand before what may be long: a narrow terminal cuts the end of a line."""
     status = screen.look(row["status"], screen.DEPLOYMENTS).words
     took = duration(since(row["created"], row["ended"], now))
     name, done = f"{row['group']}/{row['playbook']}", f"{row['done']}/{row['total']}"

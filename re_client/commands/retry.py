@@ -12,7 +12,7 @@ from re_core.model import Resolution
 
 
 def _resolution(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Also by the words of version 0.1. Raises BadParameter."""
+    """Also by the names of version 0.1. Raises BadParameter."""
     for one in (Resolution.SUCCEEDED, Resolution.RERUN):
         if value in (one, one.recorded):
             return one

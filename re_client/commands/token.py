@@ -1,4 +1,4 @@
-"""`rectl token …`: who may come in."""
+"""`rectl token …`: the tokens that authenticate callers."""
 
 from __future__ import annotations
 
