@@ -60,8 +60,8 @@ class ApiError(ClientError):
     def __str__(self) -> str:
         text = super().__str__()
         if len(self.problems) == 1 and self.problems[0].message == text:
-            return told(self.problems[0])
-        rest = [f"  {told(problem)}" for problem in self.problems]
+            return problem_line(self.problems[0])
+        rest = [f"  {problem_line(problem)}" for problem in self.problems]
         if self.deployment:
             rest.append(f"  see what it does:  rectl status {self.deployment}")
         return "\n".join([text, *rest])
@@ -88,7 +88,7 @@ class Unavailable(ApiError):
     transient = True
 
 
-def told(problem: Problem) -> str:
+def problem_line(problem: Problem) -> str:
     """`12:3: /execution/0/hosts: expected a list, found a string`, with what is known of it."""
     place = ":".join(str(number) for number in (problem.line, problem.column) if number is not None)
     return ": ".join(part for part in (place, problem.path, problem.message) if part)

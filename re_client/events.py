@@ -84,14 +84,14 @@ def _follow(
     pause: Callable[[float], None],
     read: Callable[[str, str, str], _Read | None],
 ) -> Iterator[_Read | GapEvent]:
-    heard, refused, backoff = False, 0, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+    connected, refused, backoff = False, 0, Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         why = "the engine closed the stream"
         try:
             with transport.stream(path, {"last-event-id": last} if last else {}) as stream:
                 refused = 0
                 for name, data, id in stream:
-                    heard, last = True, id or last
+                    connected, last = True, id or last
                     backoff.reset()
                     if name == "end":
                         return
@@ -100,7 +100,7 @@ def _follow(
                         yield event
         except ClientError as error:
             refused += 1
-            if not (heard and error.transient) or refused >= TRIES:
+            if not (connected and error.transient) or refused >= TRIES:
                 raise
             why = str(error)
         yield GapEvent(why)

@@ -90,10 +90,10 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     if window.before:
         found.append([(f"    {window.before} more before", "dim")])
     widths = _widths(window.steps)
-    told = _told_below(watched)
+    described = _described_below(watched)
     for step in window.steps:
         found += _titles(watched, step)
-        found.append(step_row(step, now, widths, unicode, message=step["number"] != told))
+        found.append(step_row(step, now, widths, unicode, message=step["number"] != described))
         found += [printed(line, widths) for line in tails.get(step["number"], ())]
     if window.behind:
         found.append([(f"    {window.behind} more behind", "dim")])
@@ -108,11 +108,11 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
     """Head, all steps, counts: for a page that may scroll."""
     if watched.document is None:
         return []
-    widths, told = _widths(watched.steps), _told_below(watched)
+    widths, described = _widths(watched.steps), _described_below(watched)
     steps: list[Row] = []
     for step in watched.steps:
         steps += _titles(watched, step)
-        steps.append(step_row(step, now, widths, unicode, message=step["number"] != told))
+        steps.append(step_row(step, now, widths, unicode, message=step["number"] != described))
     return [*head(watched.document, now, unicode), [], *steps, [("  ", ""), *counts(watched)]]
 
 
@@ -166,7 +166,7 @@ def _titles(watched: Watched, step: Step) -> list[Row]:
     return [[("  " + text.safe(title), "bold")] for title in watched.begins_stage(step)]
 
 
-def _told_below(watched: Watched) -> int | None:
+def _described_below(watched: Watched) -> int | None:
     """The step that is described below the list at the end: its row need not repeat it."""
     step = watched.stopped_by if watched.ended and not watched.completed else None
     return None if step is None else step["number"]

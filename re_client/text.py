@@ -85,23 +85,23 @@ def day(text: str | None) -> str:
     return found.astimezone().isoformat(" ", "seconds") if found else ""
 
 
-def typed(told: str, now: datetime) -> datetime | None:
+def typed(text: str, now: datetime) -> datetime | None:
     """The time that a person types, in every form in which one is shown; without an offset it is one of here.
 
     `13:00` is of today, `11-22 13:00` of this year. None for what is none.
     """
-    told, today = told.strip(), now.astimezone()
+    text, today = text.strip(), now.astimezone()
     # without a colon `2026` would be a time of day
-    for begin in ("", f"{today:%Y-%m-%d} ", f"{today:%Y}-") if ":" in told else ("",):
+    for begin in ("", f"{today:%Y-%m-%d} ", f"{today:%Y}-") if ":" in text else ("",):
         with suppress(ValueError):
-            return datetime.fromisoformat(begin + told).astimezone()
+            return datetime.fromisoformat(begin + text).astimezone()
     return None
 
 
-def absolute(told: str, now: datetime) -> str:
+def absolute(text: str, now: datetime) -> str:
     """What a person typed, as the engine reads it: a time in UTC, with its offset; whatever is no time stays as it is."""
-    found = typed(told, now)
-    return told if found is None else found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    found = typed(text, now)
+    return text if found is None else found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def short_day(text: str | None, now: datetime) -> str:

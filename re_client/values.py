@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from re_client.errors import BadInput, told
+from re_client.errors import BadInput, problem_line
 from re_client.text import safe
 from re_core.errors import BadDocument, Problem
 from re_core.wire import strict_json
@@ -85,7 +85,7 @@ def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[st
     try:
         read = documents.parse(source.data, source.form)
     except BadDocument as error:
-        raise BadInput("\n".join(f"{source.name}:{told(problem)}" for problem in error.problems)) from None
+        raise BadInput("\n".join(f"{source.name}:{problem_line(problem)}" for problem in error.problems)) from None
     if not isinstance(read.value, dict):
         raise BadInput(f"{source.name}: expected an object, `name: value`")
     if note is not None:
@@ -97,7 +97,7 @@ def parsed(source: Source, note: Callable[[str], None] | None = None) -> dict[st
 def _warning(doubt: Problem) -> str:
     """As `rectl playbook validate` shows it: the place, then the text."""
     place = f"{doubt.line}:{doubt.column}: " if doubt.line is not None else " "
-    return f"{place}warning: {safe(told(doubt._replace(line=None, column=None)))}"
+    return f"{place}warning: {safe(problem_line(doubt._replace(line=None, column=None)))}"
 
 
 def _json(item: str, text: str) -> Any:

@@ -43,8 +43,8 @@ def why(watched: Watched) -> list[screen.Row]:
     if step is None:
         return [[("  why: ", "dim"), (reason, "")]] if reason else []
     said = f": {text.safe(step['message'])}" if step["message"] else ""
-    told = f"{words.place(step)} {screen.look(step['status'], screen.STEPS).words}{said}"
-    parts = [("why", told)] if _is_said_of(step, reason) else [("why", reason), ("where", told)]
+    where = f"{words.place(step)} {screen.look(step['status'], screen.STEPS).words}{said}"
+    parts = [("why", where)] if _is_said_of(step, reason) else [("why", reason), ("where", where)]
     return [
         *([(f"  {name}: ", "dim"), (words, "")] for name, words in parts),
         *(screen.printed(text.safe(line["text"])) for line in watched.lines(step["number"], FAILED_LINES)),

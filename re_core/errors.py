@@ -25,20 +25,20 @@ class Problem(NamedTuple):
 class Problems:
     """Problems of one document: some that are listed, and how many more there are. Those without a place come last."""
 
-    def __init__(self, told: Iterable[Problem] = (), more: int = 0) -> None:
-        self.told = list(told)
+    def __init__(self, shown: Iterable[Problem] = (), more: int = 0) -> None:
+        self.shown = list(shown)
         self.more = more
 
     @property
     def room(self) -> int:
         """How many more can be listed."""
-        return max(0, MAX_PROBLEMS - len(self.told))
+        return max(0, MAX_PROBLEMS - len(self.shown))
 
     def add(self, problems: Iterable[Problem], more: int = 0) -> None:
         """List as many as there is room for, and count the others."""
         for problem in problems:
             if self.room:
-                self.told.append(problem)
+                self.shown.append(problem)
             else:
                 self.more += 1
         self.more += more
@@ -46,7 +46,7 @@ class Problems:
     def listed(self) -> list[Problem]:
         """The listed ones, and one that counts the others."""
         counted = f"{self.more} more {'problem is' if self.more == 1 else 'problems are'} not listed"
-        return [*self.told, *([Problem("", counted)] if self.more else [])]
+        return [*self.shown, *([Problem("", counted)] if self.more else [])]
 
 
 class ReleaseEngineError(Exception):

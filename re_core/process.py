@@ -92,9 +92,9 @@ class Patience:
 class Process:
     """One process. To be used by its main thread, but for `fatal`."""
 
-    def __init__(self, name: str, settings: Settings, herald: SupervisorNotifier) -> None:
+    def __init__(self, name: str, settings: Settings, notifier: SupervisorNotifier) -> None:
         """`name` is the program's."""
-        self._name, self._herald, self._grace = name, herald, settings.stop_timeout
+        self._name, self._notifier, self._grace = name, notifier, settings.stop_timeout
         self._ending = False
         self._begun = False
         self._refused = False
@@ -107,7 +107,7 @@ class Process:
             # a process that was started under nohup shall outlive the terminal
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_end)
-        part = Patience(self._name, "bus and store", lambda error: self._herald.waits(str(error))).until(begin)
+        part = Patience(self._name, "bus and store", lambda error: self._notifier.waits(str(error))).until(begin)
         self._begun = True
         interpreter.settle()
         stopped = threading.Event()
@@ -117,7 +117,7 @@ class Process:
         self._say("is stopping", "stop")
         stopped.set()
         looks.join(LOOK)  # it may wait for a server that does not answer
-        self._herald.stops()
+        self._notifier.stops()
         part.stop(self._grace)
         self._say("has stopped", "stopped")
         return CANNOT if self._refused else DONE
@@ -131,12 +131,12 @@ class Process:
 
     def _work(self, part: Service) -> None:
         """Returns after a stop signal."""
-        beat = LOOK if self._herald.watchdog is None else min(LOOK, self._herald.watchdog / 3)
+        beat = LOOK if self._notifier.watchdog is None else min(LOOK, self._notifier.watchdog / 3)
         while not self._ending:
             if not part.alive() and not self._ending:  # where it died of a refusal, that was logged before
                 _log.critical("a part of %s has died", self._name, extra={"action": "bug"})
                 leave(BROKEN)
-            self._herald.lives()
+            self._notifier.lives()
             select.select([self._bell[0]], [], [], beat)
 
     def _look(self, part: Service, stopped: threading.Event) -> None:
@@ -147,9 +147,9 @@ class Process:
             if stopped.is_set():
                 return
             if trouble:
-                self._herald.waits(trouble)
+                self._notifier.waits(trouble)
             else:
-                self._herald.ready()
+                self._notifier.ready()
             if trouble != before:
                 before = trouble
                 if trouble:

@@ -237,8 +237,8 @@ def _by_id(data: bytes) -> bytes:
     label = document.pop("playbook")
     group, _, name = label.partition("/") if isinstance(label, str) else ("", "", "")
     if not name or "playbook_id" in document or document.get("group", group) != group:
-        told = "expected group/name, in that group where one is named, and no playbook_id beside it"
-        raise BadDocument(told, (Problem("/playbook", told),))
+        why = "expected group/name, in that group where one is named, and no playbook_id beside it"
+        raise BadDocument(why, (Problem("/playbook", why),))
     require(caller(), Verb.DEPLOY, group)
     head = names.named(services().store, group, name)
     if head is None:

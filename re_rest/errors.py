@@ -68,10 +68,10 @@ def answer_ours(error: ReleaseEngineError) -> Response:
     more: dict[str, Any] = {}
     detail = str(error)
     if isinstance(error, BadDocument) and error.problems:
-        told: Sequence[Problem] = error.problems
-        if len(told) > MAX_PROBLEMS + 1:  # one more: those that are counted already have an entry that says so
-            told = Problems(told[:MAX_PROBLEMS], len(told) - MAX_PROBLEMS).listed()
-        more["errors"] = [problem_document(problem) for problem in told]
+        problems: Sequence[Problem] = error.problems
+        if len(problems) > MAX_PROBLEMS + 1:  # one more: those that are counted already have an entry that says so
+            problems = Problems(problems[:MAX_PROBLEMS], len(problems) - MAX_PROBLEMS).listed()
+        more["errors"] = [problem_document(problem) for problem in problems]
         if len(error.problems) > 1 and detail == error.problems[0].message:
             detail = f"the document has {len(error.problems)} errors"
     if isinstance(error, NoAnswer) and error.id:
@@ -134,10 +134,10 @@ def _answer(status: int, reason: str, title: str, detail: str, more: dict[str, A
 def _v0_document(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
     """docs/reference/rest.md, Version 0. What has no shape there is an `error` with a message."""
     if status == 400:
-        told = "; ".join(f"{one['path']}: {one['message']}".removeprefix(": ") for one in more.get("errors", ()))
+        listed = "; ".join(f"{one['path']}: {one['message']}".removeprefix(": ") for one in more.get("errors", ()))
         # of a deployment that does not begin a client of 2014 shows what is an error, and nothing else
         word = "error" if request.endpoint == V0_DEPLOY else "bad request"
-        return {"status": word, "message": told or detail}
+        return {"status": word, "message": listed or detail}
     if status == 404:
         return {"status": "not found"} if request.url_rule else {"status": "not found", "message": detail}
     known = {"id": more["id"]} if "id" in more else {}

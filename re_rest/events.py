@@ -44,8 +44,8 @@ def watch(id: str) -> Response:
     lines = request_parsing.yes_or_no("output", True)
     streams = cast(Streams, current_app.extensions[EXTENSION])
     streams.sit()
-    told = stream(streams, id, begin, lines=lines, check=auth.standing().check)
-    return streamed(told, streams.leave)
+    pieces = stream(streams, id, begin, lines=lines, check=auth.standing().check)
+    return streamed(pieces, streams.leave)
 
 
 def streamed(pieces: Iterator[bytes], on_close: Callable[[], None]) -> Response:

@@ -57,8 +57,8 @@ def follow() -> Response:
     begin = parse_cursor(said) if said else tail.newest()
     streams = cast(Streams, current_app.extensions[events.EXTENSION])
     streams.sit()
-    told = stream(tail, services().store, begin, wanted, auth.standing().check)
-    return events.streamed(told, streams.leave)
+    pieces = stream(tail, services().store, begin, wanted, auth.standing().check)
+    return events.streamed(pieces, streams.leave)
 
 
 def stream(

@@ -148,8 +148,8 @@ class FeedTail:
     def _older(self, reader: FeedReader, at: Cursor) -> Portion:
         before = self._store.feed_range().before
         lost = 0 < at.position < before
-        told, reached = reader.after(Cursor(before) if lost else at)
-        return Portion([_frame(one) for one in told], reached, lost)
+        events, reached = reader.after(Cursor(before) if lost else at)
+        return Portion([_frame(one) for one in events], reached, lost)
 
     def _forget(self) -> None:
         """With the lock held."""
@@ -196,7 +196,7 @@ class _Run:
         try:
             while not self._stopped.is_set():
                 try:
-                    stop_listening = stop_listening or self._tail._bus.listen(self._hear)
+                    stop_listening = stop_listening or self._tail._bus.listen(self._on_message)
                     end = self._read(reader, end)
                 except ReleaseEngineError as error:
                     _log.info("the feed cannot be read just now: %s", error, extra={"action": "wait_and_retry"})
@@ -209,7 +209,7 @@ class _Run:
             if stop_listening is not None:
                 stop_listening()
 
-    def _hear(self, message: Message | None) -> None:
+    def _on_message(self, message: Message | None) -> None:
         if message is None:
             self._warm_until = time.monotonic() + WARM
         elif not message.key.startswith(EVENTS):
@@ -222,10 +222,10 @@ class _Run:
             end = self._tail.newest()
             self._tail._append(self, end, (), end)
         while not self._stopped.is_set():
-            told, reached = reader.after(end)
+            events, reached = reader.after(end)
             if reached == end:
                 break
-            self._tail._append(self, end, [_frame(one) for one in told], reached)
+            self._tail._append(self, end, [_frame(one) for one in events], reached)
             end = reached
         return end
 

@@ -150,7 +150,7 @@ class Server(BaseApplication):
         bootstrap.load_adapters(self._settings)
         gc.collect()
         gc.freeze()
-        HeraldingMaster(self).run()
+        NotifyingMaster(self).run()
 
     def load_config(self) -> None:
         """gunicorn's settings."""
@@ -184,7 +184,7 @@ class Server(BaseApplication):
         return self._opening.app
 
 
-class HeraldingMaster(Master):
+class NotifyingMaster(Master):
     """A master that notifies its supervisor of its stop; of its start, gunicorn does."""
 
     def stop(self, graceful: bool = True) -> None:

@@ -208,8 +208,8 @@ class Follower:
         document = same.document if same else strict_json.dumps(self._document(state, self._id, now))
         self._quiet = self._quiet + 1 if before is not None and at == before.at else 0
         over = self._is_over(state, now) and at.line >= last
-        told = [line.number for line in lines if _has_ended(state, line)]
-        moment = Moment(at, document, state, max([before.before if before else 0, *told[-1:]]), over)
+        printed = [line.number for line in lines if _has_ended(state, line)]
+        moment = Moment(at, document, state, max([before.before if before else 0, *printed[-1:]]), over)
         return moment, lines, at.line < last
 
     def _let_output_come(self) -> None:
@@ -269,11 +269,11 @@ class Streams:
 
     def _listen(self, follower: Follower) -> None:
         """With the first viewer, and as long as there is one; without a bus the store is read at every tick."""
-        # not under the other lock: the bus calls `_hear` under one of its own
+        # not under the other lock: the bus calls `_on_message` under one of its own
         with self._listening:
             try:
                 if self._stop_listening is None:
-                    self._stop_listening = self._bus.listen(self._hear)
+                    self._stop_listening = self._bus.listen(self._on_message)
             except ReleaseEngineError:
                 follower.stir(inf)
                 return
@@ -285,7 +285,7 @@ class Streams:
                 stop, self._stop_listening = self._stop_listening, None
                 stop()
 
-    def _hear(self, message: Message | None) -> None:
+    def _on_message(self, message: Message | None) -> None:
         """Called by a thread of the bus, for every deployment; most have no viewers here."""
         if message is None:
             for follower in list(self._followers.values()):

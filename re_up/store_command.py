@@ -23,7 +23,7 @@ from re_core.usecases import access, inspection, maintenance
 _UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
 
 #: findings that are printed; a store that lost much would have one for every deployment
-_TOLD = 200
+_PRINTED = 200
 
 
 class Age(click.ParamType[int]):
@@ -65,10 +65,10 @@ def check(session: Session, as_json: bool) -> int:
         return NOT_COMPLETED if findings else DONE
     session.terminal.line(f"{survey.kind}, layout {survey.layout}")
     session.terminal.table(("what", "number"), sorted(survey.counts.items()), "The store is empty.")
-    for one in findings[:_TOLD]:
+    for one in findings[:_PRINTED]:
         session.terminal.line(safe(f"{one.what}: {one.deployment + ': ' if one.deployment else ''}{one.message}"))
-    if len(findings) > _TOLD:
-        session.terminal.line(f"and {len(findings) - _TOLD} more; --json prints all of them")
+    if len(findings) > _PRINTED:
+        session.terminal.line(f"and {len(findings) - _PRINTED} more; --json prints all of them")
     session.terminal.note(f"{len(findings)} problem(s) found." if findings else "No problems found.")
     return NOT_COMPLETED if findings else DONE
 

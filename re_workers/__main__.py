@@ -59,13 +59,13 @@ class WorkerProcess:
 def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path | None) -> int:
     """Run until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings, store=False)
-    herald = SupervisorNotifier(os.environ, ready_file)
+    notifier = SupervisorNotifier(os.environ, ready_file)
     place = MachineSlot(settings.data_dir)
     crew = chosen(settings, place, names)
     observation = bootstrap.Observation(settings, "re-worker")
     observation.listen(settings)
     try:
-        return Process("re-worker", settings, herald).run(lambda: WorkerProcess(settings, crew, slots, observation))
+        return Process("re-worker", settings, notifier).run(lambda: WorkerProcess(settings, crew, slots, observation))
     finally:
         observation.close()
 

@@ -117,12 +117,12 @@ def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[object, ...]
     return (row["id"], status, created, row["user"], name, row.get("revision") or "", given, took, done, why)
 
 
-def _when(told: str, now: datetime) -> str:
+def _when(text: str, now: datetime) -> str:
     """An RFC 3339 time, from one or from `12h`."""
-    ago = _AGO.fullmatch(told)
-    found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else typed(told, now)
+    ago = _AGO.fullmatch(text)
+    found = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else typed(text, now)
     if found is None:
         raise BadInput(
-            f"--since {told!r}: expected 30m, 12h, 7d, or a time such as 2026-11-22T16:00:00Z, 2026-11-22 17:00, 11-22 17:00 or 17:00"
+            f"--since {text!r}: expected 30m, 12h, 7d, or a time such as 2026-11-22T16:00:00Z, 2026-11-22 17:00, 11-22 17:00 or 17:00"
         )
     return found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

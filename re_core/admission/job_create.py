@@ -14,7 +14,7 @@ from re_core.wire.messages import Message
 from re_core.wire.strict_json import dumps
 
 #: problems that a refusal carries in its headers
-_TOLD = 50
+_LISTED = 50
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def refusal(message: Message, reason: str, detail: str, error: CallerError | Non
     if isinstance(error, Refused) and error.deployment:
         headers[m.HOLDER] = error.deployment
     if isinstance(error, BadDocument):
-        told = Problems(error.problems[:_TOLD], max(0, len(error.problems) - _TOLD)).listed()
-        problems = [{"path": problem.path, "message": problem.message} for problem in told]
+        listed = Problems(error.problems[:_LISTED], max(0, len(error.problems) - _LISTED)).listed()
+        problems = [{"path": problem.path, "message": problem.message} for problem in listed]
         headers[m.PROBLEMS] = dumps(problems)
     return [creation_answer(message.reply_to, message.id, None, headers)]

@@ -54,7 +54,7 @@ def check(document: Any, kind: Any) -> Body:
         if name not in names:
             hint = suggestion(name, [key.name for key in known]) if wrong.room else ""
             wrong.add([Problem(pointer([name]), f"unknown key {quoted(name)}; {hint}")])
-    if wrong.told:
+    if wrong.shown:
         raise BadDocument("", wrong.listed())
     today: dict[str, str] = {key.was: key.name for key in known if key.was}
     return Body({today.get(str(name), str(name)): value for name, value in document.items()}, document)

@@ -70,13 +70,13 @@ def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]
         if name in dynamic:
             at, asked = f"{step} {name}", {"properties": {name: published}}
             wrong = checking.problems(at, asked, {name: dynamic[name]}, "/dynamic", found.room)
-            found.add((_told(name, step, one) for one in wrong.told), wrong.more)
+            found.add((_of_value(name, step, one) for one in wrong.shown), wrong.more)
     if wanted.environment:
         found.add(variable_problems(dynamic))
     return found.listed()
 
 
-def _told(name: str, step: str, wrong: Problem) -> Problem:
+def _of_value(name: str, step: str, wrong: Problem) -> Problem:
     """What is wrong repeats the beginning of the value, in answers and in logs; not of one that is a secret."""
     why = "; a secret by its name, it is not shown" if is_secret(name) else f": {wrong.message}"
     return wrong._replace(message=f"the value {name!r:.80} does not fit {step}{why}")
@@ -96,8 +96,8 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
     for number, name in enumerate(others if settled else islice(others, compared)):
         near = did_you_mean(name, asked) if number < compared else ""
         if near or settled:
-            told = f"no step asks for the value {quoted(name)}" + (f"; {near}" if near else "")
-            found.add([Problem(f"/dynamic/{escape(name[:200])}", told)])
+            message = f"no step asks for the value {quoted(name)}" + (f"; {near}" if near else "")
+            found.add([Problem(f"/dynamic/{escape(name[:200])}", message)])
     return found.listed()
 
 

@@ -78,10 +78,8 @@ def variable_problems(dynamic: Mapping[str, Any]) -> Iterator[Problem]:
                 f"/dynamic/{escape(name)}",
                 f"expected at most {MAX_NAME} bytes in the variable's name, found {name!r:.80}",
             )
-        elif told := text_problem(carried(value)):
-            yield Problem(
-                f"/dynamic/{escape(name)}", f"the value {name!r:.80} cannot be a variable of programs: {told}"
-            )
+        elif why := text_problem(carried(value)):
+            yield Problem(f"/dynamic/{escape(name)}", f"the value {name!r:.80} cannot be a variable of programs: {why}")
 
 
 def text_problem(value: str) -> str:

@@ -62,8 +62,8 @@ def look(name: str, document: Any) -> Problems:
     """As `problems`, to be listed together with others."""
     if name == "playbook" and (steps := _expanded(document)) > MAX_STEPS:
         # before the steps are looked at: a tenth of a millisecond for each of a million is too long
-        told = f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}"
-        return Problems([Problem("/execution", told)])
+        message = f"expected at most {MAX_STEPS} steps after expansion over hosts, found {steps}"
+        return Problems([Problem("/execution", message)])
     return explained(_validator(name).iter_errors(document))
 
 
@@ -89,8 +89,8 @@ def explained(
                 first.setdefault(path, worded)
     # indexes as numbers, so that item 10 follows item 9
     order = sorted(first, key=lambda path: [(0, one, "") if isinstance(one, int) else (1, 0, one) for one in path])
-    told = [Problem(at + pointer(path), first[path]()) for path in order[:room]]
-    return Problems(told, len(order) - len(told))
+    shown = [Problem(at + pointer(path), first[path]()) for path in order[:room]]
+    return Problems(shown, len(order) - len(shown))
 
 
 def fits(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
@@ -193,8 +193,8 @@ _COUNTED: Any = extend(_STRICT, counted(RULES))  # type: ignore[no-untyped-call]
 
 def _raising(problem: Callable[[str], str]) -> Callable[[object], bool]:
     def check(value: object) -> bool:
-        if isinstance(value, str) and (told := problem(value)):
-            raise ValueError(told)
+        if isinstance(value, str) and (why := problem(value)):
+            raise ValueError(why)
         return True
 
     return check

@@ -111,9 +111,9 @@ def _words(error: ValidationError, instance: Any, schema: Mapping[str, Any]) -> 
         how, one, many = _COUNTS[rule]
         size = f" of {len(instance)}" if isinstance(instance, str) and instance else ""
         return f"expected {how} {limit} {one if limit == 1 else many}, found {describe_value(instance)}{size}"
-    told = f"expected {_expected(rule, limit, schema)}, found {describe_value(instance)}"
+    message = f"expected {_expected(rule, limit, schema)}, found {describe_value(instance)}"
     near = did_you_mean(instance, [one for one in limit if isinstance(one, str)]) if _is_word(rule, instance) else ""
-    return f"{told}; {near}" if near else told
+    return f"{message}; {near}" if near else message
 
 
 def _is_word(rule: str, instance: Any) -> bool:
@@ -136,8 +136,8 @@ def _missing(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, An
     for key in schema["required"]:
         if key not in instance:
             expected = type_name(schema.get("properties", {}).get(key))
-            told = f"; expected {expected}" if expected else ""
-            yield (*path, key), partial("the key {} is missing{}".format, quoted(key), told)
+            message = f"; expected {expected}" if expected else ""
+            yield (*path, key), partial("the key {} is missing{}".format, quoted(key), message)
 
 
 def _unknown(path: tuple[str | int, ...], instance: Any, schema: Mapping[str, Any]) -> Iterator[Explained]:

@@ -120,8 +120,8 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event, path)
             if isinstance(value, float) and event.tag is None and _lossy(event.value, value):
-                told = _doubt(event.value, value) if self.doubts.room else ""
-                self.doubts.add([Problem(_pointer(path) if told else "", told, line, column)])
+                doubt = _doubt(event.value, value) if self.doubts.room else ""
+                self.doubts.add([Problem(_pointer(path) if doubt else "", doubt, line, column)])
             return value, PositionTree(line, column)
         if isinstance(event, yaml.SequenceStartEvent):
             _only_tag(event, "seq", path)

@@ -51,13 +51,13 @@ def check(
     """
     wrong = json_schema.look("playbook", value)
     document = value if isinstance(value, dict) else {}
-    if any(problem.path == "/execution" for problem in wrong.told):
+    if any(problem.path == "/execution" for problem in wrong.shown):
         # too many steps, or no list of any: nothing to look at
         return Checked(document, _placed(wrong, position), _placed(_doubtful(doubts), position))
-    of_plan = () if wrong.told else _plan_errors(document, offers, around)
+    of_plan = () if wrong.shown else _plan_errors(document, offers, around)
     warnings = _step_warnings(document, offers)
-    told = _doubtful(doubts)
-    warnings.add(told.told, told.more)
+    doubtful = _doubtful(doubts)
+    warnings.add(doubtful.shown, doubtful.more)
     if _add_step_errors(wrong, document, offers):
         warnings.add([Problem("", "it is too long to be compared with all that the workers offer; they will do that")])
     wrong.add(name_problems(document, offers))
@@ -127,10 +127,10 @@ def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offer
             at = path + pointer([name])
             found = published.problems(name, offer.get("parameters") or {}, arguments, at, wrong.room)
             # a step without arguments may be a bare string, and nothing is inside of that
-            wrong.add(found.told if arguments else (one._replace(path=path) for one in found.told), found.more)
+            wrong.add(found.shown if arguments else (one._replace(path=path) for one in found.shown), found.more)
         elif command in subcommands:
-            told = _unknown_subcommand(name, subcommand, subcommands[command]) if wrong.room else ""
-            wrong.add([Problem(path, told)])
+            message = _unknown_subcommand(name, subcommand, subcommands[command]) if wrong.room else ""
+            wrong.add([Problem(path, message)])
     return published.spent
 
 
@@ -138,7 +138,7 @@ def _doubtful(doubts: Problems | None) -> Problems:
     """Without the limits of steps: those are numbers, whatever digits they lose."""
     if doubts is None:
         return Problems()
-    return Problems((one for one in doubts.told if not _LIMIT.fullmatch(one.path)), doubts.more)
+    return Problems((one for one in doubts.shown if not _LIMIT.fullmatch(one.path)), doubts.more)
 
 
 def _subcommands(offers: Offers) -> dict[str, list[str]]:
@@ -163,8 +163,8 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     commands = {name.partition(":")[0] for name in offers}
     for path, name, arguments in compiler.step_entries(document):
         for key in sorted(compiler.OVERWRITTEN & arguments.keys()):
-            told = f"the argument {quoted(key)} has no effect: the worker is sent the {key} of the step itself"
-            found.add([Problem(path + pointer([name, key]), told)])
+            message = f"the argument {quoted(key)} has no effect: the worker is sent the {key} of the step itself"
+            found.add([Problem(path + pointer([name, key]), message)])
         command = name.partition(":")[0]
         if command not in commands:
             found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
@@ -173,14 +173,14 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
 
 def _unknown_command(command: str, commands: set[str]) -> str:
     near = did_you_mean(command, commands)
-    told = f"no running worker offers the command {quoted(command)}"
-    return f"{told}; {near}" if near else told
+    message = f"no running worker offers the command {quoted(command)}"
+    return f"{message}; {near}" if near else message
 
 
 def _placed(problems: Problems, position: json_schema.Position | None) -> tuple[Problem, ...]:
     """In the order in which they stand in the document; the count of the others at the end."""
     placed = []
-    for problem in problems.told:
+    for problem in problems.shown:
         found = position(problem.path) if position is not None and problem.line is None else None
         placed.append(problem._replace(line=found[0], column=found[1]) if found else problem)
     in_order = sorted(placed, key=lambda one: (one.line or 0, one.column or 0))

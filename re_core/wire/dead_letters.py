@@ -75,7 +75,7 @@ def bare_letter(message: Message, trouble: str, by: str, at: int) -> DeadLetter:
     `trouble` says why it cannot; `at` in milliseconds since the epoch.
     """
     digest = hashlib.sha256(b"\0".join((ascii(message._replace(body=b"")).encode(), message.body))).hexdigest()
-    told = {name: ascii(value)[:1000] for name, value in list(message.headers.items())[:100]}
+    headers = {name: ascii(value)[:1000] for name, value in list(message.headers.items())[:100]}
     return DeadLetter(
         id=f"{at:013d}-{digest[:16]}",
         queue=m.DEAD,
@@ -89,6 +89,6 @@ def bare_letter(message: Message, trouble: str, by: str, at: int) -> DeadLetter:
             "correlation_id": ascii(message.correlation_id)[:1000],
             "reply_to": "",
             "app_id": ascii(message.app_id)[:1000],
-            "headers": {ascii(name)[1:-1][:200]: value for name, value in told.items()},
+            "headers": {ascii(name)[1:-1][:200]: value for name, value in headers.items()},
         },
     )

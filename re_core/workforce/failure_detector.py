@@ -33,7 +33,7 @@ class FailureDetector:
         self._clock = clock
         self._roll = roll
         #: worker -> rounds in which it was reported
-        self._told: dict[str, int] = {}
+        self._rounds: dict[str, int] = {}
 
     def turn(self) -> int:
         """Look once. Returns how many events were sent. Raises StoreUnavailable, BusUnavailable."""
@@ -41,29 +41,29 @@ class FailureDetector:
             self._clock.now()
         )  # a worker that comes back after this, even while this core is frozen, has claimed nothing before
         silences = self._roll.poll()
-        self._told = {worker.id: self._told.get(worker.id, 0) for worker, lasts in silences if lasts >= SILENT}
+        self._rounds = {worker.id: self._rounds.get(worker.id, 0) for worker, lasts in silences if lasts >= SILENT}
         news = [silence.worker.id for silence in silences if self._is_news(silence)]
         return self._tell(news, before) if news else 0
 
     def _is_news(self, silence: Silence) -> bool:
-        rounds = self._told.get(silence.worker.id, ROUNDS)
+        rounds = self._rounds.get(silence.worker.id, ROUNDS)
         return rounds < ROUNDS and silence.lasts >= SILENT << rounds
 
     def _tell(self, workers: Sequence[str], before: int) -> int:
         """Only deployments of which they have claimed a step get the event, each one event for all of them."""
         for worker in workers:
-            if not self._told[worker]:
+            if not self._rounds[worker]:
                 where = {"action": "worker_silent", "worker": worker}
                 _log.warning("nothing was heard of the worker %s for %d s", worker, SILENT // 1000, extra=where)
         claimed = self._views.claimed(workers)
         send_events(self._bus, [self._event(one, gone, before) for one, gone in claimed.items()])
         for worker in workers:
-            self._told[worker] += 1
+            self._rounds[worker] += 1
         return len(claimed)
 
     def _event(self, deployment: str, gone: Sequence[str], before: int) -> Message:
         # an older core reads `worker` only, and would take none for all
         body = {"before": before, "worker": gone[0], "workers": list(gone)}
-        occasion = ",".join(f"{worker}/{self._told[worker]}" for worker in gone)
+        occasion = ",".join(f"{worker}/{self._rounds[worker]}" for worker in gone)
         short = occasion if len(gone) == 1 else f"{crc32(occasion.encode()):08x}"
         return deployment_event(deployment, "gone", body, short)

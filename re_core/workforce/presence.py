@@ -83,7 +83,7 @@ class RollCall:
         self._presence = presence
         self._lock = threading.Lock()
         #: worker -> (its `seen`, when this core noticed it)
-        self._heard: dict[str, tuple[int, float]] = {}
+        self._noticed: dict[str, tuple[int, float]] = {}
         #: number of the last own heartbeat that arrived
         self._arrived = 0
         #: when that was seen
@@ -99,8 +99,8 @@ class RollCall:
         now = self._presence.now()
         workers = [row for row in rows if not row.beat]
         with self._lock:
-            self._hear(workers, now)
-            silences = [Silence(worker, _lasts(proofs, self._heard[worker.id][1])) for worker in workers]
+            self._notice(workers, now)
+            silences = [Silence(worker, _lasts(proofs, self._noticed[worker.id][1])) for worker in workers]
             self._note_own(rows)
         return silences
 
@@ -116,12 +116,12 @@ class RollCall:
         """Milliseconds after `since` (seconds, see Presence.now) in which heartbeats are known to have arrived."""
         return _lasts(self._proofs, since)
 
-    def _hear(self, workers: Sequence[WorkerRecord], now: float) -> None:
-        heard = {}
+    def _notice(self, workers: Sequence[WorkerRecord], now: float) -> None:
+        noticed = {}
         for worker in workers:
-            seen, at = self._heard.get(worker.id, (None, now))
-            heard[worker.id] = (worker.seen, at if worker.seen == seen else now)
-        self._heard = heard
+            seen, at = self._noticed.get(worker.id, (None, now))
+            noticed[worker.id] = (worker.seen, at if worker.seen == seen else now)
+        self._noticed = noticed
 
     def _note_own(self, rows: Sequence[WorkerRecord]) -> None:
         """One arrival, however many were sent since the last: of the others nothing is known."""

@@ -246,7 +246,7 @@ def takes_its_own_absence_for_silence(patch: Patch) -> None:
     real = RollCall.poll
 
     def call(self: RollCall) -> Any:
-        return [one._replace(lasts=int((self.now() - self._heard[one.worker.id][1]) * 1000)) for one in real(self)]
+        return [one._replace(lasts=int((self.now() - self._noticed[one.worker.id][1]) * 1000)) for one in real(self)]
 
     patch.setattr(RollCall, "poll", call)
 

@@ -116,8 +116,8 @@ def test_the_schemas_of_workers_are_looked_at_so_long_and_no_longer() -> None:
     parameters = {"list": {"type": "array", "items": doubled}}
     found = published.problems("off:A", {"properties": parameters}, {"list": ["x"] * 1000}, "/at")
     assert published.spent
-    assert 0 < len(found.told) + found.more < 100
-    assert published.problems("off:A", {"properties": parameters}, {"list": ["x"]}, "/at").told == []
+    assert 0 < len(found.shown) + found.more < 100
+    assert published.problems("off:A", {"properties": parameters}, {"list": ["x"]}, "/at").shown == []
 
 
 def test_the_schemas_of_workers_need_no_class_of_validators_for_each_deployment(
@@ -126,10 +126,10 @@ def test_the_schemas_of_workers_need_no_class_of_validators_for_each_deployment(
     """To make one takes jsonschema longer than to accept a deployment."""
     monkeypatch.setattr(json_schema, "extend", Mock(side_effect=AssertionError("a class was made")))
     asked = {"properties": {"a": {"type": "integer"}}}
-    assert json_schema.Published().problems("off:A", asked, {"a": "x"}, "/at").told
+    assert json_schema.Published().problems("off:A", asked, {"a": "x"}, "/at").shown
     first, second = json_schema.Published(looks=6), json_schema.Published(looks=1)
-    assert first.problems("off:A", asked, {"a": "x"}, "/at").told and not first.spent
-    assert not second.problems("off:A", asked, {"a": "x"}, "/at").told and second.spent
+    assert first.problems("off:A", asked, {"a": "x"}, "/at").shown and not first.spent
+    assert not second.problems("off:A", asked, {"a": "x"}, "/at").shown and second.spent
 
 
 def test_a_playbook_that_costs_too_much_to_compare_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
