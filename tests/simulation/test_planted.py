@@ -24,6 +24,7 @@ def _first_broken(bias: Bias) -> int | None:
     return None
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("mistake", "bias"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_planted_mistake_is_found(mistake: Callable[[pytest.MonkeyPatch], None], bias: Bias) -> None:
