@@ -6,6 +6,7 @@ Times are integers, milliseconds since the epoch, unless a name says seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from re_core.model import DeploymentStatus
@@ -111,6 +112,8 @@ class WorkerRecord(NamedTuple):
     seen: int
     #: number of this heartbeat, where a core sent it for its own sake; 0 of a worker
     beat: int = 0
+    #: transport -> why the worker cannot reach its server, of those that it cannot reach
+    degraded: Mapping[str, str] = MappingProxyType({})
 
 
 class DeadLetter(NamedTuple):

@@ -107,12 +107,14 @@ class Opening:
         return found
 
     def _services(self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]]) -> AppContext:
+        clock = bootstrap.system_clock()
         return AppContext(
             bus=bus,
             store=store,
-            clock=bootstrap.system_clock(),
+            clock=clock,
             around=bootstrap.around(self._settings),
             ready=ready,
+            degraded=lambda: degraded(store, clock),
             redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
@@ -132,6 +134,14 @@ def reachable(bus: Bus, store: Store, clock: Clock) -> dict[str, str]:
     except ReleaseEngineError:
         core = _UNKNOWN
     return {**troubles, "core": core}
+
+
+def degraded(store: Store, clock: Clock) -> dict[str, str]:
+    """Transport -> why a live worker cannot reach its server; empty while the store cannot be read, which `ready` reports."""
+    try:
+        return workers.degraded(store, clock)
+    except ReleaseEngineError:
+        return {}
 
 
 class Server(BaseApplication):

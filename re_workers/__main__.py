@@ -29,16 +29,23 @@ class WorkerProcess:
         """Connect and begin. Raises OperatorError, TransientError."""
         self._bus = reach(settings, None)
         clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
+        self._reach = Reach(crew.probes)
         try:
             self._host = WorkerHost(
-                self._bus, clock, crew.workers, crew.handlers, slots, redaction, observer=observation.observer
+                self._bus,
+                clock,
+                crew.workers,
+                crew.handlers,
+                slots,
+                redaction,
+                observer=observation.observer,
+                degraded=self._reach.trouble,
             )
         except BaseException:
             self._bus.close()
             raise
         observation.metrics.watch_running(self._host.running)
         self._host.start()
-        self._reach = Reach(crew.probes)
         self._reach.start()
 
     def ready(self) -> Mapping[str, str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
-from re_core.wire.messages import BYE, EVENT, Message, encode
+from re_core.wire.messages import BYE, EVENT, MAX_REASON, Message, encode
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
 from re_workers.notify.consumer import Notifier
@@ -60,11 +60,13 @@ class WorkerHost:
         spawn: Spawn = on_thread,
         identity: str = "",
         observer: Observer = UNOBSERVED,
+        degraded: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
         `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either. `spawn` runs the
-        steps that are not quick. `identity` must be new at every start; one is made where it is empty.
+        steps that are not quick. `identity` must be new at every start; one is made where it is empty. `degraded`: transport -> why
+        its server cannot be reached, of those that cannot.
         """
         self.identity = identity or str(ULID())
         self._bus = bus
@@ -84,6 +86,7 @@ class WorkerHost:
         self._handlers = tuple(handlers)
         offers = {name: offer for one in self._workers for name, offer in one.offers().items()}
         total = sum(one.slots or slots for one in self._workers)
+        self._degraded = degraded
         self._about = {"worker": self.identity, "slots": max(1, total), "offers": offers}
         self._beats = itertools.count(1)
         #: the last heartbeat could not be sent, and that was logged
@@ -125,7 +128,9 @@ class WorkerHost:
 
     def heartbeat(self) -> None:
         """Send the core this process's id, what it offers and what it runs."""
-        self._say(f"{self.identity}/heartbeat/{next(self._beats)}", self._about, {})
+        degraded = {name: why[:MAX_REASON] for name, why in self._degraded().items()}
+        about = {**self._about, "degraded": degraded} if degraded else self._about
+        self._say(f"{self.identity}/heartbeat/{next(self._beats)}", about, {})
 
     def _say(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         """Send it now or not at all: a late heartbeat is useless."""

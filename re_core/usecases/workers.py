@@ -43,6 +43,15 @@ def unwritten(registry: ports.Registry, clock: ports.Clock) -> str:
     )
 
 
+def degraded(registry: ports.Registry, clock: ports.Clock) -> dict[str, str]:
+    """Transport -> why a live worker cannot reach its server. Raises StoreUnavailable."""
+    found: dict[str, str] = {}
+    for worker in living(registry, clock):
+        for transport, why in worker.degraded.items():
+            found.setdefault(transport, f"worker {worker.id}: {why}")
+    return found
+
+
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
     """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts."""
     found: dict[str, Mapping[str, Any]] = {}

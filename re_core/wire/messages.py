@@ -33,6 +33,8 @@ MAX_SLOTS = 1_000_000
 
 #: number of a heartbeat: what every reader of JSON reads exactly
 MAX_BEAT = 2**53 - 1
+#: transports that a heartbeat names as degraded, and characters of the reason for one
+MAX_DEGRADED, MAX_REASON = 20, 500
 
 #: characters of a notification's slug
 MAX_SLUG = 80
@@ -186,6 +188,8 @@ class Heartbeat(NamedTuple):
     running: tuple[str, ...]
     #: number of a core's own; 0 of a worker
     beat: int = 0
+    #: transport -> why the worker cannot reach its server, of those that it cannot reach
+    degraded: Mapping[str, str] = _NO_HEADERS
 
 
 class AttemptId(NamedTuple):
@@ -309,7 +313,19 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
     beat = _count(document, "beat", MAX_BEAT) if "beat" in document else 0
-    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat)
+    degraded = _degraded(document) if "degraded" in document else _NO_HEADERS
+    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat, degraded)
+
+
+def _degraded(document: Mapping[str, Any]) -> Mapping[str, str]:
+    found = _object(document, "degraded")
+    if len(found) > MAX_DEGRADED:
+        raise BadMessage(f"expected at most {MAX_DEGRADED} transports, found {len(found)}", "/degraded")
+    for name, why in found.items():
+        if not isinstance(why, str) or len(why) > MAX_REASON:
+            expected = f"expected a string of at most {MAX_REASON} characters, found {why!r:.40}"
+            raise BadMessage(expected, f"/degraded{pointer([name])}")
+    return found
 
 
 def check_limits(document: Mapping[str, Any], at: str = "") -> None:

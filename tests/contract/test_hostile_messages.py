@@ -169,7 +169,7 @@ _VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
     max_leaves=8,
 )  # fmt: skip
-_KEYS = ["worker", "slots", "offers", "running", "beat", "status", "data", "message", "before", "workers", "step",
+_KEYS = ["worker", "slots", "offers", "running", "beat", "degraded", "status", "data", "message", "before", "workers", "step",
          "attempt", "ruling", "retries", "lost", "user", "reason", "group", "playbook_id", "dynamic", "slug", "phase",
          "target"]  # fmt: skip
 #: bodies that are nearly right: then the hostile value gets further

@@ -209,6 +209,11 @@ def test_the_last_word_of_a_worker_replaces_the_one_before(store: Store) -> None
     assert store.workers() == [_worker("w", 2, ("d/0/1",))]
 
 
+def test_a_worker_keeps_which_transports_it_cannot_reach(store: Store) -> None:
+    store.register(_worker("w", 1)._replace(degraded={"email": "mail:25 is away", "irc": "ü"}))
+    assert [one.degraded for one in store.workers()] == [{"email": "mail:25 is away", "irc": "ü"}]
+
+
 def test_workers_that_were_not_seen_are_left_out_and_forgotten(store: Store) -> None:
     store.register(_worker("old", 10))
     store.register(_worker("new", 20))

@@ -40,9 +40,10 @@ class RegistryPart:
 def worker_of(document: Document) -> WorkerRecord:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
     offers, running = json.loads(document["offers"]), json.loads(document["running"])
-    # an older version writes no `beat`
-    beat = int(document.get("beat", 0))
-    return WorkerRecord(document["_id"], int(document["slots"]), offers, tuple(running), int(document["seen"]), beat)
+    # older versions write no `beat` and no `degraded`
+    beat, degraded = int(document.get("beat", 0)), json.loads(document.get("degraded", "{}"))
+    slots, seen = int(document["slots"]), int(document["seen"])
+    return WorkerRecord(document["_id"], slots, offers, tuple(running), seen, beat, degraded)
 
 
 def _document(worker: WorkerRecord) -> Document:
@@ -53,4 +54,5 @@ def _document(worker: WorkerRecord) -> Document:
         "running": strict_json.dumps(worker.running),
         "seen": worker.seen,
         "beat": worker.beat,
+        "degraded": strict_json.dumps(dict(worker.degraded)),
     }

@@ -117,8 +117,23 @@ _FEED = """
 CREATE TABLE feed (number INTEGER PRIMARY KEY AUTOINCREMENT, entries TEXT NOT NULL);
 """
 
+_DEGRADED = """
+ALTER TABLE workers ADD COLUMN degraded TEXT NOT NULL DEFAULT '{}';
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
-STEPS: tuple[str, ...] = (_FIRST, _LOCKS, _STARTED_WITH, _HEARTBEATS, _TOKENS, _HEADS, _PUBLISHED, _CLAIMANTS, _FEED)
+STEPS: tuple[str, ...] = (
+    _FIRST,
+    _LOCKS,
+    _STARTED_WITH,
+    _HEARTBEATS,
+    _TOKENS,
+    _HEADS,
+    _PUBLISHED,
+    _CLAIMANTS,
+    _FEED,
+    _DEGRADED,
+)
 
 #: the tables of the newest layout
 TABLES = frozenset(

@@ -17,19 +17,21 @@ class RegistryPart:
 
     def register(self, worker: WorkerRecord) -> None:
         """See ports.Registry."""
-        offers, running = strict_json.dumps(worker.offers), strict_json.dumps(worker.running)
+        offers, running, degraded = map(strict_json.dumps, (worker.offers, worker.running, dict(worker.degraded)))
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat) VALUES (?, ?, ?, ?, ?, ?)",
-                (worker.id, worker.slots, offers, running, worker.seen, worker.beat),
+                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat, degraded) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (worker.id, worker.slots, offers, running, worker.seen, worker.beat, degraded),
             )
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
-        query = "SELECT id, slots, offers, running, seen, beat FROM workers WHERE seen >= ? ORDER BY id"
+        query = "SELECT id, slots, offers, running, seen, beat, degraded FROM workers WHERE seen >= ? ORDER BY id"
         return [
-            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen, beat)
-            for id, slots, offers, running, seen, beat in self._database.rows(query, (clamp_int64(seen_since),))
+            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded))
+            for id, slots, offers, running, seen, beat, degraded in self._database.rows(
+                query, (clamp_int64(seen_since),)
+            )
         ]
 
     def forget_workers(self, seen_before: int) -> None:

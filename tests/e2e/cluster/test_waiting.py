@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from tests.cluster.tcp_proxy import TcpProxy
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
 from tests.e2e.engine_process import wait_until
+from tests.e2e.test_notifications import email_settings
+from tests.services.server import free_ports
 
 
 def _gate(url: str) -> TcpProxy:
@@ -107,6 +110,19 @@ def test_what_goes_away_later_is_named_and_found_again(
         member.await_ready()
     with cluster.client() as client:
         assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
+
+
+def test_readyz_names_a_transport_that_a_worker_cannot_reach_and_stays_ready(new_cluster: MakeCluster) -> None:
+    cluster = new_cluster(settings=json.dumps({"email": email_settings(free_ports(1)[0])}))
+    cluster.start()
+
+    def degraded() -> dict[str, str]:
+        found: dict[str, str] = httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE).json().get("degraded", {})
+        return found
+
+    wait_until("readyz has it", lambda: set(degraded()) == {"email"}, PATIENCE)
+    assert degraded()["email"].startswith("worker ")
+    assert httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE).status_code == 200
 
 
 def test_readyz_names_the_core_while_there_is_none(new_cluster: MakeCluster) -> None:

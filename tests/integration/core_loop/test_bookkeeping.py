@@ -62,11 +62,11 @@ def test_a_heartbeat_is_what_the_registry_knows_of_a_worker(harness: CoreHarness
     consumer = _heartbeats(harness)
     _beat(harness, "w1", {"noop:*": {}}, running=["d1/0/1"])
     _beat(harness, "w2")
-    _beat(harness, "w2", slots=5)
+    _beat(harness, "w2", slots=5, degraded={"irc": "away"})
     assert _drain(consumer) == 3
     workers = {one.id: one for one in harness.store.workers()}
     assert (workers["w1"].offers, workers["w1"].running, workers["w1"].seen) == ({"noop:*": {}}, ("d1/0/1",), START)
-    assert workers["w2"].slots == 5
+    assert (workers["w2"].slots, workers["w2"].degraded, workers["w1"].degraded) == (5, {"irc": "away"}, {})
 
 
 def test_a_heartbeat_that_is_none_is_a_dead_letter(harness: CoreHarness) -> None:

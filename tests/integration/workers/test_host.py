@@ -175,6 +175,18 @@ def test_at_its_stop_what_does_not_end_in_time_is_told_to(engine: Engine) -> Non
     assert engine.bus.subscribe(["worker.slow"], 10).take(10, 0) == []
 
 
+def test_a_heartbeat_names_the_transports_whose_server_is_away_while_it_is() -> None:
+    bus, away = EmbeddedBus(), {"email": "x" * 1000}
+    cores = bus.subscribe(["re.heartbeat"], 10)
+    host = WorkerHost(bus, SystemClock(), [Slow()], degraded=lambda: away)
+    host.heartbeat()
+    away.clear()
+    host.heartbeat()
+    found = [parse_heartbeat(one.message.body).degraded for one in cores.take(10, PATIENCE)]
+    assert found == [{"email": "x" * 500}, {}]
+    bus.close()
+
+
 def test_at_its_stop_it_says_that_it_leaves(engine: Engine) -> None:
     engine.host.stop(0)
     [_, bye] = engine.until_heard(_beat, 2)
