@@ -34,29 +34,29 @@ CALLERS = 8
 FEW = 50
 
 
-class Batch(NamedTuple):
+class Deployed(NamedTuple):
     """Deployments of one playbook."""
 
     book: str
     ids: list[str]
 
 
-def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1, name: str = "shared") -> Batch:
+def deploy(client: Client, steps: list[dict[str, Any]], count: int = 1, name: str = "shared") -> Deployed:
     """`count` deployments with these steps, of a playbook of this name."""
     book = client.apply_playbook(playbooks_under_test.book(name, steps).text.encode(), JSON)["id"]
     with ThreadPoolExecutor(CALLERS) as callers:
-        return Batch(book, list(callers.map(lambda _: client.deploy("chaos", book, {})["id"], range(count))))
+        return Deployed(book, list(callers.map(lambda _: client.deploy("chaos", book, {})["id"], range(count))))
 
 
-def await_end(client: Client, batch: Batch) -> None:
+def await_end(client: Client, deployed: Deployed) -> None:
     """Wait until all of them are completed."""
 
     def over() -> bool:
-        return not client.deployments(1, status=["accepted", "running", "waiting"], playbook_id=batch.book)
+        return not client.deployments(1, status=["accepted", "running", "waiting"], playbook_id=deployed.book)
 
     wait_until("all of them have ended", over, 2 * PATIENCE)
-    completed = client.deployments(None, status=["completed"], playbook_id=batch.book)
-    assert {row["id"] for row in completed} == set(batch.ids)
+    completed = client.deployments(None, status=["completed"], playbook_id=deployed.book)
+    assert {row["id"] for row in completed} == set(deployed.ids)
 
 
 def told(core: Member, action: str) -> list[str]:
@@ -68,8 +68,8 @@ def told(core: Member, action: str) -> list[str]:
 def test_cores_share_the_deployments_and_read_few_journals(new_rig: MakeRig, cores: int, count: int) -> None:
     rig = new_rig(cores=cores)
     with rig.cluster.client() as client:
-        batch = deploy(client, [{"ledger:Once": {}}, {"ledger:Quick": {}}, {"ledger:Again": {}}], count)
-        await_end(client, batch)
+        deployed = deploy(client, [{"ledger:Once": {}}, {"ledger:Quick": {}}, {"ledger:Again": {}}], count)
+        await_end(client, deployed)
     for core in rig.cluster.cores:
         assert core.stop() == 0
     ended = [len(told(core, "ended")) for core in rig.cluster.cores]
@@ -122,7 +122,7 @@ def test_a_killed_core_stops_nobody(new_rig: MakeRig) -> None:
 
 def _goes_on_without(rig: ClusterUnderTest, fall: Any) -> None:
     with rig.cluster.client() as client:
-        batch = deploy(client, [{"ledger:Once": {"seconds": 0.05}}] * 10, 20)
+        deployed = deploy(client, [{"ledger:Once": {"seconds": 0.05}}] * 10, 20)
         fall()
-        await_end(client, batch)
+        await_end(client, deployed)
     assert {line.attempt for line in rig.ledger.lines()} == {1}

@@ -13,7 +13,7 @@ from re_core.deployment import events as e
 from re_core.deployment.plan import Plan
 
 
-class Hand:
+class HeldDelivery:
     """One delivery of a step to one worker."""
 
     def __init__(self, step: int, attempt: int, worker: str, token: str) -> None:
@@ -32,7 +32,7 @@ class Gone(NamedTuple):
     at: int
 
 
-class World:
+class ModelWorkers:
     """All that is under way outside the core."""
 
     def __init__(self, plan: Plan) -> None:
@@ -40,7 +40,7 @@ class World:
         self.dispatches: list[e.Dispatch] = []
         self.controls: list[e.Grant | e.Stop] = []
         self.words: list[e.Event] = []
-        self.hands: list[Hand] = []
+        self.held: list[HeldDelivery] = []
         self.gone: list[Gone] = []
         #: how often each step was really begun
         self.begun: Counter[int] = Counter()
@@ -67,51 +67,49 @@ class World:
             return
         self._seen.add(key)
         self._tokens += 1
-        hand = Hand(dispatch.step, dispatch.attempt, worker, f"t{self._tokens}")
-        self.hands.append(hand)
-        self.words.append(e.ClaimMade(hand.step, hand.attempt, worker, hand.token, hand.control))
-        if self.plan.steps[hand.step].spec.repeatable:
-            self._run(hand)
+        one = HeldDelivery(dispatch.step, dispatch.attempt, worker, f"t{self._tokens}")
+        self.held.append(one)
+        self.words.append(e.ClaimMade(one.step, one.attempt, worker, one.token, one.control))
+        if self.plan.steps[one.step].spec.repeatable:
+            self._run(one)
 
     def hear(self, control: e.Grant | e.Stop) -> None:
         """A worker gets an answer, or a word to stop."""
-        for hand in list(self.hands):
-            if (hand.control, hand.step, hand.attempt) != (control.control, control.step, control.attempt):
+        for one in list(self.held):
+            if (one.control, one.step, one.attempt) != (control.control, control.step, control.attempt):
                 continue
             if isinstance(control, e.Stop):
-                if hand.running:
-                    self.finish(hand, completed=False)
+                if one.running:
+                    self.finish(one, completed=False)
                 else:
-                    self.decline(hand)
-            elif hand.token == control.token and not hand.running:
+                    self.decline(one)
+            elif one.token == control.token and not one.running:
                 if control.go:
-                    self._run(hand)
+                    self._run(one)
                 else:
-                    self.hands.remove(hand)
+                    self.held.remove(one)
 
-    def finish(self, hand: Hand, completed: bool) -> None:
+    def finish(self, one: HeldDelivery, completed: bool) -> None:
         """A worker has done what it could."""
-        self.hands.remove(hand)
+        self.held.remove(one)
         body = {"status": "completed" if completed else "failed"}
-        self.words.append(
-            e.OutcomeReported(hand.step, hand.attempt, completed, None, None, body, hand.token, hand.worker)
-        )
+        self.words.append(e.OutcomeReported(one.step, one.attempt, completed, None, None, body, one.token, one.worker))
 
-    def decline(self, hand: Hand) -> None:
+    def decline(self, one: HeldDelivery) -> None:
         """A worker has waited long enough for its grant."""
-        self.hands.remove(hand)
-        self._seen.discard((hand.worker, hand.step, hand.attempt))
-        self.words.append(e.ClaimReleased(hand.step, hand.attempt, hand.token, "no grant came in time"))
+        self.held.remove(one)
+        self._seen.discard((one.worker, one.step, one.attempt))
+        self.words.append(e.ClaimReleased(one.step, one.attempt, one.token, "no grant came in time"))
 
     def crash(self, worker: str, now: int) -> None:
-        """A worker dies with all that it had in hand; its steps come back to the queue."""
+        """A worker dies with all that it held; its steps come back to the queue."""
         for place in range(len(self._lives)):
             self._lives[place] += self.worker(place) == worker
-        for hand in [hand for hand in self.hands if hand.worker == worker]:
-            self.hands.remove(hand)
-            self.dispatches.append(e.Dispatch(hand.step, hand.attempt))
+        for one in [one for one in self.held if one.worker == worker]:
+            self.held.remove(one)
+            self.dispatches.append(e.Dispatch(one.step, one.attempt))
         self.gone.append(Gone(worker, now))
 
-    def _run(self, hand: Hand) -> None:
-        hand.running = True
-        self.begun[hand.step] += 1
+    def _run(self, one: HeldDelivery) -> None:
+        one.running = True
+        self.begun[one.step] += 1

@@ -17,7 +17,7 @@ from re_core.deployment.progress import awaited
 from re_core.model import ENDED, StepStatus
 from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, playbook, sequence, slots_of
-from tests.properties.model_workers import World
+from tests.properties.model_workers import ModelWorkers
 
 _beside = st.sampled_from(
     [{}, {}, {"idempotent": True}, {"retries": 1}, {"retries": 2, "idempotent": True}, {"timeout": 40}]
@@ -46,18 +46,18 @@ class Deployments(RuleBasedStateMachine):
     """One deployment, three workers, and a network that keeps no promise but to bring back what was not settled."""
 
     run: Run
-    world: World
+    workers: ModelWorkers
 
     @initialize(document=_playbooks, around=_arounds)
     def begin(self, document: dict[str, Any], around: EnginePolicy) -> None:
         self.run = Run(document, around)
-        self.world = World(self.run.plan)
+        self.workers = ModelWorkers(self.run.plan)
         self.granted: dict[tuple[int, int], str] = {}
         self.current: dict[int, int] = {}
         self.stopped = False
         self.final: dict[str, Any] | None = None
         self._look(self.run.last)
-        self.world.take(self.run.last.effects)
+        self.workers.take(self.run.last.effects)
 
     # -- the core ------------------------------------------------------------------------------------
 
@@ -66,13 +66,13 @@ class Deployments(RuleBasedStateMachine):
         decision = self.run.send(event)
         self._look(decision)
         if published:
-            self.world.take(decision.effects)
+            self.workers.take(decision.effects)
 
-    @precondition(lambda self: self.world.words)
+    @precondition(lambda self: self.workers.words)
     @rule(index=_index, settled=_often, published=_often)
     def hear_a_word(self, index: int, settled: bool, published: bool) -> None:
         """The core gets a word; it may die before it has published, and before it has settled the delivery."""
-        words = self.world.words
+        words = self.workers.words
         word = words[index % len(words)]
         if settled and published:
             words.remove(word)
@@ -101,64 +101,64 @@ class Deployments(RuleBasedStateMachine):
 
     def _another_core_takes_over(self, index: int) -> None:
         self.run.state = self.run.folded()
-        self.world.take(tuple(awaited(self.run.state)))
+        self.workers.take(tuple(awaited(self.run.state)))
 
     def _find_no_worker(self, index: int) -> None:
-        found = [dispatch for dispatch in self.world.dispatches if not self._anybody_has(dispatch)]
+        found = [dispatch for dispatch in self.workers.dispatches if not self._anybody_has(dispatch)]
         if found and index % 3 == 0:
             dispatch = found[index % len(found)]
             self._send(e.NoWorkerAvailable(dispatch.step, dispatch.attempt))
 
     def _anybody_has(self, dispatch: e.Dispatch) -> bool:
-        return any((hand.step, hand.attempt) == (dispatch.step, dispatch.attempt) for hand in self.world.hands)
+        return any((one.step, one.attempt) == (dispatch.step, dispatch.attempt) for one in self.workers.held)
 
     def _lose_a_message(self, index: int) -> None:
-        bags: list[list[Any]] = [self.world.dispatches, self.world.controls, self.world.words]
+        bags: list[list[Any]] = [self.workers.dispatches, self.workers.controls, self.workers.words]
         bag = bags[index % 3]
         if bag:
             bag.pop(index % len(bag))
 
     def _kill_a_worker(self, index: int) -> None:
-        busy = [hand.worker for hand in self.world.hands] or [self.world.worker(0)]
-        self.world.crash(busy[index % len(busy)], self.run.now)
+        busy = [one.worker for one in self.workers.held] or [self.workers.worker(0)]
+        self.workers.crash(busy[index % len(busy)], self.run.now)
 
-    @precondition(lambda self: self.world.gone)
+    @precondition(lambda self: self.workers.gone)
     @rule(again=st.booleans(), published=_often)
     def notice_that_a_worker_is_gone(self, again: bool, published: bool) -> None:
-        gone = self.world.gone[-1] if again else self.world.gone.pop()
+        gone = self.workers.gone[-1] if again else self.workers.gone.pop()
         self._send(e.WorkerLost(self.run.now + 1, (gone.worker,)), published)
 
     # -- the workers and the network -------------------------------------------------------------------
 
-    @precondition(lambda self: self.world.dispatches)
+    @precondition(lambda self: self.workers.dispatches)
     @rule(index=_index, place=st.integers(0, 2), settled=_often)
     def give_a_step_to_a_worker(self, index: int, place: int, settled: bool) -> None:
-        dispatches = self.world.dispatches
+        dispatches = self.workers.dispatches
         dispatch = dispatches[index % len(dispatches)]
         if settled:
             dispatches.remove(dispatch)
-        self.world.begin(dispatch, place)
+        self.workers.begin(dispatch, place)
 
-    @precondition(lambda self: self.world.controls)
+    @precondition(lambda self: self.workers.controls)
     @rule(index=_index, settled=_often)
     def give_a_worker_its_answer(self, index: int, settled: bool) -> None:
-        controls = self.world.controls
+        controls = self.workers.controls
         control = controls[index % len(controls)]
         if settled:
             controls.remove(control)
-        self.world.hear(control)
+        self.workers.hear(control)
 
-    @precondition(lambda self: any(hand.running for hand in self.world.hands))
+    @precondition(lambda self: any(one.running for one in self.workers.held))
     @rule(index=_index, completed=_mostly)
     def finish(self, index: int, completed: bool) -> None:
-        running = [hand for hand in self.world.hands if hand.running]
-        self.world.finish(running[index % len(running)], completed)
+        running = [one for one in self.workers.held if one.running]
+        self.workers.finish(running[index % len(running)], completed)
 
-    @precondition(lambda self: any(not hand.running for hand in self.world.hands))
+    @precondition(lambda self: any(not one.running for one in self.workers.held))
     @rule(index=_index)
     def decline(self, index: int) -> None:
-        waiting = [hand for hand in self.world.hands if not hand.running]
-        self.world.decline(waiting[index % len(waiting)])
+        waiting = [one for one in self.workers.held if not one.running]
+        self.workers.decline(waiting[index % len(waiting)])
 
     @rule(place=st.integers(0, 2))
     def for_once_all_goes_well(self, place: int) -> None:
@@ -193,7 +193,7 @@ class Deployments(RuleBasedStateMachine):
             assert attempt == 1 or isinstance(self.event, e.ClaimReleased), (
                 "only who had it can say that it never began"
             )
-            assert attempt == 1 or not self.world.begun[number], "it had begun"
+            assert attempt == 1 or not self.workers.begun[number], "it had begun"
 
     def _check_order(self, number: int) -> None:
         """When a step is dispatched, everything that the playbook puts before it has ended as it must."""
@@ -210,8 +210,8 @@ class Deployments(RuleBasedStateMachine):
 
     @invariant()
     def a_step_that_may_not_be_repeated_is_begun_at_most_once(self) -> None:
-        if hasattr(self, "world"):
-            for step, times in self.world.begun.items():
+        if hasattr(self, "workers"):
+            for step, times in self.workers.begun.items():
                 assert times <= 1 or self.run.plan.steps[step].spec.repeatable
 
     @invariant()
@@ -237,16 +237,16 @@ class Deployments(RuleBasedStateMachine):
 
     def _carry_on(self, place: int) -> None:
         """Redeliver what is awaited to workers that do their best."""
-        self.world.take(tuple(awaited(self.run.state)))
-        for dispatch in self.world.dispatches:
-            self.world.begin(dispatch, place)
-        for control in self.world.controls:
-            self.world.hear(control)
-        for hand in list(self.world.hands):
-            if hand.running:
-                self.world.finish(hand, completed=True)
-        words, self.world.words = self.world.words, []
-        self.world.dispatches, self.world.controls = [], []
+        self.workers.take(tuple(awaited(self.run.state)))
+        for dispatch in self.workers.dispatches:
+            self.workers.begin(dispatch, place)
+        for control in self.workers.controls:
+            self.workers.hear(control)
+        for one in list(self.workers.held):
+            if one.running:
+                self.workers.finish(one, completed=True)
+        words, self.workers.words = self.workers.words, []
+        self.workers.dispatches, self.workers.controls = [], []
         for word in words:
             self._send(word)
 

@@ -41,7 +41,7 @@ def _ask(harness: CoreHarness, id: str, playbook: str = "p1", **more: Any) -> tu
     return answer
 
 
-def _wish(harness: CoreHarness, say: Callable[..., None], *words: str, **body: Any) -> dict[str, Any]:
+def _asked(harness: CoreHarness, say: Callable[..., None], *words: str, **body: Any) -> dict[str, Any]:
     say(*words, **body)
     harness.settle()
     [answer] = harness.probe.hear()
@@ -120,7 +120,7 @@ def test_the_request_of_the_one_that_runs_is_answered_again(harness: CoreHarness
 def test_after_its_end_the_next_one_begins(harness: CoreHarness, end: str) -> None:
     assert _ask(harness, "d1", "hangs") == ("d1", "")
     if end == "cancelled":
-        _wish(harness, harness.cancel)
+        _asked(harness, harness.cancel)
     else:
         harness.worker.end("d1/0/1", {"status": end})
         harness.settle()
@@ -261,19 +261,19 @@ def test_a_key_whose_core_died_goes_on_with_the_deployment_that_holds_the_playbo
 def test_a_retry_is_refused_while_another_one_runs_and_names_it(harness: CoreHarness) -> None:
     _fail(harness)
     assert _ask(harness, "d2", "hangs") == ("d2", "")
-    told = _wish(harness, harness.retry, "d1")
+    told = _asked(harness, harness.retry, "d1")
     assert (told["accepted"], told["holder"]) == (False, "d2")
     assert "deployment d2 of this playbook has not ended" in told["reason"]
     assert harness.state("d1").status == "failed"
     harness.worker.end("d2/0/1", {"status": "completed"})
     harness.settle()
-    assert _wish(harness, harness.retry, "d1", id="r2") == {"accepted": True}
+    assert _asked(harness, harness.retry, "d1", id="r2") == {"accepted": True}
     assert harness.state("d1").status == "running"
 
 
 def test_a_retried_deployment_keeps_others_out_until_it_has_ended_again(harness: CoreHarness) -> None:
     _fail(harness)
-    assert _wish(harness, harness.retry) == {"accepted": True}
+    assert _asked(harness, harness.retry) == {"accepted": True}
     assert _ask(harness, "d2", "hangs") == (None, "refused")
     harness.worker.end("d1/0/2", {"status": "completed"})
     harness.settle()
@@ -302,7 +302,7 @@ def test_a_retry_loses_against_who_took_the_playbook_meanwhile(harness: CoreHarn
     # the first reading is of the retried one's own journal, the second of the holder's
     then = lambda: _once(harness.faults, "after", "entries", lambda: quick.acquire("hangs", "d3"))  # noqa: E731
     _once(harness.faults, "after", "entries", then)
-    assert _wish(harness, harness.retry, "d1")["holder"] == "d3"
+    assert _asked(harness, harness.retry, "d1")["holder"] == "d3"
     assert harness.state("d1").status == "failed"
 
 
@@ -318,10 +318,10 @@ def test_a_retry_whose_core_died_before_it_wrote_it_is_waited_for_and_then_kept_
     assert _ask(harness, "d3", "hangs") == ("d3", "")
     assert harness.kinds("d1")[-2:] == ["ended", "void"]
     assert harness.state("d1").status == "failed"
-    assert _wish(harness, harness.retry, "d1", id="r2")["holder"] == "d3"
+    assert _asked(harness, harness.retry, "d1", id="r2")["holder"] == "d3"
     harness.worker.end("d3/0/1", {"status": "completed"})
     harness.settle()
-    assert _wish(harness, harness.retry, "d1", id="r3") == {"accepted": True}
+    assert _asked(harness, harness.retry, "d1", id="r3") == {"accepted": True}
 
 
 def test_a_frozen_retry_that_comes_back_too_late_is_refused(harness: CoreHarness) -> None:
@@ -346,16 +346,16 @@ def test_a_retry_that_is_refused_for_another_reason_takes_no_lock(harness: CoreH
     harness.restart()
     harness.settle()
     assert harness.statuses("d1") == ["lost"]
-    assert "say `succeeded` or `rerun`" in _wish(harness, harness.retry)["reason"]
+    assert "say `succeeded` or `rerun`" in _asked(harness, harness.retry)["reason"]
     assert _ask(harness, "d2", "hangs") == ("d2", "")
 
 
 def test_a_retry_that_was_carried_out_before_takes_no_lock_when_it_comes_again(harness: CoreHarness) -> None:
     _fail(harness)
-    assert _wish(harness, harness.retry) == {"accepted": True}
+    assert _asked(harness, harness.retry) == {"accepted": True}
     harness.worker.end("d1/0/2", {"status": "failed"})
     harness.settle()
-    assert _wish(harness, harness.retry) == {"accepted": True}
+    assert _asked(harness, harness.retry) == {"accepted": True}
     assert harness.state("d1").status == "failed"
     assert _ask(harness, "d2", "hangs") == ("d2", "")
 

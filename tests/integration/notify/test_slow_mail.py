@@ -24,7 +24,7 @@ from re_workers.notify.steps import Email
 from re_workers.testing import run
 from tests.integration.notify.mail_server import MailServer
 from tests.unit.notify.notices import Said
-from tests.unit.workers.worker_harness import Hand
+from tests.unit.workers.worker_harness import ManualClock
 
 SENDER = Mailbox("Release Engine", "re@example.com")
 
@@ -148,11 +148,11 @@ def test_closing_ends_every_wait_for_an_answer(mail_server: MailServer) -> None:
         assert raised.value.pause == DOUBT
 
 
-class Place:
+class MailNotifierHarness:
     """A notifier of mail on the embedded bus, whose clock the test turns."""
 
     def __init__(self, handler: EmailHandler) -> None:
-        self.bus, self.clock = EmbeddedBus(), Hand()
+        self.bus, self.clock = EmbeddedBus(), ManualClock()
         self.dead = self.bus.subscribe(["re.dead"], 10)
         self.notifier = Notifier(self.bus, self.clock, "W", handler)
 
@@ -177,37 +177,37 @@ def test_a_server_that_hangs_up_after_every_mail_gets_it_twice_in_all_its_time(
     mail_server: MailServer, handler: EmailHandler
 ) -> None:
     mail_server.answers["DATA"] = ["!"] * 100
-    place = Place(handler)
-    place.send("1")
-    place.pass_seconds(DOUBT - 1)
+    harness = MailNotifierHarness(handler)
+    harness.send("1")
+    harness.pass_seconds(DOUBT - 1)
     assert len(mail_server.answers["DATA"]) == 99
-    assert place.buried() == []
-    place.pass_seconds(PATIENCE)
+    assert harness.buried() == []
+    harness.pass_seconds(PATIENCE)
     assert len(mail_server.answers["DATA"]) == 98
-    (why,) = place.buried()
+    (why,) = harness.buried()
     assert "given up after" in why
     assert "it may have arrived" in why
-    place.notifier.close()
+    harness.notifier.close()
 
 
 def test_a_notification_whose_mail_was_answered_late_is_done(mail_server: MailServer, handler: EmailHandler) -> None:
     mail_server.answers["DATA"] = ["..."]
-    place = Place(handler)
-    place.send("1")
+    harness = MailNotifierHarness(handler)
+    harness.send("1")
     # longer than anything is tried: what was handed over is not given up while its answer is awaited
-    place.pass_seconds(PATIENCE + MAX_BACKOFF, step=5.0)
-    place.send("2")
+    harness.pass_seconds(PATIENCE + MAX_BACKOFF, step=5.0)
+    harness.send("2")
     end = time.monotonic() + SOON
     while not mail_server.mails:
         assert time.monotonic() < end
-    assert len(place.notifier._held) >= 1
+    assert len(harness.notifier._held) >= 1
     mail_server.speak()
-    while place.notifier._held:
+    while harness.notifier._held:
         assert time.monotonic() < end
-        place.pass_seconds(MAX_BACKOFF, step=MAX_BACKOFF)
-    assert place.buried() == []
+        harness.pass_seconds(MAX_BACKOFF, step=MAX_BACKOFF)
+    assert harness.buried() == []
     assert len(mail_server.mails) == 2
-    place.notifier.close()
+    harness.notifier.close()
 
 
 NOTICE = {"slug": "s", "message": "m", "phase": "completed", "target": ["a@example.com"]}

@@ -29,7 +29,7 @@ def test_what_expires_with_a_connection_is_not_worth_a_disk(message: Message) ->
         Message("worker.noop", b"{}", "d1/1/1", expires=3_600_000),
         Message("re.control.looks-like-one", b"{}", "d1/1/1", expires=30_000),
     ],
-    ids=["cancel", "request", "wish", "step", "topic"],
+    ids=["cancel", "request", "operator request", "step", "topic"],
 )
 def test_everything_else_is(message: Message) -> None:
     assert not is_fleeting(message)

@@ -10,7 +10,7 @@ from re_core.wire.messages import Message, encode
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Notice
 from tests.unit.workers.line import Line
-from tests.unit.workers.worker_harness import Hand
+from tests.unit.workers.worker_harness import ManualClock
 
 
 class Recorder:
@@ -35,7 +35,7 @@ class Loft:
     """A notifier on the embedded bus."""
 
     def __init__(self) -> None:
-        self.bus, self.clock, self.handler = EmbeddedBus(), Hand(), Recorder()
+        self.bus, self.clock, self.handler = EmbeddedBus(), ManualClock(), Recorder()
         self.line = Line(self.bus)
         self.dead = self.bus.subscribe(["re.dead"], 100)
         self.notifier = Notifier(self.line, self.clock, "W", self.handler)

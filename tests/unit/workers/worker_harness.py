@@ -20,7 +20,7 @@ from tests.unit.workers.line import Line
 REPLIES = "re.reply.0"
 
 
-class Hand:
+class ManualClock:
     """A clock that is set by hand."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class WorkerHarness:
         self.bus = EmbeddedBus()
         #: the worker's own connection to it
         self.line = Line(self.bus)
-        self.clock = Hand()
+        self.clock = ManualClock()
         self.worker = worker
         self.replies = self.bus.subscribe([REPLIES, "output", "notify.irc"], 10_000)
         self.dead = self.bus.subscribe(["re.dead"], 1000)

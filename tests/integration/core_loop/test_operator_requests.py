@@ -149,7 +149,9 @@ def test_a_decision_lets_it_go_on_and_a_second_one_is_refused(asking: CoreHarnes
         ("decide", {"step": 0, "ruling": "again", "attempt": 1.5}),
     ],
 )
-def test_a_wish_that_nobody_can_read_is_a_dead_letter(asking: CoreHarness, event: str, body: dict[str, Any]) -> None:
+def test_an_operator_request_that_is_not_readable_is_a_dead_letter(
+    asking: CoreHarness, event: str, body: dict[str, Any]
+) -> None:
     asking.say("d1", event, body)
     asking.settle()
     assert len(asking.dead()) == 1
@@ -157,7 +159,7 @@ def test_a_wish_that_nobody_can_read_is_a_dead_letter(asking: CoreHarness, event
 
 
 @pytest.mark.parametrize(("waited", "carried_out"), [(9.9, True), (10.1, False)])
-def test_a_wish_that_lay_in_our_hands_for_longer_than_its_author_waits_is_not_carried_out(
+def test_an_operator_request_that_a_core_held_for_longer_than_its_author_waits_is_not_carried_out(
     asking: CoreHarness, waited: float, carried_out: bool
 ) -> None:
     now = 1000.0

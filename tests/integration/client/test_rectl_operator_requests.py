@@ -22,13 +22,13 @@ def _is(engine: FakeEngine, status: str, *steps: Any, **more: Any) -> Deployment
     found = deployment(status, *steps, **more)
     engine.on(f"GET {ONE}", Answer(found))
     engine.on(f"GET {ONE}/output", Answer({"lines": [], "next": None}))
-    for wish in ("retry", "resolve"):
-        engine.on(f"POST {ONE}/{wish}", Answer({"id": ID, "links": {}}, 202))
+    for request in ("retry", "resolve"):
+        engine.on(f"POST {ONE}/{request}", Answer({"id": ID, "links": {}}, 202))
     return found
 
 
-def _asked(engine: FakeEngine, wish: str) -> list[Any]:
-    return [one.document for one in engine.requests(f"POST {ONE}/{wish}")]
+def _asked(engine: FakeEngine, request: str) -> list[Any]:
+    return [one.document for one in engine.requests(f"POST {ONE}/{request}")]
 
 
 # -- retry -----------------------------------------------------------------------------------------
