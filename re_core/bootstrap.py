@@ -86,8 +86,8 @@ def open_store(settings: Settings, kinds: Sequence[type[Aggregate]] = KINDS) -> 
 
         return MongoStore(settings.store_url, codec)
     raise BadSettings(
-        "RE_STORE_URL: this version keeps its data in sqlite:///<path> or mongodb://…/<database>, "
-        f"not in {masked(settings.store_url, False)!r:.60}"
+        "RE_STORE_URL: expected sqlite:///<path> or mongodb://…/<database>, "
+        f"found {masked(settings.store_url, False)!r:.60}"
     )
 
 
@@ -187,7 +187,7 @@ class Core:
         """On the bus that is one process: go on with what the last one left. Before any worker starts."""
         count = recover(self._bus, self._store, self.identity)
         if count:
-            _log.info("going on with %d deployments", count, extra={"action": "recover"})
+            _log.info("continuing %d deployments", count, extra={"action": "recover"})
         return count
 
     def start(self) -> None:
@@ -223,14 +223,14 @@ class Core:
 
     def trouble(self) -> str:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
-        return "a part of the core has stopped" if not self.alive() else self._pumps[0].trouble
+        return "a thread of the core has died" if not self.alive() else self._pumps[0].trouble
 
     def unwritten(self) -> str:
         """Why nothing can be written to the store just now; empty where the core's own heartbeats are. Known within seconds."""
         # a disk that is nearly full takes heartbeats and no entries
         failure = next((why for pump in self._pumps if (why := pump.failure(UNPROVEN))), "")
         if not failure and self._roll.unproven() > UNPROVEN:
-            failure = f"the core's own heartbeat was not written down for {self._roll.unproven():.0f} s"
+            failure = f"the core's own heartbeat was not stored for {self._roll.unproven():.0f} s"
         return failure
 
     def stop(self, deadline: float, finish: bool = True) -> None:
@@ -257,7 +257,7 @@ class Core:
             while time.monotonic() < end and turn(0):
                 pass
         except ReleaseEngineError as error:  # the next start continues with it
-            _log.warning("not all could be finished: %s", error, extra={"action": "stop"})
+            _log.warning("not everything was finished: %s", error, extra={"action": "stop"})
 
 
 class Observation:

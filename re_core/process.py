@@ -85,7 +85,7 @@ class Patience:
                 time.sleep(backoff.next())
 
     def _say(self, error: TransientError) -> None:
-        text = "%s waits for %s: %s; it goes on by itself as soon as that can be reached"
+        text = "%s waits for %s: %s; it continues as soon as that is available"
         _log.warning(text, self._name, self._what, error, extra={"action": "wait"})
 
 
@@ -134,7 +134,7 @@ class Process:
         beat = LOOK if self._notifier.watchdog is None else min(LOOK, self._notifier.watchdog / 3)
         while not self._ending:
             if not part.alive() and not self._ending:  # where it died of a refusal, that was logged before
-                _log.critical("a part of %s has died", self._name, extra={"action": "bug"})
+                _log.critical("a thread of %s has died", self._name, extra={"action": "bug"})
                 leave(BROKEN)
             self._notifier.lives()
             select.select([self._bell[0]], [], [], beat)
@@ -203,19 +203,19 @@ def check_shared(settings: Settings, store: bool = True) -> None:
     """Whether processes of their own can meet on this bus and, if they use it, this store. Raises BadSettings."""
     if settings.bus_url == "embedded:":
         raise BadSettings(
-            "RE_BUS_URL is embedded:, a bus inside of one process, which no other can reach: set RE_BUS_URL to "
+            "RE_BUS_URL is embedded:, a bus inside one process, to which other processes cannot connect: set RE_BUS_URL to "
             "amqp://user:password@host:5672/vhost for all processes, or run everything in one with `rectl up`"
         )
     if store and "store_url" not in settings.origins:
         raise BadSettings(
-            "RE_STORE_URL is not set, and every process would keep a file of its own: set it to mongodb://…/re for all "
+            "RE_STORE_URL is not set, and every process would use its own file: set it to mongodb://…/re for all "
             "processes (or, where all of them run on this machine, to sqlite:///<path>)"
         )
 
 
 def check_alone(settings: Settings) -> None:
     """Whether one process may have this bus and this store for itself, as it believes at its start. Raises BadSettings."""
-    others = "start re-rest, re-core and re-worker, each as often as you like, and not `rectl up`"
+    others = "start re-rest, re-core and re-worker, any number of each, instead of `rectl up`"
     if settings.bus_url != "embedded:":
         raise BadSettings(f"RE_BUS_URL: `rectl up` is one process with the bus embedded: in it; on RabbitMQ {others}")
     if not settings.store_url.startswith("sqlite:"):

@@ -49,7 +49,7 @@ class SystemClock:
         behind = abs(drift) > JUMP
         if behind and not self._behind:
             words = (
-                "the machine's clock was set by %+.0f s; the engine follows it slowly, or at once when it is restarted"
+                "the machine's clock was changed by %+.0f s; the engine follows it slowly, or at once after a restart"
             )
             _log.warning(words, drift, extra={"action": "clock_set"})
         self._behind = behind

@@ -165,7 +165,7 @@ class Acceptance:
         if not required <= request.dynamic.keys():
             missing = missing_dynamic(plan, request.dynamic)
             names = ", ".join(name for name in required_dynamic(plan) if name not in request.dynamic)
-            raise BadDynamic(f"values are missing: {names}", missing)
+            raise BadDynamic(f"dynamic values are missing: {names}", missing)
         if wrong := value_problems(demanded, request.dynamic):
             raise BadDynamic(wrong[0].message, wrong)
         headers = message.headers
@@ -229,7 +229,7 @@ class Acceptance:
         try:
             document = compile_document(playbook.document, around, offers)
         except BadDocument as error:  # stored under other rules
-            raise Refused(f"the playbook {playbook.id} cannot be planned: {error}") from error
+            raise Refused(f"the playbook {playbook.id} cannot be compiled: {error}") from error
         plan = plan_from_document(document)
         # most playbooks have no step whose rule depends on the tokens, so that they need not be read
         key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens

@@ -69,7 +69,9 @@ class Exclusive:
             return
         if now - held.at < ABANDONED:
             self._refuse(held)
-        void = Entry(deployment, len(entries) + 1, now, self._writer, (Void("it was waited for in vain"),))
+        void = Entry(
+            deployment, len(entries) + 1, now, self._writer, (Void("the deployment that held the lock never started"),)
+        )
         if self._store.append([Append(void)]) != [Appended.STORED]:
             self._refuse(held)
 
@@ -77,7 +79,7 @@ class Exclusive:
     def _refuse(held: Lock) -> None:
         deployment, _ = _holder(held)
         raise Refused(
-            f"deployment {deployment} of this playbook has not ended; the playbook is exclusive: one at a time",
+            f"deployment {deployment} of this playbook has not ended; the playbook is exclusive: only one deployment may run at a time",
             deployment,
         )
 

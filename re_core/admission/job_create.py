@@ -59,10 +59,10 @@ def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, 
 
 def unusable(message: Message, error: Exception) -> Rejection:
     """What breaks the engine, or belongs to a newer one, takes only itself away: a dead letter, and a no."""
-    _log.error("a request cannot be handled", exc_info=error, extra={"action": "event_error"})
+    _log.error("the core failed on a request", exc_info=error, extra={"action": "event_error"})
     reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
     detail = f"{type(error).__name__}: {error}"
-    return Rejection(refusal(message, "refused", f"the engine cannot handle it: {detail}"), reason, detail)
+    return Rejection(refusal(message, "refused", f"the core failed on this request: {detail}"), reason, detail)
 
 
 def gave_up(message: Message) -> Rejection:

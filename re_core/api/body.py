@@ -67,7 +67,7 @@ def _misfits(document: Mapping[str, Any], key: _Key) -> Iterator[Problem]:
         if not key.fits(document[name]):
             yield Problem(pointer([name]), f"expected {key.words}, found {describe_value(document[name])}")
     if len(there) > 1:
-        told = f"{quoted(key.was)} is the old key of {quoted(key.name)}: expected one of both"
+        told = f"{quoted(key.was)} is the old name of {quoted(key.name)}: use only one of them"
         yield Problem(pointer([key.was]), told)
 
 

@@ -37,7 +37,7 @@ def cancel(go: Advance, event: e.CancelAsked) -> None:
             continue
         step = go.state.steps[number]
         if step.status is StepStatus.DISPATCHED and not step.handed:
-            withdraw(go, number, "cancelled before it began")
+            withdraw(go, number, "cancelled before it started")
         elif step.control:
             go.do(e.Stop(step.control, number, step.attempt))
     try_finish(go)
@@ -57,7 +57,7 @@ def take_back(go: Advance, event: e.TakeBack) -> None:
         return
     go.emit(r.TakenBack(event.reason, DeploymentStatus.CANCELLING.value))
     for number in sorted(state.open):
-        withdraw(go, number, "taken back before it began")
+        withdraw(go, number, "withdrawn before it started")
     rest = state.never_begun(len(state.plan.steps))
     if rest:
         go.emit(r.Skipped(rest))
@@ -77,7 +77,7 @@ def resolve(go: Advance, event: e.Resolved) -> None:
     if event.step not in go.state.asked:
         raise Refusal(f"step {event.step} does not wait for a resolution")
     if event.attempt not in (0, go.state.steps[event.step].attempt):
-        raise Refusal(f"step {event.step} was lost once more since attempt {event.attempt}; look again")
+        raise Refusal(f"step {event.step} was lost again since attempt {event.attempt}; read the deployment again")
     _resolve(go, event.step, event.resolution, event)
     _answer(go, event)
     if event.resolution is Resolution.SUCCEEDED:
@@ -100,13 +100,13 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
     if state.cancel is not None:
         raise Refusal("the deployment was cancelled; start another one")
     if event.seen not in (None, state.retries):
-        raise Refusal(f"it has failed once more since: it was retried {state.retries} times by now; look again")
+        raise Refusal(f"the deployment was retried since: it now has {state.retries} retries; read it again")
     lost = sorted(
         n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
     )
     if lost and event.lost not in (Resolution.SUCCEEDED, Resolution.RERUN):
         names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
-        raise Refusal(f"the outcome of step {names} is unknown; say `succeeded` or `rerun`")
+        raise Refusal(f"the outcome of step {names} is unknown; resolve it as `succeeded` or `rerun`")
     again = r.ranges_of(number for number, step in sorted(state.steps.items()) if _is_repeated(state, number, step))
     go.emit(r.Retried(event.user, event.reason, event.request, again, DeploymentStatus.RUNNING.value))
     if event.lost is not None:

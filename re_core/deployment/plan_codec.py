@@ -109,7 +109,7 @@ def _require_known(what: str, there: Iterable[str], known: Container[str]) -> No
 def _word(words: type[_Words], what: str, said: Any) -> _Words:
     """The word of an enumeration. Raises NewerFormat, TypeError."""
     if not isinstance(said, str):
-        raise TypeError(f"{what} is no text")
+        raise TypeError(f"{what} is not a string")
     _require_known(what, [said], frozenset(words))
     return words(said)
 
@@ -117,7 +117,7 @@ def _word(words: type[_Words], what: str, said: Any) -> _Words:
 def _row(row: Sequence[Any]) -> Sequence[Any]:
     """What is known of one step. Raises NewerFormat where more is said."""
     if len(row) > _STEP:
-        raise NewerFormat("the plan says more of a step than this version knows; upgrade this engine")
+        raise NewerFormat("the plan has a key of a step that this version does not know; upgrade this engine")
     return row
 
 
@@ -125,7 +125,7 @@ def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list
     """Add the unit and all below it; returns its number. The depth is that of plan.py: five at most."""
     number = len(units)
     if not isinstance(tree, Mapping):
-        raise TypeError("a unit is no object")
+        raise TypeError("a unit is not an object")
     _require_known("unit", tree, ("serial", "parallel"))
     parallel = "parallel" in tree
     children = tree["parallel" if parallel else "serial"]

@@ -154,7 +154,7 @@ def _end_of(state: State) -> tuple[DeploymentStatus, str]:
             name = describe_step(state.plan.steps[number])
             return (
                 DeploymentStatus.FAILED,
-                f"{name} {step.status.replace('_', ' ')}: {step.message or 'no reason given'}",
+                f"{name} {step.status.replace('_', ' ')}: {step.message or 'the worker gave no reason'}",
             )
     if state.cancel is not None:
         by = f"cancelled by {state.cancel.user}" if state.cancel.user else "cancelled"

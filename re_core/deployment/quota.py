@@ -39,7 +39,7 @@ class Quota(NamedTuple):
         for line in lines:
             size = len(line.encode("utf-8", "replace")) + 1
             if size > left:
-                mark = f"[the output quota of {self.size} bytes is used up; what else this step prints is dropped]"
+                mark = f"[the output quota of {self.size} bytes is used up; further output of this step is dropped]"
                 return [*kept, mark], self._replace(left=_SPENT)
             kept.append(line)
             left -= size

@@ -49,7 +49,7 @@ def guessed(state: State) -> dict[str, int]:
     """Step and attempt that a word without either can only mean: the one that waits for a worker. Raises Refusal."""
     waiting = [number for number in sorted(state.open) if not state.steps[number].control]
     if len(waiting) != 1:
-        raise Refusal(f"a word without an attempt, and {len(waiting)} steps that it could be about")
+        raise Refusal(f"the reply names no attempt, and {len(waiting)} steps wait for a reply")
     return {"step": waiting[0], "attempt": state.steps[waiting[0]].attempt}
 
 
@@ -93,7 +93,7 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
         advance_from(go, event.step)
         return
     if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
-        raise Refusal(f"a copy of step {event.step} has ended; the end of the one that was claimed is awaited")
+        raise Refusal(f"a copy of step {event.step} has ended; the core waits for the outcome of the claimed one")
     if step.stop_requested_at is None:
         go.emit(_failed(go, step, event, message))
     else:
@@ -121,7 +121,7 @@ def _judge(spec: StepSpec, event: e.OutcomeReported) -> tuple[bool, str | None]:
     if equal(event.body, spec.expectation):
         return True, event.message
     shown = event.body if event.shown is None else event.shown
-    return False, f"expected the reply {dumps(spec.expectation):.200}, got {dumps(shown):.200}"
+    return False, f"expected the reply {dumps(spec.expectation):.200}, received {dumps(shown):.200}"
 
 
 def repeat(go: Advance, step: StepState, event: Any) -> None:
@@ -156,7 +156,7 @@ def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> No
 def hand_over(go: Advance, step: StepState, event: e.HandOver) -> None:
     """The journal knows of it before the worker does: whoever reads it afterwards does not send the step once more."""
     if step.handed:
-        raise Refusal(f"step {event.step} was handed over already")
+        raise Refusal(f"step {event.step} was already handed over")
     go.emit(r.Handed(event.step, event.attempt))
     go.do(e.HandedOver(event.step, event.attempt))
 
@@ -164,7 +164,12 @@ def hand_over(go: Advance, step: StepState, event: e.HandOver) -> None:
 def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> None:
     if not step.handed:
         raise Refusal(f"step {event.step} was not handed over")
-    mark_lost(go, event.step, step, "nobody knows whether it reached its worker, which cannot be asked")
+    mark_lost(
+        go,
+        event.step,
+        step,
+        "hand-over in doubt: whether the worker of 2014 received it is unknown, and such a worker cannot be asked",
+    )
 
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
@@ -200,8 +205,8 @@ def on_timer(go: Advance, event: e.TimerFired) -> None:
 def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
     patience = go.state.plan.patience
     if go.now >= patience_end(go.state, step):
-        fence(go, number, "no worker began it")
-        go.emit(r.TimedOut(number, step.attempt, f"no worker began it within {patience:g} s"))
+        fence(go, number, "no worker started it")
+        go.emit(r.TimedOut(number, step.attempt, f"no worker started it within {patience:g} s"))
         after_failure(go, number, may_repeat=False)
     elif go.now - (step.dispatched_at or 0) >= REDISPATCH_AFTER:
         go.do(e.Dispatch(number, step.attempt, again=True))
@@ -215,7 +220,7 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     if step.control:
         go.do(e.Stop(step.control, number, step.attempt))
     if step.status is StepStatus.DISPATCHED:
-        mark_lost(go, number, step, "the worker that it was handed to said nothing in time, and cannot be asked")
+        mark_lost(go, number, step, "the worker of 2014 that received it did not reply in time, and cannot be asked")
     elif step.stop_requested_at is not None:
         text = f"{_too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
         go.emit(r.Lost(number, step.attempt, text, begun_by_end(step)))

@@ -168,7 +168,7 @@ def _sequence(
 ) -> Iterator[Tree]:
     at = f"/execution/{number}"
     if not isinstance(sequence, Mapping):
-        problems.append(Problem(at, "expected a sequence: an object with hosts and steps"))
+        problems.append(Problem(at, "expected a stage: an object with hosts and steps"))
         return
     hosts = _list(sequence, "hosts", f"{at}/hosts", problems)
     for place, host in enumerate(hosts):

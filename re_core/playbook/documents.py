@@ -67,7 +67,7 @@ def parse(data: bytes, form: Form) -> Document:
     if form == "json":
         return Document(strict_json.loads(data), data.decode())
     if len(data) > MAX_BYTES:
-        raise _whole(f"{len(data)} bytes are more than the {MAX_BYTES} that a document may have")
+        raise _whole(f"{len(data)} bytes; a document has at most {MAX_BYTES}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -78,7 +78,7 @@ def value_problems(wanted: Demands, dynamic: Mapping[str, Any]) -> list[Problem]
 
 def _of_value(name: str, step: str, wrong: Problem) -> Problem:
     """What is wrong repeats the beginning of the value, in answers and in logs; not of one that is a secret."""
-    why = "; a secret by its name, it is not shown" if is_secret(name) else f": {wrong.message}"
+    why = "; its name says that it is a secret, so it is not shown" if is_secret(name) else f": {wrong.message}"
     return wrong._replace(message=f"the value {name!r:.80} does not fit {step}{why}")
 
 
@@ -96,7 +96,7 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
     for number, name in enumerate(others if settled else islice(others, compared)):
         near = did_you_mean(name, asked) if number < compared else ""
         if near or settled:
-            message = f"no step asks for the value {quoted(name)}" + (f"; {near}" if near else "")
+            message = f"no step uses the value {quoted(name)}" + (f"; {near}" if near else "")
             found.add([Problem(f"/dynamic/{escape(name[:200])}", message)])
     return found.listed()
 

@@ -65,7 +65,9 @@ def twins(names: Iterable[str]) -> list[tuple[str, str]]:
 
 def twin_words(name: str, other: str) -> str:
     """What to say of such a pair."""
-    return f"expected a name whose variable is its own: {name!r:.80} and {other!r:.80} would both be {variable_of(name):.80}"
+    return (
+        f"expected names with different variables: {name!r:.80} and {other!r:.80} would both be {variable_of(name):.80}"
+    )
 
 
 def variable_problems(dynamic: Mapping[str, Any]) -> Iterator[Problem]:
@@ -79,13 +81,16 @@ def variable_problems(dynamic: Mapping[str, Any]) -> Iterator[Problem]:
                 f"expected at most {MAX_NAME} bytes in the variable's name, found {name!r:.80}",
             )
         elif why := text_problem(carried(value)):
-            yield Problem(f"/dynamic/{escape(name)}", f"the value {name!r:.80} cannot be a variable of programs: {why}")
+            yield Problem(
+                f"/dynamic/{escape(name)}",
+                f"the value {name!r:.80} cannot be an environment variable of programs: {why}",
+            )
 
 
 def text_problem(value: str) -> str:
     """Why no program can get this as an argument or a variable; empty where it can."""
     if "\0" in value:
-        return "expected a text without NUL"
+        return "expected a string without NUL"
     return _too_long(value, MAX_TEXT)
 
 
@@ -94,7 +99,7 @@ def script_problem(value: str) -> str:
     if "\r" in value:
         line = value[: value.index("\r")].count("\n") + 1
         return (
-            f"expected lines that end in a line feed: line {line} has a carriage return, which the shell would take for a part "
+            f"expected lines that end in a line feed: line {line} has a carriage return, which the shell would read as part "
             "of the last word; save the file with Unix line ends"
         )
     return text_problem(value)
@@ -130,7 +135,7 @@ def header_problem(value: str) -> str:
     if not _TOKEN.fullmatch(value) or len(value) > MAX_NAME:
         return "expected the name of a header: letters, digits and - in most cases"
     if value.lower() in _OWN_HEADERS:
-        return "expected another header than those that belong to the connection"
+        return "expected a header that does not belong to the connection"
     return ""
 
 
@@ -145,8 +150,8 @@ def _too_long(value: str, most: int) -> str:
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        return "expected a text without halves of characters"
-    return f"expected at most {most} bytes, and these are {size}" if size > most else ""
+        return "expected a string without lone surrogates"
+    return f"expected at most {most} bytes, found {size}" if size > most else ""
 
 
 #: name of a format -> its check: what was expected, or nothing

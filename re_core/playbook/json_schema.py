@@ -225,7 +225,9 @@ def _name(value: object) -> bool:
     if not isinstance(value, str):
         return True
     if any(unicodedata.category(one) in _BREAKING or one in _BIDI for one in value):
-        raise ValueError("expected a name on one line, without control characters or ones that turn text around")
+        raise ValueError(
+            "expected a name on one line, without control characters and characters that change the direction of text"
+        )
     if value != value.strip():
         raise ValueError("expected a name without blanks at its ends")
     return True

@@ -111,9 +111,7 @@ class _Reader:
 
     def _node(self, event: Any, depth: int, path: _Path) -> tuple[Any, PositionTree]:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _refused(
-                "anchors and aliases (& and *) are not used here; write the value out", event.start_mark, path
-            )
+            raise _refused("anchors and aliases (& and *) are not allowed; write the value out", event.start_mark, path)
         if depth > MAX_DEPTH:
             raise _refused(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -149,7 +147,7 @@ class _Reader:
                 raise _refused("keys are strings; put this one in quotation marks", event.start_mark, path)
             below = (path, key)
             if key in values:
-                raise _refused(f"the key {key[:80]!r} is there twice", event.start_mark, below)
+                raise _refused(f"the key {key[:80]!r} occurs twice", event.start_mark, below)
             values[key], inner = self._node(next(self._events), depth + 1, below)
             places[key] = place._replace(inside=inner.inside)
         return values, places
@@ -164,9 +162,9 @@ def _scalar(event: Any, path: _Path) -> Any:
         return _characters(text, event, path)
     value, fits = _resolved(text, event, path), _TAGGED.get(tag)
     if fits is None:
-        raise _refused(f"the tag {_short(tag)} is not used here", event.start_mark, path)
+        raise _refused(f"the tag {_short(tag)} is not allowed", event.start_mark, path)
     if not fits(value):
-        raise _refused(f"{text[:40]!r} is not what the tag {_short(tag)} says", event.start_mark, path)
+        raise _refused(f"{text[:40]!r} does not fit the tag {_short(tag)}", event.start_mark, path)
     return float(value) if tag == f"{_TAG}float" else value
 
 
@@ -175,7 +173,7 @@ def _resolved(text: str, event: Any, path: _Path) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _NOT_FINITE.fullmatch(text):
-        raise _refused(f"{text} is not a number that JSON knows; numbers must be finite", event.start_mark, path)
+        raise _refused(f"{text} is not a number in JSON; numbers must be finite", event.start_mark, path)
     number = _NUMBER.fullmatch(text)
     if number is None:
         return _characters(text, event, path)
@@ -204,7 +202,7 @@ def _significant(text: str) -> str:
 
 def _doubt(text: str, value: float) -> str:
     shown = text if len(text) <= 40 else text[:40] + "…"
-    return f'{shown} is read as the number {value!r}; put it in quotation marks, "{shown}", if it is a text'
+    return f'{shown} is read as the number {value!r}; put it in quotation marks, "{shown}", if it is a string'
 
 
 def _characters(text: str, event: Any, path: _Path) -> str:
@@ -215,7 +213,7 @@ def _characters(text: str, event: Any, path: _Path) -> str:
 
 def _only_tag(event: Any, kind: str, path: _Path) -> None:
     if event.tag not in (None, "!", _TAG + kind):
-        raise _refused(f"the tag {_short(event.tag)} is not used here", event.start_mark, path)
+        raise _refused(f"the tag {_short(event.tag)} is not allowed", event.start_mark, path)
 
 
 def _short(tag: str) -> str:

@@ -52,7 +52,7 @@ class EntryCodec:
             return entry_from_document(key, number, document)
         where = f"journal entry {entry_id(key, number)}"
         if not isinstance(kind, str):
-            raise StoreRefused(f"{where} is damaged: its kind is no text")
+            raise StoreRefused(f"{where} is damaged: its kind is not a string")
         types = self._types.get(kind)
         if types is None:
             raise NewerFormat(
@@ -73,7 +73,7 @@ DEPLOYMENTS_ONLY = EntryCodec()
 
 def foreign(entry: Entry) -> NewerFormat:
     """For a reader of the journal of another kind than it takes it for."""
-    return NewerFormat(f"the journal of {entry.deployment} is that of a {entry.kind}; nothing here can read it")
+    return NewerFormat(f"the journal of {entry.deployment} is that of a {entry.kind}; this command cannot read it")
 
 
 def _fields(record: Any) -> dict[str, Any]:

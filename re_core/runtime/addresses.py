@@ -44,7 +44,7 @@ class AddressRule(NamedTuple):
         for name, network in self.denied:
             if any(one.version == network.version and one in network for one in meant):
                 return f"{address} is denied by httprequest_denied ({name})"
-        return "" if not any(one.is_multicast for one in meant) else f"{address} is an address of many"
+        return "" if not any(one.is_multicast for one in meant) else f"{address} is a multicast or broadcast address"
 
 
 def rule(words: Iterable[str]) -> AddressRule:

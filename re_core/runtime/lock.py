@@ -37,7 +37,7 @@ class DirectoryLock:
         except OSError as error:
             raise OperatorError(
                 f"the data directory {self._path.parent} cannot be used: {self._path.name} cannot be written "
-                f"({error.strerror}); give this user the right to write there, or set RE_DATA_DIR to another directory"
+                f"({error.strerror}); allow this user to write there, or set RE_DATA_DIR to another directory"
             ) from error
         end = time.monotonic() + wait
         while True:

@@ -27,7 +27,7 @@ _USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGN
 def text(value: Any, _: Path) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise ValueError(f"expected a text, found {type_name(value)}")
+        raise ValueError(f"expected a string, found {type_name(value)}")
     return value
 
 
@@ -104,7 +104,7 @@ def one_of(*names: str) -> Callable[[Any, Path], str]:
 def texts(value: Any, _: Path) -> tuple[str, ...]:
     """A list of strings."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"expected a list of texts, found {type_name(value)}")
+        raise ValueError(f"expected a list of strings, found {type_name(value)}")
     return tuple(value)
 
 
@@ -183,5 +183,5 @@ def describe_value(value: Any) -> str:
 
 def type_name(value: Any) -> str:
     """What people call a value of this type."""
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a section"}
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a section"}
     return names.get(type(value), "nothing" if value is None else type(value).__name__)

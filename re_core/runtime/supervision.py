@@ -81,6 +81,4 @@ class SupervisorNotifier:
                 line.connect(address)
                 line.sendall(text.encode())
         except OSError as error:
-            _log.debug(
-                "the supervisor cannot be told: %s", error, extra={"action": "notify_failed", "pid": os.getpid()}
-            )
+            _log.debug("cannot notify the supervisor: %s", error, extra={"action": "notify_failed", "pid": os.getpid()})

@@ -202,7 +202,7 @@ class Kinds:
         self._others: dict[str, Aggregate] = {}
         for one in others:
             if one.kind in self._others or one.kind == deployments.kind or not one.kind.isidentifier():
-                raise BadSettings(f"the kind of aggregate {one.kind!r} is not an identifier of its own")
+                raise BadSettings(f"the kind of aggregate {one.kind!r} is not an identifier, or is used twice")
             self._others[one.kind] = one
 
     def of(self, key: str) -> Aggregate:

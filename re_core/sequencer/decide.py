@@ -93,7 +93,7 @@ class Decider:
         kind = self._kinds.of(key)
 
         def broken(item: Item, error: Exception) -> None:
-            _log.error("an event cannot be handled", exc_info=error, extra={"action": "event_error"})
+            _log.error("the core failed on an event", exc_info=error, extra={"action": "event_error"})
             if item.delivery is not None:
                 said = Rejection((), "error", f"{type(error).__name__}: {error}")
                 self._rejections.send(batch, item.delivery, said)
@@ -134,7 +134,7 @@ class Decider:
         void = Entry(key, 1, batch.now, writer, (Void("its core was away before it began"),), kind.kind)
         entries = self._store.entries(key, limit=1)
         if never_began(entries) or self._store.append([Append(void)]) == [Appended.STORED]:
-            _log.warning("dropping a row of the list without a deployment", extra={"action": "drop_row"})
+            _log.warning("deleting a row of the list that has no deployment", extra={"action": "drop_row"})
             self._store.drop_views([key])
 
     def _load(self, kind: Aggregate, key: str, fresh: bool, now: int) -> Work | None:

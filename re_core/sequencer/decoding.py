@@ -54,7 +54,7 @@ def readable(message: Message, redaction: Redaction, read: Callable[[Message], _
         if shown == message.body:
             raise
     read(message._replace(body=shown))
-    raise BadMessage("it cannot be read, and to say why would tell what is redacted")
+    raise BadMessage("it cannot be read; the reason is not shown, because it contains redacted text")
 
 
 def _read(message: Message, redaction: Redaction) -> AddressedEvent:
@@ -114,7 +114,7 @@ def _attempt(message: Message) -> m.AttemptId:
 
 def _deployment(message: Message) -> str:
     if not message.correlation_id:
-        raise BadMessage("no correlation_id: which deployment is it about?")
+        raise BadMessage("no correlation_id: the deployment is unknown")
     return message.correlation_id
 
 

@@ -33,7 +33,7 @@ def reject(subscription: Subscription, delivery: Delivery, error: Exception) -> 
         raise error
     if not isinstance(error, BadMessage):
         where = {"action": "event_error", "deployment_id": delivery.message.correlation_id}
-        _log.error("a message of %s cannot be handled", delivery.queue, exc_info=error, extra=where)
+        _log.error("the thread failed on a message of %s", delivery.queue, exc_info=error, extra=where)
     reason, detail = reason_of(error)
     subscription.reject(delivery, reason, detail)
 

@@ -77,7 +77,7 @@ class Inbox:
         if self._away_since is None:
             self._away_since = now
         if now - self._away_since >= ASIDE and not self._aside:
-            _log.warning("leaving the queues to other cores until the store answers", extra={"action": "step_aside"})
+            _log.warning("this core releases its queues until the store answers", extra={"action": "step_aside"})
             self.subscription.close()
             self._aside = True
 

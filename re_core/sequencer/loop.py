@@ -114,7 +114,7 @@ class Sequencer:
     def close(self) -> None:
         """Stop consuming; what was not settled goes to another core."""
         self._inbox.close()
-        _log.info("read %d journals to go on with their deployments", self.reads, extra={"action": "reads"})
+        _log.info("read %d journals to continue their deployments", self.reads, extra={"action": "reads"})
 
     @property
     def reads(self) -> int:
@@ -230,7 +230,7 @@ class Sequencer:
             lost = self._committer.commit(batch, works)
             works = [again for work in lost if (again := self._decider.redo(batch, work)) is not None]
         if works:
-            raise StoreUnavailable("entries that are said to be there cannot be read")
+            raise StoreUnavailable("the store reports duplicate entries but does not return them")
 
     def _settle(self, batch: Batch) -> None:
         """Everything that the batch causes was published: rows of the list, cache and log say so."""

@@ -179,7 +179,7 @@ class Outbox:
             if message.key.startswith("worker."):
                 again += self._without_queue(message, declared)
             elif message.key.startswith(m.NOTIFY):
-                why = f"no notifier serves {message.key}"
+                why = f"no notifier consumes {message.key}"
                 again.append(dead_letter_message(message, message.key, "unroutable", why, "re-core", self._clock.now()))
         declared.update(message.key for message in again)
         return again
@@ -194,7 +194,7 @@ class Outbox:
         elif message.once:
             self.doubtful.append(m.parse_attempt(message.id))
         else:  # somebody goes on deleting the queue; the step is offered, and is sent again when the sweeper looks
-            _log.warning("the queue %s is gone again", message.key, extra={"action": "queue_gone"})
+            _log.warning("the queue %s was deleted again", message.key, extra={"action": "queue_gone"})
         return []
 
 

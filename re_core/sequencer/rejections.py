@@ -33,7 +33,7 @@ class Rejections:
             return
         detail = self._redaction.text(rejection.dead)
         _log.warning(
-            "a message on %s cannot be used and is a dead letter now: %s: %s",
+            "a message on %s is undeliverable and was stored as a dead letter: %s: %s",
             delivery.queue,
             rejection.reason,
             detail,

@@ -64,7 +64,7 @@ class Triage:
         word = kind.read(message, self._redaction)
         if self._kinds.of(word.key) is not kind:
             raise BadMessage(
-                f"it is sent to {message.correlation_id[:100]!r} and says that it is about {word.key[:100]!r}"
+                f"it is addressed to {message.correlation_id[:100]!r}, but its content is about {word.key[:100]!r}"
             )
         return kind, word
 

@@ -55,7 +55,7 @@ class DeadLetterRecorder:
         self._recorded += 1
         if self._recorded % COUNTED == 0 and (dropped := self._store.drop_oldest_dead_letters(MOST_LETTERS)):
             _log.warning(
-                "there are more than %d dead letters: the oldest %d were dropped",
+                "there are more than %d dead letters: the oldest %d were deleted",
                 MOST_LETTERS,
                 dropped,
                 extra={"action": "drop_dead_letters"},
@@ -79,5 +79,5 @@ class DeadLetterRecorder:
                 raise
             body = base64.b64encode(message.body[:_LOGGED]).decode()
             where = {"action": "event_error"}
-            _log.critical("a dead letter cannot be kept; its body in base64: %s", body, exc_info=error, extra=where)
+            _log.critical("a dead letter cannot be stored; its body in base64: %s", body, exc_info=error, extra=where)
         return letter

@@ -115,7 +115,7 @@ class Recorder:
         message = delivery.message
         text = readable(message, self._redaction, lambda one: m.parse_output(one.body))
         if not message.correlation_id:
-            raise BadMessage("no correlation_id: which deployment printed it?")
+            raise BadMessage("no correlation_id: the deployment is unknown")
         if message.id:
             if message.id in stored:
                 return []

@@ -111,16 +111,14 @@ def expiry(said: str, now: int) -> int | None:
         why = f"expected never, days or hours such as 90d or 12h, or a time such as 2027-01-31T12:00:00Z, found {said[:60]!r}"
         raise BadDocument("", [Problem("/expires", why)]) from None
     if not now < end <= now + _LONGEST:
-        raise BadDocument(
-            "", [Problem("/expires", f"expected a time to come within a hundred years, found {said[:60]!r}")]
-        )
+        raise BadDocument("", [Problem("/expires", f"expected a time in the next hundred years, found {said[:60]!r}")])
     return end
 
 
 def require_good(token: Token, now: int) -> None:
     """Raises NotAuthenticated for one that has expired."""
     if token.expires is not None and now >= token.expires:
-        raise NotAuthenticated(f"this token expired at {rfc3339(token.expires)}; ask for another")
+        raise NotAuthenticated(f"this token expired at {rfc3339(token.expires)}; ask an administrator for another one")
 
 
 def principal_of(token: Token) -> Principal:
@@ -142,7 +140,7 @@ def make(store: _Store, clock: ports.Clock, principal: Principal, wanted: Wanted
     _, new = keys.claim(store, principal.subject, "tokens", key, wanted.said, new_id())
     if not new:
         raise Conflict(
-            "this request has made a token already, and a secret is shown only once; revoke it, make another"
+            "this request has already created a token, and its secret is shown only once; revoke that token and create another one"
         )
     return mint(
         store,

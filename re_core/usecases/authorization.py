@@ -91,7 +91,7 @@ class Denied(NamedTuple):
         where = "for the whole engine" if self.group is None else f"in group `{self.group[:100]}`"
         if self.environment is not None:
             where += f", environment `{self.environment[:100]}`"
-        return f"this token has no right `{self.missing}` {where}; an administrator makes one that has"
+        return f"this token has no right `{self.missing}` {where}; an administrator can create a token that has it"
 
 
 def can(principal: Principal, verb: Verb, group: str | None, environment: str | None = None) -> Allowed | Denied:

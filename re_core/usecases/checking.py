@@ -59,7 +59,9 @@ def check(
     doubtful = _doubtful(doubts)
     warnings.add(doubtful.shown, doubtful.more)
     if _add_step_errors(wrong, document, offers):
-        warnings.add([Problem("", "it is too long to be compared with all that the workers offer; they will do that")])
+        warnings.add(
+            [Problem("", "it is too long to be checked against the steps that workers offer; the workers check it")]
+        )
     wrong.add(name_problems(document, offers))
     wrong.add(of_plan)
     return Checked(document, _placed(wrong, position), _placed(warnings, position))
@@ -163,7 +165,7 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     commands = {name.partition(":")[0] for name in offers}
     for path, name, arguments in compiler.step_entries(document):
         for key in sorted(compiler.OVERWRITTEN & arguments.keys()):
-            message = f"the argument {quoted(key)} has no effect: the worker is sent the {key} of the step itself"
+            message = f"the argument {quoted(key)} has no effect: the worker receives the {key} of the step itself"
             found.add([Problem(path + pointer([name, key]), message)])
         command = name.partition(":")[0]
         if command not in commands:

@@ -51,7 +51,7 @@ def replay(letters: ports.DeadLetters, bus: ports.Bus, principal: Principal, id:
         # of a transport that a notifier of 2014 serves: its queue has another name, and is bound to the key
         ways.append(again._replace(direct=False, reply_to=DISCARD))
     if not any(bus.publish([message]) == [Published.TAKEN] for message in ways):
-        raise Conflict(f"there is no queue {letter.queue!r} now; start whoever consumes it")
+        raise Conflict(f"the queue {letter.queue!r} does not exist; start its consumer")
     letters.drop_dead_letter(id)
     return letter
 

@@ -107,10 +107,11 @@ def create(
         if answer is None:
             if why := trouble():
                 raise StoreUnavailable(
-                    f"{why}; if the engine took the request before that, the deployment's id is {id}"
+                    f"{why}; if the core received the request before that, the deployment's id is {id}"
                 )
             raise NoAnswer(
-                f"the engine did not answer within {timeout:g} s; if it took the request, its id is {id}", id
+                f"the engine did not answer within {timeout:g} s; if it received the request, the deployment's id is {id}",
+                id,
             )
         created = _answered(answer).get("id")
         if not isinstance(created, str):
@@ -188,7 +189,9 @@ def _request(
     answer = bus.request(message, timeout)
     if answer is None:
         id = found.deployment
-        raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may {event} {id} still: look at it", id)
+        raise NoAnswer(
+            f"the engine did not answer within {timeout:g} s; it may still {event} {id}: check the deployment", id
+        )
     document = _answered(answer)
     if document.get("accepted") is True:
         return

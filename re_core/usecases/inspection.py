@@ -28,7 +28,7 @@ _COMPARED = (*_LASTING, "status", "ended", "done", "total", "step", "reason", "e
 
 _Item = TypeVar("_Item")
 
-_REBUILD = "rectl store rebuild-views writes it"
+_REBUILD = "rectl store rebuild-views corrects it"
 
 
 class Finding(NamedTuple):
@@ -73,7 +73,9 @@ def check(store: Store, now: int) -> Iterator[Finding]:
         yield from _judge(read, now)
     for row in _all_rows(store):
         if row.id not in seen and not 0 <= now - row.created < SETTLED and not store.entries(row.id, limit=1):
-            yield Finding("list", row.id, "it is in the list and has no journal; rectl store rebuild-views drops it")
+            yield Finding(
+                "list", row.id, "it is in the list but has no journal; rectl store rebuild-views deletes the row"
+            )
 
 
 def rebuild_views(store: Store, now: int) -> Rebuilt:
@@ -141,17 +143,21 @@ def _judge(read: Read, now: int) -> Iterator[Finding]:
     elif 0 <= now - read.at < SETTLED:
         return
     elif row is None:
-        yield Finding("list", read.deployment, f"it has a journal and is not in the list; {_REBUILD}")
+        yield Finding("list", read.deployment, f"it has a journal but is not in the list; {_REBUILD}")
     elif differing := [name for name in _COMPARED if getattr(row, name) != getattr(expected, name)]:
-        yield Finding("list", read.deployment, f"its row in the list has another {', '.join(differing)}; {_REBUILD}")
+        yield Finding(
+            "list",
+            read.deployment,
+            f"its row in the list differs from the journal in {', '.join(differing)}; {_REBUILD}",
+        )
     elif (row.due is None) > (expected.due is None):
-        yield Finding("list", read.deployment, f"its row does not say when it is due, so nobody wakes it; {_REBUILD}")
+        yield Finding("list", read.deployment, f"its row has no due time, so no core continues it; {_REBUILD}")
 
 
 def _advice(row: View | None) -> str:
     if row is not None and row.ended is not None:
-        return "it had ended: this may be what is left of a prune that was cut off, and the next one goes on with it"
-    return "it cannot go on; restore the store from a backup"
+        return "it had ended: this may be the rest of an interrupted prune, which the next prune deletes"
+    return "it cannot continue; restore the store from a backup"
 
 
 def _in_the_way(new: View, old: View | None) -> bool:

@@ -20,7 +20,7 @@ def check_key(key: str | None) -> str:
     if key is None:
         return ""
     if not key:
-        raise CallerError("an Idempotency-Key is not empty; send none, or one that is new for every request")
+        raise CallerError("the Idempotency-Key is empty; send none, or a new one for every request")
     if key and not (len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise CallerError(f"an Idempotency-Key has at most {MAX_KEY} printable ASCII characters")
     return key

@@ -28,7 +28,7 @@ def named(shelf: ports.Playbooks, group: str, name: str) -> PlaybookHead | None:
     found = shelf.playbook_heads(group, name)
     if len(found) > 1:
         ids = ", ".join(head.id for head in found[:10])
-        raise Conflict(f"{len(found)} playbooks are named {group[:100]}/{name[:200]}; name one by its id: {ids}")
+        raise Conflict(f"{len(found)} playbooks are named {group[:100]}/{name[:200]}; use the id of one: {ids}")
     return found[0] if found else None
 
 

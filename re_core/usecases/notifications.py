@@ -34,5 +34,5 @@ def send(
     document = {**notification._asdict(), "target": list(notification.target)}
     message = notification_message(transport, document, id, "", APP_ID)
     if bus.publish([message]) != [Published.TAKEN]:
-        raise Conflict(f"no notifier has ever listened for the transport {transport!r}")
+        raise Conflict(f"no notifier has ever consumed the transport {transport!r}")
     return id

@@ -24,7 +24,7 @@ Condition = Callable[[str], bool]
 
 
 #: group, name, id
-_TAKEN = "the playbook {}/{} exists already, its id is {}: replace that one, or apply this one"
+_TAKEN = "the playbook {}/{} exists already, with the id {}: replace it, or use apply"
 
 
 class _Store(Shelf, ports.IdempotencyKeys, Protocol):
@@ -106,7 +106,7 @@ def apply(
         made = _first(clock, standing, document, principal.subject)
         if playbooks.save_playbook(made):
             return Applied("created", made)
-    raise Conflict("others store this playbook all the time; try again")
+    raise Conflict("other requests keep storing this playbook; try again")
 
 
 def _first(clock: ports.Clock, id: str, document: Mapping[str, Any], user: str) -> StoredPlaybook:
@@ -188,7 +188,7 @@ def replace(
         if playbooks.save_playbook(made):
             return made
         found = _find(playbooks, found.id)
-    raise Conflict("others replace this playbook all the time; try again")
+    raise Conflict("other requests keep replacing this playbook; try again")
 
 
 def delete(playbooks: Shelf, principal: Principal, found: StoredPlaybook, condition: Condition | None) -> None:
@@ -200,7 +200,7 @@ def delete(playbooks: Shelf, principal: Principal, found: StoredPlaybook, condit
             names.drop(playbooks, found.group, found.name, found.id)
             return
         found = _find(playbooks, found.id)
-    raise Conflict("others replace this playbook all the time; try again")
+    raise Conflict("other requests keep replacing this playbook; try again")
 
 
 def listed(
@@ -257,7 +257,7 @@ def playbook_document(playbook: StoredPlaybook | PlaybookHead) -> answers.Playbo
 
 def _require(found: StoredPlaybook, condition: Condition | None) -> None:
     if condition is not None and not condition(found.etag):
-        raise PreconditionFailed(f"the playbook has changed: it is at revision {found.revision} now; read it again")
+        raise PreconditionFailed(f"the playbook has changed: its revision is now {found.revision}; read it again")
 
 
 def _place(row: PlaybookHead) -> tuple[int, str]:
@@ -267,5 +267,5 @@ def _place(row: PlaybookHead) -> tuple[int, str]:
 def _parse_cursor(cursor: str) -> tuple[int, str]:
     created, _, id = cursor.partition(".")
     if not (created.isascii() and created.isdigit() and len(created) < 20 and id):
-        raise CallerError("cursor: not one that a list gave out")
+        raise CallerError("cursor: not a cursor of this list")
     return int(created), id

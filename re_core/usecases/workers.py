@@ -39,7 +39,7 @@ def unwritten(registry: ports.Registry, clock: ports.Clock) -> str:
         return ""
     return (
         f"no core has written its heartbeat for {(clock.now() - last) // 1000} s: "
-        "the store takes no writes, or the cores hang; their logs say which"
+        "the store accepts no writes, or the cores hang; their logs give the reason"
     )
 
 

@@ -80,7 +80,7 @@ def bare_letter(message: Message, trouble: str, by: str, at: int) -> DeadLetter:
         id=f"{at:013d}-{digest[:16]}",
         queue=m.DEAD,
         reason="error",
-        detail=f"it cannot be kept as it is: {ascii(trouble)[:500]}",
+        detail=f"it cannot be stored unchanged: {ascii(trouble)[:500]}",
         by=by,
         at=at,
         body=message.body,

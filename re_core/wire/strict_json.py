@@ -46,7 +46,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise BadMessage(f"the key {twice[:80]!r} is there twice")
+        raise BadMessage(f"the key {twice[:80]!r} occurs twice")
     return document
 
 
@@ -69,7 +69,7 @@ def loads(data: bytes | str) -> Any:
     try:
         size = len(data if isinstance(data, bytes) else data.encode("utf-8"))
         if size > MAX_BYTES:
-            raise BadMessage(f"{size} bytes are more than the {MAX_BYTES} that a message may have")
+            raise BadMessage(f"{size} bytes; a message has at most {MAX_BYTES}")
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         document = _DECODER.decode(text)
     except UnicodeEncodeError:

@@ -54,7 +54,7 @@ class FailureDetector:
         for worker in workers:
             if not self._rounds[worker]:
                 where = {"action": "worker_silent", "worker": worker}
-                _log.warning("nothing was heard of the worker %s for %d s", worker, SILENT // 1000, extra=where)
+                _log.warning("no heartbeat of the worker %s for %d s", worker, SILENT // 1000, extra=where)
         claimed = self._views.claimed(workers)
         send_events(self._bus, [self._event(one, gone, before) for one, gone in claimed.items()])
         for worker in workers:

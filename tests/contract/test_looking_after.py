@@ -75,7 +75,7 @@ def test_a_hole_in_a_journal_is_found(store: Store) -> None:
 def test_a_deployment_that_is_not_in_the_list_is_found(store: Store) -> None:
     _store_it(store, _story("d-1"), _story("d-2"))
     store.drop_views(["d-2"])
-    message = "it has a journal and is not in the list; rectl store rebuild-views writes it"
+    message = "it has a journal but is not in the list; rectl store rebuild-views corrects it"
     assert list(check(store, LATER)) == [Finding("list", "d-2", message)]
 
 
@@ -92,7 +92,7 @@ def test_a_row_that_says_something_else_is_found(store: Store, change: dict[str,
     story.row = story.row._replace(**change)  # type: ignore[arg-type]
     _store_it(store, story)
     [finding] = check(store, LATER)
-    assert f"another {named};" in finding.message
+    assert f"differs from the journal in {named};" in finding.message
 
 
 def test_a_row_that_nothing_will_wake_is_found(store: Store) -> None:
@@ -100,7 +100,7 @@ def test_a_row_that_nothing_will_wake_is_found(store: Store) -> None:
     story.row = story.row._replace(due=None)
     _store_it(store, story)
     [finding] = check(store, LATER)
-    assert "nobody wakes it" in finding.message
+    assert "no core continues it" in finding.message
 
 
 def test_a_row_without_a_journal_is_found(store: Store) -> None:

@@ -185,9 +185,9 @@ def renew(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why", "what_to_do"),
     [
-        (damage, "the file is damaged", "put its last backup in its place"),
-        (cut, "its end is missing", "put its last backup in its place"),
-        (replace, "it does not begin like a SQLite database", "put its last backup in its place"),
+        (damage, "the file is damaged", "restore its last backup"),
+        (cut, "its end is missing", "restore its last backup"),
+        (replace, "it does not begin as a SQLite database does", "restore its last backup"),
         (renew, "it has layout 1000", "upgrade this engine"),
     ],
     ids=["damaged", "cut off", "no database", "of a newer version"],
@@ -227,7 +227,7 @@ def test_a_store_that_cannot_be_written_is_refused_and_serves_again_later(new_en
         for lock in locks:
             lock.chmod(0o600)
     assert str(engine.data) in said
-    assert "give this user the right to write" in said
+    assert "allow this user to write" in said
     assert path.read_bytes() == before
     engine.start()
     with engine.client() as client:

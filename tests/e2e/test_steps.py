@@ -192,5 +192,5 @@ def test_a_step_that_prints_past_its_quota_goes_on(client: Client, place: Path) 
     assert (place / "went-on").read_text() == "done\n"
     lines = printed(client, found["id"])
     assert lines.count("y") == 4096 // 2
-    assert lines[-1] == "[the output quota of 4096 bytes is used up; what else this step prints is dropped]"
+    assert lines[-1] == "[the output quota of 4096 bytes is used up; further output of this step is dropped]"
     assert found["steps"][1]["message"] == "exit code 3: last"

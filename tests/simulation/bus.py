@@ -82,7 +82,7 @@ class SimBus:
         answers = self.subscribe([name], 1)
         try:
             if self.publish([message._replace(reply_to=name, expires=request_life(timeout))]) == [Published.UNROUTABLE]:
-                raise BusUnavailable(f"nobody takes messages for {message.key!r}")
+                raise BusUnavailable(f"no consumer receives messages with the routing key {message.key!r}")
             self.process.world.wait(lambda: answers.signal, timeout)
             taken = answers.take(1, 0)
             return taken[0].message if taken else None

@@ -138,7 +138,7 @@ def test_a_playbook_that_costs_too_much_to_compare_says_so(monkeypatch: pytest.M
     found = checking.check(simple(*[{"off:A": {"a": 1}}] * 50), None, offers, EnginePolicy())
     assert found.errors == ()
     assert [one.message for one in found.warnings] == [
-        "it is too long to be compared with all that the workers offer; they will do that"
+        "it is too long to be checked against the steps that workers offer; the workers check it"
     ]
 
 

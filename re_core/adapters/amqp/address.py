@@ -36,12 +36,14 @@ def addresses(url: str, ca_file: Path | None, heartbeat: int, client: str) -> tu
     if parts.scheme not in PORTS:
         raise BadSettings("RE_BUS_URL: expected amqp:// or amqps://")
     if parts.query or parts.fragment:
-        raise BadSettings("RE_BUS_URL: nothing may follow the virtual host; heartbeat and CA file are settings")
+        raise BadSettings(
+            "RE_BUS_URL: the URL must end with the virtual host; bus_heartbeat and bus_ca_file are settings"
+        )
     user_info, _, hosts = parts.netloc.rpartition("@")
     user, _, password = user_info.partition(":")
     vhost = unquote(parts.path.removeprefix("/")) or "/"
     if "/" in parts.path.removeprefix("/"):
-        raise BadSettings("RE_BUS_URL: a / in the name of the virtual host is written %2F")
+        raise BadSettings("RE_BUS_URL: write a / in the name of the virtual host as %2F")
     credentials = PlainCredentials(unquote(user) or "guest", unquote(password) if user_info else "guest")
     tls = _tls(ca_file) if parts.scheme == "amqps" else None
     found = []
@@ -70,7 +72,7 @@ def _place(place: str, port: int) -> tuple[str, int]:
     except ValueError as error:
         raise BadSettings(f"RE_BUS_URL: {place[:80]!r}: {error}") from None
     if not host:
-        raise BadSettings("RE_BUS_URL: expected amqp://user:password@host:5672/vhost; a host is missing")
+        raise BadSettings("RE_BUS_URL: the host is missing; expected amqp://user:password@host:5672/vhost")
     return host, named or port
 
 
@@ -78,4 +80,6 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise BadSettings(f"RE_BUS_CA_FILE: {ca_file}: {error}; expected a PEM file of authorities") from error
+        raise BadSettings(
+            f"RE_BUS_CA_FILE: {ca_file}: {error}; expected a PEM file of certificate authorities"
+        ) from error

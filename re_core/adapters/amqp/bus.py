@@ -118,7 +118,7 @@ class AmqpBus:
                     return None
                 raise
             if outcomes == [Published.UNROUTABLE]:
-                raise BusUnavailable(f"nobody takes messages for {message.key!r}")
+                raise BusUnavailable(f"no consumer receives messages with the routing key {message.key!r}")
             return answers.wait(answer, end - time.monotonic())
         finally:
             answers.forget(message.id, answer)
@@ -171,7 +171,7 @@ class AmqpBus:
         try:
             return frames.publish(message, self._topology.exchange, not is_fleeting(message))
         except frames.TooLong as error:
-            words = "the message %.200s for %.200s cannot travel: %s"
+            words = "the message %.200s for %.200s cannot be sent: %s"
             _log.error(words, message.id, message.key, error, extra={"action": "too_long"})
             return None
 
@@ -184,7 +184,7 @@ class AmqpBus:
         by, now = self._wiring.identity, self._clock.now()
         letter = dead_letter_message(delivery.message, delivery.queue, reason, detail, by, now)
         if self.publish([letter]) != [Published.TAKEN]:
-            raise BusUnavailable(f"the queue {DEAD} has taken no dead letter")
+            raise BusUnavailable(f"the queue {DEAD} did not confirm the dead letter")
 
     def _answer_queue(self) -> str:
         wiring = self._wiring

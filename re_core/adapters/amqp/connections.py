@@ -91,7 +91,7 @@ class Connections:
         """Why nothing can be published just now; not empty."""
         link = self.publishing
         if link.alarm:
-            return f"RabbitMQ has an alarm ({link.alarm}) and takes no messages: give it memory or disk, or empty its queues"
+            return f"RabbitMQ has an alarm ({link.alarm}) and accepts no messages: give it memory or disk, or empty its queues"
         if link.connection is None:
             return link.trouble or "there is no connection to RabbitMQ yet"
         return self.publisher.trouble or "RabbitMQ has not confirmed in time"
@@ -131,7 +131,7 @@ class Connections:
         if isinstance(error, BusRefused | BusUnavailable):
             raise error
         if error is not None:
-            raise BusUnavailable(f"RabbitMQ refuses it just now: {error}")
+            raise BusUnavailable(f"RabbitMQ refuses the request at the moment: {error}")
         return value
 
     def notify(self) -> None:

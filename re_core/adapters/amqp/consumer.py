@@ -183,7 +183,9 @@ class AmqpConsumer:
         connection, channel, inflow = self._connection, self._channel, self._inflow
         for place in self._places.values():
             if place.tag == frame.method.consumer_tag and connection and channel and inflow:
-                _log.warning("RabbitMQ has ended the consumer of %s", place.queue, extra={"action": "consumer_ended"})
+                _log.warning(
+                    "RabbitMQ has cancelled the consumer of %s", place.queue, extra={"action": "consumer_ended"}
+                )
                 inflow.queues.pop(place.tag.encode(), None)
                 place.generation += 1
                 self._declare([place.queue], lambda place=place: self._resume(channel, inflow, place))  # type: ignore[misc]
@@ -201,7 +203,7 @@ class AmqpConsumer:
             return
         connection.readers.pop(channel.channel_number, None)
         if isinstance(error, ChannelClosedByBroker) and not self._closing:
-            _log.warning("RabbitMQ has closed a channel that consumes: %s", error, extra={"action": "channel_closed"})
+            _log.warning("RabbitMQ has closed the channel of a consumer: %s", error, extra={"action": "channel_closed"})
             self._later(AGAIN, lambda: self._again(connection))
 
     def _again(self, connection: Connection) -> None:

@@ -149,7 +149,9 @@ class Declarations:
         if isinstance(error, ChannelClosedByBroker):
             if name not in self._away:
                 self._away.add(name)
-                _log.warning("the queue %s cannot be had just now: %s", name, error, extra={"action": "queue_away"})
+                _log.warning(
+                    "the queue %s cannot be declared at the moment: %s", name, error, extra={"action": "queue_away"}
+                )
             for then in waiting:
                 self._later(AGAIN, partial(self._if_still, conversation, partial(self._make, name, then)))
             return

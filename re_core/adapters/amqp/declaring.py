@@ -108,7 +108,7 @@ def _exchange(name: str, kind: str) -> Procedure:
         if refused.reply_code == PRECONDITION_FAILED:
             raise BusRefused(
                 f"the exchange {name!r} exists, but is not a durable {kind} exchange ({refused.reply_text}): "
-                "delete it when nobody else uses it, or name another one in RE_EXCHANGE"
+                "delete it if no other program uses it, or name another one in RE_EXCHANGE"
             ) from refused
         yield from _is_there(
             f"exchange {name!r}",
@@ -124,7 +124,7 @@ def _is_there(what: str, refused: ChannelClosedByBroker, look: Ask) -> Procedure
     except ChannelClosedByBroker as missing:
         raise BusRefused(
             f"RabbitMQ refuses the {what}, and no other process has declared it: {refused.reply_text}; "
-            "give the user of RE_BUS_URL the permission to configure it"
+            "give the user of RE_BUS_URL the permission `configure` for it"
         ) from missing
 
 

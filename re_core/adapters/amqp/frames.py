@@ -53,10 +53,10 @@ def publish(message: Message, exchange: str, persistent: bool) -> bytes:
     body = message.body
     size = len(body)
     if size > MOST_BODY:
-        raise TooLong(f"a body of {size} octets; the broker takes {MOST_BODY}")
+        raise TooLong(f"a body of {size} octets; the broker accepts at most {MOST_BODY}")
     flags, properties = _properties(message, persistent)
     if len(properties) > MOST_HEADERS - _CONTENT.size:
-        raise TooLong(f"headers of {len(properties)} octets; the broker takes {MOST_HEADERS}")
+        raise TooLong(f"headers of {len(properties)} octets; the broker accepts at most {MOST_HEADERS}")
     pieces = [
         _publish_method("" if message.direct else exchange, message.key),
         _HEAD.pack(_FRAME_HEADER, PUBLISHING, _CONTENT.size + len(properties)),
@@ -131,5 +131,5 @@ def _short(text: str, what: str) -> bytes:
     # AMQP 0-9-1, 4.2.5.3: short strings carry up to 255 octets
     octets = text.encode("utf-8", "replace")
     if len(octets) > 255:
-        raise TooLong(f"{what} has {len(octets)} octets; AMQP takes 255")
+        raise TooLong(f"{what} has {len(octets)} octets; AMQP allows 255")
     return bytes((len(octets),)) + octets

@@ -12,12 +12,12 @@ _log = logging.getLogger(__name__)
 
 #: text of the broker's (or TLS's) refusal -> what to do about it
 REFUSALS = {
-    "ACCESS_REFUSED": "user and password of RE_BUS_URL are not the broker's: correct them, or add the user to the broker",
-    "vhost": "the virtual host of RE_BUS_URL is not there, or not for this user: create it "
+    "ACCESS_REFUSED": "the broker does not know the user and password of RE_BUS_URL: correct them, or add the user to the broker",
+    "vhost": "the virtual host of RE_BUS_URL does not exist, or the user may not use it: create it "
     "(rabbitmqctl add_vhost, set_permissions), or correct the URL",
-    "CERTIFICATE_VERIFY_FAILED": "the broker's certificate is not one that this machine trusts: "
+    "CERTIFICATE_VERIFY_FAILED": "this machine does not trust the broker's certificate: "
     "RE_BUS_CA_FILE names the authorities to trust, and the host in RE_BUS_URL must be in the certificate",
-    "WRONG_VERSION_NUMBER": "the port of RE_BUS_URL does not speak TLS: amqps:// wants the broker's TLS port, usually 5671",
+    "WRONG_VERSION_NUMBER": "the port of RE_BUS_URL does not speak TLS: amqps:// needs the broker's TLS port, usually 5671",
 }
 
 

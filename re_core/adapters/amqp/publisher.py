@@ -185,7 +185,7 @@ class Publisher:
             if tag not in self._returned and (message.direct, message.key, message.id) == wanted:
                 self._returned.add(tag)
                 return
-        _log.warning("a message came back that nobody sent: %s", wanted, extra={"action": "unknown_return"})
+        _log.warning("RabbitMQ returned an unknown message: %s", wanted, extra={"action": "unknown_return"})
 
     def _opened(self, channel: Channel) -> None:
         # pika demands a callback for confirms, though it never calls it
@@ -202,7 +202,7 @@ class Publisher:
         if connection is None or not connection.is_open:
             return
         self.trouble = str(error)
-        _log.warning("RabbitMQ has closed the channel for publishing: %s", error, extra={"action": "channel_closed"})
+        _log.warning("RabbitMQ has closed the publishing channel: %s", error, extra={"action": "channel_closed"})
         self._drop()
         connection.readers.pop(PUBLISHING, None)
         self._later(AGAIN, lambda: self._reopen(connection))

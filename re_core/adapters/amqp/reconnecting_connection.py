@@ -81,7 +81,7 @@ class ReconnectingConnection:
     def abort(self) -> None:
         """Drop the connection; another one is made."""
         if self.connection is not None:
-            self.connection.abort("dropped by this side")
+            self.connection.abort("closed by this process")
 
     def _opened(self, connection: Any) -> None:
         self._attempt = None

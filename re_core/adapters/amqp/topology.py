@@ -33,10 +33,10 @@ _DEAD_LETTERED = ("worker.", "notify.", OUTPUT)
 COSTS = {
     "x-queue-type": "another type keeps other promises: only quorum queues are on the disk before they confirm, live on "
     "several nodes, and give a reply queue to the core that knows its deployments",
-    "x-single-active-consumer": "several consume it at once: lines of output may change places, and cores read journals more often",
-    "x-delivery-limit": "a message that was delivered too often is dropped by the broker, and its step is lost",
-    "x-dead-letter-exchange": "what a worker of 2014 refuses is not kept as a dead letter",
-    "x-expires": "it stays when its worker has gone, or goes while its worker is away",
+    "x-single-active-consumer": "several consumers share it: lines of output may be out of order, and cores read journals more often",
+    "x-delivery-limit": "the broker drops a message after too many deliveries, and its step is lost",
+    "x-dead-letter-exchange": "messages that a worker of 2014 refuses are not kept as dead letters",
+    "x-expires": "the queue stays after its worker has stopped, or is deleted while its worker is away",
 }
 
 #: of the broker's reply: which argument differs, and its value in the existing queue, or `none`
@@ -120,7 +120,7 @@ class Difference(NamedTuple):
         """What it costs; empty where it costs nothing."""
         if (self.argument, self.current) == ("x-delivery-limit", "-1"):
             return ""
-        return COSTS.get(self.argument, f"{self.argument or 'something'} is not as the engine expects")
+        return COSTS.get(self.argument, f"{self.argument or 'an argument'} differs from what the engine expects")
 
     def adapted(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments with what is there."""

@@ -123,7 +123,7 @@ class EmbeddedBus:
         name = self._answers.expect()
         try:
             if self.publish([message._replace(reply_to=name, expires=request_life(timeout))]) == [_UNROUTABLE]:
-                raise BusUnavailable(f"nobody takes messages for {message.key!r}")
+                raise BusUnavailable(f"no consumer receives messages with the routing key {message.key!r}")
             return self._answers.wait(name, timeout)
         finally:
             self._answers.forget(name)
@@ -251,4 +251,4 @@ def _as_bus_errors() -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as error:
-        raise BusUnavailable(f"what must outlive the process cannot be kept: {error}") from error
+        raise BusUnavailable(f"messages that must outlive the process cannot be stored: {error}") from error

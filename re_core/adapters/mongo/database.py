@@ -128,7 +128,9 @@ class Database:
         Raises StoreUnavailable once it is `end` by the monotonic clock.
         """
         if time.monotonic() > end:
-            raise StoreUnavailable(f"store {self.where}: a majority does not confirm what is there; see to its members")
+            raise StoreUnavailable(
+                f"store {self.where}: a majority of the replica set does not confirm reads; check its members"
+            )
         time.sleep(_LOOK)
 
     def readable(
@@ -139,7 +141,7 @@ class Database:
             row = attempted(document, read)
             if row is None:
                 _log.warning(
-                    "store %s: %s; it is passed over",
+                    "store %s: %s; it is skipped",
                     self.where,
                     foreign(name, document),
                     extra={"action": "pass_over"},
@@ -175,7 +177,7 @@ def attempted(document: Document, read: Callable[[Document], _Row]) -> _Row | No
 
 def foreign(name: str, document: Document) -> str:
     """Says which document is not ours."""
-    return f"the document {str(document.get('_id'))[:80]!r} in {name} is not ours, or was damaged"
+    return f"the document {str(document.get('_id'))[:80]!r} in {name} was not written by the engine, or is damaged"
 
 
 def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
@@ -184,7 +186,7 @@ def _parsed(url: str) -> tuple[dict[str, Any], str, str]:
         parsed = parse_uri(url)
     except (InvalidURI, ConfigurationError, ValueError):  # its text may hold the password
         raise BadSettings(
-            "RE_STORE_URL: this is no URL of a MongoDB; it looks like mongodb://user:password@host:27017/database, "
+            "RE_STORE_URL: not a URL of MongoDB; expected mongodb://user:password@host:27017/database, "
             "with every special character of user and password percent-encoded"
         ) from None
     except PyMongoError as error:

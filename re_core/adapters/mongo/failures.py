@@ -29,28 +29,28 @@ DUPLICATE = 11000
 
 #: code -> text; nothing changes until an operator acts
 _LASTING = {
-    11: "there is no such user; see to the user in RE_STORE_URL and to authSource",
-    13: "its user may not do that; give it the role readWrite on this database",
-    18: "user or password is wrong; see to RE_STORE_URL, and to authSource where the user is kept in another database",
-    73: "the server does not take the name; see to the database in RE_STORE_URL",
-    121: "a validator that somebody has set refuses our documents; remove it",
-    303: "the server speaks another API version; see to the options in RE_STORE_URL",
-    8000: "user or password is wrong; see to RE_STORE_URL",
+    11: "the user does not exist; correct the user in RE_STORE_URL, and authSource",
+    13: "the user is not authorized; give it the role readWrite on this database",
+    18: "user or password is wrong; correct RE_STORE_URL, and authSource if the user is kept in another database",
+    73: "the server refuses the database's name; correct it in RE_STORE_URL",
+    121: "a validator of the collection refuses the engine's documents; remove it",
+    303: "the server uses another API version; correct the options in RE_STORE_URL",
+    8000: "user or password is wrong; correct RE_STORE_URL",
 }
 
 #: code -> text; of one document, and no other
 _UNFIT = {
-    10334: "a document is larger than the server takes",
-    17280: "a key is longer than the server takes",
+    10334: "a document is larger than the server accepts",
+    17280: "a key is longer than the server accepts",
 }
 
 #: code -> text; waiting, or making room, helps
 _PASSING = {
-    64: "the write was not confirmed by a majority of the replica set in time; see to its members",
-    89: "its network timed out",
-    100: "a majority of the replica set is needed and not there; see to its members",
+    64: "a majority of the replica set did not confirm the write in time; check its members",
+    89: "the network timed out",
+    100: "a majority of the replica set is required and not available; check its members",
     134: "the replica set has not confirmed anything yet; wait until it has a primary",
-    14031: "disk full; make room where the server keeps its data, and go on",
+    14031: "disk full; free space where the server keeps its data; the engine then continues",
 }
 
 #: texts of a server or its storage that has no room left
@@ -68,18 +68,20 @@ def translate_error(where: str, error: Exception) -> ReleaseEngineError:
     if isinstance(error, BulkWriteError):
         return _bulk_meaning(where, error.details)
     if isinstance(error, (DocumentTooLarge, BSONError, OverflowError, UnicodeEncodeError)):
-        return NotStorable(f"store {where}: a document cannot be stored there ({_shortened(error)})")
+        return NotStorable(f"store {where}: a document cannot be stored ({_shortened(error)})")
     if isinstance(error, ConfigurationError):
-        return StoreRefused(f"store {where}: the server and RE_STORE_URL do not go together ({_shortened(error)})")
+        return StoreRefused(
+            f"store {where}: the server does not accept the options of RE_STORE_URL ({_shortened(error)})"
+        )
     if isinstance(error, InvalidOperation):  # pymongo says it of a client that was closed
         return StoreUnavailable(f"store {where}: it was closed")
     if isinstance(error, WTimeoutError):
         return StoreUnavailable(f"store {where}: {_PASSING[64]}")
     if isinstance(error, ServerSelectionTimeoutError):
-        return StoreUnavailable(f"store {where}: no server that can be written to answers ({_shortened(error)})")
+        return StoreUnavailable(f"store {where}: no server that accepts writes answers ({_shortened(error)})")
     if isinstance(error, OperationFailure):
         return _answer(where, error.code, str(error))
-    return StoreUnavailable(f"store {where}: the connection broke ({_shortened(error)})")
+    return StoreUnavailable(f"store {where}: the connection was lost ({_shortened(error)})")
 
 
 #: what the adapter turns into an error of ours
@@ -98,7 +100,7 @@ def _bulk_meaning(where: str, details: Mapping[str, Any]) -> ReleaseEngineError:
     worse = [one for one in details.get("writeErrors", ()) if one.get("code") != DUPLICATE]
     for one in (*worse, *details.get("writeConcernErrors", ())):
         return _answer(where, one.get("code"), str(one.get("errmsg", "")))
-    return StoreRefused(f"store {where}: a key is there already that must not be")
+    return StoreRefused(f"store {where}: a key exists that must not exist")
 
 
 def _answer(where: str, code: int | None, words: str) -> ReleaseEngineError:
@@ -109,7 +111,7 @@ def _answer(where: str, code: int | None, words: str) -> ReleaseEngineError:
         return NotStorable(f"store {where}: {_UNFIT[code]} {said}")
     if code in _LASTING:
         return StoreRefused(f"store {where}: {_LASTING[code]} {said}")
-    return StoreUnavailable(f"store {where}: {_PASSING.get(code or 0, 'the server could not do it')} {said}")
+    return StoreUnavailable(f"store {where}: {_PASSING.get(code or 0, 'the server reports an error')} {said}")
 
 
 def _shortened(error: Exception) -> str:

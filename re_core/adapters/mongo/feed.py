@@ -56,7 +56,9 @@ class FeedPart(JournalPart):
                     continue
                 tries += 1
                 if tries == _TRIES:
-                    raise StoreUnavailable(f"store {self._database.where}: other cores are always faster at the feed")
+                    raise StoreUnavailable(
+                        f"store {self._database.where}: other cores used every number that this core tried to write to the feed"
+                    )
                 tried = self._feed_next
                 keys = self._catch_up(keys)
                 if keys and self._feed_next == tried and tries > 1:
@@ -135,7 +137,7 @@ class FeedPart(JournalPart):
         except NewerFormat:
             raise
         except StoreRefused as error:
-            _log.warning("the feed passes an entry over: %s", error, extra={"action": "pass_over"})
+            _log.warning("the feed skips an entry: %s", error, extra={"action": "pass_over"})
             return None
 
 

@@ -122,7 +122,7 @@ def split(id: str) -> tuple[str, int]:
     deployment, _, text = id.rpartition(":")
     number = read_ordinal(text)
     if number is None:
-        raise StoreRefused(f"the document {id!r} in the journal is not ours; remove it")
+        raise StoreRefused(f"the document {id!r} in the journal was not written by the engine; remove it")
     return deployment, number
 
 

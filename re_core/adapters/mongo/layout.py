@@ -97,7 +97,7 @@ def examine(database: Database) -> int:
                 return 0
             raise StoreRefused(
                 f"store {database.where}: its collection {taken} was filled by another program (a release engine of 2014?); "
-                "name another database in RE_STORE_URL, and store its playbooks anew with rectl playbook apply"
+                "name another database in RE_STORE_URL, and store its playbooks there with rectl playbook apply"
             )
     version = mark.get("layout")
     if mark.get("application") != APPLICATION or not isinstance(version, int):
@@ -106,7 +106,7 @@ def examine(database: Database) -> int:
         )
     if version > len(STEPS):
         raise StoreRefused(
-            f"store {database.where}: it has layout {version}, this version knows up to {len(STEPS)}; upgrade this engine"
+            f"store {database.where}: it has layout {version}, this version supports up to {len(STEPS)}; upgrade this engine"
         )
     return int(version)
 
@@ -118,11 +118,13 @@ def index_problems(database: Database) -> list[str]:
         there = _indexes(database.raw[name])
         for index, keys in INDEXES.get(name, {}).items():
             if not _is(there.pop(index, {}), keys):
-                problems.append(f"{name}: the index {index} is missing or another one; start a core, which makes it")
+                problems.append(f"{name}: the index {index} is missing or different; start a core, which creates it")
         for index, found in there.items():
             odd = [word for word in _MEDDLING if found.get(word)]
             if odd and index != "_id_":
-                problems.append(f"{name}: the index {index} is not ours and changes what is kept ({odd[0]}); drop it")
+                problems.append(
+                    f"{name}: the index {index} was not created by the engine and changes what is stored ({odd[0]}); drop it"
+                )
     return problems
 
 
@@ -138,14 +140,20 @@ def _make_indexes(database: Database, name: str) -> None:
         try:
             for index in wrong:
                 _log.warning(
-                    "store %s: the index %s of %s is made anew", database.where, index, name, extra={"action": "index"}
+                    "store %s: the index %s of %s is created again",
+                    database.where,
+                    index,
+                    name,
+                    extra={"action": "index"},
                 )
                 collection.drop_index(index)
             collection.create_indexes([IndexModel(INDEXES[name][index], name=index) for index in missing])
         except OperationFailure as error:
             if error.code == 13 or attempt + 1 == _TRIES:
                 raise translate_error(database.where, error) from error
-    raise StoreRefused(f"store {database.where}: the indexes of {name} change under way; see who else makes some")
+    raise StoreRefused(
+        f"store {database.where}: the indexes of {name} change while the engine starts; find the program that changes them"
+    )
 
 
 def _indexes(collection: Collection[Document]) -> dict[str, Mapping[str, Any]]:

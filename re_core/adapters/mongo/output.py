@@ -70,5 +70,5 @@ def chunk_of(document: Document) -> OutputChunk:
     first, at, last = int(document["first"]), int(document["at"]), int(document["last"])
     chunk = OutputChunk(document["_id"], document["deployment"], first, step, at, tuple(json.loads(document["lines"])))
     if last != first + len(chunk.lines) - 1:
-        raise ValueError("its numbers and its lines differ")
+        raise ValueError("the count of its numbers and of its lines differ")
     return chunk

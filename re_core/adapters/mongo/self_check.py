@@ -46,12 +46,12 @@ def check_server(database: Database) -> None:
             check(database.checks)
     except (KeyError, TypeError) as error:  # the driver's own: it does not find what every MongoDB answers
         raise StoreRefused(
-            f"store {database.where}: this server does not answer as a MongoDB does ({error!r}). Use MongoDB 6 or newer"
+            f"store {database.where}: this server does not behave as MongoDB ({error!r}). Use MongoDB 6 or newer"
         ) from error
     except Failed as error:
         raise StoreRefused(
-            f"store {database.where}: this server cannot carry the engine: {error}. Use MongoDB 6 or newer, or a server "
-            "that keeps this promise too"
+            f"store {database.where}: this server cannot be the engine's store: {error}. Use MongoDB 6 or newer, or a server "
+            "with the same guarantee"
         ) from error
 
 
@@ -77,11 +77,11 @@ def _one_winner(checks: Checks, name: str) -> None:
     _race(race)
     stand = {one["_id"]: one["writer"] for one in checks.find({"_id": {"$gte": f"{name}:", "$lt": f"{name};"}})}
     if sorted(stand) != keys:
-        raise Failed(f"of {_PRIZES} documents that were inserted it finds {len(stand)} by a range of keys")
+        raise Failed(f"it finds {len(stand)} of {_PRIZES} inserted documents by a range of keys")
     for place, key in enumerate(keys):
         winners = [rival for rival in range(_RIVALS) if place not in lost[rival]]
         if winners != [stand[key]]:
-            raise Failed(f"{len(winners)} of {_RIVALS} racing inserts of one key were told that they won")
+            raise Failed(f"it reported success for {len(winners)} of {_RIVALS} racing inserts of one key")
 
 
 def _own_insert(checks: Checks, name: str) -> None:
@@ -90,10 +90,10 @@ def _own_insert(checks: Checks, name: str) -> None:
     insert_all(checks, [mine])
     batch = [{**mine, "_id": f"{name} a"}, {**mine, "writer": "another"}, {**mine, "_id": f"{name} c"}]
     if insert_all(checks, batch) != [1]:
-        raise Failed("in one insert of many documents it does not say which one was there already")
+        raise Failed("it does not report which document of an insert of many existed already")
     there = {one["_id"]: one for one in checks.find({"_id": {"$in": [one["_id"] for one in batch]}})}
     if there.get(mine["_id"]) != mine or len(there) != 3:
-        raise Failed("an insert of many documents replaced one that was there, or left out its neighbours")
+        raise Failed("an insert of many documents replaced an existing one, or did not store the others")
 
 
 def _counted_steps(checks: Checks, name: str) -> None:
@@ -110,9 +110,7 @@ def _counted_steps(checks: Checks, name: str) -> None:
         _race(lambda rival, round=round: race(rival, round))  # type: ignore[misc]
         stands = checks.find_one({"_id": name}) or {}
         if won[round:] != [(round, stands.get("writer"))] or stands.get("step") != round + 1:
-            raise Failed(
-                f"{len(won) - round} of {_RIVALS} racing updates of one document were told that they succeeded"
-            )
+            raise Failed(f"it reported success for {len(won) - round} of {_RIVALS} racing updates of one document")
 
 
 def _older_row(checks: Checks, name: str) -> None:
@@ -127,7 +125,7 @@ def _older_row(checks: Checks, name: str) -> None:
                 raise
         expected = max(5, entry)
         if [one["entry"] for one in checks.find({"_id": name})] != [expected]:
-            raise Failed("an update that names the older entries which it may replace replaced a newer one, or none")
+            raise Failed("an update limited to older entries replaced a newer one, or none")
 
 
 def _deleted_once(checks: Checks, name: str) -> None:
@@ -141,7 +139,7 @@ def _deleted_once(checks: Checks, name: str) -> None:
 
     _race(race)
     if sum(counts) != _ROUNDS:
-        raise Failed(f"{sum(counts)} racing deletions of {_ROUNDS} documents were told that they deleted one")
+        raise Failed(f"it reported {sum(counts)} deletions of {_ROUNDS} documents that were deleted in a race")
 
 
 def _race(run: Callable[[int], None]) -> None:

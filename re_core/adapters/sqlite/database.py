@@ -57,7 +57,7 @@ class Database:
                 raise translate_error(self.path, error) from error
             except UNFIT as error:
                 self._undo()
-                raise NotStorable(f"store {self.path}: a value cannot be stored there ({error})") from error
+                raise NotStorable(f"store {self.path}: a value cannot be stored ({error})") from error
             except BaseException:
                 self._undo()
                 raise

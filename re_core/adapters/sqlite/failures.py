@@ -13,9 +13,9 @@ from re_core.errors import NotStorable, ReleaseEngineError, StoreRefused, StoreU
 
 #: primary code -> text; waiting, or making room, helps
 _PASSING = {
-    sqlite3.SQLITE_BUSY: "another process has locked it; end that process, or wait until it is done",
+    sqlite3.SQLITE_BUSY: "another process has locked it; stop that process, or wait until it has finished",
     sqlite3.SQLITE_LOCKED: "another connection has locked it; try again",
-    sqlite3.SQLITE_FULL: "disk full; make room where the file lies, and go on",
+    sqlite3.SQLITE_FULL: "disk full; free space where the file is; the engine then continues",
     sqlite3.SQLITE_IOERR: "the disk reports an error; look at the system's log",
     sqlite3.SQLITE_NOMEM: "no memory left",
     sqlite3.SQLITE_PROTOCOL: "another process has locked it; try again",
@@ -23,12 +23,12 @@ _PASSING = {
 
 #: primary code -> text; nothing changes until an operator acts
 _LASTING = {
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and put its last backup in its place",
-    sqlite3.SQLITE_NOTADB: "the file is damaged or no SQLite database; move it away and put its last backup in its place",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and restore its last backup",
+    sqlite3.SQLITE_NOTADB: "the file is damaged or no SQLite database; move it away and restore its last backup",
     sqlite3.SQLITE_READONLY: "it is read-only; give this user the right to write to the file and to its directory",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; see that its directory exists and that this user may write there",
-    sqlite3.SQLITE_PERM: "this user may not; see to the rights of the file and its directory",
-    sqlite3.SQLITE_AUTH: "this user may not; see to the rights of the file and its directory",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its directory exists and that this user may write there",
+    sqlite3.SQLITE_PERM: "permission denied; check the permissions of the file and its directory",
+    sqlite3.SQLITE_AUTH: "permission denied; check the permissions of the file and its directory",
 }
 
 
@@ -53,11 +53,11 @@ def translate_error(path: str, error: sqlite3.Error) -> ReleaseEngineError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _UNFIT or isinstance(error, sqlite3.DataError):
-        return NotStorable(f"store {path}: a value cannot be stored there ({error})")
+        return NotStorable(f"store {path}: a value cannot be stored ({error})")
     if primary in _PASSING:
         return StoreUnavailable(f"store {path}: {_PASSING[primary]} ({error})")
     if primary in _LASTING:
         return StoreRefused(f"store {path}: {_LASTING[primary]} ({error})")
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreUnavailable(f"store {path}: it was closed")
-    return StoreRefused(f"store {path}: it is not as this version needs it ({error})")
+    return StoreRefused(f"store {path}: its layout does not fit this version ({error})")

@@ -85,5 +85,5 @@ def _entry(connection: sqlite3.Connection, codec: EntryCodec, deployment: str, n
     except NewerFormat:
         raise
     except StoreRefused as error:  # damage to one must not keep readers from the others
-        _log.warning("the feed passes an entry over: %s", error, extra={"action": "pass_over"})
+        _log.warning("the feed skips an entry: %s", error, extra={"action": "pass_over"})
         return None

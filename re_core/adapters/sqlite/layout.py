@@ -162,13 +162,13 @@ def examine(connection: sqlite3.Connection, path: str) -> int:
         raise StoreRefused(f"store {path}: it is the database of another program; name another file in RE_STORE_URL")
     if version > len(STEPS):
         raise StoreRefused(
-            f"store {path}: it has layout {version}, this version knows up to {len(STEPS)}; upgrade this engine"
+            f"store {path}: it has layout {version}, this version supports up to {len(STEPS)}; upgrade this engine"
         )
     missing = TABLES - tables
     if version == len(STEPS) and missing:
         raise StoreRefused(
             f"store {path}: the file is damaged, it has no table {min(missing)}; "
-            "move it away and put its last backup in its place"
+            "move it away and restore its last backup"
         )
     return int(version)
 

@@ -90,7 +90,7 @@ class MaintenancePart:
         """See ports.Maintenance. Reads the whole file."""
         counts = {name: self._database.row(f"SELECT count(*) FROM {name}")[0] for name in sorted(TABLES)}
         damage = [" ".join(str(line).split()) for (line,) in self._database.rows("PRAGMA quick_check(10)")]
-        advice = "stop the engine, move the file away and put its last backup in its place"
+        advice = "stop the engine, move the file away and restore its last backup"
         problems = tuple(f"the file is damaged: {line}; {advice}" for line in damage if line != "ok")
         return Survey(f"SQLite file {self._database.path}", len(STEPS), counts, problems)
 

@@ -90,7 +90,7 @@ def _create(path: str) -> None:
     except OSError as error:
         raise StoreRefused(
             f"store {path}: it cannot be created ({error.strerror}); "
-            "see that its directory exists and that this user may write there"
+            "check that its directory exists and that this user may write there"
         ) from error
 
 
@@ -101,11 +101,11 @@ def _check_header(path: str) -> None:
             header = file.read(100)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise StoreRefused(f"store {path}: it cannot be read ({error.strerror}); see to its rights") from error
+        raise StoreRefused(f"store {path}: it cannot be read ({error.strerror}); check its permissions") from error
     if not header:
         return
     if not header.startswith(_MAGIC) or len(header) < 100:
-        raise _damaged(path, "it does not begin like a SQLite database")
+        raise _damaged(path, "it does not begin as a SQLite database does")
     pages, page = int.from_bytes(header[28:32], "big"), int.from_bytes(header[16:18], "big")
     log = Path(path + "-wal")
     if pages * (65536 if page == 1 else page) > size and not (log.exists() and log.stat().st_size):
@@ -123,4 +123,4 @@ def _check_pages(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _damaged(path: str, how: str) -> StoreRefused:
-    return StoreRefused(f"store {path}: the file is damaged ({how}); move it away and put its last backup in its place")
+    return StoreRefused(f"store {path}: the file is damaged ({how}); move it away and restore its last backup")

@@ -76,7 +76,7 @@ def test_what_is_away_at_the_start_is_waited_for(
         member.spawn()
     for member in needs:
         await_log(member, 'action="wait"')
-        assert "it goes on by itself" in member.text
+        assert "it continues as soon as" in member.text
     wait_until(f"readyz names the {which}", lambda: which in wrong(cluster), PATIENCE)
     assert httpx2.get(f"{cluster.url()}/healthz").json() == {"status": "alive"}
     answer = httpx2.get(f"{cluster.url()}/api/v1/groups", headers={"Authorization": "Bearer any"})

@@ -97,7 +97,7 @@ def test_a_queue_of_another_type_is_used_with_one_warning(
     told = [record.getMessage() for record in caplog.records if QUEUE in record.getMessage()]
     assert len(told) == 1
     assert "only quorum queues are on the disk before they confirm" in told[0]
-    assert "what a worker of 2014 refuses is not kept as a dead letter" in told[0]
+    assert "messages that a worker of 2014 refuses are not kept as dead letters" in told[0]
 
 
 def test_no_queue_of_ours_is_a_surprise_to_ours(harness: AmqpHarness, caplog: pytest.LogCaptureFixture) -> None:
@@ -194,7 +194,7 @@ def test_what_no_broker_takes_is_unroutable_and_harms_no_other(
     assert bus.publish(sent) == [Published.TAKEN, Published.UNROUTABLE, Published.TAKEN, Published.UNROUTABLE]
     assert harness.drain(QUEUE) == ["a", "c"]
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        f"the message {id} for {key} cannot travel" for id, key in (("b", QUEUE), ("d", "k" * 200))
+        f"the message {id} for {key} cannot be sent" for id, key in (("b", QUEUE), ("d", "k" * 200))
     ]
 
 
@@ -248,6 +248,6 @@ def test_who_may_declare_nothing_uses_what_somebody_else_has_declared(
     subscription = bus.subscribe([QUEUE], 10)
     assert bus.publish([message("a")]) == [Published.TAKEN]
     assert names(take_all(subscription, 1)) == ["a"]
-    with pytest.raises(BusRefused, match=r"worker\.missing.*permission to configure"):
+    with pytest.raises(BusRefused, match=r"worker\.missing.*permission `configure` for it"):
         bus.subscribe(["worker.missing"], 10)
     assert bus.publish([message("b")]) == [Published.TAKEN]

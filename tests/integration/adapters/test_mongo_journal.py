@@ -140,7 +140,7 @@ def test_an_insert_whose_answers_are_all_lost_is_told_as_unavailable_and_can_be_
         store = MongoStore(wire.url)
         try:
             wire.lose_answer_to(b"insert\x00\x08\x00\x00\x00journal", times=20)
-            with pytest.raises(StoreUnavailable, match="the connection broke"):
+            with pytest.raises(StoreUnavailable, match="the connection was lost"):
                 store.append([append("d-1")])
             wire.lose_answer_to(b"")
             assert store.append([append("d-1")]) == [STORED]
@@ -196,7 +196,7 @@ def test_an_entry_that_is_there_and_not_to_be_seen_yet_is_waited_for(
     assert len(looks) == 3
     monkeypatch.setattr(mongo_store._database, "journal", hidden)
     monkeypatch.setattr(journal, "SEEN", 0.0)
-    with pytest.raises(StoreUnavailable, match="a majority does not confirm"):
+    with pytest.raises(StoreUnavailable, match="does not confirm reads"):
         mongo_store.append([append("d-1")])
 
 
@@ -218,18 +218,19 @@ def test_documents_that_are_not_ours_are_passed_over_in_lists_and_told(
     assert mongo_store.output("d-1") == []
     assert mongo_store.token("foreign") is None
     for name in collections:
-        assert f"the document 'foreign' in {name} is not ours" in caplog.text
+        assert f"the document 'foreign' in {name} was not written by the engine" in caplog.text
     problems = "\n".join(mongo_store.survey().problems)
     assert all(
-        f"the document 'foreign' in {name} is not ours, or was damaged; remove it" in problems for name in collections
+        f"the document 'foreign' in {name} was not written by the engine, or is damaged; remove it" in problems
+        for name in collections
     )
 
 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"_id": "d-1:x"}, "'d-1:x' in the journal is not ours"),
-        ({"_id": "d-1:2"}, "'d-1:2' in the journal is not ours"),
+        ({"_id": "d-1:x"}, "'d-1:x' in the journal was not written by the engine"),
+        ({"_id": "d-1:2"}, "'d-1:2' in the journal was not written by the engine"),
         ({"_id": "d-1:000002"}, "is damaged: it has no format"),
         ({"_id": "d-1:000002", "v": FORMAT + 1}, "upgrade this engine"),
         ({"_id": "d-1:000002", "v": 1}, "entry d-1:000002 is damaged"),

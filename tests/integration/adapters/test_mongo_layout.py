@@ -114,7 +114,7 @@ def test_an_index_of_others_that_changes_what_is_kept_is_told_and_left_alone(
     mongo_database.views.create_index([("reason", 1)], name="harmless")
     mongo_database.views.create_index([("step", 1)], name="mean", unique=True)
     [problem] = mongo_store.survey().problems
-    assert problem == "views: the index mean is not ours and changes what is kept (unique); drop it"
+    assert problem == "views: the index mean was not created by the engine and changes what is stored (unique); drop it"
     MongoStore(mongo_url).close()
     assert {"harmless", "mean"} <= set(_indexes(mongo_database, "views"))
 

@@ -31,13 +31,13 @@ def test_the_refusal_says_what_the_server_does_wrong(mongo_database: Database) -
     mongo_database.checks = LooksAndThenWrites(mongo_database.checks).as_collection()
     with pytest.raises(StoreRefused) as caught:
         check_server(mongo_database)
-    assert "racing updates of one document were told that they succeeded" in str(caught.value)
+    assert "racing updates of one document" in str(caught.value)
     assert "Use MongoDB 6 or newer" in str(caught.value)
 
 
 def test_a_server_that_leaves_out_what_the_driver_expects_is_refused(mongo_database: Database) -> None:
     mongo_database.checks = LeavesOutAnAnswer(mongo_database.checks).as_collection()
-    with pytest.raises(StoreRefused, match="does not answer as a MongoDB does"):
+    with pytest.raises(StoreRefused, match="does not behave as MongoDB"):
         check_server(mongo_database)
 
 
@@ -48,7 +48,7 @@ def test_a_store_that_is_opened_asks(mongo_url: str, monkeypatch: pytest.MonkeyP
 
     whole = Database.__init__
     monkeypatch.setattr(Database, "__init__", planted)
-    with pytest.raises(StoreRefused, match="this server cannot carry the engine"):
+    with pytest.raises(StoreRefused, match="this server cannot be the engine's store"):
         MongoStore(mongo_url)
 
 

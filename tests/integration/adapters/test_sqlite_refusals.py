@@ -101,7 +101,7 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
     connection.close()
-    assert f"layout {len(STEPS) + 1}, this version knows up to {len(STEPS)}; upgrade" in _refusal(path)
+    assert f"layout {len(STEPS) + 1}, this version supports up to {len(STEPS)}; upgrade" in _refusal(path)
 
 
 def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:

@@ -80,13 +80,13 @@ def test_a_misspelt_playbook_gets_a_suggestion(rectl: Rectl) -> None:
 def test_values_that_no_step_asks_for_are_told_beside_the_id(
     engine: FakeEngine, rectl: Rectl, how: tuple[str, ...]
 ) -> None:
-    warnings = [{"path": "/dynamic/crat", "message": "no step asks for the value 'crat'; did you mean 'cart'?"}]
+    warnings = [{"path": "/dynamic/crat", "message": "no step uses the value 'crat'; did you mean 'cart'?"}]
     answer = {"id": ID, "status": "accepted", "links": {}, "warnings": warnings}
     engine.on("POST /api/v1/deployments", Answer(answer, 201))
     ran = rectl("deploy", "p1", "--set", "cart=x", "--set", "crat=y", *how)
     assert ran.code == 0
     assert (json.loads(ran.out)["id"] if how else ran.out.strip()) == ID
-    assert "warning: no step asks for the value 'crat'; did you mean 'cart'?" in ran.err
+    assert "warning: no step uses the value 'crat'; did you mean 'cart'?" in ran.err
 
 
 def test_a_refused_deployment_says_all_that_is_wrong(engine: FakeEngine, rectl: Rectl) -> None:

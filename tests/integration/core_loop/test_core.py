@@ -66,7 +66,7 @@ def test_all_consumers_work_each_on_its_thread(harness: CoreHarness, settings: S
         _await(lambda: harness.store.output("d1"))
         _await(lambda: harness.store.workers())
         _await(lambda: harness.store.dead_letters(1))
-    assert (core.alive(), core.trouble()) == (False, "a part of the core has stopped")
+    assert (core.alive(), core.trouble()) == (False, "a thread of the core has died")
 
 
 def test_a_core_whose_heartbeats_cannot_be_written_says_why_until_they_can(
@@ -95,7 +95,7 @@ def test_a_core_whose_heartbeats_do_not_arrive_says_so(harness: CoreHarness, set
     core._roll._arrived_at = 0.0
     assert core.unwritten() == ""
     passed[0] = UNPROVEN + 1
-    assert core.unwritten() == f"the core's own heartbeat was not written down for {UNPROVEN + 1:.0f} s"
+    assert core.unwritten() == f"the core's own heartbeat was not stored for {UNPROVEN + 1:.0f} s"
     core._presence.next()
     harness.store.register(WorkerRecord(core.identity, 1, {}, (), 1, beat=1))
     core._roll.poll()
@@ -240,7 +240,7 @@ def test_the_default_is_a_file_and_a_bus_that_keeps_its_mail_in_it(settings: Set
 
 
 def test_a_store_or_a_bus_of_another_kind_is_refused(settings: Settings) -> None:
-    with pytest.raises(BadSettings, match="RE_STORE_URL: this version keeps its data in sqlite"):
+    with pytest.raises(BadSettings, match="RE_STORE_URL: expected sqlite"):
         open_store(replace(settings, store_url="redis://x"))
     store: Any = None
     with pytest.raises(BadSettings, match="RE_BUS_URL"):

@@ -105,7 +105,7 @@ def test_all_values_that_are_missing_are_named_at_once(harness: CoreHarness) -> 
     harness.settle()
     (answer,) = harness.probe.hear()
     assert answer.headers[m.REASON] == "bad-dynamic"
-    assert answer.headers[m.DETAIL] == "values are missing: cart, x/y"
+    assert answer.headers[m.DETAIL] == "dynamic values are missing: cart, x/y"
     paths = [problem["path"] for problem in strict_json.loads(answer.headers[m.PROBLEMS])]
     assert paths == ["/dynamic/cart", "/dynamic/x~1y"]
 
@@ -116,7 +116,7 @@ def test_a_playbook_that_older_rules_let_in_is_refused(harness: CoreHarness) -> 
     harness.settle()
     (answer,) = harness.probe.hear()
     assert answer.headers[m.REASON] == "refused"
-    assert answer.headers[m.DETAIL].startswith("the playbook old cannot be planned: expected a list")
+    assert answer.headers[m.DETAIL].startswith("the playbook old cannot be compiled: expected a list")
 
 
 def test_the_words_of_a_refusal_fit_into_a_header(harness: CoreHarness) -> None:

@@ -43,8 +43,16 @@ def _refusal(harness: CoreHarness, playbook: str, dynamic: Mapping[str, Any]) ->
     ("dynamic", "path", "message"),
     [
         ({"a-b": "1", "a_b": "2"}, "/dynamic/a_b", "'a_b' and 'a-b' would both be RE_DYNAMIC_A_B"),
-        ({"v": "a\0b"}, "/dynamic/v", "the value 'v' cannot be a variable of programs: expected a text without NUL"),
-        ({"v": "x" * 140_000}, "/dynamic/v", "the value 'v' cannot be a variable of programs: expected at most 130000"),
+        (
+            {"v": "a\0b"},
+            "/dynamic/v",
+            "the value 'v' cannot be an environment variable of programs: expected a string without NUL",
+        ),
+        (
+            {"v": "x" * 140_000},
+            "/dynamic/v",
+            "the value 'v' cannot be an environment variable of programs: expected at most 130000",
+        ),
         ({"v" * 300: "x"}, "/dynamic/" + "v" * 300, "expected at most 255 bytes in the variable's name"),
     ],
 )
@@ -95,7 +103,10 @@ def test_a_secret_that_does_not_fit_is_named_and_not_shown(harness: CoreHarness)
     for wrong in ("hunter2", ["hunter2"]):
         ((path, told),) = _refusal(harness, "vault", {"db_password": wrong})
         assert path == "/dynamic/db_password"
-        assert told == "the value 'db_password' does not fit vault:Open; a secret by its name, it is not shown"
+        assert (
+            told
+            == "the value 'db_password' does not fit vault:Open; its name says that it is a secret, so it is not shown"
+        )
 
 
 def test_values_that_would_keep_the_core_from_its_work_are_left_to_the_worker(harness: CoreHarness) -> None:

@@ -346,7 +346,7 @@ def test_a_retry_that_is_refused_for_another_reason_takes_no_lock(harness: CoreH
     harness.restart()
     harness.settle()
     assert harness.statuses("d1") == ["lost"]
-    assert "say `succeeded` or `rerun`" in _asked(harness, harness.retry)["reason"]
+    assert "resolve it as `succeeded` or `rerun`" in _asked(harness, harness.retry)["reason"]
     assert _ask(harness, "d2", "hangs") == ("d2", "")
 
 

@@ -113,7 +113,10 @@ def test_a_retry_says_what_became_of_a_lost_step(harness: CoreHarness) -> None:
     harness.retry()
     harness.settle()
     [refused] = _asked(harness)
-    assert refused["reason"] == "the outcome of step 0, noop:Hang on web01, is unknown; say `succeeded` or `rerun`"
+    assert (
+        refused["reason"]
+        == "the outcome of step 0, noop:Hang on web01, is unknown; resolve it as `succeeded` or `rerun`"
+    )
     harness.retry(id="r2", lost="happened")
     harness.settle()
     assert harness.statuses() == ["completed", "completed"]
@@ -125,7 +128,7 @@ def test_a_retry_of_something_else_by_now_is_refused(harness: CoreHarness) -> No
     harness.settle()
     harness.retry(lost="happened", retries=3)
     harness.settle()
-    assert "look again" in _asked(harness)[0]["reason"]
+    assert "read it again" in _asked(harness)[0]["reason"]
 
 
 def test_a_decision_lets_it_go_on_and_a_second_one_is_refused(asking: CoreHarness) -> None:

@@ -121,7 +121,7 @@ def test_an_event_without_a_deployment_is_a_dead_letter(harness: CoreHarness, ev
     harness.bus.publish([Message("re.reply.0", b'{"before": 1}', "x", headers=headers, direct=True)])
     harness.settle()
     (letter,) = harness.dead()
-    assert "which deployment is it about" in letter.message.headers[DETAIL]
+    assert "the deployment is unknown" in letter.message.headers[DETAIL]
 
 
 def test_words_about_an_unknown_deployment_are_dead_letters(harness: CoreHarness) -> None:
@@ -150,7 +150,7 @@ def test_a_notification_that_nobody_sends_is_a_dead_letter_and_stops_nothing(har
     harness.settle()
     (letter,) = [one.message for one in harness.dead()]
     assert (letter.headers[REASON], letter.headers[QUEUE]) == ("unroutable", "notify.pigeon")
-    assert letter.headers[DETAIL] == "no notifier serves notify.pigeon"
+    assert letter.headers[DETAIL] == "no notifier consumes notify.pigeon"
     assert m.parse_notification(letter.body).target == ("coop",)
     assert harness.world.told == {"d1/0/1/completed/console": 1}
     assert harness.state().status == "completed"

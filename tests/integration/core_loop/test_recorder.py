@@ -80,7 +80,11 @@ def test_what_is_said_of_a_bad_message_has_no_part_of_a_secret(harness: CoreHarn
 
 @pytest.mark.parametrize(
     ("body", "deployment", "words"),
-    [(b"{", "d1", "not JSON"), (b'{"message": 1}', "d1", "string"), (b'{"message": "x"}', "", "which deployment")],
+    [
+        (b"{", "d1", "not JSON"),
+        (b'{"message": 1}', "d1", "string"),
+        (b'{"message": "x"}', "", "the deployment is unknown"),
+    ],
 )
 def test_a_bad_message_is_a_dead_letter_and_the_rest_is_kept(
     harness: CoreHarness, recorder: Recorder, body: bytes, deployment: str, words: str
@@ -201,7 +205,7 @@ def test_more_deployments_than_are_remembered_are_numbered_all_the_same(
     assert [_lines(harness, f"d{number}") for number in range(4)] == [[(1, "0"), (2, "1")]] * 4
 
 
-MARK = "[the output quota of 2000 bytes is used up; what else this step prints is dropped]"
+MARK = "[the output quota of 2000 bytes is used up; further output of this step is dropped]"
 
 
 def _narrow(harness: CoreHarness) -> Recorder:

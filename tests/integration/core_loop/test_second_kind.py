@@ -174,7 +174,7 @@ def test_two_kinds_of_one_name_are_refused(build: Build) -> None:
     harness = build(kinds=(Counter,))
     counter, deployments = harness.core._kinds.of(A), harness.core._kinds.deployments
     for others in ([counter, counter], [deployments]):
-        with pytest.raises(Exception, match="identifier of its own"):
+        with pytest.raises(Exception, match="not an identifier, or is used twice"):
             Kinds(deployments, others)
 
 

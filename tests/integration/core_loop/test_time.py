@@ -81,7 +81,7 @@ def test_a_step_that_no_worker_begins_in_time_fails_its_deployment(build: Build)
         harness.sweeper.turn()
         harness.core.turn(0)
     assert harness.statuses() == ["timed_out", "skipped"]
-    assert "no worker began it within 40 s" in harness.state().reason
+    assert "no worker started it within 40 s" in harness.state().reason
 
 
 def test_a_step_that_hears_no_cancel_is_lost_after_its_grace(harness: CoreHarness) -> None:

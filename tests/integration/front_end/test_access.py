@@ -55,7 +55,7 @@ def test_dead_letters_say_which_token_they_need(harness: FrontEndHarness) -> Non
 
     assert response.status_code == 403
     assert response.json["detail"] == (
-        "this token has no right `operate` for the whole engine; an administrator makes one that has"
+        "this token has no right `operate` for the whole engine; an administrator can create a token that has it"
     )
 
 

@@ -55,13 +55,13 @@ def test_several_playbooks_of_one_name_are_refused_with_their_ids(harness: Front
 def test_an_empty_idempotency_key_is_refused(harness: FrontEndHarness) -> None:
     wanted = {"group": "ours", "playbook_id": "book"}
     answer = harness.call("POST", ROUTE, json=wanted, headers={"Idempotency-Key": ""})
-    assert (answer.status_code, "not empty" in answer.json["detail"]) == (400, True)
+    assert (answer.status_code, "is empty" in answer.json["detail"]) == (400, True)
 
 
 CHECKS = {"execution": [{"hosts": ["a"], "steps": [{"command:Run": {"cmd": "x", "dynamic": ["version"]}}]}]}
 CLOSED = {"execution": [{"hosts": ["a"], "steps": [{"httprequest:Get": {"dynamic": ["url"]}}, "noop:Nothing"]}]}
-NEAR = {"path": "/dynamic/versoin", "message": "no step asks for the value 'versoin'; did you mean 'version'?"}
-PLAIN = {"path": "/dynamic/cart", "message": "no step asks for the value 'cart'"}
+NEAR = {"path": "/dynamic/versoin", "message": "no step uses the value 'versoin'; did you mean 'version'?"}
+PLAIN = {"path": "/dynamic/cart", "message": "no step uses the value 'cart'"}
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_silence_of_the_core_is_a_504_that_says_that_it_may_be_done(harness: Fro
         response = harness.call("POST", f"{ONE}/retry")
 
     assert (response.status_code, response.json["id"]) == (504, "dep1")
-    assert "it may retry dep1 still: look at it" in response.json["detail"]
+    assert "it may still retry dep1: check the deployment" in response.json["detail"]
 
 
 # -- documents --------------------------------------------------------------------------------------

@@ -125,5 +125,5 @@ def test_a_role_that_this_version_does_not_know_gives_nothing(
     answer = harness.call("GET", "/api/v1/deployments/dep1")
     assert answer.status_code == 403
     assert answer.json["detail"] == (
-        "this token has no right `see` in group `ours`; an administrator makes one that has"
+        "this token has no right `see` in group `ours`; an administrator can create a token that has it"
     )

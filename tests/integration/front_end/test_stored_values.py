@@ -26,14 +26,14 @@ def _errors(harness: FrontEndHarness, *steps: Any) -> list[tuple[str, str]]:
         ({"sleep:Seconds": {"seconds": -1}}, "seconds", "expected a number from 0 to 31536000, found -1"),
         ({"sleep:Seconds": {"seconds": 1e12}}, "seconds", "expected at most 31536000"),
         ({"httprequest:Get": {"url": "ftp://x/"}}, "url", "expected a URL, http://… or https://…, found 'ftp://x/'"),
-        ({"command:Run": {"cmd": "a\0b"}}, "cmd", "expected a text without NUL"),
+        ({"command:Run": {"cmd": "a\0b"}}, "cmd", "expected a string without NUL"),
         ({"command:Run": {"cmd": "a\r\nb"}}, "cmd", "expected lines that end in a line feed: line 1"),
-        ({"command:Run": {"cmd": "x" * 140_000}}, "cmd", "expected at most 130000 bytes, and these are 140000"),
+        ({"command:Run": {"cmd": "x" * 140_000}}, "cmd", "expected at most 130000 bytes, found 140000"),
         ({"command:Run": {"cmd": "x", "cwd": "a\0"}}, "cwd", "expected a path without NUL"),
         ({"command:Run": {"cmd": "x", "env": {"A=B": "c"}}}, "env/A=B", "expected the name of a variable"),
-        ({"command:Run": {"cmd": "x", "env": {"A": "c\0"}}}, "env/A", "expected a text without NUL"),
+        ({"command:Run": {"cmd": "x", "env": {"A": "c\0"}}}, "env/A", "expected a string without NUL"),
         ({"command:Run": {"cmd": "x", "env": {"A": "c" * 140_000}}}, "env/A", "expected at most 130000 bytes"),
-        ({"command:Run": {"cmd": "x", "shell": "a\0"}}, "shell", "expected a text without NUL"),
+        ({"command:Run": {"cmd": "x", "shell": "a\0"}}, "shell", "expected a string without NUL"),
     ],
 )
 def test_a_value_that_no_step_can_use_is_named(harness: FrontEndHarness, step: Any, path: str, message: str) -> None:

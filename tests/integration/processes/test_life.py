@@ -115,7 +115,7 @@ def test_it_waits_for_what_is_away_and_says_so_once(run: Run) -> None:
     program = run("away", "4")
     program.await_out("began 5")
     assert program.log.count("nobody answers at this address") == 1
-    assert "it goes on by itself" in program.log
+    assert "it continues as soon as" in program.log
 
 
 def test_term_while_it_waits_is_an_end_at_once(run: Run) -> None:

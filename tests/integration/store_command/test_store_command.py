@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_with_what_to_do_and_exit_1(rectl: Rectl, store: S
     spoilt.close()
     ran = rectl("check")
     assert ran.code == 1
-    assert "list: old: it has a journal and is not in the list; rectl store rebuild-views writes it\n" in ran.out
+    assert "list: old: it has a journal but is not in the list; rectl store rebuild-views corrects it\n" in ran.out
     [problem] = json.loads(rectl("check", "--json").out)["problems"]
     assert (problem["what"], problem["deployment"]) == ("list", "old")
     rebuilt = rectl("rebuild-views")
@@ -129,7 +129,7 @@ def test_a_store_that_is_not_there_is_not_made(rectl: Rectl, path: Path) -> None
 def test_a_store_that_cannot_be_reached_exits_3_and_hides_the_password(rectl: Rectl) -> None:
     ran = rectl("check", RE_STORE_URL="mongodb://user:s3cret@127.0.0.1:1/re?serverSelectionTimeoutMS=100")
     assert ran.code == 3
-    assert "no server that can be written to answers" in ran.err
+    assert "no server that accepts writes answers" in ran.err
     assert "s3cret" not in ran.out + ran.err
 
 

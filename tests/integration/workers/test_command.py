@@ -125,7 +125,7 @@ def test_a_dynamic_value_that_no_variable_can_hold_fails_the_step() -> None:
     for value in ("a\0b", "x" * 200_000):
         result = run(Command(), "command:Run", {"cmd": "true"}, dynamic={"v": value})
         assert result.status == "failed"
-        assert "the value 'v' cannot be a variable of programs" in (result.message or "")
+        assert "the value 'v' cannot be an environment variable of programs" in (result.message or "")
 
 
 def test_two_values_of_one_variable_fail_the_step() -> None:
@@ -180,10 +180,10 @@ def test_it_runs_once_for_each_host_and_stops_at_the_first_failure() -> None:
     [
         ({"cmd": "true", "cwd": "/no/such/place"}, "could not start /bin/sh: "),
         ({"cmd": "true", "shell": "/no/such/shell"}, "could not start /no/such/shell: "),
-        ({"cmd": "a\0b"}, "the parameter 'cmd' is wrong: expected a text without NUL"),
+        ({"cmd": "a\0b"}, "the parameter 'cmd' is wrong: expected a string without NUL"),
         (
             {"cmd": "true", "env": {"A": "a\0b"}},
-            "the parameter 'env/A' is wrong: expected a text without NUL",
+            "the parameter 'env/A' is wrong: expected a string without NUL",
         ),
         ({"cmd": "true", "env": {"A=B": "a"}}, "the parameter 'env/A=B' is wrong: expected the name of"),
         ({"cmd": "no-such-program-anywhere"}, "exit code 127: "),

@@ -125,7 +125,7 @@ def test_headers_are_sent_with_the_request(server: _Server) -> None:
     [
         ("a b", "x", "headers/a b", "expected the name of a header"),
         ("", "x", "headers/", "expected the name of a header"),
-        ("Content-Length", "3", "headers/Content-Length", "expected another header than those that belong to the"),
+        ("Content-Length", "3", "headers/Content-Length", "expected a header that does not belong to the"),
         ("x", "a\r\ny: b", "headers/x", "expected one line of text in ASCII"),
         ("x", "ä", "headers/x", "expected one line of text in ASCII"),
         ("x", "a" * 8001, "headers/x", "expected at most 8000 bytes"),

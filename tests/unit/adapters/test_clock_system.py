@@ -70,4 +70,4 @@ def test_a_clock_that_was_set_is_worth_one_word(
         clock.now()
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "set by +6 s" in record.getMessage()
+    assert "changed by +6 s" in record.getMessage()

@@ -111,7 +111,7 @@ def test_all_that_is_wrong_with_a_body_is_reported_at_once() -> None:
     ]
     assert _faults({}, Example) == [("/name", "the key 'name' is missing; expected a short name")]
     assert _faults({"name": "a", "title": "b"}, Example) == [
-        ("/title", "'title' is the old key of 'name': expected one of both")
+        ("/title", "'title' is the old name of 'name': use only one of them")
     ]
     assert _faults([], Example) == [("", "expected an object")]
 

@@ -64,5 +64,5 @@ def test_a_number_in_a_file_that_loses_digits_is_told_with_its_place(tmp_path: P
     file.write_text("cart: bitmath\nversion: 1.10\nport: 8080\n")
     notes: list[str] = []
     assert values.dynamic([], [], str(file), notes.append) == {"cart": "bitmath", "version": 1.1, "port": 8080}
-    told = '/version: 1.10 is read as the number 1.1; put it in quotation marks, "1.10", if it is a text'
+    told = '/version: 1.10 is read as the number 1.1; put it in quotation marks, "1.10", if it is a string'
     assert notes == [f"{file}:2:10: warning: {told}"]

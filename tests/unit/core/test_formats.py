@@ -13,12 +13,12 @@ from re_core.playbook.formats import FORMATS, MAX_NAME, MAX_TEXT, twins, variabl
         ("re-text", "", ""),
         ("re-text", "a\r\nb\t", ""),
         ("re-text", "ä" * (MAX_TEXT // 2), ""),
-        ("re-text", "ä" * (MAX_TEXT // 2 + 1), "expected at most 130000 bytes, and these are 130002"),
-        ("re-text", "a\0", "expected a text without NUL"),
-        ("re-text", "\ud800", "expected a text without halves of characters"),
+        ("re-text", "ä" * (MAX_TEXT // 2 + 1), "expected at most 130000 bytes, found 130002"),
+        ("re-text", "a\0", "expected a string without NUL"),
+        ("re-text", "\ud800", "expected a string without lone surrogates"),
         ("re-script", "a\nb\n", ""),
         ("re-script", "a\nb\r\n", "expected lines that end in a line feed: line 2 has a carriage return"),
-        ("re-script", "a\0", "expected a text without NUL"),
+        ("re-script", "a\0", "expected a string without NUL"),
         ("re-variable", "LC_ALL", ""),
         ("re-variable", "x" * MAX_NAME, ""),
         ("re-variable", "x" * (MAX_NAME + 1), "expected at most 255 bytes"),
@@ -56,5 +56,11 @@ def test_every_value_that_cannot_be_a_variable_is_named() -> None:
     told = {problem.path: problem.message for problem in variable_problems(values)}
     assert list(told) == ["/dynamic/a_b", "/dynamic/nul", "/dynamic/long", "/dynamic/" + "n" * 250]
     assert "'a_b' and 'a-b' would both be RE_DYNAMIC_A_B" in told["/dynamic/a_b"]
-    assert told["/dynamic/nul"] == "the value 'nul' cannot be a variable of programs: expected a text without NUL"
-    assert "the value 'long' cannot be a variable of programs: expected at most 130000 bytes" in told["/dynamic/long"]
+    assert (
+        told["/dynamic/nul"]
+        == "the value 'nul' cannot be an environment variable of programs: expected a string without NUL"
+    )
+    assert (
+        "the value 'long' cannot be an environment variable of programs: expected at most 130000 bytes"
+        in told["/dynamic/long"]
+    )

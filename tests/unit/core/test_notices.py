@@ -108,7 +108,7 @@ def test_an_action_without_a_name_is_told_by_its_step() -> None:
     run = Run(simple("noop:A"), EnginePolicy(actions=[nameless]))
     run.do(0)
     run.fail(1)
-    assert run.state.reason == "action noop:Tidy failed: no reason given"
+    assert run.state.reason == "action noop:Tidy failed: the worker gave no reason"
 
 
 def test_a_step_is_called_what_the_playbook_calls_it() -> None:

@@ -188,7 +188,7 @@ def test_a_failed_action_fails_even_a_cancelled_deployment() -> None:
     run.cancel()
     run.fail(1)
     run.do(2)
-    assert (run.status, run.state.reason) == ("failed", "action 'do One' (noop:One) failed: no reason given")
+    assert (run.status, run.state.reason) == ("failed", "action 'do One' (noop:One) failed: the worker gave no reason")
 
 
 def test_a_step_that_nobody_offers_fails_and_says_so() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from re_core.deployment.quota import LEAST, MOST, Quota, read_quota
 
-MARK = "[the output quota of 10 bytes is used up; what else this step prints is dropped]"
+MARK = "[the output quota of 10 bytes is used up; further output of this step is dropped]"
 
 
 def test_what_does_not_fit_is_dropped_and_that_is_said_once() -> None:

@@ -66,5 +66,5 @@ def test_why_a_message_cannot_be_read_has_no_part_of_a_secret(document: Any) -> 
 
 def test_a_message_that_only_its_secret_makes_unreadable_says_that_much() -> None:
     body = b'{"status":"failed","message":"a\\ud800"}'
-    with pytest.raises(BadMessage, match="to say why would tell what is redacted"):
+    with pytest.raises(BadMessage, match="the reason is not shown, because it contains redacted text"):
         read_word(_message({})._replace(body=body), Redaction([re.compile(r"\\ud800")]))

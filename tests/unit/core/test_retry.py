@@ -117,7 +117,7 @@ def test_a_retry_of_what_has_failed_once_more_since_its_author_looked_is_refused
     run.gone()
     refused = _retry(run, Resolution.SUCCEEDED, request="q2", seen=0)
     assert (refused.verdict, run.status) == (Verdict.REFUSED, "failed")
-    assert "look again" in refused.reason
+    assert "read it again" in refused.reason
     assert _retry(run, Resolution.SUCCEEDED, request="q3", seen=1).verdict is Verdict.APPLIED
 
 
@@ -215,7 +215,7 @@ def _lost(around: EnginePolicy | None = None) -> Run:
 def test_a_retry_says_what_became_of_a_lost_step_or_is_refused() -> None:
     run = _lost()
     assert run.status == "failed"
-    assert "say `succeeded` or `rerun`" in _retry(run).reason
+    assert "resolve it as `succeeded` or `rerun`" in _retry(run).reason
     assert _retry(run, Resolution.FAILED).verdict is Verdict.REFUSED
 
 

@@ -56,7 +56,7 @@ def test_a_step_that_no_worker_begins_within_the_patience_has_timed_out() -> Non
     assert run.due == 15
     run.wait(15)
     assert (run.status, run.statuses) == ("failed", ["timed_out"])
-    assert run.state.reason == "noop:A on web01 timed out: no worker began it within 45 s"
+    assert run.state.reason == "noop:A on web01 timed out: no worker started it within 45 s"
 
 
 def test_when_several_are_due_at_once_each_is_dealt_with() -> None:

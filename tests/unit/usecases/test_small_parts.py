@@ -99,7 +99,7 @@ def test_no_answer_in_trouble_says_which_trouble_and_which_id() -> None:
     bus.declare("re.job.create")
     troubles = iter(["", "the disk is full"])
 
-    with pytest.raises(StoreUnavailable, match=r"the disk is full; if the engine took .* id is 0"):
+    with pytest.raises(StoreUnavailable, match=r"the disk is full; if the core received .* id is 0"):
         deployments.create(bus, principal("u"), DeploymentRequest("g", "p", {}), Origin(), 0.01, lambda: next(troubles))
 
 

@@ -43,7 +43,7 @@ def _deep() -> list[Any]:
         (object(), "object is not JSON serializable"),
         ({1, 2}, "set is not JSON serializable"),
         (float("nan"), "not JSON compliant"),
-        ({1: "a", "1": "b"}, "the key '1' is there twice"),
+        ({1: "a", "1": "b"}, "the key '1' occurs twice"),
         ("\ud800", "surrogates not allowed"),
         (_circle(), "it contains itself"),
         (_deep(), "nested deeper than 64 levels"),

@@ -45,7 +45,7 @@ def test_what_is_past_its_quota_is_dropped_and_who_prints_it_does_not_wait() -> 
     assert parse_output(lines.body).split("\n") == [
         "x" * 999,
         "x" * 999,
-        "[the output quota of 2000 bytes is used up; what else this step prints is dropped]",
+        "[the output quota of 2000 bytes is used up; further output of this step is dropped]",
     ]
     assert parse_notification(notice.body).slug == "slug"
     assert parse_output(remark.body) == "a word of the worker's own"
