@@ -44,7 +44,7 @@ def follow(
     if known is not None:
         watched.feed(StateEvent(known))
     try:
-        with _telling(watched, terminal, way, as_json) as tell:
+        with _printer(watched, terminal, way, as_json) as tell:
             for event in client.events(id, last, output=way is Way.WATCH):
                 tell(event)
     except KeyboardInterrupt:
@@ -71,7 +71,7 @@ def _learn_last_lines(client: Client, id: str, watched: Watched) -> None:
 
 
 @contextmanager
-def _telling(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> Iterator[Callable[[Event], None]]:
+def _printer(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> Iterator[Callable[[Event], None]]:
     def print_lines(changes: Sequence[Change]) -> None:
         terminal.lines(list(plain.lines(plain.ordered(changes, watched.steps))))
 

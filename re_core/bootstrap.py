@@ -241,7 +241,7 @@ class Core:
         """
         end = time.monotonic() + deadline
         for pump in self._all:
-            pump.tell_to_stop()
+            pump.request_stop()
         ended = [pump.join(max(0.0, end - time.monotonic())) for pump in self._all]
         if not all(ended):
             _log.warning("a consumer did not stop in time", extra={"action": "stop"})

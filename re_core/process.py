@@ -80,11 +80,11 @@ class Patience:
             except TransientError as error:
                 if error.reason != said:
                     said = error.reason
-                    self._say(error)
+                    self._log_change(error)
                 self._on_wait(error)
                 time.sleep(backoff.next())
 
-    def _say(self, error: TransientError) -> None:
+    def _log_change(self, error: TransientError) -> None:
         text = "%s waits for %s: %s; it continues as soon as that is available"
         _log.warning(text, self._name, self._what, error, extra={"action": "wait"})
 
@@ -114,12 +114,12 @@ class Process:
         looks = threading.Thread(target=self._look, args=(part, stopped), name="readiness", daemon=True)
         looks.start()
         self._work(part)
-        self._say("is stopping", "stop")
+        self._log_change("is stopping", "stop")
         stopped.set()
         looks.join(LOOK)  # it may wait for a server that does not answer
         self._notifier.stops()
         part.stop(self._grace)
-        self._say("has stopped", "stopped")
+        self._log_change("has stopped", "stopped")
         return CANNOT if self._refused else DONE
 
     def fatal(self, error: Exception) -> None:
@@ -155,10 +155,10 @@ class Process:
                 if trouble:
                     _log.warning("%s is not ready: %s", self._name, trouble, extra={"action": "not_ready"})
                 else:
-                    self._say("is ready", "ready")
+                    self._log_change("is ready", "ready")
             stopped.wait(LOOK)
 
-    def _say(self, what: str, action: str) -> None:
+    def _log_change(self, what: str, action: str) -> None:
         _log.info("%s %s", self._name, what, extra={"action": action})
 
     def _on_end(self, number: int, frame: FrameType | None) -> None:

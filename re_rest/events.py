@@ -79,7 +79,7 @@ def stream(
                         yield b": ping\n\n"
                         said = time.monotonic()
                     continue
-                for piece in _pieces(_news(follower, moment, seen)):
+                for piece in _pieces(_frames_of(follower, moment, seen)):
                     check()
                     yield piece
             except (TransientError, NotAuthenticated) as error:
@@ -107,7 +107,7 @@ def _pieces(frames: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _news(follower: Follower, moment: Moment, seen: Position) -> Iterator[bytes]:
+def _frames_of(follower: Follower, moment: Moment, seen: Position) -> Iterator[bytes]:
     """What is new for a viewer at `seen`."""
     # a viewer at the start gets first what all of it is about
     pending = moment.at.entry > seen.entry

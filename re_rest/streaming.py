@@ -120,18 +120,18 @@ class StreamingWorker(ThreadWorker):
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_last_words, conn))
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_last_bytes, conn))
         except (OSError, ValueError, KeyError):
             self._let_go(conn)
 
-    def _on_last_words(self, conn: TConn, sock: socket.socket) -> None:
+    def _on_last_bytes(self, conn: TConn, sock: socket.socket) -> None:
         try:
-            said = sock.recv(_DROPPED)
+            received = sock.recv(_DROPPED)
         except BlockingIOError:
             return
         except OSError:
-            said = b""
-        if not said:
+            received = b""
+        if not received:
             self._let_go(conn)
 
     def _let_go(self, conn: TConn) -> None:

@@ -37,10 +37,10 @@ class OrphanPolicy:
                 "the processes that %s left running continue: %s", attempt, error, extra={"action": "journal_unread"}
             )
             return False
-        return bool(entries) and not any(_says_end(one, step, number) for entry in entries for one in entry.records)
+        return bool(entries) and not any(_is_end_of(one, step, number) for entry in entries for one in entry.records)
 
 
-def _says_end(record: Record, step: int, attempt: int) -> bool:
+def _is_end_of(record: Record, step: int, attempt: int) -> bool:
     """Whether it says that the attempt's own program has ended, or that the step counts as done."""
     if isinstance(record, Completed | Failed):
         return (record.step, record.attempt) == (step, attempt)

@@ -143,16 +143,16 @@ class Attempt:
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:
     """The outcome of a step message that is not run now; none where it names no reply queue."""
-    return _word_of(message, "outcome", body, control, {TOKEN: token, WORKER: worker_id})
+    return _reply_of(message, "outcome", body, control, {TOKEN: token, WORKER: worker_id})
 
 
 def declined_of(message: Message, token: str, worker_id: str, control: str, reason: str) -> list[Message]:
     """That the attempt of a message did not begin; none where it names no reply queue."""
     headers = {TOKEN: token, WORKER: worker_id, EVENT: "declined"}
-    return _word_of(message, "declined", _reason(reason), control, headers)
+    return _reply_of(message, "declined", _reason(reason), control, headers)
 
 
-def _word_of(message: Message, what: str, body: bytes, control: str, more: Mapping[str, str]) -> list[Message]:
+def _reply_of(message: Message, what: str, body: bytes, control: str, more: Mapping[str, str]) -> list[Message]:
     id = message.headers.get(ATTEMPT, "")
     reply_to, _ = _address(message)
     if not (id and reply_to):

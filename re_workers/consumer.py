@@ -37,7 +37,7 @@ GRANT_PATIENCE = 25_000
 
 #: milliseconds after which the outcome of a step that is asked for again is sent again. Sooner, the first is on its way;
 #: and a core that gets one twice repeats what it awaits, so that every copy would breed another
-TELL_AGAIN = 10_000
+RESEND_AFTER = 10_000
 
 #: deliveries handled in one turn
 BATCH = 1024
@@ -84,9 +84,9 @@ class StepConsumer:
         """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
         return self._window.keys()
 
-    def unsaid(self) -> list[str]:
-        """Ids of what could not be said yet."""
-        return self._outbox.unsaid()
+    def unsent(self) -> list[str]:
+        """Ids of messages that could not be sent yet."""
+        return self._outbox.unsent()
 
     def wake(self) -> None:
         """Make a turn that waits return."""
@@ -107,7 +107,7 @@ class StepConsumer:
         for delivery in deliveries:
             self._handle(delivery)
         handled = len(deliveries) + self._tend()
-        self._outbox.say(self._runs.spoken())
+        self._outbox.add(self._runs.spoken())
         self._send()
         return handled
 
@@ -125,7 +125,7 @@ class StepConsumer:
 
     @property
     def idle(self) -> bool:
-        """Nothing runs and nothing is unsaid."""
+        """Nothing runs and nothing is unsent."""
         return not self._runs and self._outbox.empty
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class StepConsumer:
         ends = 0
         for attempt, outcome in self._runs.ended():
             ends += 1
-            self._outbox.say(attempt.outgoing.drain())
+            self._outbox.add(attempt.outgoing.drain())
             if attempt.left and outcome.status != "completed":
                 self._decline(attempt, "the worker is stopping")
             else:
@@ -214,7 +214,7 @@ class StepConsumer:
             self._settle(attempt, Outcome("failed", None, problem))
             return
         self._window.hold(attempt)
-        self._outbox.say(attempt.started(self.control))
+        self._outbox.add(attempt.started(self.control))
         if attempt.granted:
             attempt.limit = self._clock.now() + GRANT_PATIENCE
             self._waiting[attempt.key] = attempt
@@ -227,13 +227,13 @@ class StepConsumer:
         held, reported = self._window.get(id), self._outcomes.get(id)
         if held is not None and not held.over:
             if not held.granted:  # the core that sends it again may have no claim of it
-                self._outbox.say(held.started(self.control))
+                self._outbox.add(held.started(self.control))
             if held.parted and held.delivery.epoch != delivery.epoch:
                 self._window.renew(held, delivery)
                 return True
-        elif reported is not None and self._clock.now() - reported.at >= TELL_AGAIN:
+        elif reported is not None and self._clock.now() - reported.at >= RESEND_AFTER:
             self._outcomes.add(id, reported._replace(at=self._clock.now()))
-            self._outbox.say(outcome_of(delivery.message, reported.token, self._identity, self.control, reported.body))
+            self._outbox.add(outcome_of(delivery.message, reported.token, self._identity, self.control, reported.body))
         elif held is None and reported is None:
             return False
         self._outbox.done(delivery)
@@ -251,21 +251,21 @@ class StepConsumer:
         elif event == "cancel":
             self._runs.cancel(key)
         elif event == "tell":
-            self._tell(delivery, key)
+            self._repeat_reply(delivery, key)
         else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which no worker knows")
         self._outbox.done(delivery)
 
-    def _tell(self, delivery: Delivery, key: str) -> None:
+    def _repeat_reply(self, delivery: Delivery, key: str) -> None:
         """The core waits for a reply that was sent: it may have been lost with a queue."""
         reported, tokens = self._outcomes.get(key), self._declined.get(key)
         message, me = delivery.message, self._identity
         if reported is not None:
-            self._outbox.say(outcome_of(message, reported.token, me, self.control, reported.body))
+            self._outbox.add(outcome_of(message, reported.token, me, self.control, reported.body))
         elif tokens is not None:
             # the core knows one of them as the claimant; which, only it can say
             for token in tokens.split():
-                self._outbox.say(declined_of(message, token, me, self.control, "it was declined before"))
+                self._outbox.add(declined_of(message, token, me, self.control, "it was declined before"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: the step may run elsewhere by now
@@ -283,7 +283,7 @@ class StepConsumer:
         self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
         messages = attempt.outcome(body, self.control)
         if attempt.parted:
-            self._outbox.say(messages)
+            self._outbox.add(messages)
         else:
             self._outbox.done(attempt.delivery, messages)
         attempt.over = True
@@ -305,7 +305,7 @@ class StepConsumer:
         self._window.drop(attempt.key)
         messages = attempt.declined(reason, self.control)
         if attempt.parted:
-            self._outbox.say(messages)
+            self._outbox.add(messages)
         else:
             self._outbox.done(attempt.delivery, messages)
 
@@ -315,7 +315,7 @@ class StepConsumer:
         _log.warning("refused a message of %s: %s", delivery.queue, detail, extra=where)
         body = unreadable(delivery.message, detail) if delivery.queue != self.control else b""
         if body:
-            self._outbox.say(outcome_of(delivery.message, self._token(), self._identity, self.control, body))
+            self._outbox.add(outcome_of(delivery.message, self._token(), self._identity, self.control, body))
         self._outbox.refuse(delivery, reason, detail)
 
     def _token(self) -> str:

@@ -114,9 +114,9 @@ class WorkerHost:
             loop.join()
         self._stopping.set()
         self._pulse.join(FAREWELL)
-        if not any(consumer.running() or consumer.unsaid() for consumer in self._consumers):
+        if not any(consumer.running() or consumer.unsent() for consumer in self._consumers):
             # else the silence says it, and the core calls lost what is left behind
-            self._say(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
+            self._send(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
         for worker in self._workers:
             worker.close()
         for handler in self._handlers:
@@ -130,9 +130,9 @@ class WorkerHost:
         """Send the core this process's id, what it offers and what it runs."""
         degraded = {name: why[:MAX_REASON] for name, why in self._degraded().items()}
         about = {**self._about, "degraded": degraded} if degraded else self._about
-        self._say(f"{self.identity}/heartbeat/{next(self._beats)}", about, {})
+        self._send(f"{self.identity}/heartbeat/{next(self._beats)}", about, {})
 
-    def _say(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    def _send(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         """Send it now or not at all: a late heartbeat is useless."""
         body = encode({**about, "running": self.running()})
         message = Message("heartbeat", body, id, "", "", headers, APP, expires=HEARTBEAT_LIFE, once=True)

@@ -64,16 +64,16 @@ class Outbox:
         """Everything was taken and settled."""
         return not (self._messages or self._settled or self._refused or self._homeless)
 
-    def unsaid(self) -> list[str]:
-        """The ids of what is not said yet, for people."""
+    def unsent(self) -> list[str]:
+        """The ids of messages that are not sent yet, for people."""
         return [message.id for message in self._messages] + list(self._homeless)
 
-    def say(self, messages: Sequence[Message]) -> None:
+    def add(self, messages: Sequence[Message]) -> None:
         """Publish them, in order, with the next `send`."""
         self._messages.extend(messages)
 
     def done(self, delivery: Delivery, last: Sequence[Message] = ()) -> None:
-        """Say `last`, and ack the delivery once that is taken."""
+        """Send `last`, and ack the delivery once that is taken."""
         self._messages.extend(last)
         self._settled.append(_Settled(delivery, last[-1].id if last else ""))
 

@@ -77,7 +77,7 @@ class Outgoing:
         self.redaction = redaction or Redaction()
         self._origin = origin
         self._wake = wake
-        self._said: list[str | Message] = []
+        self._kept: list[str | Message] = []
         self._size = 0
         self._notices = 0
         self._chunks = 0
@@ -91,11 +91,11 @@ class Outgoing:
         lines = [shown(line, self.redaction) for line in text.splitlines() or [""]]
         with self._lock:
             lines, self._quota = self._quota.take(lines)
-        self._say(lines)
+        self._add(lines)
 
     def remark(self, text: str) -> None:
         """A line of the worker's own, whatever is left of the quota."""
-        self._say([shown(text, self.redaction)])
+        self._add([shown(text, self.redaction)])
 
     def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
         """A notification. Raises BadMessage where a notifier would refuse it."""
@@ -105,19 +105,19 @@ class Outgoing:
         with self._lock:
             self._notices += 1
             id = f"{self._origin.prefix}/notify/{self._notices}"
-        self._say([notification_message(transport, document, id, self._origin.deployment, APP)])
+        self._add([notification_message(transport, document, id, self._origin.deployment, APP)])
 
     @property
     def waiting(self) -> bool:
         """Something was said and not drained."""
-        return bool(self._said)
+        return bool(self._kept)
 
     def drain(self) -> list[Message]:
         """What was said since the last time, as messages."""
-        if not self._said:
+        if not self._kept:
             return []
         with self._lock:
-            said, self._said, self._size = self._said, [], 0
+            said, self._kept, self._size = self._kept, [], 0
             if self._room is not None:
                 self._room.notify_all()
         messages: list[Message] = []
@@ -136,13 +136,13 @@ class Outgoing:
         self._flush(lines, messages)
         return messages
 
-    def _say(self, said: list[str] | list[Message]) -> None:
+    def _add(self, added: list[str] | list[Message]) -> None:
         with self._lock:
             if self._room is not None:
                 self._room.wait_for(lambda: self._size < MAX_WAITING, PATIENCE)
-            first = not self._said
-            self._said.extend(said)
-            self._size += sum(len(one) if isinstance(one, str) else len(one.body) for one in said)
+            first = not self._kept
+            self._kept.extend(added)
+            self._size += sum(len(one) if isinstance(one, str) else len(one.body) for one in added)
         if first and self._wake is not None:
             self._wake()
 

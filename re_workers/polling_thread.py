@@ -52,10 +52,10 @@ class Turning(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Nothing runs and nothing is unsaid."""
+        """Nothing runs and nothing is unsent."""
         ...
 
-    def unsaid(self) -> list[str]:
+    def unsent(self) -> list[str]:
         """Ids of what could not be said yet; from any thread."""
         ...
 
@@ -122,8 +122,8 @@ class PollingThread:
                 time.sleep(min(left, BREATH))
 
     def _complain(self) -> None:
-        unsaid = self._turning.unsaid()
-        what = f"not said: {', '.join(unsaid[:20])}" if unsaid else "something still runs"
+        unsent = self._turning.unsent()
+        what = f"not said: {', '.join(unsent[:20])}" if unsent else "something still runs"
         _log.error("%s is left behind; %s", self._thread.name, what, extra={"action": "left_behind"})
 
     def _turn(self, timeout: float) -> int | None:

@@ -104,14 +104,14 @@ class Runs:
         """Cancel it, if it runs."""
         attempt = self._running.get(key)
         if attempt is not None:
-            self._tell(attempt, reason)
+            self._cancel(attempt, reason)
 
     def cancel_late(self) -> None:
         """Cancel the steps whose time is over; report those that were cancelled and still run."""
         now = self._clock.now()
         for attempt in self._running.values():
             if now >= attempt.limit:
-                self._tell(attempt, f"timed out after {attempt.call.timeout:g} s")
+                self._cancel(attempt, f"timed out after {attempt.call.timeout:g} s")
             if attempt.cancelled_at and not attempt.complained and now - attempt.cancelled_at >= STUBBORN:
                 self._complain(attempt)
 
@@ -119,9 +119,9 @@ class Runs:
         """Cancel all. What may be repeated is left to another worker, unless it was cancelled before."""
         for attempt in self._running.values():
             attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
-            self._tell(attempt, reason)
+            self._cancel(attempt, reason)
 
-    def _tell(self, attempt: Attempt, reason: str) -> None:
+    def _cancel(self, attempt: Attempt, reason: str) -> None:
         attempt.cancelled_at = attempt.cancelled_at or self._clock.now()
         attempt.context.cancel(reason)
 

@@ -34,13 +34,13 @@ def events(session: Session, group: str | None, types: tuple[str, ...], after: s
     wanted = [one if "." in one else f"release-engine.deployment.{one}" for one in types]
     try:
         for event in session.client.feed(after, group=group, type=wanted or None):
-            _tell(session.terminal, event, as_json)
+            _print_event(session.terminal, event, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE
 
 
-def _tell(terminal: Terminal, event: Told, as_json: bool) -> None:
+def _print_event(terminal: Terminal, event: Told, as_json: bool) -> None:
     if isinstance(event, GapEvent):
         terminal.note(f"connection lost, reconnecting: {safe(event.why)}")
     elif isinstance(event, ResetEvent):

@@ -46,7 +46,7 @@ def logs(
     document = lookup.deployment(session.client, id, session.terminal.note)
     found, prefix = document["id"], _prefixes(document, times, not no_prefix)
 
-    def tell(lines: Sequence[Line]) -> None:
+    def print_page(lines: Sequence[Line]) -> None:
         if as_json:
             session.terminal.lines([json.dumps(line) for line in lines])
         else:
@@ -57,11 +57,11 @@ def logs(
     last = after
     client = session.client
     for page in iter([client.tail(found, tail, step)]) if tail else client.output_pages(found, after, step):
-        tell(page)
+        print_page(page)
         last = page[-1]["number"] if page else last
     try:
         if follow:
-            _follow(session, found, step, last, tell)
+            _follow(session, found, step, last, print_page)
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE
@@ -81,7 +81,9 @@ def _prefixes(document: Deployment, times: bool, hosts: bool) -> Callable[[Line]
     return prefix
 
 
-def _follow(session: Session, id: str, step: int | None, last: int, tell: Callable[[Sequence[Line]], None]) -> None:
+def _follow(
+    session: Session, id: str, step: int | None, last: int, print_page: Callable[[Sequence[Line]], None]
+) -> None:
     """No line twice, none left out: where the stream skips some, or begins later than what was read, they are read again."""
     events = (event for event in session.client.events(id, f"0.{last}") if isinstance(event, OutputEvent))
     for event in chain(events, [None]):
@@ -90,4 +92,4 @@ def _follow(session: Session, id: str, step: int | None, last: int, tell: Callab
         follows = event is not None and event.line["number"] == last + 1
         for page in [[event.line]] if event is not None and follows else session.client.output_pages(id, last):
             last = page[-1]["number"] if page else last
-            tell([line for line in page if step is None or line["step"] == step])
+            print_page([line for line in page if step is None or line["step"] == step])

@@ -33,16 +33,16 @@ def resolve(session: Session, id: str, step: str, resolution: str | None, reason
     except ValueError:
         raise BadInput(f"expected {', '.join(Resolution)}, found {word!r}") from None
     found = lookup.deployment(session.client, id, session.terminal.note)
-    meant = _meant(found, number)
-    answer = session.client.resolve(found["id"], meant["number"], said, meant["attempt"], reason)
+    step_meant = _chosen_step(found, number)
+    answer = session.client.resolve(found["id"], step_meant["number"], said, step_meant["attempt"], reason)
     if as_json:
         session.terminal.json(answer)
     else:
-        session.terminal.line(f"{words.place(meant)}: {said}")
+        session.terminal.line(f"{words.place(step_meant)}: {said}")
     return DONE
 
 
-def _meant(found: Deployment, number: str | None) -> Step:
+def _chosen_step(found: Deployment, number: str | None) -> Step:
     """The step that waits. Raises BadInput where that one does not, or where it is not clear which one is meant."""
     waiting = words.asking(found)
     if number is None:

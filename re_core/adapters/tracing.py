@@ -62,7 +62,7 @@ class Tracer(Observer):
         """See Observer."""
         about = {"release_engine.deployment": deployment, "release_engine.outcome": outcome}
         bad = "" if outcome == "accepted" else outcome
-        self._tell("POST deployment", span, parent, began, time.time_ns(), SpanKind.SERVER, about, bad)
+        self._record("POST deployment", span, parent, began, time.time_ns(), SpanKind.SERVER, about, bad)
 
     def recorded(self, state: State, records: Sequence[r.Record], at: int, trace: DeploymentTrace | None) -> None:
         """See Observer."""
@@ -82,7 +82,7 @@ class Tracer(Observer):
             about = {"release_engine.attempt": run.attempt, "release_engine.worker": run.worker}
             bad = "" if run.status == "completed" else run.status
             name = f"run {run.command}:{run.subcommand}"
-            self._tell(name, run.span, run.parent, run.began, run.ended, SpanKind.CONSUMER, about, bad)
+            self._record(name, run.span, run.parent, run.began, run.ended, SpanKind.CONSUMER, about, bad)
 
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
         """See Observer."""
@@ -90,14 +90,14 @@ class Tracer(Observer):
         if parent is not None:
             span = parent._replace(span_id=span_id(f"{message.id}/notify"))
             bad = "" if delivered else "refused"
-            self._tell(f"notify {transport}", span, parent, began, time.time_ns(), SpanKind.CONSUMER, {}, bad)
+            self._record(f"notify {transport}", span, parent, began, time.time_ns(), SpanKind.CONSUMER, {}, bad)
 
     def _on_acceptance(self, state: State, at: int, trace: DeploymentTrace) -> None:
         about = {"release_engine.deployment": state.deployment, "release_engine.group": state.accepted.group}
         about["release_engine.playbook"] = state.accepted.playbook
         parent = trace.context if trace.told else None
         span = trace.parent(state.deployment)
-        self._tell("accept", span, parent, at * 1_000_000, time.time_ns(), SpanKind.CONSUMER, about)
+        self._record("accept", span, parent, at * 1_000_000, time.time_ns(), SpanKind.CONSUMER, about)
 
     def _on_claim(self, state: State, step: int, attempt: int, at: int, trace: DeploymentTrace) -> None:
         name, id = state.plan.steps[step].spec.name, f"{state.deployment}/{step}/{attempt}"
@@ -105,7 +105,7 @@ class Tracer(Observer):
         began = known.dispatched_at if known.attempt == attempt and known.dispatched_at is not None else at
         about = {"release_engine.attempt": id}
         span, parent = trace.parent(id), trace.parent(state.deployment)
-        self._tell(f"dispatch {name}", span, parent, began * 1_000_000, at * 1_000_000, SpanKind.PRODUCER, about)
+        self._record(f"dispatch {name}", span, parent, began * 1_000_000, at * 1_000_000, SpanKind.PRODUCER, about)
 
     def _on_outcome(self, state: State, record: Any, at: int, trace: DeploymentTrace) -> None:
         known, outcome = state.steps[record.step], _OUTCOMES[type(record)]
@@ -117,9 +117,9 @@ class Tracer(Observer):
         about = {"release_engine.attempt": id, "release_engine.outcome": outcome}
         bad = "" if outcome == "completed" else outcome
         name, span = f"outcome {state.plan.steps[record.step].spec.name}", trace.parent(f"{id}/outcome")
-        self._tell(name, span, trace.parent(cause), at * 1_000_000, time.time_ns(), SpanKind.CONSUMER, about, bad)
+        self._record(name, span, trace.parent(cause), at * 1_000_000, time.time_ns(), SpanKind.CONSUMER, about, bad)
 
-    def _tell(
+    def _record(
         self,
         name: str,
         span: TraceContext,

@@ -34,14 +34,14 @@ class Heartbeats:
 
     def turn(self, timeout: float) -> int:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
-        self._say_own()
+        self._send_own()
         return take_each(self._subscription, BATCH, timeout, self._register)
 
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()
 
-    def _say_own(self) -> None:
+    def _send_own(self) -> None:
         """By this very thread, so that a core whose consumer hangs proves nothing."""
         if (message := self._presence.next()) is not None:
             self._bus.ping()

@@ -69,7 +69,7 @@ class PollingThread:
         """Begin."""
         self._thread.start()
 
-    def tell_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """No further turn begins; the one under way ends by itself."""
         self._stop.set()
 

@@ -68,11 +68,11 @@ def result_documents(journal: ports.Journal, found: State, step: int) -> Iterato
     for entry in ports.every_entry(journal, found.deployment):
         for record in entry.records:
             if isinstance(record, Completed | Failed | TimedOut | Late) and record.step == step:
-                yield _said(record, entry.at)
+                yield _result_document(record, entry.at)
 
 
-def _said(record: Completed | Failed | TimedOut | Late, at: int) -> answers.Result:
-    """One reply. Replies that came late change nothing."""
+def _result_document(record: Completed | Failed | TimedOut | Late, at: int) -> answers.Result:
+    """The result of one reply. Replies that came late change nothing."""
     late = isinstance(record, Late)
     result = result_of(record.data, record.cut)
     return {

@@ -43,13 +43,13 @@ class FailureDetector:
         silences = self._roll.poll()
         self._rounds = {worker.id: self._rounds.get(worker.id, 0) for worker, lasts in silences if lasts >= SILENT}
         news = [silence.worker.id for silence in silences if self._is_news(silence)]
-        return self._tell(news, before) if news else 0
+        return self._report(news, before) if news else 0
 
     def _is_news(self, silence: Silence) -> bool:
         rounds = self._rounds.get(silence.worker.id, ROUNDS)
         return rounds < ROUNDS and silence.lasts >= SILENT << rounds
 
-    def _tell(self, workers: Sequence[str], before: int) -> int:
+    def _report(self, workers: Sequence[str], before: int) -> int:
         """Only deployments of which they have claimed a step get the event, each one event for all of them."""
         for worker in workers:
             if not self._rounds[worker]:

@@ -53,7 +53,7 @@ class _Held(NamedTuple):
 
 
 class Notifier:
-    """Consumes `notify.<transport>`. One thread calls it; only `wake` and `unsaid` are for others too."""
+    """Consumes `notify.<transport>`. One thread calls it; only `wake` and `unsent` are for others too."""
 
     def __init__(
         self,
@@ -110,9 +110,9 @@ class Notifier:
         """Make a turn that waits return."""
         self._subscription.wake()
 
-    def unsaid(self) -> list[str]:
+    def unsent(self) -> list[str]:
         """Ids of what could not be said yet."""
-        return self._outbox.unsaid()
+        return self._outbox.unsent()
 
     def drain(self) -> None:
         """Begin nothing more; what waits goes back at `close`."""

@@ -13,7 +13,7 @@ from re_workers.notify.email_address import parse_address
 from re_workers.notify.email_message import compose
 from re_workers.notify.handler import Notice, settle
 from re_workers.notify.settings import EmailSettings
-from re_workers.notify.smtp_exchange import Answer, Hearing, answer
+from re_workers.notify.smtp_exchange import Answer, PendingAnswer, answer
 from re_workers.notify.smtp_link import WAITING, SmtpLink, connect
 from re_workers.notify.text import one_line
 
@@ -37,7 +37,7 @@ class EmailHandler:
         self._settings = settings
         self._link = link or SmtpLink(settings)
         #: mails that the server has and had not answered when they were last asked about
-        self._waiting: dict[_Key, Hearing] = {}
+        self._waiting: dict[_Key, PendingAnswer] = {}
 
     def deliver(self, notice: Notice, notification_id: str) -> None:
         """Return when the server has taken the mail for every target; see the port for what is raised."""
@@ -60,20 +60,20 @@ class EmailHandler:
         if not group:
             return {}
         key = (notification_id, notice.slug, notice.message, tuple(group))
-        hearing = self._waiting.get(key) or self._hand_over(notice, notification_id, group)
-        if not isinstance(hearing, Hearing):
-            return hearing
-        hearing.wait(0)
-        answers = hearing.answers
+        pending = self._waiting.get(key) or self._hand_over(notice, notification_id, group)
+        if not isinstance(pending, PendingAnswer):
+            return pending
+        pending.wait(0)
+        answers = pending.answers
         if any(said.pending for said in answers.values()):
-            self._remember(key, hearing)
+            self._remember(key, pending)
         else:
             self._waiting.pop(key, None)
         return answers
 
     def _hand_over(
         self, notice: Notice, notification_id: str, group: Mapping[str, Address]
-    ) -> Hearing | Mapping[str, Answer]:
+    ) -> PendingAnswer | Mapping[str, Answer]:
         now = datetime.now(UTC)
         mail = compose(notice, notification_id, self._settings.sender, list(group.values()), now)
         try:
@@ -81,9 +81,9 @@ class EmailHandler:
         except (OSError, UnicodeError) as error:
             return dict.fromkeys(group, Answer(0, _away(self._settings, error)))
 
-    def _remember(self, key: _Key, hearing: Hearing) -> None:
+    def _remember(self, key: _Key, pending: PendingAnswer) -> None:
         """Until it is asked for; an answer that is not asked for (its step was cancelled) makes room."""
-        self._waiting[key] = hearing
+        self._waiting[key] = pending
         if len(self._waiting) > 2 * WAITING:
             finished = next((one for one, other in self._waiting.items() if other.done), None)
             if finished is not None:

@@ -81,7 +81,7 @@ def offer(
     return True, refused
 
 
-class Hearing:
+class PendingAnswer:
     """The answer to one mail: awaited on a thread that ends with it, or with the connection."""
 
     def __init__(
@@ -135,7 +135,7 @@ class Hearing:
 
     def _run(self) -> None:
         try:
-            self._hear()
+            self._await()
         except Exception as error:  # whatever it was: the server has not said that it took the mail
             why = one_line(str(error)) or type(error).__name__
             doubt = Answer(0, f"the server had the mail and did not answer ({why}): it may have arrived", doubtful=True)
@@ -146,7 +146,7 @@ class Hearing:
                 if self._left:
                     self.smtp.close()
 
-    def _hear(self) -> None:
+    def _await(self) -> None:
         smtp = self.smtp
         # smtplib has none any more where it was closed under our feet
         if smtp.sock is None:

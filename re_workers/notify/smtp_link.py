@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from re_workers.notify.settings import EmailSettings
-from re_workers.notify.smtp_exchange import ANSWER, Answer, Hearing, cut, offer
+from re_workers.notify.smtp_exchange import ANSWER, Answer, PendingAnswer, cut, offer
 
 #: seconds for which the mails after it wait for the answer to one; most servers take less
 PROMPT = 1.0
@@ -38,15 +38,15 @@ class SmtpLink:
         self._prompt, self._patience = prompt, patience
         self._smtp: smtplib.SMTP | None = None
         #: answers that are awaited on connections of their own
-        self._hearings: list[Hearing] = []
+        self._pending_answers: list[PendingAnswer] = []
         self._used = 0.0
         self._closed = False
         self._busy = threading.Lock()
 
-    def send(self, recipients: Sequence[str], mail: bytes) -> Hearing | Mapping[str, Answer]:
+    def send(self, recipients: Sequence[str], mail: bytes) -> PendingAnswer | Mapping[str, Answer]:
         """Send one mail: the answers for recipients that it will not reach, none when the server took it for all.
 
-        A Hearing where the server has the mail and takes its time. Raises OSError or UnicodeError when the connection
+        A PendingAnswer where the server has the mail and takes its time. Raises OSError or UnicodeError when the connection
         fails before the server has it.
         """
         with self._busy:
@@ -58,16 +58,16 @@ class SmtpLink:
         smtp = self._smtp
         if smtp:
             cut(smtp)
-        for hearing in tuple(self._hearings):
-            hearing.cut()
-            hearing.join(self._settings.timeout)
+        for pending in tuple(self._pending_answers):
+            pending.cut()
+            pending.join(self._settings.timeout)
         if self._busy.acquire(timeout=self._settings.timeout):
             self._drop()
             self._busy.release()
 
-    def _send(self, recipients: Sequence[str], mail: bytes) -> Hearing | Mapping[str, Answer]:
-        self._hearings = [one for one in self._hearings if not one.done]
-        if len(self._hearings) >= WAITING:
+    def _send(self, recipients: Sequence[str], mail: bytes) -> PendingAnswer | Mapping[str, Answer]:
+        self._pending_answers = [one for one in self._pending_answers if not one.done]
+        if len(self._pending_answers) >= WAITING:
             raise TimeoutError(f"it has {WAITING} mails that it has not answered")
         smtp = self._ready()
         options: list[str] = []
@@ -78,17 +78,17 @@ class SmtpLink:
         offered, refused = offer(smtp, self._settings.sender.address, recipients, mail, options)
         if not offered:
             return refused
-        hearing = Hearing(smtp, recipients, refused, self._patience)
-        self._hearings.append(hearing)
+        pending = PendingAnswer(smtp, recipients, refused, self._patience)
+        self._pending_answers.append(pending)
         if self._closed:
-            hearing.cut()
-        if hearing.wait(self._prompt):
+            pending.cut()
+        if pending.wait(self._prompt):
             self._used = self._clock()
-            return hearing.answers
+            return pending.answers
         # it answers when it will; the next mail gets a connection of its own
         self._smtp = None
-        hearing.leave()
-        return hearing
+        pending.leave()
+        return pending
 
     def _ready(self) -> smtplib.SMTP:
         if self._closed:

@@ -32,7 +32,7 @@ class CoreProcess(Process):
         self.core._presence._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
             self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer)
-        self.core._sweep.tell_to_stop()  # it pauses for real otherwise
+        self.core._sweep.request_stop()  # it pauses for real otherwise
         self.add("sweeper", self.core._sweep._turn, PERIOD)
 
     def stop(self) -> None:

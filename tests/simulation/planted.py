@@ -232,7 +232,7 @@ def forgets_what_it_could_not_say(patch: Patch) -> None:
 
 def answers_no_inquiry(patch: Patch) -> None:
     """A worker does not repeat what it has said of a step, though the core asks: it may have gone with a queue."""
-    patch.setattr(StepConsumer, "_tell", lambda self, delivery, key: None)
+    patch.setattr(StepConsumer, "_repeat_reply", lambda self, delivery, key: None)
 
 
 def looks_for_nothing_that_is_due(patch: Patch) -> None:

@@ -86,5 +86,5 @@ class WorkerProcess(Process):
             self.world.kill(self)
 
     def _say_bye(self) -> None:
-        if not any(consumer.running() or consumer.unsaid() for consumer in self.host._consumers):
-            self.host._say(f"{self.name}/{BYE}", {**self.host._about, "offers": {}}, {EVENT: BYE})
+        if not any(consumer.running() or consumer.unsent() for consumer in self.host._consumers):
+            self.host._send(f"{self.name}/{BYE}", {**self.host._about, "offers": {}}, {EVENT: BYE})

@@ -45,7 +45,7 @@ class Listening:
             f"{PREFIX}{identity}.",
             self._put,
             later,
-            lambda: self._tell(None),
+            lambda: self._call_listeners(None),
             {"x-max-length": WAITING, "x-overflow": "drop-head"},
             [(exchange, f"{prefix}#") for prefix in OVERHEARD],
         )
@@ -103,9 +103,9 @@ class Listening:
 
     def _put(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
-            self._tell(delivery.message)
+            self._call_listeners(delivery.message)
 
-    def _tell(self, message: Message | None) -> None:
+    def _call_listeners(self, message: Message | None) -> None:
         with self._lock:
             listeners = list(self._listeners)
         for one in listeners:

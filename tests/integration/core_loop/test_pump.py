@@ -63,7 +63,7 @@ def test_it_takes_turns_until_it_is_told_to_stop() -> None:
     assert not turns.pump.alive
     turns.pump.start()
     assert turns.over.wait(SOON) and turns.pump.alive
-    turns.pump.tell_to_stop()
+    turns.pump.request_stop()
     assert turns.pump.join(SOON) and not turns.pump.alive
     assert (turns.taken, turns.fatal) == (3, [])
 
@@ -73,7 +73,7 @@ def test_it_says_when_the_last_turn_does_not_end() -> None:
     turns: list[Callable[[], object]] = [lambda: held.wait(SOON)]
     pump = PollingThread("test", turns[0], lambda error: None)
     pump.start()
-    pump.tell_to_stop()
+    pump.request_stop()
     assert pump.join(0.01) is False
     held.set()
     assert pump.join(SOON)
@@ -84,7 +84,7 @@ def test_it_waits_longer_and_longer_while_the_store_or_the_bus_is_away(waits: li
     turns = _Turns(*errors, None)
     turns.pump.start()
     assert turns.over.wait(SOON)
-    turns.pump.tell_to_stop()
+    turns.pump.request_stop()
     assert turns.pump.join(SOON)
     assert [one for one in waits if one < SOON] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     assert turns.fatal == []
@@ -94,7 +94,7 @@ def test_a_turn_that_goes_well_makes_it_patient_again(waits: list[float]) -> Non
     turns = _Turns(StoreUnavailable(), StoreUnavailable(), None, StoreUnavailable(), None)
     turns.pump.start()
     assert turns.over.wait(SOON)
-    turns.pump.tell_to_stop()
+    turns.pump.request_stop()
     assert turns.pump.join(SOON)
     assert [one for one in waits if one < SOON] == [0.1, 0.2, 0.1]
 
@@ -129,7 +129,7 @@ def test_it_says_what_it_waits_for_until_a_turn_settles_something(monkeypatch: p
     pump = PollingThread("test", turn, lambda error: None)
     pump.start()
     assert over.wait(SOON)
-    pump.tell_to_stop()
+    pump.request_stop()
     assert pump.join(SOON)
 
     # a turn that finds nothing to do proves nothing, one that settles something does
@@ -142,7 +142,7 @@ def test_what_it_waits_for_is_believed_for_a_while_only(monkeypatch: pytest.Monk
     turns = _Turns(StoreUnavailable("the disk is full"))
     turns.pump.start()
     assert turns.over.wait(SOON)
-    turns.pump.tell_to_stop()
+    turns.pump.request_stop()
     assert turns.pump.join(SOON)
 
     assert turns.pump.trouble == "the disk is full"

@@ -18,7 +18,7 @@ from re_workers.notify.email import DOUBT, EmailHandler
 from re_workers.notify.email_address import Mailbox
 from re_workers.notify.handler import Undeliverable, Unreachable
 from re_workers.notify.settings import EmailSettings
-from re_workers.notify.smtp_exchange import Hearing
+from re_workers.notify.smtp_exchange import PendingAnswer
 from re_workers.notify.smtp_link import WAITING, SmtpLink
 from re_workers.notify.steps import Email
 from re_workers.testing import run
@@ -248,9 +248,9 @@ def test_a_mail_whose_answer_cannot_be_heard_for_a_reason_that_none_foresaw_is_n
     smtp = smtplib.SMTP()
     smtp.sock, smtp.file = mine, mine.makefile("rb")
     smtp.file.close()  # reading it is a ValueError, which is no OSError
-    hearing = Hearing(smtp, ["a@example.com"], {}, 5.0)
-    assert hearing.wait(SOON)
-    assert hearing.answers["a@example.com"].doubtful
-    hearing.join(SOON)
+    pending = PendingAnswer(smtp, ["a@example.com"], {}, 5.0)
+    assert pending.wait(SOON)
+    assert pending.answers["a@example.com"].doubtful
+    pending.join(SOON)
     smtp.close()
     its.close()

@@ -137,4 +137,4 @@ def test_a_claim_that_waits_at_the_stop_is_not_held_any_longer(harness: WorkerHa
 def test_what_could_not_be_said_at_the_end_can_be_named(harness: WorkerHarness, parked: Parked) -> None:
     attempt = end_while_the_bus_is_away(harness, parked)
     assert not harness.consumer.idle
-    assert harness.consumer.unsaid() == [f"{attempt}/outcome/W.1"]
+    assert harness.consumer.unsent() == [f"{attempt}/outcome/W.1"]

@@ -8,7 +8,7 @@ import pytest
 
 from re_core.errors import BusUnavailable
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, parse_reply
-from re_workers.consumer import GRANT_PATIENCE, TELL_AGAIN
+from re_workers.consumer import GRANT_PATIENCE, RESEND_AFTER
 from tests.unit.workers.worker_harness import Parked, Work, WorkerHarness, end_while_the_bus_is_away
 
 
@@ -180,7 +180,7 @@ def test_whoever_asks_again_for_a_step_that_is_over_gets_its_outcome_again_but_n
     harness.send("Run", attempt=attempt)
     harness.turn()
     assert harness.heard() == []
-    harness.clock.time += TELL_AGAIN
+    harness.clock.time += RESEND_AFTER
     for _ in range(2):
         harness.send("Run", attempt=attempt)
         harness.turn()
