@@ -1,4 +1,4 @@
-"""How long to wait before another try. Must not know what is tried, and waits for nothing itself."""
+"""How long to wait before the next try of a connection, a read or a notification. The caller waits. Must not know what is tried."""
 
 from __future__ import annotations
 

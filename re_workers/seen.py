@@ -1,4 +1,4 @@
-"""What was dealt with lately, so that a copy is recognised. Pure; one thread at a time."""
+"""The ids that a worker or a notifier handled lately, to recognise a copy of a delivery. Pure; one thread at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sequencer's hands on its queues: takes, settles, gives back, and leaves the queues to others while it cannot work.
+"""The sequencer's queues: takes, settles and returns deliveries, and leaves the queues to other cores while it cannot work.
 
 Must not know what a delivery says, or what is done about it.
 """

@@ -1,6 +1,6 @@
-"""The one place from which a no goes out: to who asked, and, where a message cannot be used, to the dead letters.
+"""Sends every rejection: to the caller of a request, and an undeliverable message to the dead letters.
 
-Must not know why a message is refused. A no waits for nothing: no entry of a journal has to come before it.
+Must not know why a message is refused. A rejection waits for nothing: no entry of a journal has to come before it.
 """
 
 from __future__ import annotations

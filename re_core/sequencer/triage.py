@@ -1,4 +1,4 @@
-"""The first stage of a turn: deliveries become requests, words, and what cannot be used. Must not know what a word leads to."""
+"""The first stage of a turn: sorts deliveries into requests, events and undeliverable messages. Must not know what an event leads to."""
 
 from __future__ import annotations
 

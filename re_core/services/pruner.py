@@ -1,4 +1,7 @@
-"""Deletes, a little at a time, what ended long ago. Must not know any store."""
+"""When a core deletes old deployments: once a day, in small steps. Must not know any store.
+
+Which deployments it deletes: re_core/usecases/maintenance.py.
+"""
 
 from __future__ import annotations
 

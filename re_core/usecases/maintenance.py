@@ -1,4 +1,4 @@
-"""Deletes what ended long ago, a little at a time. Must not know any store.
+"""Which deployments, dead letters, keys and tokens are old, and their deletion in small steps. Must not know any store.
 
 What has not ended is never deleted: the list only proposes, the journal decides.
 """
