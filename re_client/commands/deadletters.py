@@ -12,7 +12,7 @@ from re_client.text import day, safe
 from re_core.api.answers import DeadLetter
 
 
-@click.group()
+@click.group(short_help="List, show, replay and drop dead letters.")
 def deadletters() -> None:
     """List, show, replay and drop dead letters: messages that no consumer can process."""
 
@@ -33,7 +33,7 @@ def list_(session: Session, limit: int, as_json: bool) -> None:
     )
 
 
-@deadletters.command()
+@deadletters.command(short_help="Show a dead letter and its reason.")
 @click.argument("id")
 @json_option
 @pass_session

@@ -31,7 +31,7 @@ def deploy(
     key: str,
     as_json: bool,
 ) -> int:
-    """Start a deployment of a playbook. GROUP/NAME or the playbook's id names it.
+    """Start a deployment of a playbook: GROUP/NAME, or the playbook's id.
 
     With --watch or --wait the exit code is 0 if the deployment completed, else 1. Ctrl-C stops the display, never the deployment.
 

@@ -87,7 +87,7 @@ def show(terminal: Terminal, found: Sequence[DeploymentRow], now: datetime) -> N
 def status(session: Session, id: str, as_json: bool) -> int:
     """Show one deployment with all its steps; the exit code is 1 if it failed or was cancelled.
 
-    If a step stopped the deployment, its last lines of output and the commands that continue the deployment are shown too.
+    If a step stopped the deployment, rectl also shows the step's last lines of output and the commands that continue the deployment.
     """
     found = lookup.deployment(session.client, id, session.terminal.note)
     if found["ended"] is None:

@@ -26,10 +26,10 @@ from re_client.text import day, safe
 @json_option
 @pass_session
 def events(session: Session, group: str | None, types: tuple[str, ...], after: str, as_json: bool) -> int:
-    """Print the events of all deployments that the token may see, from now on, until it is interrupted.
+    """Print the events of all deployments that the token may see, from now on, until Ctrl-C.
 
     Each event is one line that ends with the id of the event; with --json it is one CloudEvents document. After a lost connection rectl
-    continues behind the last event that it printed.
+    continues after the last event that it printed.
     """
     wanted = [one if "." in one else f"release-engine.deployment.{one}" for one in types]
     try:

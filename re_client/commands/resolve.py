@@ -19,7 +19,7 @@ from re_core.model import Resolution
 @json_option
 @pass_session
 def resolve(session: Session, id: str, step: str, resolution: str | None, reason: str, as_json: bool) -> int:
-    """Resolve a step whose outcome is unknown and for which a deployment waits (the setting `lost_steps: ask`).
+    """Resolve a lost step: the outcome of the step is unknown, and the deployment waits (the setting `lost_steps: ask`).
 
     STEP is the step's number in `rectl status`; if only one step waits, omit it. succeeded: the deployment continues after the step.
     rerun: the step gets a new attempt. failed: the deployment fails.

@@ -26,15 +26,17 @@ class WantedToken(NamedTuple):
     expires: str
 
 
-def token_options(admin: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a command that makes a token, which gets them as `wanted`; `admin` is the help of --admin."""
+def token_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of a command that makes a token, which gets them as `wanted`."""
     options = (
         click.option("--user", required=True, metavar="USER", help="The user of the token."),
         click.option(
             "--group", "groups", multiple=True, metavar="GROUP", help="A group that the token may access; repeatable."
         ),
         click.option("--all-groups", is_flag=True, help="The token may access all groups."),
-        click.option("--admin", is_flag=True, help=admin),
+        click.option(
+            "--admin", is_flag=True, help="The token may access all groups, and may create and revoke tokens."
+        ),
         click.option("--notify", is_flag=True, help="The token may send notifications; an administrator's always may."),
         click.option(
             "--expires",
@@ -44,16 +46,18 @@ def token_options(admin: str) -> Callable[[Callable[..., None]], Callable[..., N
         ),
     )
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def call(*given: Any, as_json: bool, **said: Any) -> None:
-            command(*given, WantedToken(**said), as_json)
+    @wraps(command)
+    def call(*given: Any, as_json: bool, **said: Any) -> None:
+        wanted = WantedToken(**said)
+        if bool(wanted.groups) == (wanted.all_groups or wanted.admin):
+            raise click.UsageError(
+                "name the groups that the token may access: --group GROUP (repeatable), --all-groups, or --admin"
+            )
+        command(*given, wanted, as_json)
 
-        for option in reversed(options):
-            call = option(call)
-        return call
-
-    return decorate
+    for option in reversed(options):
+        call = option(call)
+    return call
 
 
 @click.group()
@@ -62,16 +66,13 @@ def token() -> None:
 
 
 @token.command()
-@token_options(admin="The token may create and revoke tokens.")
+@token_options
 @json_option
 @pass_session
 def create(session: Session, wanted: WantedToken, as_json: bool) -> None:
     """Create a token. rectl prints it once; it cannot be shown again."""
-    if bool(wanted.groups) == wanted.all_groups:
-        raise click.UsageError("name the groups that the token may access: --group GROUP (repeatable), or --all-groups")
-    reached = None if wanted.all_groups else wanted.groups
     expires = absolute(wanted.expires, watching.now())
-    made = session.client.create_token(wanted.user, reached, wanted.admin, wanted.notify, expires)
+    made = session.client.create_token(wanted.user, wanted.groups or None, wanted.admin, wanted.notify, expires)
     if as_json:
         session.terminal.json(made)
         return

@@ -16,7 +16,7 @@ def worker() -> None:
     """Create a worker of your own."""
 
 
-@worker.command()
+@worker.command(short_help="Write the files of a new worker.")
 @click.argument("name")
 @click.option(
     "--dir", "directory", metavar="DIR", help="The directory to write to; the setting workers_dir if omitted."

@@ -347,8 +347,10 @@ def test_a_token_is_made_only_for_groups_that_are_named(engine: FakeEngine, rect
     assert rectl("token", "create", "--user", "ann", "--group", "a", "--all-groups").code == 2
     assert rectl("token", "create", "--user", "ann", "--group", "a", "--group", "b").out == "s3cret\n"
     assert engine.asked[-1].document == {"user": "ann", "groups": ["a", "b"], "admin": False}
-    rectl("token", "create", "--user", "ann", "--all-groups", "--admin")
-    assert engine.asked[-1].document == {"user": "ann", "groups": None, "admin": True}
+    assert rectl("token", "create", "--user", "ann", "--group", "a", "--admin").code == 2
+    for administrator in (["--admin"], ["--all-groups", "--admin"]):
+        rectl("token", "create", "--user", "ann", *administrator)
+        assert engine.asked[-1].document == {"user": "ann", "groups": None, "admin": True}
     rectl("token", "create", "--user", "ci", "--group", "a", "--notify", "--expires", "never")
     more = {"notify": True, "expires": "never"}
     assert engine.asked[-1].document == {"user": "ci", "groups": ["a"], "admin": False, **more}
