@@ -67,7 +67,7 @@ class Holding:
                 return
 
     def _flush(self, hold: float) -> None:
-        """Give all of them on, once the first has been held for so many seconds: what came later may belong before it."""
+        """Pass all of them on, once the first has been held for `hold` seconds: what came later may belong before it."""
         with self._lock:
             if not self._held or time.monotonic() - self._held[0][0] < hold:
                 return

@@ -55,7 +55,7 @@ class Lost(NamedTuple):
 
 
 class Left(NamedTuple):
-    """So many lines were left out: the deployment prints faster than the watcher reads."""
+    """Lines that were left out: the deployment prints faster than the watcher reads."""
 
     lines: int
     deployment: str

@@ -30,6 +30,6 @@ class Backoff:
         self._failures = 0
 
     def after(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row (1 or more)."""
+        """Seconds to wait after this many failures in a row (1 or more)."""
         pause = min(self._longest, self._first * 2.0 ** min(max(failures, 1) - 1, _DOUBLINGS))
         return pause * (0.5 + self._chance() / 2)

@@ -123,7 +123,7 @@ class Process:
         return CANNOT if self._refused else DONE
 
     def fatal(self, error: Exception) -> None:
-        """A part cannot go on; from any thread. A mistake of ours ends the process as a crash would."""
+        """A part cannot go on; from any thread. A bug of the engine ends the process as a crash would."""
         if not isinstance(error, OperatorError):
             leave(BROKEN)
         self._refused = self._ending = True

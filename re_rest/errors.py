@@ -1,6 +1,6 @@
 """Errors as answers: one table from error to status, one shape for version 1, another for version 0.
 
-Must not know views. Version 1 speaks RFC 9457 (`application/problem+json`).
+Must not know views. Version 1 uses RFC 9457 (`application/problem+json`).
 """
 
 from __future__ import annotations

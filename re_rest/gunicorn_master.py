@@ -24,7 +24,7 @@ from re_rest.streaming import StreamingWorker
 #: exit code of a worker that cannot go on and must not be followed by another: an operator must act
 REFUSED: int = Arbiter.APP_LOAD_ERROR
 
-#: the same after a mistake of ours: the whole program ends, and its supervisor starts it again
+#: the same after a bug of the engine: the whole program ends, and its supervisor starts it again
 FAILED: int = Arbiter.WORKER_BOOT_ERROR
 
 #: connections of one process at most, most of them idle

@@ -33,7 +33,7 @@ PRESSED = 5.0
 #: seconds that a client gets to close its side after the last answer
 FAREWELL = 2.0
 
-#: bytes that it may still send meanwhile are read so many at once, and dropped
+#: bytes that it may still send meanwhile are read in pieces of this size, and dropped
 _DROPPED = 64 * 1024
 
 #: what the kernel says where it has no descriptor or no memory left
@@ -90,7 +90,7 @@ class StreamingWorker(ThreadWorker):
             self._reading.pop(conn, None)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        """The head has come, and with it all that is read of a GET, whose answer may be a stream of hours."""
+        """The head has been read, and so the whole of a GET, whose answer may be a stream of hours."""
         if req.method in ("GET", "HEAD"):
             self._reading.pop(conn, None)
         return super().handle_request(req, conn)

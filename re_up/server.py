@@ -76,7 +76,7 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """In the worker: start the engine, and give back the application that speaks for it."""
+        """In the worker: start the engine, and return its application."""
         try:
             engine = Engine(self._settings)
             engine.start()

@@ -110,7 +110,7 @@ class Attempt:
         return ""
 
     def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
-        """From now on it runs: its time counts, and it can speak."""
+        """From now on it runs: its time counts, and it can send."""
         origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
         self.context = Context(self.call, self.outgoing, self.trace.header if self.trace else "")
@@ -184,7 +184,7 @@ def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, An
 
 
 def _is_late(message: Message, now: int) -> bool:
-    """Whether the step's turn came a while ago, as far as two clocks can say: to ask once too often costs little."""
+    """Whether the step's turn came some seconds ago, as far as two clocks can say: to ask once too often costs little."""
     turn = digits(message.headers.get(TURN, ""))
     return turn is not None and now - turn > PROMPT
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from re_workers.outcomes import Cancelled
 from re_workers.outgoing import Outgoing
 
-#: what a notification speaks of
+#: phases of a notification
 Phase = Literal["started", "completed", "failed"]
 
 

@@ -53,7 +53,7 @@ def fits(format: str) -> Limit:
 
 
 def items(least: int, most: int) -> Limit:
-    """A list with so many items."""
+    """A list of this number of items."""
 
     def problem(value: Any) -> str:
         return "" if least <= len(value) <= most else f"expected {least} to {most} items, found {len(value)}"

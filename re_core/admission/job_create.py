@@ -58,7 +58,7 @@ def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, 
 
 
 def unusable(message: Message, error: Exception) -> Rejection:
-    """What breaks the engine, or belongs to a newer one, takes only itself away: a dead letter, and a no."""
+    """An error of the engine, or of a newer format, affects this request only: a dead letter, and a refusal."""
     _log.error("the core failed on a request", exc_info=error, extra={"action": "event_error"})
     reason = error.reason if isinstance(error, ReleaseEngineError) else "error"
     detail = f"{type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ from re_core.rows import Token
 #: in place of a group: every other one; in place of commands: all of them
 ALL = "*"
 
-#: commands that run no program and no code of one's own
+#: commands that run no program and no code of a playbook's author
 HARMLESS = ("console", "email", "httprequest", "irc", "noop", "sleep")
 
 #: as if each group were reached

@@ -111,7 +111,7 @@ class Published:
     """
 
     def __init__(self, looks: int | None = None) -> None:
-        """`looks`: at most so many (MAX_LOOKS where it is not said)."""
+        """`looks`: their number at most (MAX_LOOKS where it is not said)."""
         self._budget = Budget(MAX_LOOKS if looks is None else looks)
         self._validators: dict[str, Validator] = {}
         #: whether some of what was asked was not looked at

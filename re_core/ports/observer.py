@@ -54,7 +54,7 @@ class Observer:
         """The sequencer has taken these off its queues, one or more."""
 
     def appended(self, entries: int, lost: int, seconds: float) -> None:
-        """So many entries went to the journal in one go; `lost` of them had been written by another core first."""
+        """A number of entries was appended to the journal at once; `lost` of them had been written by another core first."""
 
     def published(self, messages: Sequence[Message], seconds: float) -> None:
         """The bus has taken these in one go."""

@@ -1,7 +1,7 @@
 """Which addresses `httprequest` may reach. Pure; must not know names or sockets.
 
 A worker stands where its playbooks' authors do not: beside services that listen for this machine alone, and beside the address
-at which clouds give each machine its credentials (169.254.169.254 and its kin).
+at which clouds give each machine its credentials (169.254.169.254 and the like).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ FULL = "(this file is full; the journal has all of it)"
 #: seconds between two looks for old files, and how many one look deletes
 SWEEP, SWEPT = 600.0, 1000
 
-#: what may end a line or a field, or speak to a terminal: controls, quote, backslash, the line ends of Unicode
+#: what may end a line or a field, or control a terminal: controls, quote, backslash, the line ends of Unicode
 _UNSAFE = re.compile('[\x00-\x1f\x7f-\x9f"\\\\\u2028\u2029\ud800-\udfff]')
 #: the same without what only matters within quotes
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -16,7 +16,7 @@ SILENCE = 30_000
 
 
 def living(registry: ports.Registry, clock: ports.Clock) -> list[WorkerRecord]:
-    """Those that have spoken lately: not long before the last heartbeat of a core was written down, as far as there is one."""
+    """Those whose last heartbeat came not long before the last one of a core was written down, as far as there is one."""
     rows = registry.workers()
     # while nothing can be written, or no core runs, what was true last is the best that is known
     last = min(clock.now(), max((row.seen for row in rows if row.beat), default=clock.now()))

@@ -19,7 +19,7 @@ from re_core.wire import strict_json
 #: `app_id` of what the core sends
 APP = "re-core"
 
-#: phases that a notification can speak of
+#: phases of a notification
 PHASES = ("started", "completed", "failed")
 
 #: seconds that a step may be given: a year
@@ -132,7 +132,7 @@ class Message(NamedTuple):
 
 
 def request_life(seconds: float) -> int:
-    """The `expires` of a request whose caller waits for so many seconds from now."""
+    """The `expires` of a request whose caller waits for this number of seconds from now."""
     return max(0, int(seconds * _REQUEST_SHARE * 1000))
 
 

@@ -4,7 +4,7 @@ Must not know any transport. What is out of reach waits here, unacked, while oth
 a dead letter, as is what could not be delivered: nothing ends silently.
 
 How far one has come is remembered by its id: when its connection is lost, or it was held for so long that the broker
-would lose patience and it was requeued, it comes again and is gone on with.
+would lose patience and it was requeued, it comes again and continues from there.
 """
 
 from __future__ import annotations

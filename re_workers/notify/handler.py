@@ -13,7 +13,7 @@ from re_core.errors import CallerError, TransientError
 
 
 class Notice(Protocol):
-    """What is to be said and to whom; `re_core.wire.messages.Notification` is one (spec §5)."""
+    """The text and its targets; `re_core.wire.messages.Notification` is one."""
 
     @property
     def slug(self) -> str:

@@ -21,7 +21,7 @@ from re_workers.notify.text import announcement, one_line
 #: lines of one notice to one target; at our pace twenty take half a minute, and a chat is no place for more
 MAX_LINES = 20
 
-#: refusals that pass: the name is held after a split of the network; we speak to too many too fast
+#: refusals that pass: the name is held after a split of the network; we send to too many too fast
 _FOR_NOW = frozenset({"437", "439"})
 
 
@@ -33,7 +33,7 @@ class _Outcome(NamedTuple):
 class IrcHandler:
     """Says notices as PRIVMSGs: `[phase] slug: ` before the first line. Connects at the first delivery.
 
-    A channel is joined when it is first spoken to (with its key, if the settings have one) and kept. Targets that
+    A channel is joined before the first message to it (with its key, if the settings have one) and kept. Targets that
     are neither channels nor nicks, and those the server answers with an error for, are Undeliverable; without
     a connection all are Unreachable. `pace` makes a new token bucket for every connection.
     """

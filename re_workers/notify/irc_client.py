@@ -1,6 +1,6 @@
 """Keeps us on IRC: one thread, one link after another, without end, and work done on the link that is up.
 
-Must not know notices. The thread starts with the first work, since an engine that never speaks on IRC need not
+Must not know notices. The thread starts with the first work, since an engine that never sends on IRC need not
 be there; from then on it stays, reconnecting with jittered, growing waits for as long as it takes.
 """
 

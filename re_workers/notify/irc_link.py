@@ -1,4 +1,4 @@
-"""One connection to an IRC server, from the first octet to the last: connect, log in, speak at a pace, listen.
+"""One connection to an IRC server, from the first octet to the last: connect, log in, send at a pace, read.
 
 Used by one thread, which alone touches the socket. Must not know notices, nor that another connection may come
 after this one. Every failure is an OSError; after one the link is of no more use.
@@ -122,7 +122,7 @@ class IrcLink:
             answers = login.receive(said) if said else []
 
     def _next(self, until: float) -> Line | None:
-        """The next line, heeded already where it concerns the link; None after a ring or at `until`."""
+        """The next line, already applied where it concerns the link; None after a ring or at `until`."""
         if not self._lines and self._bell.wait(self._socket, until - self._clock()):
             self._read()
         if not self._lines:

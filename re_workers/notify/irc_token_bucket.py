@@ -1,4 +1,4 @@
-"""How fast to speak. Pure: time arrives as an argument."""
+"""How fast to send. Pure: time arrives as an argument."""
 
 from __future__ import annotations
 

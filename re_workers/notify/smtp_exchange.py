@@ -52,7 +52,7 @@ def answer(code: int, text: bytes | str) -> Answer:
 def offer(
     smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], mail: bytes, options: Sequence[str]
 ) -> tuple[bool, dict[str, Answer]]:
-    """Say all up to the end of the text: whether an answer to that is to come, and whom the server has refused.
+    """Send all up to the end of the text: whether an answer to that is to come, and which recipients the server has refused.
 
     Raises OSError when the connection fails; the server does not have the mail then.
     """

@@ -31,7 +31,7 @@ PASSED = (
 #: begins the names of the engine's own variables, some of which are secret
 OWN = "RE_"
 
-#: as whom programs run where root started the engine and no setting says otherwise
+#: the user of programs where root started the engine and no setting says otherwise
 NOBODY = "nobody"
 
 #: prctl: is a capability within reach of what this thread starts, and: no more
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class User(NamedTuple):
-    """As whom programs run."""
+    """The user of programs."""
 
     name: str
     id: int

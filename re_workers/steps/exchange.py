@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
 
 class Way(NamedTuple):
-    """Where a request may go, and whom it trusts."""
+    """Where a request may go, and which certificates it trusts."""
 
     rule: AddressRule
     #: PEM file of the authorities to trust, instead of the usual ones

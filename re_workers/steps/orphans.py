@@ -46,7 +46,7 @@ def family_of(leader: int, engine_id: str, attempt: str) -> list[tuple[int, str]
         try:
             found.append((process.pid, process.name()))
         except psutil.Error:
-            continue  # gone by now
+            continue  # ended by now
     return sorted(found)
 
 
@@ -83,7 +83,7 @@ def _marked(engine_id: str, attempts: Container[str] | None, spared: Container[i
     for process in _living(spared):
         try:
             environment = process.environ()
-        except (psutil.Error, OSError):  # gone by now, or another user's
+        except (psutil.Error, OSError):  # ended by now, or another user's
             continue
         if environment.get(ENGINE) == engine_id and (attempts is None or environment.get(ATTEMPT) in attempts):
             marked.append(process)

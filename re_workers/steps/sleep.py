@@ -19,5 +19,5 @@ class Sleep(Worker):
 
     @step(idempotent=True)
     def Seconds(self, ctx: Context, seconds: Annotated[float, at_least(0), at_most(LONGEST)]) -> None:
-        """Waits so many seconds, or until it is cancelled."""
+        """Waits this number of seconds, or until it is cancelled."""
         ctx.wait(seconds)
