@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from threading import Lock
 
@@ -24,12 +24,15 @@ class WaitingSteps:
         self._sent: dict[str, dict[str, int]] = {}
         self._lock = Lock()
 
-    def sent(self, command: str, attempt: str, at: int) -> None:
-        """It is on its queue, perhaps once more."""
+    def sent(self, steps: Iterable[tuple[str, str, int]]) -> None:
+        """These are on their queues, perhaps once more: command, attempt, and when its turn came (milliseconds since the epoch)."""
         with self._lock:
-            waiting = self._sent.setdefault(command, {})
-            if len(waiting) < MOST:
-                waiting.setdefault(attempt, at)
+            for command, attempt, at in steps:
+                waiting = self._sent.get(command)
+                if waiting is None:
+                    waiting = self._sent[command] = {}
+                if len(waiting) < MOST:
+                    waiting.setdefault(attempt, at)
 
     def over(self, command: str, attempt: str) -> None:
         """A worker has taken it, or nobody will."""

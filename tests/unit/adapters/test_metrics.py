@@ -77,9 +77,9 @@ def test_a_name_that_is_known_stays_known() -> None:
 
 def test_a_step_waits_from_its_first_sending_until_a_worker_has_taken_it() -> None:
     waiting = WaitingSteps()
-    waiting.sent("noop", "d1/0/1", 1_000)
-    waiting.sent("noop", "d2/0/1", 2_000)
-    waiting.sent("noop", "d1/0/1", 9_000)
+    waiting.sent([("noop", "d1/0/1", 1_000)])
+    waiting.sent([("noop", "d2/0/1", 2_000)])
+    waiting.sent([("noop", "d1/0/1", 9_000)])
     assert waiting.ages(11_000, _never_asked) == {"noop": 10.0}
     waiting.over("noop", "d1/0/1")
     assert waiting.ages(11_000, _never_asked) == {"noop": 9.0}
@@ -90,7 +90,7 @@ def test_a_step_waits_from_its_first_sending_until_a_worker_has_taken_it() -> No
 def test_a_step_that_seems_to_wait_for_long_is_looked_up_because_another_core_may_have_heard_its_claim() -> None:
     waiting = WaitingSteps()
     for number in range(5):
-        waiting.sent("noop", f"d{number}/0/1", number * 1_000)
+        waiting.sent([("noop", f"d{number}/0/1", number * 1_000)])
     asked: list[str] = []
 
     def waits(attempt: str) -> bool:
@@ -106,7 +106,7 @@ def test_a_step_that_seems_to_wait_for_long_is_looked_up_because_another_core_ma
 def test_one_look_looks_up_a_bounded_number() -> None:
     waiting = WaitingSteps()
     for number in range(LOOKED_UP * 2):
-        waiting.sent("noop", f"d{number}/0/1", 0)
+        waiting.sent([("noop", f"d{number}/0/1", 0)])
     asked: list[str] = []
 
     def waits(attempt: str) -> bool:
@@ -127,6 +127,19 @@ def test_a_published_step_waits_and_other_messages_do_not() -> None:
     metrics.observer.published([step, Message("notify.irc", b"{}", "n1")], 0.001)
     assert metrics.observer.waiting.ages(3_000, _never_asked) == {"noop": 2.0}
     assert _value(metrics, "messages_published_total") == 2
+
+
+def test_a_step_that_no_claim_was_heard_of_waits_until_its_outcome() -> None:
+    metrics = Metrics("test")
+    run = Run(simple("noop:A"))
+    attempt = f"{run.state.deployment}/0/1"
+    metrics.observer.published([Message("worker.noop", b"{}", attempt, headers={"re-turn": str(run.now)})], 0.001)
+    run.complete(0)
+    metrics.observer.recorded(run.state, run.records, run.now, None)
+    assert metrics.observer.waiting.ages(run.now + 2_000, _never_asked) == {"noop": 0.0}
+    assert _value(metrics, "steps_claimed_total", command="noop") == 0
+    assert _value(metrics, "steps_ended_total", command="noop", outcome="completed") == 1
+    assert _value(metrics, "step_seconds_count", command="noop") == 0
 
 
 def test_requests_of_all_rows_are_one_sum() -> None:
