@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from re_core.adapters.clock_system import JUMP, RATE, SystemClock
+from re_core.adapters.clock_system import JUMP, LOOK, RATE, SystemClock
 
 
 class Machine:
@@ -36,6 +36,22 @@ def test_it_says_the_time_of_day(clock: SystemClock, machine: Machine) -> None:
     assert clock.now() == 1_700_000_012_500
 
 
+def test_between_two_looks_it_says_the_time_without_asking_for_the_time_of_day(machine: Machine) -> None:
+    looks = []
+
+    def wall() -> float:
+        looks.append(machine.steady)
+        return machine.wall
+
+    clock = SystemClock(wall, lambda: machine.steady)
+    times = []
+    for _ in range(30):
+        machine.passes(LOOK / 10)
+        times.append(clock.now())
+    assert times == [1_700_000_000_000 + number for number in range(1, 31)]
+    assert len(looks) == 1 + 3
+
+
 @pytest.mark.parametrize("hours", [2, -2])
 def test_a_clock_that_is_set_moves_no_deadline(clock: SystemClock, machine: Machine, hours: int) -> None:
     clock.now()
@@ -54,12 +70,14 @@ def test_it_follows_until_it_is_right_again(clock: SystemClock, machine: Machine
 
 
 def test_it_never_goes_backwards(clock: SystemClock, machine: Machine) -> None:
-    machine.wall -= 3600
     times = []
-    for _ in range(50):
-        machine.passes(0.1)
+    for number in range(500):
+        if number == 100:
+            machine.wall -= 3600
+        machine.passes(LOOK / 7)
         times.append(clock.now())
     assert times == sorted(times)
+    assert times[-1] < 1_700_000_000_000 + 500 * LOOK / 7 * 1000 - 1  # it follows all the same
 
 
 def test_a_clock_that_was_set_is_worth_one_word(
