@@ -19,7 +19,7 @@ from re_core.model import Resolution, StepStatus
 KIND = r.DEPLOYMENT
 
 #: what happened to a deployment, in the order in which it can happen; `event.<kind>.<what>` is the routing key
-ACCEPTED, STEP_ENDED, WAITING, RESOLVED, ENDED, RETRIED = (
+WHATS = ACCEPTED, STEP_ENDED, WAITING, RESOLVED, ENDED, RETRIED = (
     "accepted",
     "step_ended",
     "waiting",
@@ -49,12 +49,12 @@ class Event(NamedTuple):
 
 def is_told(entry: r.Entry) -> bool:
     """Whether the entry has at least one event."""
-    return any(type(record) in _TOLD for record in entry.records)
+    return not FED.isdisjoint(map(type, entry.records))
 
 
-def whats_of(entry: r.Entry) -> list[str]:
+def whats_of(entry: r.Entry) -> set[str]:
     """What its events say that happened, without making them."""
-    return [_WHATS[type(record)] for record in entry.records if type(record) in _WHATS]
+    return {_WHATS[type(record)] for record in entry.records if type(record) in _WHATS}
 
 
 def events_of(entry: r.Entry, accepted: r.Accepted, plan: Plan) -> Iterator[Event]:
@@ -129,3 +129,6 @@ _TOLD: Mapping[type[Any], tuple[str, Callable[[Any, Plan], dict[str, Any]]]] = {
     r.Ended: (ENDED, _ended),
 }
 _WHATS = {kind: what for kind, (what, _) in _TOLD.items()}
+
+#: kinds of records for which there is an event
+FED = frozenset(_TOLD)

@@ -9,7 +9,7 @@ it holds no state of any of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, NamedTuple
 
 from re_core.deployment.events import TimerFired, WorkerLost
@@ -56,7 +56,15 @@ class Aggregate(ABC):
     #: types of the effects that are carried out by `perform`, and answer with events; all others are messages
     answering: ClassVar[Collection[type[Any]]] = frozenset()
     #: types of the records that bring about when something is due, and whose cause is not delivered again once it has expired
-    urgent: ClassVar[Collection[type[Any]]] = frozenset()
+    urgent: ClassVar[Set[type[Any]]] = frozenset()
+    #: types of the records for which their entry has a place in the feed
+    fed: ClassVar[Set[type[Any]]] = frozenset()
+    #: types of the effects whose messages the bus may keep in the store
+    mailed: ClassVar[Set[type[Any]]] = frozenset()
+    #: types of the events that are not carried out once who asked for it has stopped waiting
+    perishable: ClassVar[Set[type[Any]]] = frozenset()
+    #: types of the events of which a rule outside of the aggregate has a say (`permit`)
+    guarded: ClassVar[Set[type[Any]]] = frozenset()
 
     def __init__(self, store: Store, clock: Clock) -> None:
         """What `perform` may use; nothing else of a kind does I/O."""
@@ -74,10 +82,6 @@ class Aggregate(ABC):
         """The event of a message that is not the core's own. Raises BadMessage."""
         raise NotImplementedError
 
-    def expires(self, event: Any) -> bool:
-        """Whether it is not carried out once who asked for it has stopped waiting."""
-        return False
-
     def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
         """What who sent the event hears where no state will see it."""
         return ()
@@ -85,7 +89,7 @@ class Aggregate(ABC):
     # -- decide ------------------------------------------------------------------------------------
 
     def load(self, journal: Journal, key: str, now: int, note: list[Entry]) -> Any:
-        """The state as the journal has it; None where it never began. Adds the entries that `is_told` to `note`.
+        """The state as the journal has it; None where it never began. Adds the entries that are in the feed to `note`.
 
         Raises StoreRefused for a damaged journal.
         """
@@ -106,7 +110,7 @@ class Aggregate(ABC):
         """The state after the entry. Its first record may be a Void, which only takes a number."""
 
     def permit(self, key: str, event: Any, now: int) -> Any:
-        """The event, with what a rule outside of the aggregate says of it: asked before each event is judged."""
+        """The event, with what a rule outside of the aggregate says of it: asked before a `guarded` one is judged."""
         return event
 
     @abstractmethod
@@ -135,14 +139,6 @@ class Aggregate(ABC):
     @abstractmethod
     def encode(self, state: Any, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
         """The messages of all effects that are not `answering`, with ids that stay the same at every repetition."""
-
-    def mailed(self, effects: Iterable[Any]) -> bool:
-        """Whether the bus may keep a message of theirs in the store."""
-        return False
-
-    def is_told(self, entry: Entry) -> bool:
-        """Whether it has a place in the feed."""
-        return False
 
     def news(self, state: Any, entry: Entry, listened: Callable[[str], bool]) -> list[Message]:
         """What those who listen on the bus hear of an entry. `listened`: of a routing key, whether a message with it reaches anything."""
@@ -173,7 +169,7 @@ class Aggregate(ABC):
         return mine is not None and (due is None or mine < due)
 
     def spent(self, key: str, event: Any, message: Message) -> str | None:
-        """A queue that is of no use after this event."""
+        """A queue that is of no use after this event: asked of what came through a queue that only forwards."""
         return None
 
     def recorded(self, key: str, state: Any, records: Sequence[Record], at: int, trace: DeploymentTrace | None) -> None:

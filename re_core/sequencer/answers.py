@@ -77,7 +77,7 @@ class Answers:
 
     def tell_after_all(self, work: Work) -> None:
         """It was to be taken back, and its journal says by now whether it was."""
-        if not any(isinstance(item.event, e.TakeBack) for item in work.items):
+        if not self._withheld or not any(isinstance(item.event, e.TakeBack) for item in work.items):
             return
         messages = self._withheld.pop(work.known.key, [])
         if not any(isinstance(record, TakenBack) for record in work.records):

@@ -102,11 +102,11 @@ class Cache:
         return known
 
     def put(self, known: CachedAggregate) -> None:
-        key = known.key
-        self.drop(key)
+        key, weight = known.key, known.weight()
         self._known[key] = known
-        self._weights[key] = known.weight()
-        self.weight += self._weights[key]
+        self._known.move_to_end(key)
+        self.weight += weight - self._weights.get(key, 0)
+        self._weights[key] = weight
         while len(self._known) > self._capacity or (self.weight > self._most_bytes and len(self._known) > 1):
             self.drop(next(iter(self._known)))
 

@@ -52,8 +52,9 @@ class Committer:
         written: list[Work] = []
         causing: list[list[Message]] = []
         for work in works:
-            known = work.known
-            work.redirect(batch.now)
+            known, kind = work.known, work.known.kind
+            # the kind has the last word on what the effects are
+            work.effects = kind.redirect(known.state, work.records, work.effects, batch.now)
             entry = work.entry(batch.now, batch.writer)
             if self._atomic:
                 known.published = known.state.entry
@@ -63,9 +64,9 @@ class Committer:
                 work.overdue = view
                 self._done(batch, work, messages)
                 continue
-            mail = tuple(self._bus.mail(messages)) if known.kind.mailed(work.effects) else ()
-            messages += known.kind.news(known.state, entry, self._bus.listened)
-            rows.append(Append(entry, view, mail, fed=known.kind.is_told(entry)))
+            mail = () if kind.mailed.isdisjoint(map(type, work.effects)) else tuple(self._bus.mail(messages))
+            messages += kind.news(known.state, entry, self._bus.listened)
+            rows.append(Append(entry, view, mail, fed=not kind.fed.isdisjoint(map(type, work.records))))
             written.append(work)
             causing.append(messages)
         return self._append(batch, rows, written, causing) if rows else []
@@ -87,7 +88,8 @@ class Committer:
                 lost.append(work)
             else:
                 self._outbox.feed(row)
-                work.overdue = self._rows.closing_row(work)
+                if work.known.state.ended is not None:
+                    work.overdue = self._rows.closing_row(work)
                 self._done(batch, work, messages)
         if not self._store.transactional:
             self._rows.defer(rows, written)
@@ -106,8 +108,7 @@ class Committer:
             work.withheld = True
             self._answers.take_back(work.known.key, messages)
             return
-        self._outbox.add(messages)
-        self._outbox.add(work.answers)
+        self._outbox.add([*messages, *work.answers] if work.answers else messages)
 
 
 def _request(work: Work) -> Delivery | None:

@@ -99,7 +99,7 @@ class Decider:
                 self._rejections.send(batch, item.delivery, said)
 
         try:
-            items = [_permitted(kind, key, item, batch.now) for item in items]
+            items = [_permitted(kind, key, one, batch.now) if type(one.event) in kind.guarded else one for one in items]
             work = advance_all(items, lambda again: self._load(kind, key, fresh or again, batch.now), batch.now, broken)
             reason, detail = f"unknown-{kind.kind}", f"no {kind.kind} has the id {key[:100]!r}"
         except NewerFormat:

@@ -11,7 +11,7 @@ from re_core.admission.job_create import Creation, refusal
 from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_of, next_look
-from re_core.deployment.feed import KIND, is_told
+from re_core.deployment.feed import FED, KIND, is_told
 from re_core.deployment.machine import Decision, accept, advance
 from re_core.deployment.notifications import begin_notices, retold
 from re_core.deployment.progress import awaited
@@ -39,6 +39,9 @@ _STEP, _BYTE = 700, 8
 #: plans whose size is kept; the oldest is dropped
 _PLAN_SIZES = 32
 
+#: records after which something is due that was not
+_BEGINNINGS = frozenset({r.Dispatched, r.Started})
+
 
 class Deployments(Aggregate):
     """One sequencer's. One thread at a time."""
@@ -46,6 +49,12 @@ class Deployments(Aggregate):
     kind = KIND
     #: what a person has asked for, or the core itself, and what changes when something is due
     urgent = frozenset({r.CancelRequested, r.Resolved, r.Retried, r.TakenBack})
+    fed = FED
+    mailed = frozenset({e.Notify})
+    #: nothing starts behind the back of who may have thought better of it; an end may come late
+    perishable = frozenset({e.RetryAsked, e.Resolved})
+    #: rules outside of the deployment may forbid a retry
+    guarded = frozenset({e.RetryAsked})
 
     def __init__(
         self,
@@ -107,10 +116,6 @@ class Deployments(Aggregate):
         """See Aggregate."""
         return read_word(message, redaction)
 
-    def expires(self, event: Any) -> bool:
-        """See Aggregate. Nothing starts behind the back of who may have thought better of it; an end may come late."""
-        return isinstance(event, e.RetryAsked | e.Resolved)
-
     def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
         """See Aggregate."""
         return said_no(key, event, reason) if isinstance(event, e.OperatorRequest) else ()
@@ -163,14 +168,6 @@ class Deployments(Aggregate):
         """See Aggregate."""
         return messages_of(state, effects, self._redaction, trace)
 
-    def mailed(self, effects: Iterable[Any]) -> bool:
-        """See Aggregate."""
-        return any(type(effect) is e.Notify for effect in effects)
-
-    def is_told(self, entry: r.Entry) -> bool:
-        """See Aggregate."""
-        return is_told(entry)
-
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""
         return news_messages(state, entry, listened)
@@ -188,7 +185,7 @@ class Deployments(Aggregate):
     def is_sooner(self, state: State, records: Sequence[Any], due: int | None, now: int) -> bool:
         """See Aggregate. Only what these records have begun is looked at: a plan may have ten thousand steps."""
         for record in records:
-            if not isinstance(record, r.Dispatched | r.Started) or record.step not in state.open:
+            if type(record) not in _BEGINNINGS or record.step not in state.open:
                 continue
             if due is None or due_of(state, record.step, now) < due:
                 return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from re_core.deployment import events as e
-from re_core.deployment.feed import KIND, events_of, whats_of
+from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
@@ -14,9 +14,12 @@ from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
-from re_core.wire.trace_context import DeploymentTrace
+from re_core.wire.trace_context import TRACEPARENT, DeploymentTrace
 
 _NOTHING = b"{}"
+
+#: what happened -> the key of its message
+_EVENT_KEYS = {what: f"{m.EVENTS}{KIND}.{what}" for what in WHATS}
 
 #: milliseconds after which a grant that was not read is worth nothing: the worker has declined the step (docs/wire-format.md, Reply)
 GRANT_LIFE = 30_000
@@ -31,12 +34,16 @@ def messages_of(
     """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace."""
     messages: list[Message] = []
     for effect in dict.fromkeys(effects):
-        told = type(effect) is e.Notify
-        message = (
-            _notify(state, effect, redaction) if type(effect) is e.Notify else _MAKERS[type(effect)](state, effect)
-        )
-        if trace is not None and type(effect) in _TRACED:
-            message = trace.stamp(message, state.deployment if told else message.id)
+        if type(effect) is e.Dispatch:
+            message = _dispatch(state, effect, trace)
+        elif type(effect) is e.HandedOver:
+            message = _hand(state, effect, trace)
+        elif type(effect) is e.Notify:
+            message = _notify(state, effect, redaction)
+            if trace is not None:
+                message = trace.stamp(message, state.deployment)
+        else:
+            message = _MAKERS[type(effect)](state, effect)
         messages.append(message)
     return messages
 
@@ -46,15 +53,15 @@ def news_messages(state: State, entry: Entry, listened: Callable[[str], bool]) -
 
     `listened`: of a routing key, whether a message with it reaches anything.
     """
-    keys = {what: f"{m.EVENTS}{KIND}.{what}" for what in whats_of(entry)}
-    if not keys:
+    whats = whats_of(entry)
+    if not whats:
         return [_hint(entry)] if listened(m.JOURNAL_GREW) else []
-    wanted = {what for what, key in keys.items() if listened(key)}
+    wanted = [what for what in whats if listened(_EVENT_KEYS[what])]
     if not wanted:
         return []
     return [
         Message(
-            key=keys[event.what],
+            key=_EVENT_KEYS[event.what],
             body=m.encode(cloud_event(event)),
             id=event.id,
             correlation_id=entry.deployment,
@@ -69,7 +76,7 @@ def _hint(entry: Entry) -> Message:
     return Message(m.JOURNAL_GREW, _NOTHING, entry.id, entry.deployment, app_id=APP)
 
 
-def _dispatch(state: State, effect: e.Dispatch | e.HandedOver) -> Message:
+def _dispatch(state: State, effect: e.Dispatch | e.HandedOver, trace: DeploymentTrace | None) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
     parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
@@ -92,6 +99,8 @@ def _dispatch(state: State, effect: e.Dispatch | e.HandedOver) -> Message:
         headers[m.GRANT] = "1"
     elif isinstance(effect, e.Dispatch) and effect.again:
         headers[m.GRANT] = m.AGAIN
+    if trace is not None:
+        headers[TRACEPARENT] = trace.parent(attempt).header
     return Message(
         key=f"worker.{spec.command}",
         body=m.encode(body),
@@ -105,9 +114,9 @@ def _dispatch(state: State, effect: e.Dispatch | e.HandedOver) -> Message:
     )
 
 
-def _hand(state: State, effect: e.HandedOver) -> Message:
+def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> Message:
     """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
-    message = _dispatch(state, effect)
+    message = _dispatch(state, effect, trace)
     return message._replace(
         reply_to=m.attempt_queue(m.AttemptId(state.deployment, effect.step, effect.attempt)),
         # which a worker of 2014 does not read; one of ours that gets it all the same asks, since it may be delivered twice
@@ -139,9 +148,7 @@ def _values(state: State, redaction: Redaction) -> list[str]:
 
 
 def _grant(state: State, effect: e.Grant) -> Message:
-    word = "go" if effect.go else "no-go"
-    message = _control(state, effect, word, expires=GRANT_LIFE)
-    return message._replace(id=f"{message.id}/{effect.token}", headers={**message.headers, m.TOKEN: effect.token})
+    return _control(state, effect, "go" if effect.go else "no-go", effect.token, GRANT_LIFE)
 
 
 def _inquire(state: State, effect: e.Inquire) -> Message:
@@ -152,15 +159,20 @@ def _stop(state: State, effect: e.Stop) -> Message:
     return _control(state, effect, "cancel")
 
 
-def _control(state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, expires: int | None = None) -> Message:
-    """A word about an attempt, for the control queue of the worker that claimed it."""
+def _control(
+    state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, token: str = "", expires: int | None = None
+) -> Message:
+    """A word about an attempt, or about the claim of it that has this token, for the control queue of the worker that claimed it."""
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
+    headers = {m.EVENT: word, m.ATTEMPT: attempt}
+    if token:
+        headers[m.TOKEN] = token
     return Message(
         key=effect.control,
         body=_NOTHING,
-        id=f"{attempt}/{word}",
+        id=f"{attempt}/{word}/{token}" if token else f"{attempt}/{word}",
         correlation_id=state.deployment,
-        headers={m.EVENT: word, m.ATTEMPT: attempt},
+        headers=headers,
         app_id=APP,
         direct=True,
         expires=expires,
@@ -194,12 +206,8 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
     )
 
 
-#: what other processes go on with
-_TRACED = frozenset({e.Dispatch, e.HandedOver, e.Notify})
-
+#: of what carries no trace
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
-    e.Dispatch: _dispatch,
-    e.HandedOver: _hand,
     e.Grant: _grant,
     e.Inquire: _inquire,
     e.Stop: _stop,

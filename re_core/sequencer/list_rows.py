@@ -52,15 +52,17 @@ class Rows:
         They still say that they summarise the entries before, so that the first look mends them where the new ones never came.
         Raises StoreUnavailable.
         """
+        if self._store.transactional:
+            return
         ahead = [_ahead(work.known, now) for work in works if work.urgent and not work.begins]
-        if ahead and not self._store.transactional:
+        if ahead:
             self._store.write_views(ahead)
 
     @staticmethod
     def closing_row(work: Work) -> View | None:
-        """Of a deployment that has ended, once everything was published: the sweeper has nothing more to look for."""
+        """Of what has ended, once everything was published: the sweeper has nothing more to look for."""
         known = work.known
-        if known.state.ended is None or not work.only_once:
+        if not work.only_once:
             return None
         return known.kind.row(known.key, known.state, None, known.published)
 

@@ -33,6 +33,7 @@ from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
+from re_core.wire.messages import FORWARDED_BY
 from re_core.wire.redaction import Redaction
 from re_core.workforce.routing import StepRouter
 
@@ -170,9 +171,10 @@ class Sequencer:
         """Queues that are of no use any more."""
         for batch in batches:
             for key, items in batch.groups.items():
-                spent = self._kinds.of(key).spent
                 for event, delivery in items:
-                    if delivery is not None and (queue := spent(key, event, delivery.message)):
+                    if delivery is None or FORWARDED_BY not in delivery.message.headers:
+                        continue
+                    if queue := self._kinds.of(key).spent(key, event, delivery.message):
                         yield queue
 
     def _isolate(self, deliveries: Sequence[Delivery], error: Exception) -> None:
@@ -246,7 +248,7 @@ class Sequencer:
         kind.settled(work.items)
         for reason in work.refusals:
             _log.info("an event was refused: %s", reason, extra={"action": "refuse_event", "deployment_id": known.key})
-        if work.premature or work.owes_the_end:
+        if work.left:
             return
         self._rows.note(known, now)
         if work.records:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
 from re_core.ports import UNOBSERVED, Append, Appended, Bus, Clock, Delivery, EntryRef, Observer, Published, Store
@@ -21,6 +22,8 @@ _PROMPT = 5.0
 
 #: milliseconds that an attempt's own reply queue outlives the attempt, where no outcome came that ended it
 _AFTERWARDS = 3_600_000
+
+_is_once = attrgetter("once")
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class Outbox:
     def add(self, messages: Sequence[Message]) -> None:
         """These may go out."""
         self._take(messages)
-        if self._once_since is None and any(message.once for message in messages):
+        if self._once_since is None and any(map(_is_once, messages)):
             self._once_since = time.monotonic()
 
     def feed(self, row: Append) -> None:
@@ -125,7 +128,8 @@ class Outbox:
                 self._forget_handed()
                 raise
             self._observer.published(self._ready, time.perf_counter() - began)
-            self._doubt(outcomes)
+            if Published.UNKNOWN in outcomes:
+                self._doubt(outcomes)
             self._ready = self._returned(outcomes, declared) if Published.UNROUTABLE in outcomes else []
 
     def catch_up(self, is_late: Callable[[Delivery], bool]) -> None:

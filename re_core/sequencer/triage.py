@@ -53,7 +53,7 @@ class Triage:
             _log.error("a message cannot be read", exc_info=error, extra={"action": "event_error"})
             self._rejections.send(batch, delivery, Rejection((), "error", f"{type(error).__name__}: {error}"))
         else:
-            if kind.expires(word.event) and self._inbox.is_late(delivery):
+            if type(word.event) in kind.perishable and self._inbox.is_late(delivery):
                 # its caller may stop waiting before this is done; no answer, for a copy of it may have been carried out in time
                 self._rejections.send(batch, delivery, Rejection(()))
             else:
@@ -62,7 +62,7 @@ class Triage:
     def _read(self, message: Message) -> tuple[Aggregate, AddressedEvent]:
         kind = self._kinds.of(message.correlation_id)
         word = kind.read(message, self._redaction)
-        if self._kinds.of(word.key) is not kind:
+        if word.key != message.correlation_id and self._kinds.of(word.key) is not kind:
             raise BadMessage(
                 f"it is addressed to {message.correlation_id[:100]!r}, but its content is about {word.key[:100]!r}"
             )

@@ -103,10 +103,11 @@ class Work:
 
     def advance(self, item: Item, now: int) -> bool:
         """Advance the state by one event. False where it has to be judged again, on a state that is fresh."""
-        if self._is_too_early(item):
+        kind, state, event = self.known.kind, self.known.state, item.event
+        timed = isinstance(event, TimerFired)
+        if timed and self._is_too_early(item):
             self.waited = self.timed = True
             return True
-        kind, state, event = self.known.kind, self.known.state, item.event
         decision = kind.advance(state, event, now)
         if not self.fresh and (decision.verdict is not Verdict.APPLIED or not decision.records):
             return False  # what changes nothing proves nothing: no append would show that the state is stale
@@ -117,18 +118,18 @@ class Work:
         self.records.extend(decision.records)
         self.effects.extend(decision.effects)
         if item.delivery is not None:
-            looks = self._looks_after_another(event)
+            looks = timed and self._looks_after_another()
             self.told_again = self.told_again or (not decision.records and (looks or item.delivery.redelivered))
             if looks or not decision.records:
                 again = kind.again(state, event, bool(decision.records), item.delivery.redelivered, looks)
                 self.effects.extend(again)
-        self.timed = self.timed or isinstance(event, TimerFired)
+        self.timed = self.timed or timed
         return True
 
     def _is_too_early(self, item: Item) -> bool:
         """Whether another core may be about to say that what it wrote was published. One that held this very event is gone."""
         again = item.delivery is not None and item.delivery.redelivered
-        return self.strange and not self.settled and not again and isinstance(item.event, TimerFired)
+        return self.strange and not self.settled and not again
 
     @property
     def premature(self) -> bool:
@@ -146,13 +147,14 @@ class Work:
         answers = self.answered is not None and self.creation is None
         return over and (answers or (self.strange and known.published < known.state.entry))
 
-    def _looks_after_another(self, event: Any) -> bool:
-        """Whether time came for what another core wrote, which has died before it said that what it causes was published."""
-        return self.strange and self.known.published < self.known.state.entry and isinstance(event, TimerFired)
+    @property
+    def left(self) -> bool:
+        """Whether it is left as it is, for the next look."""
+        return not self.records and (self.premature or self.owes_the_end)
 
-    def redirect(self, now: int) -> None:
-        """Before anything is written: the kind has the last word on what the effects are."""
-        self.effects = self.known.kind.redirect(self.known.state, self.records, self.effects, now)
+    def _looks_after_another(self) -> bool:
+        """Whether another core wrote last, which has died before it said that what that causes was published."""
+        return self.strange and self.known.published < self.known.state.entry
 
     def trace(self, recorded: bool) -> DeploymentTrace:
         """To which trace it belongs: as the request or a worker's reply has told this core, else as its id has it."""
@@ -174,8 +176,7 @@ class Work:
     @property
     def urgent(self) -> bool:
         """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
-        urgent = self.known.kind.urgent
-        return any(type(record) in urgent for record in self.records)
+        return not self.known.kind.urgent.isdisjoint(map(type, self.records))
 
     @property
     def only_once(self) -> bool:
@@ -184,7 +185,7 @@ class Work:
 
     def sent(self) -> None:
         """Everything that its entries cause was published."""
-        if self.withheld or self.premature or self.owes_the_end:
+        if self.withheld or self.left:
             return
         known = self.known
         known.published = known.state.entry
