@@ -113,7 +113,7 @@ class Attempt:
         """From now on it runs: its time counts, and it can send."""
         origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
-        self.context = Context(self.call, self.outgoing, self.trace.header if self.trace else "")
+        self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""))
         self.began = time.time_ns()
 
     def started(self, control: str) -> list[Message]:

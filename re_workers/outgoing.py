@@ -74,7 +74,7 @@ class Outgoing:
         `quota`: bytes of lines that are sent; what comes behind them is dropped, and the step that prints it does not wait.
         """
         self._quota = Quota.of(quota)
-        self.redaction = redaction or Redaction()
+        self.redaction = Redaction() if redaction is None else redaction
         self._origin = origin
         self._wake = wake
         self._kept: list[str | Message] = []

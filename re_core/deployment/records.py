@@ -327,6 +327,8 @@ _SAY_WHAT_FOLLOWS = frozenset(kind for kind, fields in SINCE.items() if _FOLLOWS
 #: ranges of step numbers: record type -> field
 _RANGES = {Skipped: "ranges", Retried: "again"}
 _NAMES = {kind: name for name, kind in KINDS.items()}
+#: type of record -> what each field is by default; what has no default equals no value
+_USUAL = {kind: tuple(kind._field_defaults.get(name, object()) for name in kind._fields) for kind in _NAMES}
 
 
 #: the kind of aggregate whose entries do not name it
@@ -409,9 +411,8 @@ def kind_of(record: Record) -> str:
 def record_to_document(record: Record) -> dict[str, Any]:
     """The stored form: `kind` and the fields that differ from their default."""
     document: dict[str, Any] = {"kind": _NAMES[type(record)]}
-    defaults = record._field_defaults
-    for name, value in zip(record._fields, record, strict=True):
-        if name not in defaults or value != defaults[name]:
+    for name, value, usual in zip(record._fields, record, _USUAL[type(record)], strict=True):
+        if value != usual:
             document[name] = value
     return document
 

@@ -208,7 +208,8 @@ def parse_attempt(text: str) -> AttemptId:
     found = _ATTEMPT.fullmatch(text)
     if found is None:
         raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
-    return AttemptId(found[1], int(found[2]), int(found[3]))
+    deployment, step, attempt = found.groups()
+    return AttemptId(deployment, int(step), int(attempt))
 
 
 def attempt_queue(attempt: AttemptId) -> str:

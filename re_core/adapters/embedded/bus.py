@@ -51,6 +51,8 @@ class EmbeddedBus:
         self._queues: dict[str, EmbeddedQueue] = {}
         #: key of the exchange -> the queue bound to it
         self._bound: dict[str, EmbeddedQueue] = {}
+        #: those that outlive the process
+        self._durable: set[EmbeddedQueue | None] = set()
         #: tag -> when its message expires, of all queues
         self._deadlines: dict[int, float] = {}
         #: name that is no queue -> the queue that gets what is sent there, and when that may be dropped
@@ -94,8 +96,9 @@ class EmbeddedBus:
             raise BusUnavailable("the bus is closed")
         if self._forwarded:
             messages = [self._passed_on(message) for message in messages]
-        targets = [self._target(message) for message in messages]
-        if any(queue is not None and queue.durable for queue in targets):
+        queues, bound = self._queues, self._bound
+        targets = [(queues if message.direct else bound).get(message.key) for message in messages]
+        if not self._durable.isdisjoint(targets):
             with self._keeping:
                 settled = self._keep(messages, targets)
                 return self._put(messages, targets, settled)
@@ -176,6 +179,8 @@ class EmbeddedBus:
         queue = EmbeddedQueue(name, outlives(name), self._deadlines, self._monotonic)
         for message in kept:
             self._deliver(queue, message, True)
+        if queue.durable:  # before a publishing can find the queue
+            self._durable.add(queue)
         self._queues[name] = queue
         key = key_of(name)
         if key is not None:

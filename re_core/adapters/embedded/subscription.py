@@ -128,7 +128,7 @@ class EmbeddedSubscription:
         taken: list[Delivery] = []
         while waits and len(taken) < limit:
             delivery = waits.popleft()
-            if self._deadlines and self._lapsed(delivery):
+            if delivery.tag in self._deadlines and self._lapsed(delivery):
                 continue
             unsettled[delivery.tag] = delivery
             taken.append(delivery)
