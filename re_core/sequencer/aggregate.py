@@ -55,13 +55,13 @@ class Aggregate(ABC):
     records: ClassVar[Mapping[str, type[Any]]] = {}
     #: types of the effects that are carried out by `perform`, and answer with events; all others are messages
     answering: ClassVar[Collection[type[Any]]] = frozenset()
-    #: types of the records that bring about when something is due, and whose cause is not delivered again once it has expired
+    #: types of the records that set when something is due, and whose cause is not delivered again once it has expired
     urgent: ClassVar[Set[type[Any]]] = frozenset()
     #: types of the records for which their entry has a place in the feed
     fed: ClassVar[Set[type[Any]]] = frozenset()
     #: types of the effects whose messages the bus may keep in the store
     mailed: ClassVar[Set[type[Any]]] = frozenset()
-    #: types of the events that are not carried out once who asked for it has stopped waiting
+    #: types of the events that are not carried out after their caller has stopped waiting
     perishable: ClassVar[Set[type[Any]]] = frozenset()
     #: types of the events of which a rule outside of the aggregate has a say (`permit`)
     guarded: ClassVar[Set[type[Any]]] = frozenset()
@@ -83,7 +83,7 @@ class Aggregate(ABC):
         raise NotImplementedError
 
     def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
-        """What who sent the event hears where no state will see it."""
+        """The answer to the sender of an event that no state will judge."""
         return ()
 
     # -- decide ------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Aggregate(ABC):
         return False
 
     def redirect(self, state: Any, records: list[Any], effects: list[Any], now: int) -> list[Any]:
-        """The effects as they are carried out: the last word before the append, which may add records. Raises StoreUnavailable,
+        """The effects as they are carried out, before the append; it may add records. Raises StoreUnavailable,
         BusUnavailable."""
         return effects
 
@@ -141,7 +141,7 @@ class Aggregate(ABC):
         """The messages of all effects that are not `answering`, with ids that stay the same at every repetition."""
 
     def news(self, state: Any, entry: Entry, listened: Callable[[str], bool]) -> list[Message]:
-        """What those who listen on the bus hear of an entry. `listened`: of a routing key, whether a message with it reaches anything."""
+        """The messages about an entry for listeners on the bus. `listened`: whether a message with this routing key reaches anything."""
         return []
 
     def perform(self, key: str, state: Any, effect: Any) -> Iterable[Any]:
@@ -202,7 +202,7 @@ class Kinds:
             self._others[one.kind] = one
 
     def of(self, key: str) -> Aggregate:
-        """The kind of a key. Where none has that name it is the key of a deployment, whose id may be any text."""
+        """The kind of a key. A key of no known kind is that of a deployment, whose id may be any text."""
         if "/" not in key:
             return self.deployments
         return self._others.get(key.partition("/")[0], self.deployments)

@@ -47,7 +47,7 @@ class Answers:
                     self.add(known.key, event)
 
     def take(self) -> list[tuple[str, Item]]:
-        """All of them; whoever cannot judge them gives them back."""
+        """All of them; a caller that cannot judge them returns them."""
         taken, self._waiting = self._waiting, []
         return taken
 
@@ -56,7 +56,7 @@ class Answers:
         self._waiting = taken
 
     def collect(self) -> None:
-        """A step that no worker offers is an event, and so is one of which nobody knows whether it arrived."""
+        """A step that no worker offers is an event, and so is one of which it is unknown whether it arrived."""
         outbox = self._outbox
         for attempt in outbox.unoffered:
             self.add(attempt.deployment, e.NoWorkerAvailable(attempt.step, attempt.attempt))

@@ -11,7 +11,7 @@ from re_core.wire.trace_context import DeploymentTrace
 if TYPE_CHECKING:
     from re_core.sequencer.aggregate import Aggregate
 
-#: aggregates that a core remembers; the one unused for longest is forgotten and read again when needed
+#: aggregates that a core keeps; the one unused for longest is dropped and read again when needed
 CAPACITY = 4096
 
 #: bytes that they take, nearly: a deployment of ten plain steps some 20 000, one of ten thousand steps several millions
@@ -61,7 +61,7 @@ class CachedAggregate:
 
 
 class Sightings:
-    """Since when this core knows of an entry that another core wrote. Bounded: what is forgotten counts as seen just now."""
+    """Since when this core knows of an entry that another core wrote. Bounded: what was dropped counts as seen just now."""
 
     def __init__(self, monotonic: Callable[[], float], capacity: int = CAPACITY) -> None:
         self._monotonic = monotonic

@@ -1,6 +1,6 @@
-"""The third stage of a turn: all new records of a batch in one insert, and what they cause handed to the outbox.
+"""The third stage of a turn: all new records of a batch in one insert, and what they cause into the outbox.
 
-Must not decide anything: an append that is lost goes back to who decides.
+Must not decide anything: a work whose append is lost is decided again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Committer:
         causing: list[list[Message]] = []
         for work in works:
             known, kind = work.known, work.known.kind
-            # the kind has the last word on what the effects are
+            # the kind may change the effects here, at last
             work.effects = kind.redirect(known.state, work.records, work.effects, batch.now)
             entry = work.entry(batch.now, batch.writer)
             if self._atomic:
@@ -104,7 +104,7 @@ class Committer:
         over = work.known.state.ended is not None
         if work.creation is not None and not over and self._inbox.is_late(work.creation.delivery):
             # the append took longer than its caller waits: no deployment starts after its caller left (docs/wire-format.md, Deployment);
-            # what ended in its first entry started nothing, and people hear of that end
+            # what ended in its first entry started nothing, and its notifications are sent
             work.withheld = True
             self._answers.take_back(work.known.key, messages)
             return

@@ -156,7 +156,7 @@ class Decider:
         return Work(CachedAggregate(kind, key, state, published), fresh=True, strange=strange, settled=settled)
 
     def _tell_again(self, kind: Aggregate, state: Any, told: Iterable[Entry], published: int) -> None:
-        """Who wrote what may not have been published may have died before that had a place in the feed, or gives it one just now."""
+        """The core that wrote these may have died before it added them to the feed, or adds them just now."""
         for entry in told:
             if entry.number > published:
                 self._outbox.feed_again(EntryRef(entry.deployment, entry.number, entry.at))

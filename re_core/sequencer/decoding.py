@@ -29,14 +29,14 @@ class AddressedEvent(NamedTuple):
 
 
 def read_word(message: Message, redaction: Redaction) -> AddressedEvent:
-    """What a message on a reply queue says, without what nobody shall read. Raises BadMessage, whose words are so too."""
+    """The event of a message on a reply queue, redacted. Raises BadMessage, whose text is redacted too."""
     if not redaction:
         return _read(message, redaction)
     return readable(message, redaction, lambda one: _read(one, redaction))
 
 
 def core_event(message: Message) -> e.TimerFired | e.WorkerLost | None:
-    """What the core itself tells every kind of aggregate; None for any other message. Raises BadMessage."""
+    """The event that the core itself sends to every kind of aggregate; None for any other message. Raises BadMessage."""
     name = message.headers.get(m.EVENT)
     if name == "due":
         return e.TimerFired()
@@ -128,7 +128,7 @@ def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
 
 
 def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
-    """Who wants it, why, and the rest of what they say."""
+    """The user, the reason, and the rest of the request."""
     document = m.parse_event(message.body)
     user, reason = document.get("user", ""), document.get("reason", "")
     if not isinstance(user, str) or not isinstance(reason, str):
@@ -185,7 +185,7 @@ def _worker_lost(message: Message) -> e.WorkerLost:
     before, worker, workers = (document.get(name) for name in ("before", "worker", "workers"))
     if not isinstance(before, int) or not isinstance(worker, str | None):
         raise BadMessage("before must be a number, worker a string")
-    if workers is None:  # an older core tells of one
+    if workers is None:  # an older core names one
         gone = None if worker is None else (worker,)
     elif isinstance(workers, list) and all(isinstance(one, str) for one in workers):
         gone = tuple(workers)

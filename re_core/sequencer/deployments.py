@@ -51,7 +51,7 @@ class Deployments(Aggregate):
     urgent = frozenset({r.CancelRequested, r.Resolved, r.Retried, r.TakenBack})
     fed = FED
     mailed = frozenset({e.Notify})
-    #: nothing starts behind the back of who may have thought better of it; an end may come late
+    #: nothing starts after its caller has left and may have changed its mind; an end may come late
     perishable = frozenset({e.RetryAsked, e.Resolved})
     #: rules outside of the deployment may forbid a retry
     guarded = frozenset({e.RetryAsked})
@@ -65,7 +65,7 @@ class Deployments(Aggregate):
         router: StepRouter | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """`router`: says who gets a step; without it a step is sent to its queue, and not offered where there is none."""
+        """`router`: decides which worker gets a step; without it a step is sent to its queue, and not offered where there is none."""
         super().__init__(store, clock)
         self._acceptance = acceptance
         self._redaction = redaction
@@ -192,7 +192,7 @@ class Deployments(Aggregate):
         return False
 
     def spent(self, key: str, event: Any, message: Message) -> str | None:
-        """See Aggregate: a reply queue of one attempt alone whose worker, one of 2014, has said its last word."""
+        """See Aggregate: a reply queue of one attempt alone whose worker, one of 2014, has sent its last reply."""
         if not isinstance(event, e.OutcomeReported):
             return None
         through = message.headers.get(m.FORWARDED_BY)
@@ -207,7 +207,7 @@ class Deployments(Aggregate):
         self._observer.recorded(state, records, at, trace)
 
     def settled(self, items: Iterable[Item]) -> None:
-        """See Aggregate: who claims a step is in the registry."""
+        """See Aggregate: a worker that claims a step is in the registry."""
         if self._claimants is None:
             return
         for event, _ in items:

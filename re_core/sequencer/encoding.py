@@ -1,4 +1,4 @@
-"""From effects to messages, with ids that are the same at every repetition. Must not know whether anybody takes them."""
+"""From effects to messages, with ids that are the same at every repetition. Must not know whether they are consumed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def messages_of(
 
 
 def news_messages(state: State, entry: Entry, listened: Callable[[str], bool]) -> list[Message]:
-    """An event for each thing that the entry tells, and a hint that the journal grew where it tells nothing.
+    """An event for each record of the entry that has one, and a hint that the journal grew where none has.
 
     `listened`: of a routing key, whether a message with it reaches anything.
     """
@@ -80,7 +80,7 @@ def _dispatch(state: State, effect: e.Dispatch | e.HandedOver, trace: Deployment
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
     parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
-    # the step's own arguments may not pose as somebody else's command
+    # the step's own arguments must not replace its command
     parameters = {**spec.parameters, **parameters, "command": spec.command, "subcommand": spec.subcommand}
     body = {
         "parameters": parameters,
@@ -162,7 +162,7 @@ def _stop(state: State, effect: e.Stop) -> Message:
 def _control(
     state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, token: str = "", expires: int | None = None
 ) -> Message:
-    """A word about an attempt, or about the claim of it that has this token, for the control queue of the worker that claimed it."""
+    """A message about an attempt, or about the claim of it that has this token, for the control queue of the worker that claimed it."""
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
     headers = {m.EVENT: word, m.ATTEMPT: attempt}
     if token:
@@ -180,7 +180,7 @@ def _control(
 
 
 def said_no(deployment: str, wish: e.OperatorRequest, reason: str) -> list[Message]:
-    """The answer to a wish about a deployment that is not there; nothing where nobody waits."""
+    """The answer to an operator's request about a deployment that does not exist; nothing where no caller waits."""
     if not wish.reply_to:
         return []
     return [_answered(deployment, e.Answer(wish.reply_to, wish.request, accepted=False, reason=reason))]

@@ -1,6 +1,6 @@
-"""What the log tells of a deployment, so that one search by its id finds the whole story. Must not know how logs look.
+"""What is logged of a deployment, so that one search by its id finds the whole story. Must not know how logs look.
 
-The beginning, the end and whatever did not go well are told at INFO; all the rest, several records a step, at DEBUG.
+The begin, the end and whatever did not go well are logged at INFO; all the rest, several records a step, at DEBUG.
 """
 
 from __future__ import annotations

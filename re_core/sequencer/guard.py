@@ -1,6 +1,6 @@
 """What becomes of a message that breaks its consumer: a dead letter, so that it ends no core and no other waits behind it.
 
-Must not know what a message says. Errors that are no fault of the message go on: waiting helps, or somebody must act.
+Must not know what a message says. Errors that are no fault of the message are raised: waiting helps, or an operator must act.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _settle(subscription: Subscription, delivery: Delivery, handle: Callable[[Me
 
 
 def reason_of(error: Exception) -> tuple[str, str]:
-    """The stable word and the text of a dead letter."""
+    """The stable code and the text of a dead letter."""
     if isinstance(error, ReleaseEngineError):
         return error.reason, str(error)
     return "error", f"{type(error).__name__}: {str(error)[:500]}"

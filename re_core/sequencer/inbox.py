@@ -50,13 +50,13 @@ class Inbox:
         return self.subscription.take(BATCH, timeout)
 
     def is_new_connection(self) -> bool:
-        """Whether the connection was lost since this was asked last: another core may have gone on with everything."""
+        """Whether the connection was lost since this was asked last: another core may have continued everything."""
         before = self._epoch
         self._epoch = self.subscription.epoch
         return self._epoch != before
 
     def is_late(self, delivery: Delivery) -> bool:
-        """Whether who asked has stopped waiting: the broker drops what expires on its queue, this one expired in our hands."""
+        """Whether its caller has stopped waiting: the broker drops what expires on its queue, this one expired after its delivery."""
         expires = delivery.message.expires
         return expires is not None and self._monotonic() - delivery.received > expires / 1000
 

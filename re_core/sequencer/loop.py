@@ -59,9 +59,9 @@ class Sequencer:
         observer: Observer = UNOBSERVED,
         kinds: Sequence[type[Aggregate]] = (),
     ) -> None:
-        """`identity` tells this process from all others, and from its own earlier lives.
+        """`identity` distinguishes this process from all others, and from its own earlier lives.
 
-        Without `offering` a step is sent to its queue, and nobody offers it where there is none. `monotonic`: seconds,
+        Without `offering` a step is sent to its queue, and counts as not offered where there is none. `monotonic`: seconds,
         of the clock of `Delivery.received`. `kinds`: of aggregates, beside deployments. Raises BadSettings for two of one name.
         """
         self._bus = bus

@@ -34,7 +34,7 @@ class Outbox:
     def __init__(
         self, bus: Bus, store: Store, clock: Clock, declares: bool = False, observer: Observer = UNOBSERVED
     ) -> None:
-        """`declares`: a step's queue that is gone is declared again, since somebody is known to offer the step."""
+        """`declares`: a step's queue that was deleted is declared again, since a worker is known to offer the step."""
         self._declares = declares
         self._observer = observer
         self._bus = bus
@@ -42,20 +42,20 @@ class Outbox:
         self._clock = clock
         #: may go out: what caused it is in the journal
         self._ready: list[Message] = []
-        #: what happened, for those who listen: after all else
+        #: events for listeners: after all else
         self._events: list[Message] = []
         #: entries without a place in the feed, and those that another core may have given one
         self._unfed: list[EntryRef] = []
         self._fed_perhaps: list[EntryRef] = []
         #: when the oldest of what may travel once only was added; seconds of the monotonic clock
         self._once_since: float | None = None
-        #: entries, and what each causes, while nobody knows whether they are in the journal
+        #: entries, and what each causes, while it is unknown whether they are in the journal
         self._doubtful: tuple[Sequence[Append], Sequence[Sequence[Message]], Sequence[Delivery | None]] = ((), (), ())
         #: new deployments that were found in the journal after their callers had stopped waiting; nothing of them was published
         self.late: list[tuple[str, Sequence[Message]]] = []
-        #: attempts whose dispatch found no queue, until somebody takes them
+        #: attempts whose dispatch found no queue, until they are collected
         self.unoffered: list[m.AttemptId] = []
-        #: attempts that were handed over and may not have arrived, until somebody takes them
+        #: attempts that were handed over and may not have arrived, until they are collected
         self.doubtful: list[m.AttemptId] = []
 
     def append(
@@ -94,11 +94,11 @@ class Outbox:
         What was not done is done by the next call.
         """
         self._publish()
-        # before their successors: what a deployment tells stays in order
+        # before their successors: the events of a deployment stay in order
         self._fed_perhaps = self._add_to_feed(self._fed_perhaps, repeated=True)
         self._unfed = self._add_to_feed(self._unfed, repeated=False)
         if self._events:
-            # who hears one looks into the feed, so it is there by now
+            # a listener then reads the feed, so the entry has to be there by now
             self._bus.publish(self._events)
             self._events = []
 
@@ -156,7 +156,7 @@ class Outbox:
         return bool(entries) and entries[0].writer == row.entry.writer
 
     def _prepare_handed(self) -> None:
-        """Each gets its way back; what lay here for long is not sent any more: somebody may have given the step up meanwhile."""
+        """Each gets its own reply queue; what lay here for long is not sent any more: the step may have been given up meanwhile."""
         if time.monotonic() - (self._once_since or 0) > _PROMPT:
             self._forget_handed()
         self._once_since = None
@@ -165,7 +165,7 @@ class Outbox:
                 self._bus.forward(message.reply_to, m.reply_queue(message.correlation_id), _life(message))
 
     def _forget_handed(self) -> None:
-        """What may travel once only is not published again, though nobody knows whether it arrived."""
+        """What may travel once only is not published again, though it is unknown whether it arrived."""
         self.doubtful.extend(m.parse_attempt(message.id) for message in self._ready if message.once)
         self._ready = [message for message in self._ready if not message.once]
 
@@ -175,7 +175,7 @@ class Outbox:
                 self.doubtful.append(m.parse_attempt(message.id))
 
     def _returned(self, outcomes: Sequence[Published], declared: set[str]) -> list[Message]:
-        """What found no queue: a step that nobody offers is news, a notification that nobody sends a dead letter."""
+        """What found no queue: a step that no worker offers becomes an event, a notification without a notifier a dead letter."""
         again: list[Message] = []
         for message, outcome in zip(self._ready, outcomes, strict=True):
             if outcome is not Published.UNROUTABLE:
@@ -197,11 +197,11 @@ class Outbox:
             return [message]
         elif message.once:
             self.doubtful.append(m.parse_attempt(message.id))
-        else:  # somebody goes on deleting the queue; the step is offered, and is sent again when the sweeper looks
+        else:  # the queue is deleted again and again; the step is offered, and is sent again when the sweeper looks
             _log.warning("the queue %s was deleted again", message.key, extra={"action": "queue_gone"})
         return []
 
 
 def _life(message: Message) -> int:
-    """Milliseconds for which somebody may still answer: until the step is given up, its time, and some for late words."""
+    """Milliseconds for which the worker may still reply: until the step is given up, its time, and some for late replies."""
     return (message.expires or 0) + int(float(message.headers[m.TIMEOUT]) * 1000) + _AFTERWARDS

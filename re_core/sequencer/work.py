@@ -65,7 +65,7 @@ class Work:
         self.settled = settled
         #: time came for it while it was not settled
         self.waited = False
-        #: what a crash may have cut off is told again with this
+        #: what a crash may have cut off is sent again with this
         self.told_again = False
         #: nothing of it is published: it was written too late
         self.withheld = False
@@ -80,9 +80,9 @@ class Work:
         self.items: list[Item] = []
         self.records: list[Any] = []
         self.effects: list[Any] = []
-        #: what is said to who asked, once the records are in the journal
+        #: what is sent to the callers, once the records are in the journal
         self.answers: list[Message] = []
-        #: words that could be about anything, and why
+        #: replies that could be about any step, and why
         self.unclear: list[tuple[Delivery, str]] = []
         #: why events did nothing
         self.refusals: list[str] = []
@@ -127,20 +127,20 @@ class Work:
         return True
 
     def _is_too_early(self, item: Item) -> bool:
-        """Whether another core may be about to say that what it wrote was published. One that held this very event is gone."""
+        """Whether another core may be about to record that it published what it wrote. One that held this very event is dead."""
         again = item.delivery is not None and item.delivery.redelivered
         return self.strange and not self.settled and not again
 
     @property
     def premature(self) -> bool:
-        """Whether time came for what another core may be telling of in this very moment: it is left as it is, and looked at again."""
+        """Whether a timer is due for what another core may be publishing in this very moment: it is left as it is, and looked at again."""
         return self.waited and not self.records
 
     @property
     def owes_the_end(self) -> bool:
-        """Whether another core brought the end about and may have died before it told of it, and nothing here has told it again.
+        """Whether another core wrote the end and may have died before it published that, and nothing here has published it again.
 
-        What is sent here, such as a no to a late claim, says nothing of that: the row is left to be looked at.
+        What is sent here, such as a refusal of a late claim, says nothing of that: the row is left to be looked at.
         """
         known = self.known
         over = known.state.ended is not None and not self.records and not self.told_again
@@ -157,7 +157,7 @@ class Work:
         return self.strange and self.known.published < self.known.state.entry
 
     def trace(self, recorded: bool) -> DeploymentTrace:
-        """To which trace it belongs: as the request or a worker's reply has told this core, else as its id has it."""
+        """The trace that it belongs to: as the request or a worker's reply has given it, else as derived from its id."""
         known = self.known
         if known.trace is None or not known.trace.told:
             causes = [one.delivery for one in (self.creation, self.adopts) if one is not None]

@@ -100,17 +100,17 @@ def test_a_deletion_leaves_the_lock_to_who_has_taken_the_name_meanwhile(store: S
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "delete_playbook", delete)
         playbooks.delete(store, principal(), first, None)
-    with pytest.raises(Conflict, match="its id is p2"):
+    with pytest.raises(Conflict, match="with the id p2"):
         playbooks.create(store, Clock(), principal(), "p3", BOOK)
     assert store.acquire(names.lock_of(GROUP, NAME), "other", 1).deployment == "p2"
 
 
 def test_a_name_that_is_taken_is_refused_to_a_new_playbook_and_to_one_that_is_renamed(store: Store) -> None:
     _apply(store, "p1")
-    with pytest.raises(Conflict, match="its id is p1"):
+    with pytest.raises(Conflict, match="with the id p1"):
         playbooks.create(store, Clock(), principal(), "p2", OTHER)
     other = _apply(store, "p3", RENAMED).playbook
-    with pytest.raises(Conflict, match="its id is p1"):
+    with pytest.raises(Conflict, match="with the id p1"):
         playbooks.replace(store, Clock(), principal(), other, BOOK, None)
     assert playbooks.create(store, Clock(), principal(), "p1", BOOK).id == "p1", "a repeated request"
 
@@ -118,7 +118,7 @@ def test_a_name_that_is_taken_is_refused_to_a_new_playbook_and_to_one_that_is_re
 def test_who_dies_between_name_and_playbook_leaves_an_id_that_the_next_one_uses(store: Store) -> None:
     clock = Clock()
     assert names.take(store, GROUP, NAME, "dead", clock.now()) == "dead"
-    with pytest.raises(Conflict, match="its id is dead"):
+    with pytest.raises(Conflict, match="with the id dead"):
         playbooks.create(store, clock, principal(), "p1", BOOK)
     assert _apply(store, "p2", clock=clock).playbook.id == "dead"
 

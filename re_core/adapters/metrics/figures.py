@@ -1,4 +1,4 @@
-"""What is asked only when somebody scrapes: of the store, and of the threads. Must not know what is counted while it happens."""
+"""Figures that are read at each scrape: of the store, and of the threads. Must not know what is counted while it happens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from re_core.ports import Clock, Store, ThreadFigures, read_state
 from re_core.rows import WorkerRecord
 from re_core.wire.messages import parse_attempt
 
-#: seconds for which what the store said serves again, so that nobody can load it by scraping
+#: seconds for which an answer of the store serves again, so that scraping cannot load it
 KEPT = 2.0
 
 #: deployments under way that are counted by their status; what is beyond is `other`
@@ -52,7 +52,7 @@ class StoreFigures:
         up = "1 if the store answers, else 0"
         try:
             return [*self._ask(), single("store_up", up, 1)]
-        except ReleaseEngineError:  # whoever wants it says why, in the log: the figure is what a scrape can tell
+        except ReleaseEngineError:  # the callers of the store log why: the figure is what a scrape can show
             return [single("store_up", up, 0)]
 
     def _ask(self) -> Iterator[Metric]:
@@ -73,7 +73,7 @@ class StoreFigures:
         return found
 
     def _workers(self) -> dict[str, float]:
-        """A command whose last worker is gone stays, with 0, for as long as this process lives: its absence is the news."""
+        """A command whose last worker is lost stays, with 0, for as long as this process lives, so that its loss can be noticed."""
         serving: Counter[str] = Counter()
         for worker in self._living():
             serving.update({self._commands.of(name.partition(":")[0]) for name in worker.offers})

@@ -50,7 +50,7 @@ class HttpFigures:
             self._cells[first + _WIDTH - 1] += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry: the sum of all processes; routes that nobody has asked for are left out."""
+        """For the registry: the sum of all processes; routes without a request are left out."""
         requests = CounterMetricFamily(
             f"{PREFIX}http_requests", "HTTP requests, by route and class of status", labels=["route", "status"]
         )

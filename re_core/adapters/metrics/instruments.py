@@ -1,4 +1,4 @@
-"""Counters and histograms that cost little to add to, and are put into Prometheus' words when it asks. Must not know what is counted.
+"""Counters and histograms that cost little to add to, and become Prometheus' metrics at a scrape. Must not know what is counted.
 
 The library's own take 1 to 2 µs for each addition. What every step passes is counted in plain numbers under one lock (`Buckets`).
 """
@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 #: begins every name
 PREFIX = "release_engine_"
 
-#: values of one label that are told apart, and what stands for all others
+#: values of one label that are counted separately, and the one for all others
 MOST, OTHER = 100, "other"
 
 #: bounds of histograms: seconds of what is quick, seconds of what may take long, and things in one go

@@ -1,4 +1,4 @@
-"""What the journal tells of deployments and of attempts of steps. Must not know how anybody reads it.
+"""Figures of deployments and of attempts of steps, from their records. Must not know how they are read.
 
 Every step of every deployment passes here several times: what one advance of a deployment has recorded is counted under one
 lock, in one object for each command.
@@ -22,7 +22,7 @@ from re_core.wire.messages import TURN, Message
 #: begins the routing key of every step, and the name of every worker's queue
 _STEP = "worker."
 
-#: names of steps whose figures are remembered
+#: names of steps whose figures are kept
 _NAMES = 10_000
 
 #: record of an attempt's end -> what it says

@@ -1,4 +1,4 @@
-"""One process's figures, and the ways to read them. Must not know who reads."""
+"""One process's figures, and the ways to read them. Must not know the reader."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Metrics:
         self._registry.register(ThreadsFigures(threads))
 
     def watch_running(self, running: Callable[[], Sequence[str]]) -> None:
-        """From now on with how many steps this process's workers have in hand."""
+        """From now on with the number of attempts that this process's workers run."""
         self._registry.register(_Running(running))
 
     def http(self, routes: Sequence[str], processes: int = 1) -> HttpFigures:
@@ -70,7 +70,7 @@ class Metrics:
         return generate_latest(self._registry), CONTENT_TYPE
 
     def listen(self, host: str, port: int) -> int:
-        """Serve the page there, on threads of its own, to everybody who asks; the port. Raises OperatorError."""
+        """Serve the page there, on threads of its own, without a token; the port. Raises OperatorError."""
         try:
             self._listener = start_http_server(port, host, self._registry)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What is counted while it happens. Must not know how anybody reads it."""
+"""What is counted while it happens. Must not know how it is read."""
 
 from __future__ import annotations
 

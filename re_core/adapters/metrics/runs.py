@@ -1,4 +1,4 @@
-"""What this process's workers have run. Must not know how anybody reads it."""
+"""What this process's workers have run. Must not know how it is read."""
 
 from __future__ import annotations
 

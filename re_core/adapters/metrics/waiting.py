@@ -1,4 +1,4 @@
-"""Steps that were sent and that no worker has taken yet, as far as this core knows. Must not know who takes them."""
+"""Steps that were sent and that no worker has taken yet, as far as this core knows. Must not know the workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 #: attempts of one command that are kept; of more the oldest are what counts
 MOST = 10_000
 
-#: seconds after which one is looked up in its journal before anybody hears of it: another core may have heard its claim
+#: seconds after which one is looked up in its journal before it is reported: another core may have its claim
 DOUBTED = 30.0
 
 #: attempts that one look looks up at most
@@ -35,7 +35,7 @@ class WaitingSteps:
                     waiting.setdefault(attempt, at)
 
     def over(self, command: str, attempt: str) -> None:
-        """A worker has taken it, or nobody will."""
+        """A worker has taken it, or none will."""
         waiting = self._sent.get(command)
         if waiting:
             with self._lock:
