@@ -1,12 +1,13 @@
 """Writes what in docs/reference is made from the code: python tools/reference.py
 
-`rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP; in `settings.md`, `rest.md` and
-`rights.md` the tables between two marks. A test holds the files to what this makes. Must not know what any command or setting is
-for: their help and comments say it.
+`rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP, `files.md` all files of code;
+in `settings.md`, `rest.md` and `rights.md` the tables between two marks. A test holds the files to what this makes. Must not
+know what any command or setting is for: their help and comments say it.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -34,6 +35,9 @@ from re_rest.errors import status_of
 from re_rest.rights import Over
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+
+#: the packages of the page of all files
+PACKAGES = ("re_client", "re_core", "re_rest", "re_up", "re_workers", "schemas/re_schemas")
 
 #: settings of which the page itself tells more
 TOLD_BELOW = ("email", "irc", "pre_deploy_check", "post_deploy_action", "phase_notification", "triggers")
@@ -70,6 +74,38 @@ def rectl() -> str:
         "[Exit codes](exit-codes.md) are the same\nfor all commands.\n"
     )
     return head + "".join(_pages(cli, "rectl", None))
+
+
+def files() -> str:
+    """The page of all files of code."""
+    head = (
+        "# Every file of code\n\n"
+        "For developers: each file, and its subject as the first lines of the file say it. The\n"
+        "[architecture](../architecture.md) has the way from a question to a file. `tools/reference.py` generates this page.\n"
+    )
+    return head + "".join(_files())
+
+
+def _files() -> Iterator[str]:
+    root, directory = REFERENCE.parent.parent, None
+    for path in sorted((one for name in PACKAGES for one in (root / name).rglob("*.py")), key=_by_directory):
+        subject = _subject(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
+        if path.name == "__init__.py":
+            continue
+        if path.parent != directory:
+            directory = path.parent
+            yield f"\n## `{directory.relative_to(root)}/`\n\n| file | subject |\n| --- | --- |\n"
+        yield f"| `{path.name}` | {subject} |\n"
+
+
+def _by_directory(path: Path) -> tuple[str, str]:
+    return str(path.parent), path.name
+
+
+def _subject(docstring: str) -> str:
+    """The first paragraph, without what the module must not know, as a cell of a table."""
+    words = " ".join(docstring.partition("\n\n")[0].split())
+    return re.split(r" (?:Pure; must|Must) not ", words)[0].rstrip(";").replace("|", "\\|")
 
 
 def programs() -> str:
@@ -230,7 +266,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 
 def pages() -> dict[str, str]:
     """Name of a page -> its text as it should be."""
-    found = {"rectl.md": rectl(), "programs.md": programs(), "documents.md": documents()}
+    found = {"rectl.md": rectl(), "programs.md": programs(), "documents.md": documents(), "files.md": files()}
     for (page, mark), make in TABLES.items():
         text = found.get(page) or (REFERENCE / page).read_text()
         begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"
