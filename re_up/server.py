@@ -24,7 +24,7 @@ from re_up.engine import Engine
 #: seconds that requests under way get after TERM
 REQUESTS = 3
 
-#: seconds that steps under way get after the requests, before they are cancelled
+#: seconds that the engine gets after the requests to end its steps: they are cancelled so early that their outcome is sent within it
 STEPS = 7.0
 
 #: seconds after which the master kills a worker that has not ended: requests, steps, and the time between a program's

@@ -106,8 +106,9 @@ def command(names: tuple[str, ...], as_list: bool, slots: int, ready_file: Path 
     """Run steps and deliver notifications.
 
     NAME is a worker (a command of playbooks) or a notifier; `all` means every worker, and every notifier whose server the
-    settings name. Start any number of them, in any order. They use the RabbitMQ of RE_BUS_URL. TERM stops it: running steps
-    get RE_STOP_TIMEOUT seconds to end. A second TERM stops it at once.
+    settings name. Start any number of them, in any order. They use the RabbitMQ of RE_BUS_URL. After TERM the worker
+    begins no step, and running steps have RE_STOP_TIMEOUT seconds to end; 10 seconds before that (half of the time where it is shorter
+    than 20) the worker cancels them. A second TERM stops it at once.
 
     Exit codes: 0 stopped by a signal, 1 an internal error (start it again), 2 the operator must correct a setting or a server.
     """

@@ -1,4 +1,7 @@
-"""What every store needs to page through rows: numbers that it can take, cursors, and where a page ends. Must not know any store."""
+"""What every store needs to page through rows: the range of numbers, the text of a cursor, where a page of output ends.
+
+Must not know any store.
+"""
 
 from __future__ import annotations
 

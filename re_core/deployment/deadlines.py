@@ -25,7 +25,7 @@ def due_at(state: State, now: int) -> int | None:
 
 
 def next_look(state: State, now: int) -> int:
-    """When the sweeper shall look at a deployment that has not ended: when something is due, and every BELT in any case."""
+    """When the sweeper shall look at a deployment that has not ended: when something is due, and every SWEEP_INTERVAL in any case."""
     due = due_at(state, now)
     return now + SWEEP_INTERVAL if due is None else min(due, now + SWEEP_INTERVAL)
 

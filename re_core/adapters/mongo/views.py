@@ -1,4 +1,4 @@
-"""The list of deployments. Must not know the journal.
+"""The list of deployments: its rows, filters, order and pages. Must not know the journal.
 
 A row is replaced only by one of the same or a later entry: the update names the entry that it may replace, and where a
 newer row stands, the upsert finds no row to update, tries to insert one, and gets the answer that the key exists.

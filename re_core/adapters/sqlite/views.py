@@ -1,4 +1,4 @@
-"""The list of deployments. Must not know the journal."""
+"""The list of deployments: its rows, filters, order and pages. Must not know the journal."""
 
 from __future__ import annotations
 
