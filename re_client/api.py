@@ -145,7 +145,7 @@ class Client:
         """What the attempts of a step said at their end, in order."""
         return [cast(answers.Result, one) for one in self._pages(f"{_deployment(id)}/steps/{step}/result", {})]
 
-    def feed(self, after: str = "", **filters: str | Sequence[str] | None) -> Iterator[events.Told]:
+    def feed(self, after: str = "", **filters: str | Sequence[str] | None) -> Iterator[events.FeedItem]:
         """What happens to all deployments, from now on or behind the event `after` (`0`: all that is kept), without an end.
 
         Goes on by itself over lost connections. Filters: group, kind, type.

@@ -62,7 +62,7 @@ class ResetEvent(NamedTuple):
     now: str
 
 
-Told = FeedEvent | ResetEvent | GapEvent
+FeedItem = FeedEvent | ResetEvent | GapEvent
 
 _Read = TypeVar("_Read")
 
@@ -72,7 +72,7 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
     return _follow(transport, path, last, pause, _read)
 
 
-def follow_feed(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[Told]:
+def follow_feed(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[FeedItem]:
     """What happens to deployments, without an end. Raises as `follow` does."""
     return _follow(transport, path, last, pause, _read_feed)
 

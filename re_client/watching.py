@@ -44,9 +44,9 @@ def follow(
     if known is not None:
         watched.feed(StateEvent(known))
     try:
-        with _printer(watched, terminal, way, as_json) as tell:
+        with _printer(watched, terminal, way, as_json) as print_event:
             for event in client.events(id, last, output=way is Way.WATCH):
-                tell(event)
+                print_event(event)
     except KeyboardInterrupt:
         if watched.ended:
             return _end(watched, terminal, way, as_json)

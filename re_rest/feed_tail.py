@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from re_core import ports
 from re_core.errors import ReleaseEngineError
-from re_core.usecases.feed import Cursor, FeedReader, Told, cloud_event
+from re_core.usecases.feed import Cursor, FeedReader, PlacedEvent, cloud_event
 from re_core.wire import strict_json
 from re_core.wire.messages import EVENTS, Message
 
@@ -230,7 +230,7 @@ class _Run:
         return end
 
 
-def _frame(one: Told) -> Frame:
+def _frame(one: PlacedEvent) -> Frame:
     event = cloud_event(one.event)
     data = f"id: {one.at}\ndata: {strict_json.dumps(event)}\n\n".encode()
     return Frame(one.at, one.event.group, one.event.kind, event["type"], data)

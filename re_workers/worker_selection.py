@@ -139,8 +139,8 @@ def listed(settings: Settings) -> list[tuple[str, str]]:
     rows = [(worker.command, ", ".join(sorted(worker.offers()))) for worker in workers(settings, "", ())]
     transports = _transports(settings)
     for name in NOTIFIERS:
-        told = f"notify.{name}, {name}:*"
-        rows.append((name, told if name in transports else f"{told} (not configured: {_missing(name)})"))
+        label = f"notify.{name}, {name}:*"
+        rows.append((name, label if name in transports else f"{label} (not configured: {_missing(name)})"))
     return sorted(rows)
 
 

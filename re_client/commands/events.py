@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from re_client.errors import DONE, INTERRUPTED
-from re_client.events import FeedEvent, GapEvent, ResetEvent, Told
+from re_client.events import FeedEvent, FeedItem, GapEvent, ResetEvent
 from re_client.session import Session, json_option, pass_session
 from re_client.terminal import Terminal
 from re_client.text import day, safe
@@ -40,7 +40,7 @@ def events(session: Session, group: str | None, types: tuple[str, ...], after: s
     return DONE
 
 
-def _print_event(terminal: Terminal, event: Told, as_json: bool) -> None:
+def _print_event(terminal: Terminal, event: FeedItem, as_json: bool) -> None:
     if isinstance(event, GapEvent):
         terminal.note(f"connection lost, reconnecting: {safe(event.why)}")
     elif isinstance(event, ResetEvent):

@@ -95,7 +95,7 @@ class Tracer(Observer):
     def _on_acceptance(self, state: State, at: int, trace: DeploymentTrace) -> None:
         about = {"release_engine.deployment": state.deployment, "release_engine.group": state.accepted.group}
         about["release_engine.playbook"] = state.accepted.playbook
-        parent = trace.context if trace.told else None
+        parent = trace.context if trace.given else None
         span = trace.parent(state.deployment)
         self._record("accept", span, parent, at * 1_000_000, time.time_ns(), SpanKind.CONSUMER, about)
 

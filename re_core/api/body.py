@@ -67,8 +67,8 @@ def _misfits(document: Mapping[str, Any], key: _Key) -> Iterator[Problem]:
         if not key.fits(document[name]):
             yield Problem(pointer([name]), f"expected {key.words}, found {describe_value(document[name])}")
     if len(there) > 1:
-        told = f"{quoted(key.was)} is the old name of {quoted(key.name)}: use only one of them"
-        yield Problem(pointer([key.was]), told)
+        message = f"{quoted(key.was)} is the old name of {quoted(key.name)}: use only one of them"
+        yield Problem(pointer([key.was]), message)
 
 
 def _missing(key: _Key) -> Problem:

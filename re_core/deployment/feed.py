@@ -47,7 +47,7 @@ class Event(NamedTuple):
     data: Mapping[str, Any]
 
 
-def is_told(entry: r.Entry) -> bool:
+def has_events(entry: r.Entry) -> bool:
     """Whether the entry has at least one event."""
     return not FED.isdisjoint(map(type, entry.records))
 
@@ -60,10 +60,10 @@ def whats_of(entry: r.Entry) -> set[str]:
 def events_of(entry: r.Entry, accepted: r.Accepted, plan: Plan) -> Iterator[Event]:
     """The events of an entry, in order; `accepted` and `plan` are those of its deployment."""
     for place, record in enumerate(entry.records):
-        tell = _TOLD.get(type(record))
-        if tell is None:
+        found = _EVENTS.get(type(record))
+        if found is None:
             continue
-        what, about = tell[0], tell[1](record, plan)
+        what, about = found[0], found[1](record, plan)
         step = about.get("step")
         yield Event(
             id=f"{entry.id}:{place}",
@@ -89,10 +89,10 @@ def _accepted(record: r.Accepted, plan: Plan) -> dict[str, Any]:
 
 
 def _step_ended(status: StepStatus) -> Callable[[Any, Plan], dict[str, Any]]:
-    def tell(record: Any, plan: Plan) -> dict[str, Any]:
+    def data_of(record: Any, plan: Plan) -> dict[str, Any]:
         return {**_step(record.step, plan), "attempt": record.attempt, "status": str(status)}
 
-    return tell
+    return data_of
 
 
 def _waiting(record: r.ResolutionRequested, plan: Plan) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _step(number: int, plan: Plan) -> dict[str, Any]:
 
 
 #: kind of record -> what it says that happened, and what the event holds of it
-_TOLD: Mapping[type[Any], tuple[str, Callable[[Any, Plan], dict[str, Any]]]] = {
+_EVENTS: Mapping[type[Any], tuple[str, Callable[[Any, Plan], dict[str, Any]]]] = {
     r.Accepted: (ACCEPTED, _accepted),
     r.Completed: (STEP_ENDED, _step_ended(StepStatus.COMPLETED)),
     r.Failed: (STEP_ENDED, _step_ended(StepStatus.FAILED)),
@@ -128,7 +128,7 @@ _TOLD: Mapping[type[Any], tuple[str, Callable[[Any, Plan], dict[str, Any]]]] = {
     r.Retried: (RETRIED, _retried),
     r.Ended: (ENDED, _ended),
 }
-_WHATS = {kind: what for kind, (what, _) in _TOLD.items()}
+_WHATS = {kind: what for kind, (what, _) in _EVENTS.items()}
 
 #: kinds of records for which there is an event
-FED = frozenset(_TOLD)
+FED = frozenset(_EVENTS)

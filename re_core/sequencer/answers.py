@@ -75,7 +75,7 @@ class Answers:
         self._outbox.add([message for message in messages if message.key.startswith(OVERHEARD)])
         self.add(deployment, e.TakeBack(TOO_LATE))
 
-    def tell_after_all(self, work: Work) -> None:
+    def publish_kept(self, work: Work) -> None:
         """It was to be taken back, and its journal says by now whether it was."""
         if not self._withheld or not any(isinstance(item.event, e.TakeBack) for item in work.items):
             return

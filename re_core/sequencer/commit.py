@@ -98,7 +98,7 @@ class Committer:
     def _done(self, batch: Batch, work: Work, messages: list[Message]) -> None:
         """What the work leads to may be published now."""
         batch.done.append(work)
-        self._answers.tell_after_all(work)
+        self._answers.publish_kept(work)
         for delivery, reason in work.unclear:
             self._rejections.send(batch, delivery, Rejection((), "bad-message", reason))
         over = work.known.state.ended is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 from re_core.admission.job_create import Creation, gave_up, refusal, unusable
 from re_core.admission.replies import Rejection
-from re_core.deployment.feed import is_told
+from re_core.deployment.feed import has_events
 from re_core.deployment.records import Entry, Void, never_began, was_taken_back
 from re_core.deployment.state import fold
 from re_core.errors import BusUnavailable, NewerFormat, StoreRefused, StoreUnavailable
@@ -63,7 +63,7 @@ class Decider:
 
     def decide(self, batch: Batch) -> list[Work]:
         """Of the first request for each new deployment, and of all events."""
-        first, _ = _told_apart(batch.creations)
+        first, _ = _first_and_repeated(batch.creations)
         works = self._create_all(batch, first, fresh=False)
         for key, items in batch.groups.items():
             work = self._advance(batch, key, items, fresh=False)
@@ -73,7 +73,7 @@ class Decider:
 
     def decide_repeated(self, batch: Batch) -> list[Work]:
         """Of further requests for the same deployments, once the first ones are in the journal."""
-        _, again = _told_apart(batch.creations)
+        _, again = _first_and_repeated(batch.creations)
         return self._create_all(batch, again, fresh=True)
 
     def redo(self, batch: Batch, work: Work) -> Work | None:
@@ -144,20 +144,22 @@ class Decider:
         before = self._cache.get(key)
         self._cache.drop(key)
         self.reads += 1
-        told: list[Entry] = []
-        state = kind.load(self._store, key, now, told)
+        entries_with_events: list[Entry] = []
+        state = kind.load(self._store, key, now, entries_with_events)
         if state is None:
             return None
         retired = self._cache.has_retired(key)
         published = state.entry if retired else self._published(key, state) if before is None else before.published
-        self._tell_again(kind, state, told, published)
+        self._republish_events(kind, state, entries_with_events, published)
         strange = not fresh and not retired
         settled = published >= state.entry or (strange and self._sightings.age(key, state.entry) >= WRITER_GRACE)
         return Work(CachedAggregate(kind, key, state, published), fresh=True, strange=strange, settled=settled)
 
-    def _tell_again(self, kind: Aggregate, state: Any, told: Iterable[Entry], published: int) -> None:
+    def _republish_events(
+        self, kind: Aggregate, state: Any, entries_with_events: Iterable[Entry], published: int
+    ) -> None:
         """The core that wrote these may have died before it added them to the feed, or adds them just now."""
-        for entry in told:
+        for entry in entries_with_events:
             if entry.number > published:
                 self._outbox.feed_again(EntryRef(entry.deployment, entry.number, entry.at))
                 self._outbox.add(kind.news(state, entry, self._bus.listened))
@@ -192,7 +194,7 @@ class Decider:
                 return None
             if entries:
                 state = fold(entries)
-                self._tell_again(kind, state, filter(is_told, entries), self._published(key, state))
+                self._republish_events(kind, state, filter(has_events, entries), self._published(key, state))
                 return self._deployments.answer_again(creation, state, batch.now)
             return self._deployments.create(creation, batch.now)
         except (StoreUnavailable, BusUnavailable, NewerFormat):
@@ -207,7 +209,7 @@ def _permitted(kind: Aggregate, key: str, item: Item, now: int) -> Item:
     return item if event is item.event else item._replace(event=event)
 
 
-def _told_apart(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
+def _first_and_repeated(creations: Sequence[Creation]) -> tuple[list[Creation], list[Creation]]:
     """The first request for each deployment, and the others: one batch writes under one token, so two of them would both win."""
     first: dict[str, Creation] = {}
     again = [one for one in creations if first.setdefault(one.admission.deployment, one) is not one]

@@ -127,7 +127,7 @@ def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
     return AddressedEvent(attempt.deployment, dropped)
 
 
-def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
+def _request_fields(message: Message) -> tuple[str, str, dict[str, Any]]:
     """The user, the reason, and the rest of the request."""
     document = m.parse_event(message.body)
     user, reason = document.get("user", ""), document.get("reason", "")
@@ -137,19 +137,19 @@ def _wish(message: Message) -> tuple[str, str, dict[str, Any]]:
 
 
 def _cancel(message: Message, _: Redaction) -> AddressedEvent:
-    user, reason, _document = _wish(message)
+    user, reason, _document = _request_fields(message)
     return AddressedEvent(_deployment(message), e.CancelAsked(user, reason, message.reply_to, message.id))
 
 
 def _retry(message: Message, _: Redaction) -> AddressedEvent:
-    user, reason, document = _wish(message)
+    user, reason, document = _request_fields(message)
     lost = None if document.get("lost") is None else _resolution(document, "lost")
     seen = None if document.get("retries") is None else _number(document, "retries", 0)
     return AddressedEvent(_deployment(message), e.RetryAsked(user, reason, lost, message.reply_to, message.id, seen))
 
 
 def _resolve(message: Message, _: Redaction) -> AddressedEvent:
-    user, reason, document = _wish(message)
+    user, reason, document = _request_fields(message)
     step, attempt = _number(document, "step", None), _number(document, "attempt", 0)
     resolution = _resolution(document, "ruling")
     return AddressedEvent(

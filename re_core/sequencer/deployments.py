@@ -11,7 +11,7 @@ from re_core.admission.job_create import Creation, refusal
 from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_of, next_look
-from re_core.deployment.feed import FED, KIND, is_told
+from re_core.deployment.feed import FED, KIND, has_events
 from re_core.deployment.machine import Decision, accept, advance
 from re_core.deployment.notifications import begin_notices, retold
 from re_core.deployment.progress import awaited
@@ -23,7 +23,7 @@ from re_core.sequencer import event_log
 from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.cache import CachedAggregate
 from re_core.sequencer.decoding import AddressedEvent, read_word
-from re_core.sequencer.encoding import messages_of, news_messages, said_no
+from re_core.sequencer.encoding import messages_of, news_messages, rejection_messages
 from re_core.sequencer.work import Item, Work
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
@@ -101,7 +101,7 @@ class Deployments(Aggregate):
                 work.records.append(adopted)
             work.effects.extend(awaited(state))
             if creation.delivery.redelivered:  # a crash may have cut them off
-                work.told_again = True
+                work.republished = True
                 work.effects.extend(begin_notices(state))
                 work.effects.extend(retold(state, None))
             work.answers.extend(creation.yes())
@@ -118,13 +118,13 @@ class Deployments(Aggregate):
 
     def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
         """See Aggregate."""
-        return said_no(key, event, reason) if isinstance(event, e.OperatorRequest) else ()
+        return rejection_messages(key, event, reason) if isinstance(event, e.OperatorRequest) else ()
 
     # -- decide ------------------------------------------------------------------------------------
 
     def load(self, journal: Journal, key: str, now: int, note: list[r.Entry]) -> State | None:
         """See Aggregate."""
-        return read_state(journal, key, lambda entry: note.append(entry) if is_told(entry) else None)
+        return read_state(journal, key, lambda entry: note.append(entry) if has_events(entry) else None)
 
     def fold(self, state: Any, entry: r.Entry) -> Any:
         """See Aggregate."""

@@ -179,11 +179,11 @@ def _control(
     )
 
 
-def said_no(deployment: str, wish: e.OperatorRequest, reason: str) -> list[Message]:
+def rejection_messages(deployment: str, request: e.OperatorRequest, reason: str) -> list[Message]:
     """The answer to an operator's request about a deployment that does not exist; nothing where no caller waits."""
-    if not wish.reply_to:
+    if not request.reply_to:
         return []
-    return [_answered(deployment, e.Answer(wish.reply_to, wish.request, accepted=False, reason=reason))]
+    return [_answered(deployment, e.Answer(request.reply_to, request.request, accepted=False, reason=reason))]
 
 
 def _answer(state: State, effect: e.Answer) -> Message:

@@ -41,10 +41,10 @@ class Work:
         "overdue",
         "records",
         "refusals",
+        "republished",
         "settled",
         "strange",
         "timed",
-        "told_again",
         "unclear",
         "waited",
         "withheld",
@@ -66,7 +66,7 @@ class Work:
         #: time came for it while it was not settled
         self.waited = False
         #: what a crash may have cut off is sent again with this
-        self.told_again = False
+        self.republished = False
         #: nothing of it is published: it was written too late
         self.withheld = False
         #: the request that is answered with it, where the journal has to say so first
@@ -119,7 +119,7 @@ class Work:
         self.effects.extend(decision.effects)
         if item.delivery is not None:
             looks = timed and self._looks_after_another()
-            self.told_again = self.told_again or (not decision.records and (looks or item.delivery.redelivered))
+            self.republished = self.republished or (not decision.records and (looks or item.delivery.redelivered))
             if looks or not decision.records:
                 again = kind.again(state, event, bool(decision.records), item.delivery.redelivered, looks)
                 self.effects.extend(again)
@@ -143,7 +143,7 @@ class Work:
         What is sent here, such as a refusal of a late claim, says nothing of that: the row is left to be looked at.
         """
         known = self.known
-        over = known.state.ended is not None and not self.records and not self.told_again
+        over = known.state.ended is not None and not self.records and not self.republished
         answers = self.answered is not None and self.creation is None
         return over and (answers or (self.strange and known.published < known.state.entry))
 
@@ -159,7 +159,7 @@ class Work:
     def trace(self, recorded: bool) -> DeploymentTrace:
         """The trace that it belongs to: as the request or a worker's reply has given it, else as derived from its id."""
         known = self.known
-        if known.trace is None or not known.trace.told:
+        if known.trace is None or not known.trace.given:
             causes = [one.delivery for one in (self.creation, self.adopts) if one is not None]
             causes += [item.delivery for item in self.items if item.delivery is not None]
             known.trace = DeploymentTrace.of(known.key, [one.message for one in causes], recorded)

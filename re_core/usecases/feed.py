@@ -47,7 +47,7 @@ class Cursor(NamedTuple):
         return str(self.position) if self.place == _LAST else f"{self.position}.{self.place}"
 
 
-class Told(NamedTuple):
+class PlacedEvent(NamedTuple):
     """One event, and where it stands."""
 
     at: Cursor
@@ -84,18 +84,18 @@ class FeedReader:
         self._known: OrderedDict[str, tuple[Accepted, Plan]] = OrderedDict()
         self._steps = 0
 
-    def after(self, at: Cursor) -> tuple[list[Told], Cursor]:
+    def after(self, at: Cursor) -> tuple[list[PlacedEvent], Cursor]:
         """What comes next, and how far that reaches; `at` itself where there is nothing new. Raises StoreUnavailable."""
         # the entry at the position may have records behind the place
         page = self._store.feed(max(at.position - 1, 0) if at.place != _LAST else at.position, PAGE)
-        told = [one for position, entry in page.entries for one in self._told(position, entry) if one.at > at]
-        return told, max(at, Cursor(page.after))
+        events = [one for position, entry in page.entries for one in self._events(position, entry) if one.at > at]
+        return events, max(at, Cursor(page.after))
 
-    def _told(self, position: int, entry: Entry) -> Iterator[Told]:
+    def _events(self, position: int, entry: Entry) -> Iterator[PlacedEvent]:
         known = self._deployment(entry)
         if known is not None:
             for event in events_of(entry, *known):
-                yield Told(Cursor(position, event.place), event)
+                yield PlacedEvent(Cursor(position, event.place), event)
 
     def _deployment(self, entry: Entry) -> tuple[Accepted, Plan] | None:
         """None for one that was deleted meanwhile, or whose first entry is damaged."""

@@ -71,7 +71,7 @@ class DeploymentTrace(NamedTuple):
 
     context: TraceContext
     #: a message named it; else it is derived, and a later message may name it
-    told: bool
+    given: bool
     #: this engine records spans, so that its own are the parents of what it causes; else it passes on the one of the message
     recorded: bool
 

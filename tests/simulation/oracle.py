@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from re_core.deployment.feed import is_told
+from re_core.deployment.feed import has_events
 from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
 from re_core.deployment.records import (
     DEPLOYMENT,
@@ -102,7 +102,7 @@ def _the_feed_has_each_entry_once_and_in_order(cluster: SimulatedCluster) -> Ite
     for key in cluster.server.feed:
         fed[key.rpartition(":")[0]].append(key)
     for id, entries in cluster.server.journal.items():
-        told = [one.id for one in entries if is_told(one)]
+        told = [one.id for one in entries if has_events(one)]
         if fed.pop(id, []) != told:
             yield f"the feed has {[key for key in cluster.server.feed if key.startswith(id)]} of {id}, its journal {told}"
     if fed:

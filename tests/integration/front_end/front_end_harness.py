@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
-from re_core.deployment.feed import is_told
+from re_core.deployment.feed import has_events
 from re_core.deployment.records import Accepted, Completed, Dispatched, Ended, Entry, Failed, Record, Started
 from re_core.deployment.state import fold
 from re_core.model import DeploymentStatus
@@ -101,7 +101,7 @@ class FrontEndHarness:
             None,
             number,
         )
-        assert self.store.append([Append(entry, view, fed=is_told(entry))]) == [Appended.STORED]
+        assert self.store.append([Append(entry, view, fed=has_events(entry))]) == [Appended.STORED]
         self.bus.publish(news_messages(state, entry, self.bus.listened))
 
     def deployment(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from re_core.deployment import records as r
-from re_core.deployment.feed import Event, events_of, is_told
+from re_core.deployment.feed import Event, events_of, has_events
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from tests.factories import START, accepted, simple
@@ -62,4 +62,4 @@ def test_an_entry_is_told_exactly_where_it_has_events() -> None:
     told = {type(record) for record, *_ in TOLD}
     for kind in r.KINDS.values():
         blank: r.Record = kind(*[0] * len(kind._fields))
-        assert is_told(r.Entry("d1", 1, START, "core-1", (blank,))) == (kind in told), kind
+        assert has_events(r.Entry("d1", 1, START, "core-1", (blank,))) == (kind in told), kind

@@ -51,13 +51,13 @@ def test_ids_are_derived_from_names_and_are_in_the_format() -> None:
 
 def test_a_deployment_is_in_its_callers_trace() -> None:
     trace = DeploymentTrace.of("d1", [_message(""), _message(f"00-{TRACE}-{SPAN}-00")], recorded=True)
-    assert trace.told
+    assert trace.given
     assert trace.parent("d1/0/1") == TraceContext(TRACE, span_id("d1/0/1"), False)
 
 
 def test_without_a_caller_it_has_a_trace_of_its_own_the_same_in_every_process() -> None:
     here, there = (DeploymentTrace.of("d1", [_message(told)], recorded=True) for told in ("", "nonsense"))
-    assert not here.told
+    assert not here.given
     assert here == there
     assert here.parent("d1/0/1").trace_id == trace_id("d1")
 
