@@ -58,6 +58,17 @@ class StepStatus(StrEnum):
 OPEN = frozenset({StepStatus.DISPATCHED, StepStatus.STARTED})
 
 
+class Ending(StrEnum):
+    """How a node of a plan, a step or a block, has ended."""
+
+    COMPLETED = "completed"
+    #: it failed, timed out, was lost, or more of it did than may
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: its turn never came
+    SKIPPED = "skipped"
+
+
 class Resolution(StrEnum):
     """What an operator says of a step whose outcome is unknown. `Resolution("happened")` reads the names of version 0.1 too."""
 

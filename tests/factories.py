@@ -82,10 +82,12 @@ class Run:
         around: EnginePolicy | None = None,
         offers: Offers | None = None,
         id: str = "d1",
+        tree: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> None:
-        """`changes`: of the record that it begins with."""
+        """`tree`: in place of the one that is compiled, for what no playbook can say; `changes`: of the record that it begins with."""
         plan = compile_document(document, around or EnginePolicy(), offers or {})
+        plan = plan if tree is None else {**plan, "tree": tree}
         self.now = START
         self.journal: list[str] = []
         self.records: list[r.Record] = []

@@ -118,7 +118,7 @@ def explore() -> tuple[Changes, Changes]:
                 now = due_at(state, journal[-1].at) or 0 if isinstance(event, e.TimerFired) else journal[-1].at
                 decision = advance(state, event, now)
                 _note(deployment, step, before, _statuses(state), event)
-                key = repr((sorted(_statuses(state).items()), sorted(state.late), state.halted is None, _unseen(state)))
+                key = repr((sorted(_statuses(state).items()), sorted(state.late), not state.draining, _unseen(state)))
                 if decision.records and key not in seen and len(journal) < DEPTH:
                     seen.add(key)
                     todo.append([*journal, Entry("d", len(journal) + 1, now, "", decision.records)])

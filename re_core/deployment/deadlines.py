@@ -32,7 +32,7 @@ def next_look(state: State, now: int) -> int:
 
 def is_cancelled(state: State, number: int) -> bool:
     """Whether a cancel has asked this step to end."""
-    return state.cancelled_at is not None and number < state.plan.first_action
+    return state.cancelled_at is not None and not state.plan.runs_always(number)
 
 
 def stopped_at(state: State, number: int) -> int | None:

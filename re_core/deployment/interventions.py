@@ -7,40 +7,37 @@ from __future__ import annotations
 
 from re_core.deployment import events as e
 from re_core.deployment import records as r
+from re_core.deployment.nodes import brought_back
 from re_core.deployment.notifications import deployment_notices, describe_step, step_notices
+from re_core.deployment.numbering import ranges_of
 from re_core.deployment.progress import (
     Advance,
     Refusal,
     advance_from,
+    ask_parents,
     awaited,
     begin,
     goes_on,
-    halt,
     redispatch,
-    try_finish,
     withdraw,
 )
-from re_core.deployment.state import State, StepState
 from re_core.model import DeploymentStatus, Resolution, StepStatus
-
-#: steps that a retry gives another turn
-_NOT_COMPLETED = frozenset(
-    {StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST, StepStatus.SKIPPED, StepStatus.CANCELLED}
-)
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
+    over = set(go.state.asked)  # these wait for a person no longer
     go.emit(r.CancelRequested(event.user, event.reason, DeploymentStatus.CANCELLING.value))
     _answer(go, event)
     for number in sorted(go.state.open):
-        if number >= go.state.plan.first_action:
+        if go.state.plan.runs_always(number):
             continue
         step = go.state.steps[number]
         if step.status is StepStatus.DISPATCHED and not step.handed:
             withdraw(go, number, "cancelled before it started")
+            over.add(number)
         elif step.control:
             go.do(e.Stop(step.control, number, step.attempt))
-    try_finish(go)
+    ask_parents(go, over)
 
 
 def take_back(go: Advance, event: e.TakeBack) -> None:
@@ -58,8 +55,7 @@ def take_back(go: Advance, event: e.TakeBack) -> None:
     go.emit(r.TakenBack(event.reason, DeploymentStatus.CANCELLING.value))
     for number in sorted(state.open):
         withdraw(go, number, "withdrawn before it started")
-    rest = state.never_begun(len(state.plan.steps))
-    if rest:
+    if rest := state.pending(range(len(state.plan.steps))):
         go.emit(r.Skipped(rest))
     go.emit(r.Ended(DeploymentStatus.CANCELLED, event.reason))
 
@@ -86,7 +82,6 @@ def resolve(go: Advance, event: e.Resolved) -> None:
     elif event.resolution is Resolution.RERUN:
         redispatch(go, event.step, f"{event.user or 'an operator'} asked for a rerun")
     else:
-        halt(go, event.step)
         advance_from(go, event.step)
 
 
@@ -101,14 +96,13 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
         raise Refusal("the deployment was cancelled; start another one")
     if event.seen not in (None, state.retries):
         raise Refusal(f"the deployment was retried since: it now has {state.retries} retries; read it again")
-    lost = sorted(
-        n for n, step in state.steps.items() if step.status is StepStatus.LOST and n < state.plan.first_action
-    )
+    again = brought_back(state)
+    lost = [n for n in again if state.steps[n].status is StepStatus.LOST and not state.plan.runs_always(n)]
     if lost and event.lost not in (Resolution.SUCCEEDED, Resolution.RERUN):
         names = ", ".join(f"{number}, {describe_step(state.plan.steps[number])}," for number in lost)
         raise Refusal(f"the outcome of step {names} is unknown; resolve it as `succeeded` or `rerun`")
-    again = r.ranges_of(number for number, step in sorted(state.steps.items()) if _is_repeated(state, number, step))
-    go.emit(r.Retried(event.user, event.reason, event.request, again, DeploymentStatus.RUNNING.value))
+    running = DeploymentStatus.RUNNING.value
+    go.emit(r.Retried(event.user, event.reason, event.request, ranges_of(again), running))
     if event.lost is not None:
         for number in lost:
             _resolve(go, number, event.lost, event)
@@ -116,12 +110,7 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
     go.effects.extend(deployment_notices(state))
     for number in lost if event.lost is Resolution.SUCCEEDED else ():
         go.effects.extend(step_notices(state, number, StepStatus.COMPLETED))
-    begin(go, list(state.frontier(state.plan.main)))
-
-
-def _is_repeated(state: State, number: int, step: StepState) -> bool:
-    """Whether a retry gives the step another turn: what did not complete, and every action."""
-    return number >= state.plan.first_action or step.status in _NOT_COMPLETED
+    begin(go)
 
 
 def _resolve(go: Advance, number: int, resolution: Resolution, by: e.Resolved | e.RetryAsked) -> None:

@@ -19,9 +19,10 @@ Rules that hold everywhere:
 
 1. A record is emitted through `State.apply`, so the state that `advance` leaves behind is, by construction, the
    fold of the journal with the new records. A caller that cannot append them throws the state away.
-2. Everything that goes on at once hangs on the plan's tree. A step that completes lets its *followers* begin; there is
-   no cursor. A step that ends otherwise *halts* the playbook: nothing more of it is dispatched, what is open is
-   awaited, the rest is skipped, and the actions run, each whatever became of the one before.
+2. Everything that goes on at once hangs on the plan's tree; there is no cursor. A node that has ended asks its parent what
+   follows: the table REACTIONS in re_core/deployment/nodes.py. A block of which more children fail than may *drains*:
+   nothing more of it is dispatched, what is open is awaited, the rest is skipped. Then its `rescue` runs where it failed,
+   and its `always` however it ended. The root is the block of checks and sequences; the actions are its `always`.
 3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
    claimant hears no-go.
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
@@ -83,7 +84,7 @@ def accept(
     go = Advance(state, now)
     for effect in deployment_notices(state):
         go.do(effect)
-    begin(go, list(state.plan.first(state.plan.main)))
+    begin(go)
     return state, (accepted, *go.records), tuple(go.effects)
 
 

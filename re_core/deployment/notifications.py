@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from re_core.deployment.events import Notify
 from re_core.deployment.plan import PlannedStep, StepKind
@@ -33,8 +33,12 @@ def describe_step(planned: PlannedStep) -> str:
     return f"{name} on {planned.host}" if planned.host else name
 
 
-def step_notices(state: State, number: int, status: StepStatus) -> Iterator[Notify]:
+def step_notices(state: State, number: int, status: StepStatus) -> Iterable[Notify]:
     """The notifications of a step that gets this status."""
+    return _step_notices(state, number, status) if state.plan.steps[number].spec.notify else ()
+
+
+def _step_notices(state: State, number: int, status: StepStatus) -> Iterator[Notify]:
     planned = state.plan.steps[number]
     phase = _PHASES[status]
     for transport, target in planned.spec.notify.get(phase, {}).items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
 from re_core.deployment import quota
 
 #: phase -> transport -> targets
 Notices = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+#: number of the block that holds all others
+ROOT = 0
 
 
 class OnLost(StrEnum):
@@ -80,31 +83,89 @@ class PlannedStep(NamedTuple):
     sequence: int | None
 
 
-class Unit(NamedTuple):
-    """A node of the plan's tree. `children` holds step numbers (0 and up) and units (their number, inverted: -1 is unit 0)."""
+class Mode(StrEnum):
+    """In which order the children of a block begin."""
 
-    #: all children at once, or one after the other
-    parallel: bool
-    children: tuple[int, ...]
-    #: number of the unit above; -1 at a root
+    #: one after the other
+    SERIAL = "serial"
+    #: all at once, or as many at once as the block's limit says
+    PARALLEL = "parallel"
+
+
+class OnFailure(StrEnum):
+    """What a block does once more of its children have failed than may."""
+
+    #: it drains: nothing more of it begins
+    STOP = "stop"
+    #: the other children have their turn all the same, and the block fails at its end
+    CONTINUE = "continue"
+
+
+class AfterRescue(StrEnum):
+    """How a block ends whose children failed and whose rescue completed."""
+
+    #: what was handled has failed all the same
+    FAILED = "failed"
+    #: as if its children had completed
+    CONTINUE = "continue"
+
+
+class Role(Enum):
+    """What a block is to the block above it."""
+
+    CHILD = "child"
+    RESCUE = "rescue"
+    ALWAYS = "always"
+
+
+class Task(NamedTuple):
+    """A node of the plan's tree that is one step."""
+
+    step: int
+    #: number of the block that it stands in, and its place among the children there
     parent: int
-    #: place among the parent's children
-    position: int
+    place: int
+
+
+class Block(NamedTuple):
+    """A node of the plan's tree that has others below it. Numbered from the root, 0, in the order in which a walk meets them."""
+
+    number: int
+    #: number of the block above, and the place among the children there; -1 where there is none, as of a rescue
+    parent: int
+    place: int
+    role: Role
+    mode: Mode
+    children: tuple[Task | Block, ...]
+    #: how many children of a parallel block are under way at once; 0: all
+    limit: int
+    on_failure: OnFailure
+    #: children that may fail without the block failing
+    max_failures: int
+    #: begins when the children have failed
+    rescue: Block | None
+    after_rescue: AfterRescue
+    #: begins when all of that has ended, however it did, after a cancel too
+    always: Block | None
+    #: blocks that keep what stands in this one from beginning while they drain: this one, and those above up to an `always`
+    guards: tuple[int, ...]
+    #: it is an `always`, or below one: no cancel ends it, and no step of it waits for a person
+    in_always: bool
+
+
+Node = Task | Block
 
 
 class Plan(NamedTuple):
     """Everything that a deployment will do, frozen at its acceptance. Steps are numbered in playbook order."""
 
     steps: tuple[PlannedStep, ...]
-    units: tuple[Unit, ...]
-    #: of each step: the unit that holds it, and its place there
-    places: tuple[tuple[int, int], ...]
-    #: number of the root unit of checks and sequences
-    main: int
-    #: number of the root unit of the actions
-    actions: int
-    #: number of the first action; the steps from here on are actions
-    first_action: int
+    #: by their numbers, the root first
+    blocks: tuple[Block, ...]
+    #: by the numbers of their steps
+    tasks: tuple[Task, ...]
+    #: of each step: the parallel blocks that it is below, as a child or deeper, and its place among the children of each
+    within: tuple[tuple[tuple[int, int], ...], ...]
     #: seconds that a dispatched step may wait for a worker
     patience: float
     #: who hears of the deployment's own start and end
@@ -116,11 +177,23 @@ class Plan(NamedTuple):
     #: bytes of output that one attempt of a step may have
     output_quota: int = quota.DEFAULT
 
-    def first(self, unit: int) -> Iterator[int]:
-        """The steps that begin when `unit` begins."""
-        here = self.units[unit]
-        for child in here.children if here.parallel else here.children[:1]:
-            if child >= 0:
-                yield child
-            else:
-                yield from self.first(~child)
+    @property
+    def root(self) -> Block:
+        return self.blocks[ROOT]
+
+    def block_of(self, step: int) -> Block:
+        """The block that the step stands in."""
+        return self.blocks[self.tasks[step].parent]
+
+    def runs_always(self, step: int) -> bool:
+        """Whether the step stands in an `always`: it has its turn however all else ended, after a cancel too."""
+        return self.block_of(step).in_always
+
+
+def steps_below(node: Node | None) -> Iterator[int]:
+    """Numbers of the steps of a node: of a block those of its children, its rescue and its `always`."""
+    if isinstance(node, Task):
+        yield node.step
+    elif node is not None:
+        for one in (*node.children, node.rescue, node.always):
+            yield from steps_below(one)

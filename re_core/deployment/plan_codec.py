@@ -1,16 +1,34 @@
-"""The stored form of a plan, and the way back. Pure; must not know how a plan is made or carried out."""
+"""The stored form of a plan, and the way back. Pure; must not know how a plan is made or carried out.
+
+A block is stored as an object: its children under `serial` or `parallel`, each a step's number or a block, and beside them
+what differs from the default: `limit`, `on_failure`, `max_failures`, `rescue`, `after_rescue`, `always`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from re_core.deployment import quota
-from re_core.deployment.plan import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec, Unit
+from re_core.deployment.plan import (
+    AfterRescue,
+    Block,
+    Mode,
+    Node,
+    Notices,
+    OnFailure,
+    OnLost,
+    Plan,
+    PlannedStep,
+    Role,
+    StepKind,
+    StepSpec,
+    Task,
+)
 from re_core.errors import NewerFormat
 
-#: the tree of a plan: a step's number, or {"serial": [...]}, or {"parallel": [...]}
+#: the stored form of a node: a step's number, or a block
 Tree = int | dict[str, Any]
 
 _Words = TypeVar("_Words", bound=StrEnum)
@@ -18,8 +36,7 @@ _Words = TypeVar("_Words", bound=StrEnum)
 
 def plan_to_document(
     steps: Sequence[PlannedStep],
-    main: Tree,
-    actions: Tree,
+    tree: Tree,
     patience: float,
     notify: Notices,
     on_lost: OnLost = OnLost.FAIL,
@@ -38,11 +55,11 @@ def plan_to_document(
         host = None if step.host is None else hosts.setdefault(step.host, len(hosts))
         rows.append([specs[id(step.spec)], host, step.sequence])
     document = {
+        "v": VERSION,
         "specs": written,
         "hosts": list(hosts),
         "steps": rows,
-        "main": main,
-        "actions": actions,
+        "tree": tree,
         "patience": patience,
         "notify": _lists(notify),
         "on_lost": on_lost.value,
@@ -53,12 +70,14 @@ def plan_to_document(
 
 
 #: newest version of a stored plan that this engine reads, under `v`; a plan of version 1 does not say it
-VERSION = 1
+VERSION = 2
 
-#: what this version knows of a plan, of a step's specification and of a step
-_PLAN = frozenset(
-    {"v", "specs", "hosts", "steps", "main", "actions", "patience", "notify", "on_lost", "stages", "output_quota"}
-)
+#: blocks that may stand one within the other; far more than a playbook can say
+MAX_DEPTH = 50
+
+#: what this version knows of a plan, of a block, of a step's specification and of a step
+_PLAN = frozenset({"v", "specs", "hosts", "steps", "tree", "patience", "notify", "on_lost", "stages", "output_quota"})
+_BLOCK = frozenset({*Mode, "limit", "on_failure", "max_failures", "rescue", "after_rescue", "always"})
 _SPEC = frozenset(StepSpec._fields)
 _STEP = 3
 
@@ -72,25 +91,25 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
     version = document.get("v", 1)
     if not isinstance(version, int) or version > VERSION:
         raise NewerFormat(f"the plan has version {version!r:.20}, this engine reads {VERSION}; upgrade this engine")
+    if version == 1:
+        document = _second(document)
     _require_known("key", document, _PLAN)
     specs = [_spec(one) for one in document["specs"]]
     hosts = document["hosts"]
+    if max(map(len, document["steps"]), default=0) > _STEP:
+        raise NewerFormat("the plan has a key of a step that this version does not know; upgrade this engine")
     steps = tuple(
-        PlannedStep(specs[spec], None if host is None else hosts[host], sequence)
-        for spec, host, sequence in map(_row, document["steps"])
+        [
+            PlannedStep._make((specs[spec], None if host is None else hosts[host], sequence))
+            for spec, host, sequence in document["steps"]
+        ]
     )
-    units: list[Unit] = []
-    places: list[tuple[int, int]] = [(-1, -1)] * len(steps)
-    main = _grow(document["main"], -1, 0, units, places)
-    actions = _grow(document["actions"], -1, 0, units, places)
-    first_action = next((n for n, step in enumerate(steps) if step.spec.kind is StepKind.ACTION), len(steps))
+    blocks, tasks, within = _Growth(len(steps)).grow(document["tree"])
     return Plan(
         steps,
-        tuple(units),
-        tuple(places),
-        main,
-        actions,
-        first_action,
+        blocks,
+        tasks,
+        within,
         document["patience"],
         _notices(document),
         _word(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
@@ -99,46 +118,141 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
     )
 
 
-def _require_known(what: str, there: Iterable[str], known: Container[str]) -> None:
+def _require_known(what: str, there: Collection[str], known: frozenset[str]) -> None:
     """Raises NewerFormat."""
-    for name in there:
-        if name not in known:
-            raise NewerFormat(f"the plan has an unknown {what} {name!r:.60}; upgrade this engine")
+    if not known.issuperset(there):
+        unknown = next(name for name in there if name not in known)
+        raise NewerFormat(f"the plan has an unknown {what} {unknown!r:.60}; upgrade this engine")
 
 
 def _word(words: type[_Words], what: str, said: Any) -> _Words:
     """The word of an enumeration. Raises NewerFormat, TypeError."""
     if not isinstance(said, str):
         raise TypeError(f"{what} is not a string")
-    _require_known(what, [said], frozenset(words))
-    return words(said)
+    try:
+        return words(said)
+    except ValueError:
+        raise NewerFormat(f"the plan has an unknown {what} {said!r:.60}; upgrade this engine") from None
 
 
-def _row(row: Sequence[Any]) -> Sequence[Any]:
-    """What is known of one step. Raises NewerFormat where more is said."""
-    if len(row) > _STEP:
-        raise NewerFormat("the plan has a key of a step that this version does not know; upgrade this engine")
-    return row
+def _second(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a plan of version 1 says, as version 2 has it: it had two roots, and the actions went on after a failure."""
+    rest = {name: value for name, value in document.items() if name not in ("main", "actions")}
+    actions = document["actions"]
+    finish = {"always": {**actions, "on_failure": OnFailure.CONTINUE.value}} if actions["serial"] else {}
+    return {**rest, "tree": {**document["main"], **finish}}
 
 
-def _grow(tree: Any, parent: int, position: int, units: list[Unit], places: list[tuple[int, int]]) -> int:
-    """Add the unit and all below it; returns its number. The depth is that of plan.py: five at most."""
-    number = len(units)
-    if not isinstance(tree, Mapping):
-        raise TypeError("a unit is not an object")
-    _require_known("unit", tree, ("serial", "parallel"))
-    parallel = "parallel" in tree
-    children = tree["parallel" if parallel else "serial"]
-    units.append(Unit(parallel, (), parent, position))
-    numbers: list[int] = []
-    for place, child in enumerate(children):
-        if isinstance(child, int):
-            places[child] = (number, place)
-            numbers.append(child)
-        else:
-            numbers.append(~_grow(child, number, place, units, places))
-    units[number] = Unit(parallel, tuple(numbers), parent, position)
-    return number
+class _Above(NamedTuple):
+    """What a block knows from those above it."""
+
+    #: as Block has them
+    guards: tuple[int, ...] = ()
+    in_always: bool = False
+    depth: int = 0
+
+
+#: the parallel blocks around a node, as Plan has them
+_Within = tuple[tuple[int, int], ...]
+_Policies = tuple[int, OnFailure, int, Block | None, AfterRescue, Block | None]
+
+
+#: a name of its own, because so many blocks are read
+_SERIAL = Mode.SERIAL
+
+
+class _Growth:
+    """A tree that is read, for a plan of `count` steps."""
+
+    def __init__(self, count: int) -> None:
+        self._blocks: list[Block | None] = []
+        self._tasks: list[Task | None] = [None] * count
+        self._within: list[_Within] = [()] * count
+
+    def grow(self, tree: Any) -> tuple[tuple[Block, ...], tuple[Task, ...], tuple[_Within, ...]]:
+        """Blocks and tasks by their numbers, and of each step the parallel blocks around it. Raises as plan_from_document."""
+        self._block(tree, _Above(), (), -1, -1, Role.CHILD)
+        tasks = tuple(filter(None, self._tasks))
+        if len(tasks) < len(self._tasks):
+            raise ValueError("a step stands nowhere in the tree")
+        return tuple(filter(None, self._blocks)), tasks, tuple(self._within)
+
+    def _block(self, tree: Any, above: _Above, within: _Within, parent: int, place: int, role: Role) -> Block:
+        """Add the block and all below it."""
+        if not isinstance(tree, dict):
+            raise TypeError("a block is not an object")
+        if above.depth == MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} blocks one within the other")
+        number = len(self._blocks)
+        self._blocks.append(None)
+        guards, in_always, depth = above
+        here = _Above((number, *guards), in_always, depth + 1)
+        is_plain = len(tree) == 1 and _SERIAL in tree  # as most
+        mode = _SERIAL if is_plain else _mode(tree)
+        children = self._children(tree[mode], here, within, number, mode is not _SERIAL)
+        more = _PLAIN if is_plain else self._policies(tree, above, here, within, number)
+        made = Block(number, parent, place, role, mode, children, *more, here.guards, in_always)
+        self._blocks[number] = made
+        return made
+
+    def _children(self, stored: Any, here: _Above, within: _Within, parent: int, is_parallel: bool) -> tuple[Node, ...]:
+        tasks = self._tasks
+        children: list[Node] = []
+        for place, child in enumerate(stored):
+            around = (*within, (parent, place)) if is_parallel else within
+            if type(child) is not int:
+                children.append(self._block(child, here, around, parent, place, Role.CHILD))
+                continue
+            if child < 0 or tasks[child] is not None:
+                raise ValueError("a step stands twice in the tree, or has no number")
+            task = tasks[child] = Task(child, parent, place)
+            self._within[child] = around
+            children.append(task)
+        return tuple(children)
+
+    def _policies(
+        self, tree: Mapping[str, Any], above: _Above, here: _Above, within: _Within, number: int
+    ) -> _Policies:
+        """The fields of Block from `limit` to `always`."""
+        _require_known("key of a block", tree, _BLOCK)
+
+        def beside(name: str, role: Role, said: _Above) -> Block | None:
+            return self._block(tree[name], said, within, number, -1, role) if name in tree else None
+
+        return (
+            _count(tree, "limit") if Mode.PARALLEL in tree else 0,
+            _word(OnFailure, "on_failure", tree.get("on_failure", OnFailure.STOP)),
+            _count(tree, "max_failures"),
+            # a rescue begins because its block drains, and an `always` whatever drains
+            beside("rescue", Role.RESCUE, here._replace(guards=above.guards)),
+            _word(AfterRescue, "after_rescue", tree.get("after_rescue", AfterRescue.FAILED)),
+            beside("always", Role.ALWAYS, here._replace(guards=(), in_always=True)),
+        )
+
+
+#: what `_policies` says of a block that is stored with nothing but its children
+_PLAIN: _Policies = (0, OnFailure.STOP, 0, None, AfterRescue.FAILED, None)
+
+
+def _mode(tree: Mapping[str, Any]) -> Mode:
+    """Raises NewerFormat, KeyError, ValueError."""
+    if Mode.SERIAL in tree and Mode.PARALLEL in tree:
+        raise ValueError("a block is serial and parallel")
+    mode = Mode.PARALLEL if Mode.PARALLEL in tree else Mode.SERIAL
+    if mode not in tree:
+        _require_known("key of a block", tree, _BLOCK)
+        raise KeyError(mode)
+    return mode
+
+
+def _count(tree: Mapping[str, Any], name: str) -> int:
+    """A number of children. Raises TypeError, ValueError."""
+    said = tree.get(name, 0)
+    if type(said) is not int:
+        raise TypeError(f"{name} is not a number")
+    if said < 0:
+        raise ValueError(f"{name} is less than none")
+    return said
 
 
 def _spec(document: Mapping[str, Any]) -> StepSpec:

@@ -10,13 +10,14 @@ An entry is one document: all records of one advance of one deployment, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from re_core.deployment.numbering import ordinal
 from re_core.errors import NewerFormat, StoreRefused
 
 #: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 4
+FORMAT = 5
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
@@ -198,11 +199,30 @@ class Late(NamedTuple):
 
 
 class Halted(NamedTuple):
-    """Nothing more of the playbook is dispatched; what runs is awaited."""
+    """Until format 4: nothing more of the playbook is dispatched. Since then BlockDraining of the root says so."""
 
     reason: str
     #: what the deployment's status becomes; empty where it stays
     deployment: str = ""
+
+
+class BlockDraining(NamedTuple):
+    """Nothing more of the block's children is dispatched, at any depth; what runs is awaited, and no lost step waits for a person."""
+
+    #: number of the block in the plan
+    node: int
+    reason: str
+    #: what the deployment's status becomes; empty where it stays
+    deployment: str = ""
+
+
+class BlockClosed(NamedTuple):
+    """All of the block has ended, its rescue and its `always` too. Said where its steps alone do not say how."""
+
+    #: number of the block in the plan
+    node: int
+    #: an Ending (re_core/deployment/nodes.py)
+    status: str
 
 
 class CancelRequested(NamedTuple):
@@ -265,6 +285,8 @@ Record = (
     | Withdrawn
     | Late
     | Halted
+    | BlockDraining
+    | BlockClosed
     | CancelRequested
     | Adopted
     | TakenBack
@@ -291,6 +313,8 @@ KINDS: Mapping[str, type[Any]] = {
     "withdrawn": Withdrawn,
     "late": Late,
     "halted": Halted,
+    "block_draining": BlockDraining,
+    "block_closed": BlockClosed,
     "cancel_requested": CancelRequested,
     "adopted": Adopted,
     "taken_back": TakenBack,
@@ -315,6 +339,8 @@ SINCE: Mapping[type[Any], Mapping[str, int]] = {
     Retried: {"": 2, "again": 4, "deployment": 4},
     Withdrawn: {"status": 4},
     Halted: {"deployment": 4},
+    BlockDraining: {"": 5},
+    BlockClosed: {"": 5},
     CancelRequested: {"deployment": 4},
     Adopted: {"": 3},
     TakenBack: {"": 3, "deployment": 4},
@@ -322,6 +348,8 @@ SINCE: Mapping[type[Any], Mapping[str, int]] = {
 }
 #: since which format a record says what follows from it
 _FOLLOWS = 4
+#: since which format the plan is a tree of nodes, and a block drains where the playbook was halted
+_NODES = 5
 #: the records that do: what follows from an older one was a rule of its time (re_core/deployment/upcasts.py)
 _SAY_WHAT_FOLLOWS = frozenset(kind for kind, fields in SINCE.items() if _FOLLOWS in fields.values())
 #: ranges of step numbers: record type -> field
@@ -355,28 +383,6 @@ class Entry(NamedTuple):
         return entry_id(self.deployment, self.number)
 
 
-#: the highest number that six digits hold, and the highest that has an ordinal
-_SIX_DIGITS, MAX_ORDINAL = 10**6 - 1, 10**12 - 1
-
-
-def ordinal(number: int) -> str:
-    """The number, from 0 to MAX_ORDINAL, as text that sorts like it: six digits, beyond them `~` and twelve.
-
-    Six digits stay six digits: a key decides between two writers only while every engine spells it alike, and those
-    before know no other spelling.
-    """
-    return f"{number:06d}" if number <= _SIX_DIGITS else f"~{number:012d}"
-
-
-def read_ordinal(text: str) -> int | None:
-    """The number that it spells; None where it is no ordinal."""
-    digits = text.removeprefix("~")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ORDINAL))):
-        return None
-    number = int(digits)
-    return number if ordinal(number) == text else None
-
-
 def entry_id(deployment: str, number: int) -> str:
     """The unique key of an entry."""
     return f"{deployment}:{ordinal(number)}"
@@ -390,17 +396,6 @@ def never_began(entries: Sequence[Entry]) -> bool:
 def was_taken_back(entries: Sequence[Entry]) -> bool:
     """Whether it was written after its caller had stopped waiting, and nothing of it began."""
     return any(isinstance(record, TakenBack) for entry in entries for record in entry.records)
-
-
-def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """First and last of each run of ascending numbers."""
-    ranges: list[tuple[int, int]] = []
-    for number in numbers:
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return tuple(ranges)
 
 
 def kind_of(record: Record) -> str:
@@ -455,13 +450,14 @@ def _format_of(entry: Entry) -> int:
     """The oldest format that says all of it, so that older cores can go on where they understand what stands there."""
     if entry.format < FORMAT:
         return entry.format
-    if not all(map(_is_said_alike, entry.records)):
-        return _FOLLOWS
-    return max(map(_format_of_record, entry.records), default=1)
+    least = 1 if all(map(_is_said_alike, entry.records)) else _FOLLOWS
+    return max([least, *map(_format_of_record, entry.records)])
 
 
 def _format_of_record(record: Record) -> int:
-    """Of one that says nothing of what follows."""
+    """Of what it says beside what follows."""
+    if isinstance(record, Accepted) and record.plan.get("v", 1) > 1:
+        return _NODES
     if isinstance(record, Accepted) and record.plan.get("on_lost", "fail") != "fail":
         return 2
     since = SINCE.get(type(record), {})
@@ -476,6 +472,11 @@ def _is_said_alike(record: Record) -> bool:
     return isinstance(record, Dispatched) and record.attempt == 1 and not record.since
 
 
+def _is_alike_since(version: int) -> Callable[[Record], bool]:
+    """Whether a record of that format means the same today."""
+    return _is_said_alike if version < _FOLLOWS else lambda record: not isinstance(record, Halted)
+
+
 def entry_from_document(deployment: str, number: int, document: Mapping[str, Any]) -> Entry:
     """The entry. Raises StoreRefused where a newer engine wrote it, or where it is damaged."""
     version = document.get("v")
@@ -488,7 +489,7 @@ def entry_from_document(deployment: str, number: int, document: Mapping[str, Any
         )
     try:
         records = tuple(record_from_document(record) for record in document["records"])
-        is_current = version >= _FOLLOWS or all(map(_is_said_alike, records))
+        is_current = version >= _NODES or all(map(_is_alike_since(version), records))
         return Entry(
             deployment, number, document["at"], document["writer"], records, format=FORMAT if is_current else version
         )

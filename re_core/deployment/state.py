@@ -8,16 +8,17 @@ core reads from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from re_core.deployment import records as r
-from re_core.deployment.plan import Plan
+from re_core.deployment.numbering import ranges_of
+from re_core.deployment.plan import ROOT, Plan
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.results import Result, message_of, result_of, weight
 from re_core.deployment.upcasts import upcast
 from re_core.errors import StoreRefused
-from re_core.model import DeploymentStatus, StepStatus
+from re_core.model import DeploymentStatus, Ending, StepStatus
 
 
 class StepState:
@@ -70,18 +71,20 @@ class State:
         "accepted",
         "adopted",
         "asked",
+        "begun_to",
         "cancel",
         "cancelled_at",
+        "closed",
         "created",
         "deployment",
+        "draining",
         "ended",
         "entry",
         "entry_at",
-        "halted",
+        "held",
         "kept",
         "late",
         "open",
-        "pending_children",
         "plan",
         "reason",
         "retries",
@@ -112,8 +115,10 @@ class State:
         self.asked: set[int] = set()
         #: how often a person had it go on after it had failed
         self.retries = 0
-        #: why nothing more of the playbook is dispatched; None while it goes on
-        self.halted: str | None = None
+        #: number of a block of whose children nothing more is dispatched -> why
+        self.draining: dict[int, str] = {}
+        #: number of a block -> how it ended, where a record says so
+        self.closed: dict[int, Ending] = {}
         self.cancel: r.CancelRequested | None = None
         self.cancelled_at: int | None = None
         #: another request was answered with it
@@ -124,8 +129,10 @@ class State:
         self.wishes: set[str] = set()
         #: bytes of messages and results that the steps keep
         self.kept = 0
-        #: parallel unit -> children that are not done
-        self.pending_children: dict[int, int] = {}
+        #: number of a parallel block -> steps below it that are open or wait for a person
+        self.held: dict[int, int] = {}
+        #: number of a parallel block -> place after the last child that has begun
+        self.begun_to: dict[int, int] = {}
 
     def apply(self, record: r.Record, at: int) -> None:
         """Fold one record in. Raises StoreRefused for a record that no machine would have written."""
@@ -134,10 +141,10 @@ class State:
         except (KeyError, IndexError, ValueError):
             raise self._out_of_place(record) from None
 
-    def apply_old(self, record: r.Record, at: int) -> None:
-        """Fold in a record that does not say what follows from it. Raises as `apply`."""
+    def apply_old(self, record: r.Record, at: int, format: int) -> None:
+        """Fold in a record of an older format. Raises as `apply`."""
         try:
-            told = upcast(self, record)
+            told = upcast(self, record, format)
         except (KeyError, IndexError):
             raise self._out_of_place(record) from None
         self.apply(told, at)
@@ -149,42 +156,14 @@ class State:
         """The step, pending if nothing was heard of it."""
         return self.steps.get(number) or StepState()
 
-    def followers(self, step: int) -> Iterable[int]:
-        """The steps whose turn has come because `step` is done; empty while others must end first, or at a root's end."""
-        unit, place = self.plan.places[step]
-        while unit >= 0:
-            here = self.plan.units[unit]
-            if here.parallel:
-                if self.pending_children.get(unit, len(here.children)) > 0:
-                    return ()
-            elif place + 1 < len(here.children):
-                child = here.children[place + 1]
-                return (child,) if child >= 0 else self.plan.first(~child)
-            unit, place = here.parent, here.position
-        return ()
-
-    def frontier(self, unit: int) -> Iterator[int]:
-        """The steps of a unit that have not completed, and all before them have."""
-        here = self.plan.units[unit]
-        for child in here.children:
-            if child < 0:
-                ready = list(self.frontier(~child))
-            else:
-                done = self.step(child).status is StepStatus.COMPLETED
-                ready = [] if done else [child]
-            yield from ready
-            if ready and not here.parallel:
-                return
-
     def is_pending(self, number: int) -> bool:
         """Whether the step's turn has not come, or has to come again."""
         step = self.steps.get(number)
         return step is None or step.status is StepStatus.PENDING
 
-    def never_begun(self, end: int | None = None) -> tuple[tuple[int, int], ...]:
-        """Ranges of the steps before `end` (None: of the playbook) whose turn never came: first and last."""
-        numbers = range(self.plan.first_action if end is None else end)
-        return r.ranges_of(number for number in numbers if self.is_pending(number))
+    def pending(self, numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+        """Ranges of those of these steps, in ascending order, whose turn has not come: first and last."""
+        return ranges_of(number for number in numbers if self.is_pending(number))
 
     def count_done(self) -> int:
         """Steps that completed."""
@@ -200,8 +179,14 @@ class State:
         step.handed = False
         step.waiting_since = record.since or at
         step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
-        self._note(step, None)
-        self.open.add(record.step)
+        if step.attempt > 1:
+            self._note(step, None)
+        if record.step not in self.open:
+            self.open.add(record.step)
+            for block, place in self.plan.within[record.step]:
+                self.held[block] = self.held.get(block, 0) + 1
+                if place >= self.begun_to.get(block, 0):
+                    self.begun_to[block] = place + 1
 
     def _started(self, record: r.Started, at: int) -> None:
         step = self.steps[record.step]
@@ -214,7 +199,6 @@ class State:
 
     def _completed(self, record: r.Completed, at: int) -> None:
         self._outcome(record, at, StepStatus.COMPLETED)
-        self._done(record.step)
 
     def _failed(self, record: r.Failed, at: int) -> None:
         self.late.add((record.step, record.attempt, "failed"))
@@ -248,17 +232,16 @@ class State:
 
     def _asked(self, record: r.ResolutionRequested, at: int) -> None:
         self.asked.add(record.step)
+        self._hold(record.step, 1)
         self._become(record.deployment)
 
     def _decided(self, record: r.Resolved, at: int) -> None:
         step = self.steps[record.step]
         self.wishes.add(record.request)
-        self.asked.discard(record.step)
+        self._release({record.step})
         step.begun = 0
         if record.status:
             step.status, step.ended_at = StepStatus(record.status), at
-            if step.status is StepStatus.COMPLETED:
-                self._done(record.step)
         if record.message is not None:
             self._note(step, record.message)
         self._become(record.deployment)
@@ -266,13 +249,14 @@ class State:
     def _retried(self, record: r.Retried, at: int) -> None:
         self.retries += 1
         self.wishes.add(record.request)
-        self.asked.clear()
-        self.reason, self.ended, self.halted = "", None, None
+        self._release(self.asked)
+        self.reason, self.ended = "", None
         self._become(record.deployment)
-        for first, last in record.again:
-            for number in range(first, last + 1):
-                step = self.steps[number]
-                step.status, step.begun = StepStatus.PENDING, 0
+        again = [number for first, last in record.again for number in range(first, last + 1)]
+        for number in again:
+            step = self.steps[number]
+            step.status, step.begun = StepStatus.PENDING, 0
+        self._reopen(again)
 
     def _withdrawn(self, record: r.Withdrawn, at: int) -> None:
         self._close(record.step, StepStatus(record.status), at)
@@ -284,14 +268,17 @@ class State:
     def _late(self, record: r.Late, at: int) -> None:
         self.late.add((record.step, record.attempt, record.said))
 
-    def _halted(self, record: r.Halted, at: int) -> None:
-        self.halted = record.reason
-        self.asked.clear()
+    def _block_draining(self, record: r.BlockDraining, at: int) -> None:
+        self.draining[self.plan.blocks[record.node].number] = record.reason
+        self._release({number for number in self.asked if record.node in self.plan.block_of(number).guards})
         self._become(record.deployment)
+
+    def _block_closed(self, record: r.BlockClosed, at: int) -> None:
+        self.closed[self.plan.blocks[record.node].number] = Ending(record.status)
 
     def _cancel_requested(self, record: r.CancelRequested, at: int) -> None:
         self.cancel, self.cancelled_at = record, at
-        self.asked.clear()
+        self._release(self.asked)
         self._become(record.deployment)
 
     def _adopted(self, record: r.Adopted, at: int) -> None:
@@ -342,21 +329,33 @@ class State:
         step = self.steps[number]
         step.waiting_since = None
         step.status, step.ended_at = status, at
-        self.open.discard(number)
+        if number in self.open:
+            self.open.remove(number)
+            for block, _ in self.plan.within[number]:
+                self.held[block] -= 1
 
-    def _done(self, number: int) -> None:
-        """Count the parallel units that this step's end brings nearer to theirs."""
-        unit, place = self.plan.places[number]
-        while unit >= 0:
-            here = self.plan.units[unit]
-            if here.parallel:
-                left = self.pending_children.get(unit, len(here.children)) - 1
-                self.pending_children[unit] = left
-                if left:
-                    return
-            elif place + 1 < len(here.children):
-                return
-            unit, place = here.parent, here.position
+    def _hold(self, number: int, by: int) -> None:
+        """Count the step among what the parallel blocks around it wait for, or (-1) no longer."""
+        for block, _ in self.plan.within[number]:
+            self.held[block] = self.held.get(block, 0) + by
+
+    def _release(self, asked: set[int]) -> None:
+        """These steps wait for no person any more."""
+        for number in asked & self.asked:
+            self.asked.discard(number)
+            self._hold(number, -1)
+
+    def _reopen(self, again: Iterable[int]) -> None:
+        """The blocks around these steps have not ended after all."""
+        around = {ROOT}
+        for number in again:
+            block = self.plan.tasks[number].parent
+            while block not in around:
+                around.add(block)
+                block = self.plan.blocks[block].parent
+        self.begun_to.clear()
+        self.draining = {block: why for block, why in self.draining.items() if block not in around}
+        self.closed = {block: status for block, status in self.closed.items() if block not in around}
 
 
 _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
@@ -375,7 +374,8 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Retried: State._retried,
     r.Withdrawn: State._withdrawn,
     r.Late: State._late,
-    r.Halted: State._halted,
+    r.BlockDraining: State._block_draining,
+    r.BlockClosed: State._block_closed,
     r.CancelRequested: State._cancel_requested,
     r.Adopted: State._adopted,
     r.TakenBack: State._taken_back,
@@ -412,7 +412,7 @@ def extend(state: State, entries: Iterable[r.Entry]) -> None:
 def _fold_in(state: State, entry: r.Entry, records: Iterable[r.Record]) -> None:
     if entry.format < r.FORMAT:
         for record in records:
-            state.apply_old(record, entry.at)
+            state.apply_old(record, entry.at, entry.format)
     else:
         for record in records:
             state.apply(record, entry.at)

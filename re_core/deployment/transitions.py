@@ -34,7 +34,6 @@ from re_core.deployment.progress import (
     redispatch,
     runs,
     stops,
-    try_finish,
     withdraw,
 )
 from re_core.deployment.state import State, StepState
@@ -137,7 +136,7 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
     why = event.reason or "the worker declined it"
     if stops(go.state, event.step):
         withdraw(go, event.step, why)
-        try_finish(go)
+        advance_from(go, event.step)
         return
     waited = go.now - (step.waiting_since or go.now)
     redispatch(go, event.step, why)

@@ -1,8 +1,9 @@
 """What follows from a record that does not say it: the rules of the fold as they were in its format. Pure; these never change.
 
 Until format 3 the fold decided what a record leads to, by the rules below, from the state before the record. Since format 4
-the record says it (docs/decisions/0019). `upcast` makes of an old record the one that says the same today, so that the fold
-knows one way only. A later format that changes what a record means adds its own functions here, and leaves these.
+the record says it (docs/decisions/0019). Since format 5 a block drains where the playbook was halted (0020). `upcast` makes
+of an old record the one that says the same today, so that the fold knows one way only. A later format that changes what a
+record means adds its own functions here, and leaves these.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from re_core.deployment import records as r
-from re_core.deployment.plan import Plan, StepKind
+from re_core.deployment.numbering import ranges_of
+from re_core.deployment.plan import ROOT, Plan, StepKind
 from re_core.model import DeploymentStatus, StepStatus
 
 
@@ -41,10 +43,14 @@ class Before(Protocol):
     def steps(self) -> Mapping[int, Step]: ...
 
 
-def upcast(before: Before, record: r.Record) -> r.Record:
-    """The record of format 1 to 3 as format 4 has it. Raises KeyError or IndexError for one out of place."""
-    rule = _RULES.get(type(record))
-    return record if rule is None else rule(before, record)
+def upcast(before: Before, record: r.Record, format: int) -> r.Record:
+    """The record of an older format as today's has it. Raises KeyError or IndexError for one out of place."""
+    if format < 4:
+        rule = _RULES.get(type(record))
+        record = record if rule is None else rule(before, record)
+    if isinstance(record, r.Halted):
+        return r.BlockDraining(ROOT, record.reason, record.deployment)
+    return record
 
 
 def _dispatched(before: Before, record: r.Dispatched) -> r.Record:
@@ -97,7 +103,7 @@ def _retried(before: Before, record: r.Retried) -> r.Record:
         for number, step in sorted(before.steps.items())
         if steps[number].spec.kind is StepKind.ACTION or step.status in _NOT_COMPLETED
     ]
-    return record._replace(again=r.ranges_of(again))
+    return record._replace(again=ranges_of(again))
 
 
 def _withdrawn(before: Before, record: r.Withdrawn) -> r.Record:

@@ -1,8 +1,9 @@
 """Playbook to plan: hosts expanded, triggers inserted, checks and actions in place. Pure; must not know stores or workers.
 
 The tree of a plan is, from the outside in: the checks, then each sequence; in a sequence first the preflight
-(all hosts at once, each its own chain), then host by host all steps (docs/reference/playbook.md, Sequence). The actions stand in
-a tree of their own, because they run however the first one ended (docs/reference/settings.md, Around every deployment).
+(all hosts at once, each its own chain), then host by host all steps (docs/reference/playbook.md, Sequence). The actions are the
+`always` of the root, because they run however all before them ended, and each whatever became of the one before
+(docs/reference/settings.md, Around every deployment).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from re_core.deployment import quota
-from re_core.deployment.plan import Notices, OnLost, Plan, PlannedStep, StepKind, StepSpec
+from re_core.deployment.plan import Notices, OnFailure, OnLost, Plan, PlannedStep, StepKind, StepSpec
 from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_document
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.json_pointer import escape
@@ -68,7 +69,7 @@ class _Draft:
     def __init__(self) -> None:
         self.steps: list[PlannedStep] = []
 
-    def chain(self, specs: Iterable[StepSpec], host: str | None, sequence: int | None) -> Tree:
+    def chain(self, specs: Iterable[StepSpec], host: str | None, sequence: int | None) -> dict[str, Any]:
         first = len(self.steps)
         self.steps.extend(PlannedStep(spec, host, sequence) for spec in specs)
         if len(self.steps) > MAX_STEPS:
@@ -90,10 +91,10 @@ def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: 
     if problems:
         raise BadDocument("", problems)
     actions = draft.chain(_surrounding(around.actions, StepKind.ACTION, around, offers), None, None)
+    finish = {"always": {**actions, "on_failure": OnFailure.CONTINUE.value}} if around.actions else {}
     stages = [str(sequence.get("description") or "") for sequence in sequences]
-    return plan_to_document(
-        draft.steps, {"serial": main}, actions, around.patience, around.notify, around.on_lost, stages, size
-    )
+    tree: Tree = {"serial": main, **finish}
+    return plan_to_document(draft.steps, tree, around.patience, around.notify, around.on_lost, stages, size)
 
 
 def compile_plan(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> Plan:

@@ -23,7 +23,7 @@ _NOTABLE = (
     r.Ended,
     r.Failed,
     r.Fenced,
-    r.Halted,
+    r.BlockDraining,
     r.Late,
     r.Lost,
     r.Retried,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from re_core.deployment.records import (
     Accepted,
+    BlockDraining,
     CancelRequested,
     Completed,
     Dispatched,
@@ -14,7 +15,6 @@ from re_core.deployment.records import (
     Entry,
     Failed,
     Fenced,
-    Halted,
     Late,
     Lost,
     Record,
@@ -44,7 +44,7 @@ EVERY_KIND: tuple[Record, ...] = (
     Fenced(3, 1, "again"),
     Withdrawn(4),
     Late(3, 1, "completed", {"x": 1}),
-    Halted("a step failed"),
+    BlockDraining(0, "a step failed"),
     CancelRequested("ada", "wrong version"),
     Skipped(((5, 7), (9, 9))),
     Ended("failed", "a step failed"),

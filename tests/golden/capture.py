@@ -27,6 +27,8 @@ _owners: dict[int, object] = {}
 
 
 def _keep(owner: object, entry: Any) -> None:
+    if getattr(entry, "kind", "deployment") != "deployment":
+        return  # another kind of aggregate, which only a test has
     document = sys.modules[type(entry).__module__].entry_to_document(entry)
     _owners[id(owner)] = owner
     _written.setdefault((id(owner), entry.deployment), {})[entry.number] = json.loads(json.dumps(document))

@@ -187,7 +187,7 @@ def features(journal: Journal) -> Iterator[Sequence[Any]]:
         for name, event in possible_events(after):
             verdict = _outcome(fold(entries[:count]), event).partition(" ")[0]
             yield ("event", name.split(" ")[0], verdict, *_context(after, getattr(event, "step", None)))
-        yield ("shape", entry.number == 1, after.plan.first_action < len(after.plan.steps), len(after.open) > 1)
+        yield ("shape", entry.number == 1, after.plan.root.always is not None, len(after.open) > 1)
 
 
 def _context(state: State | None, number: int | None) -> tuple[Any, ...]:
@@ -195,6 +195,6 @@ def _context(state: State | None, number: int | None) -> tuple[Any, ...]:
         return ()
     step = state.step(number) if number is not None else None
     told = step is not None and (step.handed, step.stop_requested_at is not None, step.status, step.begun > 1)
-    action = number is not None and number >= state.plan.first_action
+    action = number is not None and state.plan.runs_always(number)
     lost = any(one.status is StepStatus.LOST for one in state.steps.values())
-    return (state.status, state.cancel is not None, state.halted is not None, told, action, lost, state.retries > 0)
+    return (state.status, state.cancel is not None, bool(state.draining), told, action, lost, state.retries > 0)

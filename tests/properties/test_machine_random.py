@@ -174,7 +174,7 @@ class Deployments(RuleBasedStateMachine):
                 self.current[record.step] = record.attempt
             elif isinstance(record, r.Started | r.Completed | r.Failed | r.TimedOut | r.Lost):
                 assert self.current[record.step] == record.attempt, "a word about an old attempt counted"
-            self.stopped = self.stopped or isinstance(record, r.Halted | r.CancelRequested)
+            self.stopped = self.stopped or isinstance(record, r.BlockDraining | r.CancelRequested)
         for effect in decision.effects:
             if isinstance(effect, e.Grant) and effect.go:
                 first = self.granted.setdefault((effect.step, effect.attempt), effect.token)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.deployment.plan import Plan
-from re_core.deployment.plan_codec import plan_from_document
+from re_core.deployment.plan import ROOT, AfterRescue, Mode, OnFailure, Plan, Role, steps_below
+from re_core.deployment.plan_codec import MAX_DEPTH, plan_from_document, plan_to_document
 from re_core.deployment.records import Accepted, Entry
 from re_core.deployment.state import fold
 from re_core.errors import NewerFormat, StoreRefused
-from re_core.playbook.compiler import EnginePolicy, compile_document
+from re_core.playbook.compiler import EnginePolicy, compile_document, compile_plan
 from re_core.wire import strict_json
 from tests.factories import action, check, playbook, sequence, simple
 
@@ -60,12 +59,15 @@ def test_the_stored_form_is_json_and_comes_back_as_the_same_plan(
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("v",), 2),
+        (("v",), 3),
         (("on_lost",), "dream"),
         (("specs", 0, "mood"), "good"),
         (("specs", 0, "kind"), "approval"),
-        (("main", "rolling"), [0]),
-        (("main", "serial", 0), {"after": [0]}),
+        (("main",), {"serial": [0]}),
+        (("tree", "rolling"), [0]),
+        (("tree", "serial", 0), {"after": [0]}),
+        (("tree", "on_failure"), "ask"),
+        (("tree", "after_rescue"), "celebrate"),
         (("steps", 0, 3), "more"),
     ],
 )
@@ -80,8 +82,18 @@ def test_a_plan_with_something_unknown_is_left_to_a_newer_engine(path: tuple[Any
         (("on_lost",), 7),
         (("specs", 0, "kind"), None),
         (("specs",), {}),
-        (("main",), {}),
-        (("main", "serial", 0), "x"),
+        (("tree",), {}),
+        (("tree",), [0]),
+        (("tree", "serial", 0), "x"),
+        (("tree", "serial", 0), -1),
+        (("tree", "serial", 0), True),
+        (("tree", "serial"), []),
+        (("tree", "serial", 0), {"serial": [0, 0]}),
+        (("tree", "parallel"), [0]),
+        (("tree", "on_failure"), 7),
+        (("tree", "max_failures"), -1),
+        (("tree", "max_failures"), "5%"),
+        (("tree", "always"), 0),
         (("steps", 0, 0), 99),
         (("steps", 0), [0, 0]),
         (("steps",), 7),
@@ -114,26 +126,69 @@ def _first(plan: dict[str, Any]) -> Entry:
     return Entry("d1", 1, 0, "w", (accepted,))
 
 
-def _below(plan: Plan, unit: int) -> Iterator[int]:
-    for child in plan.units[unit].children:
-        if child >= 0:
-            yield child
-        else:
-            yield from _below(plan, ~child)
-
-
 @given(playbooks, arounds)
-def test_every_step_has_one_place_in_the_tree_and_knows_it(document: dict[str, Any], around: EnginePolicy) -> None:
+def test_every_node_has_one_place_in_the_tree_and_knows_it(document: dict[str, Any], around: EnginePolicy) -> None:
     plan = plan_from_document(compile_document(document, around, {}))
-    assert [*_below(plan, plan.main), *_below(plan, plan.actions)] == list(range(len(plan.steps)))
-    for number, (above, place) in enumerate(plan.places):
-        assert plan.units[above].children[place] == number
-    for number, unit in enumerate(plan.units):
-        if unit.parent >= 0:
-            assert plan.units[unit.parent].children[unit.position] == ~number
+    _assert_sound(plan)
+    assert list(steps_below(plan.root)) == list(range(len(plan.steps)))
+
+
+def _assert_sound(plan: Plan) -> None:
+    assert sorted(steps_below(plan.root)) == list(range(len(plan.steps)))
+    for number, task in enumerate(plan.tasks):
+        assert task.step == number
+        assert plan.blocks[task.parent].children[task.place] is task
+    for number, block in enumerate(plan.blocks):
+        assert block.number == number
+        if number == ROOT:
+            continue
+        above = plan.blocks[block.parent]
+        assert above.number < number
+        beside = {Role.RESCUE: above.rescue, Role.ALWAYS: above.always}
+        assert (above.children[block.place] if block.role is Role.CHILD else beside[block.role]) is block
 
 
 def test_what_many_steps_share_is_stored_once() -> None:
     document = simple("noop:A", "noop:B", hosts=tuple(f"host{number}" for number in range(100)))
     stored = compile_document(document, EnginePolicy(), {})
     assert (len(stored["specs"]), len(stored["hosts"]), len(stored["steps"])) == (2, 100, 200)
+
+
+def test_a_block_is_stored_with_what_differs_from_the_default() -> None:
+    tree = {
+        "parallel": [0, {"serial": [1], "rescue": {"serial": [2]}, "after_rescue": "continue"}],
+        "limit": 1,
+        "max_failures": 1,
+        "always": {"parallel": [3], "on_failure": "continue"},
+    }
+    steps = compile_plan(simple(*["noop:A"] * 4), EnginePolicy(), {}).steps
+    plan = plan_from_document(strict_json.loads(strict_json.dumps(plan_to_document(steps, tree, 60, {}))))
+    _assert_sound(plan)
+    root, inner, rescue, always = plan.blocks
+    assert (root.mode, root.limit, root.max_failures, root.on_failure) == (Mode.PARALLEL, 1, 1, OnFailure.STOP)
+    assert (inner.after_rescue, inner.rescue, rescue.role) == (AfterRescue.CONTINUE, rescue, Role.RESCUE)
+    assert (always.mode, always.limit, always.on_failure) == (Mode.PARALLEL, 0, OnFailure.CONTINUE)
+    assert [block.in_always for block in plan.blocks] == [False, False, False, True]
+    # a rescue begins because its own block drains; an `always` whatever drains
+    assert [block.guards for block in plan.blocks] == [(0,), (1, 0), (2, 0), (3,)]
+    assert plan.within == (((0, 0),), ((0, 1),), ((0, 1),), ((3, 0),))
+
+
+def test_what_stands_deeper_than_any_playbook_can_say_is_a_damaged_plan() -> None:
+    tree: Any = 0
+    for _ in range(MAX_DEPTH + 1):
+        tree = {"serial": [tree]}
+    with pytest.raises(StoreRefused, match="a plan that this version cannot read"):
+        fold([_first(_with(("tree",), tree))])
+    assert fold([_first(_with(("tree",), tree["serial"][0]))]).plan.tasks[0].parent == MAX_DEPTH - 1
+
+
+@pytest.mark.parametrize("actions", [0, 2])
+def test_a_plan_of_version_1_is_read_as_the_one_of_today(actions: int) -> None:
+    document = simple("noop:A", hosts=("a", "b"), preflight=("noop:P",))
+    now = compile_document(document, EnginePolicy([check()], [action()] * actions), {})
+    last = list(range(5, 5 + actions))
+    main = [{"serial": [0]}, {"parallel": [{"serial": [1]}, {"serial": [2]}]}, {"serial": [3]}, {"serial": [4]}]
+    old = {name: value for name, value in now.items() if name not in ("v", "tree")}
+    old.update(main={"serial": main}, actions={"serial": last})
+    assert plan_from_document(old) == plan_from_document(now)

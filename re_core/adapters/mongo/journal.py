@@ -16,11 +16,10 @@ from pymongo.errors import AutoReconnect, NetworkTimeout, ServerSelectionTimeout
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.database import SEEN, Database, Document
 from re_core.adapters.mongo.views import document_of
+from re_core.deployment.numbering import MAX_ORDINAL, read_ordinal
 from re_core.deployment.records import (
-    MAX_ORDINAL,
     Entry,
     entry_id,
-    read_ordinal,
 )
 from re_core.errors import StoreRefused, StoreUnavailable
 from re_core.ports import Append, Appended, EntryCodec

@@ -12,7 +12,7 @@ from typing import Any
 
 from re_core.adapters.mongo.database import Database, Document, attempted
 from re_core.adapters.mongo.parts import AFTER_COLON
-from re_core.deployment.records import MAX_ORDINAL, ordinal
+from re_core.deployment.numbering import MAX_ORDINAL, ordinal
 from re_core.ports import MOST_REVISIONS
 from re_core.rows import PlaybookHead, StoredPlaybook
 from re_core.wire import strict_json

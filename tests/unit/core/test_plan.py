@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_core.deployment.plan import Plan, StepKind
+from re_core.deployment.plan import Block, Mode, Plan, StepKind, steps_below
 from re_core.errors import BadDocument
 from re_core.playbook import compiler as p
 from re_core.playbook import documents, json_schema
@@ -52,9 +52,10 @@ def test_hosts_share_the_specification_of_a_step() -> None:
 def test_preflight_chains_stand_side_by_side_before_the_hosts() -> None:
     plan = compile_plan(simple("noop:A", hosts=("a", "b"), preflight=("noop:P", "noop:Q")), EnginePolicy(), {})
     assert _names(plan) == ["a/noop:P", "a/noop:Q", "b/noop:P", "b/noop:Q", "a/noop:A", "b/noop:A"]
-    chains = plan.units[~plan.units[plan.main].children[0]]
-    assert chains.parallel
-    assert [plan.units[~child].children for child in chains.children] == [(0, 1), (2, 3)]
+    chains = plan.root.children[0]
+    assert isinstance(chains, Block)
+    assert chains.mode is Mode.PARALLEL
+    assert [list(steps_below(child)) for child in chains.children] == [[0, 1], [2, 3]]
     assert plan.steps[0].spec.kind is StepKind.PREFLIGHT
 
 
@@ -62,15 +63,16 @@ def test_checks_come_first_and_actions_last_and_neither_has_a_host() -> None:
     plan = compile_plan(simple("noop:A"), EnginePolicy(checks=[check()], actions=[action(hosts=["x"])]), {})
     assert _names(plan) == ["noop:Check", "web01/noop:A", "noop:Tidy"]
     assert [step.sequence for step in plan.steps] == [None, 0, None]
-    assert plan.first_action == 2
+    assert list(steps_below(plan.root.always)) == [2]
+    assert [plan.runs_always(number) for number in range(3)] == [False, False, True]
     assert plan.steps[0].spec.label == "is Check"
     assert plan.steps[2].spec.parameters == {"hosts": ["x"]}
 
 
-def test_without_actions_the_first_action_is_beyond_the_last_step() -> None:
+def test_without_actions_nothing_runs_always() -> None:
     plan = compile_plan(simple("noop:A"), EnginePolicy(), {})
-    assert plan.first_action == 1
-    assert plan.units[plan.actions].children == ()
+    assert plan.root.always is None
+    assert not plan.runs_always(0)
 
 
 # -- triggers --------------------------------------------------------------------------------------

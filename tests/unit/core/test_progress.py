@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from re_core.deployment.machine import Verdict
+from re_core.deployment.plan import steps_below
 from re_core.deployment.results import result_of
 from re_core.playbook.compiler import EnginePolicy
 from tests.factories import Run, action, check, playbook, sequence, simple
@@ -171,7 +172,7 @@ def test_actions_begin_only_after_everything_else_has_ended() -> None:
     run.fail(0)
     assert run.open == [1]
     run.complete(1)
-    assert run.open == [run.plan.first_action]
+    assert run.open == list(steps_below(run.plan.root.always))[:1]
 
 
 def test_a_failed_action_fails_the_deployment_and_the_next_one_runs_all_the_same() -> None:
