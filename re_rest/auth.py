@@ -73,7 +73,7 @@ class Authenticator:
             # store that folds case would otherwise let a near miss in
             if token is None or not hmac.compare_digest(token.digest, digest):
                 self._known.pop(digest, None)
-                raise NotAuthenticated("this token is not known here, or was revoked")
+                raise NotAuthenticated("the engine does not know this token, or it was revoked")
             _bound(self._known)
             self._known[digest] = (token, now + BELIEVED)
         require_good(token, self._clock.now())
@@ -98,7 +98,7 @@ class Authenticator:
             self._tokens.use_token(token.digest, self._clock.now())
         except ReleaseEngineError as error:
             _log.info(
-                "the use of a token of %s is not written down: %s", token.user, error, extra={"action": "token_use"}
+                "cannot store the last use of a token of %s: %s", token.user, error, extra={"action": "token_use"}
             )
 
 

@@ -98,7 +98,7 @@ def output(id: str) -> Response:
     found, store = visible(id, Verb.OUTPUT), services().store
     wanted, count = _wanted(), request_parsing.whole_number("tail", 0, 1, MOST_LINES)
     if count and wanted.limit:
-        raise CallerError("tail and limit: expected one of both")
+        raise CallerError("tail and limit: use only one of them")
     last = history.tail(store, found, wanted, count) if count else None
     if request_parsing.wants_text():
         pages = history.pages(store, found, wanted) if last is None else iter([last])
@@ -263,7 +263,7 @@ def _statuses() -> tuple[DeploymentStatus, ...]:
         return tuple(DeploymentStatus(word) for word in said)
     except ValueError:
         raise CallerError(
-            f"status: expected some of {', '.join(DeploymentStatus)}, found {', '.join(said)[:80]!r}"
+            f"status: expected one or more of {', '.join(DeploymentStatus)}, found {', '.join(said)[:80]!r}"
         ) from None
 
 

@@ -96,8 +96,8 @@ def answer_http(error: HTTPException) -> Response:
         return Response(status=redirect.status_code, headers=[("Location", redirect.headers["Location"])])
     valid = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
     details = {
-        404: f"there is nothing at {request.path[:100]!r}; /docs shows what there is",
-        405: f"{request.method} is not possible here; possible are {valid}",
+        404: f"there is no route {request.path[:100]!r}; /docs lists the routes",
+        405: f"{request.method} is not allowed here; allowed are {valid}",
         413: f"a body has at most {strict_json.MAX_BYTES} bytes",
     }
     detail = details.get(status, error.description or "")
@@ -111,9 +111,7 @@ def answer_unexpected(error: Exception) -> Response:
     """A bug of the engine: logged, and not shown to the caller."""
     number = _request_id()
     _LOG.error("request %s: %s", number, error, exc_info=error, extra={"action": "request_failed"})
-    return _answer(
-        500, "error", "Something went wrong", f"the log says what, beside the request id {number}", {}, number
-    )
+    return _answer(500, "error", "Internal error", f"the log has the error, with the request id {number}", {}, number)
 
 
 def unsupported(kind: str, wanted: str) -> UnsupportedMediaType:

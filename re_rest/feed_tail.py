@@ -199,7 +199,7 @@ class _Run:
                     stop_listening = stop_listening or self._tail._bus.listen(self._on_message)
                     end = self._read(reader, end)
                 except ReleaseEngineError as error:
-                    _log.info("the feed cannot be read just now: %s", error, extra={"action": "wait_and_retry"})
+                    _log.info("the feed cannot be read at the moment: %s", error, extra={"action": "wait_and_retry"})
                     self._stopped.wait(AGAIN)
                     continue
                 self._stopped.wait(PAUSE)

@@ -155,4 +155,6 @@ def try_address(host: str, port: int) -> None:
 
 
 def _refused(where: str, why: str) -> OperatorError:
-    return OperatorError(f"RE_HTTP: cannot listen on {where}: {why}; stop what listens there, or name another address")
+    return OperatorError(
+        f"RE_HTTP: cannot listen on {where}: {why}; stop the program that listens there, or set another address"
+    )

@@ -50,7 +50,7 @@ def body() -> bytes:
     if len(data) > strict_json.MAX_BYTES:
         raise RequestEntityTooLarge
     if declared is not None and len(data) < declared:
-        raise CallerError(f"only {len(data)} bytes came of a body of {declared}")
+        raise CallerError(f"received only {len(data)} bytes of a body of {declared}")
     return data
 
 

@@ -44,7 +44,7 @@ MORE = 5
 SPARE_ROWS = 4
 
 #: of the core, while the way to it is closed
-_UNKNOWN = "nobody knows while the bus cannot be reached"
+_UNKNOWN = "unknown while the bus cannot be reached"
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def reachable(bus: Bus, store: Store, clock: Clock) -> dict[str, str]:
     """Bus, store and core -> why it cannot be reached; empty where it can."""
     troubles = {"bus": pinged(bus.ping), "store": pinged(store.ping)}
     try:
-        core = "" if bus.consumers(m.JOB_CREATE) else f"no re-core takes from {m.JOB_CREATE}; start one"
+        core = "" if bus.consumers(m.JOB_CREATE) else f"no re-core consumes {m.JOB_CREATE}; start one"
         if not core and not troubles["store"]:
             troubles["store"] = workers.unwritten(store, clock)
     except ReleaseEngineError:

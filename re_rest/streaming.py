@@ -64,7 +64,7 @@ class StreamingWorker(ThreadWorker):
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            self.log.warning("cannot take a connection: %s", error)
+            self.log.warning("cannot accept a connection: %s", error)
             if not self._make_room():
                 time.sleep(0.1)  # or the loop would turn about it
 

@@ -297,7 +297,9 @@ class Streams:
         """Take a seat; the caller must `leave`. Raises TransientError where none is free."""
         with self._lock:
             if not self._free:
-                raise TransientError(f"{self._seats} live viewers are as many as RE_HTTP_THREADS allows; try again")
+                raise TransientError(
+                    f"{self._seats} live viewers are connected, the most that RE_HTTP_THREADS allows; try again"
+                )
             self._free -= 1
 
     def leave(self) -> None:

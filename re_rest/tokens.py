@@ -23,7 +23,7 @@ def listed() -> Response:
 def create() -> Response:
     document = request_parsing.json_document(requests.TokenRequest)
     if document.get("admin") and document.get("groups") is not None:
-        why = "an administrator's token reaches all groups; leave 'groups' out"
+        why = "an administrator's token may access all groups; omit 'groups'"
         raise BadDocument("", [Problem("/groups", why)])
     here = services()
     wanted = access.WantedToken(

@@ -171,7 +171,7 @@ def unreadable(message: Message, detail: str) -> bytes:
         parse_attempt(message.headers.get(ATTEMPT, ""))
     except BadMessage:
         return b""
-    return encode_outcome(Outcome("failed", None, f"the worker could not read the step: {detail}"))
+    return encode_outcome(Outcome("failed", None, f"the worker cannot read the step message: {detail}"))
 
 
 def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ def _bound_again(step: Step, given: Mapping[str, Any], supplied: Mapping[str, An
         step.signature.bind(given, supplied)
     except BadDocument as error:
         return str(error)
-    return "a parameter does not fit"
+    return "a parameter is not valid"
 
 
 def _is_late(message: Message, now: int) -> bool:

@@ -149,13 +149,13 @@ class StepConsumer:
         for message in self._outbox.doubtful():
             waiting = self._waiting.get(message.headers.get(ATTEMPT, message.headers[TOKEN]))
             if waiting is not None and waiting.token == message.headers[TOKEN]:
-                self._decline(waiting, "nobody knows whether its claim arrived")
+                self._decline(waiting, "whether the core received the claim is unknown")
 
     def _tend(self) -> int:
         """See to what time does, and to what has ended; how many ended."""
         now = self._clock.now()
         for attempt in [one for one in self._waiting.values() if now >= one.limit]:
-            self._decline(attempt, "no grant came in time")
+            self._decline(attempt, "the core sent no grant in time")
         self._runs.cancel_late()
         ends = 0
         for attempt, outcome in self._runs.ended():
@@ -178,7 +178,7 @@ class StepConsumer:
         epoch = self._subscription.epoch
         for attempt in list(self._waiting.values()):
             if attempt.delivery.epoch != epoch:
-                self._decline(attempt, "the connection that brought it was lost")
+                self._decline(attempt, "the connection that delivered it was lost")
         used = bool(self._window)
         self._window.tend()
         steps = [one for one in deliveries if one.queue != self.control and one.epoch == epoch]
@@ -198,7 +198,7 @@ class StepConsumer:
         except ReleaseEngineError:
             raise
         except Exception as error:  # one message must not stop all others
-            _log.exception("could not handle a message", extra={"action": "worker_error", "worker": self._identity})
+            _log.exception("the worker failed on a message", extra={"action": "worker_error", "worker": self._identity})
             self._reject(delivery, "worker-error", f"{type(error).__name__}: {error}")
 
     def _on_step(self, delivery: Delivery) -> None:
@@ -253,7 +253,7 @@ class StepConsumer:
         elif event == "tell":
             self._repeat_reply(delivery, key)
         else:
-            raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which no worker knows")
+            raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which is unknown")
         self._outbox.done(delivery)
 
     def _repeat_reply(self, delivery: Delivery, key: str) -> None:
@@ -265,11 +265,11 @@ class StepConsumer:
         elif tokens is not None:
             # the core knows one of them as the claimant; which, only it can say
             for token in tokens.split():
-                self._outbox.add(declined_of(message, token, me, self.control, "it was declined before"))
+                self._outbox.add(declined_of(message, token, me, self.control, "the worker has already declined it"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: the step may run elsewhere by now
-            self._decline(waiting, "its grant came too late")
+            self._decline(waiting, "the core's grant came too late")
             return
         del self._waiting[waiting.key]
         if go:

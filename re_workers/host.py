@@ -142,7 +142,7 @@ class WorkerHost:
             self._taken = self._bus.publish([message]) == [Published.TAKEN]
         except ReleaseEngineError as error:
             log = _log.debug if self._silent else _log.warning
-            log("no heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
+            log("cannot send the heartbeat: %s", error, extra={"action": "heartbeat_failed", "worker": self.identity})
             self._silent = True
         else:
             self._silent = False

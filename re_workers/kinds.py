@@ -61,7 +61,7 @@ def kind_of(annotation: Any) -> Kind:
         return _dict(kind_of(arguments[0]), kind_of(arguments[1]))
     name = getattr(annotation, "__name__", None) or str(annotation)
     raise TypeError(
-        f"{name} is no type for a parameter; use str, int, float, bool, list[...], dict[str, ...], "
+        f"{name} is not a type for a parameter; use str, int, float, bool, list[...], dict[str, ...], "
         "Literal[...], Optional[...] or Any"
     )
 

@@ -33,7 +33,7 @@ class MachineSlot:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise OperatorError(f"{self._directory} cannot be made: {error.strerror}; set RE_DATA_DIR") from error
+            raise OperatorError(f"{self._directory} cannot be created: {error.strerror}; set RE_DATA_DIR") from error
         numbers = itertools.count()
         number, self._held = next(found for one in numbers if (found := self._take(one)))
         # the free ones behind it, as far as there have been any
@@ -62,7 +62,9 @@ class MachineSlot:
         attempts = notes.attempts()
         if attempts:
             ended = end_orphans(self._identity(number), attempts)
-            _log.warning("ended processes of a killed worker: %s", ended, extra={"action": "end_orphans"})
+            _log.warning(
+                "ended processes that a killed worker had left running: %s", ended, extra={"action": "end_orphans"}
+            )
         notes.clear()
 
     def _notes(self, number: int) -> RunningAttempts:

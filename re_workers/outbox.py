@@ -143,7 +143,7 @@ class Outbox:
             except BusUnavailable:
                 raise
             except ReleaseEngineError as error:  # not allowed to: then it is the core's to make it
-                _log.info("could not make sure of %s: %s", queue, error, extra={"action": "declare_failed"})
+                _log.info("cannot declare the queue %s: %s", queue, error, extra={"action": "declare_failed"})
 
     def _keep(self, message: Message) -> None:
         now = self._clock.now()
@@ -152,10 +152,10 @@ class Outbox:
         self._retry_at = now + RETRY
         if kept is None:
             self._homeless[message.id] = _Homeless(message, now)
-            _log.warning("nobody has a queue %r; %s is tried again", message.key, message.id, extra=where)
+            _log.warning("the queue %r does not exist; %s is sent again later", message.key, message.id, extra=where)
         elif now - kept.since >= GONE:
             del self._homeless[message.id]
-            _log.error("nobody has a queue %r any more; lost %s", message.key, message.id, extra=where)
+            _log.error("the queue %r no longer exists; %s is lost", message.key, message.id, extra=where)
 
     def _try_again(self) -> None:
         """What found no queue comes first, if it is time to."""
@@ -164,5 +164,5 @@ class Outbox:
             self._messages[:0] = [kept.message for kept in self._homeless.values()]
 
     def _buried(self, message: Message) -> Message:
-        why = f"no notifier serves {message.key}"
+        why = f"no notifier consumes {message.key}"
         return dead_letter_message(message, message.key, "unroutable", why, self._sender, self._clock.now())

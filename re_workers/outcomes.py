@@ -83,7 +83,7 @@ def _sized(outcome: Outcome, body: bytes, redaction: Redaction) -> bytes:
         strict_json.loads(body)  # what Python writes, such as keys that collide as text, is not always what may be read
         return body
     before = f"{outcome.message}; " if outcome.message else ""
-    left_out = f"{before}the step's data was left out: it has {len(body)} bytes"
+    left_out = f"{before}the step's data is omitted: it has {len(body)} bytes"
     return encode(Outcome(outcome.status, None, left_out), redaction)
 
 

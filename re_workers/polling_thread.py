@@ -123,8 +123,8 @@ class PollingThread:
 
     def _complain(self) -> None:
         unsent = self._turning.unsent()
-        what = f"not said: {', '.join(unsent[:20])}" if unsent else "something still runs"
-        _log.error("%s is left behind; %s", self._thread.name, what, extra={"action": "left_behind"})
+        what = f"not sent: {', '.join(unsent[:20])}" if unsent else "a step still runs"
+        _log.error("%s did not stop in time; %s", self._thread.name, what, extra={"action": "left_behind"})
 
     def _turn(self, timeout: float) -> int | None:
         """What the turn says; None where it raised."""

@@ -69,7 +69,7 @@ def load_directory(path: Path) -> list[Worker]:
     Names that begin with `_` or `.` are left out. Raises BadSettings.
     """
     if not path.is_dir():
-        raise BadSettings(f"the workers' directory {path} is not there")
+        raise BadSettings(f"the workers' directory {path} does not exist")
     files = sorted(file for file in path.glob("*.py") if not file.name.startswith(("_", ".")))
     return [worker for file in files for worker in _load_file(file)]
 
@@ -108,7 +108,7 @@ def _made(kind: object, where: str) -> Worker:
     try:
         return kind()
     except Exception as error:
-        raise BadSettings(f"the worker {kind.__name__} of {where} cannot be made: {_words(error)}") from error
+        raise BadSettings(f"the worker {kind.__name__} of {where} cannot be created: {_words(error)}") from error
 
 
 def _words(error: BaseException) -> str:

@@ -74,7 +74,7 @@ class Runs:
         try:
             self._spawn(lambda: self._run(attempt))
         except RuntimeError as error:  # no more threads
-            self._ended.append((attempt, Outcome("failed", None, f"the step could not be begun: {error}")))
+            self._ended.append((attempt, Outcome("failed", None, f"the step could not be started: {error}")))
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Those that ended since the last time."""
@@ -130,7 +130,7 @@ class Runs:
         attempt.complained = True
         call, seconds = attempt.call, STUBBORN // 1000
         attempt.outgoing.remark(
-            f"[{call.command}:{call.subcommand} was asked to stop {seconds} s ago and still runs: it does not look at ctx]"
+            f"[{call.command}:{call.subcommand} was asked to stop {seconds} s ago and still runs: it does not check ctx]"
         )
         where = {"action": "step_stays", "deployment_id": call.deployment, "step": call.step}
         _log.warning("%s:%s does not stop", call.command, call.subcommand, extra=where)

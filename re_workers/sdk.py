@@ -95,7 +95,7 @@ def step(
 ) -> object:
     """Make a method a step; `Options` says what each means. With or without parentheses."""
     if retries < 0 or (timeout is not None and timeout <= 0):
-        raise TypeError("retries counts from 0 up, and a timeout is a number of seconds above 0")
+        raise TypeError("retries must be 0 or more, and timeout a number of seconds above 0")
     options = Options(name, idempotent, retries, timeout, quick, environment)
 
     def mark(marked: _Method) -> _Method:

@@ -109,9 +109,9 @@ def read_signature(method: Callable[..., Any], where: str) -> Signature:
 
 def _parameter(one: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Parameter:
     if one.kind not in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
-        raise TypeError(f"{where}: parameters are given by name; {one.name!r} cannot be")
+        raise TypeError(f"{where}: parameters are passed by name; {one.name!r} cannot be")
     if one.name in RESERVED:
-        raise TypeError(f"{where}: {one.name!r} is the message's own; use the context")
+        raise TypeError(f"{where}: {one.name!r} is a key of the step message; use the context")
     if one.name not in hints:
         raise TypeError(f"{where}: the parameter {one.name!r} has no type")
     try:

@@ -161,4 +161,4 @@ def _missing(transport: str) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     names = sorted({*known, ALL})
-    return f"there is no worker {name!r}; {did_you_mean(name, names) or 'there are ' + ', '.join(names)}"
+    return f"there is no worker {name!r}; {did_you_mean(name, names) or 'known are ' + ', '.join(names)}"

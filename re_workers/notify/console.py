@@ -24,13 +24,13 @@ class ConsoleHandler:
         """Print the notice; raises Unreachable when the stream takes no more."""
         # Looked up at every call: code that replaces sys.stderr (a daemon, a test) means the one in force.
         stream = self._stream or sys.stderr
-        line = f"{' | '.join(announcement(notice))} (for {one_line(', '.join(notice.target)) or 'nobody'})\n"
+        line = f"{' | '.join(announcement(notice))} (for {one_line(', '.join(notice.target)) or 'no target'})\n"
         encoding = stream.encoding or "utf-8"
         try:
             stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
-            raise Unreachable(f"the console takes no more: {error}", notice.target) from error
+            raise Unreachable(f"cannot write to the console: {error}", notice.target) from error
 
     def close(self) -> None:
         """Nothing to let go of: the stream is not ours."""

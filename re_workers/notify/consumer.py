@@ -209,7 +209,7 @@ class Notifier:
         now = self._clock.now()
         over = now >= held.until or now + error.pause * 1000 > held.until
         if over and not error.pending:
-            self._refuse(held.delivery, error.reason, f"given up after {held.tries + 1} tries: {error}")
+            self._refuse(held.delivery, error.reason, f"not delivered after {held.tries + 1} tries: {error}")
             return
         _log.info("%s tries again: %s", self._queue, error, extra={"action": "notification_waits"})
         notification = held.notification._replace(target=error.targets or held.notification.target)

@@ -102,7 +102,7 @@ def trouble(settings: EmailSettings) -> str:
 
 
 def _away(settings: EmailSettings, error: Exception) -> str:
-    return f"{settings.host}:{settings.port} is out of reach: {_why(error)}"
+    return f"{settings.host}:{settings.port} cannot be reached: {_why(error)}"
 
 
 def _sort(targets: tuple[str, ...]) -> tuple[dict[str, Address], dict[str, str]]:

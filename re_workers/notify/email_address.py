@@ -34,14 +34,14 @@ def parse_address(text: str) -> Address:
     # Not printable are control, format and separator characters and lone surrogates; what another reader's
     # normalisation would turn into something else (a wide @, say) is no address either.
     if not text.isprintable() or unicodedata.normalize("NFKC", text) != text:
-        raise ValueError("has characters that no address has")
+        raise ValueError("has characters that are not allowed in an address")
     local, at, domain = text.rpartition("@")
     if not at:
         raise ValueError("an address needs an @")
     if not _LOCAL.fullmatch(local) or len(local.encode()) > MAX_LOCAL:
-        raise ValueError("what stands before the @ is not the plain form of an address")
+        raise ValueError("the part before the @ is not a plain local part")
     if len(domain.encode()) > MAX_DOMAIN or not all(map(_is_label, domain.split("."))):
-        raise ValueError("what stands after the @ is not a domain")
+        raise ValueError("the part after the @ is not a domain")
     return Address(username=local, domain=domain)
 
 
@@ -52,7 +52,7 @@ def parse_mailbox(text: str) -> Mailbox:
         raise ValueError("must be an address, or a name and an address in <>")
     address = parse_address(match["bare"] if match["bare"] is not None else match["inner"]).addr_spec
     if not address.isascii():
-        raise ValueError("must be an ASCII address: not every server takes others")
+        raise ValueError("must be an ASCII address: not every server accepts others")
     return Mailbox((match["name"] or "").strip('" '), address)
 
 

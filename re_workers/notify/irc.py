@@ -48,7 +48,7 @@ class IrcHandler:
     def deliver(self, notice: Notice, notification_id: str) -> None:
         """Return when the server has taken every line for every target; see the port for what is raised."""
         targets = {fold(target): target for target in notice.target if _is_target(target)}
-        outcome = _Outcome({t: "is no channel and no nick" for t in notice.target if not _is_target(t)}, {})
+        outcome = _Outcome({t: "is neither a channel nor a nick" for t in notice.target if not _is_target(t)}, {})
         if targets:
             said = announcement(notice)
             try:
@@ -91,7 +91,7 @@ def trouble(settings: IrcSettings) -> str:
 
 
 def _away(settings: IrcSettings, error: OSError) -> str:
-    return f"{settings.host}:{settings.port} is out of reach: {one_line(str(error)) or type(error).__name__}"
+    return f"{settings.host}:{settings.port} cannot be reached: {one_line(str(error)) or type(error).__name__}"
 
 
 def _is_target(text: str) -> bool:

@@ -96,7 +96,7 @@ class IrcClient:
         except Stopped:
             pass
         except BaseException as bug:
-            error = OSError(f"the IRC thread died: {bug!r}")
+            error = OSError(f"the IRC thread has died: {bug!r}")
             raise
         finally:
             with self._lock:

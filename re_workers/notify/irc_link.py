@@ -117,7 +117,7 @@ class IrcLink:
             for answer in answers:
                 self._write(answer)
             if self._clock() >= until:
-                raise TimeoutError("the server does not let us in")
+                raise TimeoutError("the server does not accept the login in time")
             said = self._next(until)
             answers = login.receive(said) if said else []
 
@@ -155,7 +155,7 @@ class IrcLink:
             self._socket.setblocking(False)
 
     def _on_error(self, said: Line) -> None:
-        raise ConnectionResetError(f"the server ends the connection: {one_line(said.text)}")
+        raise ConnectionResetError(f"the server closes the connection: {one_line(said.text)}")
 
     def _on_welcome(self, said: Line) -> None:
         self.nick = said.param(0) or self.nick

@@ -58,7 +58,7 @@ class Login:
 
     def _welcome(self, said: Line) -> list[bytes]:
         if not self._authenticated:
-            raise LoginRefused("the server let us in without SASL, which was asked for")
+            raise LoginRefused("the server accepted the login without SASL, which the settings require")
         self.ready = True
         return []
 
@@ -85,7 +85,7 @@ class Login:
 
     def _answer_challenge(self, said: Line) -> list[bytes]:
         if said.text != "+":
-            raise LoginRefused("the server sent a challenge that this mechanism does not have")
+            raise LoginRefused("the server sent a challenge that the mechanism does not define")
         to = self._settings
         plain = f"\0{to.user}\0{to.password}".encode() if to.sasl == "plain" else b""
         text = base64.b64encode(plain).decode()

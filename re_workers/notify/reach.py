@@ -60,7 +60,7 @@ class Reach:
         else:
             self._trouble = {name: one for name, one in self._trouble.items() if name != transport}
         if why and not before:
-            words = "notifications by %s cannot be sent just now, and wait for a quarter of an hour at most: %s"
+            words = "notifications by %s cannot be sent at the moment; they are tried again for 15 minutes: %s"
             _log.warning(words, transport, why, extra={"action": "transport_away"})
         elif before and not why:
             _log.info("notifications by %s can be sent again", transport, extra={"action": "transport_back"})

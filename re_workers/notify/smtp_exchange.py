@@ -115,7 +115,7 @@ class PendingAnswer:
         """Of those whom the mail will not reach, or may not have reached."""
         if self.done:
             return self._answers
-        waiting = Answer(0, "the server has the mail and has not answered yet", pending=True)
+        waiting = Answer(0, "the server has received the mail and has not answered yet", pending=True)
         return self._answers | dict.fromkeys(self._awaited, waiting)
 
     def cut(self) -> None:
@@ -138,7 +138,9 @@ class PendingAnswer:
             self._await()
         except Exception as error:  # whatever it was: the server has not said that it took the mail
             why = one_line(str(error)) or type(error).__name__
-            doubt = Answer(0, f"the server had the mail and did not answer ({why}): it may have arrived", doubtful=True)
+            doubt = Answer(
+                0, f"the server received the mail and did not answer ({why}): it may have been delivered", doubtful=True
+            )
             self._answers |= dict.fromkeys(self._awaited, doubt)
         finally:
             with self._lock:

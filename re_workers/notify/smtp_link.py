@@ -68,12 +68,12 @@ class SmtpLink:
     def _send(self, recipients: Sequence[str], mail: bytes) -> PendingAnswer | Mapping[str, Answer]:
         self._pending_answers = [one for one in self._pending_answers if not one.done]
         if len(self._pending_answers) >= WAITING:
-            raise TimeoutError(f"it has {WAITING} mails that it has not answered")
+            raise TimeoutError(f"the server has not answered {WAITING} mails")
         smtp = self._ready()
         options: list[str] = []
         if not all(map(str.isascii, recipients)):
             if not smtp.has_extn("smtputf8"):
-                return dict.fromkeys(recipients, Answer(553, "the server takes ASCII addresses only"))
+                return dict.fromkeys(recipients, Answer(553, "the server accepts only ASCII addresses"))
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         offered, refused = offer(smtp, self._settings.sender.address, recipients, mail, options)
         if not offered:

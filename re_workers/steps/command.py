@@ -98,7 +98,7 @@ class Command(Worker):
                 last.extend(lines)
                 ctx.output("\n".join(lines))
             if left := program.left():
-                ctx.output(f"[left behind: {left}; what is printed from now on is dropped]")
+                ctx.output(f"[left behind: {left}; further output of it is dropped]")
         finally:
             program.end()
         if program.stopped:

@@ -114,7 +114,7 @@ class Confinement:
         if not denied or not (self._landlock or self._user):
             return ""
         who = f"as {self._user.name}" if self._user is not None else "as the engine's user"
-        return f"[programs of steps run {who}, out of reach of what is the engine's: docs/how-to/confine-programs.md]"
+        return f"[programs of steps run {who}, without access to the engine's files: docs/how-to/confine-programs.md]"
 
     def environment(self) -> dict[str, str]:
         """What programs inherit. None of the engine's own variables is among it, whatever the settings say."""
@@ -207,14 +207,14 @@ def _gaps(user: User | None, has_landlock: bool, isolation: str, hidden: Sequenc
             "read the engine's token, store and settings. Start it as root, with step_user, or allow `command` to no group"
         ]
     if user is not None and user.id == 0:
-        return ["step_user is root: Landlock keeps programs from reading secrets, and root has ways around it"]
+        return ["step_user is root: Landlock keeps programs from reading secrets, but root can circumvent it"]
     if user is not None and not has_landlock:
         return [
             f"the user {user.name} of programs of steps can read {path}" for path in hidden if user.may_read(Path(path))
         ]
     manager = Path(f"/run/user/{os.geteuid()}/systemd/private")
     if not other and manager.exists():
-        return [f"{manager} is there: a program of a step can have systemd start another one that is not confined"]
+        return [f"{manager} exists: a program of a step can make systemd start another program that is not confined"]
     return []
 
 

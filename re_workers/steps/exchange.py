@@ -156,7 +156,7 @@ class _Exchange(threading.Thread):
                 if len(body) > MAX_ANSWER:
                     raise Failed(f"the answer has more than {MAX_ANSWER} bytes")
                 if self.given_up.is_set():
-                    raise Failed("given up")
+                    raise Failed("the step was stopped")
             took = time.monotonic() - start
             location = _shown(response.headers.get("location", "")) if response.is_redirect else ""
             return Answer(response.status_code, bytes(body), took, response.charset_encoding or "", location)
@@ -168,7 +168,7 @@ class _Exchange(threading.Thread):
             self._socket = stream.get_extra_info("socket")
             if self.given_up.is_set():
                 stream.close()  # httpcore does not keep a connection whose trace raises, nor does it close it
-                raise Failed("given up")
+                raise Failed("the step was stopped")
 
 
 def _addresses(url: httpx2.URL, rule: AddressRule, proxied: bool) -> list[str]:

@@ -50,7 +50,9 @@ class _Sender:
         """The result of the step. Raises Failed where the answer has none of the wanted codes."""
         ca_file, verify = trust
         if ca_file is not None and not verify:
-            raise Failed("ca_file says whom to trust, and verify: false trusts any server; leave one of them out")
+            raise Failed(
+                "ca_file sets the trusted authorities, and verify: false trusts any server; use only one of them"
+            )
         answer = ask(question, Way(self._addresses, ca_file, verify), timeout, ctx.cancelled)
         ctx.check()
         ctx.output(f"{question.shown} answered {answer.code} with {len(answer.body)} bytes in {answer.took:.2f} s")
@@ -116,7 +118,7 @@ class HttpRequest(_Sender, Worker):
     slots: ClassVar[int | None] = 16
 
     Get = step(idempotent=True)(_bare("GET", "Fetches `url`"))
-    Head = step(idempotent=True)(_bare("HEAD", "Asks for the headers of `url`"))
+    Head = step(idempotent=True)(_bare("HEAD", "Requests the headers of `url`"))
     Put = step(_with_content("PUT", "Puts `content` (base64 where `b64encoded`) to `url`"))
     Post = step(_with_content("POST", "Posts `content` (base64 where `b64encoded`) to `url`"))
     Patch = step(_with_content("PATCH", "Patches `url` with `content` (base64 where `b64encoded`)"))

@@ -144,4 +144,4 @@ def _signal(process: psutil.Process, number: int) -> None:
     try:
         process.send_signal(number)
     except (psutil.Error, OSError):
-        _log.debug("process %d is gone or not ours", process.pid, extra={"action": "signal_failed"})
+        _log.debug("process %d has ended or belongs to another user", process.pid, extra={"action": "signal_failed"})

@@ -175,4 +175,4 @@ def _drain(pipe: int) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         where = {"action": "output_unread"}
-        _log.warning("what a program left behind dies when it prints next: %s", error, extra=where)
+        _log.warning("processes that a program left running end at their next output: %s", error, extra=where)

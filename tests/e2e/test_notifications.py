@@ -136,7 +136,7 @@ def _with_mail_due(new_engine: MakeEngine) -> tuple[EngineProcess, int]:
 def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
     engine, port = _with_mail_due(new_engine)
     with engine.client() as client:
-        away = "notifications by email cannot be sent just now"
+        away = "notifications by email cannot be sent at the moment"
         wait_until("the start has said it", lambda: away in engine.log.read_text(), PATIENCE)
         ready = httpx2.get(f"{client.url}/readyz").json()
         assert (ready["status"], list(ready["degraded"])) == ("ready", ["email"])

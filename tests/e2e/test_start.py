@@ -239,7 +239,7 @@ def test_a_directory_that_cannot_be_made_is_named(new_engine: MakeEngine) -> Non
     engine.data.write_text("a file")
     engine.environ["RE_DATA_DIR"] = str(engine.data / "deeper")
     said = refused(engine)
-    assert f"the data directory {engine.data / 'deeper'} cannot be made" in said
+    assert f"cannot create the data directory {engine.data / 'deeper'}" in said
     assert "RE_DATA_DIR" in said
 
 

@@ -167,10 +167,10 @@ TOKENS = "/api/v1/tokens"
             "/api/v1/deployments?status=done",
             "",
             400,
-            "status: expected some of accepted, running, waiting, cancelling, completed, failed, cancelled, found 'done'",
+            "status: expected one or more of accepted, running, waiting, cancelling, completed, failed, cancelled, found 'done'",
         ),
-        ("GET", "/api/v1/nowhere", "", 404, "there is nothing at '/api/v1/nowhere'; /docs shows what there is"),
-        ("DELETE", TOKENS, "", 405, "DELETE is not possible here; possible are GET, HEAD, OPTIONS, POST"),
+        ("GET", "/api/v1/nowhere", "", 404, "there is no route '/api/v1/nowhere'; /docs lists the routes"),
+        ("DELETE", TOKENS, "", 405, "DELETE is not allowed here; allowed are GET, HEAD, OPTIONS, POST"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(

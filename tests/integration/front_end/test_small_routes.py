@@ -46,7 +46,7 @@ def test_ready_says_which_part_is_not(harness: FrontEndHarness) -> None:
 
 
 def test_ready_says_without_what_it_goes_on(harness: FrontEndHarness) -> None:
-    away = {"email": "mail:25 is out of reach: Connection refused"}
+    away = {"email": "mail:25 cannot be reached: Connection refused"}
     bind_services(harness.app, replace(harness.services, degraded=lambda: away))
 
     response = harness.call("GET", "/readyz", None)

@@ -30,7 +30,7 @@ def test_a_body_whose_sender_went_away_halfway_stores_nothing(harness: FrontEndH
     response = _send(harness, method, path, BOOK, len(BOOK + LAST))
 
     assert response.status_code == 400
-    assert f"only {len(BOOK)} bytes came of a body of {len(BOOK + LAST)}" in response.text
+    assert f"only {len(BOOK)} bytes of a body of {len(BOOK + LAST)}" in response.text
     assert not harness.store.playbooks()
 
 

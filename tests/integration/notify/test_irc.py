@@ -108,7 +108,7 @@ def test_a_channel_that_is_away_for_now_is_unreachable(door: Door, deliver: Deli
 def test_what_is_no_target_is_refused_without_a_word_to_the_server(deliver: Deliver) -> None:
     evil = ["#a\r\nQUIT", "a b", "#a,#b", "$*.net", "", "0", "#a\0", "nick\n", "a@example.com"]
 
-    with pytest.raises(Undeliverable, match="is no channel and no nick") as raised:
+    with pytest.raises(Undeliverable, match="is neither a channel nor a nick") as raised:
         deliver(*evil).result(PATIENCE)  # nobody accepts the connection: none is made
     assert raised.value.targets == tuple(evil)
 

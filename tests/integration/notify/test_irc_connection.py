@@ -243,7 +243,7 @@ def test_a_server_that_never_lets_us_in_is_given_up(door: Door, open_irc: OpenIr
     delivery = pool.submit(irc.deliver, Said(target=("PHB",)), "d/1/1")
     door.accept()
 
-    with pytest.raises(Unreachable, match="does not let us in"):
+    with pytest.raises(Unreachable, match="does not accept the login in time"):
         delivery.result(PATIENCE)
 
 

@@ -49,7 +49,7 @@ def test_an_irc_network_is_in_reach_while_something_listens(door: Door) -> None:
     settings = plain(door)
     assert irc.trouble(settings) == ""
     door.close()
-    assert f"{settings.host}:{settings.port} is out of reach" in irc.trouble(settings)
+    assert f"{settings.host}:{settings.port} cannot be reached" in irc.trouble(settings)
 
 
 def test_what_changes_is_said_once_and_told_to_who_asks(caplog: pytest.LogCaptureFixture) -> None:

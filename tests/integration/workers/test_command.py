@@ -201,7 +201,7 @@ def test_a_child_left_behind_on_purpose_neither_hangs_the_step_nor_is_ended(tmp_
     left = psutil.Process(int((tmp_path / "pid").read_text()))
     try:
         assert (result.status, result.output[0]) == ("completed", "done")
-        assert result.output[1:] == [f"[left behind: sleep ({left.pid}); what is printed from now on is dropped]"]
+        assert result.output[1:] == [f"[left behind: sleep ({left.pid}); further output of it is dropped]"]
         assert left.is_running()
     finally:
         left.kill()

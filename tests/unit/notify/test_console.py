@@ -42,7 +42,7 @@ def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "[completed] RPMs promoted: The rpms in my cart are promoted (for nobody)\n"
+    assert err == "[completed] RPMs promoted: The rpms in my cart are promoted (for no target)\n"
 
 
 def test_a_stream_that_was_closed_is_unreachable_for_all() -> None:

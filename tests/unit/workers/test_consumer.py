@@ -253,7 +253,7 @@ def test_a_step_that_does_not_stop_when_it_is_told_to_says_so_once_and_is_awaite
         harness.clock.time += STUBBORN
         harness.turn()
     # and no outcome: the core must not take it for gone
-    assert harness.words() == ["output: [work:Run was asked to stop 15 s ago and still runs: it does not look at ctx]"]
+    assert harness.words() == ["output: [work:Run was asked to stop 15 s ago and still runs: it does not check ctx]"]
     parked.run()
     harness.turn()
     assert harness.words() == ["completed"]
@@ -301,7 +301,7 @@ def test_a_message_that_cannot_be_read_is_a_dead_letter_and_an_answer(
     reply = parse_reply(refused.body)
     assert (reply.status, refused.headers[ATTEMPT]) == ("failed", "D/0/1")
     assert reply.message is not None
-    assert reply.message.startswith("the worker could not read the step: ")
+    assert reply.message.startswith("the worker cannot read the step message: ")
     assert completed.headers[ATTEMPT] == good
     assert len(harness.buried()) == 1
     assert harness.unsettled() == 0

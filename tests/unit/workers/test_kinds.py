@@ -84,7 +84,7 @@ def test_a_whole_number_written_with_a_point_arrives_whole() -> None:
 
 @pytest.mark.parametrize("annotation", [bytes, set[str], tuple[int, ...], dict[int, str], "text", complex])
 def test_a_type_that_json_cannot_carry_is_refused(annotation: Any) -> None:
-    with pytest.raises(TypeError, match="is no type for a parameter"):
+    with pytest.raises(TypeError, match="is not a type for a parameter"):
         kind_of(annotation)
 
 

@@ -62,7 +62,7 @@ def test_data_that_no_message_can_carry_is_left_out_and_the_status_stays() -> No
     assert reply.body.keys() == {"status", "message"}
     assert (reply.status, reply.message) == (
         "completed",
-        f"done; the step's data was left out: it has {MAX_BYTES + 49} bytes",
+        f"done; the step's data is omitted: it has {MAX_BYTES + 49} bytes",
     )
 
 

@@ -64,8 +64,8 @@ def test_a_directory_of_plain_files_makes_workers(tmp_path: Path) -> None:
         ("import no_such_module_anywhere", "ModuleNotFoundError"),
         ("def", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
-        (GOOD.replace("size: Size", "hosts: Size"), "'hosts' is the message's own"),
-        (GOOD + "\n    def __init__(self, needed: int) -> None: ...\n", "cannot be made"),
+        (GOOD.replace("size: Size", "hosts: Size"), "'hosts' is a key of the step message"),
+        (GOOD + "\n    def __init__(self, needed: int) -> None: ...\n", "cannot be created"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, code: str, message: str) -> None:
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, cod
 
 
 def test_a_directory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="is not there"):
+    with pytest.raises(BadSettings, match="does not exist"):
         load_directory(tmp_path / "none")
 
 

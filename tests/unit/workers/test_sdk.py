@@ -221,15 +221,15 @@ def _negative() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_reserved, "bad:Run: 'hosts' is the message's own; use the context"),
+        (_reserved, "bad:Run: 'hosts' is a key of the step message; use the context"),
         (_untyped, "bad:Run: the parameter 'what' has no type"),
         (_impossible, "bad:Run: the parameter 'what': "),
-        (_positional, "bad:Run: parameters are given by name; 'what' cannot be"),
+        (_positional, "bad:Run: parameters are passed by name; 'what' cannot be"),
         (_contextless, "bad:Run: a step takes self, the context"),
         (_coroutine, "bad:Run: a step is a plain function"),
         (_unnameable, "bad:two words: a step's name is one word"),
         (_unspeakable, "the command 'a:b' is not one word"),
-        (_negative, "retries counts from 0 up"),
+        (_negative, "retries must be 0 or more"),
     ],
 )
 def test_a_wrong_worker_is_refused_when_its_class_is_made(make: Callable[[], None], message: str) -> None:
