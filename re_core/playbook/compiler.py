@@ -1,7 +1,7 @@
 """Playbook to plan: hosts expanded, triggers inserted, checks and actions in place. Pure; must not know stores or workers.
 
 The tree of a plan is, from the outside in: the checks, then each sequence; in a sequence first the preflight
-(all hosts at once, each its own chain), then host by host all steps (docs/reference/playbook.md, Sequence). The actions are the
+(all hosts at once, each its own chain), then host by host all steps (docs/reference/playbook.md, Stage). The actions are the
 `always` of the root, because they run however all before them ended, and each whatever became of the one before
 (docs/reference/settings.md, Around every deployment).
 """

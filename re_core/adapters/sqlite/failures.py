@@ -25,7 +25,7 @@ _PASSING = {
 _LASTING = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and restore its last backup",
     sqlite3.SQLITE_NOTADB: "the file is damaged or no SQLite database; move it away and restore its last backup",
-    sqlite3.SQLITE_READONLY: "it is read-only; give this user the right to write to the file and to its directory",
+    sqlite3.SQLITE_READONLY: "it is read-only; allow this user to write to the file and to its directory",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its directory exists and that this user may write there",
     sqlite3.SQLITE_PERM: "permission denied; check the permissions of the file and its directory",
     sqlite3.SQLITE_AUTH: "permission denied; check the permissions of the file and its directory",
