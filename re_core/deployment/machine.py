@@ -3,16 +3,16 @@
 Theory
 ======
 
-A deployment is driven by *events* (re_core.deployment.events): a worker's claim or outcome, a person's cancel, the passing of
+A deployment is driven by *events* (re_core.deployment.events): a worker's claim or outcome, an operator's cancel, the passing of
 time. `advance` looks the event up and returns *records*, which go to the journal, and *effects*, which go to the
 world after the journal has them. There are two tables, and nothing else decides:
 
 * DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty, but that
   a failed deployment can be retried.
-* STEP says what a step in a status does with a word about its current attempt. It is asked when the deployment's
+* STEP says what a step in a status does with an event about its current attempt. It is asked when the deployment's
   table answers `_step`.
 
-A pair that is not in a table is a miss: it is refused and nothing changes. A word about an attempt that is not
+A pair that is not in a table is a miss: it is refused and nothing changes. An event about an attempt that is not
 the current one is late: it is kept for people, once, and changes nothing.
 
 Rules that hold everywhere:
@@ -24,16 +24,16 @@ Rules that hold everywhere:
    nothing more of it is dispatched, what is open is awaited, the rest is skipped. Then its `rescue` runs where it failed,
    and its `always` however it ended. The root is the block of checks and sequences; the actions are its `always`.
 3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
-   claimant hears no-go.
+   claimant gets no-go.
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
-5. Cancel is an event like any other. What has not begun is withdrawn, what runs is told and awaited GRACE, and the
-   actions run all the same. So is a step whose time is over: it has timed out when its worker says that it has ended it,
+5. Cancel is an event like any other. What has not begun is withdrawn, what runs is stopped and awaited GRACE, and the
+   actions run all the same. So is a step whose time is over: it has timed out when its worker reports that it has ended it,
    and is lost when that does not come. Nothing follows a step whose program may still run, but after GRACE.
 6. A step that is handed to a worker which cannot be asked (one of 2014) is sent once, after the journal says so, and
    never asked for again: silence is a loss.
 7. A lost step is a question. Its author may have answered it beforehand (repeat it); else the deployment fails, or
-   waits for a person, as the settings want. A failed deployment can be retried from what failed (docs/decisions/0010).
+   waits for an operator, as the settings want. A failed deployment can be retried from what failed (docs/decisions/0010).
 
 The diagram in docs/state-machine.md is generated from these tables.
 """
@@ -103,7 +103,7 @@ def advance(state: State, event: e.Event, now: int) -> Decision:
 
 
 def _step(go: Advance, event: Any) -> None:
-    """A word about one step: which attempt does it mean, and what does the step do with it?"""
+    """An event about one step: which attempt does it mean, and what does the step do with it?"""
     if event.step == e.UNSAID:
         event = event._replace(**transitions.guessed(go.state))
     step = go.state.steps.get(event.step)
@@ -116,9 +116,9 @@ def _step(go: Advance, event: Any) -> None:
 
 
 def _refuse(state: State, event: e.Event, reason: str) -> Decision:
-    """Nothing changes, but who waits for an answer gets one: no-go for a claim, the reason for a request.
+    """Nothing changes, but a sender that waits gets an answer: no-go for a claim, the reason for a request.
 
-    Who has begun what nobody awaits any more (a copy, of a step that may be repeated) is told to stop.
+    A worker that has begun what the state does not await any more (a copy, of a step that may be repeated) is stopped.
     """
     effects: tuple[e.Effect, ...] = ()
     if isinstance(event, e.ClaimMade) and event.control:
@@ -134,7 +134,7 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
 
 
 def _is_awaited(state: State, claim: e.ClaimMade) -> bool:
-    """Whether the attempt is open, and not told to stop."""
+    """Whether the attempt is open, and its worker was not asked to end it."""
     is_open = claim.step in state.open and state.steps[claim.step].attempt == claim.attempt
     return is_open and stopped_at(state, claim.step) is None
 
@@ -170,7 +170,7 @@ DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any]
     DeploymentStatus.CANCELLED: {},
 }
 
-#: what a step does with a word about its current attempt
+#: what a step does with an event about its current attempt
 STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any], None]]] = {
     StepStatus.PENDING: {},
     StepStatus.DISPATCHED: {

@@ -5,7 +5,7 @@ at a state and say what follows; re_core/deployment/progress.py carries it out.
 
 A block *drains* once more of its children have failed than may, and stops at a failure: no child of it, nor anything below
 one, begins any more; what runs is awaited. Its `rescue` stands outside of that, and an `always` outside of everything, a
-cancel too. A block whose failure nothing can mend any more makes its parent fail at once, and not only at its own end.
+cancel too. A block whose failure no rescue can mend any more makes its parent fail at once, and not only at its own end.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ ROOT = 0
 class OnLost(StrEnum):
     """What happens when a step that may not be repeated is lost."""
 
-    #: it fails the deployment; whoever retries that has to decide about the step
+    #: it fails the deployment; an operator who retries that has to resolve the step
     FAIL = "fail"
     #: the deployment waits until a person decides
     ASK = "ask"
@@ -168,7 +168,7 @@ class Plan(NamedTuple):
     within: tuple[tuple[tuple[int, int], ...], ...]
     #: seconds that a dispatched step may wait for a worker
     patience: float
-    #: who hears of the deployment's own start and end
+    #: targets of the notifications of the deployment's own start and end
     notify: Notices
     #: what is done about a lost step that may not be repeated
     on_lost: OnLost = OnLost.FAIL

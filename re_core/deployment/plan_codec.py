@@ -126,7 +126,7 @@ def _require_known(what: str, there: Collection[str], known: frozenset[str]) -> 
 
 
 def _word(words: type[_Words], what: str, said: Any) -> _Words:
-    """The word of an enumeration. Raises NewerFormat, TypeError."""
+    """The member of an enumeration. Raises NewerFormat, TypeError."""
     if not isinstance(said, str):
         raise TypeError(f"{what} is not a string")
     try:

@@ -124,7 +124,7 @@ def dispatch(go: Advance, number: int) -> None:
 
 
 def fence(go: Advance, number: int, why: str) -> None:
-    """Who claimed the attempt, and has not ended it, has declined it: it does not count as begun."""
+    """The claimant of the attempt, which has not ended it, has declined it: it does not count as begun."""
     step = go.state.steps[number]
     go.emit(r.Fenced(number, step.attempt, why, step.begun - (step.status is StepStatus.STARTED)))
 

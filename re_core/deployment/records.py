@@ -58,7 +58,7 @@ class Started(NamedTuple):
     attempt: int
     worker: str = ""
     token: str = ""
-    #: queue on which that worker hears cancel
+    #: the worker's control queue, for grants and cancels
     control: str = ""
     #: attempts that have begun and count against `retries`, this one among them
     begun: int = 1
@@ -87,7 +87,7 @@ class Failed(NamedTuple):
     data: Any = None
     message: str | None = None
     cut: bool = False
-    #: what the step's status becomes: `failed`, or `cancelled` where it ended because it was told to
+    #: what the step's status becomes: `failed`, or `cancelled` where it ended because of a cancel
     status: str = "failed"
     #: as in Started
     begun: int = 1
@@ -95,7 +95,7 @@ class Failed(NamedTuple):
 
 
 class StopRequested(NamedTuple):
-    """The attempt did not end in its time: its worker is told to end it, and says when it has."""
+    """The attempt did not end in its time: its worker is asked to end it, and reports when it has."""
 
     step: int
     attempt: int
@@ -107,15 +107,15 @@ class TimedOut(NamedTuple):
     step: int
     attempt: int
     message: str
-    #: what the worker sent with its word, once it had ended the attempt
+    #: what the worker sent with its reply, once it had ended the attempt
     data: Any = None
     cut: bool = False
-    #: that word, `failed`; empty where no worker said anything
+    #: that reply, `failed`; empty where no worker sent any
     said: str = ""
 
 
 class Lost(NamedTuple):
-    """The attempt may have begun, and who began it is gone."""
+    """The attempt may have begun, and contact with its claimant is lost."""
 
     step: int
     attempt: int
@@ -125,7 +125,7 @@ class Lost(NamedTuple):
 
 
 class Fenced(NamedTuple):
-    """From here on no claim of this attempt is granted, and its words change nothing."""
+    """From here on no claim of this attempt is granted, and its replies change nothing."""
 
     step: int
     attempt: int
@@ -135,7 +135,7 @@ class Fenced(NamedTuple):
 
 
 class Handed(NamedTuple):
-    """The attempt is given, once, to a worker that cannot be asked (one of 2014): nobody else may get it any more."""
+    """The attempt is given, once, to a worker that cannot be asked (one of 2014): no other may get it any more."""
 
     step: int
     attempt: int
@@ -150,7 +150,7 @@ class ResolutionRequested(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A person says what became of a lost step: a word of `model.Ruling`."""
+    """An operator's resolution of a lost step, as `model.Resolution.recorded`."""
 
     step: int
     #: a Resolution, as `recorded` has it
@@ -189,7 +189,7 @@ class Withdrawn(NamedTuple):
 
 
 class Late(NamedTuple):
-    """Words of an attempt that no longer counts, kept for people."""
+    """A reply of an attempt that no longer counts, kept for people."""
 
     step: int
     attempt: int
@@ -226,7 +226,7 @@ class BlockClosed(NamedTuple):
 
 
 class CancelRequested(NamedTuple):
-    """Somebody wants it to end."""
+    """An operator wants it to end."""
 
     user: str
     reason: str
@@ -370,7 +370,7 @@ class Entry(NamedTuple):
     #: from 1, no gaps
     number: int
     at: int
-    #: which core wrote it, and in which go: tells one's own insert from a rival's
+    #: which core wrote it, and in which turn: distinguishes its own insert from another core's
     writer: str
     records: tuple[Record, ...]
     #: of the aggregate whose journal it is in

@@ -45,9 +45,9 @@ class StepState:
         self.status = StepStatus.PENDING
         #: number of the current attempt, from 1
         self.attempt = 0
-        #: attempts that have begun, as far as anybody knows
+        #: attempts that have begun, as far as is known
         self.begun = 0
-        #: who claimed the current attempt, with which token, and where it hears cancel
+        #: the claimant of the current attempt, its token, and its control queue
         self.worker = ""
         self.token = ""
         self.control = ""
@@ -57,7 +57,7 @@ class StepState:
         #: since when it waits for a worker to begin it: longer than the current attempt where workers have declined it
         self.waiting_since: int | None = None
         self.started_at: int | None = None
-        #: when its worker was told to end it, because its time was over
+        #: when its worker was asked to end it, because its time was over
         self.stop_requested_at: int | None = None
         self.ended_at: int | None = None
         self.result: Result | None = None
@@ -109,7 +109,7 @@ class State:
         self.started: int | None = None
         self.ended: int | None = None
         self.steps: dict[int, StepState] = {}
-        #: numbers of the steps that wait for a worker's word
+        #: numbers of the steps that wait for a worker's reply
         self.open: set[int] = set()
         #: numbers of the lost steps about which a person has to decide
         self.asked: set[int] = set()
@@ -123,7 +123,7 @@ class State:
         self.cancelled_at: int | None = None
         #: another request was answered with it
         self.adopted = False
-        #: words of attempts that failed or no longer count, so that a repetition is recognised
+        #: replies of attempts that failed or no longer count, so that a repetition is recognised
         self.late: set[tuple[int, int, str]] = set()
         #: ids of the decisions and retries that people asked for and got
         self.wishes: set[str] = set()
@@ -153,7 +153,7 @@ class State:
         return StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}")
 
     def step(self, number: int) -> StepState:
-        """The step, pending if nothing was heard of it."""
+        """The step; pending if the journal has nothing of it."""
         return self.steps.get(number) or StepState()
 
     def is_pending(self, number: int) -> bool:
@@ -297,7 +297,7 @@ class State:
         self.status, self.reason, self.ended = DeploymentStatus(record.status), record.reason, at
 
     def _void(self, record: r.Void, at: int) -> None:
-        """It only takes a number, so that somebody who was away cannot use it."""
+        """It only takes a number, so that a core that was away cannot use it."""
 
     def _first_only(self, record: r.Accepted, at: int) -> None:
         raise StoreRefused(f"the journal of {self.deployment} has an `accepted` record that is not its first")

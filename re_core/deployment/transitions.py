@@ -40,12 +40,12 @@ from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 from re_core.wire.strict_json import dumps, equal
 
-#: what a worker says of a step that it has ended because it was told to
+#: the message of a worker about a step that it has ended because of a cancel
 _STOPPED = "cancelled"
 
 
 def guessed(state: State) -> dict[str, int]:
-    """Step and attempt that a word without either can only mean: the one that waits for a worker. Raises Refusal."""
+    """Step and attempt that a reply without either can only mean: the one that waits for a worker. Raises Refusal."""
     waiting = [number for number in sorted(state.open) if not state.steps[number].control]
     if len(waiting) != 1:
         raise Refusal(f"the reply names no attempt, and {len(waiting)} steps wait for a reply")
@@ -65,7 +65,7 @@ def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
 
 
 def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
-    """The same claim again is answered again; anybody else's gets no-go, whatever its reason (docs/decisions/0004)."""
+    """The same claim again is answered again; any other gets no-go, whatever its reason (docs/decisions/0004)."""
     if event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
     go.repeated = True
@@ -96,7 +96,7 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
     if step.stop_requested_at is None:
         go.emit(_failed(go, step, event, message))
     else:
-        # its program is gone: now, and not before, it is over
+        # its program has ended: now, and not before, it is over
         text = _too_long(spec) if message in (None, "", _STOPPED) else f"{_too_long(spec)}; {message}"
         go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
     after_failure(go, event.step, step.begun - 1 < spec.retries)
@@ -141,7 +141,7 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
     waited = go.now - (step.waiting_since or go.now)
     redispatch(go, event.step, why)
     if waited >= REDISPATCH_AFTER:
-        # who declines after a long wait does so because the cores are behind: more messages would not help them
+        # a worker that declines after a long wait does so because the cores are behind: more messages would not help them
         go.effects.pop()
 
 
@@ -153,7 +153,7 @@ def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> No
 
 
 def hand_over(go: Advance, step: StepState, event: e.HandOver) -> None:
-    """The journal knows of it before the worker does: whoever reads it afterwards does not send the step once more."""
+    """The journal has it before the worker does: a core that reads it afterwards does not send the step once more."""
     if step.handed:
         raise Refusal(f"step {event.step} was already handed over")
     go.emit(r.Handed(event.step, event.attempt))
@@ -172,7 +172,7 @@ def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> Non
 
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
-    """Words of a fenced, lost or timed out attempt: kept for people, once."""
+    """Replies of a fenced, lost or timed out attempt: kept for people, once."""
     if not isinstance(event, e.OutcomeReported | e.ClaimReleased):
         raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
     if isinstance(event, e.ClaimReleased):
@@ -190,7 +190,7 @@ def outdated(go: Advance, step: StepState, event: Any) -> None:
 
 
 def on_timer(go: Advance, event: e.TimerFired) -> None:
-    """Whatever is due: ends of steps, and dispatches that nobody answered."""
+    """Whatever is due: ends of steps, and dispatches without a claim."""
     for number in sorted(go.state.open):
         step = go.state.steps[number]
         if step.status is StepStatus.DISPATCHED and not step.handed:

@@ -42,7 +42,7 @@ class EnginePolicy(NamedTuple):
     actions: Sequence[Mapping[str, Any]] = ()
     triggers: Sequence[Mapping[str, Any]] = ()
     notify: Notices = {}
-    #: seconds that a step may take where nobody says otherwise
+    #: seconds that a step may take unless it says otherwise
     step_timeout: float = 3600
     #: seconds that a dispatched step waits for a worker
     patience: float = 3600
@@ -282,7 +282,7 @@ def _build(
     around: EnginePolicy,
     offers: Offers,
 ) -> StepSpec:
-    """The playbook's word first, then the worker's default, then the engine's."""
+    """The playbook's value first, then the worker's default, then the engine's."""
     offer = offer_of(name, offers) or {}
     notify = arguments.pop("notify", None) or {}
     return StepSpec(
@@ -298,7 +298,7 @@ def _build(
 
 
 def _quota(document: Any, around: EnginePolicy, problems: list[Problem]) -> int:
-    """The playbook's word first, then the engine's."""
+    """The playbook's value first, then the engine's."""
     said = document.get("output_quota") if isinstance(document, Mapping) else None
     size = around.output_quota if said is None else said
     if isinstance(size, int) and not isinstance(size, bool) and quota.LEAST <= size <= quota.MOST:

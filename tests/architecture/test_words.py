@@ -19,9 +19,6 @@ FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 
-#: modules that are still to be rewritten
-NOT_YET = ("re_core/deployment/", "re_core/playbook/compiler.py")
-
 
 def _docstrings(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(parsed(path)):
@@ -37,7 +34,7 @@ def _comments(path: Path) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if not shown(path).startswith(NOT_YET)], ids=shown)
+@pytest.mark.parametrize("path", modules(), ids=shown)
 def test_no_docstring_or_comment_hides_its_subject(path: Path) -> None:
     found = [f"{number}: {line.strip()}" for number, line in (*_docstrings(path), *_comments(path))]
     assert [line for line in found if FORBIDDEN.search(line)] == []
