@@ -55,10 +55,10 @@ types: .venv/dev.stamp ## check types, strictly
 layers: .venv/dev.stamp ## check that imports point down
 	@out=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$out" >&2; exit 1; }
 
-docs-diagram: .venv/dev.stamp ## write docs/state-machine.md anew from the machine's tables
+docs-diagram: .venv/dev.stamp ## generate docs/state-machine.md from the machine's tables
 	@PYTHONPATH=. $(PYTHON) tools/state_diagram.py
 
-lock: .venv/run.stamp ## write requirements.lock and packaging/build.lock anew, with the newest versions
+lock: .venv/run.stamp ## generate requirements.lock and packaging/build.lock, with the newest versions
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) --output-file requirements.lock setup.cfg
 	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml | $(LOCK) --output-file packaging/build.lock -

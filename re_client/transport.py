@@ -31,7 +31,7 @@ SHOWN = 300
 
 #: what to do about it, for the statuses where a person can do something
 _ADVICE = {
-    401: "set RE_TOKEN to a valid one (`rectl token create` makes one)",
+    401: "set RE_TOKEN to a valid one (`rectl token create` creates one)",
     403: "ask an administrator for another token (`rectl token create`)",
 }
 

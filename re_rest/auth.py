@@ -73,7 +73,7 @@ class Authenticator:
             # store that folds case would otherwise let a near miss in
             if token is None or not hmac.compare_digest(token.digest, digest):
                 self._known.pop(digest, None)
-                raise NotAuthenticated("the engine does not know this token, or it was revoked")
+                raise NotAuthenticated("this token is unknown or was revoked")
             _bound(self._known)
             self._known[digest] = (token, now + BELIEVED)
         require_good(token, self._clock.now())

@@ -20,7 +20,7 @@ def config(session: Session, as_json: bool) -> None:
         session.terminal.json({name: {"value": value, "origin": origin} for name, (value, origin) in shown.items()})
         return
     rows = [(name, origin, _cell(value)) for name, (value, origin) in shown.items()]
-    session.terminal.table(("name", "origin", "value"), rows, "", cut=False)
+    session.terminal.table(("name", "source", "value"), rows, "", cut=False)
 
 
 def _cell(value: Any) -> str:

@@ -74,9 +74,9 @@ def deployments(
 def show(terminal: Terminal, found: Sequence[DeploymentRow], now: datetime) -> None:
     """The table: on a narrow terminal times are brief, and its columns for time and steps are left out."""
     brief = terminal.columns is not None and terminal.columns < WIDE
-    head = ("id", "status", "created", "user", "playbook", "rev", "with", "time", "steps", "detail")
+    head = ("id", "status", "created", "user", "playbook", "rev", "values", "time", "steps", "detail")
     terminal.table(
-        head, [_cells(row, now, brief) for row in found], "No deployments.", spare=("time", "steps", "with", "rev")
+        head, [_cells(row, now, brief) for row in found], "No deployments.", spare=("time", "steps", "values", "rev")
     )
 
 

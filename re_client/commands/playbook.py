@@ -108,8 +108,8 @@ def _show_plan(session: Session, plan: Plan) -> None:
     for number, stage in enumerate(plan.get("stages", [])):
         if stage:
             session.terminal.note(f"stage {number + 1}: {safe(stage)}")
-    head = ("no", "kind", "step", "host", "timeout", "repeats", "with")
-    session.terminal.table(head, rows, "No steps.", spare=("repeats", "kind", "timeout"))
+    head = ("no", "kind", "step", "host", "timeout", "repeatable", "args")
+    session.terminal.table(head, rows, "No steps.", spare=("repeatable", "kind", "timeout"))
     for warning in plan["warnings"]:
         session.terminal.note(f"warning: {safe(warning['message'])}")
 

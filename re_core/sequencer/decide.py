@@ -110,7 +110,7 @@ class Decider:
             self._give_up(batch, kind, key, items, reason, detail)
         elif work.idle and work.timed:
             # a core died after it wrote the row and before it wrote the entry; where it was only slow, it finds this one
-            work.records.append(Void("its core was away before it began"))
+            work.records.append(Void("the core stopped before it wrote the first entry"))
         return work
 
     def _give_up(
@@ -131,7 +131,7 @@ class Decider:
             return  # it begins in this very batch
         # under a token of its own: a creation that fails in this batch and comes again must not take it for its own entry
         writer = f"{batch.writer}.void"
-        void = Entry(key, 1, batch.now, writer, (Void("its core was away before it began"),), kind.kind)
+        void = Entry(key, 1, batch.now, writer, (Void("the core stopped before it wrote the first entry"),), kind.kind)
         entries = self._store.entries(key, limit=1)
         if never_began(entries) or self._store.append([Append(void)]) == [Appended.STORED]:
             _log.warning("deleting a row of the list that has no deployment", extra={"action": "drop_row"})

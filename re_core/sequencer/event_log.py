@@ -47,7 +47,7 @@ def tell(state: State, records: Sequence[r.Record]) -> None:
 
 def _words(state: State, record: r.Record) -> str:
     if isinstance(record, r.Accepted):
-        by = f", asked for by {record.user}" if record.user else ""
+        by = f", requested by {record.user}" if record.user else ""
         return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps{by}"
     if isinstance(record, r.Ended):
         return f"deployment {record.status}" + (f": {record.reason}" if record.reason else "")

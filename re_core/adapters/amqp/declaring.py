@@ -68,7 +68,7 @@ def _as_it_is(wanted: QueueDeclaration, refused: ChannelClosedByBroker, reported
         reported.add(name)
         costs = yield from _differences(wanted, refused)
         _log.warning(
-            "the queue %s exists with other arguments and is used as it is. What it costs: %s. To have it as it should be, "
+            "the queue %s exists with other arguments and is used unchanged. The consequence: %s. To correct it, "
             "delete it while it is empty (%s)",
             name,
             "; ".join(costs) or "nothing",

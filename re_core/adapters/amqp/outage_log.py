@@ -67,8 +67,8 @@ class OutageLog:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "RabbitMQ at %s cannot be reached: %s. What was not confirmed is published again when it is back; "
-                "it is tried until then. Is it running, and is RE_BUS_URL right?",
+                "RabbitMQ at %s cannot be reached: %s. The engine tries again, and then publishes again everything that was not "
+                "confirmed. Check that RabbitMQ runs and that RE_BUS_URL is correct",
                 self._places,
                 why,
                 extra={"action": "bus_away"},

@@ -31,8 +31,8 @@ _DEAD_LETTERED = ("worker.", "notify.", OUTPUT)
 
 #: what a queue with another value costs
 COSTS = {
-    "x-queue-type": "another type keeps other promises: only quorum queues are on the disk before they confirm, live on "
-    "several nodes, and give a reply queue to the core that knows its deployments",
+    "x-queue-type": "another type has other guarantees: only quorum queues are on the disk before they confirm, exist on "
+    "several nodes, and give a reply queue to the core that has its deployments in memory",
     "x-single-active-consumer": "several consumers share it: lines of output may be out of order, and cores read journals more often",
     "x-delivery-limit": "the broker drops a message after too many deliveries, and its step is lost",
     "x-dead-letter-exchange": "messages that a worker of 2014 refuses are not kept as dead letters",

@@ -284,7 +284,7 @@ def test_deployments_are_a_table_with_what_runs_or_why_it_stopped(engine: FakeEn
     ended = {"ended": "2026-11-22T12:00:05Z", "done": 3, "total": 3, "step": "noop:Do", "reason": "\x1bcbroken"}
     engine.on("GET /api/v1/deployments", _list(running, {**row, **ended, "status": "failed"}))
     head, first, second = rectl("deployments").out.splitlines()
-    assert head.split() == ["ID", "STATUS", "CREATED", "USER", "PLAYBOOK", "REV", "WITH", "TIME", "STEPS", "DETAIL"]
+    assert head.split() == ["ID", "STATUS", "CREATED", "USER", "PLAYBOOK", "REV", "VALUES", "TIME", "STEPS", "DETAIL"]
     assert first.split()[-2:] == ["1/3", "noop:Do"]
     assert second.split()[1:2] + second.split()[4:6] == ["failed", "ann", "g/n"]
     assert second.split()[-3:] == ["s", "3/3", "broken"]

@@ -189,7 +189,7 @@ def test_one_search_by_the_deployments_id_finds_its_story(loud: CoreHarness, cap
     assert actions == ["accepted", "dispatched", "started", "cancel_requested", "failed", "skipped", "ended"]
     assert [one.levelname for one in story] == ["INFO", "DEBUG", "DEBUG", "INFO", "INFO", "DEBUG", "INFO"]
     said = {one.action: one.getMessage() for one in story}
-    assert said["accepted"] == "deployment of inception / told accepted, 2 steps, asked for by ann"
+    assert said["accepted"] == "deployment of inception / told accepted, 2 steps, requested by ann"
     assert said["failed"] == "noop:Hang on web01 failed: cancelled"
     assert said["ended"] == "deployment cancelled: cancelled by bob: wrong day"
     started = next(one for one in story if one.action == "started")

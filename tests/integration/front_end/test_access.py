@@ -47,7 +47,7 @@ def test_a_missing_token_is_told_from_a_wrong_one(harness: FrontEndHarness) -> N
     missing, wrong = harness.call("GET", "/api/v1/groups", None), harness.call("GET", "/api/v1/groups", "re_wrong")
 
     assert missing.json["detail"] == "a token is needed: Authorization: Bearer …"
-    assert wrong.json["detail"] == "the engine does not know this token, or it was revoked"
+    assert wrong.json["detail"] == "this token is unknown or was revoked"
 
 
 def test_dead_letters_say_which_token_they_need(harness: FrontEndHarness) -> None:

@@ -160,7 +160,7 @@ def test_a_stream_ends_when_its_token_was_revoked(harness: FrontEndHarness, monk
     # as another process does it: nobody tells this one
     harness.store.revoke_token(access.digest_of(harness.ours))
 
-    assert list(frames) == [b": the engine does not know this token, or it was revoked\n\n"]
+    assert list(frames) == [b": this token is unknown or was revoked\n\n"]
     response.close()
     assert harness.call("GET", "/api/v1/deployments/dep1/events", harness.ours).status_code == 401
 

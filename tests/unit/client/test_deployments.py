@@ -58,6 +58,6 @@ def test_eighty_columns_keep_who_asked_and_when() -> None:
 
 def test_a_wide_terminal_has_all_columns() -> None:
     head, first = _shown(180, _row())
-    assert head.split()[-5:] == ["REV", "WITH", "TIME", "STEPS", "DETAIL"]
+    assert head.split()[-5:] == ["REV", "VALUES", "TIME", "STEPS", "DETAIL"]
     assert "  3    version=1.4.2  " in first
     assert "2026-11-21" in first
