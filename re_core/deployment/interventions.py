@@ -132,7 +132,7 @@ def retried_already(go: Advance, event: e.RetryAsked) -> None:
 
 def _repeats(go: Advance, event: e.Resolved | e.RetryAsked) -> bool:
     """Whether the very same request was carried out before; it is answered again then."""
-    if not event.request or event.request not in go.state.wishes:
+    if not event.request or event.request not in go.state.requests:
         return False
     go.repeated = True
     _answer(go, event)

@@ -54,7 +54,7 @@ def _step_notices(state: State, number: int, status: StepStatus) -> Iterator[Not
         yield Notify(about, phase, transport, target, _short(slug), text)
 
 
-def retold(state: State, about: int | None) -> Iterator[Notify]:
+def repeated_notices(state: State, about: int | None) -> Iterator[Notify]:
     """Notifications that a crash may have prevented, for an event that comes again and was applied before.
 
     That is what the state says of the event's own step (`about`, where it has one), of the steps that did not go well,
@@ -63,12 +63,12 @@ def retold(state: State, about: int | None) -> Iterator[Notify]:
     """
     for number, step in sorted(state.steps.items()):
         if number == about or step.status in _AWRY:
-            yield from _retold_step(state, number)
+            yield from _notices_of_step(state, number)
     if state.ended is not None:
         yield from deployment_notices(state)
 
 
-def _retold_step(state: State, number: int) -> Iterator[Notify]:
+def _notices_of_step(state: State, number: int) -> Iterator[Notify]:
     step = state.steps[number]
     if step.started_at is not None and step.begun == 1:
         yield from step_notices(state, number, StepStatus.STARTED)
@@ -104,9 +104,9 @@ def _end_notices(state: State) -> Iterator[Notify]:
 
 
 def _notify(
-    state: State, about: str, phase: str, transport: str, target: tuple[str, ...], word: str, told: str
+    state: State, about: str, phase: str, transport: str, target: tuple[str, ...], word: str, ending: str
 ) -> Notify:
-    text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {told}"
+    text = f"Deployment {state.deployment} of {state.accepted.group} / {state.accepted.playbook} {ending}"
     # the outcome first: however long the name is, a subject says how it ended
     return Notify(about, phase, transport, target, _short(f"{word}: {_name(state)}"), text)
 

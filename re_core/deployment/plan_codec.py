@@ -112,7 +112,7 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
         within,
         document["patience"],
         _notices(document),
-        _word(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
+        _member(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
         tuple(document.get("stages", ())),
         int(document.get("output_quota", quota.DEFAULT)),
     )
@@ -125,7 +125,7 @@ def _require_known(what: str, there: Collection[str], known: frozenset[str]) -> 
         raise NewerFormat(f"the plan has an unknown {what} {unknown!r:.60}; upgrade this engine")
 
 
-def _word(words: type[_Words], what: str, said: Any) -> _Words:
+def _member(words: type[_Words], what: str, said: Any) -> _Words:
     """The member of an enumeration. Raises NewerFormat, TypeError."""
     if not isinstance(said, str):
         raise TypeError(f"{what} is not a string")
@@ -221,11 +221,11 @@ class _Growth:
 
         return (
             _count(tree, "limit") if Mode.PARALLEL in tree else 0,
-            _word(OnFailure, "on_failure", tree.get("on_failure", OnFailure.STOP)),
+            _member(OnFailure, "on_failure", tree.get("on_failure", OnFailure.STOP)),
             _count(tree, "max_failures"),
             # a rescue begins because its block drains, and an `always` whatever drains
             beside("rescue", Role.RESCUE, here._replace(guards=above.guards)),
-            _word(AfterRescue, "after_rescue", tree.get("after_rescue", AfterRescue.FAILED)),
+            _member(AfterRescue, "after_rescue", tree.get("after_rescue", AfterRescue.FAILED)),
             beside("always", Role.ALWAYS, here._replace(guards=(), in_always=True)),
         )
 
@@ -258,7 +258,7 @@ def _count(tree: Mapping[str, Any], name: str) -> int:
 def _spec(document: Mapping[str, Any]) -> StepSpec:
     _require_known("key of a step", document, _SPEC)
     return StepSpec(
-        **{**document, "kind": _word(StepKind, "kind of step", document["kind"]), "notify": _notices(document)}
+        **{**document, "kind": _member(StepKind, "kind of step", document["kind"]), "notify": _notices(document)}
     )
 
 

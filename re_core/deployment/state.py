@@ -87,11 +87,11 @@ class State:
         "open",
         "plan",
         "reason",
+        "requests",
         "retries",
         "started",
         "status",
         "steps",
-        "wishes",
     )
 
     def __init__(self, deployment: str, accepted: r.Accepted, at: int, plan: Plan | None = None) -> None:
@@ -126,7 +126,7 @@ class State:
         #: replies of attempts that failed or no longer count, so that a repetition is recognised
         self.late: set[tuple[int, int, str]] = set()
         #: ids of the decisions and retries that people asked for and got
-        self.wishes: set[str] = set()
+        self.requests: set[str] = set()
         #: bytes of messages and results that the steps keep
         self.kept = 0
         #: number of a parallel block -> steps below it that are open or wait for a person
@@ -144,10 +144,10 @@ class State:
     def apply_old(self, record: r.Record, at: int, format: int) -> None:
         """Fold in a record of an older format. Raises as `apply`."""
         try:
-            told = upcast(self, record, format)
+            current = upcast(self, record, format)
         except (KeyError, IndexError):
             raise self._out_of_place(record) from None
-        self.apply(told, at)
+        self.apply(current, at)
 
     def _out_of_place(self, record: r.Record) -> StoreRefused:
         return StoreRefused(f"the journal of {self.deployment} has a record out of place: {record!r:.200}")
@@ -172,7 +172,7 @@ class State:
     # -- one method per record ---------------------------------------------------------------------
 
     def _dispatched(self, record: r.Dispatched, at: int) -> None:
-        step = self.steps.get(record.step) or self._first_heard(record.step)
+        step = self.steps.get(record.step) or self._add_step(record.step)
         step.status = StepStatus.DISPATCHED
         step.attempt = record.attempt
         step.worker = step.token = step.control = ""
@@ -237,7 +237,7 @@ class State:
 
     def _decided(self, record: r.Resolved, at: int) -> None:
         step = self.steps[record.step]
-        self.wishes.add(record.request)
+        self.requests.add(record.request)
         self._release({record.step})
         step.begun = 0
         if record.status:
@@ -248,7 +248,7 @@ class State:
 
     def _retried(self, record: r.Retried, at: int) -> None:
         self.retries += 1
-        self.wishes.add(record.request)
+        self.requests.add(record.request)
         self._release(self.asked)
         self.reason, self.ended = "", None
         self._become(record.deployment)
@@ -290,7 +290,7 @@ class State:
     def _skipped(self, record: r.Skipped, at: int) -> None:
         for first, last in record.ranges:
             for number in range(first, last + 1):
-                step = self.steps.get(number) or self._first_heard(number)
+                step = self.steps.get(number) or self._add_step(number)
                 step.status = StepStatus.SKIPPED
 
     def _ended(self, record: r.Ended, at: int) -> None:
@@ -319,7 +319,7 @@ class State:
         if status:
             self.status = DeploymentStatus(status)
 
-    def _first_heard(self, number: int) -> StepState:
+    def _add_step(self, number: int) -> StepState:
         if number >= len(self.plan.steps):
             raise IndexError(number)
         step = self.steps[number] = StepState()

@@ -147,8 +147,8 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
 
 def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> None:
     name = go.state.plan.steps[event.step].spec.name
-    told = e.OutcomeReported(event.step, event.attempt, completed=False)
-    go.emit(_failed(go, step, told, f"no worker offers {name}"))
+    outcome = e.OutcomeReported(event.step, event.attempt, completed=False)
+    go.emit(_failed(go, step, outcome, f"no worker offers {name}"))
     after_failure(go, event.step, may_repeat=False)
 
 

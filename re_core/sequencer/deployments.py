@@ -13,7 +13,7 @@ from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_of, next_look
 from re_core.deployment.feed import FED, KIND, has_events
 from re_core.deployment.machine import Decision, accept, advance
-from re_core.deployment.notifications import begin_notices, retold
+from re_core.deployment.notifications import begin_notices, repeated_notices
 from re_core.deployment.progress import awaited
 from re_core.deployment.state import State, extend
 from re_core.deployment.summary import view_of
@@ -103,7 +103,7 @@ class Deployments(Aggregate):
             if creation.delivery.redelivered:  # a crash may have cut them off
                 work.republished = True
                 work.effects.extend(begin_notices(state))
-                work.effects.extend(retold(state, None))
+                work.effects.extend(repeated_notices(state, None))
             work.answers.extend(creation.yes())
         else:
             why = f"the id {state.deployment} belongs to another deployment"
@@ -142,15 +142,15 @@ class Deployments(Aggregate):
     def again(self, state: State, event: Any, changed: bool, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
         """See Aggregate: notifications, which are not among what the state awaits."""
         if not changed:
-            yield from self._retold(state, event, redelivered, looks)
+            yield from self._repeated_notices(state, event, redelivered, looks)
         elif looks and state.entry == 1:
             yield from begin_notices(state)  # though with this look it may have ended
 
-    def _retold(self, state: State, event: Any, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
+    def _repeated_notices(self, state: State, event: Any, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
         if redelivered:
-            yield from retold(state, getattr(event, "step", None))
+            yield from repeated_notices(state, getattr(event, "step", None))
         elif looks:
-            yield from retold(state, None)
+            yield from repeated_notices(state, None)
         if looks and state.entry == 1:
             yield from begin_notices(state)
 
@@ -203,7 +203,7 @@ class Deployments(Aggregate):
         self, key: str, state: State, records: Sequence[r.Record], at: int, trace: DeploymentTrace | None
     ) -> None:
         """See Aggregate."""
-        event_log.tell(state, records)
+        event_log.log_records(state, records)
         self._observer.recorded(state, records, at, trace)
 
     def settled(self, items: Iterable[Item]) -> None:

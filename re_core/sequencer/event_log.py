@@ -32,7 +32,7 @@ _NOTABLE = (
 )
 
 
-def tell(state: State, records: Sequence[r.Record]) -> None:
+def log_records(state: State, records: Sequence[r.Record]) -> None:
     """Log what the journal has of this deployment since the last time."""
     if not _log.isEnabledFor(logging.INFO):
         return

@@ -79,7 +79,7 @@ def repeats_nothing_after_a_redelivery(patch: Patch) -> None:
 
 def retells_nothing_after_a_crash(patch: Patch) -> None:
     """Notifications that a crash cut off stay untold."""
-    patch.setattr(Deployments, "_retold", lambda self, state, event, redelivered, looks: ())
+    patch.setattr(Deployments, "_repeated_notices", lambda self, state, event, redelivered, looks: ())
 
 
 def tells_nothing_again_of_a_new_deployment(patch: Patch) -> None:

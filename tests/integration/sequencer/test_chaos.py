@@ -123,7 +123,7 @@ def _forgets_what_was_cut_off(patch: pytest.MonkeyPatch) -> None:
         self._ready, self._doubtful = [], ((), (), ())
 
     patch.setattr(Outbox, "catch_up", catch_up)
-    patch.setattr("re_core.sequencer.deployments.retold", lambda state, about: ())
+    patch.setattr("re_core.sequencer.deployments.repeated_notices", lambda state, about: ())
 
 
 def _publishes_first(patch: pytest.MonkeyPatch) -> None:
