@@ -46,8 +46,9 @@ def view_of(state: State, due: int | None, published: int = 0) -> View:
 
 def claimants_of(state: State) -> tuple[str, ...]:
     """The workers that have claimed a step which has not ended, in order; none of 2014, which have no id."""
-    started = (step for step in map(state.steps.__getitem__, state.open) if step.status is StepStatus.STARTED)
-    return tuple(sorted({step.worker for step in started if step.worker}))
+    steps = map(state.steps.__getitem__, state.open)
+    workers = {step.worker for step in steps if step.status is StepStatus.STARTED and step.worker}
+    return tuple(sorted(workers)) if len(workers) > 1 else tuple(workers)
 
 
 def _brief(dynamic: Mapping[str, Any]) -> str:

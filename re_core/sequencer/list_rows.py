@@ -37,8 +37,9 @@ class Rows:
             return None
         known, state = work.known, work.known.state
         ended = state.ended is not None
-        news = (ended and bool(work.records)) or work.urgent or work.begins or work.timed or _is_sooner(work, now)
-        if not news and (not work.records or 0 <= now - known.view_at < VIEW_EVERY):
+        # in the order of what it costs to ask
+        wanted = (work.records and not 0 <= now - known.view_at < VIEW_EVERY) or (ended and work.records)
+        if not (wanted or work.begins or work.timed or work.urgent or _is_sooner(work, now)):
             return None
         due = _look(known, now)
         known.view_at, known.view_due, known.view_entry, known.view_published = now, due, state.entry, known.published

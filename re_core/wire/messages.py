@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 from zlib import crc32
 
@@ -98,6 +99,9 @@ _ATTEMPT_QUEUE = "re.attempt."
 
 #: deployment, step and attempt; bounded, so that a sender's digits cost nothing
 _ATTEMPT = re.compile(r"(?s)(.+)/([0-9]{1,9})/([0-9]{1,9})")
+
+#: characters of the header that is remembered with its attempt: that of every deployment whose id is ours, and of no size
+_REMEMBERED_ID = 100
 
 #: what a worker may offer
 _OFFER = re.compile(r"[A-Za-z0-9_]+:([A-Za-z0-9_]+|\*)")
@@ -205,11 +209,19 @@ class AttemptId(NamedTuple):
 
 def parse_attempt(text: str) -> AttemptId:
     """The attempt that a header names. Raises BadMessage."""
+    return _parsed_attempt(text) if len(text) <= _REMEMBERED_ID else _attempt_of(text)
+
+
+def _attempt_of(text: str) -> AttemptId:
     found = _ATTEMPT.fullmatch(text)
     if found is None:
         raise BadMessage(f"the header {ATTEMPT} is {text[:100]!r}, not <deployment>/<step>/<attempt>")
     deployment, step, attempt = found.groups()
     return AttemptId(deployment, int(step), int(attempt))
+
+
+#: a step's message and the replies to it name the same one within moments
+_parsed_attempt = lru_cache(maxsize=2048)(_attempt_of)
 
 
 def attempt_queue(attempt: AttemptId) -> str:

@@ -42,13 +42,15 @@ class TraceContext(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
-@lru_cache(maxsize=1024)
 def parse(header: str) -> TraceContext | None:
-    """The context that a header carries; None where it is missing or not in the format, which the standard has us pass over.
+    """The context that a header carries; None where it is missing or not in the format, which the standard has us pass over."""
+    return _parsed(header) if len(header) <= _MOST else None
 
-    Steps of one deployment mostly carry the same one, so the last are remembered.
-    """
-    found = _FORM.fullmatch(header) if len(header) <= _MOST else None
+
+@lru_cache(maxsize=1024)
+def _parsed(header: str) -> TraceContext | None:
+    """Steps of one deployment mostly carry the same one, so the last are remembered."""
+    found = _FORM.fullmatch(header)
     if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
         return None
     if not (found[2].strip("0") and found[3].strip("0")):

@@ -129,6 +129,8 @@ class EmbeddedQueue:
 
     def _with_room(self) -> EmbeddedConsumer | None:
         consumers = self._consumers
+        if len(consumers) == 1:
+            return consumers[0] if consumers[0].room > 0 else None
         for _ in range(len(consumers)):
             consumer = consumers[0]
             consumers.rotate(-1)

@@ -118,6 +118,14 @@ def test_an_attempt_is_read_from_the_right() -> None:
     assert m.parse_attempt("a/b/3/12") == attempt
 
 
+def test_a_long_id_of_an_attempt_is_read_and_not_remembered() -> None:
+    before = m._parsed_attempt.cache_info()
+    long = "d" * 10_000
+    assert m.parse_attempt(f"{long}/3/12") == m.AttemptId(long, 3, 12)
+    assert m._parsed_attempt.cache_info() == before
+    assert m.parse_attempt("short/3/12") == m.parse_attempt("short/3/12") == m.AttemptId("short", 3, 12)
+
+
 @pytest.mark.parametrize(
     "text",
     [
