@@ -28,13 +28,8 @@ EVERY, PATIENCE = 1_000, 3.0
 #: spans that wait to be sent; what comes beyond is dropped
 WAITING = 8_192
 
-#: record of an attempt's end -> what it says
-_OUTCOMES: Mapping[type[Any], str] = {
-    r.Completed: "completed",
-    r.Failed: "failed",
-    r.TimedOut: "timed_out",
-    r.Lost: "lost",
-}
+#: records of an attempt's end; the kind of one is its outcome
+_ENDS = frozenset({r.Completed, r.Failed, r.TimedOut, r.Lost})
 
 
 class Tracer(Observer):
@@ -73,7 +68,7 @@ class Tracer(Observer):
                 self._on_acceptance(state, at, trace)
             elif isinstance(record, r.Started):
                 self._on_claim(state, record.step, record.attempt, at, trace)
-            elif type(record) in _OUTCOMES:
+            elif type(record) in _ENDS:
                 self._on_outcome(state, record, at, trace)
 
     def ran(self, run: StepRun) -> None:
@@ -108,7 +103,7 @@ class Tracer(Observer):
         self._record(f"dispatch {name}", span, parent, began * 1_000_000, at * 1_000_000, SpanKind.PRODUCER, about)
 
     def _on_outcome(self, state: State, record: Any, at: int, trace: DeploymentTrace) -> None:
-        known, outcome = state.steps[record.step], _OUTCOMES[type(record)]
+        known, outcome = state.steps[record.step], r.kind_of(record)
         id = f"{state.deployment}/{record.step}/{record.attempt}"
         current = known.attempt == record.attempt
         if current and known.started_at is None:

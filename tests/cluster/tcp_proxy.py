@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from tests.services.server import LOOPBACK, free_ports
 
@@ -28,14 +26,6 @@ class TcpProxy:
         self._threads: list[threading.Thread] = []
         self._lines: list[socket.socket] = []
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.shut()
 
     def open(self) -> None:
         """From now on it leads there."""

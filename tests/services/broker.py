@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from uuid import uuid4
@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx2
 import pika
 
+from tests.services.lending import lent
 from tests.services.unavailable import Unavailable
 
 #: Names the broker's management API where it is not on its usual port of the same host.
@@ -43,14 +44,9 @@ class RabbitMQ:
         self.url = url
         self.api = api
 
-    @contextmanager
-    def vhost(self) -> Iterator[str]:
+    def vhost(self) -> AbstractContextManager[str]:
         """The AMQP URL of a fresh virtual host, which is deleted with all in it when the block ends."""
-        url = self.new_vhost()
-        try:
-            yield url
-        finally:
-            self.delete_vhost(url)
+        return lent(self.new_vhost, self.delete_vhost)
 
     def new_vhost(self) -> str:
         """The AMQP URL of a fresh virtual host; whoever makes it may do everything there."""

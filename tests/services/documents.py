@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
@@ -11,6 +11,7 @@ from uuid import uuid4
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from tests.services.lending import lent
 from tests.services.unavailable import Unavailable
 
 #: Milliseconds until a server counts as not answering.
@@ -25,14 +26,9 @@ class MongoDB:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self) -> AbstractContextManager[str]:
         """The URL of a fresh database, which is dropped when the block ends."""
-        url = self.new_database()
-        try:
-            yield url
-        finally:
-            self.drop_database(url)
+        return lent(self.new_database, self.drop_database)
 
     def new_database(self) -> str:
         """The URL of a fresh database; it comes into being with the first document."""

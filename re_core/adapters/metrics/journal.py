@@ -7,7 +7,7 @@ lock, in one object for each command.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -25,13 +25,8 @@ _STEP = "worker."
 #: names of steps whose figures are kept
 _NAMES = 10_000
 
-#: record of an attempt's end -> what it says
-_OUTCOMES: Mapping[type[Any], str] = {
-    r.Completed: "completed",
-    r.Failed: "failed",
-    r.TimedOut: "timed_out",
-    r.Lost: "lost",
-}
+#: records of an attempt's end; the kind of one is its outcome
+_ENDS = frozenset({r.Completed, r.Failed, r.TimedOut, r.Lost})
 
 
 class _OfCommand:
@@ -74,8 +69,8 @@ class JournalFigures:
                     self._of(state, record.step).dispatched += 1
                 elif kind is r.Started:
                     self._claim(state, record, at)
-                elif kind in _OUTCOMES:
-                    self._end(state, record, _OUTCOMES[kind], at)
+                elif kind in _ENDS:
+                    self._end(state, record, r.kind_of(record), at)
                 elif kind is r.Accepted:
                     self._accepted.add()
                 elif kind is r.Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx2
@@ -19,10 +20,13 @@ from tests.e2e.test_notifications import email_settings
 from tests.services.server import free_ports
 
 
-def _gate(url: str) -> TcpProxy:
+@contextmanager
+def _gate(url: str) -> Iterator[TcpProxy]:
     parts = urlsplit(url)
     assert parts.hostname is not None
-    return TcpProxy(parts.hostname, parts.port or 0)
+    proxy = TcpProxy(parts.hostname, parts.port or 0)
+    yield proxy
+    proxy.shut()
 
 
 def _through(url: str, gate: TcpProxy) -> str:

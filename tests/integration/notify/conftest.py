@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,30 +88,19 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def open_irc(pool: ThreadPoolExecutor) -> Iterator[OpenIrc]:
     """Makes handlers that do not outlive the test, and are closed before the pool waits for its deliveries."""
-    handlers: list[IrcHandler] = []
-
-    def make(settings: IrcSettings) -> IrcHandler:
-        handlers.append(IrcHandler(settings, HASTY))
-        return handlers[-1]
-
-    yield make
-    for handler in handlers:
-        handler.close()
+    with ExitStack() as stack:
+        yield lambda settings: stack.enter_context(closing(IrcHandler(settings, HASTY)))
 
 
 @pytest.fixture
 def client_of(door: Door, pool: ThreadPoolExecutor) -> Iterator[ClientOf]:
     """Makes clients in the same way, with the options that a test needs."""
-    clients: list[IrcClient] = []
+    with ExitStack() as stack:
 
-    def make(**options: Any) -> IrcClient:
-        timeout = options.pop("timeout", PATIENCE)
-        clients.append(IrcClient(replace(plain(door), timeout=timeout), **options))
-        return clients[-1]
+        def make(timeout: float = PATIENCE, **options: Any) -> IrcClient:
+            return stack.enter_context(closing(IrcClient(replace(plain(door), timeout=timeout), **options)))
 
-    yield make
-    for client in clients:
-        client.close()
+        yield make
 
 
 def plain(door: Door) -> IrcSettings:
