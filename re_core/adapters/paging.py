@@ -38,7 +38,7 @@ def read_cursor(cursor: str) -> tuple[int, str]:
             return created, id
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
         pass
-    raise BadDocument("", (Problem("/cursor", "this is no cursor; take the one that the last page called next"),))
+    raise BadDocument("", (Problem("/cursor", "not a cursor; use the value of `next` of the previous page"),))
 
 
 def lines_of(chunks: Iterable[OutputChunk], after: int, limit: int) -> list[OutputLine]:

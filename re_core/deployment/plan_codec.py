@@ -174,7 +174,7 @@ class _Growth:
         self._block(tree, _Above(), (), -1, -1, Role.CHILD)
         tasks = tuple(filter(None, self._tasks))
         if len(tasks) < len(self._tasks):
-            raise ValueError("a step stands nowhere in the tree")
+            raise ValueError("a step is not in the tree")
         return tuple(filter(None, self._blocks)), tasks, tuple(self._within)
 
     def _block(self, tree: Any, above: _Above, within: _Within, parent: int, place: int, role: Role) -> Block:
@@ -182,7 +182,7 @@ class _Growth:
         if not isinstance(tree, dict):
             raise TypeError("a block is not an object")
         if above.depth == MAX_DEPTH:
-            raise ValueError(f"more than {MAX_DEPTH} blocks one within the other")
+            raise ValueError(f"blocks are nested deeper than {MAX_DEPTH} levels")
         number = len(self._blocks)
         self._blocks.append(None)
         guards, in_always, depth = above
@@ -204,7 +204,7 @@ class _Growth:
                 children.append(self._block(child, here, around, parent, place, Role.CHILD))
                 continue
             if child < 0 or tasks[child] is not None:
-                raise ValueError("a step stands twice in the tree, or has no number")
+                raise ValueError("a step occurs twice in the tree, or has no number")
             task = tasks[child] = Task(child, parent, place)
             self._within[child] = around
             children.append(task)

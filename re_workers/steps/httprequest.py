@@ -119,9 +119,9 @@ class HttpRequest(_Sender, Worker):
 
     Get = step(idempotent=True)(_bare("GET", "Fetches `url`"))
     Head = step(idempotent=True)(_bare("HEAD", "Requests the headers of `url`"))
-    Put = step(_with_content("PUT", "Puts `content` (base64 where `b64encoded`) to `url`"))
-    Post = step(_with_content("POST", "Posts `content` (base64 where `b64encoded`) to `url`"))
-    Patch = step(_with_content("PATCH", "Patches `url` with `content` (base64 where `b64encoded`)"))
+    Put = step(_with_content("PUT", "Puts `content` (base64 if `b64encoded`) to `url`"))
+    Post = step(_with_content("POST", "Posts `content` (base64 if `b64encoded`) to `url`"))
+    Patch = step(_with_content("PATCH", "Patches `url` with `content` (base64 if `b64encoded`)"))
     Delete = step(_bare("DELETE", "Deletes `url`"))
 
 
