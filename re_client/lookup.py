@@ -1,4 +1,4 @@
-"""From what a person typed to what the engine calls it: `@last`, a part of an id, GROUP/NAME. Must not know any command.
+"""From what the user typed to the engine's name of it: `@last`, a part of an id, GROUP/NAME. Must not know any command.
 
 What stands for something else is never used silently: the caller's `note` gets the id that was found.
 """

@@ -173,7 +173,7 @@ def _described_below(watched: Watched) -> int | None:
 
 
 def _todo(document: Deployment, most: int) -> list[Row]:
-    """What a person has to say so that it goes on."""
+    """What the operator has to resolve so that it goes on."""
     lines = words.todo(document) if words.asking(document) else []
     return [[(f"  {line}", "bold yellow")] for line in lines[:most]]
 

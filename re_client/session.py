@@ -44,7 +44,7 @@ class Session:
         return Terminal(sys.stdout, sys.stderr, self.environ)
 
     def confirm(self, question: str, yes: bool) -> None:
-        """Ask a person; a script must have said `--yes`. Raises BadInput, click.Abort."""
+        """Ask the user; a script must have said `--yes`. Raises BadInput, click.Abort."""
         if yes:
             return
         if not sys.stdin.isatty():

@@ -111,7 +111,7 @@ class Terminal:
             self.table(head, [row for one in found for row in rows_of(one)], none, spare, cut)
 
     def json(self, document: Any) -> None:
-        """One JSON document: indented for a person, on one line for a program."""
+        """One JSON document: indented in a terminal, on one line in a pipe."""
         self.line(json.dumps(document, indent=2 if self.is_tty else None))
 
     def note(self, message: str) -> None:

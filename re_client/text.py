@@ -86,7 +86,7 @@ def day(text: str | None) -> str:
 
 
 def typed(text: str, now: datetime) -> datetime | None:
-    """The time that a person types, in every form in which one is shown; without an offset it is one of here.
+    """The time that a user types, in every form in which one is shown; without an offset it is one of here.
 
     `13:00` is of today, `11-22 13:00` of this year. None for what is none.
     """
@@ -99,7 +99,7 @@ def typed(text: str, now: datetime) -> datetime | None:
 
 
 def absolute(text: str, now: datetime) -> str:
-    """What a person typed, as the engine reads it: a time in UTC, with its offset; whatever is no time stays as it is."""
+    """What the user typed, as the engine reads it: a time in UTC, with its offset; whatever is no time stays as it is."""
     found = typed(text, now)
     return text if found is None else found.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

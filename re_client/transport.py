@@ -29,7 +29,7 @@ MAX_EVENT = 64 * 1024 * 1024
 #: characters of an answer that is no problem document which are shown
 SHOWN = 300
 
-#: what to do about it, for the statuses where a person can do something
+#: what to do about it, for the statuses where the user can do something
 _ADVICE = {
     401: "set RE_TOKEN to a valid one (`rectl token create` creates one)",
     403: "ask an administrator for another token (`rectl token create`)",

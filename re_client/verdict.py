@@ -25,7 +25,7 @@ def summary(watched: Watched, now: datetime, unicode: bool = True) -> list[scree
 
 
 def todo(watched: Watched) -> list[screen.Row]:
-    """What a person can do so that it goes on."""
+    """What an operator can do so that it goes on."""
     return [] if watched.document is None else [[(f"  {line}", "")] for line in words.todo(watched.document)]
 
 

@@ -65,7 +65,7 @@ def question(document: Deployment, step: Step) -> list[str]:
 
 
 def todo(document: Deployment) -> list[str]:
-    """What a person can do so that it goes on; nothing where it goes on by itself, or never."""
+    """What an operator can do so that it goes on; nothing where it goes on by itself, or never."""
     asked, id = asking(document), safe(document["id"])
     if asked:
         return [line for step in asked for line in question(document, step)]

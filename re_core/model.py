@@ -15,7 +15,7 @@ class DeploymentStatus(StrEnum):
     ACCEPTED = "accepted"
     #: a step has begun
     RUNNING = "running"
-    #: a step is lost, and a person has to say what became of it
+    #: a step is lost, and an operator has to resolve it
     WAITING = "waiting"
     #: its cancellation was requested; what runs is being stopped
     CANCELLING = "cancelling"

@@ -117,7 +117,7 @@ def status(id: str) -> Response:
 
 
 def _active(state: State) -> str:
-    """What runs, or waits for a person; before the first step the first one, between two the next one."""
+    """What runs, or waits for an operator; before the first step the first one, between two the next one."""
     if current := state.open or state.asked:
         return state.plan.steps[min(current)].spec.name
     waiting = (step for number, step in enumerate(state.plan.steps) if state.is_pending(number))

@@ -73,7 +73,7 @@ class HandedInDoubt(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A person says what became of a lost step on which the deployment waits."""
+    """An operator resolves a lost step for which the deployment waits."""
 
     step: int
     resolution: Resolution
@@ -86,7 +86,7 @@ class Resolved(NamedTuple):
 
 
 class RetryAsked(NamedTuple):
-    """A person wants a failed deployment to go on. `lost` says what became of the steps that are lost."""
+    """An operator wants a failed deployment to go on. `lost` says what became of the steps that are lost."""
 
     user: str
     reason: str
@@ -131,7 +131,7 @@ class WorkerLost(NamedTuple):
     workers: tuple[str, ...] | None = None
 
 
-#: a person asks for it, and waits for an answer
+#: an operator asks for it, and waits for an answer
 OperatorRequest = CancelAsked | Resolved | RetryAsked
 
 Event = (

@@ -25,7 +25,7 @@ from re_core.model import DeploymentStatus, Resolution, StepStatus
 
 
 def cancel(go: Advance, event: e.CancelAsked) -> None:
-    over = set(go.state.asked)  # these wait for a person no longer
+    over = set(go.state.asked)  # these wait for no operator any longer
     go.emit(r.CancelRequested(event.user, event.reason, DeploymentStatus.CANCELLING.value))
     _answer(go, event)
     for number in sorted(go.state.open):
@@ -41,7 +41,7 @@ def cancel(go: Advance, event: e.CancelAsked) -> None:
 
 
 def take_back(go: Advance, event: e.TakeBack) -> None:
-    """Nothing begins behind the back of a caller that has stopped waiting, unless another request was answered with it."""
+    """Nothing begins after its caller has stopped waiting, unless another request was answered with it."""
     state = go.state
     if state.adopted:
         go.repeated = True
@@ -114,7 +114,7 @@ def retry(go: Advance, event: e.RetryAsked) -> None:
 
 
 def _resolve(go: Advance, number: int, resolution: Resolution, by: e.Resolved | e.RetryAsked) -> None:
-    """What a person says of a lost step becomes its status; the deployment goes on once it waits for no other answer."""
+    """An operator's resolution of a lost step becomes its status; the deployment goes on once it waits for no other answer."""
     said = r.Resolved(number, resolution.recorded, by.user, by.reason, by.request)
     if not go.state.asked - {number}:
         said = said._replace(deployment=goes_on(go.state))

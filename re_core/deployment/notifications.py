@@ -25,7 +25,7 @@ _AWRY = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
 
 
 def describe_step(planned: PlannedStep) -> str:
-    """How a person would name the step: `service:Restart on web01`, `check "tests pass" (noop:Check)`."""
+    """The step as a message names it: `service:Restart on web01`, `check "tests pass" (noop:Check)`."""
     spec = planned.spec
     if spec.kind in (StepKind.CHECK, StepKind.ACTION):
         return f"{spec.kind} {spec.label!r} ({spec.name})" if spec.label else f"{spec.kind} {spec.name}"

@@ -20,7 +20,7 @@ class OnLost(StrEnum):
 
     #: it fails the deployment; an operator who retries that has to resolve the step
     FAIL = "fail"
-    #: the deployment waits until a person decides
+    #: the deployment waits until an operator resolves it
     ASK = "ask"
 
 
@@ -149,7 +149,7 @@ class Block(NamedTuple):
     always: Block | None
     #: blocks that keep what stands in this one from beginning while they drain: this one, and those above up to an `always`
     guards: tuple[int, ...]
-    #: it is an `always`, or below one: no cancel ends it, and no step of it waits for a person
+    #: it is an `always`, or below one: no cancel ends it, and no step of it waits for an operator
     in_always: bool
 
 

@@ -99,7 +99,7 @@ def after_failure(go: Advance, number: int, may_repeat: bool) -> None:
 
 
 def _is_to_be_asked(state: State, number: int) -> bool:
-    """Whether a person has to decide about the step. An `always` never waits for a person."""
+    """Whether an operator has to resolve the step. An `always` never waits for one."""
     lost = state.steps[number].status is StepStatus.LOST and not state.plan.runs_always(number)
     return lost and state.plan.on_lost is OnLost.ASK
 
@@ -232,7 +232,7 @@ def _begin_one(go: Advance, block: Block, place: int) -> bool:
 
 
 def _drain(go: Advance, block: Block, child: Node) -> set[int]:
-    """A child of the block has failed: drain what fails with it. Returns the steps that wait for a person no longer."""
+    """A child of the block has failed: drain what fails with it. Returns the steps that wait for no operator any longer."""
     state = go.state
     top = nodes.topmost_failing(state, block, child) if child.place >= 0 and not nodes.stops(state, block) else None
     if top is None:
@@ -312,7 +312,7 @@ def runs(state: State) -> str:
 
 
 def goes_on(state: State) -> str:
-    """What the deployment's status becomes because no step waits for a person any more; empty where it stays."""
+    """What the deployment's status becomes because no step waits for an operator any more; empty where it stays."""
     return DeploymentStatus.RUNNING.value if state.status is DeploymentStatus.WAITING else ""
 
 

@@ -142,7 +142,7 @@ class Handed(NamedTuple):
 
 
 class ResolutionRequested(NamedTuple):
-    """The step is lost, and the deployment waits for a person's decision about it."""
+    """The step is lost, and the deployment waits for an operator's resolution of it."""
 
     step: int
     #: what the deployment's status becomes; empty where it stays
@@ -168,7 +168,7 @@ class Resolved(NamedTuple):
 
 
 class Retried(NamedTuple):
-    """A person wants a failed deployment to go on from what failed; what is skipped gets its turn after all."""
+    """An operator wants a failed deployment to go on from what failed; what is skipped gets its turn after all."""
 
     user: str
     reason: str = ""
@@ -207,7 +207,7 @@ class Halted(NamedTuple):
 
 
 class BlockDraining(NamedTuple):
-    """Nothing more of the block's children is dispatched, at any depth; what runs is awaited, and no lost step waits for a person."""
+    """Nothing more of the block's children is dispatched, at any depth; what runs is awaited, and no lost step waits for an operator."""
 
     #: number of the block in the plan
     node: int
@@ -466,7 +466,7 @@ def _format_of_record(record: Record) -> int:
 
 
 def _is_said_alike(record: Record) -> bool:
-    """Whether it means the same in every format that has it: also a step's first dispatch, from which one thing only follows."""
+    """Whether it means the same in every format that has it: also a step's first dispatch, which has one consequence only."""
     if type(record) not in _SAY_WHAT_FOLLOWS:
         return True
     return isinstance(record, Dispatched) and record.attempt == 1 and not record.since

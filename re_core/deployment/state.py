@@ -111,9 +111,9 @@ class State:
         self.steps: dict[int, StepState] = {}
         #: numbers of the steps that wait for a worker's reply
         self.open: set[int] = set()
-        #: numbers of the lost steps about which a person has to decide
+        #: numbers of the lost steps that an operator has to resolve
         self.asked: set[int] = set()
-        #: how often a person had it go on after it had failed
+        #: how often it was retried after it had failed
         self.retries = 0
         #: number of a block of whose children nothing more is dispatched -> why
         self.draining: dict[int, str] = {}
@@ -129,7 +129,7 @@ class State:
         self.requests: set[str] = set()
         #: bytes of messages and results that the steps keep
         self.kept = 0
-        #: number of a parallel block -> steps below it that are open or wait for a person
+        #: number of a parallel block -> steps below it that are open or wait for an operator
         self.held: dict[int, int] = {}
         #: number of a parallel block -> place after the last child that has begun
         self.begun_to: dict[int, int] = {}
@@ -340,7 +340,7 @@ class State:
             self.held[block] = self.held.get(block, 0) + by
 
     def _release(self, asked: set[int]) -> None:
-        """These steps wait for no person any more."""
+        """These steps wait for no operator any more."""
         for number in asked & self.asked:
             self.asked.discard(number)
             self._hold(number, -1)

@@ -47,7 +47,7 @@ class Deployments(Aggregate):
     """One sequencer's. One thread at a time."""
 
     kind = KIND
-    #: what a person has asked for, or the core itself, and what changes when something is due
+    #: what an operator has asked for, or the core itself, and what changes when something is due
     urgent = frozenset({r.CancelRequested, r.Resolved, r.Retried, r.TakenBack})
     fed = FED
     mailed = frozenset({e.Notify})

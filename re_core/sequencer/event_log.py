@@ -14,7 +14,7 @@ from re_core.deployment.state import State
 
 _log = logging.getLogger(__name__)
 
-#: what a person wants to find without having asked for more
+#: what is logged at INFO
 _NOTABLE = (
     r.Accepted,
     r.ResolutionRequested,

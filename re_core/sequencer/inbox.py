@@ -61,7 +61,7 @@ class Inbox:
         return expires is not None and self._monotonic() - delivery.received > expires / 1000
 
     def give_back(self, deliveries: Sequence[Delivery], refused: Sequence[Delivery]) -> None:
-        """Others may have them. A no stays a no: judging the request once more could come to another answer."""
+        """Other cores may have them. What was refused stays refused: judging the request once more could come to another answer."""
         tags = {delivery.tag for delivery in refused}
         with contextlib.suppress(BusUnavailable):
             self.subscription.ack([delivery for delivery in deliveries if delivery.tag in tags])

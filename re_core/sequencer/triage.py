@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Triage:
-    """One sequencer's. A refusal goes out with the batch: nothing in the journal has to come before a no."""
+    """One sequencer's. A refusal goes out with the batch: nothing in the journal has to come before it."""
 
     def __init__(
         self, inbox: Inbox, rejections: Rejections, acceptance: Acceptance, kinds: Kinds, redaction: Redaction

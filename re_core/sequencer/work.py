@@ -175,7 +175,7 @@ class Work:
 
     @property
     def urgent(self) -> bool:
-        """Whether a person has changed when something is due, in a message that does not come again once it has expired."""
+        """Whether an operator has changed when something is due, in a message that does not come again once it has expired."""
         return not self.known.kind.urgent.isdisjoint(map(type, self.records))
 
     @property

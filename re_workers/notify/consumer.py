@@ -220,7 +220,7 @@ class Notifier:
         self._held[key] = held._replace(notification=notification, tries=held.tries + 1, due=due)
 
     def _refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """Make it a dead letter. Its id is not remembered: a person may have it tried again, under that id."""
+        """Make it a dead letter. Its id is not remembered: an operator may replay it, under that id."""
         where = {"action": "notification_refused", "deployment_id": delivery.message.correlation_id}
         _log.warning("%s: %s", self._queue, detail, extra=where)
         self._outbox.refuse(delivery, reason, detail)

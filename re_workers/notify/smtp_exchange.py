@@ -65,7 +65,7 @@ def offer(
     for recipient in recipients:
         said = answer(*smtp.rcpt(recipient))
         if said.code == 421:
-            # those whom it had taken until then, and those it was never asked about, get nothing either
+            # recipients that it had accepted until then, and those it was never asked about, get nothing either
             ended = _all(smtp, recipients, Answer(421, "the server ended the session"))
             return False, ended | refused | {recipient: said}
         if said.code not in (250, 251):
@@ -112,7 +112,7 @@ class PendingAnswer:
 
     @property
     def answers(self) -> Mapping[str, Answer]:
-        """Of those whom the mail will not reach, or may not have reached."""
+        """Of recipients that the mail will not reach, or may not have reached."""
         if self.done:
             return self._answers
         waiting = Answer(0, "the server has received the mail and has not answered yet", pending=True)

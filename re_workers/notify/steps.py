@@ -63,7 +63,7 @@ class Announce(Worker):
             except Undeliverable as error:
                 raise Failed(str(error)) from None
             except Unreachable as error:
-                # what may have arrived, a person has to repeat
+                # what may have arrived, an operator has to repeat
                 if error.pause or (time.monotonic() >= until and not error.pending):
                     raise Failed(str(error)) from None
                 if not (error.pending and waits):

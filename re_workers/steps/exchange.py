@@ -128,7 +128,7 @@ class _Exchange(threading.Thread):
         url = httpx2.URL(self._question.url)
         proxy = _proxy(url)
         addresses = _addresses(url, self._way.rule, proxied=proxy is not None)
-        # not the environment's word on the rest: it would send passwords of ~/.netrc to a server that a playbook names
+        # not the environment's settings for the rest: it would send passwords of ~/.netrc to a server that a playbook names
         trust = url.scheme == "https" and self._way.trust()  # reading all authorities takes a while
         with httpx2.Client(timeout=self._timeout, verify=trust, proxy=proxy, trust_env=False) as client:
             if proxy is not None:

@@ -1,4 +1,4 @@
-"""The feed: one document for each turn of a core, numbered without gaps. Must not know what an entry tells.
+"""The feed: one document for each turn of a core, numbered without gaps. Must not know what an entry says.
 
 The number is the document's key, so of several cores that insert the same one a single one succeeds. The others read what that
 core has inserted, and take the next number. Each process remembers the number up to which it has read; what it adds
