@@ -352,6 +352,8 @@ _FOLLOWS = 4
 _NODES = 5
 #: the records that do: what follows from an older one was a rule of its time (re_core/deployment/upcasts.py)
 _SAY_WHAT_FOLLOWS = frozenset(kind for kind, fields in SINCE.items() if _FOLLOWS in fields.values())
+#: the records that may need a format after that
+_SAY_LATER = frozenset({Accepted, *(kind for kind, fields in SINCE.items() if max(fields.values()) > _FOLLOWS)})
 #: ranges of step numbers: record type -> field
 _RANGES = {Skipped: "ranges", Retried: "again"}
 _NAMES = {kind: name for name, kind in KINDS.items()}
@@ -405,11 +407,8 @@ def kind_of(record: Record) -> str:
 
 def record_to_document(record: Record) -> dict[str, Any]:
     """The stored form: `kind` and the fields that differ from their default."""
-    document: dict[str, Any] = {"kind": _NAMES[type(record)]}
-    for name, value, usual in zip(record._fields, record, _USUAL[type(record)], strict=True):
-        if value != usual:
-            document[name] = value
-    return document
+    fields = zip(record._fields, record, _USUAL[type(record)], strict=True)
+    return {"kind": _NAMES[type(record)], **{name: value for name, value, usual in fields if value != usual}}
 
 
 def record_from_document(document: Mapping[str, Any]) -> Record:
@@ -450,8 +449,10 @@ def _format_of(entry: Entry) -> int:
     """The oldest format that says all of it, so that older cores can go on where they understand what stands there."""
     if entry.format < FORMAT:
         return entry.format
-    least = 1 if all(map(_is_said_alike, entry.records)) else _FOLLOWS
-    return max([least, *map(_format_of_record, entry.records)])
+    if all(map(_is_said_alike, entry.records)):
+        return max(map(_format_of_record, entry.records), default=1)
+    later = [record for record in entry.records if type(record) in _SAY_LATER]
+    return max([_FOLLOWS, *map(_format_of_record, later)])
 
 
 def _format_of_record(record: Record) -> int:
