@@ -223,4 +223,4 @@ def _cancel_confirmed(_: object) -> None:
 
 
 def _never(*_: object) -> None:
-    """Deliveries are read by Inflow, before pika sees them."""
+    """Deliveries are read by DeliveryReader, before pika sees them."""
