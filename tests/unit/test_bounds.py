@@ -52,6 +52,14 @@ def test_every_collection_is_on_the_page(rows: dict[str, str]) -> None:
     assert {*COLLECTIONS, "meta"} - rows.keys() == set()
 
 
+def test_every_class_on_the_page_exists(rows: dict[str, str]) -> None:
+    named = {name for name in rows if re.fullmatch("[A-Z][a-z]+[A-Za-z]*", name)}
+    code = [path.read_text(encoding="utf-8") for package in Path().glob("re_*") for path in package.rglob("*.py")]
+    classes = {name for text in code for name in re.findall(r"^class (\w+)", text, re.MULTILINE)}
+    assert len(named) > 10
+    assert named - classes == set()
+
+
 def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) -> None:
     for line in rows.values():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -87,7 +95,7 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Follower", f"{streams.RECENT} lines"),
         ("Follower", f"{OUTPUT_PAGE // _MIB} MiB"),
         ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),
-        ("Gate", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
+        ("Authenticator", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
         ("tokens", f"{access.KEPT // _DAY} days"),
         ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
