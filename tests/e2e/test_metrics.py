@@ -101,6 +101,11 @@ def test_a_deployment_shows_in_the_figures(engine: EngineProcess, client: Client
     }
 
 
+def _one_waits(figures: Figures) -> bool:
+    age = figures.get(_key("step_queue_age_seconds", command="command"), 0)
+    return age > 0 and figures[_key("deployments", status="running")] >= 1
+
+
 def test_a_step_that_no_worker_takes_grows_old(engine: EngineProcess, client: Client) -> None:
     """All slots of `command` are taken by steps that wait for a file; the next one waits for a slot."""
     place = engine.directory / "go"
@@ -108,12 +113,7 @@ def test_a_step_that_no_worker_takes_grows_old(engine: EngineProcess, client: Cl
     stored = client.apply_playbook(steps_book(step).replace("name: book", "name: holds").encode())
     ids = [client.deploy(stored["group"], stored["id"], {})["id"] for _ in range(17)]
     try:
-        wait_until(
-            "one waits",
-            lambda: _figures(engine).get(_key("step_queue_age_seconds", command="command"), 0) > 0,
-            PATIENCE,
-        )
-        assert _figures(engine)[_key("deployments", status="running")] >= 1
+        wait_until("one waits while others run", lambda: _one_waits(_figures(engine)), PATIENCE)
     finally:
         place.touch()
     assert {ended(client, id)["status"] for id in ids} == {"completed"}
