@@ -1,4 +1,7 @@
-"""Following one deployment to its end: live, line by line, as JSON, or in silence. Must not know which command asked."""
+"""Following one deployment to its end, and the exit code for that.
+
+Live, line by line, as JSON, or in silence. Must not know which command asked.
+"""
 
 from __future__ import annotations
 

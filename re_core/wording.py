@@ -1,4 +1,4 @@
-"""Pieces of messages for people: a quoted name, a choice, the name that was meant. Pure; must not know any message."""
+"""Pieces of messages for people: a quoted name, a choice, `did you mean …?`. Pure; must not know any message."""
 
 from __future__ import annotations
 

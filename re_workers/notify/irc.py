@@ -1,4 +1,6 @@
-"""Notices on IRC, to channels and to people. Must not know sockets, nor what happens to a notice that failed.
+"""Notices on IRC, to people and to channels, which it joins first, and again after a kick.
+
+Must not know sockets, nor what happens to a notice that failed.
 
 There is no receipt in IRC; but a server answers in order, so once it has answered the PING that follows our
 messages, all its objections have arrived. Why this client is our own: docs/decisions/0005.
