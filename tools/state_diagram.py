@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def document() -> str:
     )
 
 
+@cache
 def explore() -> tuple[Changes, Changes]:
     """All changes of a deployment's status, and of a step's, that the small deployments can be brought to."""
     deployment: Changes = {}
