@@ -148,7 +148,7 @@ class Acceptance:
         rules, group = self._around.commands, state.accepted.group
         if not rules.depends(group, left):
             return ""
-        problems = rules.with_tokens(self._library.tokens()).problems(group, left)
+        problems = policy_now(self._around, self._library).commands.problems(group, left)
         return f"step {problems[0].path} would run again, but {problems[0].message}" if problems else ""
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
