@@ -134,7 +134,7 @@ def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_
 
 
 def test_a_request_that_is_sent_again_has_only_what_is_left_of_its_callers_time(harness: AmqpHarness) -> None:
-    """And it is in doubt: nobody may say that nothing was started."""
+    """And it is in doubt: the caller must not hear that nothing was started."""
     relay = harness.relay()
     relay.open()
     asking, answering = harness.bus(relay.port), harness.bus()
