@@ -130,6 +130,12 @@ def retried_already(go: Advance, event: e.RetryAsked) -> None:
         raise Refusal(f"the deployment is {go.state.status}: there is nothing to retry")
 
 
+def carried_out_before(go: Advance, event: e.Resolved | e.RetryAsked) -> None:
+    """It has ended, perhaps because of this very request: a caller that missed the answer gets the same one."""
+    if not _repeats(go, event):
+        raise Refusal(f"the deployment is {go.state.status}")
+
+
 def _repeats(go: Advance, event: e.Resolved | e.RetryAsked) -> bool:
     """Whether the very same request was carried out before; it is answered again then."""
     if not event.request or event.request not in go.state.requests:

@@ -7,8 +7,8 @@ A deployment is driven by *events* (re_core.deployment.events): a worker's claim
 time. `advance` looks the event up and returns *records*, which go to the journal, and *effects*, which go to the
 world after the journal has them. There are two tables, and nothing else decides:
 
-* DEPLOYMENT says what a deployment in a status does with an event. The rows of the ended statuses are empty, but that
-  a failed deployment can be retried.
+* DEPLOYMENT says what a deployment in a status does with an event. What has ended only answers again the requests that it
+  carried out, but a failed deployment can be retried.
 * STEP says what a step in a status does with an event about its current attempt. It is asked when the deployment's
   table answers `_step`.
 
@@ -156,6 +156,11 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.WorkerLost: transitions.on_worker_lost,
 }
 
+_OVER: Mapping[type[Any], Callable[[Advance, Any], None]] = {
+    e.Resolved: interventions.carried_out_before,
+    e.RetryAsked: interventions.carried_out_before,
+}
+
 #: what a deployment does with an event
 DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any], None]]] = {
     DeploymentStatus.ACCEPTED: _LIVE,
@@ -165,9 +170,9 @@ DEPLOYMENT: Mapping[DeploymentStatus, Mapping[type[Any], Callable[[Advance, Any]
         **{event: rule for event, rule in _LIVE.items() if event is not e.TakeBack},
         e.CancelAsked: interventions.cancelled_already,
     },
-    DeploymentStatus.COMPLETED: {},
-    DeploymentStatus.FAILED: {e.RetryAsked: interventions.retry},
-    DeploymentStatus.CANCELLED: {},
+    DeploymentStatus.COMPLETED: _OVER,
+    DeploymentStatus.FAILED: {**_OVER, e.RetryAsked: interventions.retry},
+    DeploymentStatus.CANCELLED: _OVER,
 }
 
 #: what a step does with an event about its current attempt

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from re_core.deployment import events as e
+from re_core.deployment import interventions
 from re_core.deployment.machine import DEPLOYMENT, STEP, Verdict
 from re_core.deployment.plan import OnLost
 from re_core.model import ENDED, DeploymentStatus, Resolution, StepStatus
@@ -107,12 +108,14 @@ def test_the_tables_speak_of_no_event_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(ENDED - {DeploymentStatus.FAILED}))
-def test_nothing_changes_what_has_ended(status: DeploymentStatus) -> None:
-    assert DEPLOYMENT[status] == {}
+def test_what_has_ended_only_answers_again_what_it_carried_out(status: DeploymentStatus) -> None:
+    assert set(DEPLOYMENT[status].values()) == {interventions.carried_out_before}
 
 
 def test_what_has_failed_can_be_retried_and_nothing_else() -> None:
-    assert set(DEPLOYMENT[DeploymentStatus.FAILED]) == {e.RetryAsked}
+    rules = dict(DEPLOYMENT[DeploymentStatus.FAILED])
+    assert rules.pop(e.RetryAsked) is interventions.retry
+    assert set(rules.values()) == {interventions.carried_out_before}
 
 
 @pytest.mark.parametrize("status", list(DeploymentStatus))

@@ -80,6 +80,21 @@ def test_the_same_request_again_is_answered_and_retries_nothing() -> None:
     assert run.status == "failed"
 
 
+@pytest.mark.parametrize("how", ["completed", "cancelled"])
+def test_a_retry_that_was_carried_out_is_answered_again_when_the_deployment_has_ended(how: str) -> None:
+    run = Run(simple("noop:A"))
+    run.fail(0)
+    _retry(run)
+    if how == "completed":
+        run.do(0, 2)
+    else:
+        run.cancel()
+    assert run.status == how
+    again = _retry(run)
+    assert (again.verdict, again.records, _answers(run)) == (Verdict.REPEATED, (), [True])
+    assert _retry(run, request="q2").reason == f"the deployment is {how}"
+
+
 @pytest.mark.parametrize("how", ["running", "completed", "cancelled"])
 def test_only_what_has_failed_can_be_retried(how: str) -> None:
     run = Run(simple("noop:A"))
@@ -272,6 +287,23 @@ def test_the_same_decision_again_is_answered_again_and_another_one_is_refused() 
     _rule(run, Resolution.SUCCEEDED)
     assert _rule(run, Resolution.SUCCEEDED).verdict is Verdict.REPEATED
     assert _rule(run, Resolution.RERUN, request="q2").verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("how", ["completed", "failed", "cancelled"])
+def test_a_resolution_that_was_carried_out_is_answered_again_when_the_deployment_has_ended(how: str) -> None:
+    run = _lost(ASK)
+    _rule(run, Resolution.SUCCEEDED)
+    reach: dict[str, Callable[[], object]] = {
+        "completed": lambda: run.do(1),
+        "failed": lambda: run.fail(1),
+        "cancelled": run.cancel,
+    }
+    reach[how]()
+    assert run.status == how
+    again = _rule(run, Resolution.SUCCEEDED)
+    assert (again.verdict, again.records, _answers(run)) == (Verdict.REPEATED, (), [True])
+    other = _rule(run, Resolution.RERUN, request="q2")
+    assert (other.reason, _answers(run)) == (f"the deployment is {how}", [False])
 
 
 def test_a_step_that_is_not_lost_waits_for_no_decision() -> None:
