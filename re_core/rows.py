@@ -150,3 +150,75 @@ class Token(NamedTuple):
     used: int | None = None
     #: may send notifications
     notify: bool = False
+
+
+class Runner(NamedTuple):
+    """A forest runner that was enrolled: who it is, and how a gateway saw it last."""
+
+    #: what people call it; without the secret
+    name: str
+    #: SHA-256 of its secret, hexadecimal; the secret itself is never stored
+    digest: str
+    created: int
+    #: the user that enrolled it
+    user: str
+    #: releases that it is given at once; more than 1 only where an operator says that it works in parallel
+    parallel: int = 1
+    #: since when it is refused; None: it is not
+    revoked: int | None = None
+    #: when a gateway heard from it last; None: never
+    seen: int | None = None
+    #: id of the gateway that it is connected to; empty: to none
+    connected: str = ""
+    #: address and port that it connected from last
+    peer: str = ""
+    #: what it can do: `organisation/name@version` each
+    capabilities: tuple[str, ...] = ()
+    #: releases that it executed, by its last heartbeat
+    active: int = 0
+    #: releases at once that it registered with; it may say 4 and work at one
+    offered: int = 0
+
+
+class Release(NamedTuple):
+    """What gateways know of one attempt of a forest step, in one row that is replaced only as a whole."""
+
+    #: of the attempt: `<deployment>/<step>/<attempt>`
+    id: str
+    #: from 1, raised by every save
+    version: int
+    #: id of the gateway that answers for it; empty: none does, any may take it
+    owner: str
+    #: waiting | assigned | running | ended | reported | over. ended: `end` is set, once; reported: the bus has the outcome;
+    #: over: by the journal the attempt has ended or is not current
+    status: str
+    #: what another process needs to go on with the attempt (`Context.saved`)
+    saved: bytes
+    created: int
+    #: name of the runner that it was given to, and `created` of that runner: a name can be enrolled again
+    runner: str = ""
+    runner_since: int = 0
+    #: SHA-256 of its token, hexadecimal; empty while it is not assigned
+    token: str = ""
+    #: names of runners that handed it back
+    excluded: tuple[str, ...] = ()
+    #: when it was given to the runner, and when the first valid call with its token came
+    assigned: int | None = None
+    called: int | None = None
+    #: from when on its token opens nothing, whatever the status says
+    expires: int | None = None
+    #: how it ended: {kind: completion | failed | lost | cancelled | refused, outcome: success | failure | "", text, plan, at}
+    end: Mapping[str, Any] | None = None
+    #: a completion that came after a cancel, in the same form: refused, but known
+    late: Mapping[str, Any] | None = None
+    #: what the calls of the runner are answered from: destination, project, artifact, mode
+    document: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def deployment(self) -> str:
+        """Id of the deployment that the attempt belongs to."""
+        return self.id.rsplit("/", 2)[0]
+
+
+#: status of a release with which no gateway has anything left to do
+OVER = "over"

@@ -112,8 +112,10 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
     else:
         done = "would be deleted" if dry_run else "deleted"
         session.terminal.line(f"{pruned.deployments} deployments and {pruned.dead_letters} dead letters {done}.")
-        if rest := pruned.keys + pruned.voids + pruned.tokens:
-            session.terminal.line(f"{rest} other idempotency keys, ids without a deployment and expired tokens {done}.")
+        if rest := pruned.keys + pruned.voids + pruned.tokens + pruned.releases:
+            session.terminal.line(
+                f"{rest} other idempotency keys, ids without a deployment, expired tokens and releases {done}."
+            )
 
 
 @store.command(short_help="Create a token without the engine.")

@@ -10,6 +10,7 @@ from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun, ThreadFigures
 from re_core.ports.reading import every_entry, read_state
+from re_core.ports.runners import Releases, Runners
 from re_core.ports.store import (
     MOST_REVISIONS,
     OUTPUT_PAGE,
@@ -64,6 +65,8 @@ __all__ = [
     "Playbooks",
     "Published",
     "Registry",
+    "Releases",
+    "Runners",
     "Several",
     "StepRun",
     "Store",

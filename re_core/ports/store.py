@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
 from re_core.ports.feed import Feed
+from re_core.ports.runners import Releases, Runners
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
 from re_core.wire.messages import Message
 
@@ -328,7 +329,7 @@ class Maintenance(Protocol):
         ...
 
     def forget(self, deployments: Sequence[str]) -> None:
-        """Delete all that is kept of them: output, idempotency keys, locks, journal, and at last the row of the list.
+        """Delete all that is kept of them: output, idempotency keys, locks, releases, journal, and at last the row of the list.
 
         Where a store has no transaction for it, the first entry goes before the others, so that what is left of a
         journal when it is cut off reads as damaged and never as a deployment under way; calling it again goes on.
@@ -363,6 +364,8 @@ class Store(
     Registry,
     DeadLetters,
     Tokens,
+    Runners,
+    Releases,
     Maintenance,
     Protocol,
 ):

@@ -1,4 +1,4 @@
-"""When a core deletes old deployments: once a day, in small steps. Must not know any store.
+"""When a core deletes old deployments: once a day, in small steps; and what is bounded in any case. Must not know any store.
 
 Which deployments it deletes: re_core/usecases/maintenance.py.
 """
@@ -16,8 +16,14 @@ FIRST = 60_000
 #: seconds between two steps while there is something to do, and between two looks while there is not
 BETWEEN, IDLE = 0.2, 30.0
 
-#: milliseconds between two looks at the length of the feed, which is bounded whatever else is kept
+#: milliseconds between two looks at what is bounded whatever else is kept: the length of the feed, releases that are over
 TRIM = 30_000
+
+#: milliseconds that a release is kept after its creation, once it is over; what people read of it stands in the journal
+KEPT_RELEASES = DAY
+
+#: releases that one look deletes: more than end between two of them
+RELEASES = 2000
 
 
 class Pruner:
@@ -27,7 +33,7 @@ class Pruner:
         """`older`: days after which what has ended is deleted; None: never."""
         self._store, self._clock, self._older = store, clock, older
         self._next = clock.now() + FIRST
-        #: when the feed was trimmed last
+        #: when the feed and the releases were trimmed last
         self._trimmed = clock.now()
         #: of the day under way
         self.pruned = Pruned()
@@ -37,6 +43,7 @@ class Pruner:
         now = self._clock.now()
         if not 0 <= now - self._trimmed < TRIM:
             self._store.trim_feed(KEPT_CHUNKS)
+            self._store.forget_releases(now - KEPT_RELEASES, RELEASES)
             self._trimmed = now
         if self._older is None or 0 < self._next - now <= DAY:
             return IDLE

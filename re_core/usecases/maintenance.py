@@ -1,4 +1,4 @@
-"""Which deployments, dead letters, keys and tokens are old, and their deletion in small steps. Must not know any store.
+"""Which deployments, dead letters, keys, tokens and releases are old, and their deletion in small steps. Must not know any store.
 
 What has not ended is never deleted: the list only proposes, the journal decides.
 """
@@ -39,6 +39,8 @@ class Pruned(NamedTuple):
     voids: int = 0
     #: tokens that expired
     tokens: int = 0
+    #: rows of releases that are over; most go with their deployment, or by the daily look of a core
+    releases: int = 0
 
     def plus(self, more: Pruned) -> Pruned:
         return Pruned(*(mine + others for mine, others in zip(self, more, strict=True)))
@@ -48,14 +50,15 @@ def would_prune(store: Store, before: int) -> Pruned:
     """How many ended, or were stored as dead letters, or were made and never begun, before that time."""
     voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
     over, letters = len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL))
-    return Pruned(over, letters, keys, voids, len(_old_tokens(store, before)))
+    return Pruned(over, letters, keys, voids, len(_old_tokens(store, before)), store.old_releases(before))
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     """One step: delete up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
-    belongs to none follows: keys, journals of ids under which nothing began, and tokens that expired.
+    belongs to none follows: keys, journals of ids under which nothing began, tokens that expired, and releases that are
+    over.
     """
     over: list[str] = []
     while not over and (proposed := store.ended(before, limit)):
@@ -76,7 +79,7 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     tokens = _old_tokens(store, before)
     for digest in tokens:
         store.revoke_token(digest)
-    return Pruned(0, 0, len(keys), len(voids), len(tokens))
+    return Pruned(0, 0, len(keys), len(voids), len(tokens), store.forget_releases(before, limit))
 
 
 def _old_tokens(store: Store, before: int) -> list[str]:

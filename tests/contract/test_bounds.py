@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from re_core.deployment.records import Entry, Void
 from re_core.ports import MOST_REVISIONS, Append, KeyRecord, Store, ViewFilter
-from re_core.rows import DeadLetter, Token
+from re_core.rows import OVER, DeadLetter, Release, Token
 from re_core.usecases.ids import first_id
 from re_core.usecases.maintenance import Pruned, prune_some, would_prune
 from tests.contract.samples import append, playbook, view
@@ -86,6 +86,17 @@ def test_tokens_that_expired_long_ago_are_forgotten(store: Store) -> None:
     assert would_prune(store, BEFORE) == Pruned(tokens=1)
     assert _prune(store) == Pruned(tokens=1)
     assert sorted(one.digest for one in store.tokens()) == ["never", "new"]
+
+
+# -- releases ----------------------------------------------------------------------------------------
+
+
+def test_old_releases_of_no_deployment_are_forgotten_once_they_are_over(store: Store) -> None:
+    for id, status, created in (("gone/1/1", OVER, OLD), ("new/1/1", OVER, NEW), ("open/1/1", "ended", OLD)):
+        assert store.save_release(Release(id, 1, "gateway", status, b"", created))
+    assert would_prune(store, BEFORE) == Pruned(releases=1)
+    assert _prune(store) == Pruned(releases=1)
+    assert [len(store.releases_of(one)) for one in ("gone", "new", "open")] == [0, 1, 1]
 
 
 # -- playbooks, dead letters -------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from re_core.deployment.summary import view_of
 from re_core.model import DeploymentStatus
 from re_core.ports import Append, Maintenance, Store, ViewFilter
 from re_core.ports.feed import KEPT_CHUNKS
-from re_core.rows import DeadLetter, View
-from re_core.services.pruner import FIRST, TRIM, Pruner
+from re_core.rows import OVER, DeadLetter, Release, View
+from re_core.services.pruner import FIRST, KEPT_RELEASES, TRIM, Pruner
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
 from re_core.usecases.maintenance import DAY, Pruned, prune_some, would_prune
 from re_core.wire import strict_json
@@ -275,3 +275,16 @@ def test_the_pruner_keeps_the_feed_short_whatever_else_is_kept(store: Store, mon
     for _ in range(3):
         pruner.turn()
     assert trimmed == [KEPT_CHUNKS]
+
+
+def test_the_pruner_forgets_releases_that_are_over_for_a_day_whatever_else_is_kept(store: Store) -> None:
+    clock = _Clock()
+    pruner = Pruner(store, clock, None)
+    for id, status in (("d/1/1", OVER), ("d/2/1", "reported")):
+        assert store.save_release(Release(id, 1, "gateway", status, b"", clock.at))
+    clock.at += KEPT_RELEASES
+    pruner.turn()
+    assert len(store.releases_of("d")) == 2
+    clock.at += TRIM
+    pruner.turn()
+    assert [one.id for one in store.releases_of("d")] == ["d/2/1"]

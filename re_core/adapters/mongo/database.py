@@ -87,6 +87,9 @@ class Database:
         self.workers = database["workers"]
         self.dead_letters = database["dead_letters"]
         self.tokens = database["tokens"]
+        self.runners = database["runners"]
+        self.releases = database["releases"]
+        self.gateways = database["gateways"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

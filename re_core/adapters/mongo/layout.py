@@ -37,6 +37,12 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
     "output": {"re_lines": (("deployment", 1), ("last", 1))},
     "requests": {"re_deployment": (("deployment", 1),)},
     "playbooks": {"re_group": (("re.group", 1), ("_id", -1))},
+    "releases": {
+        "re_token": (("token", 1),),
+        "re_deployment": (("deployment", 1), ("created", 1), ("_id", 1)),
+        "re_open": (("open", 1), ("owner", 1)),
+        "re_created": (("open", 1), ("created", 1), ("_id", 1)),
+    },
 }
 
 #: what the engine keeps its documents in
@@ -52,6 +58,9 @@ COLLECTIONS = (
     "workers",
     "dead_letters",
     "tokens",
+    "runners",
+    "releases",
+    "gateways",
 )
 
 

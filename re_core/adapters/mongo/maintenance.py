@@ -14,6 +14,8 @@ from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
 from re_core.adapters.mongo.output import chunk_of
 from re_core.adapters.mongo.playbooks import playbook_of
 from re_core.adapters.mongo.registry import worker_of
+from re_core.adapters.mongo.releases import gateway_of, release_of
+from re_core.adapters.mongo.runners import runner_of
 from re_core.adapters.mongo.tokens import token_of
 from re_core.adapters.mongo.views import view_of
 from re_core.adapters.paging import clamp_int64
@@ -32,6 +34,9 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "workers": worker_of,
     "dead_letters": letter_of,
     "tokens": token_of,
+    "runners": runner_of,
+    "releases": release_of,
+    "gateways": gateway_of,
 }
 
 #: documents of one collection that a survey names
@@ -82,7 +87,7 @@ class MaintenancePart:
         """See ports.Maintenance."""
         database, ids = self._database, list(deployments)
         with database.translating_errors():
-            for collection in (database.output, database.requests, database.holds):
+            for collection in (database.output, database.requests, database.holds, database.releases):
                 collection.delete_many({"deployment": {"$in": ids}})
             database.journal.delete_many({"_id": {"$in": [entry_id(id, 1) for id in ids]}})
             for id in ids:

@@ -11,7 +11,9 @@ from re_core.adapters.mongo.maintenance import MaintenancePart
 from re_core.adapters.mongo.output import OutputPart
 from re_core.adapters.mongo.playbooks import PlaybooksPart
 from re_core.adapters.mongo.registry import RegistryPart
+from re_core.adapters.mongo.releases import ReleasesPart
 from re_core.adapters.mongo.requests import RequestsPart
+from re_core.adapters.mongo.runners import RunnersPart
 from re_core.adapters.mongo.self_check import check_server
 from re_core.adapters.mongo.tokens import TokensPart
 from re_core.adapters.mongo.views import ViewsPart
@@ -28,6 +30,8 @@ class MongoStore(
     RegistryPart,
     DeadLettersPart,
     TokensPart,
+    RunnersPart,
+    ReleasesPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

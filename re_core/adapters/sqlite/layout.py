@@ -121,6 +121,28 @@ _DEGRADED = """
 ALTER TABLE workers ADD COLUMN degraded TEXT NOT NULL DEFAULT '{}';
 """
 
+# What may be long comes last: what comes after it in its row is found only by reading all of it.
+_RUNNERS = """
+CREATE TABLE runners (
+    name TEXT PRIMARY KEY, digest TEXT NOT NULL, created INTEGER NOT NULL, user TEXT NOT NULL, parallel INTEGER NOT NULL,
+    revoked INTEGER, seen INTEGER, connected TEXT NOT NULL, peer TEXT NOT NULL, capabilities TEXT NOT NULL,
+    active INTEGER NOT NULL, offered INTEGER NOT NULL
+);
+
+CREATE TABLE releases (
+    id TEXT PRIMARY KEY, deployment TEXT NOT NULL, version INTEGER NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,
+    created INTEGER NOT NULL, runner TEXT NOT NULL, runner_since INTEGER NOT NULL, token TEXT NOT NULL,
+    excluded TEXT NOT NULL, assigned INTEGER, called INTEGER, expires INTEGER, "end" TEXT, late TEXT,
+    document TEXT NOT NULL, saved BLOB NOT NULL
+);
+CREATE INDEX releases_deployment ON releases (deployment, created, id);
+CREATE INDEX releases_token ON releases (token) WHERE token <> '';
+CREATE INDEX releases_open ON releases (owner, id, version, status) WHERE status <> 'over';
+CREATE INDEX releases_over ON releases (created, id) WHERE status = 'over';
+
+CREATE TABLE gateways (id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -133,6 +155,7 @@ STEPS: tuple[str, ...] = (
     _CLAIMANTS,
     _FEED,
     _DEGRADED,
+    _RUNNERS,
 )
 
 #: the tables of the newest layout
@@ -149,6 +172,9 @@ TABLES = frozenset(
         "tokens",
         "mailbox",
         "feed",
+        "runners",
+        "releases",
+        "gateways",
     }
 )
 

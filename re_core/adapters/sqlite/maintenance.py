@@ -29,6 +29,7 @@ _OF_DEPLOYMENTS = {
     "output": "deployment",
     "requests": "deployment",
     "holds": "deployment",
+    "releases": "deployment",
     "journal": "deployment",
     "views": "id",
 }

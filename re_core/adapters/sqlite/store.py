@@ -15,7 +15,9 @@ from re_core.adapters.sqlite.maintenance import MaintenancePart
 from re_core.adapters.sqlite.output import OutputPart
 from re_core.adapters.sqlite.playbooks import PlaybooksPart
 from re_core.adapters.sqlite.registry import RegistryPart
+from re_core.adapters.sqlite.releases import ReleasesPart
 from re_core.adapters.sqlite.requests import RequestsPart
+from re_core.adapters.sqlite.runners import RunnersPart
 from re_core.adapters.sqlite.tokens import TokensPart
 from re_core.adapters.sqlite.views import ViewsPart
 from re_core.ports import DEPLOYMENTS_ONLY, Clock, EntryCodec
@@ -35,6 +37,8 @@ class SqliteStore(
     RegistryPart,
     DeadLettersPart,
     TokensPart,
+    RunnersPart,
+    ReleasesPart,
     MaintenancePart,
     MailboxPart,
 ):
