@@ -12,6 +12,7 @@ RUN python -m venv /build \
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY re_client re_client
 COPY re_core re_core
+COPY re_gateways re_gateways
 COPY re_rest re_rest
 COPY re_up re_up
 COPY re_workers re_workers

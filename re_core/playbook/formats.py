@@ -36,6 +36,11 @@ _OWN_HEADERS = frozenset(
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
+#: a destination type of forest: `organisation/name@version`, or without the version
+DESTINATION_TYPE = re.compile(r"([A-Za-z0-9][\w.-]{0,62})/([A-Za-z0-9][\w.-]{0,62})(?:@([0-9]{1,20}))?", re.ASCII)
+#: what a version is below (uint64)
+MAX_VERSION = 2**64
+
 #: begins the name of the variable that carries a dynamic value
 DYNAMIC = "RE_DYNAMIC_"
 
@@ -146,6 +151,14 @@ def header_value_problem(value: str) -> str:
     return _too_long(value, MAX_HEADER)
 
 
+def destination_type_problem(value: str) -> str:
+    """Why no forest runner can offer this type."""
+    match = DESTINATION_TYPE.fullmatch(value)
+    if match and int(match[3] or 0) < MAX_VERSION:
+        return ""
+    return "expected a destination type: organisation/name@version, or organisation/name for any version"
+
+
 def _too_long(value: str, most: int) -> str:
     try:
         size = len(value.encode())
@@ -163,4 +176,5 @@ FORMATS: Mapping[str, Callable[[str], str]] = {
     "re-url": url_problem,
     "re-header": header_problem,
     "re-header-value": header_value_problem,
+    "re-destination-type": destination_type_problem,
 }
