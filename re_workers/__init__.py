@@ -4,7 +4,7 @@ What an author needs is here by name; the rest of the package is the engine's ow
 """
 
 from re_workers.context import Context
-from re_workers.outcomes import Cancelled, Failed
+from re_workers.outcomes import Cancelled, Declined, Failed, HandedOver, Lost
 from re_workers.sdk import Worker, step
 
-__all__ = ["Cancelled", "Context", "Failed", "Worker", "step"]
+__all__ = ["Cancelled", "Context", "Declined", "Failed", "HandedOver", "Lost", "Worker", "step"]

@@ -35,6 +35,7 @@ from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
 from re_workers.outgoing import APP, Origin, Outgoing
 from re_workers.sdk import Step, Worker
+from re_workers.seen import Reported
 
 #: milliseconds from a step's turn within which one that may be repeated is begun without asking
 PROMPT = 5_000
@@ -128,9 +129,13 @@ class Attempt:
         """The last reply."""
         return self._reply("outcome", body, control, self._headers)
 
+    def lost(self, body: bytes, control: str) -> list[Message]:
+        """In place of the last reply: what it started may go on, out of this worker's sight."""
+        return self._reply("lost", body, control, {**self._headers, EVENT: "lost"})
+
     def declined(self, reason: str, control: str) -> list[Message]:
         """This delivery will not begin, or another worker may run the step."""
-        return self._reply("declined", _reason(reason), control, {**self._headers, EVENT: "declined"})
+        return self._reply("declined", reason_body(reason), control, {**self._headers, EVENT: "declined"})
 
     def _reply(
         self, what: str, body: bytes, control: str, headers: Mapping[str, str], once: bool = False
@@ -146,10 +151,18 @@ def outcome_of(message: Message, token: str, worker_id: str, control: str, body:
     return _reply_of(message, "outcome", body, control, {TOKEN: token, WORKER: worker_id})
 
 
+def reported_again(message: Message, reported: Reported, worker_id: str, control: str) -> list[Message]:
+    """The last reply to a step message once more, with its old id; none where the message names no reply queue."""
+    headers = {TOKEN: reported.token, WORKER: worker_id}
+    if reported.event:
+        headers[EVENT] = reported.event
+    return _reply_of(message, reported.event or "outcome", reported.body, control, headers)
+
+
 def declined_of(message: Message, token: str, worker_id: str, control: str, reason: str) -> list[Message]:
     """That the attempt of a message did not begin; none where it names no reply queue."""
     headers = {TOKEN: token, WORKER: worker_id, EVENT: "declined"}
-    return _reply_of(message, "declined", _reason(reason), control, headers)
+    return _reply_of(message, "declined", reason_body(reason), control, headers)
 
 
 def _reply_of(message: Message, what: str, body: bytes, control: str, more: Mapping[str, str]) -> list[Message]:
@@ -161,7 +174,8 @@ def _reply_of(message: Message, what: str, body: bytes, control: str, more: Mapp
     return [Message(reply_to, body, f"{id}/{what}/{more[TOKEN]}", message.correlation_id, control, headers, APP, True)]
 
 
-def _reason(reason: str) -> bytes:
+def reason_body(reason: str) -> bytes:
+    """The body of a reply that is no outcome."""
     return encode({"reason": reason})
 
 

@@ -15,12 +15,12 @@ import time
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
-from re_core.wire.messages import ATTEMPT, EVENT, TOKEN
+from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message
 from re_core.wire.redaction import Redaction
-from re_workers.attempt import Attempt, declined_of, outcome_of, unreadable
+from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, unreadable
 from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
-from re_workers.outcomes import Outcome, encode
+from re_workers.outcomes import DECLINED, HANDED_OVER, Outcome, encode, reason_of
 from re_workers.outgoing import APP
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.sdk import Worker
@@ -74,6 +74,12 @@ class StepConsumer:
         self._waiting: dict[str, Attempt] = {}
         #: keys of those whose outcome goes out with the next sending
         self._over: list[str] = []
+        #: the worker wants to hear which outcomes the bus has taken
+        self._hears = type(worker).settled is not Worker.settled
+        #: id of a last reply that the bus has not taken yet -> its attempt, where the worker wants to hear of it
+        self._unconfirmed: dict[str, str] = {}
+        #: an attempt was handed over to another process, so this one must not say that it leaves nothing behind
+        self.handed_over = False
         self._outcomes = Outcomes()
         #: attempts that were claimed and not begun -> the token of the claim
         self._declined = Remembered()
@@ -115,6 +121,7 @@ class StepConsumer:
         """Begin nothing more, and decline what waits for its grant. What has not begun goes back."""
         self._draining = True
         self._window.stop()
+        self._runs.let_go()
         for attempt in list(self._waiting.values()):
             self._decline(attempt, "the worker is stopping")
 
@@ -143,6 +150,19 @@ class StepConsumer:
         for key in self._over:
             self._window.drop(key)
         self._over.clear()
+        if self._unconfirmed:
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Say to the worker which of its outcomes the bus has taken."""
+        for id in self._outbox.given_up():
+            self._unconfirmed.pop(id, None)
+        for id in [one for one in self._unconfirmed if not self._outbox.is_unsent(one)]:
+            attempt = self._unconfirmed.pop(id)
+            try:
+                self._worker.settled(attempt)
+            except Exception:  # it must not stop all others
+                _log.exception("the worker failed on %s", attempt, extra={"action": "worker_error"})
 
     def _settle_doubts(self) -> None:
         """It is unknown whether these claims arrived: they are dropped, and declined."""
@@ -161,7 +181,9 @@ class StepConsumer:
         for attempt, outcome in self._runs.ended():
             ends += 1
             self._outbox.add(attempt.outgoing.drain())
-            if attempt.left and outcome.status != "completed":
+            if outcome.status not in ("completed", "failed"):
+                self._end_without_outcome(attempt, outcome)
+            elif attempt.left and outcome.status != "completed":
                 self._decline(attempt, "the worker is stopping")
             else:
                 self._settle(attempt, outcome)
@@ -233,7 +255,7 @@ class StepConsumer:
                 return True
         elif reported is not None and self._clock.now() - reported.at >= RESEND_AFTER:
             self._outcomes.add(id, reported._replace(at=self._clock.now()))
-            self._outbox.add(outcome_of(delivery.message, reported.token, self._identity, self.control, reported.body))
+            self._outbox.add(reported_again(delivery.message, reported, self._identity, self.control))
         elif held is None and reported is None:
             return False
         self._outbox.done(delivery)
@@ -261,7 +283,7 @@ class StepConsumer:
         reported, tokens = self._outcomes.get(key), self._declined.get(key)
         message, me = delivery.message, self._identity
         if reported is not None:
-            self._outbox.add(outcome_of(message, reported.token, me, self.control, reported.body))
+            self._outbox.add(reported_again(message, reported, me, self.control))
         elif tokens is not None:
             # the core knows one of them as the claimant; which, only it can say
             for token in tokens.split():
@@ -278,10 +300,31 @@ class StepConsumer:
             self._window.drop(waiting.key)
             self._outbox.done(waiting.delivery)
 
+    def _end_without_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
+        reason, id = reason_of(outcome, self._redaction), attempt.call.attempt_id
+        if outcome.status == DECLINED:
+            self._decline(attempt, reason)
+        elif outcome.status == HANDED_OVER:
+            self.handed_over = True
+            self._window.drop(attempt.key)
+            if not attempt.parted:
+                self._outbox.done(attempt.delivery)
+        elif not id:  # a core of 2014 knows nothing of losses
+            self._settle(attempt, Outcome("failed", None, reason))
+        else:
+            body = reason_body(reason)
+            self._outcomes.add(id, Reported(attempt.token, body, self._clock.now(), "lost"))
+            self._report(attempt, outcome, attempt.lost(body, self.control))
+
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         body = encode(outcome, self._redaction)
         self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
-        messages = attempt.outcome(body, self.control)
+        self._report(attempt, outcome, attempt.outcome(body, self.control))
+
+    def _report(self, attempt: Attempt, outcome: Outcome, messages: list[Message]) -> None:
+        """Its last reply; it is held until the bus has taken that."""
+        if self._hears and messages and attempt.call.attempt_id:
+            self._unconfirmed[messages[-1].id] = attempt.call.attempt_id
         if attempt.parted:
             self._outbox.add(messages)
         else:

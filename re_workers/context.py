@@ -47,6 +47,9 @@ class Context:
         self._outgoing = outgoing
         self._until = None if call.timeout is None else time.monotonic() + call.timeout
         self._cancelled: threading.Event | None = None
+        self._stopping: threading.Event | None = None
+        #: the step has said that it knows of its cancel
+        self.heeded = False
         #: why it shall
         self.cancel_reason = "cancelled"
 
@@ -56,6 +59,13 @@ class Context:
         if self._cancelled is None:
             self._cancelled = threading.Event()
         return self._cancelled
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when this process stops, for a step of a worker that `outlives` it: end by HandedOver."""
+        if self._stopping is None:
+            self._stopping = threading.Event()
+        return self._stopping
 
     @property
     def deployment(self) -> str:
@@ -127,6 +137,10 @@ class Context:
         """Raise Cancelled if the step was cancelled."""
         if self.cancelled.is_set():
             raise Cancelled(self.cancel_reason)
+
+    def heeds_cancel(self) -> None:
+        """Say that the step knows of its cancel, and needs longer than most to end: no line in the output says that it does not stop."""
+        self.heeded = True
 
     def cancel(self, reason: str = "cancelled") -> None:
         """For the loop: the step shall stop."""

@@ -114,8 +114,8 @@ class WorkerHost:
             loop.join()
         self._stopping.set()
         self._pulse.join(FAREWELL)
-        if not any(consumer.running() or consumer.unsent() for consumer in self._consumers):
-            # else the silence says it, and the core calls lost what is left behind
+        if not any(one.running() or one.unsent() or one.handed_over for one in self._consumers):
+            # else the silence says it, and the core calls lost what is left behind and is not moved
             self._send(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
         for worker in self._workers:
             worker.close()

@@ -7,6 +7,7 @@ Only what may travel once is not tried again: whether it arrived is then for its
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ KNOWN = frozenset((*reply_queues(), OUTPUT, DEAD))
 
 #: milliseconds between two tries of what found no queue, and after which its consumer counts as gone
 RETRY, GONE = 1_000, 600_000
+
+#: ids that are kept of messages that were given up
+MOST_GIVEN_UP = 1000
 
 #: milliseconds since the epoch: not until it is changed
 NEVER = 1 << 62
@@ -58,6 +62,7 @@ class Outbox:
         self._homeless: dict[str, _Homeless] = {}
         self._retry_at = 0
         self._doubtful: list[Message] = []
+        self._given_up: deque[str] = deque(maxlen=MOST_GIVEN_UP)
 
     @property
     def empty(self) -> bool:
@@ -67,6 +72,16 @@ class Outbox:
     def unsent(self) -> list[str]:
         """The ids of messages that are not sent yet, for people."""
         return [message.id for message in self._messages] + list(self._homeless)
+
+    def is_unsent(self, id: str) -> bool:
+        """Whether, after a `send` that did not raise, the bus has not taken this message yet."""
+        return id in self._homeless
+
+    def given_up(self) -> list[str]:
+        """Ids of messages that were given up since the last time: no queue took them."""
+        given_up = list(self._given_up)
+        self._given_up.clear()
+        return given_up
 
     def add(self, messages: Sequence[Message]) -> None:
         """Publish them, in order, with the next `send`."""
@@ -155,6 +170,7 @@ class Outbox:
             _log.warning("the queue %r does not exist; %s is sent again later", message.key, message.id, extra=where)
         elif now - kept.since >= GONE:
             del self._homeless[message.id]
+            self._given_up.append(message.id)
             _log.error("the queue %r no longer exists; %s is lost", message.key, message.id, extra=where)
 
     def _try_again(self) -> None:

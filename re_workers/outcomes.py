@@ -1,6 +1,8 @@
 """How a step can end, for authors of steps and for the code that reports it. Must not know the bus.
 
-A step ends well by returning, and badly by raising. What it returns is the reply's `data`.
+A step ends well by returning, and badly by raising. What it returns is the reply's `data`. Three ends are no outcome: of
+`Lost` the core decides what follows, a step that is `Declined` gets another attempt, and one that is `HandedOver` is none of this
+process's any more.
 """
 
 from __future__ import annotations
@@ -45,10 +47,32 @@ class Cancelled(ReleaseEngineError):
         self.data = data
 
 
+class Lost(ReleaseEngineError):
+    """The worker has lost contact with what the step started: whether that has finished, or will, is unknown."""
+
+    reason = "lost"
+
+
+class Declined(ReleaseEngineError):
+    """Nothing of the step was begun: another worker may have it."""
+
+    reason = "declined"
+
+
+class HandedOver(ReleaseEngineError):
+    """Another process reports how the attempt ends (docs/how-to/write-a-worker.md, Runs that outlive their process)."""
+
+    reason = "handed over"
+
+
+#: what an Outcome's status is where the step ended otherwise than `completed` or `failed`
+LOST, DECLINED, HANDED_OVER = Lost.reason, Declined.reason, HandedOver.reason
+
+
 class Outcome(NamedTuple):
     """How a step ended."""
 
-    #: `completed` or `failed`
+    #: `completed` or `failed`; LOST, DECLINED or HANDED_OVER
     status: str
     data: Any = None
     message: str | None = None
@@ -76,6 +100,11 @@ def encode(outcome: Outcome, redaction: Redaction = Redaction()) -> bytes:  # no
         why = "it contains itself or is nested too deeply" if isinstance(error, RecursionError) else str(error)
         before = f"{outcome.message}; " if outcome.message else ""
         return encode(Outcome("failed", None, _printable(f"{before}the step's data is not JSON: {why}")), redaction)
+
+
+def reason_of(outcome: Outcome, redaction: Redaction) -> str:
+    """Why a step has no outcome: bounded, and such that UTF-8 can carry it."""
+    return _cut(outcome.message or "", redaction)
 
 
 def _sized(outcome: Outcome, body: bytes, redaction: Redaction) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from re_core.errors import ReleaseEngineError
 from re_workers.context import Context
-from re_workers.outcomes import Cancelled, Failed, Outcome
+from re_workers.outcomes import Cancelled, Declined, Failed, HandedOver, Lost, Outcome
 from re_workers.sdk import Step, Worker
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, An
         return Outcome("failed", failure.data, str(failure))
     except Cancelled as stop:
         return Outcome("failed", stop.data, str(stop))
+    except (Lost, Declined, HandedOver) as end:
+        return Outcome(end.reason, None, str(end))
     except ReleaseEngineError as error:
         return Outcome("failed", None, str(error))
     except BaseException as error:  # SystemExit in a step must not end the worker of all others

@@ -68,6 +68,8 @@ class Runs:
         self._running[attempt.key] = attempt
         attempt.begin(self._wake, self._redaction)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
+        if self._worker.outlives:
+            attempt.context.stopping.clear()
         attempt.limit = float("inf")  # it was that of its grant
         if attempt.call.timeout is not None:
             attempt.limit = self._clock.now() + (attempt.call.timeout + TIMEOUT_GRACE) * 1000
@@ -112,11 +114,25 @@ class Runs:
         for attempt in self._running.values():
             if now >= attempt.limit:
                 self._cancel(attempt, f"timed out after {attempt.call.timeout:g} s")
-            if attempt.cancelled_at and not attempt.complained and now - attempt.cancelled_at >= STUBBORN:
+            if (
+                attempt.cancelled_at
+                and not (attempt.complained or attempt.context.heeded)
+                and now - attempt.cancelled_at >= STUBBORN
+            ):
                 self._complain(attempt)
 
+    def let_go(self) -> None:
+        """The process stops: what outlives it is asked to leave, so that another process can go on with it."""
+        if self._worker.outlives:
+            for attempt in self._running.values():
+                attempt.context.stopping.set()
+
     def abandon(self, reason: str) -> None:
-        """Cancel all. What may be repeated is left to another worker, unless it was cancelled before."""
+        """Cancel all. What may be repeated is left to another worker, unless it was cancelled before; what outlives the process
+        is let go."""
+        if self._worker.outlives:
+            self.let_go()
+            return
         for attempt in self._running.values():
             attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
             self._cancel(attempt, reason)

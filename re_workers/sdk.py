@@ -115,6 +115,8 @@ class Worker:
     command: ClassVar[str] = ""
     #: attempts that it runs at once; None leaves it to the process
     slots: ClassVar[int | None] = None
+    #: what its steps start goes on without this process: at an orderly stop `ctx.stopping` is set, and nothing is cancelled
+    outlives: ClassVar[bool] = False
     #: by name, of this class and its bases
     steps: ClassVar[Mapping[str, Step]] = {}
 
@@ -145,6 +147,9 @@ class Worker:
     def offers(cls) -> dict[str, dict[str, Any]]:
         """`command:Subcommand` -> what the heartbeat says of it."""
         return {f"{cls.command}:{name}": one.offer() for name, one in cls.steps.items()}
+
+    def settled(self, attempt_id: str) -> None:
+        """The bus has taken the attempt's outcome, or that it is lost. Called on the consumer's thread: return at once."""
 
     def close(self) -> None:
         """Called once, when the process ends and no step runs any more."""

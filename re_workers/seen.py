@@ -52,6 +52,8 @@ class Reported(NamedTuple):
     body: bytes
     #: milliseconds since the epoch at which it was last reported
     at: int
+    #: what it says in place of an outcome, `lost`; empty of an outcome
+    event: str = ""
 
 
 class Outcomes:

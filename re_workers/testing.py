@@ -22,7 +22,7 @@ from re_workers.sdk import Worker
 class Result(NamedTuple):
     """What a step did, as the engine would receive it."""
 
-    #: `completed` or `failed`
+    #: `completed` or `failed`; `lost`, `declined` or `handed over` where the step raised that
     status: str
     data: Any
     message: str | None

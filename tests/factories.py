@@ -140,6 +140,9 @@ class Run:
     def decline(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
         return self.send(e.ClaimReleased(step, attempt or self.attempt(step), by, reason))
 
+    def lose(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
+        return self.send(e.AttemptLost(step, attempt or self.attempt(step), by, reason))
+
     def nobody(self, step: int) -> Decision:
         return self.send(e.NoWorkerAvailable(step, self.attempt(step)))
 

@@ -33,6 +33,7 @@ WORDS: Mapping[type[Any], str] = {
     e.ClaimMade: "claim",
     e.OutcomeReported: "outcome",
     e.ClaimReleased: "declined",
+    e.AttemptLost: "reported lost",
     e.NoWorkerAvailable: "no worker offers it",
     e.HandOver: "only a 2014 worker serves it",
     e.HandedInDoubt: "hand-over in doubt",
@@ -134,6 +135,7 @@ def _events(state: State) -> Iterator[e.Event]:
         yield e.OutcomeReported(number, attempt, completed=True)
         yield e.OutcomeReported(number, attempt, completed=False)
         yield e.ClaimReleased(number, attempt, "t")
+        yield e.AttemptLost(number, attempt, "t")
         yield e.NoWorkerAvailable(number, attempt)
         yield e.HandOver(number, attempt)
         yield e.HandedInDoubt(number, attempt)

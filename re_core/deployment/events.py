@@ -51,6 +51,15 @@ class ClaimReleased(NamedTuple):
     reason: str = ""
 
 
+class AttemptLost(NamedTuple):
+    """A worker says `lost`: it has no contact with what it started, so whether the attempt finished is unknown."""
+
+    step: int
+    attempt: int
+    token: str = ""
+    reason: str = ""
+
+
 class NoWorkerAvailable(NamedTuple):
     """The dispatch found no queue: no worker offers the step."""
 
@@ -138,6 +147,7 @@ Event = (
     ClaimMade
     | OutcomeReported
     | ClaimReleased
+    | AttemptLost
     | NoWorkerAvailable
     | HandOver
     | HandedInDoubt

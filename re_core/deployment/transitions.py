@@ -40,6 +40,9 @@ from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 from re_core.wire.strict_json import dumps, equal
 
+#: attempts of a step after which one that was claimed and declined is followed by the next not at once, but after REDISPATCH_AFTER
+MOST_DECLINED_AT_ONCE = 8
+
 #: the message of a worker about a step that it has ended because of a cancel
 _STOPPED = "cancelled"
 
@@ -139,9 +142,11 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
         advance_from(go, event.step)
         return
     waited = go.now - (step.waiting_since or go.now)
+    again_and_again = step.status is StepStatus.STARTED and event.attempt >= MOST_DECLINED_AT_ONCE
     redispatch(go, event.step, why)
-    if waited >= REDISPATCH_AFTER:
-        # a worker that declines after a long wait does so because the cores are behind: more messages would not help them
+    if waited >= REDISPATCH_AFTER or again_and_again:
+        # a worker that declines after a long wait does so because the cores are behind: more messages would not help them.
+        # Nor would one that declines whatever it claims
         go.effects.pop()
 
 
@@ -173,9 +178,9 @@ def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> Non
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
     """Replies of a fenced, lost or timed out attempt: kept for people, once."""
-    if not isinstance(event, e.OutcomeReported | e.ClaimReleased):
+    if not isinstance(event, e.OutcomeReported | e.ClaimReleased | e.AttemptLost):
         raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
-    if isinstance(event, e.ClaimReleased):
+    if isinstance(event, e.ClaimReleased | e.AttemptLost):
         repeat(go, step, event)
         return
     completed, _ = _judge(go.state.plan.steps[event.step].spec, event)
@@ -251,6 +256,22 @@ def on_worker_lost(go: Advance, event: e.WorkerLost) -> None:
 
 def _is_sent(effect: e.Effect, sent: set[tuple[int, int]]) -> bool:
     return isinstance(effect, e.Dispatch) and (effect.step, effect.attempt) in sent
+
+
+def on_attempt_lost(go: Advance, step: StepState, event: e.AttemptLost) -> None:
+    """Its worker lives, and has lost what it had started: the step's author decided beforehand what that means.
+
+    After its timeout only `retries` repeat it, as where no reply comes: what was started may still run.
+    """
+    if step.status is StepStatus.STARTED and event.token != step.token:
+        raise Refusal(f"step {event.step} was claimed by another worker")
+    text = event.reason or "its worker lost contact with what it had started; whether it finished is unknown"
+    if step.stop_requested_at is None:
+        mark_lost(go, event.step, step, text)
+        return
+    spec = go.state.plan.steps[event.step].spec
+    go.emit(r.Lost(event.step, event.attempt, f"{_too_long(spec)}; {text}", begun_by_end(step)))
+    after_failure(go, event.step, may_repeat=step.begun - 1 < spec.retries)
 
 
 def _claimant_gone(step: StepState, event: e.WorkerLost) -> bool:

@@ -119,12 +119,22 @@ def _deployment(message: Message) -> str:
 
 
 def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
+    return _given_up(message, redaction, e.ClaimReleased)
+
+
+def _lost(message: Message, redaction: Redaction) -> AddressedEvent:
+    return _given_up(message, redaction, e.AttemptLost)
+
+
+def _given_up(
+    message: Message, redaction: Redaction, kind: type[e.ClaimReleased] | type[e.AttemptLost]
+) -> AddressedEvent:
+    """A reply without an outcome: the attempt, the token, and why."""
     attempt = _attempt(message)
     reason = m.parse_event(message.body).get("reason")
     token = message.headers.get(m.TOKEN, "")
     why = brief(redaction.text(reason), MAX_MESSAGE) if isinstance(reason, str) else ""
-    dropped = e.ClaimReleased(attempt.step, attempt.attempt, token, why)
-    return AddressedEvent(attempt.deployment, dropped)
+    return AddressedEvent(attempt.deployment, kind(attempt.step, attempt.attempt, token, why))
 
 
 def _request_fields(message: Message) -> tuple[str, str, dict[str, Any]]:
@@ -196,6 +206,7 @@ def _worker_lost(message: Message) -> e.WorkerLost:
 
 _EVENTS = {
     "declined": _declined,
+    "lost": _lost,
     "cancel": _cancel,
     "retry": _retry,
     "decide": _resolve,

@@ -37,6 +37,8 @@ class Ledger:
         self.accepted: dict[str, int] = {}
         #: attempt -> how often it was carried out to its end
         self.completed: Counter[str] = Counter()
+        #: attempts whose worker said that it had lost contact with what it started
+        self.lost: set[str] = set()
         #: name of a process -> when it died
         self.died: dict[str, int] = {}
         #: id of a notification -> how often people were told

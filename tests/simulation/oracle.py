@@ -10,6 +10,7 @@ from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
 from re_core.deployment.records import (
     DEPLOYMENT,
     Entry,
+    Failed,
     Lost,
     Started,
     TimedOut,
@@ -221,6 +222,14 @@ def _completed_steps_were_done(cluster: SimulatedCluster) -> Iterator[str]:
                 yield f"{state.deployment} completed, and step {number} is {step.status}"
 
 
+def _what_is_unknown_is_not_judged(cluster: SimulatedCluster) -> Iterator[str]:
+    """An attempt of which its worker does not know how it ended did not fail, as far as anybody knows."""
+    for id, entries in cluster.server.begun.items():
+        for record in (record for entry in entries for record in entry.records):
+            if isinstance(record, Failed) and f"{id}/{record.step}/{record.attempt}" in cluster.ledger.lost:
+                yield f"step {record.step} of {id} was lost by its worker, and failed: {record.message}"
+
+
 def _people_are_told(cluster: SimulatedCluster) -> Iterator[str]:
     happened = cluster.faults.happened
     if cluster.cores_lost and (happened["queues deleted"] or happened["queues purged"]):
@@ -315,6 +324,7 @@ _LOOKS = (
     _what_is_over_does_not_go_on,
     _steps_of_the_dead_are_lost_in_time,
     _completed_steps_were_done,
+    _what_is_unknown_is_not_judged,
     _people_are_told,
     _nothing_is_left,
     _output_is_numbered,

@@ -30,6 +30,7 @@ from re_core.workforce.presence import RollCall
 from re_workers.attempt import Attempt
 from re_workers.consumer import StepConsumer
 from re_workers.outbox import Outbox as WorkerOutbox
+from re_workers.outcomes import Outcome
 from tests.simulation.faults import Bias
 
 Patch = pytest.MonkeyPatch
@@ -235,6 +236,15 @@ def answers_no_inquiry(patch: Patch) -> None:
     patch.setattr(StepConsumer, "_repeat_reply", lambda self, delivery, key: None)
 
 
+def calls_a_loss_a_failure(patch: Patch) -> None:
+    """A worker that does not know how its step ended says that it failed."""
+
+    def end(self: StepConsumer, attempt: Attempt, outcome: Outcome) -> None:
+        self._settle(attempt, outcome._replace(status="failed"))
+
+    patch.setattr(StepConsumer, "_end_without_outcome", end)
+
+
 def looks_for_nothing_that_is_due(patch: Patch) -> None:
     """There is no sweeper."""
     patch.setattr(Sweeper, "turn", lambda self: 0)
@@ -318,6 +328,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (begins_without_a_grant, Bias(())),
     (calls_a_step_over_at_its_timeout, Bias(())),
     (forgets_what_it_could_not_say, Bias(("bus error", "process stopped"), "publish", False)),
+    (calls_a_loss_a_failure, Bias(())),
     (answers_no_inquiry, Bias(("queues deleted",))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from re_core.deployment.plan import StepSpec
+from re_core.deployment.progress import IDEMPOTENT_ATTEMPTS
 from re_core.deployment.state import State
 from re_core.rows import StoredPlaybook
 from re_core.runtime.settings import Settings
@@ -24,6 +25,11 @@ _STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
     (2, lambda dice: {"job:Do": {"takes": 500, "fails": dice.choice((0, 1, 2, 3))}, "retries": 2}),
     (1, lambda dice: {"job:Quick": {"fails": 9}}),
     (1, lambda dice: {"ghost:Do": {}}),
+    (1, lambda dice: {"job:Lose": {"takes": dice.choice((0, 3_000)), "loses": 1}}),
+    (1, lambda dice: {"job:Lose": {"takes": 500, "loses": dice.choice((1, 2, 3))}, "retries": 2}),
+    (1, lambda dice: {"job:Lose": {"takes": 500, "loses": dice.choice((1, 2))}, "idempotent": True}),
+    (1, lambda dice: {"job:Decline": {"takes": dice.choice((0, 3_000)), "declines": dice.choice((1, 2, 12))}}),
+    (1, lambda dice: {"job:Decline": {"takes": 500, "declines": dice.choice((1, 2))}, "idempotent": True}),
     (1, lambda dice: {"job:Do": {"takes": 50_000}, "timeout": 15}),
     (1, lambda dice: {"job:Do": {"takes": 60_000, "stubborn": True}, "timeout": 20}),
 ]
@@ -88,4 +94,8 @@ def should_complete(state: State) -> bool:
 def _ends_well(spec: StepSpec) -> bool:
     parameters = spec.parameters
     in_time = int(parameters.get("takes", 0)) < spec.timeout * 1000
-    return spec.command != "ghost" and int(parameters.get("fails", 0)) <= spec.retries and in_time
+    lost = int(parameters.get("loses", 0))
+    found = lost <= spec.retries or (spec.idempotent and lost < IDEMPOTENT_ATTEMPTS)
+    # what is declined again and again may not find a worker in time
+    patient = int(parameters.get("declines", 0)) <= 2
+    return spec.command != "ghost" and int(parameters.get("fails", 0)) <= spec.retries and in_time and found and patient

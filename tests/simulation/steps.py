@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from re_workers.context import Context
 from re_workers.notify.handler import Notice
-from re_workers.outcomes import Failed
+from re_workers.outcomes import Declined, Failed, Lost
 from re_workers.sdk import Worker, step
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Site:
         """See re_workers.runs.Spawn: a step that is not quick begins."""
         attempt = next(one for one in self._process.attempts() if one.token not in self._under_way)
         under = self._under_way[attempt.token] = Under(attempt, work)
-        self._process.world.ledger.begin(attempt.call.attempt_id, self._process.name)
+        if attempt.arguments.get("declines", 0) < attempt.call.attempt:
+            self._process.world.ledger.begin(attempt.call.attempt_id, self._process.name)
         self._process.world.ledger.go_on(attempt.call.attempt_id, self._process.name)
         self._process.world.after(attempt.arguments.get("takes", 0), lambda: self._end(under))
 
@@ -69,6 +70,10 @@ class Site:
     def complete(self, ctx: Context) -> None:
         """It did what it should."""
         self._process.world.ledger.completed[ctx.attempt_id] += 1
+
+    def lose(self, ctx: Context) -> None:
+        """Its worker says that it does not know."""
+        self._process.world.ledger.lost.add(ctx.attempt_id)
 
     def _end(self, under: Under) -> None:
         if under.done or not self._process.alive:
@@ -100,6 +105,21 @@ class Job(Worker):
         if not stubborn:
             ctx.check()
         self._end(ctx, fails)
+
+    @step
+    def Lose(self, ctx: Context, takes: int = 0, loses: int = 0) -> None:
+        """Takes that many milliseconds; the first `loses` attempts lose contact with what they started."""
+        if ctx.attempt <= loses:
+            self._site.lose(ctx)
+            raise Lost("out of sight")
+        self._end(ctx, 0)
+
+    @step
+    def Decline(self, ctx: Context, takes: int = 0, declines: int = 0) -> None:
+        """Takes that many milliseconds; the first `declines` attempts have begun nothing by then."""
+        if ctx.attempt <= declines:
+            raise Declined("no room")
+        self._end(ctx, 0)
 
     def _end(self, ctx: Context, fails: int) -> None:
         ctx.output(f"step {ctx.step} attempt {ctx.attempt}")

@@ -22,7 +22,7 @@ from re_core.wire.messages import (
     parse_output,
     parse_reply,
 )
-from re_workers import Context, Worker, step
+from re_workers import Context, HandedOver, Worker, step
 from re_workers.host import WorkerHost
 from re_workers.notify.handler import Notice
 from tests.integration.workers.waiting import PATIENCE, until
@@ -211,3 +211,39 @@ def test_two_starts_are_two_workers() -> None:
     bus = EmbeddedBus()
     first, second = (WorkerHost(bus, SystemClock(), [Slow()]) for _ in range(2))
     assert first.identity != second.identity
+
+
+class Remote(Worker):
+    """Starts what goes on without it."""
+
+    outlives = True
+
+    @step
+    def Run(self, ctx: Context) -> None:
+        ctx.output("begun")
+        ctx.stopping.wait(PATIENCE)
+        raise HandedOver("this gateway stops")
+
+
+def test_a_host_that_handed_a_run_over_leaves_at_once_and_without_a_word() -> None:
+    """Its silence has to count where no other process goes on with the run."""
+    bus, worker = EmbeddedBus(), Remote()
+    heard = bus.subscribe([REPLIES, "output", "re.heartbeat"], 1000)
+    host = WorkerHost(bus, SystemClock(), [worker])
+    host.start()
+    parameters = {"command": "remote", "subcommand": "Run"}
+    body = encode({"parameters": parameters, "group": "g", "dynamic": {}, "notify": {}})
+    bus.publish([Message("worker.remote", body, "D/0/1", "D", REPLIES, {ATTEMPT: "D/0/1"})])
+    messages: list[Message] = []
+
+    def said(what: str) -> bool:
+        deliveries = heard.take(1000, 0.01)
+        messages.extend(delivery.message for delivery in deliveries)
+        return any(what in message.id for message in messages)
+
+    until(lambda: said("/output/"))
+    host.stop(60)
+    said("")
+    assert not [one.id for one in messages if "/outcome/" in one.id or one.headers.get(EVENT)]
+    assert bus.subscribe(["worker.remote"], 10).take(10, 0) == []
+    bus.close()

@@ -17,7 +17,15 @@ from tests.factories import Run, action, check, simple, slots_of
 
 EVENTS: tuple[type[Any], ...] = get_args(e.Event)
 #: events that speak of one attempt of one step
-WORDS = (e.ClaimMade, e.OutcomeReported, e.ClaimReleased, e.NoWorkerAvailable, e.HandOver, e.HandedInDoubt)
+WORDS = (
+    e.ClaimMade,
+    e.OutcomeReported,
+    e.ClaimReleased,
+    e.AttemptLost,
+    e.NoWorkerAvailable,
+    e.HandOver,
+    e.HandedInDoubt,
+)
 
 
 def _ended(how: str) -> Run:
@@ -65,12 +73,12 @@ DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
 
 #: events that change something in a deployment of DEPLOYMENTS, or say again what was said
 _ALWAYS = {e.CancelAsked, e.TimerFired, e.WorkerLost}
-_RUNS = {e.ClaimMade, e.OutcomeReported, e.ClaimReleased, *_ALWAYS}
+_RUNS = {e.ClaimMade, e.OutcomeReported, e.ClaimReleased, e.AttemptLost, *_ALWAYS}
 _LIVE = {*_RUNS, e.TakeBack}
 TAKEN: dict[DeploymentStatus, set[type[Any]]] = {
     DeploymentStatus.ACCEPTED: {*_LIVE, e.NoWorkerAvailable, e.HandOver},
     DeploymentStatus.RUNNING: _LIVE,
-    DeploymentStatus.WAITING: {e.OutcomeReported, e.Resolved, e.TakeBack, *_ALWAYS},
+    DeploymentStatus.WAITING: {e.OutcomeReported, e.AttemptLost, e.Resolved, e.TakeBack, *_ALWAYS},
     DeploymentStatus.CANCELLING: _RUNS,
     DeploymentStatus.COMPLETED: set(),
     DeploymentStatus.FAILED: {e.RetryAsked},
@@ -84,6 +92,7 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
         e.ClaimMade: e.ClaimMade(step, attempt, "w", "t", "control.w"),
         e.OutcomeReported: e.OutcomeReported(step, attempt, True),
         e.ClaimReleased: e.ClaimReleased(step, attempt, "t"),
+        e.AttemptLost: e.AttemptLost(step, attempt, "t"),
         e.NoWorkerAvailable: e.NoWorkerAvailable(step, attempt),
         e.HandOver: e.HandOver(step, attempt),
         e.HandedInDoubt: e.HandedInDoubt(step, attempt),

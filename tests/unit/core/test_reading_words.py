@@ -44,6 +44,14 @@ def test_why_a_worker_declined_is_redacted_and_bounded() -> None:
     assert event.reason.startswith("no [redacted] x") and len(event.reason) == MAX_MESSAGE
 
 
+def test_why_a_worker_lost_a_step_is_redacted_and_bounded() -> None:
+    message = _message({"reason": f"no {TEXT} {'x' * 9000}"}, **{m.EVENT: "lost", m.TOKEN: "t"})
+    event = read_word(message, SECRET).event
+    assert isinstance(event, e.AttemptLost)
+    assert (event.step, event.attempt, event.token) == (0, 1, "t")
+    assert event.reason.startswith("no [redacted] x") and len(event.reason) == MAX_MESSAGE
+
+
 def test_what_a_person_says_is_bounded() -> None:
     event = read_word(_message({"user": "u" * 9000, "reason": "r" * 9000}, **{m.EVENT: "cancel"}), SECRET).event
     assert isinstance(event, e.CancelAsked)
