@@ -238,6 +238,27 @@ class Client:
         """It opens nothing any more."""
         self._transport.send("DELETE", f"/api/v1/tokens/{quote(id, safe='')}")
 
+    def enroll_runner(self, name: str, parallel: int | None = None) -> answers.NewRunner:
+        """A forest runner of this name. The answer is the only place where the id stands with which it connects."""
+        body = {"name": name, **_given(parallel=parallel)}
+        return cast(answers.NewRunner, self._transport.json("POST", "/api/v1/runners", json=body))
+
+    def runners(self) -> list[answers.Runner]:
+        """All forest runners, without their secrets."""
+        return [cast(answers.Runner, row) for row in self._pages("/api/v1/runners", {})]
+
+    def set_runner(self, name: str, parallel: int) -> answers.Runner:
+        """Change how many releases it is given at once."""
+        return cast(answers.Runner, self._transport.json("PUT", _runner(name), json={"parallel": parallel}))
+
+    def revoke_runner(self, name: str) -> answers.Runner:
+        """Gateways refuse it from now on."""
+        return cast(answers.Runner, self._transport.json("POST", f"{_runner(name)}/revoke"))
+
+    def forget_runner(self, name: str) -> None:
+        """Delete a revoked one."""
+        self._transport.send("DELETE", _runner(name))
+
     # -- how ---------------------------------------------------------------------------------------
 
     def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -272,6 +293,10 @@ def _playbook(id: str, revision: int | None = None) -> str:
 
 def _deployment(id: str) -> str:
     return f"/api/v1/deployments/{quote(id, safe='')}"
+
+
+def _runner(name: str) -> str:
+    return f"/api/v1/runners/{quote(name, safe='')}"
 
 
 def _dead_letter(id: str) -> str:

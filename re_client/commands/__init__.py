@@ -31,6 +31,7 @@ COMMANDS = {
     "resolve": "re_client.commands.resolve:resolve",
     "result": "re_client.commands.result:result",
     "retry": "re_client.commands.retry:retry",
+    "runners": "re_client.commands.runners:runners",
     "status": "re_client.commands.deployments:status",
     "token": "re_client.commands.token:token",
     "watch": "re_client.commands.watch:watch",

@@ -355,6 +355,35 @@ class NewToken(Token):
     token: Annotated[str, "the secret; no other answer contains it"]
 
 
+#: what a runner is for the engine now
+RunnerState = Literal["new", "connected", "away", "revoked"]
+
+
+class Runner(TypedDict):
+    """A forest runner that was enrolled, without its secret."""
+
+    name: str
+    state: Annotated[
+        RunnerState, "`new`: it never connected; `away`: no gateway has heard from it for 90 s, or it left"
+    ]
+    types: Annotated[list[str], "the types of destinations that it serves, each `organisation/name@version`"]
+    parallel: Annotated[int, "number of releases that it is given at once"]
+    active: Annotated[int, "number of releases that it executes, by its last heartbeat; 0 if it is not connected"]
+    offered: Annotated[int, "number of releases at once that it says it takes"]
+    gateway: Annotated[str | None, "id of the gateway that it is connected to; null: none"]
+    seen: Annotated[Time | None, "time of its last heartbeat; null before the first"]
+    peer: Annotated[str, "address that it connected from last; empty for a token without access to all groups"]
+    created: Time
+    user: Annotated[str, "the user that enrolled it; empty for a token without access to all groups"]
+    revoked: Annotated[Time | None, "null: it is not revoked"]
+
+
+class NewRunner(Runner):
+    """A runner that was just enrolled."""
+
+    id: Annotated[str, "what the runner connects with: its name, a dot and its secret; no other answer contains it"]
+
+
 class Alive(TypedDict):
     """The process runs."""
 
@@ -374,7 +403,7 @@ class Ready(TypedDict):
 #: names of components of OpenAPI, and what they are; what these refer to is a component of its own name
 COMPONENTS: dict[str, Any] = {
     **{kind.__name__: kind for kind in (Problem, Created, Asked, Deployment, Output, Playbook, Applied, Verdict, Plan)},
-    **{kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, Alive, Ready)},
+    **{kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, NewRunner, Alive, Ready)},
     "Deployments": Page[DeploymentRow],
     "Results": Page[Result],
     "Journal": Page[Entry],
@@ -383,6 +412,8 @@ COMPONENTS: dict[str, Any] = {
     "Workers": Page[Worker],
     "DeadLetters": Page[DeadLetterRow],
     "Tokens": Page[Token],
+    "Runners": Page[Runner],
+    "Runner": Runner,
     "Names": Page[str],
     "Object": dict[str, Any],
 }

@@ -109,6 +109,27 @@ class TokenRequest(TypedDict):
     ]
 
 
+#: number of releases at once of a runner
+Parallel = Annotated[int, Rules(minimum=1, maximum=100), Expected("a whole number from 1 to 100")]
+
+
+class RunnerRequest(TypedDict):
+    """A forest runner to enroll."""
+
+    name: Annotated[
+        str,
+        Rules(pattern="^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$", format="re-line"),
+        Expected("1 to 64 letters, digits, _, . and -, beginning with a letter or digit and not ending with a dot"),
+    ]
+    parallel: NotRequired[Annotated[Parallel, "number of releases that it is given at once; 1 if omitted"]]
+
+
+class RunnerChange(TypedDict):
+    """What can be changed of a runner."""
+
+    parallel: Annotated[Parallel, "number of releases that it is given at once"]
+
+
 class NotificationRequest(TypedDict):
     """A notification to send."""
 
@@ -133,6 +154,8 @@ COMPONENTS: dict[str, Any] = {
             ResolveRequest,
             PlanRequest,
             TokenRequest,
+            RunnerRequest,
+            RunnerChange,
             NotificationRequest,
             ByName,
         )

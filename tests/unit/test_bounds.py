@@ -19,7 +19,7 @@ from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs
 from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
-from re_core.usecases import access
+from re_core.usecases import access, runners
 from re_core.wire import redaction, strict_json
 from re_rest import auth, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
@@ -97,6 +97,7 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),
         ("Authenticator", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
         ("tokens", f"{access.KEPT // _DAY} days"),
+        ("runners", f"{runners.MOST:,} at most".replace(",", " ")),
         ("releases", f"{pruner.KEPT_RELEASES // 3_600_000} h"),
         ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),

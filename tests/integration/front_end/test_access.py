@@ -110,6 +110,10 @@ def test_version_0_takes_the_token_as_a_basic_password_and_ignores_the_name(harn
         ("GET", "/api/v1/tokens"),
         ("POST", "/api/v1/tokens"),
         ("DELETE", "/api/v1/tokens/x"),
+        ("POST", "/api/v1/runners"),
+        ("PUT", "/api/v1/runners/x"),
+        ("POST", "/api/v1/runners/x/revoke"),
+        ("DELETE", "/api/v1/runners/x"),
         ("GET", "/api/v0/ours/playbook/"),
         ("PUT", "/api/v0/ours/playbook/"),
         ("GET", "/api/v0/ours/playbook/book/"),
@@ -123,7 +127,12 @@ def test_a_token_of_another_group_is_kept_out(harness: FrontEndHarness, method: 
     harness.playbook()
     harness.deployment()
     # of routes that read the body before their use case asks for the right
-    body = {"/api/v1/tokens": {"user": "x"}, "/api/v0/ours/playbook/": PLAYBOOK}.get(path)
+    body = {
+        "/api/v1/tokens": {"user": "x"},
+        "/api/v1/runners": {"name": "x"},
+        "/api/v1/runners/x": {"parallel": 2},
+        "/api/v0/ours/playbook/": PLAYBOOK,
+    }.get(path)
 
     assert harness.call(method, path, harness.theirs, json=body).status_code == 403
 

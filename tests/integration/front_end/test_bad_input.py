@@ -46,6 +46,8 @@ ROUTES = [
     ("DELETE", "/api/v1/deadletters/{}"),
     ("POST", "/api/v1/deadletters/{}/replay"),
     ("DELETE", "/api/v1/tokens/{}"),
+    ("POST", "/api/v1/runners/{}/revoke"),
+    ("DELETE", "/api/v1/runners/{}"),
     ("GET", "/api/v1/schemas/{}"),
     ("GET", "/docs/static/{}"),
 ]

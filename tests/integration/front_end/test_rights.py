@@ -37,6 +37,8 @@ BODIES: dict[str, Any] = {
         "target": ["ops"],
     },
     "/api/v1/tokens": {"user": "x"},
+    "/api/v1/runners": {"name": "new"},
+    "/api/v1/runners/{id}": {"parallel": 2},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }
