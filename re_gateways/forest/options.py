@@ -14,3 +14,5 @@ class Options(NamedTuple):
     unknown: bool = False
     #: runners that are connected at once
     most_sessions: int = 1000
+    #: networks from which runners may connect, as `Peers` reads them; none: from everywhere
+    peers: tuple[str, ...] = ()

@@ -24,7 +24,8 @@ def pins(path: Path) -> dict[str, str]:
 
 def _required(name: str) -> list[str]:
     if name == "requirements.lock":
-        return lines_of("options", "install_requires")
+        # the image serves forest runners too
+        return [*lines_of("options", "install_requires"), *lines_of("options.extras_require", "forest")]
     requires: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     return requires
 
