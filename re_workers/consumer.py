@@ -15,7 +15,7 @@ import time
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
-from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message
+from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, unreadable
 from re_workers.in_flight import InFlightWindow
@@ -59,10 +59,14 @@ class StepConsumer:
         spawn: Spawn = on_thread,
         redaction: Redaction | None = None,
         observer: Observer = UNOBSERVED,
+        lane: str = "",
     ) -> None:
-        """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once."""
-        queue = f"worker.{worker.command}"
-        self.control = f"re.control.{identity}.{worker.command}"
+        """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once.
+
+        `lane`: of the worker's steps only those of this lane (re_workers/lanes.py).
+        """
+        queue = lane_queue(worker.command, lane) if lane else f"worker.{worker.command}"
+        self.control = f"re.control.{identity}.{worker.command}" + (f".{lane}" if lane else "")
         self._clock, self._worker, self._identity = clock, worker, identity
         self._subscription = bus.subscribe([queue, self.control], slots)
         self._window = InFlightWindow(self._subscription, queue, slots, clock)
@@ -236,6 +240,10 @@ class StepConsumer:
             self._settle(attempt, Outcome("failed", None, problem))
             return
         self._window.hold(attempt)
+        self._claim(attempt)
+
+    def _claim(self, attempt: Attempt) -> None:
+        """Say that it has begun, or ask to begin it."""
         self._outbox.add(attempt.started(self.control))
         if attempt.granted:
             attempt.limit = self._clock.now() + GRANT_PATIENCE
@@ -297,8 +305,12 @@ class StepConsumer:
         if go:
             self._runs.begin(waiting)
         else:
+            self._not_begun(waiting)
             self._window.drop(waiting.key)
             self._outbox.done(waiting.delivery)
+
+    def _not_begun(self, attempt: Attempt) -> None:
+        """It has no outcome: what was set aside for it is free."""
 
     def _end_without_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         reason, id = reason_of(outcome, self._redaction), attempt.call.attempt_id
@@ -306,6 +318,7 @@ class StepConsumer:
             self._decline(attempt, reason)
         elif outcome.status == HANDED_OVER:
             self.handed_over = True
+            self._not_begun(attempt)
             self._window.drop(attempt.key)
             if not attempt.parted:
                 self._outbox.done(attempt.delivery)
@@ -342,6 +355,7 @@ class StepConsumer:
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         self._waiting.pop(attempt.key, None)
+        self._not_begun(attempt)
         id = attempt.call.attempt_id
         tokens = [*(self._declined.get(id) or "").split(), attempt.token]
         self._declined.add(id, " ".join(tokens[-MOST_DECLINED:]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,16 @@ from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
-from re_core.wire.messages import BYE, EVENT, MAX_REASON, Message, encode
+from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, encode
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
+from re_workers.forwarder import Forwarder
+from re_workers.lane_consumer import LaneConsumer
+from re_workers.lanes import Lanes
 from re_workers.notify.consumer import Notifier
 from re_workers.notify.handler import Handler
 from re_workers.outgoing import APP
-from re_workers.polling_thread import PollingThread
+from re_workers.polling_thread import BREATH, PollingThread
 from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
 
@@ -29,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 #: seconds between two heartbeats (docs/wire-format.md, Heartbeat)
 HEARTBEAT = 5.0
+
+#: seconds at least between a heartbeat and the next one because of news
+NEWS = 1.0
 
 #: seconds until the next one where no queue took the last: cores may be about to start, and an unknown worker cannot be missed
 UNTAKEN = 1.0
@@ -71,10 +78,18 @@ class WorkerHost:
         self.identity = identity or str(ULID())
         self._bus = bus
         self._workers = tuple(workers)
-        self._consumers = [
-            StepConsumer(bus, clock, one, self.identity, one.slots or slots, spawn, redaction, observer)
-            for one in self._workers
-        ]
+        self._clock, self._slots, self._spawn, self._redaction, self._observer = (
+            clock,
+            slots,
+            spawn,
+            redaction,
+            observer,
+        )
+        #: of the workers that have any; and what the others run at once
+        self._lanes: list[Lanes] = []
+        self._plain_slots = 0
+        #: those of the workers' own queues
+        self._consumers = [self._consumer_of(one) for one in self._workers]
         notifiers = [Notifier(bus, clock, self.identity, handler, observer=observer) for handler in handlers]
         self._loops = [
             *(
@@ -84,16 +99,16 @@ class WorkerHost:
             *(PollingThread(f"notify.{notifier.transport}", notifier) for notifier in notifiers),
         ]
         self._handlers = tuple(handlers)
-        offers = {name: offer for one in self._workers for name, offer in one.offers().items()}
-        total = sum(one.slots or slots for one in self._workers)
+        self._offers = [self._offers_of(one) for one in self._workers]
         self._degraded = degraded
-        self._about = {"worker": self.identity, "slots": max(1, total), "offers": offers}
         self._beats = itertools.count(1)
         #: the last heartbeat could not be sent, and that was logged
         self._silent = False
         #: there was a queue for it
         self._taken = False
         self._stopping = threading.Event()
+        #: a worker's lanes or offers have changed, or the process stops
+        self._news = threading.Event()
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -108,13 +123,15 @@ class WorkerHost:
 
         Over after `deadline` seconds and a few, whatever the steps and the bus do.
         """
+        loops = [*self._loops, *(loop for lanes in self._lanes for loop in lanes.stop(deadline))]
         for loop in self._loops:
             loop.stop(deadline)
-        for loop in self._loops:
+        for loop in loops:
             loop.join()
         self._stopping.set()
+        self._news.set()
         self._pulse.join(FAREWELL)
-        if not any(one.running() or one.unsent() or one.handed_over for one in self._consumers):
+        if not any(one.running() or one.unsent() or one.handed_over for one in self._all_consumers()):
             # else the silence says it, and the core calls lost what is left behind and is not moved
             self._send(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})
         for worker in self._workers:
@@ -124,12 +141,19 @@ class WorkerHost:
 
     def running(self) -> list[str]:
         """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
-        return [attempt for consumer in self._consumers for attempt in consumer.running()]
+        return [attempt for consumer in self._all_consumers() for attempt in consumer.running()]
+
+    def changed(self) -> None:
+        """Lanes or offers of a worker have changed: they are served at once, and a heartbeat follows within a second."""
+        self._news.set()
 
     def heartbeat(self) -> None:
-        """Send the core this process's id, what it offers and what it runs."""
+        """Serve the lanes that there are now, then send the core this process's id, what it offers and what it runs."""
+        self._look_at_lanes()
         degraded = {name: why[:MAX_REASON] for name, why in self._degraded().items()}
-        about = {**self._about, "degraded": degraded} if degraded else self._about
+        about = self._about
+        if degraded:
+            about["degraded"] = degraded
         self._send(f"{self.identity}/heartbeat/{next(self._beats)}", about, {})
 
     def _send(self, id: str, about: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -148,5 +172,67 @@ class WorkerHost:
             self._silent = False
 
     def _beat(self) -> None:
-        while not self._stopping.wait(HEARTBEAT if self._taken else UNTAKEN):
-            self.heartbeat()
+        last = time.monotonic()
+        next = last + (HEARTBEAT if self._taken else UNTAKEN)
+        while not self._stopping.is_set():
+            if self._news.wait(max(0.0, next - time.monotonic())):
+                self._news.clear()
+                self._look_at_lanes()
+                self._stopping.wait(BREATH)
+                next = min(next, max(time.monotonic(), last + NEWS))
+            else:
+                self.heartbeat()
+                last = time.monotonic()
+                next = last + (HEARTBEAT if self._taken else UNTAKEN)
+
+    # -- workers with lanes, and with offers that change -------------------------------------------
+
+    def _consumer_of(self, worker: Worker) -> StepConsumer:
+        """Of the worker's own queue."""
+        setattr(worker, "changed", self.changed)  # noqa: B010  # for mypy it is a method
+        common = self._spawn, self._redaction, self._observer
+        bus, clock, me = self._bus, self._clock, self.identity
+        if worker.lanes() is None:
+            self._plain_slots += worker.slots or self._slots
+            return StepConsumer(bus, clock, worker, me, worker.slots or self._slots, *common)
+
+        def make(lane: str, capacity: int) -> LaneConsumer:
+            return LaneConsumer(bus, clock, worker, me, lane, capacity, *common)
+
+        lanes = Lanes(bus, worker, make)
+        lanes.forwarder = Forwarder(bus, clock, worker, me, lanes.serves, *common)
+        self._lanes.append(lanes)
+        return lanes.forwarder
+
+    def _all_consumers(self) -> list[StepConsumer]:
+        return [*self._consumers, *(consumer for lanes in self._lanes for consumer in lanes.consumers())]
+
+    def _look_at_lanes(self) -> None:
+        for lanes in self._lanes:
+            try:
+                lanes.look()
+            except Exception:  # a worker's mistake must not make this process silent
+                _log.exception("the lanes of a worker cannot be served", extra={"action": "worker_error"})
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What a heartbeat says beside what runs."""
+        total = self._plain_slots + sum(lanes.capacity for lanes in self._lanes)
+        offers = {name: offer for of_worker in self._offers for name, offer in of_worker().items()}
+        return {"worker": self.identity, "slots": min(max(1, total), MAX_SLOTS), "offers": offers}
+
+    def _offers_of(self, worker: Worker) -> Callable[[], Mapping[str, Any]]:
+        """What the worker offers now; where it never changes, as it was at the start."""
+        offers: Mapping[str, Any] = worker.offers()
+        if type(worker).offers is Worker.offers:
+            return lambda: offers
+        kept = [offers]
+
+        def now() -> Mapping[str, Any]:
+            try:
+                kept[0] = worker.offers()
+            except Exception:  # as above
+                _log.exception("%s cannot say what it offers", worker.command, extra={"action": "worker_error"})
+            return kept[0]
+
+        return now

@@ -70,6 +70,10 @@ class InFlightWindow:
         """Nothing more."""
         self._stopped = True
 
+    def resize(self, slots: int) -> None:
+        """From now on there are so many slots; the room follows with the next `tend`."""
+        self._slots = slots
+
     def misjudged(self) -> None:
         """More came than there are free slots."""
         self._room = None
@@ -96,7 +100,8 @@ class InFlightWindow:
         self._long_at = min((one.since for one in self._held.values() if not one.parted), default=float("inf")) + LONG
 
     def _allow(self, now: int) -> None:
-        wanted = 0 if self._stopped else self._slots - sum(not one.makes_room for one in self._held.values())
+        wanted = self._slots - sum(not one.makes_room for one in self._held.values())
+        wanted = 0 if self._stopped else max(0, wanted)
         if self._room == wanted:
             return
         sinks = self._room is None or wanted < self._room

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 from re_core.playbook.formats import ENVIRONMENT, PASSES
+from re_workers.context import Call
 from re_workers.signature import Signature, hint, read_signature
 
 #: the name of a step that stands for every name
@@ -117,6 +118,8 @@ class Worker:
     slots: ClassVar[int | None] = None
     #: what its steps start goes on without this process: at an orderly stop `ctx.stopping` is set, and nothing is cancelled
     outlives: ClassVar[bool] = False
+    #: tell the process that lanes, their capacity or offers have changed, from any thread; set by the process that runs the worker
+    changed: Callable[[], None] = staticmethod(lambda: None)
     #: by name, of this class and its bases
     steps: ClassVar[Mapping[str, Step]] = {}
 
@@ -143,10 +146,32 @@ class Worker:
         """What to say where `find` finds nothing."""
         return f"{cls.command} has no step {subcommand[:80]!r}{hint(subcommand, cls.steps)}"
 
-    @classmethod
-    def offers(cls) -> dict[str, dict[str, Any]]:
-        """`command:Subcommand` -> what the heartbeat says of it."""
-        return {f"{cls.command}:{name}": one.offer() for name, one in cls.steps.items()}
+    def offers(self) -> dict[str, dict[str, Any]]:
+        """`command:Subcommand` -> what the heartbeat says of it. One that overrides this is asked for every heartbeat."""
+        return {f"{self.command}:{name}": one.offer() for name, one in self.steps.items()}
+
+    def lanes(self) -> Mapping[str, int] | None:
+        """Lane -> attempts at once, of a worker whose steps are divided into lanes; None: they are not.
+
+        Asked at the start, with every heartbeat and after `changed`, by any thread. A lane's name has 1 to 200 characters of
+        `A-Z a-z 0-9 _ . @ / -`.
+        """
+        return None
+
+    def lane(self, arguments: Mapping[str, Any]) -> str:
+        """Of a worker with lanes: the one of a step with these arguments, which were checked."""
+        raise NotImplementedError(f"{type(self).__name__} has lanes and does not say which one a step belongs to")
+
+    def reserve(self, call: Call, token: str, arguments: Mapping[str, Any]) -> bool:
+        """Of a worker with lanes: set aside what this attempt needs, before it is claimed; False where there is nothing free.
+
+        It is asked again when `changed` is called, and the step goes to another process after 5 s. `token` is new for every
+        delivery of the attempt. Called on the lane's thread: return at once.
+        """
+        return True
+
+    def unreserve(self, call: Call, token: str) -> None:
+        """What `reserve` has set aside for this delivery is free: it will not begin, or has ended without an outcome."""
 
     def settled(self, attempt_id: str) -> None:
         """The bus has taken the attempt's outcome, or that it is lost. Called on the consumer's thread: return at once."""

@@ -5,10 +5,10 @@ No binding of these has a wildcard (docs/wire-format.md, Exchange and queues): a
 
 from __future__ import annotations
 
-from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT
+from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT, WORKER_QUEUES, is_lane_queue
 
 #: queues that bear the name of their key
-_OWN_NAME = ("worker.", NOTIFY)
+_OWN_NAME = (WORKER_QUEUES, NOTIFY)
 
 _KEYS = {queue: key for key, queue in BINDINGS.items()}
 
@@ -17,6 +17,8 @@ def key_of(queue: str) -> str | None:
     """The key that the queue is bound to; None for one that only the default exchange reaches."""
     if queue in _KEYS:
         return _KEYS[queue]
+    if is_lane_queue(queue):
+        return None
     return queue if queue == OUTPUT or queue.startswith(_OWN_NAME) else None
 
 

@@ -106,6 +106,13 @@ class Bus(Protocol):
         """That queue of `forward` is not needed any more. Does not wait: where the bus is away, it goes by its life."""
         ...
 
+    def release(self, queue: str) -> None:
+        """This process neither consumes that queue nor sends to it any more: it need not exist for its sake. Does not wait.
+
+        Where no other process can, nothing waits in it and it is not durable, it is gone.
+        """
+        ...
+
     def consumers(self, queue: str) -> int:
         """How many consume that queue now, of all processes; 0 where there is no such queue. Raises BusUnavailable."""
         ...

@@ -86,6 +86,8 @@ HINTS = "hint."
 JOURNAL_GREW, OUTPUT_GREW = f"{HINTS}journal", f"{HINTS}output"
 #: what is published only while a queue is bound to it
 OVERHEARD = (EVENTS, HINTS)
+#: what the names of queues of steps begin with
+WORKER_QUEUES = "worker."
 #: number of reply queues
 REPLY_QUEUES = 16
 
@@ -232,6 +234,16 @@ def attempt_queue(attempt: AttemptId) -> str:
 def attempt_of_queue(queue: str) -> AttemptId | None:
     """The attempt that such a queue belongs to; None for any other queue. Raises BadMessage."""
     return parse_attempt(queue.removeprefix(_ATTEMPT_QUEUE)) if queue.startswith(_ATTEMPT_QUEUE) else None
+
+
+def lane_queue(command: str, lane: str) -> str:
+    """The queue of one lane of a command (docs/wire-format.md, Lanes)."""
+    return f"{WORKER_QUEUES}{command}.{lane}"
+
+
+def is_lane_queue(queue: str) -> bool:
+    """Whether it is the queue of a lane: a command has no dot."""
+    return queue.startswith(WORKER_QUEUES) and "." in queue.removeprefix(WORKER_QUEUES)
 
 
 def reply_queue(deployment: str) -> str:

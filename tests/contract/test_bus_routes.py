@@ -34,13 +34,15 @@ def test_a_key_leads_to_its_queue(bus: Bus, key: str, queue: str) -> None:
     assert (delivery.queue, delivery.message.key) == (queue, key)
 
 
-@pytest.mark.parametrize("queue", ["re.reply.3", "re.job.create", "re.control.w-1", DEAD])
+@pytest.mark.parametrize("queue", ["re.reply.3", "re.job.create", "re.control.w-1", "worker.rail.oslo/b@1", DEAD])
 def test_the_exchange_does_not_know_queues_by_name(bus: Bus, queue: str) -> None:
     bus.declare(queue)
     assert bus.publish([message("a", queue)]) == [Published.UNROUTABLE]
 
 
-@pytest.mark.parametrize("queue", ["re.reply.3", "re.job.create", "notify.irc", "worker.command"])
+@pytest.mark.parametrize(
+    "queue", ["re.reply.3", "re.job.create", "notify.irc", "worker.command", "worker.rail.oslo/b@1"]
+)
 def test_a_direct_message_reaches_any_queue_by_name(bus: Bus, queue: str) -> None:
     subscription = bus.subscribe([queue], 1)
     assert bus.publish([message("a", queue, direct=True)]) == [Published.TAKEN]
@@ -204,3 +206,20 @@ def test_closing_the_bus_ends_a_request(bus: Bus) -> None:
     bus.close()
     thread.join(SOON)
     assert ended == [None]
+
+
+def test_a_queue_that_was_released_can_be_used_again(bus: Bus) -> None:
+    subscription = bus.subscribe(["worker.rail.oslo"], 1)
+    subscription.close()
+    bus.release("worker.rail.oslo")
+    bus.release("worker.rail.never")
+    again = bus.subscribe(["worker.rail.oslo"], 1)
+    assert bus.publish([message("a", "worker.rail.oslo", direct=True)]) == [Published.TAKEN]
+    assert names(take_all(again, 1)) == ["a"]
+
+
+def test_releasing_a_queue_loses_nothing_that_waits_in_it(bus: Bus) -> None:
+    bus.declare("worker.rail.oslo")
+    bus.publish([message("a", "worker.rail.oslo", direct=True)])
+    bus.release("worker.rail.oslo")
+    assert names(take_all(bus.subscribe(["worker.rail.oslo"], 1), 1)) == ["a"]

@@ -63,6 +63,10 @@ class AmqpBus:
 
         self._wiring.thread.post(remove)
 
+    def release(self, queue: str) -> None:
+        """See ports.Bus. The broker deletes it by its `x-expires`."""
+        self._wiring.thread.post(lambda: self._wiring.declarations.forget(queue))
+
     def consumers(self, queue: str) -> int:
         """See ports.Bus."""
         return int(self._wiring.ask(declaring.consumers(queue)))

@@ -88,6 +88,13 @@ class Declarations:
         """From now on these are ours, and declared on every connection."""
         self._names.update(dict.fromkeys(names))
 
+    def forget(self, name: str) -> None:
+        """It is none of ours any more."""
+        self._names.pop(name, None)
+        self._made.discard(name)
+        self._refused.pop(name, None)
+        self._away.discard(name)
+
     def make(self, names: Sequence[str], then: Then) -> None:
         """Declare queues, from now on on every connection; `then` when they are there."""
         self.want(names)

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message
+from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message, is_lane_queue
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
@@ -22,6 +22,9 @@ HEARTBEAT_KEY = "heartbeat"
 
 #: milliseconds after which the broker deletes a control queue without a consumer: a worker's reconnect takes less
 CONTROL_LIFE = 600_000
+
+#: milliseconds after which the broker deletes the queue of a lane without a consumer; the core dispatches again what it awaits
+LANE_LIFE = 3_600_000
 
 #: queues that are consumed by one at a time
 _SINGLE = ("re.reply.", OUTPUT)
@@ -77,6 +80,8 @@ class Topology:
             arguments["x-single-active-consumer"] = True
         if name.startswith(_DEAD_LETTERED):
             arguments["x-dead-letter-exchange"] = DEAD_EXCHANGE
+        if is_lane_queue(name):
+            arguments["x-expires"] = LANE_LIFE
         return QueueDeclaration(name, arguments, key_of(name), DEAD_EXCHANGE if name == DEAD else "")
 
     def expected(self, message_key: str, direct: bool) -> str:

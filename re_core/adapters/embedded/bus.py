@@ -86,6 +86,15 @@ class EmbeddedBus:
         with self._lock:
             self._forwarded.pop(queue, None)
 
+    def release(self, queue: str) -> None:
+        """See ports.Bus."""
+        with self._lock:
+            found = self._queues.get(queue)
+            if found is not None and found.unused:
+                del self._queues[queue]
+                if (key := key_of(queue)) is not None:
+                    del self._bound[key]
+
     def consumers(self, queue: str) -> int:
         """See ports.Bus."""
         return sum(queue in subscription.queues for subscription in list(self._subscriptions))

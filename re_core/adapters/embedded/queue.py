@@ -127,6 +127,11 @@ class EmbeddedQueue:
         self._consumers.remove(consumer)
         self.put_back([*untaken, *unsettled])
 
+    @property
+    def unused(self) -> bool:
+        """Nothing is in it, nor would be after a restart, and no consumer takes from it."""
+        return not (self.durable or self.ready or self._consumers)
+
     def _with_room(self) -> EmbeddedConsumer | None:
         consumers = self._consumers
         if len(consumers) == 1:

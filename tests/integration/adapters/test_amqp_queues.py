@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from re_core.adapters.amqp.topology import CONTROL_LIFE
+from re_core.adapters.amqp.topology import CONTROL_LIFE, LANE_LIFE
 from re_core.errors import BusRefused, BusUnavailable
 from re_core.ports import Bus, Delivery, Published
 from re_core.wire.dead_letters import parse_dead_letter
@@ -115,6 +115,25 @@ def test_a_control_queue_goes_some_time_after_its_worker(harness: AmqpHarness) -
     # a declaration that is not the same is refused
     arguments = {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}
     harness.raw().queue_declare("re.control.w-1", durable=True, arguments=arguments)
+
+
+def test_the_queue_of_a_lane_goes_some_time_after_its_last_consumer(harness: AmqpHarness) -> None:
+    harness.bus().declare("worker.rail.oslo/b@1")
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": -1,
+        "x-dead-letter-exchange": "re.dead",
+        "x-expires": LANE_LIFE,
+    }
+    harness.raw().queue_declare("worker.rail.oslo/b@1", durable=True, arguments=arguments)
+
+
+def test_a_released_queue_is_not_declared_on_the_next_connection(harness: AmqpHarness) -> None:
+    bus = harness.bus()
+    bus.declare("worker.rail.oslo")
+    bus.release("worker.rail.oslo")
+    harness.raw().queue_delete("worker.rail.oslo")
+    assert bus.publish([message("a", "worker.rail.oslo", direct=True)]) == [Published.UNROUTABLE]
 
 
 def test_a_forwarding_queue_goes_when_its_life_is_over(harness: AmqpHarness) -> None:

@@ -11,6 +11,7 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.routes import key_of, outlives
 from re_core.errors import BusUnavailable, StoreUnavailable
+from re_core.ports import Published
 from re_core.wire.messages import DEAD, Message
 from tests.contract.places import NEVER, FakeClock
 from tests.contract.samples import message, names
@@ -161,3 +162,17 @@ def test_a_queue_has_its_key_and_its_endurance(queue: str, key: str | None, last
 def test_the_clock_tells_milliseconds_of_the_day() -> None:
     before = time.time()
     assert before - 1 < SystemClock().now() / 1000 < time.time() + 1
+
+
+def test_a_released_queue_that_nothing_uses_is_gone() -> None:
+    bus = EmbeddedBus()
+    consumer = bus.subscribe(["worker.rail.oslo"], 1)
+    bus.release("worker.rail.oslo")
+    assert bus.publish([message("a", "worker.rail.oslo", direct=True)]) == [Published.TAKEN]
+    consumer.ack(consumer.take(1, 0))
+    consumer.close()
+    bus.release("worker.rail.oslo")
+    assert bus.publish([message("a", "worker.rail.oslo", direct=True)]) == [Published.UNROUTABLE]
+    bus.declare("notify.irc")
+    bus.release("notify.irc")
+    assert bus.publish([message("b", "notify.irc")]) == [Published.TAKEN]

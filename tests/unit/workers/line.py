@@ -135,6 +135,9 @@ class Line:
     def stop_forwarding(self, queue: str) -> None:
         self._bus.stop_forwarding(queue)
 
+    def release(self, queue: str) -> None:
+        self._bus.release(queue)
+
     def consumers(self, queue: str) -> int:
         return self._bus.consumers(queue)
 

@@ -42,7 +42,7 @@ class Echo(Worker):
 
 
 def test_what_a_worker_offers_is_its_steps_with_their_schemas() -> None:
-    offers = Greet.offers()
+    offers = Greet().offers()
     assert offers["greet:Hello"] == {
         "parameters": {
             "type": "object",
@@ -60,7 +60,7 @@ def test_what_a_worker_offers_is_its_steps_with_their_schemas() -> None:
         "timeout": 60,
     }
     assert set(offers) == {"greet:Hello", "greet:Bye"}
-    for offer in (*offers.values(), *Echo.offers().values()):
+    for offer in (*offers.values(), *Echo().offers().values()):
         jsonschema.Draft202012Validator.check_schema(offer["parameters"])
 
 
@@ -163,7 +163,7 @@ def test_a_worker_inherits_the_steps_of_its_base() -> None:
         def Bye(self, ctx: Context) -> None:
             ctx.output("Bye")
 
-    assert set(Politely.offers()) == {"politely:Hello", "politely:Bye"}
+    assert set(Politely().offers()) == {"politely:Hello", "politely:Bye"}
     assert run(Politely(), "politely:Bye").output == ["Bye"]
 
 
