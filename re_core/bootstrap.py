@@ -176,7 +176,7 @@ class Core:
         ]
         self._sweeper = Sweeper(bus, store, clock)
         self._sweep = PollingThread("sweeper", self._look, on_fatal)
-        self._pruner = Pruner(store, clock, settings.prune_older)
+        self._pruner = Pruner(store, clock, settings.prune_older, settings.artifact_keep)
         self._prune = PollingThread("pruner", self._forget, on_fatal)
         # in one process all workers are there as long as the core is
         self._absence = FailureDetector(bus, store, clock, self._roll) if shared else None

@@ -141,6 +141,12 @@ class KeyReused(CallerError):
     reason = "key-reused"
 
 
+class TooLarge(CallerError):
+    """The body is too large."""
+
+    reason = "too-large"
+
+
 class NotAuthenticated(CallerError):
     """A valid token is needed."""
 

@@ -222,3 +222,65 @@ class Release(NamedTuple):
 
 #: status of a release with which no gateway has anything left to do
 OVER = "over"
+
+
+class ArtifactFile(NamedTuple):
+    """One file of an artifact."""
+
+    category: str
+    #: relative and normalised, below the category
+    path: str
+    #: bytes
+    size: int
+    #: SHA-256 of its bytes, hexadecimal
+    digest: str
+    #: its place in the bytes of the content
+    offset: int
+
+
+class ArtifactContent(NamedTuple):
+    """The files of an artifact; artifacts with equal files share it."""
+
+    #: SHA-256 of the canonical list of the files (re_core.artifacts.content), hexadecimal
+    digest: str
+    #: under which id the bytes are stored: that of the push that brought them
+    holder: str
+    #: `files`, or `archive`: one tar.gz that the engine does not open
+    kind: str
+    #: bytes of all files
+    size: int
+    files: tuple[ArtifactFile, ...]
+
+
+class Artifact(NamedTuple):
+    """A named, immutable set of files. Group and name are unique together."""
+
+    #: of the push that made it; one that is pushed again after a deletion has another id
+    id: str
+    group: str
+    name: str
+    #: digest of its content
+    digest: str
+    kind: str
+    size: int
+    #: how many files
+    files: int
+    created: int
+    #: the user that pushed it
+    user: str
+    #: what was said of it, in the words of re_core.artifacts.annotation; empty: nothing yet, and it can be said once
+    annotation: Mapping[str, str] = MappingProxyType({})
+    #: the last time that a step which names it began
+    used: int | None = None
+    #: raised by each use, so that a deletion that read it before does not succeed
+    version: int = 1
+
+
+class ArtifactUse(NamedTuple):
+    """A deployment of which a step that names the artifact began."""
+
+    #: id of the artifact
+    artifact: str
+    deployment: str
+    #: the last time
+    at: int

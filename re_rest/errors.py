@@ -31,6 +31,7 @@ STATUS: dict[type[Exception], int] = {
     errors.Conflict: 409,
     errors.Refused: 409,
     errors.PreconditionFailed: 412,
+    errors.TooLarge: 413,
     errors.BadDocument: 422,
     errors.KeyReused: 422,
     errors.TransientError: 503,

@@ -17,7 +17,7 @@ from re_client.session import Session, json_option, pass_session
 from re_client.text import absolute, safe
 from re_core.ports import Store
 from re_core.runtime.settings import Settings
-from re_core.usecases import access, inspection, maintenance
+from re_core.usecases import access, artifact_pruning, inspection, maintenance
 
 #: milliseconds of one of each
 _UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
@@ -53,12 +53,14 @@ def check(session: Session, as_json: bool) -> int:
     """Check the store for damage.
 
     Checks the server or the file, its layout and indexes, reads every journal, and compares it with the list of
-    deployments. Prints each problem with the remedy; the exit code is 1 if there is a problem.
+    deployments; reads every artifact, and compares it with its digests. Prints each problem with the
+    remedy; the exit code is 1 if there is a problem.
     """
     with _opened(session.settings) as opened:
         survey = opened.survey()
         findings = [inspection.Finding("store", "", problem) for problem in survey.problems]
         findings += inspection.check(opened, _now())
+        findings += artifact_pruning.damage(opened)
     if as_json:
         found = [one._asdict() for one in findings]
         session.terminal.json({**survey._asdict(), "counts": dict(survey.counts), "problems": found})

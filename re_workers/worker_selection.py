@@ -34,7 +34,7 @@ from re_workers.steps.confinement import Confinement
 ALL = "all"
 
 #: begins the URL of a store that is a file, and the ends of the names of what SQLite keeps beside it
-SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal")
+SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal", "-artifacts")
 
 
 class Unconfigured:

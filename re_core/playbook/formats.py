@@ -7,6 +7,7 @@ takes a time in proportion to the text.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -165,6 +166,23 @@ def _too_long(value: str, most: int) -> str:
     except UnicodeEncodeError:
         return "expected a string without lone surrogates"
     return f"expected at most {most} bytes, found {size}" if size > most else ""
+
+
+#: categories of characters that cannot be seen
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def group_problem(value: str) -> str:
+    """Why it is no group. A group is a segment of URLs and a unit of authorization: two that differ must look different."""
+    if value in (".", "..") or "/" in value:
+        return "expected a group that is not '.' or '..' and has no '/'"
+    if any(unicodedata.category(one) in INVISIBLE for one in value):
+        return "expected a group without control or invisible characters"
+    if value != value.strip():
+        return "expected a group without blanks at its ends"
+    if not unicodedata.is_normalized("NFC", value):
+        return "expected a group in Unicode's composed form (NFC)"
+    return ""
 
 
 #: name of a format -> its check: what was expected, or nothing

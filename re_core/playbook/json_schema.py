@@ -40,7 +40,7 @@ RESERVED = frozenset({"notify", "dynamic", "hosts", "command", "subcommand"})
 Position = Callable[[str], tuple[int, int] | None]
 
 #: Unicode categories that a reader cannot see or a newer Unicode may redefine
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_INVISIBLE = formats.INVISIBLE
 #: those that end a line or are no text at all; joiners stay allowed in text, some scripts need them
 _BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 #: embeddings, overrides and isolates: they show text in another order than it is in
@@ -206,17 +206,9 @@ for _format, _problem in formats.FORMATS.items():
 
 @_FORMATS.checks("re-group", raises=ValueError)
 def _group(value: object) -> bool:
-    """A group is a segment of URLs and a unit of authorization: two that differ must look different."""
-    if not isinstance(value, str):
-        return True
-    if value in (".", "..") or "/" in value:
-        raise ValueError("expected a group that is not '.' or '..' and has no '/'")
-    if any(unicodedata.category(one) in _INVISIBLE for one in value):
-        raise ValueError("expected a group without control or invisible characters")
-    if value != value.strip():
-        raise ValueError("expected a group without blanks at its ends")
-    if not unicodedata.is_normalized("NFC", value):
-        raise ValueError("expected a group in Unicode's composed form (NFC)")
+    """See formats.group_problem."""
+    if isinstance(value, str) and (why := formats.group_problem(value)):
+        raise ValueError(why)
     return True
 
 

@@ -4,6 +4,7 @@ Must not know any technology. Errors: a store raises StoreUnavailable (wait) or 
 a bus BusUnavailable.
 """
 
+from re_core.ports.artifacts import PIECE, ArtifactFilter, Artifacts, StoredArtifact
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
@@ -39,9 +40,12 @@ __all__ = [
     "DEPLOYMENTS_ONLY",
     "MOST_REVISIONS",
     "OUTPUT_PAGE",
+    "PIECE",
     "UNOBSERVED",
     "Append",
     "Appended",
+    "ArtifactFilter",
+    "Artifacts",
     "Bus",
     "Clock",
     "DeadLetters",
@@ -70,6 +74,7 @@ __all__ = [
     "Several",
     "StepRun",
     "Store",
+    "StoredArtifact",
     "Subscription",
     "Survey",
     "ThreadFigures",

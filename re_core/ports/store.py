@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
+from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
 from re_core.ports.runners import Releases, Runners
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
@@ -366,6 +367,7 @@ class Store(
     Tokens,
     Runners,
     Releases,
+    Artifacts,
     Maintenance,
     Protocol,
 ):

@@ -93,6 +93,12 @@ class Settings:
     stop_timeout: float = _setting(30.0, kinds.seconds)
     #: days after which a core deletes ended deployments, with output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
+    #: bytes that an artifact may have, its files unpacked
+    artifact_limit: int = _setting(64 * 1024 * 1024, kinds.whole(1024, 1024**3))
+    #: bytes that all artifacts may have; equal contents count once
+    artifact_quota: int = _setting(4 * 1024**3, kinds.whole(1024, 2**53))
+    #: days after its last use by a deployment during which an artifact is not deleted, so that a rollback finds it
+    artifact_keep: float = _setting(90.0, kinds.days)
     #: a step that no worker offers: `fail` at once, or `wait` for a worker
     missing_worker: str = _setting("fail", kinds.one_of("fail", "wait"), old_name="unoffered_steps")
     #: a lost step that must not be rerun: `fail` its deployment, or `ask` an operator

@@ -34,7 +34,7 @@ _REBUILD = "rectl store rebuild-views corrects it"
 class Finding(NamedTuple):
     """One thing that is wrong, and what to do about it."""
 
-    #: `store`, `journal` or `list`
+    #: `store`, `journal`, `list` or `artifact`
     what: str
     #: empty where it is none's
     deployment: str

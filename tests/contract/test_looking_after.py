@@ -237,7 +237,7 @@ class _Clock:
 
 def test_the_pruner_forgets_once_a_day(store: Store) -> None:
     clock = _Clock()
-    pruner = Pruner(store, clock, 90)
+    pruner = Pruner(store, clock, 90, 90)
     _store_it(store, _story("d-1"))
     pruner.turn()
     assert set(_rows(store)) == {"d-1"}
@@ -256,7 +256,7 @@ def test_the_pruner_forgets_once_a_day(store: Store) -> None:
 
 def test_without_an_age_the_pruner_forgets_nothing(store: Store) -> None:
     clock = _Clock()
-    pruner = Pruner(store, clock, None)
+    pruner = Pruner(store, clock, None, 90)
     _store_it(store, _story("d-1"))
     clock.at += 2 * DAY
     pruner.turn()
@@ -267,7 +267,7 @@ def test_the_pruner_keeps_the_feed_short_whatever_else_is_kept(store: Store, mon
     trimmed: list[int] = []
     monkeypatch.setattr(store, "trim_feed", trimmed.append)
     clock = _Clock()
-    pruner = Pruner(store, clock, None)
+    pruner = Pruner(store, clock, None, 90)
     for _ in range(3):
         pruner.turn()
     assert trimmed == []
@@ -279,7 +279,7 @@ def test_the_pruner_keeps_the_feed_short_whatever_else_is_kept(store: Store, mon
 
 def test_the_pruner_forgets_releases_that_are_over_for_a_day_whatever_else_is_kept(store: Store) -> None:
     clock = _Clock()
-    pruner = Pruner(store, clock, None)
+    pruner = Pruner(store, clock, None, 90)
     for id, status in (("d/1/1", OVER), ("d/2/1", "reported")):
         assert store.save_release(Release(id, 1, "gateway", status, b"", clock.at))
     clock.at += KEPT_RELEASES

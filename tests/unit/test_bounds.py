@@ -12,14 +12,15 @@ from re_core.adapters.mongo.layout import COLLECTIONS
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
 from re_core.admission import compiled_plans
+from re_core.artifacts import names
 from re_core.deployment import records, results
 from re_core.playbook.compiler import MAX_STEPS
 from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
 from re_core.ports.feed import KEPT_CHUNKS
-from re_core.runtime import logs
+from re_core.runtime import logs, settings
 from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
-from re_core.usecases import access, runners
+from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.wire import redaction, strict_json
 from re_rest import auth, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
@@ -66,6 +67,11 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         assert len(cells) == 4 and all(cells), line
 
 
+def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
+    chosen = settings.Settings()
+    assert artifact_pushing.Bounds(chosen.artifact_limit, chosen.artifact_quota) == artifact_pushing.Bounds()
+
+
 @pytest.mark.parametrize(
     ("name", "bound"),
     [
@@ -79,6 +85,11 @@ def test_every_row_says_how_much_who_and_by_which_setting(rows: dict[str, str]) 
         ("mailbox", f"{REMEMBERED // 3_600_000} h"),
         ("Cache", f"{cache.CAPACITY} deployments"),
         ("Cache", f"{cache.MOST_BYTES // _MIB} MiB"),
+        ("artifact_contents", f"{names.MAX_FILES:,} files".replace(",", " ")),
+        ("artifact_contents", f"{artifact_pushing.Bounds().quota // _MIB // 1024} GiB"),
+        ("artifact_pieces", f"{artifact_pushing.Bounds().limit // _MIB} MiB"),
+        ("artifact_pieces", f"{artifact_pruning.LEFT // 3_600_000} h"),
+        ("artifact_uses", f"{settings.Settings().artifact_keep:.0f} days"),
         ("State", f"{results.MAX_KEPT // _KIB} KiB"),
         ("State", f"{results.INLINE // _KIB} KiB"),
         ("Plans", f"{compiled_plans.MOST} plans"),

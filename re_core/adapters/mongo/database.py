@@ -90,6 +90,10 @@ class Database:
         self.runners = database["runners"]
         self.releases = database["releases"]
         self.gateways = database["gateways"]
+        self.artifacts = database["artifacts"]
+        self.artifact_contents = database["artifact_contents"]
+        self.artifact_pieces = database["artifact_pieces"]
+        self.artifact_uses = database["artifact_uses"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

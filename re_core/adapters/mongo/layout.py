@@ -43,6 +43,13 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
         "re_open": (("open", 1), ("owner", 1)),
         "re_created": (("open", 1), ("created", 1), ("_id", 1)),
     },
+    "artifacts": {
+        "re_newest": (("id", -1),),
+        "re_group": (("group", 1), ("id", -1)),
+        "re_name": (("name", 1), ("id", -1)),
+    },
+    "artifact_contents": {"re_holder": (("holder", 1),)},
+    "artifact_uses": {"re_artifact": (("artifact", 1), ("at", -1)), "re_at": (("at", 1), ("_id", 1))},
 }
 
 #: what the engine keeps its documents in
@@ -61,6 +68,10 @@ COLLECTIONS = (
     "runners",
     "releases",
     "gateways",
+    "artifacts",
+    "artifact_contents",
+    "artifact_pieces",
+    "artifact_uses",
 )
 
 

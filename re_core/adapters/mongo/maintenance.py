@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from re_core.adapters.mongo import parts
+from re_core.adapters.mongo.artifacts import artifact_of, content_of, use_of
 from re_core.adapters.mongo.database import Database, Document, attempted, foreign
 from re_core.adapters.mongo.dead_letters import letter_of
 from re_core.adapters.mongo.feed import readable_chunk
@@ -23,7 +24,7 @@ from re_core.deployment.records import entry_id
 from re_core.ports import Ids, KeyRecord, Lock, Survey
 from re_core.rows import View
 
-#: collection -> how its documents are read. Entries are not here: readers of journals report them.
+#: collection -> how its documents are read. Entries and pieces are not here: readers of journals and of artifacts report them.
 _READERS: Mapping[str, Callable[[Document], Any]] = {
     "views": view_of,
     "feed": readable_chunk,
@@ -37,6 +38,9 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "runners": runner_of,
     "releases": release_of,
     "gateways": gateway_of,
+    "artifacts": artifact_of,
+    "artifact_contents": content_of,
+    "artifact_uses": use_of,
 }
 
 #: documents of one collection that a survey names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from re_core.adapters.mongo.artifacts import ArtifactsPart
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.dead_letters import DeadLettersPart
 from re_core.adapters.mongo.feed import FeedPart
@@ -32,6 +33,7 @@ class MongoStore(
     TokensPart,
     RunnersPart,
     ReleasesPart,
+    ArtifactsPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

@@ -143,6 +143,29 @@ CREATE INDEX releases_over ON releases (created, id) WHERE status = 'over';
 CREATE TABLE gateways (id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# The bytes of contents are in files beside this one. Sizes stand before the lists, so that their sum reads no list.
+_ARTIFACTS = """
+CREATE TABLE artifacts (
+    id TEXT PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, kind TEXT NOT NULL,
+    size INTEGER NOT NULL, files INTEGER NOT NULL, created INTEGER NOT NULL, user TEXT NOT NULL, annotation TEXT NOT NULL,
+    used INTEGER, version INTEGER NOT NULL,
+    UNIQUE ("group", name)
+);
+CREATE INDEX artifacts_group ON artifacts ("group", id);
+CREATE INDEX artifacts_name ON artifacts (name, id);
+CREATE INDEX artifacts_digest ON artifacts (digest);
+
+CREATE TABLE artifact_contents (
+    digest TEXT PRIMARY KEY, holder TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL, files TEXT NOT NULL
+);
+CREATE INDEX artifact_contents_holder ON artifact_contents (holder);
+
+CREATE TABLE artifact_uses (
+    artifact TEXT NOT NULL, deployment TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (artifact, deployment)
+) WITHOUT ROWID;
+CREATE INDEX artifact_uses_at ON artifact_uses (at, artifact, deployment);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -156,6 +179,7 @@ STEPS: tuple[str, ...] = (
     _FEED,
     _DEGRADED,
     _RUNNERS,
+    _ARTIFACTS,
 )
 
 #: the tables of the newest layout
@@ -175,6 +199,9 @@ TABLES = frozenset(
         "runners",
         "releases",
         "gateways",
+        "artifacts",
+        "artifact_contents",
+        "artifact_uses",
     }
 )
 

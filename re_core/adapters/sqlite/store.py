@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from re_core.adapters.clock_system import SystemClock
+from re_core.adapters.sqlite.artifact_files import ArtifactFiles
+from re_core.adapters.sqlite.artifacts import ArtifactsPart
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.dead_letters import DeadLettersPart
 from re_core.adapters.sqlite.feed import FeedPart
@@ -39,6 +41,7 @@ class SqliteStore(
     TokensPart,
     RunnersPart,
     ReleasesPart,
+    ArtifactsPart,
     MaintenancePart,
     MailboxPart,
 ):
@@ -57,6 +60,7 @@ class SqliteStore(
         it as it was; StoreUnavailable for one that is locked longer than `wait` seconds, or on a full disk.
         """
         self._database = Database(os.fspath(path), wait)
+        self._files = ArtifactFiles(os.fspath(path))
         self._codec = codec
         self._clock = clock or SystemClock()
 
