@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ RECIPE = Recipe(
     # nobody else's could have the configuration of a test
     variable="",
     program="nginx",
-    packages=("nginx",),
+    packages=("nginx", "libnginx-mod-stream"),
     user="www-data",
 )
 
@@ -35,6 +36,14 @@ def checked(place: Place, data: Path, configuration: str) -> str:
     """What nginx finds wrong with it; empty where nothing is."""
     ran = subprocess.run([*command(place, data, configuration), "-t", "-q"], capture_output=True, text=True, timeout=60)
     return ran.stdout + ran.stderr if ran.returncode else ""
+
+
+def loading(place: Place, kind: str) -> str:
+    """The line that loads this kind of server (`stream`), where it is a module of its own; empty where it is built in."""
+    argv = place.argv(RECIPE, ["nginx", "-V"], Path("/tmp"))
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=60).stderr
+    folder = re.search(r"--modules-path=(\S+)", said)
+    return f"load_module {folder[1]}/ngx_{kind}_module.so;\n" if folder and f"--with-{kind}=dynamic" in said else ""
 
 
 def command(place: Place, data: Path, configuration: str) -> list[str]:
