@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Changes when the requirements do.
 METADATA := setup.cfg pyproject.toml tools/venv
-# One pytest process per core, four at most. Servers are tiny or shared, so each process may have its own.
-WORKERS := $(shell nproc 2>/dev/null || echo 2)
+# Two pytest processes per core, four at most: a test that starts processes waits for them most of its time. Servers are
+# tiny or shared, so each process may have its own.
+WORKERS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 # Extra words for pytest: make test ARGS="-k journal"
 ARGS ?=

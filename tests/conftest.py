@@ -59,13 +59,30 @@ def _nothing(number: int, frame: FrameType | None) -> None:
     """The run goes on."""
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow rounds out unless the command line asks for that mark."""
-    if "slow" in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
+    """Leave the slow rounds out unless the command line asks for that mark, and begin with the long tests."""
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    items[:] = _long_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _long_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """In as many parts as pytest-xdist hands out at first; each begins with its share of the long tests.
+
+    A long test that comes last keeps the run waiting for one process while the others are done.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    rest = [item for item in items if not item.get_closest_marker("long")]
+    ordered: list[pytest.Item] = []
+    for part in range(processes):
+        share = long[part::processes]
+        size = (len(items) - len(ordered)) // (processes - part) - len(share)
+        ordered += [*share, *rest[: max(size, 0)]]
+        del rest[: max(size, 0)]
+    return [*ordered, *rest]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -68,6 +68,7 @@ def await_log(member: Member, text: str, times: int = 1) -> None:
     wait_until(f"{text!r} in {member.log}", lambda: member.text.count(text) >= times, PATIENCE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["bus", "store"])
 def test_what_is_away_at_the_start_is_waited_for(
     new_cluster: MakeCluster, amqp_url: str, mongo_url: str, bus_gate: TcpProxy, store_gate: TcpProxy, which: str
