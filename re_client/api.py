@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from types import TracebackType
 from typing import Any, cast
@@ -21,6 +22,7 @@ from re_client import events
 from re_client.errors import ClientError
 from re_client.transport import Transport
 from re_core.api import answers
+from re_core.api import artifacts as documents
 
 #: rows of one page of a list
 PAGE = 100
@@ -187,6 +189,52 @@ class Client:
         headers = {"idempotency-key": key or _key()}
         return self._repeatable("POST", f"{_deployment(id)}/resolve", json=body, headers=headers)
 
+    # -- artifacts ---------------------------------------------------------------------------------
+
+    def push_artifact(
+        self, name: str, content: Iterable[bytes], annotation: Mapping[str, str], group: str | None, kind: str
+    ) -> tuple[documents.Artifact, bool]:
+        """Store a tar.gz that comes in pieces; the artifact, and whether it is new. A push that was cut off stored nothing."""
+        params = {**_given(group=group), "kind": kind, **annotation}
+        headers = {"content-type": "application/gzip"}
+        response = self._transport.send("PUT", _artifact(name), params=params, content=content, headers=headers)
+        return cast(documents.Artifact, response.json()), response.status_code == 201
+
+    def artifacts(
+        self, group: str | None = None, prefix: str = "", limit: int | None = 100
+    ) -> list[documents.ArtifactRow]:
+        """The newest artifacts that the token sees; those whose names begin with `prefix`."""
+        found = self._pages("/api/v1/artifacts", _given(group=group, prefix=prefix or None), limit)
+        return [cast(documents.ArtifactRow, row) for row in found]
+
+    def artifact(self, name: str, group: str | None = None) -> documents.ArtifactWithFiles:
+        """One, with the list of its files."""
+        return cast(documents.ArtifactWithFiles, self._get(_artifact(name), _given(group=group)))
+
+    def artifact_content(self, name: str, group: str | None = None) -> AbstractContextManager[Iterator[bytes]]:
+        """The pieces of a tar.gz of its files."""
+        return self._transport.download(f"{_artifact(name)}/content", _given(group=group))
+
+    def annotate_artifact(
+        self, name: str, annotation: Mapping[str, str], group: str | None = None
+    ) -> documents.Artifact:
+        """Set its annotation, once; safe to repeat."""
+        path = f"{_artifact(name)}/annotation"
+        return cast(
+            documents.Artifact, self._repeatable("PUT", path, params=_given(group=group), json=dict(annotation))
+        )
+
+    def delete_artifact(self, name: str, group: str | None = None) -> None:
+        """ApiError (409) where something may need it."""
+        self._transport.send("DELETE", _artifact(name), params=_given(group=group))
+
+    def prune_artifacts(
+        self, group: str | None = None, older: int | None = None, dry_run: bool = False
+    ) -> documents.PrunedArtifacts:
+        """Delete what was not pushed or used for `older` seconds and nothing needs, in one group or in all."""
+        body = _given(group=group, older=older, dry_run=dry_run)
+        return cast(documents.PrunedArtifacts, self._transport.json("POST", "/api/v1/artifacts/prune", json=body))
+
     # -- the rest ----------------------------------------------------------------------------------
 
     def dead_letters(self, limit: int | None = 100) -> list[answers.DeadLetter]:
@@ -297,6 +345,10 @@ def _deployment(id: str) -> str:
 
 def _runner(name: str) -> str:
     return f"/api/v1/runners/{quote(name, safe='')}"
+
+
+def _artifact(name: str) -> str:
+    return f"/api/v1/artifacts/{quote(name, safe='')}"
 
 
 def _dead_letter(id: str) -> str:

@@ -58,6 +58,14 @@ def duration(seconds: float | None) -> str:
     )
 
 
+def size(count: int) -> str:
+    """Bytes: `512 B`, `12 KiB`, `3.4 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    unit, number = ("KiB", count / 1024) if count < 1024**2 else ("MiB", count / 1024**2)
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.1f} {unit}"
+
+
 def moment(text: str | None) -> datetime | None:
     """The time that an RFC 3339 text names; None for None and for what is none."""
     try:

@@ -87,6 +87,15 @@ class Transport:
         return response
 
     @contextmanager
+    def download(self, path: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer, as they come. One that is cut raises NotReachable."""
+        with self._reaching(), self._http.stream("GET", self.url + path, params=params) as response:
+            if not response.is_success:
+                response.read()
+                _refuse(response)
+            yield response.iter_bytes()
+
+    @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[tuple[str, str, str]]]:
         """(event, data, id) of a text/event-stream, as they come. A stream that is cut ends or raises NotReachable."""
         import httpx2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
     from re_core.playbook.documents import Form
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+#: milliseconds of one of each
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
+
+
+class Age(click.ParamType[int]):
+    """A time such as 90d or 12h, in milliseconds."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([0-9]{1,9})([dhms])", str(value))
+        if found is None:
+            self.fail(f"expected a number with a unit, such as 90d, 12h, 30m or 10s, found {value!r}", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
 
 
 class Source(NamedTuple):

@@ -12,6 +12,7 @@ from flask import Flask, Response
 from re_core.wire import strict_json
 from re_rest import (
     app_context,
+    artifacts,
     auth,
     deadletters,
     deployments,
@@ -41,6 +42,7 @@ _BLUEPRINTS = (
     feed.blueprint,
     playbooks.blueprint,
     deadletters.blueprint,
+    artifacts.blueprint,
     registry.blueprint,
     notifications.blueprint,
     tokens.blueprint,
@@ -82,6 +84,7 @@ def bind_services(app: Flask, handed: AppContext) -> None:
         handed.bus,
     )
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
+    app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
 
 
 def close_streams(app: Flask) -> None:

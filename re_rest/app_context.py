@@ -10,6 +10,8 @@ from flask import current_app, g
 
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
+from re_core.usecases.artifact_pruning import DAY
+from re_core.usecases.artifact_pushing import Bounds
 from re_core.usecases.authorization import Principal
 from re_core.wire.redaction import Redaction
 
@@ -32,6 +34,10 @@ class AppContext:
     request_timeout: float = 10.0
     #: live viewers at one time; each holds a thread, and the others need some too
     viewers: int = 48
+    #: how much artifacts may have
+    artifacts: Bounds = Bounds()  # noqa: RUF009  # it is immutable
+    #: milliseconds after its last use during which an artifact is not deleted
+    artifact_keep: int = 90 * DAY
     #: what keeps deployments from being accepted just now; empty where nothing does
     trouble: Callable[[], str] = lambda: ""
     #: name of a part without which deployments go on -> why it cannot be reached just now

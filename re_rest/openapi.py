@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.api import answers, requests, version0
+from re_core.api import answers, artifacts, requests, version0
 from re_core.api.schema import Components, Shape, ref
+from re_core.artifacts import annotation
 from re_rest import routes
 from re_rest.deployments import MOST_LINES
 from re_rest.request_parsing import LARGEST, MOST_ROWS
@@ -51,7 +52,8 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
 def described() -> dict[str, Shape]:
     """A component for each document of HTTP, by name."""
     components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
-    for name, kind in {**answers.COMPONENTS, **version0.COMPONENTS, **requests.COMPONENTS}.items():
+    theirs = {**artifacts.COMPONENTS, **artifacts.REQUESTS}
+    for name, kind in {**answers.COMPONENTS, **version0.COMPONENTS, **requests.COMPONENTS, **theirs}.items():
         components.add(name, kind)
     return components.found
 
@@ -106,8 +108,10 @@ def _operation(route: Route) -> dict[str, Any]:
 def _answer(what: str) -> dict[str, Any]:
     if not what:
         return {"description": "No content."}
-    if what.startswith(routes.TEXTUAL):
-        return {"description": "Text.", "content": {what: {"schema": TEXT}}}
+    if routes.is_media(what):
+        is_text = what.startswith("text/")
+        kinds = [what] if is_text else ["application/gzip", what]
+        return {"description": "Text." if is_text else "Bytes.", "content": {kind: {"schema": TEXT} for kind in kinds}}
     content: dict[str, Any] = {"application/json": {"schema": ref(what)}}
     if what in ("Playbook", "V0Playbook", "V0Playbooks"):
         content["application/yaml"] = content["text/yaml"] = {}
@@ -128,7 +132,9 @@ def _failure(status: int, problem: str) -> dict[str, Any]:
 def _body(route: Route) -> dict[str, Any]:
     schema = ref(route.body.removeprefix("?"))
     kinds = ["application/json", "application/yaml"] if "form" in route.parameters else ["application/json"]
-    content = {kind: {"schema": schema} for kind in kinds}
+    content: dict[str, Any] = {kind: {"schema": schema} for kind in kinds}
+    if "content" in route.parameters:
+        content["application/gzip"] = {"schema": {"type": "string", "format": "binary"}}
     return {"required": not route.body.startswith("?"), "content": content}
 
 
@@ -195,6 +201,20 @@ _PARAMETERS: Mapping[str, Shape] = {
     "revision": _query(
         "revision", {**NUMBER, "minimum": 1, "maximum": LARGEST}, "The revision; the newest if omitted."
     ),
+    "prefix": _query("prefix", TEXT, "Only artifacts whose names begin with this."),
+    "of-group": _query(
+        "group",
+        TEXT,
+        "The group of the artifact; may be omitted if only one group that the token may access has it, or can have it.",
+    ),
+    "content": _query(
+        "kind", {"enum": ["files", "archive"]}, "`archive`: store the tar.gz as it is, without opening it."
+    ),
+    "file": _query("file", TEXT, "Only this file: `<category>/<path>`."),
+    **{
+        name: _query(name, {**TEXT, "maxLength": most}, f"`{name}` of the annotation.")
+        for name, most in annotation.FIELDS.items()
+    },
     "key": _header(
         "Idempotency-Key",
         "Requests with the same key are carried out once; the same key with another body is refused.",
@@ -216,7 +236,7 @@ _FAILURES: Mapping[int, str] = {
     404: "It does not exist, or the token may not see it.",
     409: "A rule, or the current state, does not allow the request.",
     412: "The playbook has changed: its ETag is another one.",
-    413: "The body has more than 1 MiB.",
+    413: "The body has more than 1 MiB; of an artifact: more than RE_ARTIFACT_LIMIT.",
     415: "The body has a content type that is not supported.",
     422: "The body is not valid.",
     503: "The bus or the store is not available; nothing was done; try again.",

@@ -35,6 +35,9 @@ _GONE = 60_000
 class PacedSocket(socket.socket):
     """A connected stream socket. One thread sends."""
 
+    #: seconds that the request under way may take beyond those that every request has
+    allowed = 0.0
+
     _patience: Callable[[], float]
     #: seconds left
     _credit: float

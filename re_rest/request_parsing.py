@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import request
@@ -11,15 +11,23 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from re_core.api.body import Body, check
 from re_core.errors import CallerError
 from re_core.playbook import documents
+from re_core.usecases.artifact_pushing import too_large
 from re_core.usecases.deployments import Origin
 from re_core.usecases.keys import check_key
 from re_core.usecases.playbooks import Condition
 from re_core.wire import strict_json
 from re_core.wire.trace_context import TRACEPARENT
 from re_rest.errors import unsupported
+from re_rest.pacing import PacedSocket
 
 #: rows of a list, by default and at most
 ROWS, MOST_ROWS = 50, 1000
+
+#: bytes a second that an upload must have in the long run, beyond the seconds that every request has
+UPLOAD_RATE = 256 * 1024
+
+#: bytes that are read at a time
+_PIECE = 64 * 1024
 
 #: numbers above it are no numbers of ours, and some stores cannot take them
 LARGEST = 2**53
@@ -52,6 +60,28 @@ def body() -> bytes:
     if declared is not None and len(data) < declared:
         raise CallerError(f"received only {len(data)} bytes of a body of {declared}")
     return data
+
+
+def upload(limit: int) -> Iterator[bytes]:
+    """The body in pieces, as it comes: all of it, or an error. Raises TooLarge above `limit` bytes, CallerError where it is cut off.
+
+    A sender that keeps up UPLOAD_RATE may take as long as that needs.
+    """
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        raise too_large(limit)
+    request.max_content_length = limit + 1
+    connection = request.environ.get("gunicorn.socket")
+    count = 0
+    while piece := request.stream.read(_PIECE):
+        count += len(piece)
+        if count > limit:
+            raise too_large(limit)
+        if isinstance(connection, PacedSocket):
+            connection.allowed = count / UPLOAD_RATE
+        yield piece
+    if declared is not None and count < declared:
+        raise CallerError(f"received only {count} bytes of a body of {declared}")
 
 
 def json_document(kind: Any) -> Body:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from re_core.artifacts import annotation
 from re_core.usecases.authorization import Verb
 from re_rest.rights import (
     ANY_TOKEN,
@@ -23,8 +24,10 @@ from re_rest.rights import (
     Right,
 )
 
-#: part of the name of a success whose body is not JSON
-TEXTUAL = "text/"
+
+def is_media(what: str) -> bool:
+    """Whether an answer is named by its media type: its body is not JSON."""
+    return "/" in what
 
 
 class Route(NamedTuple):
@@ -49,6 +52,7 @@ class Route(NamedTuple):
 _V1 = "/api/v1"
 _ONE = f"{_V1}/deployments/{{id}}"
 _BOOK = f"{_V1}/playbooks/{{id}}"
+_ARTIFACT = f"{_V1}/artifacts/{{name}}"
 _PAGE = ("limit", "cursor")
 _SEEN = (400, 401, 403, 404, 503)
 _READ = (400, 401, 403, 503)
@@ -211,6 +215,75 @@ V1 = (
         _SENT,
         ("revision",),
         "?PlanRequest",
+    ),
+    Route(
+        "get",
+        f"{_V1}/artifacts",
+        LIST,
+        "Artifacts, newest first",
+        {200: "Artifacts"},
+        (*_READ, 422),
+        (*_PAGE, "group", "prefix"),
+    ),
+    Route(
+        "get", _ARTIFACT, SEE, "An artifact, with its files", {200: "ArtifactWithFiles"}, (*_SEEN, 409), ("of-group",)
+    ),
+    Route(
+        "put",
+        _ARTIFACT,
+        AUTHOR,
+        "Push an artifact",
+        {201: "Artifact", 200: "Artifact"},
+        _SENT,
+        ("of-group", "content", *annotation.FIELDS),
+        "ArtifactRequest",
+        "The body is a tar.gz whose top-level directories are the categories of its files (`deployment`, `spec`, …), or JSON with texts. "
+        "200: it exists with this content. 409: it exists with another content or annotation, which never change; or the quota is used up. "
+        "Of a tar.gz the annotation is in the query, of JSON in the body; it can follow later, once.",
+    ),
+    Route(
+        "put",
+        f"{_ARTIFACT}/annotation",
+        AUTHOR,
+        "Annotate an artifact that has no annotation yet",
+        {200: "Artifact"},
+        _SENT,
+        ("of-group",),
+        "AnnotationRequest",
+        "An equal repetition is a 200; another annotation is a 409.",
+    ),
+    Route(
+        "get",
+        f"{_ARTIFACT}/content",
+        SEE,
+        "The files of an artifact as a tar.gz, or one of them",
+        {200: "application/octet-stream"},
+        (*_SEEN, 409),
+        ("of-group", "file"),
+        "",
+        "`application/gzip`; with `file`: the bytes of that file. All digests are compared before the answer begins.",
+    ),
+    Route(
+        "delete",
+        _ARTIFACT,
+        AUTHOR,
+        "Delete an artifact that nothing needs",
+        {204: ""},
+        (*_SEEN, 409),
+        ("of-group",),
+        "",
+        "409: a deployment used it within RE_ARTIFACT_KEEP, or one that has not ended needs it, which `deployment` names; or a playbook "
+        "names it.",
+    ),
+    Route(
+        "post",
+        f"{_V1}/artifacts/prune",
+        AUTHOR,
+        "Delete the artifacts that nothing has needed for long",
+        {200: "PrunedArtifacts"},
+        _SENT,
+        (),
+        "?ArtifactPruneRequest",
     ),
     Route("get", f"{_V1}/groups", LIST, "Groups that own playbooks", {200: "Groups"}, _READ),
     Route(

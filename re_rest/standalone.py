@@ -27,6 +27,8 @@ from re_core.runtime import interpreter
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
 from re_core.usecases import workers
+from re_core.usecases.artifact_pruning import DAY
+from re_core.usecases.artifact_pushing import Bounds
 from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
 from re_rest import measuring
@@ -118,6 +120,8 @@ class Opening:
             redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
+            artifacts=Bounds(self._settings.artifact_limit, self._settings.artifact_quota),
+            artifact_keep=int(self._settings.artifact_keep * DAY),
             observer=self.observation.observer,
             metrics=self.observation.metrics.page,
             answered=self.http.answered,

@@ -21,7 +21,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from re_rest.app import close_streams
 from re_rest.pacing import PacedSocket
 
-#: seconds in which a request must have come whole, its body included
+#: seconds in which a request must have come whole, its body included; a large one has more (request_parsing.upload)
 WHOLE = 30.0
 
 #: seconds that a client may stand still while it is sent an answer
@@ -83,6 +83,7 @@ class StreamingWorker(ThreadWorker):
         self._waiting.discard(conn)
         if not isinstance(conn.sock, PacedSocket):
             conn.sock = PacedSocket.of(conn.sock, lambda: self._at_most(STILL))
+        conn.sock.allowed = 0.0
         self._reading[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -100,7 +101,7 @@ class StreamingWorker(ThreadWorker):
         super().notify()
         now, longest = time.monotonic(), self._at_most(WHOLE)
         for conn, began in self._reading.copy().items():
-            if now > began + longest:
+            if now > began + longest + getattr(conn.sock, "allowed", 0.0):
                 self._reading.pop(conn, None)
                 with contextlib.suppress(OSError):  # closed in this very moment
                     conn.sock.shutdown(socket.SHUT_RD)

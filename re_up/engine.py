@@ -14,6 +14,8 @@ from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
 from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
 from re_core.runtime.settings import Settings
+from re_core.usecases.artifact_pruning import DAY
+from re_core.usecases.artifact_pushing import Bounds
 from re_core.wire.redaction import Redaction
 from re_rest import measuring
 from re_rest.app_context import AppContext
@@ -103,6 +105,8 @@ class Engine:
             request_timeout=self._settings.request_timeout,
             redaction=Redaction(self._settings.redact),
             viewers=max(1, self._settings.http_threads * 3 // 4),
+            artifacts=Bounds(self._settings.artifact_limit, self._settings.artifact_quota),
+            artifact_keep=int(self._settings.artifact_keep * DAY),
             observer=self._observation.observer,
             metrics=self._observation.metrics.page,
             answered=self._http.answered,

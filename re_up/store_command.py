@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +14,13 @@ from re_client.commands.token import WantedToken, token_options
 from re_client.errors import DONE, NOT_COMPLETED, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import absolute, safe
+from re_client.values import Age
 from re_core.ports import Store
 from re_core.runtime.settings import Settings
 from re_core.usecases import access, artifact_pruning, inspection, maintenance
 
-#: milliseconds of one of each
-_UNITS = {"d": maintenance.DAY, "h": 3_600_000, "m": 60_000, "s": 1000}
-
 #: findings that are printed; a store that lost much would have one for every deployment
 _PRINTED = 200
-
-
-class Age(click.ParamType[int]):
-    """A time such as 90d or 12h, in milliseconds."""
-
-    name = "age"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"([0-9]{1,9})([dhms])", str(value))
-        if found is None:
-            self.fail(f"expected a number with a unit, such as 90d, 12h, 30m or 10s, found {value!r}", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
 
 
 @click.group(short_help="Check, prune and repair the store.")

@@ -24,7 +24,7 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
-from re_core.api import answers, requests, version0
+from re_core.api import answers, artifacts, requests, version0
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
@@ -169,7 +169,11 @@ def documents() -> str:
         "An answer has no other keys, unless its description says so; a request with another key is refused.\n"
         "Playbooks, requests for a deployment by id and messages on the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
     )
-    parts = {"Answers": answers.COMPONENTS, "Requests": requests.COMPONENTS, "Version 0": version0.COMPONENTS}
+    parts = {
+        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS},
+        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS},
+        "Version 0": version0.COMPONENTS,
+    }
     shown: set[str] = set()
     return head + "".join(
         f"\n## {title}\n" + "".join(_documents({**known, **_within(known.values())}, shown))

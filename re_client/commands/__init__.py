@@ -18,6 +18,7 @@ ENTRY_POINTS = "re_client.commands"
 
 #: command -> module and attribute
 COMMANDS = {
+    "artifacts": "re_client.commands.artifacts:artifacts",
     "cancel": "re_client.commands.cancel:cancel",
     "completion": "re_client.commands.completion:completion",
     "config": "re_client.commands.config:config",

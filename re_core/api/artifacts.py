@@ -72,7 +72,7 @@ class ArtifactWithFiles(Artifact):
     uses: Annotated[list[ArtifactUse], "the newest 20"]
 
 
-class Pruned(TypedDict):
+class PrunedArtifacts(TypedDict):
     """Artifacts that were deleted, or would be."""
 
     dry_run: bool
@@ -84,8 +84,12 @@ COMPONENTS: dict[str, Any] = {
     "Artifact": Artifact,
     "ArtifactWithFiles": ArtifactWithFiles,
     "Artifacts": Page[ArtifactRow],
-    "PrunedArtifacts": Pruned,
+    "PrunedArtifacts": PrunedArtifacts,
 }
+
+
+#: a text of an annotation; re_core.artifacts.annotation checks it
+Text = Annotated[str, Expected("a string")]
 
 
 class ArtifactRequest(TypedDict):
@@ -93,6 +97,22 @@ class ArtifactRequest(TypedDict):
 
     files: Annotated[dict[str, dict[str, str]], Expected("an object: category -> path -> text")]
     annotation: NotRequired[Annotated[dict[str, str], Expected("an object: field -> text")]]
+
+
+class AnnotationRequest(TypedDict):
+    """Origin and purpose of an artifact; all of it may be omitted, but not all at once."""
+
+    slug: NotRequired[Text]
+    source_user: NotRequired[Text]
+    source_email: NotRequired[Text]
+    title: NotRequired[Text]
+    description: NotRequired[Text]
+    web: NotRequired[Annotated[Text, "address of a page about it"]]
+    version: NotRequired[Text]
+    commit: NotRequired[Text]
+    branch: NotRequired[Text]
+    message: NotRequired[Text]
+    created: NotRequired[Text]
 
 
 class ArtifactPruneRequest(TypedDict):
@@ -108,5 +128,6 @@ class ArtifactPruneRequest(TypedDict):
 #: names of components of OpenAPI, and what they are
 REQUESTS: dict[str, Any] = {
     "ArtifactRequest": ArtifactRequest,
+    "AnnotationRequest": AnnotationRequest,
     "ArtifactPruneRequest": ArtifactPruneRequest,
 }

@@ -22,7 +22,7 @@ from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.wire import redaction, strict_json
-from re_rest import auth, feed_tail, gunicorn_master, pacing, streaming, streams
+from re_rest import artifacts, auth, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
@@ -107,6 +107,7 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("Follower", f"{OUTPUT_PAGE // _MIB} MiB"),
         ("Follower", f"{streams.FAR:,} lines".replace(",", " ")),
         ("Authenticator", f"{auth.REMEMBERED}, for {auth.BELIEVED:.0f} s"),
+        ("Transfers", f"{artifacts.AT_ONCE} at a time"),
         ("tokens", f"{access.KEPT // _DAY} days"),
         ("runners", f"{runners.MOST:,} at most".replace(",", " ")),
         ("releases", f"{pruner.KEPT_RELEASES // 3_600_000} h"),

@@ -20,9 +20,11 @@ from re_core.model import DeploymentStatus
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import Append, Appended
-from re_core.rows import OutputChunk, StoredPlaybook, View
+from re_core.rows import Artifact, OutputChunk, StoredPlaybook, View
 from re_core.sequencer.encoding import news_messages
-from re_core.usecases import access
+from re_core.usecases import access, artifact_pushing
+from re_core.usecases.artifact_pushing import Bounds, Wanted
+from re_core.usecases.authorization import Binding, Principal
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from re_core.wire.messages import Message
@@ -80,6 +82,13 @@ class FrontEndHarness:
         made = StoredPlaybook(id, group, document["name"], 1, document, T0, T0, "root")
         assert self.store.save_playbook(made)
         return made
+
+    def artifact(self, name: str = "shop", group: str = "ours", **texts: str) -> Artifact:
+        """Push an artifact of texts of the category `notes`."""
+        root = Principal("root", (Binding("admin"),))
+        files = {"notes": texts or {"a": "text"}}
+        wanted = Wanted(group, name, "files", {})
+        return artifact_pushing.push_files(self.store, self.clock, root, wanted, files, Bounds()).artifact
 
     def append(self, id: str, number: int, *records: Record, at: int = T0) -> None:
         """An entry of a journal, with its row of the list."""

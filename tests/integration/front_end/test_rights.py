@@ -36,6 +36,9 @@ BODIES: dict[str, Any] = {
         "phase": "completed",
         "target": ["ops"],
     },
+    "/api/v1/artifacts/{name}": {"files": {"notes": {"a": "b"}}},
+    "/api/v1/artifacts/{name}/annotation": {"title": "x"},
+    "/api/v1/artifacts/prune": {"group": "ours"},
     "/api/v1/tokens": {"user": "x"},
     "/api/v1/runners": {"name": "new"},
     "/api/v1/runners/{id}": {"parallel": 2},
@@ -55,6 +58,7 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
     made.playbook()
     made.deployment()
     made.finish("dep1", failed=True)
+    made.artifact()
     made.bus.declare("notify.console")
     made.bus.declare("re.reply.0")
     store.store_letter(DeadLetter("letter", "re.reply.0", "reason", "", "core", 1, b"x", {}))
@@ -65,7 +69,9 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
 
 def _status(harness: FrontEndHarness, method: str, path: str) -> int:
     id = "letter" if "deadletters" in path else "book" if "playbook" in path else "dep1"
-    address = path.format(id=id, group="ours", step=0, revision=1)
+    address = path.format(id=id, name="shop", group="ours", step=0, revision=1)
+    if method == "put" and path.endswith("/{name}"):  # of an artifact that may not be there its group has to be named
+        address += "?group=ours"
     more = {"json": BODIES.get(path, {})} if method in ("post", "put") else {}
     # a stream has no end: its status comes with the first byte
     response = harness.call(method.upper(), address, buffered=False, **more)

@@ -1,0 +1,97 @@
+"""Artifacts as files of this machine: packed from a directory, unpacked into one. Must not know how they travel."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from re_client.errors import BadInput
+from re_client.text import safe, size
+from re_core.artifacts.archive import Member, unpack
+from re_core.artifacts.packing import pack
+
+#: bytes that are read at a time
+_PIECE = 256 * 1024
+
+#: more bytes than any engine sends
+_MOST = 2**40
+
+
+def pieces_of(source: Path) -> Iterator[bytes]:
+    """The tar.gz at that place, or of that directory, whose directories are the categories. Raises BadInput."""
+    try:
+        if source.is_dir():
+            files = list(_files(source))
+            return pack(((name, path.stat().st_size, _read(path)) for name, path in files), int(time.time()))
+        with source.open("rb"):  # a file that cannot be read is said before anything is sent
+            return _read(source)
+    except OSError as error:
+        raise BadInput(f"{source}: {error.strerror}") from None
+
+
+def write_file(target: Path, pieces: Iterable[bytes]) -> str:
+    """Write the archive into a new file; what was written, for people. Raises BadInput."""
+    try:
+        with target.open("xb") as file:
+            count = sum(file.write(piece) for piece in pieces)
+        return f"{target}: {size(count)}"
+    except FileExistsError:
+        raise BadInput(f"{target} exists; name another file") from None
+    except OSError as error:
+        raise BadInput(f"{target}: {error.strerror}") from None
+
+
+def unpack_into(target: Path, pieces: Iterable[bytes]) -> str:
+    """Unpack the archive into a new directory; what was written, for people. Leaves nothing behind where that fails. Raises BadInput."""
+    try:
+        target.mkdir(parents=True)
+    except FileExistsError:
+        raise BadInput(f"{target} exists; name another directory") from None
+    except OSError as error:
+        raise BadInput(f"{target}: {error.strerror}") from None
+    try:
+        count, total = _unpack(target, pieces)
+    except BaseException as error:
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise BadInput(f"{target}: {error.strerror}") from None
+        raise
+    return f"{target}: {count} file{'' if count == 1 else 's'}, {size(total)}"
+
+
+def _unpack(target: Path, pieces: Iterable[bytes]) -> tuple[int, int]:
+    count = total = 0
+    path = target
+    for item in unpack(pieces, _MOST):
+        if isinstance(item, Member):
+            path = target / item.category / item.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+            count += 1
+        else:
+            with path.open("ab") as file:
+                total += file.write(item)
+    return count, total
+
+
+def _files(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Name in the archive, and path, in order. A link counts as what it leads to."""
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_dir():
+            continue
+        if "/" not in name:
+            raise BadInput(
+                f"{safe(path)} is in no category; move it to a directory of {directory} such as deployment or spec"
+            )
+        if not path.is_file():
+            raise BadInput(f"{safe(path)} is no plain file; an artifact has plain files only")
+        yield name, path
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
