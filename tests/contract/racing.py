@@ -1,4 +1,4 @@
-"""Two of a kind at the same time."""
+"""Several of a kind at the same time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 
-def at_once(race: Callable[[int], None]) -> None:
-    """Run it twice, on a thread each, with the numbers 0 and 1; waits for both."""
-    threads = [threading.Thread(target=race, args=(core,)) for core in (0, 1)]
+def at_once(race: Callable[[int], None], count: int = 2) -> None:
+    """Run it so often, on a thread each, with the numbers from 0 on; waits for all."""
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:

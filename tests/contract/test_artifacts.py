@@ -216,6 +216,26 @@ def test_an_artifact_that_is_there_has_its_content_whatever_is_deleted_meanwhile
     assert _counts(stores[0]) == [0, 0, 0]
 
 
+def test_two_pushes_and_a_deletion_of_one_content_at_once_leave_two_whole_artifacts(store_place: StorePlace) -> None:
+    stores = [store_place.open() for _ in range(3)]
+    for round in range(10):
+        old = _push(stores[0], 100 * round, f"old-{round}")
+        made: dict[int, Artifact] = {}
+
+        def race(number: int, round: int = round, old: Artifact = old, made: dict[int, Artifact] = made) -> None:
+            if number:
+                made[number] = _push(stores[number], 100 * round + number, f"new-{round}-{number}")
+            else:
+                assert stores[0].delete_artifact(old)
+
+        at_once(race, 3)
+        assert [_text(stores[0], made[number]) for number in (1, 2)] == [b"same", b"same"]
+        assert made[1].digest == made[2].digest
+        assert all(stores[number].delete_artifact(made[number]) for number in (1, 2))
+    assert stores[0].sweep_artifacts(ALL) == 0
+    assert _counts(stores[0]) == [0, 0, 0]
+
+
 def test_a_use_and_a_deletion_at_once_never_both_succeed(store_place: StorePlace) -> None:
     stores = [store_place.open(), store_place.open()]
     for round in range(15):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn
 
 from re_rest import streaming
+from re_rest.pacing import PacedSocket
 from re_rest.streaming import StreamingWorker
 
 #: seconds after which a thread that was to come back has not
@@ -37,6 +39,18 @@ def worker() -> Iterator[StreamingWorker]:
     made.wsgi = _reads_the_body
     yield made
     made.tmp.close()
+
+
+@pytest.mark.parametrize("allowed", [0.0, 1000.0])
+def test_a_request_that_is_allowed_more_time_keeps_it(worker: StreamingWorker, allowed: float) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        ours, address = server.accept()
+        with PacedSocket.of(ours, lambda: streaming.STILL) as sock:
+            conn = TConn(worker.cfg, sock, address, address)
+            worker._reading[conn] = time.monotonic() - streaming.WHOLE - 1
+            sock.allowed = allowed
+            worker.notify()
+            assert (conn in worker._reading) is bool(allowed)
 
 
 @pytest.mark.parametrize("part", [b"GET /healthz HTTP/1.1\r\nHost:", HEAD, HEAD + b"half"])

@@ -11,10 +11,14 @@ import pytest
 from re_client.__main__ import run
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
+from re_core.bootstrap import system_clock
 from re_core.deployment.records import entry_from_document
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
 from re_core.ports import Append, Store, ViewFilter
+from re_core.usecases import artifact_pushing
+from re_core.usecases.artifact_pushing import Bounds, Wanted
+from re_core.usecases.authorization import Binding, Principal
 from re_core.usecases.maintenance import DAY
 from re_core.wire.strict_json import loads
 from tests.factories import Run, simple
@@ -58,6 +62,22 @@ def store(path: Path) -> Store:
     _deploy(store, "running", 100, over=False)
     store.close()
     return store
+
+
+def test_an_artifact_whose_bytes_changed_is_named_with_the_remedy(rectl: Rectl, store: Store, path: Path) -> None:
+    opened = SqliteStore(path)
+    wanted = Wanted("web", "shop-1", "files", {})
+    root = Principal("root", (Binding("admin"),))
+    artifact_pushing.push_files(opened, system_clock(), root, wanted, {"notes": {"a": "text"}}, Bounds())
+    opened.close()
+    assert rectl("check").code == 0
+    (file,) = Path(f"{path}-artifacts").iterdir()
+    file.write_bytes(b"texx")
+    checked = rectl("check")
+    assert checked.code == 1
+    assert (
+        "artifact: artifact web/shop-1 is damaged: notes/a does not fit its digest; delete it and push" in checked.out
+    )
 
 
 def _ids(path: Path) -> set[str]:

@@ -96,11 +96,18 @@ def test_who_is_denied_something_reads_why(tmp_path: Path) -> None:
 def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
     secrets = [
         tmp_path / name
-        for name in ("own/password", "further/file", "logs/d1.log", "conf/settings.yaml", "db/re.db-wal")
+        for name in (
+            "own/password",
+            "further/file",
+            "logs/d1.log",
+            "conf/settings.yaml",
+            "db/re.db-wal",
+            "db/re.db-artifacts/file",
+        )
     ]
     (tmp_path / "open").write_text("open\n")
     for file in secrets:
-        file.parent.mkdir()
+        file.parent.mkdir(exist_ok=True)
         file.write_text("secret\n")
     secrets[3].write_text(
         f"email: {{host: h, sender: a@example.com, user: u, password_file: {secrets[0]}}}\n"
