@@ -28,6 +28,8 @@ from re_core.api import artifacts as documents
 PAGE = 100
 #: lines of one page of output: as many as the engine gives
 LINES = 10_000
+#: characters of an annotation that an address has room for; the engine takes 8190 in all
+MAX_QUERY = 6000
 #: times that a request which is safe to repeat is sent
 TRIES = 3
 #: seconds between them at most
@@ -194,11 +196,18 @@ class Client:
     def push_artifact(
         self, name: str, content: Iterable[bytes], annotation: Mapping[str, str], group: str | None, kind: str
     ) -> tuple[documents.Artifact, bool]:
-        """Store a tar.gz that comes in pieces; the artifact, and whether it is new. A push that was cut off stored nothing."""
-        params = {**_given(group=group), "kind": kind, **annotation}
+        """Store a tar.gz that comes in pieces; the artifact, and whether it is new. A push that was cut off stored nothing.
+
+        An annotation that is too long for an address follows in a request of its own.
+        """
+        is_long = len(urlencode(annotation)) > MAX_QUERY
+        params = {**_given(group=group), "kind": kind, **({} if is_long else annotation)}
         headers = {"content-type": "application/gzip"}
         response = self._transport.send("PUT", _artifact(name), params=params, content=content, headers=headers)
-        return cast(documents.Artifact, response.json()), response.status_code == 201
+        made = cast(documents.Artifact, response.json())
+        if is_long:
+            made = self.annotate_artifact(name, annotation, made["group"])
+        return made, response.status_code == 201
 
     def artifacts(
         self, group: str | None = None, prefix: str = "", limit: int | None = 100

@@ -32,15 +32,22 @@ def pieces_of(source: Path) -> Iterator[bytes]:
 
 
 def write_file(target: Path, pieces: Iterable[bytes]) -> str:
-    """Write the archive into a new file; what was written, for people. Raises BadInput."""
+    """Write the archive into a new file; what was written, for people. Leaves nothing behind where that fails. Raises BadInput."""
     try:
-        with target.open("xb") as file:
-            count = sum(file.write(piece) for piece in pieces)
-        return f"{target}: {size(count)}"
+        file = target.open("xb")
     except FileExistsError:
         raise BadInput(f"{target} exists; name another file") from None
     except OSError as error:
         raise BadInput(f"{target}: {error.strerror}") from None
+    try:
+        with file:
+            count = sum(file.write(piece) for piece in pieces)
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise BadInput(f"{target}: {error.strerror}") from None
+        raise
+    return f"{target}: {size(count)}"
 
 
 def unpack_into(target: Path, pieces: Iterable[bytes]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,10 +12,14 @@ from re_core.deployment.records import Entry, entry_from_document
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of
 from re_core.model import DeploymentStatus
-from re_core.ports import Append, Maintenance, Store, ViewFilter
+from re_core.ports import Append, ArtifactFilter, Maintenance, Store, ViewFilter
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.rows import OVER, DeadLetter, Release, View
 from re_core.services.pruner import FIRST, KEPT_RELEASES, TRIM, Pruner
+from re_core.usecases import artifact_pushing, artifacts
+from re_core.usecases.artifact_pushing import Bounds, Wanted
+from re_core.usecases.authorization import Binding, Principal
+from re_core.usecases.ids import first_id
 from re_core.usecases.inspection import SETTLED, Finding, check, rebuild_views
 from re_core.usecases.maintenance import DAY, Pruned, prune_some, would_prune
 from re_core.wire import strict_json
@@ -252,6 +257,41 @@ def test_the_pruner_forgets_once_a_day(store: Store) -> None:
     clock.at += 1
     pruner.turn()
     assert _rows(store) == {}
+
+
+def _push(store: Store, clock: _Clock, name: str) -> None:
+    wanted, root = Wanted("web", name, "files", {}), Principal("root", (Binding("admin"),))
+    artifact_pushing.push_files(store, clock, root, wanted, {"notes": {"a": name}}, Bounds())
+
+
+def test_the_pruner_deletes_artifacts_that_nothing_has_needed_for_as_long_as_they_are_kept(store: Store) -> None:
+    clock = _Clock()
+    pruner, idle = Pruner(store, clock, 10, 90), Pruner(store, clock, None, 90)
+    _push(store, clock, "old")
+    _push(store, clock, "used")
+    clock.at += 89 * DAY
+    artifacts.record_use(store, "web", "used", "some-deployment", clock.at)
+    pruner.turn()
+    assert len(store.artifacts(ArtifactFilter(), 10)) == 2
+    clock.at += 2 * DAY
+    idle.turn()
+    assert len(store.artifacts(ArtifactFilter(), 10)) == 2
+    pruner.turn()
+    assert [one.name for one in store.artifacts(ArtifactFilter(), 10)] == ["used"]
+
+
+def test_the_pruner_sweeps_what_pushes_that_were_cut_off_left_whatever_else_is_kept(store: Store) -> None:
+    clock = _Clock()
+    clock.at = int(time.time() * 1000)
+    pruner = Pruner(store, clock, None, 90)
+    store.add_piece(first_id(clock.at - 2 * DAY), 0, b"old")
+    store.add_piece(first_id(clock.at), 0, b"new")
+    pruner.turn()
+    assert store.piece(first_id(clock.at - 2 * DAY), 0) == b"old"
+    clock.at += FIRST
+    pruner.turn()
+    assert store.piece(first_id(clock.at - FIRST - 2 * DAY), 0) is None
+    assert store.piece(first_id(clock.at - FIRST), 0) == b"new"
 
 
 def test_without_an_age_the_pruner_forgets_nothing(store: Store) -> None:

@@ -26,7 +26,7 @@ _SYNC = 4
 _HOLDER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
 #: what an operator has to act on
-_LASTING = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
+_LASTING = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
+from re_client import packages
 from re_client.__main__ import run
+from re_client.errors import NotReachable
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.artifact_files import SUFFIX
 from re_core.usecases import artifacts
@@ -147,6 +149,13 @@ def test_an_artifact_is_annotated_once(rectl: Rectl, harness: FrontEndHarness) -
     assert (other.code, "differs in version" in other.err) == (2, True)
 
 
+def test_an_annotation_that_is_too_long_for_an_address_comes_all_the_same(rectl: Rectl, build: Path) -> None:
+    text = "why \u00e4 " * 1200
+    made = json.loads(rectl("push", "shop-1", build, "--message", text, "--json").out)
+    assert (made["annotation"]["message"], made["new"]) == (text, True)
+    assert rectl("push", "shop-1", build, "--message", text).out.startswith("ours/shop-1 unchanged")
+
+
 def test_what_is_needed_is_not_deleted_and_what_is_not_goes(rectl: Rectl, harness: FrontEndHarness) -> None:
     harness.artifact("used")
     harness.artifact("free", a="other")
@@ -180,4 +189,17 @@ def test_a_pull_of_damaged_bytes_leaves_nothing_behind(rectl: Rectl, harness: Fr
     damaged = rectl("pull", "shop", tmp_path / "shop")
     assert damaged.code == 3
     assert "ours/shop is damaged: notes/a does not fit its digest" in damaged.err
+    assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize("write", [packages.write_file, packages.unpack_into])
+def test_a_connection_that_is_lost_in_the_middle_leaves_nothing_behind(
+    write: Callable[[Path, Iterator[bytes]], str], tmp_path: Path
+) -> None:
+    def lost() -> Iterator[bytes]:
+        yield tgz(FILES)[:200_000]
+        raise NotReachable("lost the connection")
+
+    with pytest.raises(NotReachable):
+        write(tmp_path / "shop", lost())
     assert not (tmp_path / "shop").exists()
