@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -183,9 +183,13 @@ class Core:
         #: queues of workers that declare nothing, until they are there
         self._undeclared = legacy
 
-    def recover(self) -> int:
-        """On the bus that is one process: go on with what the last one left. Before any worker starts."""
-        count = recover(self._bus, self._store, self.identity)
+    def recover(self, spared: Collection[str] = ()) -> int:
+        """On the bus that is one process: go on with what the last one left. Before any worker starts.
+
+        `spared`: ids of attempts that a worker of this process resumes, or gives up, by itself (WorkerHost.resume): they are not
+        lost by the restart.
+        """
+        count = recover(self._bus, self._store, self.identity, spared)
         if count:
             _log.info("continuing %d deployments", count, extra={"action": "recover"})
         return count

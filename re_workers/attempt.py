@@ -14,6 +14,7 @@ from re_core.wire.messages import (
     ATTEMPT,
     EVENT,
     GRANT,
+    MOVES,
     QUOTA,
     TIMEOUT,
     TOKEN,
@@ -34,8 +35,12 @@ from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
 from re_workers.outgoing import APP, Origin, Outgoing
+from re_workers.saved import Saved, write
 from re_workers.sdk import Step, Worker
 from re_workers.seen import Reported
+
+#: tag and epoch of a delivery that this process never had
+_NO_TAG = _NO_EPOCH = -1
 
 #: milliseconds from a step's turn within which one that may be repeated is begun without asking
 PROMPT = 5_000
@@ -86,9 +91,21 @@ class Attempt:
             self.trace = self.parent._replace(span_id=span_id(f"{self.key}/{token}"))
         #: nanoseconds since the epoch; 0 while it does not run
         self.began = 0
+        #: above 0 where another process had begun it: how often its claim has moved, this time included
+        self.moves = 0
         self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
+
+    @classmethod
+    def resumed(cls, saved: Saved, moves: int, worker_id: str, queue: str, traces: bool = False) -> Attempt:
+        """One that another process had begun. It has no delivery: that was settled there, or comes to any process. Raises BadMessage."""
+        attempt = cls(Delivery(saved.message, queue, True, _NO_TAG, _NO_EPOCH), saved.token, worker_id, 0, traces)
+        attempt.granted = attempt.parted = True
+        # the core stops it: two clocks may differ by more than its timeout
+        attempt.call = attempt.call._replace(timeout=None)
+        attempt.moves, attempt.began = moves, saved.began
+        return attempt
 
     def prepare(self, worker: Worker, redaction: Redaction) -> str:
         """Find the step and check the parameters; why it cannot run, redacted, or an empty text."""
@@ -112,10 +129,15 @@ class Attempt:
 
     def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
         """From now on it runs: its time counts, and it can send."""
-        origin = Origin(self.call.deployment, self.call.step, f"{self.key}/{self.token}")
+        prefix = f"{self.key}/{self.token}"
+        origin = Origin(self.call.deployment, self.call.step, f"{prefix}.{self.moves}" if self.moves else prefix)
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
-        self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""))
-        self.began = time.time_ns()
+        self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""), self._saved)
+        self.context.resumed = self.moves > 0
+        self.began = self.began or time.time_ns()
+
+    def _saved(self) -> bytes:
+        return write(Saved(self.delivery.message, self.token, self.began))
 
     def started(self, control: str) -> list[Message]:
         """The first reply, and the queue for its answer; none where the message names no reply queue.
@@ -123,6 +145,9 @@ class Attempt:
         A claim never travels twice: the core must not grant a step by a message that was left from the last connection.
         """
         headers = {**self._headers, ASKS: "1"} if self.granted else self._headers
+        if self.moves:  # it may travel again: the core knows it by its number
+            headers = {**headers, MOVES: str(self.moves)}
+            return self._reply(f"moved/{self.moves}", STARTED, control, headers)
         return self._reply("started", STARTED, control, headers, self.granted)
 
     def outcome(self, body: bytes, control: str) -> list[Message]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from collections.abc import Callable
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
@@ -20,9 +22,10 @@ from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, unreadable
 from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
-from re_workers.outcomes import DECLINED, HANDED_OVER, Outcome, encode, reason_of
+from re_workers.outcomes import DECLINED, HANDED_OVER, LOST, Outcome, encode, reason_of
 from re_workers.outgoing import APP
 from re_workers.runs import Runs, Spawn, on_thread
+from re_workers.saved import Saved
 from re_workers.sdk import Worker
 from re_workers.seen import Outcomes, Remembered, Reported
 
@@ -67,7 +70,7 @@ class StepConsumer:
         """
         queue = lane_queue(worker.command, lane) if lane else f"worker.{worker.command}"
         self.control = f"re.control.{identity}.{worker.command}" + (f".{lane}" if lane else "")
-        self._clock, self._worker, self._identity = clock, worker, identity
+        self._clock, self._worker, self._identity, self._queue = clock, worker, identity, queue
         self._subscription = bus.subscribe([queue, self.control], slots)
         self._window = InFlightWindow(self._subscription, queue, slots, clock)
         self._outbox = Outbox(bus, self._subscription, clock, APP)
@@ -82,6 +85,8 @@ class StepConsumer:
         self._hears = type(worker).settled is not Worker.settled
         #: id of a last reply that the bus has not taken yet -> its attempt, where the worker wants to hear of it
         self._unconfirmed: dict[str, str] = {}
+        #: from other threads: runs of other processes, each with why it is given up; None where it goes on here
+        self._incoming: deque[tuple[Attempt, str | None]] = deque()
         #: an attempt was handed over to another process, so this one must not say that it leaves nothing behind
         self.handed_over = False
         self._outcomes = Outcomes()
@@ -98,6 +103,19 @@ class StepConsumer:
         """Ids of messages that could not be sent yet."""
         return self._outbox.unsent()
 
+    def resume(self, saved: Saved, moves: int) -> None:
+        """Move the claim of a run to this process, and go on with it; any thread. Raises BadMessage."""
+        self._take_in(saved, moves, None)
+
+    def give_up(self, saved: Saved, reason: str) -> None:
+        """Report a run of another process as lost; any thread. Raises BadMessage."""
+        self._take_in(saved, 0, reason)
+
+    def _take_in(self, saved: Saved, moves: int, reason: str | None) -> None:
+        attempt = Attempt.resumed(saved, moves, self._identity, self._queue, self._observer.traces)
+        self._incoming.append((attempt, reason))
+        self.wake()
+
     def wake(self) -> None:
         """Make a turn that waits return."""
         self._subscription.wake()
@@ -111,6 +129,8 @@ class StepConsumer:
         if self._window.moved:
             self._move([])
         self._window.tend()
+        if self._incoming:
+            self._take_over()
         deliveries = self._subscription.take(BATCH, self._pause(timeout))
         if self._window.moved:
             deliveries = self._move(deliveries)
@@ -127,7 +147,10 @@ class StepConsumer:
         self._window.stop()
         self._runs.let_go()
         for attempt in list(self._waiting.values()):
-            self._decline(attempt, "the worker is stopping")
+            if attempt.moves:
+                self._leave(attempt)
+            else:
+                self._decline(attempt, "the worker is stopping")
 
     def abandon(self, reason: str) -> None:
         """Cancel all that runs."""
@@ -162,11 +185,7 @@ class StepConsumer:
         for id in self._outbox.given_up():
             self._unconfirmed.pop(id, None)
         for id in [one for one in self._unconfirmed if not self._outbox.is_unsent(one)]:
-            attempt = self._unconfirmed.pop(id)
-            try:
-                self._worker.settled(attempt)
-            except Exception:  # it must not stop all others
-                _log.exception("the worker failed on %s", attempt, extra={"action": "worker_error"})
+            self._say("settled", self._worker.settled, self._unconfirmed.pop(id))
 
     def _settle_doubts(self) -> None:
         """It is unknown whether these claims arrived: they are dropped, and declined."""
@@ -276,6 +295,9 @@ class StepConsumer:
         if event in ("go", "no-go"):
             if waiting is not None and waiting.token == headers.get(TOKEN):
                 self._on_answer(waiting, event == "go")
+        elif event == "cancel" and waiting is not None and waiting.moves:
+            self._on_answer(waiting, True)  # the core has moved its claim: only then it knows this queue
+            self._runs.cancel(key)
         elif event == "cancel" and waiting is not None:
             self._decline(waiting, "cancelled")
         elif event == "cancel":
@@ -304,30 +326,87 @@ class StepConsumer:
         del self._waiting[waiting.key]
         if go:
             self._runs.begin(waiting)
-        else:
-            self._not_begun(waiting)
-            self._window.drop(waiting.key)
+            return
+        self._not_begun(waiting)
+        self._window.drop(waiting.key)
+        if not waiting.parted:
             self._outbox.done(waiting.delivery)
+        if waiting.moves:
+            self._say("refused", self._worker.refused, waiting.call.attempt_id)
+
+    # -- runs of other processes -------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Ask for the claims of runs that this process is to go on with; report those that it is to give up."""
+        while self._incoming:
+            attempt, reason = self._incoming.popleft()
+            held = self._window.get(attempt.key)
+            if reason is not None:
+                self._lose(attempt, Outcome(LOST, None, reason))
+            elif self._draining:
+                self.handed_over = True
+            elif held is None:
+                self._ask_for(attempt)
+            elif held.key in self._waiting and held.moves < attempt.moves:
+                # a copy of its message came here: it is settled with the run, whatever the core answers to that claim
+                self._not_begun(held)
+                attempt.delivery, attempt.parted = held.delivery, held.parted
+                self._ask_for(attempt)
+            # else it goes on here already
+
+    def _ask_for(self, attempt: Attempt) -> None:
+        problem = attempt.prepare(self._worker, self._redaction)
+        if problem:
+            self._lose(attempt, Outcome(LOST, None, f"no worker can go on with it: {problem}"))
+            return
+        self._window.hold(attempt)
+        self._waiting[attempt.key] = attempt
+        self._ask_again(attempt)
+
+    def _ask_again(self, attempt: Attempt) -> None:
+        """A move may be asked for any number of times: nothing but the core's answer decides what becomes of it."""
+        attempt.limit = self._clock.now() + GRANT_PATIENCE
+        self._outbox.add(attempt.started(self.control))
+
+    def _leave(self, attempt: Attempt) -> None:
+        """This process stops before it went on with the run: another one may."""
+        self.handed_over = True
+        del self._waiting[attempt.key]
+        self._window.drop(attempt.key)
+        if not attempt.parted:
+            self._outbox.done(attempt.delivery)
+
+    def _say(self, what: str, to: Callable[[str], None], attempt: str) -> None:
+        """Tell the worker; what it raises must not stop all others."""
+        try:
+            to(attempt)
+        except Exception:
+            where = {"action": "worker_error", "worker": self._identity}
+            _log.exception("the worker failed to hear that %s is %s", attempt, what, extra=where)
+
+    # -- ends --------------------------------------------------------------------------------------
 
     def _not_begun(self, attempt: Attempt) -> None:
         """It has no outcome: what was set aside for it is free."""
 
     def _end_without_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
-        reason, id = reason_of(outcome, self._redaction), attempt.call.attempt_id
         if outcome.status == DECLINED:
-            self._decline(attempt, reason)
+            self._decline(attempt, reason_of(outcome, self._redaction))
         elif outcome.status == HANDED_OVER:
             self.handed_over = True
             self._not_begun(attempt)
             self._window.drop(attempt.key)
             if not attempt.parted:
                 self._outbox.done(attempt.delivery)
-        elif not id:  # a core of 2014 knows nothing of losses
-            self._settle(attempt, Outcome("failed", None, reason))
-        else:
-            body = reason_body(reason)
-            self._outcomes.add(id, Reported(attempt.token, body, self._clock.now(), "lost"))
-            self._report(attempt, outcome, attempt.lost(body, self.control))
+        elif attempt.call.attempt_id:
+            self._lose(attempt, outcome)
+        else:  # a core of 2014 knows nothing of losses
+            self._settle(attempt, Outcome("failed", None, reason_of(outcome, self._redaction)))
+
+    def _lose(self, attempt: Attempt, outcome: Outcome) -> None:
+        body = reason_body(reason_of(outcome, self._redaction))
+        self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now(), "lost"))
+        self._report(attempt, outcome, attempt.lost(body, self.control))
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         body = encode(outcome, self._redaction)
@@ -354,6 +433,9 @@ class StepConsumer:
         return StepRun(*who, outcome.status, attempt.began or now, now, attempt.parent, attempt.trace)
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
+        if attempt.moves and attempt.key in self._waiting:
+            self._ask_again(attempt)
+            return
         self._waiting.pop(attempt.key, None)
         self._not_begun(attempt)
         id = attempt.call.attempt_id

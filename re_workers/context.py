@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from re_workers.outcomes import Cancelled
@@ -40,8 +40,13 @@ class Call(NamedTuple):
 class Context:
     """Handed to a step as its first argument."""
 
-    def __init__(self, call: Call, outgoing: Outgoing, traceparent: str = "") -> None:
+    def __init__(
+        self, call: Call, outgoing: Outgoing, traceparent: str = "", saved: Callable[[], bytes] = lambda: b""
+    ) -> None:
         self.call = call
+        #: another process had begun it, and this one goes on with it
+        self.resumed = False
+        self._saved = saved
         #: W3C Trace Context of this run, for what the step calls; empty where the core sent none
         self.traceparent = traceparent
         self._outgoing = outgoing
@@ -137,6 +142,13 @@ class Context:
         """Raise Cancelled if the step was cancelled."""
         if self.cancelled.is_set():
             raise Cancelled(self.cancel_reason)
+
+    def saved(self) -> bytes:
+        """All that another process needs to go on with this run (WorkerHost.resume): the step with its arguments, and its claim.
+
+        Opaque; a later engine reads it too. It is the same from the beginning to the end of the run.
+        """
+        return self._saved()
 
     def heeds_cancel(self) -> None:
         """Say that the step knows of its cancel, and needs longer than most to end: no line in the output says that it does not stop."""

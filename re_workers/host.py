@@ -14,9 +14,9 @@ from typing import Any
 
 from ulid import ULID
 
-from re_core.errors import ReleaseEngineError
+from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
-from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, encode
+from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, encode, parse_step
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
 from re_workers.forwarder import Forwarder
@@ -27,6 +27,7 @@ from re_workers.notify.handler import Handler
 from re_workers.outgoing import APP
 from re_workers.polling_thread import BREATH, PollingThread
 from re_workers.runs import Spawn, on_thread
+from re_workers.saved import Saved, read
 from re_workers.sdk import Worker
 
 _log = logging.getLogger(__name__)
@@ -139,6 +140,24 @@ class WorkerHost:
         for handler in self._handlers:
             handler.close()
 
+    def resume(self, saved: bytes, moves: int) -> None:
+        """Go on with a run that another process, or an earlier start of this one, had begun; any thread.
+
+        `saved` is what Context.saved gave. Its claim moves to this process where `moves` is higher than in every such move before;
+        then the step's method is called again, with Context.resumed, the same attempt, and no timeout of its own. Where the
+        core does not grant that, Worker.refused is called. Raises BadMessage where `saved` cannot be read, or is of a worker that
+        this process does not have.
+        """
+        if moves < 1:
+            raise BadMessage(f"a run is resumed with the number of the move, from 1 on; found {moves}")
+        run = read(saved)
+        self._consumer_for(run).resume(run, moves)
+
+    def give_up(self, saved: bytes, reason: str) -> None:
+        """Report a run of another process as lost: none can go on with it. Any thread; raises as `resume`."""
+        run = read(saved)
+        self._consumer_for(run).give_up(run, reason)
+
     def running(self) -> list[str]:
         """The attempts that were claimed or begun, and whose outcome the bus does not have yet."""
         return [attempt for consumer in self._all_consumers() for attempt in consumer.running()]
@@ -203,6 +222,13 @@ class WorkerHost:
         lanes.forwarder = Forwarder(bus, clock, worker, me, lanes.serves, *common)
         self._lanes.append(lanes)
         return lanes.forwarder
+
+    def _consumer_for(self, run: Saved) -> StepConsumer:
+        command = parse_step(run.message.body).parameters["command"]
+        for worker, consumer in zip(self._workers, self._consumers, strict=True):
+            if worker.command == command:
+                return consumer
+        raise BadMessage(f"the saved run is of {command!r:.80}, which this process does not carry out")
 
     def _all_consumers(self) -> list[StepConsumer]:
         return [*self._consumers, *(consumer for lanes in self._lanes for consumer in lanes.consumers())]

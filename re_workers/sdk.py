@@ -173,6 +173,10 @@ class Worker:
     def unreserve(self, call: Call, token: str) -> None:
         """What `reserve` has set aside for this delivery is free: it will not begin, or has ended without an outcome."""
 
+    def refused(self, attempt_id: str) -> None:
+        """The core does not want this process to go on with a run that it resumed: the attempt has ended, is fenced, or another
+        process has it. Called on the consumer's thread: return at once."""
+
     def settled(self, attempt_id: str) -> None:
         """The bus has taken the attempt's outcome, or that it is lost. Called on the consumer's thread: return at once."""
 

@@ -140,6 +140,10 @@ class Run:
     def decline(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
         return self.send(e.ClaimReleased(step, attempt or self.attempt(step), by, reason))
 
+    def move(self, step: int, moves: int = 1, by: str = "t", attempt: int = 0, worker: str = "v") -> Decision:
+        number = attempt or self.attempt(step)
+        return self.send(e.ClaimMade(step, number, worker, by, f"control.{worker}", True, moves))
+
     def lose(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
         return self.send(e.AttemptLost(step, attempt or self.attempt(step), by, reason))
 

@@ -140,6 +140,10 @@ def _events(state: State) -> Iterator[e.Event]:
         yield e.HandOver(number, attempt)
         yield e.HandedInDoubt(number, attempt)
     for number in sorted(state.asked):
+        step = state.steps[number]
+        yield e.OutcomeReported(number, step.attempt, completed=True, token=step.token)
+        yield e.OutcomeReported(number, step.attempt, completed=False, token=step.token)
+        yield e.ClaimMade(number, step.attempt, "v", step.token, "c2", True, 1)
         yield from (e.Resolved(number, ruling, "u", "") for ruling in Resolution)
     if not state.retries:  # once: what follows is as it was
         yield e.RetryAsked("u", "", Resolution.RERUN)

@@ -22,6 +22,8 @@ class ClaimMade(NamedTuple):
     control: str = ""
     #: it waits for an answer though its author says that the step may be repeated
     asks: bool = False
+    #: above 0: another process goes on with what was begun under this token; it rises with every such move
+    moves: int = 0
 
 
 class OutcomeReported(NamedTuple):
@@ -49,6 +51,7 @@ class ClaimReleased(NamedTuple):
     attempt: int
     token: str = ""
     reason: str = ""
+    worker: str = ""
 
 
 class AttemptLost(NamedTuple):
@@ -138,6 +141,8 @@ class WorkerLost(NamedTuple):
 
     before: int
     workers: tuple[str, ...] | None = None
+    #: step and attempt of those that their worker goes on with all the same
+    spared: tuple[tuple[int, int], ...] = ()
 
 
 #: an operator asks for it, and waits for an answer

@@ -24,7 +24,7 @@ Rules that hold everywhere:
    nothing more of it is dispatched, what is open is awaited, the rest is skipped. Then its `rescue` runs where it failed,
    and its `always` however it ended. The root is the block of checks and sequences; the actions are its `always`.
 3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
-   claimant gets no-go.
+   claimant gets no-go. A claim can move (docs/decisions/0027): what was begun under its token goes on in another process.
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
 5. Cancel is an event like any other. What has not begun is withdrawn, what runs is stopped and awaited GRACE, and the
@@ -33,7 +33,8 @@ Rules that hold everywhere:
 6. A step that is handed to a worker which cannot be asked (one of 2014) is sent once, after the journal says so, and
    never asked for again: silence is a loss.
 7. A lost step is a question. Its author may have answered it beforehand (repeat it); else the deployment fails, or
-   waits for an operator, as the settings want. A failed deployment can be retried from what failed (docs/decisions/0010).
+   waits for an operator, as the settings want; while it waits, its claimant's outcome still counts. A failed deployment can
+   be retried from what failed (docs/decisions/0010).
 
 The diagram in docs/state-machine.md is generated from these tables.
 """
@@ -197,7 +198,11 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
     StepStatus.COMPLETED: {e.OutcomeReported: transitions.repeat},
     StepStatus.FAILED: {e.OutcomeReported: transitions.repeat},
     StepStatus.TIMED_OUT: {e.OutcomeReported: transitions.outdated},
-    StepStatus.LOST: {e.OutcomeReported: transitions.outdated, e.AttemptLost: transitions.repeat},
+    StepStatus.LOST: {
+        e.ClaimMade: transitions.moved_when_lost,
+        e.OutcomeReported: transitions.outcome_of_lost,
+        e.AttemptLost: transitions.repeat,
+    },
     StepStatus.SKIPPED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},
     StepStatus.CANCELLED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},
 }

@@ -56,7 +56,7 @@ def awaited(state: State) -> Iterator[e.Effect]:
             yield e.Dispatch(number, step.attempt, again=True)
         elif stopped_at(state, number) is not None:
             yield e.Stop(step.control, number, step.attempt)
-        elif step.control and not state.plan.steps[number].spec.repeatable:
+        elif step.control and (step.moves or not state.plan.steps[number].spec.repeatable):
             yield e.Grant(step.control, number, step.attempt, step.token, go=True)
 
 

@@ -1,8 +1,7 @@
-"""The journal's records and entries, with their stored form. Pure; must not know what a record leads to.
+"""The journal's entries, and the stored form of their records. Pure; must not know what a record leads to.
 
-A record carries what follows from it: the status of its step, the status of the deployment where that changes, the attempts
-that count. The fold stores these and decides nothing, so a rule that changes later changes no history
-(docs/decisions/0019). Which format a kind or a field came with stands in `SINCE`.
+The records themselves are in re_core/deployment/record_types.py, and are had from here. Which format a kind or a field came with
+stands in `SINCE`.
 
 An entry is one document: all records of one advance of one deployment, so that no history can get a hole
 (docs/decisions/0001). Its id, `<deployment>:<ordinal>`, decides between two writers.
@@ -14,319 +13,105 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core.deployment.numbering import ordinal
+from re_core.deployment.record_types import (
+    KINDS as KINDS,
+)
+from re_core.deployment.record_types import (
+    Accepted as Accepted,
+)
+from re_core.deployment.record_types import (
+    Adopted as Adopted,
+)
+from re_core.deployment.record_types import (
+    BlockClosed as BlockClosed,
+)
+from re_core.deployment.record_types import (
+    BlockDraining as BlockDraining,
+)
+from re_core.deployment.record_types import (
+    CancelRequested as CancelRequested,
+)
+from re_core.deployment.record_types import (
+    Completed as Completed,
+)
+from re_core.deployment.record_types import (
+    Dispatched as Dispatched,
+)
+from re_core.deployment.record_types import (
+    Ended as Ended,
+)
+from re_core.deployment.record_types import (
+    Failed as Failed,
+)
+from re_core.deployment.record_types import (
+    Fenced as Fenced,
+)
+from re_core.deployment.record_types import (
+    Halted as Halted,
+)
+from re_core.deployment.record_types import (
+    Handed as Handed,
+)
+from re_core.deployment.record_types import (
+    Late as Late,
+)
+from re_core.deployment.record_types import (
+    Lost as Lost,
+)
+from re_core.deployment.record_types import (
+    Moved as Moved,
+)
+from re_core.deployment.record_types import (
+    Record as Record,
+)
+from re_core.deployment.record_types import (
+    ResolutionRequested as ResolutionRequested,
+)
+from re_core.deployment.record_types import (
+    Resolved as Resolved,
+)
+from re_core.deployment.record_types import (
+    Retried as Retried,
+)
+from re_core.deployment.record_types import (
+    Settled as Settled,
+)
+from re_core.deployment.record_types import (
+    Skipped as Skipped,
+)
+from re_core.deployment.record_types import (
+    Started as Started,
+)
+from re_core.deployment.record_types import (
+    StopRequested as StopRequested,
+)
+from re_core.deployment.record_types import (
+    TakenBack as TakenBack,
+)
+from re_core.deployment.record_types import (
+    TimedOut as TimedOut,
+)
+from re_core.deployment.record_types import (
+    Void as Void,
+)
+from re_core.deployment.record_types import (
+    Withdrawn as Withdrawn,
+)
 from re_core.errors import NewerFormat, StoreRefused
 
 #: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 5
+FORMAT = 6
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
 
 
-class Accepted(NamedTuple):
-    """The deployment exists. Freezes everything that it needs."""
-
-    #: group, id, name and revision of the playbook
-    group: str
-    playbook_id: str
-    playbook: str
-    revision: int
-    user: str
-    source: str
-    #: digest of the request, so that another request under the same id is refused
-    digest: str
-    dynamic: Mapping[str, Any]
-    #: stored form of the plan (re_core.playbook.compiler)
-    plan: Mapping[str, Any]
-    #: only one deployment of this playbook runs at a time
-    exclusive: bool = False
-
-
-class Dispatched(NamedTuple):
-    """The step was sent to its queue, or is about to be."""
-
-    step: int
-    attempt: int
-    #: since when it waits for a worker, in milliseconds, where an earlier attempt waited for the same; 0: since now
-    since: int = 0
-
-
-class Started(NamedTuple):
-    """A worker claimed the attempt. For a step that may not be repeated this record is its grant."""
-
-    step: int
-    attempt: int
-    worker: str = ""
-    token: str = ""
-    #: the worker's control queue, for grants and cancels
-    control: str = ""
-    #: attempts that have begun and count against `retries`, this one among them
-    begun: int = 1
-    #: what the deployment's status becomes; empty where it stays
-    deployment: str = ""
-
-
-class Completed(NamedTuple):
-    """The worker says that the attempt succeeded."""
-
-    step: int
-    attempt: int
-    data: Any = None
-    message: str | None = None
-    cut: bool = False
-    #: as in Started
-    begun: int = 1
-    deployment: str = ""
-
-
-class Failed(NamedTuple):
-    """The worker says that the attempt failed, or a check's reply was not the expected one."""
-
-    step: int
-    attempt: int
-    data: Any = None
-    message: str | None = None
-    cut: bool = False
-    #: what the step's status becomes: `failed`, or `cancelled` where it ended because of a cancel
-    status: str = "failed"
-    #: as in Started
-    begun: int = 1
-    deployment: str = ""
-
-
-class StopRequested(NamedTuple):
-    """The attempt did not end in its time: its worker is asked to end it, and reports when it has."""
-
-    step: int
-    attempt: int
-
-
-class TimedOut(NamedTuple):
-    """The attempt did not end, or was not begun, in its time."""
-
-    step: int
-    attempt: int
-    message: str
-    #: what the worker sent with its reply, once it had ended the attempt
-    data: Any = None
-    cut: bool = False
-    #: that reply, `failed`; empty where no worker sent any
-    said: str = ""
-
-
-class Lost(NamedTuple):
-    """The attempt may have begun, and contact with its claimant is lost."""
-
-    step: int
-    attempt: int
-    message: str
-    #: as in Started
-    begun: int = 1
-
-
-class Fenced(NamedTuple):
-    """From here on no claim of this attempt is granted, and its replies change nothing."""
-
-    step: int
-    attempt: int
-    message: str = ""
-    #: attempts that have begun and count against `retries`: without this one where it was declined
-    begun: int = 0
-
-
-class Handed(NamedTuple):
-    """The attempt is given, once, to a worker that cannot be asked (one of 2014): no other may get it any more."""
-
-    step: int
-    attempt: int
-
-
-class ResolutionRequested(NamedTuple):
-    """The step is lost, and the deployment waits for an operator's resolution of it."""
-
-    step: int
-    #: what the deployment's status becomes; empty where it stays
-    deployment: str = "waiting"
-
-
-class Resolved(NamedTuple):
-    """An operator's resolution of a lost step, as `model.Resolution.recorded`."""
-
-    step: int
-    #: a Resolution, as `recorded` has it
-    ruling: str
-    user: str
-    reason: str = ""
-    #: id of the request, so that its repetition is recognised
-    request: str = ""
-    #: what the step's status becomes; empty where it stays lost
-    status: str = ""
-    #: what the step says of itself from now on; None where that stays
-    message: str | None = None
-    #: what the deployment's status becomes; empty where it stays
-    deployment: str = ""
-
-
-class Retried(NamedTuple):
-    """An operator wants a failed deployment to go on from what failed; what is skipped gets its turn after all."""
-
-    user: str
-    reason: str = ""
-    #: id of the request, so that its repetition is recognised
-    request: str = ""
-    #: the steps that get another turn: ranges of numbers, first and last
-    again: tuple[tuple[int, int], ...] = ()
-    #: what the deployment's status becomes
-    deployment: str = "running"
-
-
-class Withdrawn(NamedTuple):
-    """The step was dispatched and not begun, and will not be, because the deployment was cancelled or stops."""
-
-    step: int
-    #: what the step's status becomes: `skipped`, or `cancelled`
-    status: str = "skipped"
-
-
-class Late(NamedTuple):
-    """A reply of an attempt that no longer counts, kept for people."""
-
-    step: int
-    attempt: int
-    said: str
-    data: Any = None
-    cut: bool = False
-
-
-class Halted(NamedTuple):
-    """Until format 4: nothing more of the playbook is dispatched. Since then BlockDraining of the root says so."""
-
-    reason: str
-    #: what the deployment's status becomes; empty where it stays
-    deployment: str = ""
-
-
-class BlockDraining(NamedTuple):
-    """Nothing more of the block's children is dispatched, at any depth; what runs is awaited, and no lost step waits for an operator."""
-
-    #: number of the block in the plan
-    node: int
-    reason: str
-    #: what the deployment's status becomes; empty where it stays
-    deployment: str = ""
-
-
-class BlockClosed(NamedTuple):
-    """All of the block has ended, its rescue and its `always` too. Said where its steps alone do not say how."""
-
-    #: number of the block in the plan
-    node: int
-    #: an Ending (re_core/deployment/nodes.py)
-    status: str
-
-
-class CancelRequested(NamedTuple):
-    """An operator wants it to end."""
-
-    user: str
-    reason: str
-    #: what the deployment's status becomes
-    deployment: str = "cancelling"
-
-
-class Adopted(NamedTuple):
-    """Another request with the same key, or the same one once more, was answered with this deployment: it is not taken back."""
-
-    #: id of that request
-    request: str
-
-
-class TakenBack(NamedTuple):
-    """It was written after its caller had stopped waiting; nothing of it begins, and its key does not stand for it."""
-
-    reason: str
-    #: what the deployment's status becomes
-    deployment: str = "cancelling"
-
-
-class Skipped(NamedTuple):
-    """These steps were never begun: ranges of numbers, first and last."""
-
-    ranges: tuple[tuple[int, int], ...]
-
-
-class Ended(NamedTuple):
-    """Nothing changes from here on, unless a failed deployment is retried."""
-
-    status: str
-    reason: str
-
-
-class Void(NamedTuple):
-    """Keeps a writer out that was away for too long. As the first record: this id never became a deployment, and never will."""
-
-    reason: str
-
-
-Record = (
-    Accepted
-    | Dispatched
-    | Started
-    | Completed
-    | Failed
-    | StopRequested
-    | TimedOut
-    | Lost
-    | Fenced
-    | Handed
-    | ResolutionRequested
-    | Resolved
-    | Retried
-    | Withdrawn
-    | Late
-    | Halted
-    | BlockDraining
-    | BlockClosed
-    | CancelRequested
-    | Adopted
-    | TakenBack
-    | Skipped
-    | Ended
-    | Void
-)
-
-#: stored name -> record type
-KINDS: Mapping[str, type[Any]] = {
-    "accepted": Accepted,
-    "dispatched": Dispatched,
-    "started": Started,
-    "completed": Completed,
-    "failed": Failed,
-    "stop_requested": StopRequested,
-    "timed_out": TimedOut,
-    "lost": Lost,
-    "fenced": Fenced,
-    "handed": Handed,
-    "asked": ResolutionRequested,
-    "decided": Resolved,
-    "retried": Retried,
-    "withdrawn": Withdrawn,
-    "late": Late,
-    "halted": Halted,
-    "block_draining": BlockDraining,
-    "block_closed": BlockClosed,
-    "cancel_requested": CancelRequested,
-    "adopted": Adopted,
-    "taken_back": TakenBack,
-    "skipped": Skipped,
-    "ended": Ended,
-    "void": Void,
-}
 #: record type -> field -> format that it came with, under "" that of the kind itself; what is not named came with format 1
 SINCE: Mapping[type[Any], Mapping[str, int]] = {
     Accepted: {"exclusive": 2},
     Dispatched: {"since": 4},
     Started: {"begun": 4, "deployment": 4},
+    Moved: {"": 6},
     Completed: {"begun": 4, "deployment": 4},
     Failed: {"status": 4, "begun": 4, "deployment": 4},
     StopRequested: {"": 3},
@@ -335,6 +120,7 @@ SINCE: Mapping[type[Any], Mapping[str, int]] = {
     Fenced: {"begun": 4},
     Handed: {"": 2},
     ResolutionRequested: {"": 2, "deployment": 4},
+    Settled: {"": 6},
     Resolved: {"": 2, "status": 4, "message": 4, "deployment": 4},
     Retried: {"": 2, "again": 4, "deployment": 4},
     Withdrawn: {"status": 4},

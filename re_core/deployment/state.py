@@ -32,6 +32,8 @@ class StepState:
         "ended_at",
         "handed",
         "message",
+        "moved_at",
+        "moves",
         "result",
         "started_at",
         "status",
@@ -51,6 +53,9 @@ class StepState:
         self.worker = ""
         self.token = ""
         self.control = ""
+        #: how far the claim has moved from the process that made it, and when it last did
+        self.moves = 0
+        self.moved_at: int | None = None
         #: the current attempt was given to a worker that cannot be asked
         self.handed = False
         self.dispatched_at: int | None = None
@@ -177,6 +182,8 @@ class State:
         step.attempt = record.attempt
         step.worker = step.token = step.control = ""
         step.handed = False
+        if step.moves:
+            step.moves, step.moved_at = 0, None
         step.waiting_since = record.since or at
         step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
         if step.attempt > 1:
@@ -196,6 +203,11 @@ class State:
         step.started_at = at
         if record.deployment:
             self._run(record.deployment, at)
+
+    def _moved(self, record: r.Moved, at: int) -> None:
+        step = self.steps[record.step]
+        step.worker, step.control = record.worker, record.control
+        step.moves, step.moved_at = record.moves, at
 
     def _completed(self, record: r.Completed, at: int) -> None:
         self._outcome(record, at, StepStatus.COMPLETED)
@@ -233,6 +245,10 @@ class State:
     def _asked(self, record: r.ResolutionRequested, at: int) -> None:
         self.asked.add(record.step)
         self._hold(record.step, 1)
+        self._become(record.deployment)
+
+    def _settled(self, record: r.Settled, at: int) -> None:
+        self._release({record.step})
         self._become(record.deployment)
 
     def _decided(self, record: r.Resolved, at: int) -> None:
@@ -362,6 +378,7 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Accepted: State._first_only,
     r.Dispatched: State._dispatched,
     r.Started: State._started,
+    r.Moved: State._moved,
     r.Completed: State._completed,
     r.Failed: State._failed,
     r.StopRequested: State._stop_requested,
@@ -370,6 +387,7 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Fenced: State._fenced,
     r.Handed: State._handed,
     r.ResolutionRequested: State._asked,
+    r.Settled: State._settled,
     r.Resolved: State._decided,
     r.Retried: State._retried,
     r.Withdrawn: State._withdrawn,

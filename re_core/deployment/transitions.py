@@ -30,6 +30,7 @@ from re_core.deployment.progress import (
     awaited,
     begun_by_end,
     fence,
+    goes_on,
     mark_lost,
     redispatch,
     runs,
@@ -59,6 +60,8 @@ def guessed(state: State) -> dict[str, int]:
 
 
 def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    if event.moves:
+        raise Refusal(f"step {event.step} was not begun, so no other worker can go on with it")
     first = step.begun == 0
     begun = step.begun + 1
     go.emit(r.Started(event.step, event.attempt, event.worker, event.token, event.control, begun, runs(go.state)))
@@ -71,11 +74,37 @@ def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     """The same claim again is answered again; any other gets no-go, whatever its reason (docs/decisions/0004)."""
     if event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
+    if event.moves:
+        _move(go, step, event)
+        return
+    if step.moves:
+        raise Refusal(f"another worker goes on with step {event.step}")
     go.repeated = True
     if stopped_at(go.state, event.step) is None:
         _grant(go, event)
     else:
         go.do(e.Stop(step.control, event.step, event.attempt))
+
+
+def _move(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    """The claim of what goes on without its process: the newest move has it, and of the same one the process that made it."""
+    if event.moves > step.moves:
+        go.emit(r.Moved(event.step, event.attempt, event.worker, event.control, event.moves))
+    elif (event.moves, event.worker) == (step.moves, step.worker):
+        go.repeated = True
+    else:
+        raise Refusal(f"another worker goes on with step {event.step}")
+    _grant(go, event)
+    if stopped_at(go.state, event.step) is not None:
+        go.do(e.Stop(step.control, event.step, event.attempt))
+
+
+def moved_when_lost(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    """What went on of a step that an operator has not resolved yet may go on: its outcome settles the step."""
+    if not event.moves or event.token != step.token or event.step not in go.state.asked:
+        raise Refusal(f"step {event.step} is {step.status}")
+    go.repeated = True
+    _grant(go, event)
 
 
 def _grant(go: Advance, event: e.ClaimMade) -> None:
@@ -89,20 +118,47 @@ def outcome(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
         raise Refusal(f"step {event.step} was claimed by another worker")
     completed, message = _judge(spec, event)
     if completed:
-        counts = begun_by_end(step), runs(go.state)
-        go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut, *counts))
-        go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
-        advance_from(go, event.step)
+        _complete(go, step, event, message)
         return
     if step.token and event.token and event.token != step.token and stopped_at(go.state, event.step) is not None:
         raise Refusal(f"a copy of step {event.step} has ended; the core waits for the outcome of the claimed one")
+    _fail(go, step, event, message)
+    after_failure(go, event.step, step.begun - 1 < spec.retries)
+
+
+def outcome_of_lost(go: Advance, step: StepState, event: e.OutcomeReported) -> None:
+    """Of a lost step that an operator has not resolved yet its claimant's outcome counts, as if it had come in time.
+
+    That it did not complete was announced when it was lost.
+    """
+    if event.step not in go.state.asked or not event.token or event.token != step.token:
+        outdated(go, step, event)
+        return
+    completed, message = _judge(go.state.plan.steps[event.step].spec, event)
+    others = go.state.asked - {event.step}
+    go.emit(r.Settled(event.step, event.attempt, "" if others else goes_on(go.state)))
+    if completed:
+        _complete(go, step, event, message)
+    else:
+        _fail(go, step, event, message)
+        advance_from(go, event.step)
+
+
+def _complete(go: Advance, step: StepState, event: e.OutcomeReported, message: str | None) -> None:
+    counts = begun_by_end(step), runs(go.state)
+    go.emit(r.Completed(event.step, event.attempt, event.data, message, event.cut, *counts))
+    go.effects.extend(step_notices(go.state, event.step, StepStatus.COMPLETED))
+    advance_from(go, event.step)
+
+
+def _fail(go: Advance, step: StepState, event: e.OutcomeReported, message: str | None) -> None:
     if step.stop_requested_at is None:
         go.emit(_failed(go, step, event, message))
-    else:
-        # its program has ended: now, and not before, it is over
-        text = _too_long(spec) if message in (None, "", _STOPPED) else f"{_too_long(spec)}; {message}"
-        go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
-    after_failure(go, event.step, step.begun - 1 < spec.retries)
+        return
+    # its program has ended: now, and not before, it is over
+    too_long = _too_long(go.state.plan.steps[event.step].spec)
+    text = too_long if message in (None, "", _STOPPED) else f"{too_long}; {message}"
+    go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
 
 
 def _failed(go: Advance, step: StepState, event: e.OutcomeReported, message: str | None) -> r.Failed:
@@ -136,6 +192,8 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
     """A worker will not begin it: fence the attempt, whose claim may still be under way, and dispatch the step again."""
     if step.status is StepStatus.STARTED and event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
+    if step.moves and event.worker != step.worker:
+        raise Refusal(f"another worker goes on with step {event.step}")
     why = event.reason or "the worker declined it"
     if stops(go.state, event.step):
         withdraw(go, event.step, why)
@@ -242,7 +300,7 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
 
 def on_worker_lost(go: Advance, event: e.WorkerLost) -> None:
     """Claimed and silent is lost; the step's author decided beforehand what that means."""
-    mine = [number for number in sorted(go.state.open) if _claimant_gone(go.state.steps[number], event)]
+    mine = [number for number in sorted(go.state.open) if _claimant_gone(number, go.state.steps[number], event)]
     for number in mine:
         step = go.state.steps[number]
         who = f"worker {step.worker}" if step.worker else "its worker"
@@ -274,6 +332,8 @@ def on_attempt_lost(go: Advance, step: StepState, event: e.AttemptLost) -> None:
     after_failure(go, event.step, may_repeat=step.begun - 1 < spec.retries)
 
 
-def _claimant_gone(step: StepState, event: e.WorkerLost) -> bool:
-    before = step.status is StepStatus.STARTED and (step.started_at or 0) < event.before
+def _claimant_gone(number: int, step: StepState, event: e.WorkerLost) -> bool:
+    if (number, step.attempt) in event.spared:
+        return False
+    before = step.status is StepStatus.STARTED and (step.moved_at or step.started_at or 0) < event.before
     return before and (event.workers is None or step.worker in event.workers)

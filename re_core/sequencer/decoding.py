@@ -13,7 +13,7 @@ from re_core.model import Resolution
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
-from re_core.wire.strict_json import dumps
+from re_core.wire.strict_json import digits, dumps
 
 #: how many times longer than in a message a document can be in our spelling: `1e15` is `1000000000000000.0`
 _GROWTH = 4
@@ -76,7 +76,8 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
         asks = headers.get(m.ASKS) == "1"
         # a worker of 2014 sets some reply_to on all that it sends: only a claim with a token names a control queue
         control = message.reply_to if token else ""
-        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks)
+        moves = _moves(headers[m.MOVES]) if m.MOVES in headers else 0
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves)
         return AddressedEvent(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False
@@ -102,6 +103,13 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
     )
 
 
+def _moves(text: str) -> int:
+    moves = digits(text)
+    if not moves:
+        raise BadMessage(f"the header {m.MOVES} is {text[:40]!r}, not a whole number from 1 on")
+    return moves
+
+
 def _attempt(message: Message) -> m.AttemptId:
     text = message.headers.get(m.ATTEMPT)
     if text is not None:
@@ -119,22 +127,21 @@ def _deployment(message: Message) -> str:
 
 
 def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
-    return _given_up(message, redaction, e.ClaimReleased)
+    attempt, token, why = _given_up(message, redaction)
+    worker = message.headers.get(m.WORKER, "")
+    return AddressedEvent(attempt.deployment, e.ClaimReleased(attempt.step, attempt.attempt, token, why, worker))
 
 
 def _lost(message: Message, redaction: Redaction) -> AddressedEvent:
-    return _given_up(message, redaction, e.AttemptLost)
+    attempt, token, why = _given_up(message, redaction)
+    return AddressedEvent(attempt.deployment, e.AttemptLost(attempt.step, attempt.attempt, token, why))
 
 
-def _given_up(
-    message: Message, redaction: Redaction, kind: type[e.ClaimReleased] | type[e.AttemptLost]
-) -> AddressedEvent:
-    """A reply without an outcome: the attempt, the token, and why."""
-    attempt = _attempt(message)
+def _given_up(message: Message, redaction: Redaction) -> tuple[m.AttemptId, str, str]:
+    """Of a reply without an outcome: the attempt, the token, and why."""
     reason = m.parse_event(message.body).get("reason")
-    token = message.headers.get(m.TOKEN, "")
     why = brief(redaction.text(reason), MAX_MESSAGE) if isinstance(reason, str) else ""
-    return AddressedEvent(attempt.deployment, kind(attempt.step, attempt.attempt, token, why))
+    return _attempt(message), message.headers.get(m.TOKEN, ""), why
 
 
 def _request_fields(message: Message) -> tuple[str, str, dict[str, Any]]:
@@ -201,7 +208,14 @@ def _worker_lost(message: Message) -> e.WorkerLost:
         gone = tuple(workers)
     else:
         raise BadMessage("expected a list of strings", "/workers")
-    return e.WorkerLost(before, gone)
+    return e.WorkerLost(before, gone, _spared(document.get("spared", [])))
+
+
+def _spared(attempts: Any) -> tuple[tuple[int, int], ...]:
+    if not isinstance(attempts, list) or not all(isinstance(one, str) for one in attempts):
+        raise BadMessage("expected a list of strings", "/spared")
+    parsed = map(m.parse_attempt, attempts)
+    return tuple((one.step, one.attempt) for one in parsed)
 
 
 _EVENTS = {

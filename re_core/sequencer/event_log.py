@@ -26,7 +26,9 @@ _NOTABLE = (
     r.BlockDraining,
     r.Late,
     r.Lost,
+    r.Moved,
     r.Retried,
+    r.Settled,
     r.StopRequested,
     r.TimedOut,
 )

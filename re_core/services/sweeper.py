@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from re_core.core_events import deployment_event, send_events
 from re_core.ports import Bus, Clock, Views
+from re_core.wire.messages import parse_attempt
 
 #: deployments that one turn asks after
 BATCH = 500
@@ -36,12 +39,21 @@ class Sweeper:
         return len(due)
 
 
-def recover(bus: Bus, views: Views, run: str) -> int:
+def recover(bus: Bus, views: Views, run: str, spared: Collection[str] = ()) -> int:
     """After a restart of everything in one process: send every deployment the event that all its claimants are lost.
 
     Must be called after the sequencer subscribed and before any worker does, so that no claim of this run stands before it. `run`
-    names this start. Returns how many deployments there are to go on with.
+    names this start; `spared` are ids of attempts that a worker of this start goes on with, or reports lost itself. Returns how many
+    deployments there are to go on with. Raises BadMessage for what is no id of an attempt.
     """
+    kept: dict[str, list[str]] = {}
+    for attempt in spared:
+        kept.setdefault(parse_attempt(attempt).deployment, []).append(attempt)
     active = views.active()
-    send_events(bus, [deployment_event(one, "gone", {"before": ALL_BEFORE, "worker": None}, run) for one in active])
+    send_events(bus, [deployment_event(one, "gone", _all_gone(kept.get(one, [])), run) for one in active])
     return len(active)
+
+
+def _all_gone(spared: list[str]) -> dict[str, object]:
+    body: dict[str, object] = {"before": ALL_BEFORE, "worker": None}
+    return {**body, "spared": sorted(spared)} if spared else body

@@ -44,6 +44,8 @@ MAX_SLUG = 80
 ATTEMPT = "re-attempt"
 #: header of a reply: the worker's token for this attempt, new for every delivery
 TOKEN = "re-token"
+#: header of a claim that moves from one process to another: how often it has
+MOVES = "re-moves"
 #: header of a reply: the worker that sends it
 WORKER = "re-worker"
 #: header of a message on a reply or control queue that is not a reply: what happened

@@ -131,6 +131,8 @@ def possible_events(state: State) -> Iterator[tuple[str, e.Event]]:
         is_open = number in state.open
         yield f"completed {number}", e.OutcomeReported(number, attempt, True, token=step.token)
         yield f"declined {number}", e.ClaimReleased(number, attempt, step.token)
+        yield f"reported lost {number}", e.AttemptLost(number, attempt, step.token)
+        yield f"move {number}", e.ClaimMade(number, attempt, "v", step.token, "c2", True, step.moves + 1)
         if not is_open:
             continue
         yield f"claim {number}", e.ClaimMade(number, attempt, "w", "t", "c")

@@ -85,7 +85,15 @@ def test_what_follows_each_entry_is_what_followed_in_its_time(path: Any) -> None
     for one in _standing(read(path)):
         for count, follows in enumerate(one["next"], 1):
             now = continuations(one, count) if follows else {}
-            assert {**now, **follows} == now, f"{one['played']}, entry {count}"
+            then = {name: what for name, what in follows.items() if name not in _decided_since(path, one, count)}
+            assert {**now, **then} == now, f"{one['played']}, entry {count}"
+
+
+def _decided_since(path: Any, journal: Journal, count: int) -> set[str]:
+    """What is answered otherwise since, on purpose: from format 6 on the outcome of a lost step settles it while an operator is asked."""
+    if int(path.stem.removeprefix("format-")) >= 6:
+        return set()
+    return {f"completed {number}" for number in fold(entries_of(journal, count)).asked}
 
 
 @pytest.mark.parametrize("path", ALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from re_core.deployment.records import Entry, Handed, Started, TimedOut
+from re_core.deployment.records import Entry, Handed, Moved, Started, TimedOut
 from re_core.wire.messages import parse_attempt
 from tests.simulation.clock import Time
 from tests.simulation.store import Server
@@ -21,6 +21,16 @@ class Begun(NamedTuple):
     at: int
 
 
+class Resumed(NamedTuple):
+    """One process goes on with an attempt that another one began."""
+
+    attempt: str
+    worker: str
+    moves: int
+    #: the journal said by then that its claim had moved there
+    allowed: bool
+
+
 class Ledger:
     """It outlives every process, and nobody of the engine reads it."""
 
@@ -29,6 +39,8 @@ class Ledger:
         self._server = server
         #: (deployment, step) -> its begins, in order
         self.begun: defaultdict[tuple[str, int], list[Begun]] = defaultdict(list)
+        #: attempts with which another process went on
+        self.resumed: list[Resumed] = []
         #: attempts whose work goes on now, each with its worker
         self.running: set[tuple[str, str]] = set()
         #: attempts that the journal called over while the worker that had claimed them went on with their work
@@ -61,10 +73,19 @@ class Ledger:
         """The worker that the journal says has it; empty where it names none."""
         id = parse_attempt(attempt)
         records = (record for entry in self._server.journal.get(id.deployment, ()) for record in entry.records)
-        claims = (
-            one for one in records if isinstance(one, Started) and (one.step, one.attempt) == (id.step, id.attempt)
+        claims = [one for one in records if isinstance(one, Started | Moved)]
+        return next((one.worker for one in reversed(claims) if (one.step, one.attempt) == (id.step, id.attempt)), "")
+
+    def resume(self, attempt: str, worker: str, moves: int) -> None:
+        """A process goes on with it."""
+        id = parse_attempt(attempt)
+        wanted = Moved(id.step, id.attempt, worker, "", moves)
+        allowed = any(
+            isinstance(record, Moved) and record._replace(control="") == wanted
+            for entry in self._server.journal.get(id.deployment, ())
+            for record in entry.records
         )
-        return next((one.worker for one in claims), "")
+        self.resumed.append(Resumed(attempt, worker, moves, allowed))
 
     def begin(self, attempt: str, worker: str) -> None:
         """A step does its work from now on."""

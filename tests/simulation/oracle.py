@@ -12,6 +12,7 @@ from re_core.deployment.records import (
     Entry,
     Failed,
     Lost,
+    Moved,
     Started,
     TimedOut,
     entry_from_document,
@@ -206,9 +207,25 @@ def _steps_of_the_dead_are_lost_in_time(cluster: SimulatedCluster) -> Iterator[s
 
 
 def _claimant(entries: list[Entry], about: TimedOut | Lost) -> str:
-    """Who had claimed that attempt."""
-    claims = (one for entry in entries for one in entry.records if isinstance(one, Started))
-    return next((one.worker for one in claims if (one.step, one.attempt) == (about.step, about.attempt)), "")
+    """Who had the claim of that attempt at last."""
+    claims = [one for entry in entries for one in entry.records if isinstance(one, Started | Moved)]
+    return next((one.worker for one in reversed(claims) if (one.step, one.attempt) == (about.step, about.attempt)), "")
+
+
+def _runs_go_on_where_their_claim_is(cluster: SimulatedCluster) -> Iterator[str]:
+    for one in cluster.ledger.resumed:
+        if not one.allowed:
+            yield f"{one.worker} went on with {one.attempt}, whose claim had not moved there ({one.moves} moves)"
+
+
+def _silence_of_one_is_no_loss_of_another(cluster: SimulatedCluster) -> Iterator[str]:
+    """A step is lost with the process that has its claim, not with one that had it."""
+    for id, entries in cluster.server.begun.items():
+        for record in (record for entry in entries for record in entry.records):
+            if isinstance(record, Lost) and record.message.startswith("lost contact with worker"):
+                claimant = _claimant(entries, record)
+                if f"worker {claimant} " not in record.message:
+                    yield f"step {record.step} of {id} is lost, and {claimant} has it: {record.message}"
 
 
 def _completed_steps_were_done(cluster: SimulatedCluster) -> Iterator[str]:
@@ -323,6 +340,8 @@ _LOOKS = (
     _steps_begin_as_often_as_they_may,
     _what_is_over_does_not_go_on,
     _steps_of_the_dead_are_lost_in_time,
+    _runs_go_on_where_their_claim_is,
+    _silence_of_one_is_no_loss_of_another,
     _completed_steps_were_done,
     _what_is_unknown_is_not_judged,
     _people_are_told,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from re_core.admission.acceptance import Acceptance
-from re_core.deployment import machine, summary, transitions
+from re_core.deployment import machine, state, summary, transitions
 from re_core.deployment import records as r
 from re_core.deployment.events import ClaimMade, Stop
 from re_core.deployment.progress import Advance, Refusal
 from re_core.deployment.records import Entry
-from re_core.deployment.state import StepState
+from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 from re_core.ports import Append, Appended
 from re_core.sequencer import deployments
@@ -245,6 +245,40 @@ def calls_a_loss_a_failure(patch: Patch) -> None:
     patch.setattr(StepConsumer, "_end_without_outcome", end)
 
 
+def goes_on_before_it_may(patch: Patch) -> None:
+    """A process goes on with a run without waiting for the core's answer."""
+
+    def ask_for(self: StepConsumer, attempt: Attempt) -> None:
+        attempt.prepare(self._worker, self._redaction)
+        self._window.hold(attempt)
+        self._outbox.add(attempt.started(self.control))
+        self._runs.begin(attempt)
+
+    patch.setattr(StepConsumer, "_ask_for", ask_for)
+
+
+def forgets_who_goes_on_with_a_run(patch: Patch) -> None:
+    """The claim that has moved still counts as that of the process which made it."""
+
+    def moved(self: State, record: r.Moved, at: int) -> None:
+        self.steps[record.step].moves = record.moves
+
+    patch.setitem(state._APPLY, r.Moved, moved)
+
+
+def lets_every_run_go_on(patch: Patch) -> None:
+    """A run of an attempt that does not count any more goes on all the same."""
+    real = machine._refuse
+
+    def refuse(now: State, event: Any, reason: str) -> machine.Decision:
+        decision = real(now, event, reason)
+        if not isinstance(event, ClaimMade) or not event.moves:
+            return decision
+        return decision._replace(effects=tuple(one._replace(go=True) for one in decision.effects))  # type: ignore[call-arg]
+
+    patch.setattr(machine, "_refuse", refuse)
+
+
 def looks_for_nothing_that_is_due(patch: Patch) -> None:
     """There is no sweeper."""
     patch.setattr(Sweeper, "turn", lambda self: 0)
@@ -329,6 +363,9 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (calls_a_step_over_at_its_timeout, Bias(())),
     (forgets_what_it_could_not_say, Bias(("bus error", "process stopped"), "publish", False)),
     (calls_a_loss_a_failure, Bias(())),
+    (goes_on_before_it_may, Bias(("death", "process killed"), "", False)),
+    (forgets_who_goes_on_with_a_run, Bias(("death", "process killed"), "", False)),
+    (lets_every_run_go_on, Bias(("death", "process killed", "process frozen"), "", False)),
     (answers_no_inquiry, Bias(("queues deleted",))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),

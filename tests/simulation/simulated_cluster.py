@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import inf
+from typing import cast
 
 from tests.simulation.client import Client
 from tests.simulation.core import CoreProcess
@@ -20,6 +21,8 @@ RESTART = (100, 20_000)
 TROUBLE = (8_000, 45_000)
 #: milliseconds that everything has to come to its end afterwards
 SETTLE = 40 * 60_000
+#: milliseconds between two looks for a process that can be hit
+LOOK = 500
 #: milliseconds by which clocks are set wrong
 JUMPS = (-300_000, -20_000, -900, 900, 20_000, 300_000)
 
@@ -40,7 +43,7 @@ class SimulatedCluster(World):
         self.slots = dice.choice((1, 3, 8))
         self.cores = [f"core{number}" for number in range(dice.choice((1, 2, 2, 3)))]
         self.workers = [f"worker{number}" for number in range(dice.choice((1, 2, 3)))]
-        for queue in ("worker.job", "notify.console", "re.job.create"):
+        for queue in ("worker.job", "worker.away", "notify.console", "re.job.create"):
             self.broker.declare(queue, None)  # there was a yesterday
         self.client = Client(self, "client")
         self.start(self.client)
@@ -131,6 +134,11 @@ class SimulatedCluster(World):
             "process killed": self._kill,
             "process stopped": self._stop,
             "process frozen": self._freeze,
+            "process of a run killed": lambda: self._hit_run(self.kill),
+            "process of a run stopped": lambda: self._hit_run(lambda victim: cast(WorkerProcess, victim).stop()),
+            "process of a run frozen": lambda: self._hit_run(
+                lambda one: self.freeze(one, self.random.randint(*FREEZE))
+            ),
             "connection lost": lambda: self._cut(0),
             "connection away": lambda: self._cut(self.random.randint(200, 20_000)),
             "broker restarted": self._restart_broker,
@@ -168,6 +176,15 @@ class SimulatedCluster(World):
     def _freeze(self) -> None:
         if victim := self._victim():
             self.freeze(victim, self.random.randint(*FREEZE))
+
+    def _hit_run(self, hit: Callable[[Process], None]) -> None:
+        """A process that sees to something which goes on without it; where there is none yet, a later one."""
+        owners = {run.owner for run in self.remote.open() if not run.ended}
+        victims = [one for one in self.processes if one.mortal and not one.frozen and one.name in owners]
+        if victims:
+            hit(self.random.choice(victims))
+        elif not self.faults.calm:
+            self.after(LOOK, lambda: self._hit_run(hit))
 
     def _cut(self, away: int) -> None:
         awake = [one for one in self.processes if not one.frozen]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from re_workers.context import Context
 from re_workers.notify.handler import Notice
-from re_workers.outcomes import Declined, Failed, Lost
+from re_workers.outcomes import Declined, Failed, HandedOver, Lost
 from re_workers.sdk import Worker, step
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class Under:
 
     @property
     def stopped(self) -> bool:
-        """Somebody told it to stop, and it listens."""
-        return self.attempt.context.cancelled.is_set() and not self.attempt.arguments.get("stubborn")
+        """Somebody told it to stop or to leave, and it listens."""
+        ctx = self.attempt.context
+        return ctx.stopping.is_set() or (ctx.cancelled.is_set() and not self.attempt.arguments.get("stubborn"))
 
     def finish(self) -> None:
         """It ends, however it ends."""
@@ -43,22 +44,55 @@ class Site:
 
     def __init__(self, process: WorkerProcess) -> None:
         self._process = process
-        #: token of the attempt -> its work
-        self._under_way: dict[str, Under] = {}
+        #: key and token of the attempt -> its work
+        self._under_way: dict[tuple[str, str], Under] = {}
 
     def spawn(self, work: Callable[[], None]) -> None:
         """See re_workers.runs.Spawn: a step that is not quick begins."""
-        attempt = next(one for one in self._process.attempts() if one.token not in self._under_way)
-        under = self._under_way[attempt.token] = Under(attempt, work)
-        if attempt.arguments.get("declines", 0) < attempt.call.attempt:
-            self._process.world.ledger.begin(attempt.call.attempt_id, self._process.name)
+        attempt = next(one for one in self._process.attempts() if (one.key, one.token) not in self._under_way)
+        under = self._under_way[attempt.key, attempt.token] = Under(attempt, work)
+        takes = self._begin(attempt)
         self._process.world.ledger.go_on(attempt.call.attempt_id, self._process.name)
-        self._process.world.after(attempt.arguments.get("takes", 0), lambda: self._end(under))
+        self._process.world.after(takes, lambda: self._end(under))
+
+    def _begin(self, attempt: Attempt) -> int:
+        """Milliseconds until it ends."""
+        world, id, takes = self._process.world, attempt.call.attempt_id, int(attempt.arguments.get("takes", 0))
+        if attempt.context.resumed:
+            world.ledger.resume(id, self._process.name, attempt.moves)
+            return max(0, world.remote.find(id).ends_at - world.time.now)
+        if attempt.call.command == Away.command and not self.begin_remote(attempt.context, takes):
+            return 0
+        if attempt.arguments.get("declines", 0) < attempt.call.attempt:
+            world.ledger.begin(id, self._process.name)
+        return takes
+
+    def begin_remote(self, ctx: Context, takes: int) -> bool:
+        """What outlives the process begins; False where it has begun before."""
+        return self._process.world.remote.begin(ctx.attempt_id, ctx.saved(), self._process.name, takes)
+
+    def end_remote(self, ctx: Context) -> None:
+        """It has ended, unless that is another process's to say. Raises HandedOver, Cancelled."""
+        run = self._process.world.remote.find(ctx.attempt_id)
+        if run.owner != self._process.name or run.saved != ctx.saved():
+            raise HandedOver("another process has it")
+        if run.ended:
+            return
+        if ctx.stopping.is_set():
+            run.owner = ""
+            raise HandedOver("its process stops")
+        ctx.check()
+        run.ended = True
+        self.complete(ctx)
+
+    def refuse_remote(self, attempt: str) -> None:
+        """The core does not want to hear of it."""
+        self._process.world.remote.find(attempt).over = True
 
     def look(self) -> None:
         """Those that were told to stop do; those whose end was told are forgotten."""
-        running = {one.token for one in self._process.attempts()}
-        self._under_way = {token: under for token, under in self._under_way.items() if token in running}
+        running = {(one.key, one.token) for one in self._process.attempts()}
+        self._under_way = {which: under for which, under in self._under_way.items() if which in running}
         for under in list(self._under_way.values()):
             if under.stopped:
                 self._end(under)
@@ -132,6 +166,24 @@ class Other(Job):
     """The same steps under another command, which not every worker has."""
 
     command = "other"
+
+
+class Away(Worker):
+    """Steps whose work goes on without the process that began them."""
+
+    command = "away"
+    outlives = True
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @step
+    def Run(self, ctx: Context, takes: int = 0) -> None:
+        """Ends after that many milliseconds, whatever becomes of the process."""
+        self._site.end_remote(ctx)
+
+    def refused(self, attempt_id: str) -> None:
+        self._site.refuse_remote(attempt_id)
 
 
 class NotificationCounter:

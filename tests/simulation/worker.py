@@ -11,11 +11,15 @@ from re_workers.consumer import StepConsumer
 from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
 from re_workers.polling_thread import LAST_WORDS
 from tests.simulation.process import Process
-from tests.simulation.steps import Job, NotificationCounter, Other, Site
+from tests.simulation.remote import Watch
+from tests.simulation.steps import Away, Job, NotificationCounter, Other, Site
 
 if TYPE_CHECKING:
     from re_workers.attempt import Attempt
     from tests.simulation.world import World
+
+#: milliseconds between two looks at runs that outlive their process
+WATCH = 3_000
 
 #: milliseconds between two turns of a loop that nothing comes to
 PERIOD = 1_000
@@ -28,7 +32,7 @@ class WorkerProcess(Process):
         super().__init__(world, name, skew)
         self.mortal = not world.faults.spares_workers
         self.site = Site(self)
-        kinds = [Job, Other] if other else [Job]
+        kinds = [Job, Away, Other] if other else [Job, Away]
         self.host = WorkerHost(
             cast(Bus, self.bus),
             self.clock,
@@ -45,6 +49,8 @@ class WorkerProcess(Process):
             turning = loop._turning
             self.add(loop._thread.name, self._turn(turning), PERIOD, turning)
         self.add("heartbeat", self.host.heartbeat, int(HEARTBEAT * 1000))
+        self._watch = Watch(world.remote, name)
+        self.add("watch", self._look_after_runs, WATCH)
 
     def attempts(self) -> Iterator[Attempt]:
         """Those that have begun and not ended."""
@@ -59,6 +65,18 @@ class WorkerProcess(Process):
     def stop(self) -> None:
         """See WorkerHost.stop: it begins nothing more, and leaves when what runs has ended, or after a while."""
         self._stopping = self._stopping or self.world.time.now
+
+    def _look_after_runs(self) -> None:
+        """Go on with those whose process is gone."""
+        self._watch.beat()
+        if self._stopping:
+            return
+        for run in self.world.remote.open():
+            if run.owner != self.name and self._watch.is_gone(run.owner):
+                self.world.trace(f"{self.name} goes on with {run.attempt}, which {run.owner or 'nobody'} had")
+                self.world.faults.happened["runs taken over"] += 1
+                run.owner, run.moves = self.name, run.moves + 1
+                self.host.resume(run.saved, run.moves)
 
     def _turn(self, turning: Any) -> Any:
         def turn() -> None:
@@ -86,5 +104,5 @@ class WorkerProcess(Process):
             self.world.kill(self)
 
     def _say_bye(self) -> None:
-        if not any(consumer.running() or consumer.unsent() for consumer in self.host._consumers):
+        if not any(one.running() or one.unsent() or one.handed_over for one in self.host._consumers):
             self.host._send(f"{self.name}/{BYE}", {**self.host._about, "offers": {}}, {EVENT: BYE})

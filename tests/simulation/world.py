@@ -18,6 +18,7 @@ from tests.simulation.clock import Time
 from tests.simulation.faults import Bias, Death, Faults
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Actor, Process
+from tests.simulation.remote import Remote
 from tests.simulation.store import Server
 
 #: turns within turns
@@ -43,6 +44,7 @@ class World:
         self.broker = Broker(self.time)
         self.server = Server(transactional=self.random.random() < 0.4)
         self.ledger = Ledger(self.time, self.server)
+        self.remote = Remote(self.time)
         self.processes: list[Process] = []
         self._actors: list[Actor] = []
         self._events: list[tuple[int, int, Callable[[], None]]] = []

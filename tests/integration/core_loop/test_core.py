@@ -141,6 +141,22 @@ def test_what_an_earlier_process_left_is_gone_on_with(
     assert harness.statuses() == ["lost"]
 
 
+def test_what_a_worker_of_this_start_goes_on_with_is_not_lost_by_the_restart(
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "SWEEP", 0.01)
+    harness.save(simple("noop:Hang"))
+    for deployment in ("d1", "d2"):
+        harness.ask(deployment)
+    harness.settle()
+    harness.boot()
+    core = _running(harness, settings)
+    assert core.recover(["d1/0/1", "gone/7/1"]) == 2
+    with _at_work(core):
+        _await(lambda: harness.state("d2").ended)
+    assert (harness.statuses("d1"), harness.statuses("d2")) == (["started"], ["lost"])
+
+
 def test_the_sweeper_finds_what_is_due(
     harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

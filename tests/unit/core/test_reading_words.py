@@ -52,6 +52,35 @@ def test_why_a_worker_lost_a_step_is_redacted_and_bounded() -> None:
     assert event.reason.startswith("no [redacted] x") and len(event.reason) == MAX_MESSAGE
 
 
+def test_a_claim_says_how_often_it_has_moved() -> None:
+    headers = {m.TOKEN: "t", m.WORKER: "w", m.ASKS: "1"}
+    event = read_word(_message({"status": "started"}, **headers, **{m.MOVES: "12"}), SECRET).event
+    assert event == e.ClaimMade(0, 1, "w", "t", "", True, 12)
+    assert read_word(_message({"status": "started"}, **headers), SECRET).event.moves == 0
+
+
+@pytest.mark.parametrize("moves", ["0", "-1", "x", "", "9" * 30])
+def test_a_number_of_moves_that_is_none_is_refused(moves: str) -> None:
+    with pytest.raises(BadMessage, match="the header re-moves is"):
+        read_word(_message({"status": "started"}, **{m.MOVES: moves}), SECRET)
+
+
+def test_a_restart_says_which_attempts_it_spares() -> None:
+    body = {"before": 1, "worker": None, "spared": ["d1/3/1", "d1/4/2"]}
+    assert read_word(_message(body, **{m.EVENT: "gone"}), SECRET).event == e.WorkerLost(1, None, ((3, 1), (4, 2)))
+
+
+@pytest.mark.parametrize("spared", ["d1/3/1", [3], ["d1"]])
+def test_spared_attempts_that_are_none_are_refused(spared: Any) -> None:
+    with pytest.raises(BadMessage):
+        read_word(_message({"before": 1, "worker": None, "spared": spared}, **{m.EVENT: "gone"}), SECRET)
+
+
+def test_a_worker_that_declines_says_who_it_is() -> None:
+    message = _message({"reason": "no"}, **{m.EVENT: "declined", m.TOKEN: "t", m.WORKER: "w"})
+    assert read_word(message, SECRET).event == e.ClaimReleased(0, 1, "t", "no", "w")
+
+
 def test_what_a_person_says_is_bounded() -> None:
     event = read_word(_message({"user": "u" * 9000, "reason": "r" * 9000}, **{m.EVENT: "cancel"}), SECRET).event
     assert isinstance(event, e.CancelAsked)

@@ -33,6 +33,7 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     },
     r.Dispatched: {**_attempt, "since": _whole},
     r.Started: {**_attempt, **_follows, "worker": _text, "token": _text, "control": _text},
+    r.Moved: {**_attempt, "worker": _text, "control": _text, "moves": _whole},
     r.Completed: {**_outcome, **_follows},
     r.Failed: {**_outcome, **_follows, "status": _text},
     r.StopRequested: _attempt,
@@ -41,6 +42,7 @@ _FIELDS: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     r.Fenced: {**_attempt, "message": _text, "begun": _whole},
     r.Handed: _attempt,
     r.ResolutionRequested: {"step": _whole, "deployment": _text},
+    r.Settled: {**_attempt, "deployment": _text},
     r.Resolved: {
         "step": _whole,
         **dict.fromkeys(("ruling", "user", "reason", "request", "status", "deployment"), _text),

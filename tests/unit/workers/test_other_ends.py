@@ -195,7 +195,7 @@ def test_a_worker_that_fails_on_it_stops_nothing_else(
     parked.run()
     harness.turn()
     assert len(_remote(harness).told) == 2
-    assert "the worker failed on" in caplog.text
+    assert "the worker failed to hear" in caplog.text
 
 
 def test_what_outlives_its_process_is_asked_to_leave_and_not_cancelled(harness: WorkerHarness, parked: Parked) -> None:
