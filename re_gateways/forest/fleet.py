@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from re_gateways.forest.judge import Beat, SessionView
 from re_gateways.forest.types import Type, chosen, texts
@@ -37,14 +37,27 @@ class Registration(NamedTuple):
     #: `created` of its enrolment; 0 of an unknown runner
     since: int = 0
 
+    def kind(self, text: str) -> Type | None:
+        """The type of this runner that a playbook's text stands for."""
+        return chosen(text, self.types)
+
 
 class Session:
     """One stream of RegisterRunner."""
 
-    def __init__(self, about: Registration, generation: int, now: float) -> None:
+    def __init__(
+        self,
+        about: Registration,
+        generation: int,
+        now: float,
+        send: Callable[[Any], None],
+        close: Callable[[], None],
+    ) -> None:
+        self.send, self.close = send, close
         self.about = about
         self.generation = generation
-        self.heard = now
+        #: when it began, when something was read, on its stream or over its connection, and when on its stream
+        self.began = self.heard = self.spoke = now
         #: the last two heartbeats
         self.beats: deque[Beat] = deque(maxlen=2)
         #: why the gateway ends it; empty while it does not
@@ -114,11 +127,19 @@ class Fleet:
 
     # sessions
 
-    def enter(self, about: Registration) -> tuple[Session, Session | None]:
-        """The runner's session from now on, and the one that it replaces."""
+    def enter(
+        self,
+        about: Registration,
+        send: Callable[[Any], None] = lambda message: None,
+        close: Callable[[], None] = lambda: None,
+    ) -> tuple[Session, Session | None]:
+        """The runner's session from now on, and the one that it replaces.
+
+        `send` puts a message of the protocol on its stream, `close` ends it; both from any thread, at once.
+        """
         with self._lock:
             now = self._time()
-            session = Session(about, next(self._generations), now)
+            session = Session(about, next(self._generations), now, send, close)
             old = self._sessions.get(about.name)
             self._sessions[about.name] = session
             self._load(about.name).gone = None
@@ -141,7 +162,7 @@ class Fleet:
         """A heartbeat of it was read."""
         with self._lock:
             now = self._time()
-            session.heard = now
+            session.heard = session.spoke = now
             session.beats.append(Beat(now, active))
             if self._sessions.get(session.name) is not session:
                 return
@@ -155,9 +176,11 @@ class Fleet:
         if freed:
             self.changed()
 
-    def heard(self, session: Session) -> None:
-        """Another message of it was read, or a call came over its connection."""
+    def heard(self, session: Session, spoke: bool = False) -> None:
+        """A call came over its connection, or (`spoke`) another message on its stream."""
         session.heard = self._time()
+        if spoke:
+            session.spoke = session.heard
 
     def session(self, name: str) -> Session | None:
         """The runner's."""
@@ -169,9 +192,9 @@ class Fleet:
             return list(self._sessions.values())
 
     def silent(self, seconds: float) -> list[Session]:
-        """Those of which nothing was heard for so long."""
+        """Those on whose stream nothing came for so long."""
         now = self._time()
-        return [one for one in self.sessions() if now - one.heard >= seconds]
+        return [one for one in self.sessions() if now - one.spoke >= seconds]
 
     def of_peer(self, peer: str) -> Session | None:
         """The one session on that connection; None where there is none, or where a proxy carries several over it."""

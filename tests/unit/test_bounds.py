@@ -22,6 +22,10 @@ from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.wire import redaction, strict_json
+from re_gateways.forest import admission, calls, case, direct_lines, fleet, gateway, parcels, server
+from re_gateways.forest import logs as forest_logs
+from re_gateways.forest import streams as forest_streams
+from re_gateways.forest.options import Options
 from re_rest import artifacts, auth, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
 
@@ -114,6 +118,20 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
+        ("Session", f"{Options('').most_sessions:,}; of each {forest_streams.MOST_TYPES} types".replace(",", " ")),
+        ("Session", f"{forest_streams.MOST_UNREAD} messages"),
+        ("Session", f"{forest_streams.MOST_MESSAGES} messages a second"),
+        ("Fleet", f"{fleet.MOST_TYPES}, each a lane"),
+        ("Logs", f"{forest_logs.MOST_UNPROVEN} of one address"),
+        ("Server", f"{server.MOST_STREAMS} calls of one connection, {gateway.CALLS} for each session of all"),
+        ("Server", f"{server.MAX_MESSAGE // _MIB} MiB a message"),
+        ("Case", f"{case.MAX_WAITING // _KIB} KiB of lines"),
+        ("Case", f"{case.MAX_PLAN // _KIB} KiB of its log"),
+        ("Case", f"after {forest_logs.PATIENCE:.0f} s"),
+        ("DirectLines", f"{direct_lines.MAX_WAITING // _MIB} MiB"),
+        ("Calls", f"{calls.MOST_CACHED:,}".replace(",", " ")),
+        ("Parcels", f"{parcels.MOST_ARTIFACTS}, {parcels.MOST_BYTES // _MIB} MiB"),
+        ("Admission", f"{admission.MOST_PEERS:,} each; {admission.MOST_REFUSALS} refusals".replace(",", " ")),
     ],
 )
 def test_the_page_says_what_the_code_says(rows: dict[str, str], name: str, bound: str) -> None:

@@ -202,5 +202,6 @@ def test_what_waits_for_a_place_is_asked_again_when_there_is_one(time: _Time) ->
 def test_only_sessions_that_were_not_heard_are_silent(fleet: Fleet, time: _Time) -> None:
     quiet, loud = _enter(fleet, "quiet"), _enter(fleet, "loud")
     time.now += 90
-    fleet.heard(loud)
+    fleet.heard(quiet)
+    fleet.heard(loud, spoke=True)
     assert fleet.silent(90) == [quiet]

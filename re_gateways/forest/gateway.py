@@ -1,0 +1,215 @@
+"""A gateway of forest runners, whole: built and run by a process of its own or by `rectl up`. Must not know settings.
+
+To the engine it is a worker (worker.py), to runners it is RunnerService (service.py). What it knows of releases is in the store, so
+that any gateway goes on with what another one has begun.
+"""
+
+from __future__ import annotations
+
+import threading
+import time as system_time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from ulid import ULID
+
+from re_core import ports
+from re_core.errors import BadSettings, ReleaseEngineError
+from re_core.ports import UNOBSERVED, Bus, Clock, Observer
+from re_core.usecases.artifacts import record_use
+from re_core.wire.redaction import Redaction
+from re_gateways.forest.admission import Admission
+from re_gateways.forest.calls import Calls
+from re_gateways.forest.case import Cases
+from re_gateways.forest.desk import Desk
+from re_gateways.forest.direct_lines import DirectLines
+from re_gateways.forest.fleet import Fleet
+from re_gateways.forest.keeper import LOOK, UNSEEN, Keeper
+from re_gateways.forest.ledger import Ledger
+from re_gateways.forest.logs import Logs
+from re_gateways.forest.options import Options
+from re_gateways.forest.parcels import Parcels
+from re_gateways.forest.peers import Peers
+from re_gateways.forest.roster import Roster
+from re_gateways.forest.server import PULSE, Server
+from re_gateways.forest.service import Service, ask
+from re_gateways.forest.streams import Streams, end
+from re_gateways.forest.worker import Forest
+from re_workers.host import WorkerHost
+
+#: threads on which calls of runners wait for the store
+THREADS = 16
+
+#: seconds between two sendings of lines that no running step prints
+FLUSH = 0.25
+
+#: calls of all connections at once, per session
+CALLS = 5
+
+#: seconds of a stop that are kept for completions that are being stored, and for the server
+LAST = 4.0
+
+
+class Store(ports.Runners, ports.Releases, ports.Journal, ports.Views, ports.Artifacts, Protocol):
+    """What a gateway needs of a store."""
+
+
+class Pace(NamedTuple):
+    """The clock of a gateway, and how often its threads look at it. Tests have another one."""
+
+    #: seconds of a steady clock
+    time: Callable[[], float] = system_time.monotonic
+    #: seconds of real time between two looks at a release, at the rows, and at the event loop
+    tick: float = 0.5
+    look: float = LOOK
+    pulse: float = PULSE
+
+
+class Gateway:
+    """One. `start` and `stop` are called once each."""
+
+    def __init__(
+        self,
+        options: Options,
+        bus: Bus,
+        store: Store,
+        clock: Clock,
+        redaction: Redaction | None = None,
+        observer: Observer = UNOBSERVED,
+        alone: bool = False,
+        pace: Pace = Pace(),  # noqa: B008  # it is immutable
+    ) -> None:
+        """`alone`: no other gateway uses this store, so that what earlier ones left is this one's at once. Raises BadSettings."""
+        self.id = str(ULID())
+        self._store, self._time, redaction = store, pace.time, redaction or Redaction()
+        self._port = 0
+        self._fleet = Fleet(pace.time, self._changed)
+        self._cases = Cases()
+        roster = Roster(store, clock, self._fleet, self.id, pace.time)
+        ledger = Ledger(store, clock, self.id, roster.is_revoked)
+        parcels = Parcels(store)
+
+        def note_use(group: str, name: str, deployment: str) -> object:
+            return record_use(store, group, name, deployment, clock.now())
+
+        desk = Desk(ledger, self._fleet, self._cases, parcels, note_use, pace.time, self._calm, pace.tick)
+        self._worker = Forest(
+            desk,
+            self._fleet,
+            lambda attempt: self._keeper.settled(attempt),
+            lambda attempt: self._keeper.refused(attempt),
+        )
+        self._host: WorkerHost | None = None
+        self._make_host = partial(
+            WorkerHost, bus, clock, [self._worker], redaction=redaction, identity=self.id, observer=observer
+        )
+        self._keeper = Keeper(store, ledger, self._fleet, self._cases, roster, pace.time, alone, pace.look)
+        self._pool = ThreadPoolExecutor(THREADS, "forest.store")
+        self._server = Server(options.listen, options.most_sessions * CALLS + 100, pace.time, pace.pulse)
+        self._direct = DirectLines(bus, self.id, redaction)
+        calls = Calls(ledger, self._fleet, self._cases, parcels, redaction, clock.now, pace.time)
+        asking = partial(ask, pool=self._pool)
+        self._streams = Streams(
+            self._fleet,
+            Admission(store, options.unknown, pace.time),
+            _peers(options),
+            options.most_sessions,
+            asking,
+            calls.acknowledge,
+            self._keeper.entered,
+            self._keeper.left,
+            pace.time,
+        )
+        logs = Logs(calls, self._cases, self._fleet, self._direct, 2 * options.most_sessions, asking, pace.time)
+        self._service = Service(calls, self._streams, logs, asking, self._heard)
+        self._stopping = threading.Event()
+        self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
+
+    def bind(self) -> int:
+        """Listen, and serve runners; the port. Raises BadSettings where it cannot."""
+        if not self._port:
+            self._port = self._server.start(self._service.handlers())
+        return self._port
+
+    def spared(self) -> list[str]:
+        """Attempts that are not lost although their process has ended: this gateway goes on with them. Raises StoreUnavailable."""
+        return self._keeper.spared()
+
+    def start(self) -> None:
+        """Take steps, and go on with those of gateways that are gone. Raises BadSettings, StoreUnavailable, BusUnavailable."""
+        self.bind()
+        self._keeper.beat()  # it lives, before it has a release
+        self._host = self._make_host()
+        self._host.start()
+        self._keeper.start(self._host)
+        self._flushing.start()
+
+    def stop(self, seconds: float) -> None:
+        """Take no more; leave what runs to other gateways, or to this one after its restart. Also where it did not start."""
+        self._streams.stopping = True
+        if self._host is not None:
+            self._host.stop(max(1.0, seconds - LAST))
+        self._stopping.set()
+        if self._flushing.is_alive():
+            self._flushing.join()
+        for session in self._fleet.sessions():
+            end(session, "the gateway is stopping")
+        if self._port:
+            self._server.stop(lambda: self._service.settle(LAST / 2))
+        self._keeper.stop()
+        self._direct.flush()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def running(self) -> list[str]:
+        """The attempts that it works at."""
+        return [] if self._host is None else self._host.running()
+
+    def ready(self) -> Mapping[str, str]:
+        """What it needs -> why that is not there; empty where it is."""
+        return {"forest": self.trouble()}
+
+    def trouble(self) -> str:
+        """Why runners cannot be served now; empty where they can."""
+        if not self._port:
+            return "it does not listen yet"
+        if not self._server.alive:
+            return "its event loop has ended"
+        try:
+            self._store.gateways()
+        except ReleaseEngineError as error:
+            return str(error)
+        return ""
+
+    def alive(self) -> bool:
+        """Whether its threads run."""
+        return not self._port or self._server.alive
+
+    def _calm(self) -> float:
+        """Since when what arrives has been read at once; now, while the gateway cannot show that it lives."""
+        now = self._time()
+        return now if now - self._keeper.seen > UNSEEN else self._server.calm()
+
+    def _changed(self) -> None:
+        """A runner has come, gone or become free."""
+        self._worker.changed()
+        for case in self._cases.all():
+            if case.row.status == "waiting":
+                case.wake.set()
+
+    def _heard(self, peer: str) -> None:
+        session = self._fleet.of_peer(peer)
+        if session is not None:
+            self._fleet.heard(session)
+
+    def _flush(self) -> None:
+        while not self._stopping.wait(FLUSH):
+            self._direct.flush()
+
+
+def _peers(options: Options) -> Peers:
+    try:
+        return Peers(options.peers)
+    except ValueError as error:
+        raise BadSettings(f"the networks of runners: {error}") from None
