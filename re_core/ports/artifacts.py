@@ -74,6 +74,13 @@ class Artifacts(Protocol):
         """The content with this digest."""
         ...
 
+    def replace_content(self, damaged: ArtifactContent, whole: ArtifactContent) -> bool:
+        """Give the content the bytes and the list of `whole`, if it still has those of `damaged`; their digest is the same.
+
+        The caller drops the bytes that are not in use after it.
+        """
+        ...
+
     def annotate_artifact(self, artifact: Artifact) -> bool:
         """Store its annotation where that artifact (by its id) has none; False where it has one, or is gone."""
         ...

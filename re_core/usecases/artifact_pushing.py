@@ -19,10 +19,12 @@ from re_core.errors import (
     CallerError,
     Conflict,
     Expired,
+    NotFound,
     Problem,
     Problems,
     Refused,
     ReleaseEngineError,
+    StoreRefused,
     TooLarge,
 )
 from re_core.json_pointer import escape
@@ -30,7 +32,7 @@ from re_core.playbook.formats import group_problem
 from re_core.ports import PIECE
 from re_core.rows import Artifact, ArtifactContent, ArtifactFile
 from re_core.usecases import artifacts
-from re_core.usecases.artifact_reading import label
+from re_core.usecases.artifact_reading import label, verify
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
 
@@ -151,12 +153,32 @@ def _push(
             dict(wanted.annotation),
         )
         standing, kept = store.add_artifact(made, content)
+        if not kept and standing.digest == digest:
+            kept = _repair(store, standing, content)
     finally:
         if not kept:
             _drop(store, id)
     if standing.id == id:
         return Pushed(standing, True)
     return Pushed(_same(store, standing, made), False)
+
+
+def _repair(store: ports.Artifacts, standing: Artifact, pushed: ArtifactContent) -> bool:
+    """Where the bytes that were there are damaged, take those that were just pushed; whether it took them."""
+    there = store.content(standing.digest)
+    if there is None:  # its artifact was deleted in this very moment
+        return False
+    try:
+        verify(store, standing)
+        return False
+    except NotFound:
+        return False
+    except StoreRefused as error:
+        if not store.replace_content(there, pushed):
+            return False
+        _log.warning("%s; repaired by a push", error, extra={"action": "artifact_repaired"})
+    _drop(store, there.holder)
+    return True
 
 
 def _same(store: ports.Artifacts, standing: Artifact, made: Artifact) -> Artifact:

@@ -113,5 +113,5 @@ def _lost(store: ports.Artifacts, artifact: Artifact, what: str) -> NotFound | S
     if there is None or there.id != artifact.id:
         return missing(artifact.group, artifact.name)
     return StoreRefused(
-        f"{label(artifact)} is damaged: {what}; delete it and push it again, or restore the store from a backup"
+        f"{label(artifact)} is damaged: {what}; push the same files again, which repairs it, or restore a backup"
     )

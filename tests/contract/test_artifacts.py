@@ -114,6 +114,23 @@ def test_equal_contents_are_stored_once_and_go_with_the_last_artifact(store: Sto
     assert (store.artifact_bytes(), _counts(store)) == (0, [0, 0, 0])
 
 
+def test_damaged_bytes_are_replaced_once(store: Store) -> None:
+    made = _push(store, 1, "one")
+    damaged = store.content(made.digest)
+    assert damaged is not None
+    whole = _content(2)
+    store.add_piece(whole.holder, 0, b"same")
+    assert store.replace_content(damaged, whole)
+    assert not store.replace_content(damaged, _content(3))
+    assert store.content(made.digest) == whole
+    store.drop_pieces(damaged.holder)
+    assert _text(store, made) == b"same"
+    assert store.delete_artifact(made)
+    assert not store.replace_content(whole, damaged)
+    assert store.piece(whole.holder, 0) is None
+    assert store.sweep_artifacts(ALL) == 0
+
+
 def test_artifacts_are_listed_newest_first_by_group_and_the_beginning_of_the_name(store: Store) -> None:
     names = ["shop-1", "shop-2", "shop.x", "cart-1"]
     made = [_push(store, number, name, name) for number, name in enumerate(names)]

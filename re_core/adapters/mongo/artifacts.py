@@ -91,6 +91,13 @@ class ArtifactsPart:
             raise StoreRefused(f"store {self._database.where}: {foreign('artifact_contents', found)}; restore a backup")
         return content
 
+    def replace_content(self, damaged: ArtifactContent, whole: ArtifactContent) -> bool:
+        """See ports.Artifacts."""
+        change = {"$set": {"holder": whole.holder, "files": files_to_text(whole.files)}}
+        exactly = {"_id": damaged.digest, "holder": damaged.holder}
+        with self._database.translating_errors():
+            return self._database.artifact_contents.update_one(exactly, change).modified_count == 1
+
     def annotate_artifact(self, artifact: Artifact) -> bool:
         """See ports.Artifacts."""
         bare = {"_id": _key(artifact.group, artifact.name), "id": artifact.id, "annotated": False}

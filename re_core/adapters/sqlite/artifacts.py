@@ -102,6 +102,13 @@ class ArtifactsPart:
                 f"store {self._database.path}: the content {digest} is damaged; restore the last backup"
             ) from error
 
+    def replace_content(self, damaged: ArtifactContent, whole: ArtifactContent) -> bool:
+        """See ports.Artifacts."""
+        row = (whole.holder, files_to_text(whole.files), damaged.digest, damaged.holder)
+        with self._database.writing() as connection:
+            update = "UPDATE artifact_contents SET holder = ?, files = ? WHERE digest = ? AND holder = ?"
+            return connection.execute(update, row).rowcount == 1
+
     def annotate_artifact(self, artifact: Artifact) -> bool:
         """See ports.Artifacts."""
         text = strict_json.dumps(dict(artifact.annotation))

@@ -76,7 +76,8 @@ def test_an_artifact_whose_bytes_changed_is_named_with_the_remedy(rectl: Rectl, 
     checked = rectl("check")
     assert checked.code == 1
     assert (
-        "artifact: artifact web/shop-1 is damaged: notes/a does not fit its digest; delete it and push" in checked.out
+        "artifact: artifact web/shop-1 is damaged: notes/a does not fit its digest; push the same files again"
+        in checked.out
     )
 
 

@@ -201,6 +201,21 @@ def test_damage_is_found_by_every_read_and_named(store: SqliteStore, clock: Fake
     assert list(artifact_pruning.damage(store)) == []
 
 
+@pytest.mark.parametrize("name", ["shop-1", "other"])
+@pytest.mark.parametrize("damage", [b"X", b"", None])
+def test_a_push_of_the_same_files_repairs_what_is_damaged(
+    store: SqliteStore, clock: FakeClock, name: str, damage: bytes | None
+) -> None:
+    _push(store, clock)
+    (path,) = (Path(store._database.path + SUFFIX) / one for one in _left(store))
+    path.unlink() if damage is None else path.write_bytes(damage)
+    assert _push(store, clock, name, dict(reversed(FILES.items()))).new is (name == "other")
+    assert load(store, "web", "shop-1").files["extra"] == {"y.yaml": b"kind: B\n"}
+    assert list(artifact_pruning.damage(store)) == []
+    assert len(_left(store)) == 1
+    assert _left(store) != [path.name]
+
+
 def test_an_artifact_that_goes_while_it_is_read_is_not_damage(store: SqliteStore, clock: FakeClock) -> None:
     artifact = _push(store, clock).artifact
     content = verify(store, artifact)
