@@ -23,6 +23,8 @@ pytest_plugins = ["tests.services.plugin"]
 THREAD_TIMEOUT = 5.0
 #: Seconds that a test takes at most on an idle machine unless it is marked `long`.
 LONG = 10.0
+#: Bytes that the name of a test shows at most.
+READABLE = 60
 #: Where programs look for a user's files, and what they are called under a home.
 HOMES = {
     "XDG_CACHE_HOME": ".cache",
@@ -57,6 +59,13 @@ def _let_programs_be_ended() -> None:
 
 def _nothing(number: int, frame: FrameType | None) -> None:
     """The run goes on."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that can be read are named as they are, all others by their argument: an archive has the time in it, and the
+    processes of a run would collect tests of different names."""
+    readable = not isinstance(val, bytes) or (len(val) <= READABLE and val.isascii())
+    return None if readable else argname
 
 
 @pytest.hookimpl(trylast=True)
