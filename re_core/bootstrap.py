@@ -163,7 +163,16 @@ class Core:
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(
-                bus, store, clock, acceptance, self.identity, redaction, offering, observer=observer, kinds=kinds
+                bus,
+                store,
+                clock,
+                acceptance,
+                self.identity,
+                redaction,
+                offering,
+                observer=observer,
+                kinds=kinds,
+                accepting=None if waits else offers,
             ),
             Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),

@@ -298,7 +298,10 @@ class Worker(TypedDict):
     id: str
     slots: Annotated[int, "number of steps that it can run at once"]
     busy: Annotated[int, "number of steps that it runs now"]
-    offers: Annotated[Mapping[str, Any], "by name `command:Subcommand`: its timeout and the schema of its parameters"]
+    offers: Annotated[
+        Mapping[str, Any],
+        "by name `command:Subcommand`: timeout, schema of the parameters, and the values that it accepts now",
+    ]
     running: Annotated[list[str], "deployments whose steps it runs; empty for a token without access to all groups"]
     seen: Annotated[Time, "time of its last heartbeat"]
 

@@ -64,10 +64,11 @@ class AttemptLost(NamedTuple):
 
 
 class NoWorkerAvailable(NamedTuple):
-    """The dispatch found no queue: no worker offers the step."""
+    """The dispatch found no queue: no worker offers the step; or none takes it as it is, and `reason` says why."""
 
     step: int
     attempt: int
+    reason: str = ""
 
 
 class HandOver(NamedTuple):

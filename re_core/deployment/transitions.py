@@ -211,7 +211,7 @@ def on_declined(go: Advance, step: StepState, event: e.ClaimReleased) -> None:
 def on_no_worker(go: Advance, step: StepState, event: e.NoWorkerAvailable) -> None:
     name = go.state.plan.steps[event.step].spec.name
     outcome = e.OutcomeReported(event.step, event.attempt, completed=False)
-    go.emit(_failed(go, step, outcome, f"no worker offers {name}"))
+    go.emit(_failed(go, step, outcome, event.reason or f"no worker offers {name}"))
     after_failure(go, event.step, may_repeat=False)
 
 

@@ -148,7 +148,8 @@ def step_entries(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mappin
 
 def offer_of(name: str, offers: Offers) -> Mapping[str, Any] | None:
     """What live workers say of a step; None where none offers it."""
-    return offers.get(name) or offers.get(name.partition(":")[0] + ":*")
+    found = offers.get(name)  # every key of an offer may be missing
+    return offers.get(name.partition(":")[0] + ":*") if found is None else found
 
 
 def _wants(spec: StepSpec) -> list[str]:

@@ -30,6 +30,7 @@ from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
 from re_core.wire.trace_context import DeploymentTrace
+from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.claimants import WorkerRegistrar
 from re_core.workforce.routing import Route, StepRouter
 
@@ -38,6 +39,8 @@ _STEP, _BYTE = 700, 8
 
 #: plans whose size is kept; the oldest is dropped
 _PLAN_SIZES = 32
+
+_Router = Callable[[State, e.Dispatch], tuple[Route, str]]
 
 #: records after which something is due that was not
 _BEGINNINGS = frozenset({r.Dispatched, r.Started})
@@ -64,12 +67,17 @@ class Deployments(Aggregate):
         redaction: Redaction,
         router: StepRouter | None = None,
         observer: Observer = UNOBSERVED,
+        accepting: LiveOffers | None = None,
     ) -> None:
-        """`router`: decides which worker gets a step; without it a step is sent to its queue, and not offered where there is none."""
+        """`router`: decides which worker gets a step; without it a step is sent to its queue, and not offered where there is none.
+
+        `accepting`: knows which values of parameters workers accept; without it a step waits for a worker that does.
+        """
         super().__init__(store, clock)
         self._acceptance = acceptance
         self._redaction = redaction
         self._router = router
+        self._accepting = accepting
         self._observer = observer
         self._claimants = None if router is None else WorkerRegistrar(store, clock)
         #: id of a plan -> that plan, and its size; the plan is kept so that no other object gets its id
@@ -159,8 +167,20 @@ class Deployments(Aggregate):
         return getattr(event, "step", 0) == e.UNSAID
 
     def redirect(self, state: State, records: list[Any], effects: list[Any], now: int) -> list[Any]:
-        """See Aggregate: a step that no worker offers fails, one for a worker of 2014 is handed over."""
-        return effects if self._router is None else _routed(state, records, effects, now, self._router.route)
+        """See Aggregate: a step that no worker offers, or takes as it is, fails; one for a worker of 2014 is handed over."""
+        if self._router is None and (self._accepting is None or not self._accepting.accepted):
+            return effects
+        return _routed(state, records, effects, now, self._way)
+
+    def _way(self, state: State, effect: e.Dispatch) -> tuple[Route, str]:
+        """Where the step goes, and why it goes nowhere. What was sent before waits for its worker, whatever is accepted by now."""
+        spec = state.plan.steps[effect.step].spec
+        way = Route.SEND if self._router is None else self._router.route(spec.name)
+        if way is Route.SEND and not effect.again and self._accepting is not None:
+            why = self._accepting.refusal(spec.name, spec.parameters, state.accepted.dynamic)
+            if why:
+                return Route.NO_WORKER, self._redaction.text(why)
+        return way, ""
 
     # -- commit, publish ---------------------------------------------------------------------------
 
@@ -234,15 +254,16 @@ class Deployments(Aggregate):
         return state.kept
 
 
-def _routed(state: State, records: list[Any], effects: list[Any], now: int, route: Callable[[str], Route]) -> list[Any]:
+def _routed(state: State, records: list[Any], effects: list[Any], now: int, route: _Router) -> list[Any]:
     """Each dispatch goes where a worker takes it; what becomes of one that is not simply sent is in the same entry."""
     sent = _dispatched(records)
     kept: list[Any] = []
     while effects:
         effect = effects.pop(0)
-        if type(effect) is not e.Dispatch or (way := route(state.plan.steps[effect.step].spec.name)) is Route.SEND:
+        way, why = route(state, effect) if type(effect) is e.Dispatch else (Route.SEND, "")
+        if way is Route.SEND:
             kept.append(effect)
-        elif (event := _diverted(effect, way, sent)) is not None:
+        elif (event := _diverted(effect, way, why, sent)) is not None:
             decision = advance(state, event, now)
             records.extend(decision.records)
             effects.extend(decision.effects)
@@ -250,13 +271,13 @@ def _routed(state: State, records: list[Any], effects: list[Any], now: int, rout
     return kept
 
 
-def _diverted(effect: e.Dispatch, way: Route, sent: set[tuple[int, int]]) -> e.Event | None:
+def _diverted(effect: e.Dispatch, way: Route, why: str, sent: set[tuple[int, int]]) -> e.Event | None:
     """What becomes of a dispatch that is not simply sent; None where nothing does.
 
     One that is only repeated is never handed over: the worker of 2014 may find the first copy too, and would not ask.
     """
     if way is Route.NO_WORKER:
-        return e.NoWorkerAvailable(effect.step, effect.attempt)
+        return e.NoWorkerAvailable(effect.step, effect.attempt, why)
     return e.HandOver(effect.step, effect.attempt) if (effect.step, effect.attempt) in sent else None
 
 

@@ -35,6 +35,7 @@ from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
 from re_core.wire.messages import FORWARDED_BY
 from re_core.wire.redaction import Redaction
+from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.routing import StepRouter
 
 #: how often one batch is judged again because another core was faster
@@ -58,11 +59,13 @@ class Sequencer:
         monotonic: Callable[[], float] = time.monotonic,
         observer: Observer = UNOBSERVED,
         kinds: Sequence[type[Aggregate]] = (),
+        accepting: LiveOffers | None = None,
     ) -> None:
         """`identity` distinguishes this process from all others, and from its own earlier lives.
 
         Without `offering` a step is sent to its queue, and counts as not offered where there is none. `monotonic`: seconds,
         of the clock of `Delivery.received`. `kinds`: of aggregates, beside deployments. Raises BadSettings for two of one name.
+        `accepting`: a step with a value that no worker accepts counts as not offered; without it such a step waits.
         """
         self._bus = bus
         self._clock = clock
@@ -76,7 +79,7 @@ class Sequencer:
         self._outbox = Outbox(bus, store, clock, declares=offering is not None, observer=observer)
         self._inbox = inbox = Inbox(bus, store, identity, monotonic)
         self._answers = Answers(self._outbox)
-        deployments = Deployments(store, clock, acceptance, redaction, offering, observer)
+        deployments = Deployments(store, clock, acceptance, redaction, offering, observer, accepting)
         self._kinds = Kinds(deployments, [kind(store, clock) for kind in kinds])
         rejections = Rejections(inbox, self._outbox, redaction)
         self._triage = Triage(inbox, rejections, acceptance, self._kinds, redaction)

@@ -11,6 +11,7 @@ from re_core.api import answers
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.json_pointer import pointer
 from re_core.playbook import compiler, documents, json_schema, schema_errors
+from re_core.playbook.accepting import accepted_by, refusal
 from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
 from re_core.usecases import workers
@@ -163,6 +164,7 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
     """
     found = Problems()
     commands = {name.partition(":")[0] for name in offers}
+    accepted = accepted_by([offers])
     for path, name, arguments in compiler.step_entries(document):
         for key in sorted(compiler.OVERWRITTEN & arguments.keys()):
             message = f"the argument {quoted(key)} has no effect: the worker receives the {key} of the step itself"
@@ -170,6 +172,8 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
         command = name.partition(":")[0]
         if command not in commands:
             found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
+        elif accepted and (why := refusal(name, arguments, {}, accepted)):
+            found.add([Problem(path, why)])
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from re_core import ports
 from re_core.api import answers
+from re_core.playbook.accepting import ACCEPTS, accepted_by
 from re_core.rows import WorkerRecord
 from re_core.usecases.authorization import Allowed, Principal, Verb, can
 from re_core.usecases.times import rfc3339
@@ -53,10 +54,18 @@ def degraded(registry: ports.Registry, clock: ports.Clock) -> dict[str, str]:
 
 
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
-    """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts."""
+    """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts.
+
+    But for the values that they accept: a step is taken where any of them takes it.
+    """
     found: dict[str, Mapping[str, Any]] = {}
-    for worker in sorted(workers, key=lambda one: (one.seen, one.id)):
+    living = sorted(workers, key=lambda one: (one.seen, one.id))
+    for worker in living:
         found.update(worker.offers)
+    accepted = accepted_by(worker.offers for worker in living)
+    for name in [name for name in found if ACCEPTS in found[name] or name in accepted]:
+        values = {parameter: sorted(ones) for parameter, ones in accepted.get(name, {}).items()}
+        found[name] = {**found[name], ACCEPTS: values}
     return found
 
 

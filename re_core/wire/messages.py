@@ -37,6 +37,9 @@ MAX_BEAT = 2**53 - 1
 #: transports that a heartbeat names as degraded, and characters of the reason for one
 MAX_DEGRADED, MAX_REASON = 20, 500
 
+#: parameters of which an offer names the accepted values, values of each, and characters of one
+MAX_RESTRICTED, MAX_ACCEPTED, MAX_VALUE = 20, 1000, 200
+
 #: characters of a notification's slug
 MAX_SLUG = 80
 
@@ -388,7 +391,23 @@ def _check_offer(name: str, offer: Any, at: str) -> None:
         raise BadMessage(f"expected an object, found {_found(offer, 'parameters')}", f"{at}/parameters")
     if "summary" in offer and not isinstance(offer["summary"], str):
         raise BadMessage(f"expected a string, found {_found(offer, 'summary')}", f"{at}/summary")
+    if "accepts" in offer:
+        _check_accepts(offer, f"{at}/accepts")
     check_limits({name: value for name, value in offer.items() if value is not None or name != "timeout"}, at)
+
+
+def _check_accepts(offer: Mapping[str, Any], at: str) -> None:
+    accepts = offer["accepts"]
+    if not isinstance(accepts, dict) or len(accepts) > MAX_RESTRICTED:
+        raise BadMessage(f"expected an object of at most {MAX_RESTRICTED} parameters, found {_kind(accepts)}", at)
+    for name, values in accepts.items():
+        if not isinstance(values, list) or len(values) > MAX_ACCEPTED or not all(map(_is_value, values)):
+            expected = f"a list of at most {MAX_ACCEPTED} strings of at most {MAX_VALUE} characters"
+            raise BadMessage(f"expected {expected}, found {_kind(values)}", f"{at}{pointer([name])}")
+
+
+def _is_value(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_VALUE
 
 
 def _is_number(value: Any) -> bool:

@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from re_core.playbook.accepting import ACCEPTS, Accepted, accepted_by, refusal
 from re_core.ports import Clock
 from re_core.workforce.presence import SILENT, RollCall
 
 #: milliseconds for which the last reading serves
 FRESH = 1_000
+
+#: milliseconds for which a value counts as accepted after its last worker has left
+LATELY = 30_000
 
 
 class LiveOffers:
@@ -24,6 +28,10 @@ class LiveOffers:
         self._offers: dict[str, Mapping[str, Any]] = {}
         #: command -> live workers that serve it
         self.serving: Counter[str] = Counter()
+        #: which values they accept now; not among the offers, whose plans would be compiled again with every change of it
+        self.accepted: Accepted = {}
+        #: (step, parameter, value) -> when it was last accepted
+        self._lately: dict[tuple[str, str, str], int] = {}
         #: changes whenever the offers do, so that what was derived from them can be kept until then
         self.version = 0
 
@@ -31,15 +39,40 @@ class LiveOffers:
         """All offers of live workers, at most FRESH old."""
         now = self._clock.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
+            living = [worker.offers for worker, silence in self.roll.poll() if silence < SILENT]
             offers: dict[str, Mapping[str, Any]] = {}
             serving: Counter[str] = Counter()
-            for worker, silence in self.roll.poll():
-                if silence < SILENT:
-                    offers.update(worker.offers)
-                    serving.update({name.partition(":")[0] for name in worker.offers})
+            for one in living:
+                offers.update(one)
+                serving.update({name.partition(":")[0] for name in one})
             self.serving = serving
+            self.accepted = accepted_by(living)
+            if self.accepted or self._lately:
+                offers = {name: _without(offer, ACCEPTS) for name, offer in offers.items()}
+                self.accepted = self._accepted_lately(now)
             if offers != self._offers:
                 self._offers = offers
                 self.version += 1
             self._read_at = now  # and not before: a registry that was not read would pass for one without offers
         return self._offers
+
+    def refusal(self, name: str, parameters: Mapping[str, Any], dynamic: Mapping[str, Any]) -> str:
+        """Why no live worker takes this step now, or an empty text: of a value that none has accepted for LATELY."""
+        self.read()
+        return refusal(name, parameters, dynamic, self.accepted)
+
+    def _accepted_lately(self, now: int) -> Accepted:
+        """With what was accepted a moment ago: a gateway that starts again, or a device that reconnects, fails no step."""
+        for name, restricted in self.accepted.items():
+            for parameter, values in restricted.items():
+                self._lately.update(dict.fromkeys(((name, parameter, value) for value in values), now))
+        self._lately = {which: at for which, at in self._lately.items() if 0 <= now - at < LATELY}
+        found = {name: dict(restricted) for name, restricted in self.accepted.items()}
+        for name, parameter, value in self._lately:
+            if parameter in found.get(name, {}):
+                found[name][parameter] |= {value}
+        return found
+
+
+def _without(offer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return {name: value for name, value in offer.items() if name != key} if key in offer else offer

@@ -112,7 +112,15 @@ class CoreHarness:
         offering = None if self._shared is None else StepRouter(bus, offers, self.clock, self._shared, self._legacy)
         monotonic = self.clock.monotonic
         return Sequencer(
-            bus, store, self.clock, acceptance, name, offering=offering, monotonic=monotonic, kinds=self._kinds
+            bus,
+            store,
+            self.clock,
+            acceptance,
+            name,
+            offering=offering,
+            monotonic=monotonic,
+            kinds=self._kinds,
+            accepting=None if self._shared else offers,
         )
 
     @property

@@ -217,6 +217,21 @@ def test_a_command_that_nobody_has_registered_is_a_warning_that_knows_the_neares
     ]
 
 
+def test_a_value_that_no_worker_accepts_now_is_a_warning(harness: FrontEndHarness) -> None:
+    """It may be accepted by the time that the step's turn comes."""
+    for worker, kinds in (("w", ["a"]), ("v", ["b"])):
+        offers = {"printer:Page": {"accepts": {"kind": kinds}}}
+        harness.store.register(WorkerRecord(worker, 1, offers, (), harness.clock.now()))
+
+    verdict = _check(harness, {"printer:Page": {"kind": "b"}}, {"printer:Page": {"kind": "c"}})
+
+    assert verdict["valid"] is True
+    message = "no connected worker accepts kind 'c' now; accepted are 'a', 'b'"
+    assert [(fault["path"], fault["message"]) for fault in verdict["warnings"]] == [
+        ("/execution/0/steps/1", message),
+    ]
+
+
 def test_a_worker_that_has_gone_silent_offers_nothing(harness: FrontEndHarness) -> None:
     harness.store.register(WorkerRecord("w", 1, {"a:B": {}}, (), harness.clock.now() - 60_000))
 

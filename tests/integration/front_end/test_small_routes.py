@@ -193,13 +193,16 @@ def test_a_token_of_some_groups_makes_none_whatever_else_it_may(harness: FrontEn
     assert harness.call("GET", "/api/v1/tokens", secret).status_code == 403
 
 
+OFFER = {"summary": "s", "accepts": {"kind": ["x"]}}
+
+
 def test_workers_show_their_offers_and_hide_other_groups_deployments(harness: FrontEndHarness) -> None:
-    harness.store.register(WorkerRecord("w", 4, {"a:B": {"summary": "s"}}, ("dep9/0/1",), harness.clock.now()))
+    harness.store.register(WorkerRecord("w", 4, {"a:B": OFFER}, ("dep9/0/1",), harness.clock.now()))
 
     [whole] = harness.call("GET", "/api/v1/workers").json["items"]
     [limited] = harness.call("GET", "/api/v1/workers", harness.ours).json["items"]
 
-    assert (whole["offers"], whole["running"], whole["busy"]) == ({"a:B": {"summary": "s"}}, ["dep9/0/1"], 1)
+    assert (whole["offers"], whole["running"], whole["busy"]) == ({"a:B": OFFER}, ["dep9/0/1"], 1)
     assert (limited["running"], limited["busy"]) == ([], 1)
 
 
