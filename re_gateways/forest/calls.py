@@ -55,11 +55,14 @@ class Calls:
         cases: Cases,
         parcels: Parcels,
         redaction: Redaction,
+        say: Callable[[str, str], object],
         now: Callable[[], int],
         time: Callable[[], float],
     ) -> None:
-        """`redaction`: no row holds what the settings cut out. `now`: milliseconds since the epoch; `time`: seconds of a steady clock."""
-        self._redaction = redaction
+        """`redaction`: no row holds what the settings cut out. `say` prints a line in the log of a release. `now`: milliseconds
+        since the epoch; `time`: seconds of a steady clock.
+        """
+        self._redaction, self._say = redaction, say
         self._ledger, self._fleet, self._cases, self._parcels = ledger, fleet, cases, parcels
         self._now, self._time = now, time
         #: digest -> row, and when it was read
@@ -116,6 +119,9 @@ class Calls:
             )
         except ReleaseOver as over:
             self._learn(over.row)
+            if over.noted:
+                reports = f"the runner {over.row.runner} reports {outcome}{': ' if text else ''}{text}"
+                self._say(over.row.id, f"[{reports}; that came too late and was refused]")
             raise
         self._learn(row)
         return row

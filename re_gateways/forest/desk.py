@@ -92,9 +92,9 @@ class Desk:
                 return Case(fresh, order, self._time)
             except (StoreUnavailable, StoreRefused) as error:
                 self._away(ctx, error)
-            if ctx.stopping.is_set():
+            if ctx.stopping.wait(self._tick):
                 raise HandedOver("the gateway is stopping") if ctx.resumed else Declined("the gateway is stopping")
-            if ctx.cancelled.wait(self._tick) and not ctx.resumed:
+            if ctx.cancelled.is_set() and not ctx.resumed:
                 raise Cancelled(ctx.cancel_reason)
 
     def _checked(self, ctx: Context, order: Order) -> dict[str, Any]:
@@ -320,8 +320,9 @@ class Desk:
         return {**result, "note": text} if text else result
 
     def _print(self, ctx: Context, case: Case) -> None:
-        for line in case.take_lines():
-            ctx.output(line)
+        lines = case.take_lines()
+        if lines:  # at once: where the bus is away, each call may wait
+            ctx.output("\n".join(lines) + ("" if lines[-1] else "\n"))
 
     def _leave(self, ctx: Context, case: Case) -> None:
         """The step ends here."""

@@ -109,7 +109,7 @@ class Gateway:
         self._pool = ThreadPoolExecutor(THREADS, "forest.store")
         self._server = Server(options.listen, options.most_sessions * CALLS + 100, pace.time, pace.pulse)
         self._direct = DirectLines(bus, self.id, redaction)
-        calls = Calls(ledger, self._fleet, self._cases, parcels, redaction, clock.now, pace.time)
+        calls = Calls(ledger, self._fleet, self._cases, parcels, redaction, self._direct.add, clock.now, pace.time)
         asking = partial(ask, pool=self._pool)
         self._streams = Streams(
             self._fleet,

@@ -33,9 +33,10 @@ class TokenUnknown(Exception):
 class ReleaseOver(Exception):
     """The token is known, and its release is over or cancelled."""
 
-    def __init__(self, row: Release) -> None:
+    def __init__(self, row: Release, noted: bool = False) -> None:
+        """`noted`: a completion that came too late was written down by this call."""
         super().__init__(row.id)
-        self.row = row
+        self.row, self.noted = row, noted
 
 
 class Busy(Exception):
@@ -112,7 +113,7 @@ class Ledger:
             elif row.late is not None or (row.end or {}).get("kind") == "completion":
                 raise ReleaseOver(row)
             elif (noted := self._change(row, late=dict(end))) is not None:
-                raise ReleaseOver(noted)
+                raise ReleaseOver(noted, True)
         raise Busy
 
     def hand_back(self, digest: str) -> Release | None:

@@ -236,11 +236,15 @@ class SerialRunner:
         until(lambda: self.registrations)
         return self
 
-    def stop(self) -> None:
-        """As SIGTERM does."""
+    def terminate(self) -> None:
+        """As SIGTERM does: all of its streams end at once, and it says nothing more."""
         self._stopped.set()
         if self.wire is not None:
             self.wire.channel.close()
+
+    def stop(self) -> None:
+        """The same, and wait until it has ended."""
+        self.terminate()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 

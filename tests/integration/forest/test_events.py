@@ -182,7 +182,8 @@ def test_a_runner_that_is_away_for_90_s_has_lost_the_release(rig: Rig, gateway: 
     rig.time.until(lambda: _ended(rig, work.release_intent_id), 60)
     step = rig.end(work.release_intent_id)
     assert (step.status.value, "away for 90 s" in (step.message or "")) == ("lost", True)
-    assert runner.complete_code(work.release_token) is OVER
+    assert [runner.complete_code(work.release_token) for _ in range(2)] == [OVER, OVER]
+    until(lambda: rig.shows(work.release_intent_id, "the runner build-1 reports success; that came too late"))
 
 
 def test_while_its_logs_are_open_a_runner_that_is_away_is_awaited(rig: Rig, gateway: Gateway) -> None:
@@ -237,6 +238,35 @@ def test_a_runner_without_a_heartbeat_for_90_s_is_disconnected_and_then_has_90_s
     assert rig.status(work.release_intent_id) == "started"
     rig.time.until(lambda: _ended(rig, work.release_intent_id), 60)
     assert rig.end(work.release_intent_id).status.value == "lost"
+
+
+# the gateway restarts: test_gateways.py
+
+
+# a runner is revoked
+
+
+def test_a_runner_that_is_revoked_is_disconnected_and_what_it_completes_counts(rig: Rig, gateway: Gateway) -> None:
+    runner = rig.runner(gateway)
+    work = rig.begun(runner)
+    rig.store.revoke_runner("build-1", rig.clock.now())
+    rig.time.until(lambda: not runner.has_nothing(), 10)
+    assert runner.ended() is grpc.StatusCode.ABORTED
+    assert code_of(lambda: runner.fetch(work.release_token)) is grpc.StatusCode.UNAUTHENTICATED
+    runner.complete(work.release_token)
+    assert rig.result(work.release_intent_id)["outcome"] == "success"
+
+
+def test_a_name_that_was_enrolled_again_is_another_runner(rig: Rig, gateway: Gateway) -> None:
+    runner = rig.runner(gateway)
+    work = rig.begun(runner)
+    rig.store.revoke_runner("build-1", rig.clock.now())
+    rig.store.forget_runner("build-1")
+    rig.time.pass_seconds(1)
+    again = rig.wire(gateway)
+    assert again.register(rig.enroll()).accepted
+    rig.time.pass_seconds(5)
+    assert code_of(lambda: again.fetch(work.release_token)) is grpc.StatusCode.UNAUTHENTICATED
 
 
 # a step is cancelled
