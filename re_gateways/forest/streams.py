@@ -70,13 +70,14 @@ class Streams:
         )
         if first.max_concurrent > 0:
             about = about._replace(parallel=min(about.parallel, first.max_concurrent))
-        await context.write(pb.ServerMessage(register_ack=pb.RegisterAck(runner_id=admitted.name, accepted=True)))
         queue: asyncio.Queue[Any] = asyncio.Queue(MOST_UNREAD)
         closed = asyncio.Event()
         session, old = self._enter(about, queue, closed)
         if old is not None:
             end(old, "another stream has registered with this id")
         try:
+            # before anything that waits for it in the queue
+            await context.write(pb.ServerMessage(register_ack=pb.RegisterAck(runner_id=admitted.name, accepted=True)))
             await self._carry(session, queue, closed, context)
         finally:
             session.ending = session.ending or "its stream has ended"

@@ -12,7 +12,7 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
 from re_core.deployment.state import State, StepState
-from re_core.ports import read_state
+from re_core.ports import Bus, read_state
 from re_core.rows import Release, Runner, StoredPlaybook
 from re_core.runtime.settings import load
 from re_core.usecases.access import digest_of
@@ -79,14 +79,21 @@ class Time:
 class Rig:
     """One engine."""
 
-    def __init__(self, directory: Path, alone: bool = False, pushed: bool = False) -> None:
-        """`alone`: one process with everything, whose core starts after its first gateway listens. `pushed`: the artifact is there."""
+    def __init__(
+        self, directory: Path, alone: bool = False, pushed: bool = False, bus_url: str = "", store_url: str = ""
+    ) -> None:
+        """`alone`: one process with everything, whose core starts after its first gateway listens. `pushed`: the artifact is there.
+
+        `bus_url`, `store_url`: servers, in place of a bus of this process and a file.
+        """
         self.time = Time()
         self.clock = SystemClock()
-        self.settings = load({"RE_DATA_DIR": str(directory)})
-        self.store = SqliteStore(directory / "re.db", self.clock)
-        self.store._database._writer.execute("PRAGMA synchronous = OFF")  # only processes die here
-        self.bus = EmbeddedBus(self.store, self.clock)
+        urls = {"RE_BUS_URL": bus_url, "RE_STORE_URL": store_url}
+        self.settings = load({"RE_DATA_DIR": str(directory), **{name: url for name, url in urls.items() if url}})
+        self.store: Any = self._store(directory, store_url)
+        self.shared = bool(bus_url)
+        self.buses: list[Bus] = []
+        self.bus = self.new_bus()
         self.failures: list[Exception] = []
         self.core = bootstrap.Core(self.settings, self.bus, self.store, self.clock, self.failures.append)
         self.alone = alone
@@ -99,13 +106,32 @@ class Rig:
         if not pushed:
             self.push()
 
+    def _store(self, directory: Path, url: str) -> Any:
+        if url:
+            return bootstrap.open_store(self.settings)
+        store = SqliteStore(directory / "re.db", self.clock)
+        store._database._writer.execute("PRAGMA synchronous = OFF")  # only processes die here
+        return store
+
+    def new_bus(self) -> Bus:
+        """A connection of its own, where there are connections."""
+        if not self.shared and self.buses:
+            return self.buses[0]
+        self.buses.append(
+            bootstrap.open_bus(self.settings, self.store) if self.shared else EmbeddedBus(self.store, self.clock)
+        )
+        return self.buses[-1]
+
     def close(self) -> None:
         for runner in self._runners:
             runner.stop() if isinstance(runner, SerialRunner) else runner.close()
         for gateway in self.gateways:
             gateway.stop(5)
-        self.bus.close()  # so that no part of the core waits for anything
+        if not self.shared:
+            self.bus.close()  # so that no part of the core waits for anything
         self.core.stop(5, finish=False)
+        for bus in self.buses:
+            bus.close()
         self.store.close()
         assert self.failures == []
 
@@ -244,7 +270,7 @@ class Rig:
         return any(text in line for line in self.lines(deployment))
 
     def row(self, deployment: str, attempt: int = 1) -> Release:
-        row = self.store.find_release(f"{deployment}/0/{attempt}")
+        row: Release | None = self.store.find_release(f"{deployment}/0/{attempt}")
         assert row
         return row
 
