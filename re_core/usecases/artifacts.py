@@ -16,7 +16,7 @@ from re_core.errors import BadDocument, CallerError, Conflict, NotAllowed, NotFo
 from re_core.ports import ArtifactFilter
 from re_core.rows import Artifact, ArtifactContent, ArtifactFile, ArtifactUse
 from re_core.usecases.artifact_reading import Loaded, label, load, missing
-from re_core.usecases.authorization import Denied, Principal, Verb, can, groups_of, require
+from re_core.usecases.authorization import Allowed, Denied, Principal, Verb, can, groups_of, require
 from re_core.usecases.ids import plausible
 from re_core.usecases.times import parse_time, rfc3339
 
@@ -50,26 +50,33 @@ def listed(
 def get(store: ports.Artifacts, principal: Principal, name: str, group: str | None, verb: Verb = Verb.SEE) -> Artifact:
     """The artifact, if the caller may do that with it; without a group the one in a group where it may.
 
+    Of groups that the caller does not see it tells nothing, not even that there is an artifact of that name.
+
     Raises NotFound, NotAllowed, and Conflict where several groups have one of that name.
     """
     if group is not None:
+        require(principal, verb, group)
         found = store.artifact(group, name) if NAME.fullmatch(name) else None
         if found is None:
             raise missing(group, name)
-        require(principal, verb, group)
         return found
-    there = store.artifacts(ArtifactFilter(None, name=name), _NAMED) if NAME.fullmatch(name) else []
-    if not there:
-        raise NotFound(f"there is no artifact {name[:128]!r}")
-    groups = groups_of(principal, verb)
-    mine = store.artifacts(ArtifactFilter(groups, name=name), _NAMED)
+    mine = _named(store, principal, verb, name)
     if not mine:
-        require(principal, verb, there[0].group)
-        raise missing(there[0].group, name)  # it was deleted in this very moment
+        if seen := _named(store, principal, Verb.SEE, name):
+            require(principal, verb, seen[0].group)
+        raise NotFound(f"there is no artifact {name[:128]!r} in your groups")
     if len(mine) > 1:
         names = ", ".join(sorted(one.group for one in mine))
         raise Conflict(f"several groups have an artifact {name!r}; name one of them with ?group=: {names}")
     return mine[0]
+
+
+def _named(store: ports.Artifacts, principal: Principal, verb: Verb, name: str) -> list[Artifact]:
+    """Those of that name with which the caller may do that."""
+    if not NAME.fullmatch(name):
+        return []
+    found = store.artifacts(ArtifactFilter(groups_of(principal, verb), name=name), _NAMED)
+    return [one for one in found if isinstance(can(principal, verb, one.group), Allowed)]
 
 
 def group_to_push(principal: Principal, group: str | None) -> str:

@@ -22,7 +22,7 @@ from re_core.usecases import artifact_pruning, artifact_pushing, artifacts
 from re_core.usecases.artifact_pruning import DAY, Names, why_kept
 from re_core.usecases.artifact_pushing import Bounds, Pushed, Wanted
 from re_core.usecases.artifact_reading import archive, load, verify
-from re_core.usecases.authorization import Binding, Principal
+from re_core.usecases.authorization import Binding, Principal, Verb
 from re_core.usecases.ids import new_id
 from tests.contract.places import FakeClock
 from tests.contract.samples import view
@@ -239,11 +239,24 @@ def test_without_a_group_the_artifact_is_the_one_that_the_caller_sees(store: Sql
             artifacts.get(store, caller, "shop-1", None)
     with pytest.raises(NotAllowed):
         artifacts.get(store, ANN, "shop-1", "ops")
-    with pytest.raises(NotAllowed):
-        artifacts.get(store, Principal("eve"), "shop-1", None)
     for name in ("other", "../x"):
         with pytest.raises(NotFound):
             artifacts.get(store, ANN, name, None)
+
+
+def test_an_artifact_of_a_group_that_the_caller_does_not_see_is_as_one_that_is_not_there(
+    store: SqliteStore, clock: FakeClock
+) -> None:
+    _push(store, clock)
+    carl = Principal("carl", (Binding("author", "shops"), Binding("author", "web", "production")))
+    for verb in (Verb.SEE, Verb.AUTHOR):
+        for group in (None, "web"):
+            answers = set()
+            for name in ("shop-1", "other"):
+                with pytest.raises((NotFound, NotAllowed)) as caught:
+                    artifacts.get(store, carl, name, group, verb)
+                answers.add((caught.type, str(caught.value).replace(name, "")))
+            assert len(answers) == 1
 
 
 def test_a_push_without_a_group_goes_to_the_only_group_that_there_can_be() -> None:
