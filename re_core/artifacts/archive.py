@@ -6,6 +6,7 @@ POSIX.1-2001 (pax) and of GNU tar that archives of plain files need is read here
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -26,6 +27,9 @@ OVERHEAD = 16 * 1024 * 1024
 _MAX_EXTENDED = 64 * 1024
 
 _ZEROS = bytes(BLOCK)
+
+#: how names begin in an archive of "."
+_HERE = re.compile(r"\A(?:\./)+")
 
 #: type of an entry -> what it is, of those that an artifact does not have
 _REFUSED = {
@@ -102,6 +106,8 @@ class _Source:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._left = memoryview(b"")
+        #: bytes that were taken
+        self.taken = 0
 
     def some(self, most: int) -> bytes:
         """Up to `most` bytes; none at the end."""
@@ -111,6 +117,7 @@ class _Source:
                 return b""
             self._left = memoryview(piece)
         taken, self._left = self._left[:most], self._left[most:]
+        self.taken += len(taken)
         return bytes(taken)
 
     def portions(self, size: int) -> Iterator[bytes]:
@@ -143,6 +150,8 @@ def _untar(source: _Source, limit: int) -> Iterator[Member | bytes]:
     long_name: str | None = None
     long_size: int | None = None
     while (block := source.exactly(BLOCK)) != _ZEROS:
+        if source.taken - total > OVERHEAD:  # reading a header takes longer than reading as many bytes of a file
+            raise TooLarge(f"the archive has more than {OVERHEAD} bytes beside its files; {_REMEDY}")
         header = _header(block)
         if header.kind in (b"x", b"g", b"L", b"K"):
             text = _extended(source, header)
@@ -173,8 +182,7 @@ def _untar(source: _Source, limit: int) -> Iterator[Member | bytes]:
 
 def _place(kind: bytes, name: str) -> tuple[str, str]:
     """Category and path of a file; no path for a directory. Raises BadDocument for what an artifact does not have."""
-    while name.startswith("./"):
-        name = name[2:]
+    name = _HERE.sub("", name)
     if kind in _REFUSED or kind not in (b"0", b"\0", b"7", b"5"):
         what = _REFUSED.get(kind, f"an entry of the type {kind!r}")
         raise BadDocument(
@@ -238,11 +246,12 @@ def _extended(source: _Source, header: _Header) -> bytes:
 def _pax(text: bytes, name: str | None) -> tuple[str | None, int | None]:
     """Name and size that the records `<length> <key>=<value>` say. Raises BadDocument."""
     size: int | None = None
-    while text:
-        digits, _, _ = text.partition(b" ")
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        key, equals, value = text[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
-        if not equals or length > len(text) or text[length - 1 : length] != b"\n":
+    begin = 0
+    while begin < len(text):
+        digits = text[begin : begin + 8].partition(b" ")[0]
+        end = begin + (int(digits) if digits.isdigit() and len(digits) < 8 else 0)
+        key, equals, value = text[begin + len(digits) + 1 : max(end - 1, 0)].partition(b"=")
+        if not equals or end > len(text) or text[end - 1 : end] != b"\n":
             raise BadDocument(f"the archive is damaged: an extended header cannot be read; {_REMEDY}")
         if key.startswith(b"GNU.sparse"):
             raise BadDocument("the archive has a sparse file; make it without --sparse")
@@ -252,7 +261,7 @@ def _pax(text: bytes, name: str | None) -> tuple[str | None, int | None]:
             if not value.isdigit() or len(value) > 20:
                 raise BadDocument(f"the archive is damaged: an extended header has a wrong size; {_REMEDY}")
             size = int(value)
-        text = text[length:]
+        begin = end
     return name, size
 
 

@@ -128,10 +128,19 @@ def test_a_bomb_of_what_is_no_file_is_refused_and_never_held_whole() -> None:
             yield stream.compress(bytes(1024 * 1024))
 
     entry = tar_of({"deployment/" + "d" * 10 + "/": b""})[:512]
-    with pytest.raises(TooLarge, match="when it is unpacked"):
+    with pytest.raises(TooLarge, match="beside its files"):
         unpacked(gzip.compress(entry * ((LIMIT + OVERHEAD) // 512 + 1)))
     with pytest.raises(TooLarge, match="when it is unpacked"):
         read(unpack(endless(), LIMIT))
+
+
+def test_headers_have_a_bound_of_their_own_however_much_room_the_files_have() -> None:
+    directory = gzip.decompress(tgz_of_entry(type=tarfile.DIRTYPE))[:512]
+    headers = directory * (OVERHEAD // len(directory) + 1)
+    bomb = gzip.compress(headers + tar_of({"deployment/x": b"x"}), 1)
+    with pytest.raises(TooLarge, match="beside its files"):
+        unpacked(bomb, limit=2 * OVERHEAD)
+    assert unpacked(gzip.compress(tar_of({"deployment/x": bytes(2 * OVERHEAD)}), 1), limit=2 * OVERHEAD)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"PK\x03\x04" + bytes(100), gzip.compress(b"x" * 511), gzip.compress(b"")])
