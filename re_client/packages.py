@@ -10,6 +10,7 @@ from pathlib import Path
 from re_client.errors import BadInput
 from re_client.text import safe, size
 from re_core.artifacts.archive import Member, unpack
+from re_core.artifacts.names import MAX_FILES, path_problem
 from re_core.artifacts.packing import pack
 
 #: bytes that are read at a time
@@ -24,11 +25,20 @@ def pieces_of(source: Path) -> Iterator[bytes]:
     try:
         if source.is_dir():
             files = list(_files(source))
-            return pack(((name, path.stat().st_size, _read(path)) for name, path in files), int(time.time()))
+            return pack(_packed(files), int(time.time()))
         with source.open("rb"):  # a file that cannot be read is said before anything is sent
             return _read(source)
     except OSError as error:
         raise BadInput(f"{source}: {error.strerror}") from None
+
+
+def _packed(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    for name, path in files:
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise BadInput(f"{safe(path)}: {error.strerror}") from None
+        yield name, size, _exactly(path, size)
 
 
 def write_file(target: Path, pieces: Iterable[bytes]) -> str:
@@ -84,21 +94,50 @@ def _unpack(target: Path, pieces: Iterable[bytes]) -> tuple[int, int]:
 
 
 def _files(directory: Path) -> Iterator[tuple[str, Path]]:
-    """Name in the archive, and path, in order. A link counts as what it leads to."""
-    for path in sorted(directory.rglob("*")):
-        name = path.relative_to(directory).as_posix()
-        if path.is_dir():
-            continue
+    """Name in the archive, and path, in order. A link counts as what it leads to. Raises BadInput, OSError."""
+    for count, (name, path) in enumerate(_below(directory, "", (directory.resolve(),))):
         if "/" not in name:
             raise BadInput(
                 f"{safe(path)} is in no category; move it to a directory of {directory} such as deployment or spec"
             )
         if not path.is_file():
             raise BadInput(f"{safe(path)} is no plain file; an artifact has plain files only")
+        if problem := path_problem(name):
+            raise BadInput(f"{safe(path)}: {safe(problem)}")
+        if count == MAX_FILES:
+            raise BadInput(f"{directory} has more than {MAX_FILES} files; push a tar.gz with --kind archive")
         yield name, path
 
 
+def _below(directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """What is no directory. `above`: the directories that it is in."""
+    for path in sorted(directory.iterdir()):
+        name = prefix + path.name
+        if not path.is_dir():
+            yield name, path
+            continue
+        place = path.resolve()
+        if place in above:
+            raise BadInput(f"{safe(path)} is a link to a directory that it is in; remove it")
+        yield from _below(path, f"{name}/", (*above, place))
+
+
 def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise BadInput(f"{safe(path)}: {error.strerror}") from None
+
+
+def _exactly(path: Path, size: int) -> Iterator[bytes]:
+    """The bytes of a file whose size was said already. Raises BadInput where it has another one by now."""
+    left = size
+    for piece in _read(path):
+        left -= len(piece)
+        if left < 0:
+            break
+        yield piece
+    if left:
+        raise BadInput(f"{safe(path)} changed while it was read; push it again")

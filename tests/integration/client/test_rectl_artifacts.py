@@ -118,6 +118,42 @@ def test_what_cannot_be_pushed_is_said_before_anything_is_sent(
     assert harness.call("GET", "/api/v1/artifacts").json["items"] == []
 
 
+def test_links_to_directories_are_followed_and_what_leads_back_is_refused(
+    rectl: Rectl, harness: FrontEndHarness, build: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "z.yaml").write_bytes(b"z")
+    (build / "notes" / "shared").symlink_to(tmp_path / "shared")
+    (build / "other").symlink_to(tmp_path / "shared")
+    assert rectl("push", "linked", build).code == 0
+    listed = harness.call("GET", "/api/v1/artifacts/linked").json["contents"]
+    assert [f"{one['category']}/{one['path']}" for one in listed] == [
+        *sorted(FILES)[:1],
+        "notes/empty",
+        "notes/shared/z.yaml",
+        "notes/y.yaml",
+        "other/z.yaml",
+    ]
+    (build / "notes" / "again").symlink_to(build)
+    again = rectl("push", "b", build)
+    assert (again.code, "notes/again is a link to a directory that it is in" in again.err) == (2, True)
+
+
+def test_a_name_that_no_artifact_can_have_is_said_before_anything_is_sent(rectl: Rectl, build: Path) -> None:
+    Path(os.fsdecode(os.fsencode(build / "notes") + b"/\xff")).write_bytes(b"x")
+    refused = rectl("push", "a", build)
+    assert (refused.code, "rename the file" in refused.err) == (2, True)
+
+
+def test_a_file_that_has_another_size_than_it_said_ends_the_push(
+    rectl: Rectl, harness: FrontEndHarness, build: Path
+) -> None:
+    (build / "notes" / "growing").symlink_to("/proc/self/status")  # which says that it is empty
+    changed = rectl("push", "a", build)
+    assert (changed.code, "notes/growing changed while it was read" in changed.err) == (2, True)
+    assert harness.call("GET", "/api/v1/artifacts").json["items"] == []
+
+
 def test_what_the_engine_refuses_is_said_as_it_says_it(rectl: Rectl, build: Path, tmp_path: Path) -> None:
     rectl("push", "shop-1", build)
     (build / "notes" / "empty").write_bytes(b"changed")
