@@ -33,6 +33,8 @@ class ArtifactFilter(NamedTuple):
     prefix: str = ""
     #: the whole name
     name: str = ""
+    #: digest of the content
+    digest: str = ""
 
 
 class Artifacts(Protocol):
@@ -109,7 +111,10 @@ class Artifacts(Protocol):
         ...
 
     def artifact_bytes(self) -> int:
-        """Bytes of all contents; one that several artifacts share counts once."""
+        """Bytes of all artifacts; a content that artifacts of one group share counts once, and once for each group.
+
+        So no group sees by what is left whether another one has a content.
+        """
         ...
 
     def sweep_artifacts(self, before: str) -> int:

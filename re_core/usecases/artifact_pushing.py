@@ -29,7 +29,7 @@ from re_core.errors import (
 )
 from re_core.json_pointer import escape
 from re_core.playbook.formats import group_problem
-from re_core.ports import PIECE
+from re_core.ports import PIECE, ArtifactFilter
 from re_core.rows import Artifact, ArtifactContent, ArtifactFile
 from re_core.usecases import artifacts
 from re_core.usecases.artifact_reading import label, verify
@@ -55,7 +55,7 @@ class Bounds(NamedTuple):
 
     #: bytes of one: of its body, and of all its files
     limit: int = 64 * 1024 * 1024
-    #: bytes of all contents
+    #: bytes of all artifacts, as ports.Artifacts.artifact_bytes counts them
     quota: int = 4 * 1024 * 1024 * 1024
 
 
@@ -135,7 +135,7 @@ def _push(
         if not files:
             raise BadDocument("there are no files; an artifact has at least one")
         digest = forms.digest_of(wanted.kind, files)
-        if store.content(digest) is None:
+        if not store.artifacts(ArtifactFilter((wanted.group,), digest=digest), 1):
             _require_room(store, size, bounds)
         if not 0 <= clock.now() - began < LONGEST:
             raise Expired("the push took more than an hour, or the clock was set; push it again")
@@ -200,11 +200,10 @@ def _drop(store: ports.Artifacts, id: str) -> None:
 
 
 def _require_room(store: ports.Artifacts, size: int, bounds: Bounds) -> None:
-    used = store.artifact_bytes()
-    if used + size > bounds.quota:
+    if store.artifact_bytes() + size > bounds.quota:
         raise Refused(
-            f"the artifacts have {used} bytes, and {bounds.quota} are allowed; delete some (rectl artifacts prune), "
-            "or raise RE_ARTIFACT_QUOTA"
+            f"there is no room for the artifact: all together have {bounds.quota} bytes at most; delete some "
+            "(rectl artifacts prune), or raise RE_ARTIFACT_QUOTA"
         )
 
 

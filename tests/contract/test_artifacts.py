@@ -131,6 +131,18 @@ def test_damaged_bytes_are_replaced_once(store: Store) -> None:
     assert store.sweep_artifacts(ALL) == 0
 
 
+def test_equal_contents_count_once_for_each_group_that_has_them(store: Store) -> None:
+    one = _push(store, 1, "one")
+    _push(store, 2, "two")
+    assert store.artifact_bytes() == 4
+    _push(store, 3, "one", group="ops")
+    assert store.artifact_bytes() == 8
+    assert [one.id for one in store.artifacts(ArtifactFilter(("web",), digest=one.digest), 9)] == [_id(2), _id(1)]
+    assert store.artifacts(ArtifactFilter(("web",), digest="0" * 64), 9) == []
+    assert store.delete_artifact(one)
+    assert store.artifact_bytes() == 8
+
+
 def test_artifacts_are_listed_newest_first_by_group_and_the_beginning_of_the_name(store: Store) -> None:
     names = ["shop-1", "shop-2", "shop.x", "cart-1"]
     made = [_push(store, number, name, name) for number, name in enumerate(names)]

@@ -76,6 +76,8 @@ class ArtifactsPart:
             query["name"] = wanted.name
         elif wanted.prefix:
             query["name"] = {"$gte": wanted.prefix, "$lt": wanted.prefix + "\U0010ffff"}
+        if wanted.digest:
+            query["digest"] = wanted.digest
         with self._database.translating_errors():
             found = list(self._database.artifacts.find(query).sort("id", -1).limit(min(limit, _MOST)))
         return [artifact for _, artifact in self._database.readable("artifacts", found, artifact_of)]
@@ -155,7 +157,8 @@ class ArtifactsPart:
     def artifact_bytes(self) -> int:
         """See ports.Artifacts."""
         with self._database.translating_errors():
-            return sum(int(one["size"]) for one in self._database.artifact_contents.find({}, {"size": 1}))
+            found = self._database.artifacts.find({}, {"group": 1, "digest": 1, "size": 1})
+            return sum({(one.get("group"), one.get("digest")): int(one.get("size", 0)) for one in found}.values())
 
     def sweep_artifacts(self, before: str) -> int:
         """See ports.Artifacts."""

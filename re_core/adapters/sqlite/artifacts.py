@@ -86,6 +86,9 @@ class ArtifactsPart:
         if wanted.name:
             where += " AND name = ?"
             values += [wanted.name]
+        if wanted.digest:
+            where += " AND digest = ?"
+            values += [wanted.digest]
         rows = self._database.rows(f"{_SELECT} WHERE {where} ORDER BY id DESC LIMIT ?", (*values, max(0, limit)))
         return [_artifact(row) for row in rows]
 
@@ -161,7 +164,8 @@ class ArtifactsPart:
 
     def artifact_bytes(self) -> int:
         """See ports.Artifacts."""
-        return int(self._database.row("SELECT coalesce(sum(size), 0) FROM artifact_contents")[0])
+        each = 'SELECT DISTINCT "group", digest, size FROM artifacts'
+        return int(self._database.row(f"SELECT coalesce(sum(size), 0) FROM ({each})")[0])
 
     def sweep_artifacts(self, before: str) -> int:
         """See ports.Artifacts. Rows are never left over: they change in one transaction."""

@@ -182,6 +182,21 @@ def test_the_quota_counts_equal_contents_once_and_refuses_what_does_not_fit(
         _push(store, clock, "five", {"extra/a": b"2"}, bounds=bounds)
 
 
+def test_the_quota_does_not_tell_what_another_group_has(store: SqliteStore, clock: FakeClock) -> None:
+    bounds = Bounds(quota=5000)
+    _push(store, clock, "secret", {"extra/a": bytes(3000)}, group="ops", principal=ROOT, bounds=bounds)
+    said = set()
+    for guess in (bytes(3000), b"1" * 3000):
+        with pytest.raises(Refused) as caught:
+            _push(store, clock, "guess", {"extra/a": guess}, bounds=bounds)
+        said.add(str(caught.value))
+    assert len(said) == 1
+    assert "3000" not in said.pop()
+    for guess in (bytes(2000), b"1" * 1000):
+        _push(store, clock, f"guess-{len(guess)}", {"extra/a": guess}, bounds=Bounds(quota=6000))
+    _push(store, clock, "again", {"extra/a": bytes(2000)}, bounds=Bounds(quota=6001))
+
+
 def test_damage_is_found_by_every_read_and_named(store: SqliteStore, clock: FakeClock) -> None:
     artifact = _push(store, clock).artifact
     (name,) = _left(store)
