@@ -129,7 +129,7 @@ def _push(
     bounds: Bounds,
 ) -> Pushed:
     began, id = clock.now(), new_id()
-    kept = False
+    kept, digest = False, ""
     try:
         files, size = _Packer(store, id).pack(members)
         if not files:
@@ -157,7 +157,7 @@ def _push(
             kept = _repair(store, standing, content)
     finally:
         if not kept:
-            _drop(store, id)
+            _drop(store, id, digest)
     if standing.id == id:
         return Pushed(standing, True)
     return Pushed(_same(store, standing, made), False)
@@ -177,7 +177,7 @@ def _repair(store: ports.Artifacts, standing: Artifact, pushed: ArtifactContent)
         if not store.replace_content(there, pushed):
             return False
         _log.warning("%s; repaired by a push", error, extra={"action": "artifact_repaired"})
-    _drop(store, there.holder)
+    _drop(store, there.holder, standing.digest)
     return True
 
 
@@ -191,10 +191,13 @@ def _same(store: ports.Artifacts, standing: Artifact, made: Artifact) -> Artifac
     return artifacts.annotate_as(store, standing, made.annotation) if made.annotation else standing
 
 
-def _drop(store: ports.Artifacts, id: str) -> None:
+def _drop(store: ports.Artifacts, id: str, digest: str) -> None:
     """Bytes that belong to nothing. Those that cannot be dropped now are swept a day later."""
     try:
-        store.drop_pieces(id)
+        # an answer of the store can be lost, and then a content names them
+        there = store.content(digest) if digest else None
+        if there is None or there.holder != id:
+            store.drop_pieces(id)
     except ReleaseEngineError as error:
         _log.warning("the bytes of the push %s are left behind: %s", id, error, extra={"action": "artifact_left"})
 

@@ -14,7 +14,17 @@ from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.artifact_files import SUFFIX
 from re_core.artifacts.texts import problems_of_texts
 from re_core.deployment.records import Accepted, Ended, Entry, Record
-from re_core.errors import BadDocument, CallerError, Conflict, NotAllowed, NotFound, Refused, StoreRefused, TooLarge
+from re_core.errors import (
+    BadDocument,
+    CallerError,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    Refused,
+    StoreRefused,
+    StoreUnavailable,
+    TooLarge,
+)
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import PIECE, Append, ArtifactFilter
 from re_core.rows import Artifact, StoredPlaybook
@@ -195,6 +205,22 @@ def test_the_quota_does_not_tell_what_another_group_has(store: SqliteStore, cloc
     for guess in (bytes(2000), b"1" * 1000):
         _push(store, clock, f"guess-{len(guess)}", {"extra/a": guess}, bounds=Bounds(quota=6000))
     _push(store, clock, "again", {"extra/a": bytes(2000)}, bounds=Bounds(quota=6001))
+
+
+def test_a_push_whose_last_answer_is_lost_keeps_the_bytes_of_what_it_stored(
+    store: SqliteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = store.add_artifact
+
+    def lost(*given: Any) -> Any:
+        add(*given)
+        raise StoreUnavailable("the connection was lost")
+
+    monkeypatch.setattr(store, "add_artifact", lost)
+    with pytest.raises(StoreUnavailable):
+        _push(store, clock)
+    monkeypatch.undo()
+    assert load(store, "web", "shop-1").files["extra"] == {"y.yaml": b"kind: B\n"}
 
 
 def test_damage_is_found_by_every_read_and_named(store: SqliteStore, clock: FakeClock) -> None:
