@@ -13,7 +13,7 @@ from flask import Blueprint, Response, current_app, request
 from re_core.api import artifacts as documents
 from re_core.artifacts import annotation as words
 from re_core.artifacts import content as forms
-from re_core.errors import NotFound, TransientError
+from re_core.errors import CallerError, NotFound, TransientError
 from re_core.rows import Artifact, ArtifactFile
 from re_core.usecases import artifact_pruning, artifact_pushing, artifact_reading, artifacts
 from re_core.usecases.artifact_pushing import Pushed, Wanted
@@ -84,6 +84,8 @@ def push(name: str) -> Response:
     is_json = request.mimetype == "application/json"
     if not is_json and request.mimetype not in _ARCHIVES:
         raise unsupported(request.mimetype, "application/gzip (a tar.gz) or application/json")
+    if is_json and wanted.kind != forms.FILES:
+        raise CallerError(f"kind: a body of JSON is files, found {wanted.kind!r}; push a tar.gz, or leave it out")
     with _transfers().one():
         pushed = _push_texts(wanted) if is_json else _push_archive(wanted)
     place = f"/api/v1/artifacts/{name}?group={quote(group, safe='')}"
@@ -110,15 +112,20 @@ def annotate(name: str) -> Response:
 @blueprint.get("/<name>/content")
 def content(name: str) -> Response:
     found, store = visible(name), services().store
+    whole = artifact_reading.content_of(store, found)
     wanted = request.args.get("file")
+    file = None if wanted is None else _file(found, whole.files, wanted)
+    etag = f'"{found.digest if file is None else file.digest}"'
+    if request_parsing.unchanged(etag):
+        return Response(status=304, headers={"ETag": etag})
+    if file is not None:
+        with _transfers().one():
+            artifact_reading.verify_file(store, found, whole, file)
+        pieces = artifact_reading.read_file(store, found, whole, file)
+        return _bytes(pieces, "application/octet-stream", {"ETag": etag, "Content-Length": str(file.size)})
     with _transfers().one():
         whole = artifact_reading.verify(store, found)
-    headers = {"ETag": f'"{found.digest}"'}
-    if wanted is not None:
-        file = _file(found, whole.files, wanted)
-        pieces, length = artifact_reading.read_file(store, found, whole, file), file.size
-        return _bytes(pieces, "application/octet-stream", {**headers, "Content-Length": str(length)})
-    headers["Content-Disposition"] = f'attachment; filename="{name}.tar.gz"'
+    headers = {"ETag": etag, "Content-Disposition": f'attachment; filename="{name}.tar.gz"'}
     if whole.kind == forms.ARCHIVE:
         headers["Content-Length"] = str(whole.size)
     return _bytes(artifact_reading.archive(store, found, whole), "application/gzip", headers)
@@ -158,7 +165,7 @@ def _push_archive(wanted: Wanted) -> Pushed:
 def _push_texts(wanted: Wanted) -> Pushed:
     here, asked = services(), request_parsing.json_document(documents.ArtifactRequest)
     said = artifacts.read_annotation(cast(Mapping[str, Any], asked.get("annotation", {})), "/annotation")
-    wanted = wanted._replace(annotation=said, kind=forms.FILES)
+    wanted = wanted._replace(annotation=said)
     return artifact_pushing.push_files(here.store, here.clock, caller(), wanted, asked["files"], here.artifacts)
 
 

@@ -221,7 +221,7 @@ _PARAMETERS: Mapping[str, Shape] = {
         {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     ),
     "if-match": _header("If-Match", "Carry out the request only if the playbook has this ETag."),
-    "if-none-match": _header("If-None-Match", "Answer with the playbook only if it has another ETag."),
+    "if-none-match": _header("If-None-Match", "Answer with 304 if the ETag is still this one."),
     "resume": _header(
         "Last-Event-ID",
         "`<entry>.<line>` of the last event that the client read: the stream starts after it.",

@@ -250,11 +250,34 @@ def test_damage_is_a_500_before_a_byte_is_sent(harness: FrontEndHarness) -> None
     _put(harness)
     (path,) = _left(harness)
     path.write_bytes(b"X" + path.read_bytes()[1:])
-    for query in ("", "?file=notes/y.yaml"):
+    for query in ("", "?file=deployment/dev/x.yaml"):
         answer = harness.call("GET", f"/api/v1/artifacts/shop-1/content{query}")
         assert answer.status_code == 500
         assert "ours/shop-1 is damaged: deployment/dev/x.yaml" in answer.json["detail"]
     assert harness.call("GET", "/api/v1/artifacts/shop-1").status_code == 200
+    assert harness.call("GET", "/api/v1/artifacts/shop-1/content?file=notes/y.yaml").data == FILES["notes/y.yaml"]
+
+
+def test_what_the_caller_has_already_is_not_sent_again(
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put(harness)
+    etags = {}
+    for query in ("", "?file=notes/y.yaml", "?file=deployment/dev/x.yaml"):
+        path = f"/api/v1/artifacts/shop-1/content{query}"
+        etags[path] = harness.call("GET", path).headers["ETag"]
+    assert len(set(etags.values())) == 3
+    monkeypatch.setattr(harness.store, "piece", None)  # nothing is read
+    for path, etag in etags.items():
+        answer = harness.call("GET", path, headers={"If-None-Match": etag})
+        assert (answer.status_code, answer.data, answer.headers["ETag"]) == (304, b"", etag)
+        assert harness.call("GET", path, harness.theirs, headers={"If-None-Match": etag}).status_code == 404
+
+
+def test_texts_are_no_archive(harness: FrontEndHarness) -> None:
+    path = "/api/v1/artifacts/shop-1?group=ours&kind=archive"
+    answer = harness.call("PUT", path, json={"files": {"notes": {"a": "b"}}})
+    assert (answer.status_code, "kind" in answer.json["detail"]) == (400, True)
 
 
 def test_artifacts_are_listed_newest_first_page_by_page(harness: FrontEndHarness) -> None:
