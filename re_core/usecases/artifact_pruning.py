@@ -137,8 +137,9 @@ def deletions(
     store: Store, groups: tuple[str, ...] | None, now: int, older: int, keep: int, dry_run: bool = False
 ) -> Iterator[Artifact]:
     """Delete what is old and not needed; each that was deleted, or would be."""
-    names, cursor = Names(store), ""
+    cursor = ""
     while page := store.artifacts(ArtifactFilter(groups), _PAGE, cursor):
+        names = Names(store)  # of now: deployments are accepted while it goes on
         for artifact in page:
             old = max(artifact.created, artifact.used or 0) < now - older
             free = old and why_kept(store, artifact, now, keep, names) is None
