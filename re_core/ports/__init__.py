@@ -4,7 +4,7 @@ Must not know any technology. Errors: a store raises StoreUnavailable (wait) or 
 a bus BusUnavailable.
 """
 
-from re_core.ports.artifacts import PIECE, ArtifactFilter, Artifacts, StoredArtifact
+from re_core.ports.artifacts import LISTED, PIECE, ArtifactFilter, Artifacts, StoredArtifact
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
@@ -38,6 +38,7 @@ from re_core.ports.store import (
 
 __all__ = [
     "DEPLOYMENTS_ONLY",
+    "LISTED",
     "MOST_REVISIONS",
     "OUTPUT_PAGE",
     "PIECE",

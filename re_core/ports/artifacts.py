@@ -14,6 +14,9 @@ from re_core.rows import Artifact, ArtifactContent, ArtifactUse
 #: bytes of a piece: what is written and read at a time
 PIECE = 1024 * 1024
 
+#: bytes that each file of an artifact counts beside its own: for its path and its digest in the list of the content
+LISTED = 1024
+
 
 class StoredArtifact(NamedTuple):
     """What became of an artifact that was to be stored."""
@@ -111,7 +114,9 @@ class Artifacts(Protocol):
         ...
 
     def artifact_bytes(self) -> int:
-        """Bytes of all artifacts; a content that artifacts of one group share counts once, and once for each group.
+        """Bytes of all artifacts, LISTED for each file among them; a content that artifacts of one group share counts once.
+
+        It counts once for each group that has it.
 
         So no group sees by what is left whether another one has a content.
         """

@@ -95,7 +95,7 @@ class Settings:
     prune_older: float | None = _setting(None, kinds.days)
     #: bytes that an artifact may have, its files unpacked
     artifact_limit: int = _setting(64 * 1024 * 1024, kinds.whole(1024, 1024**3))
-    #: bytes that all artifacts may have; equal contents of a group count once
+    #: bytes that all artifacts may have; equal contents of a group count once, each file with 1 KiB more
     artifact_quota: int = _setting(4 * 1024**3, kinds.whole(1024, 2**53))
     #: days after its last use by a deployment during which an artifact is not deleted, so that a rollback finds it
     artifact_keep: float = _setting(90.0, kinds.days)

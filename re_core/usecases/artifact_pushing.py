@@ -29,7 +29,7 @@ from re_core.errors import (
 )
 from re_core.json_pointer import escape
 from re_core.playbook.formats import group_problem
-from re_core.ports import PIECE, ArtifactFilter
+from re_core.ports import LISTED, PIECE, ArtifactFilter
 from re_core.rows import Artifact, ArtifactContent, ArtifactFile
 from re_core.usecases import artifacts
 from re_core.usecases.artifact_reading import label, verify
@@ -136,7 +136,7 @@ def _push(
             raise BadDocument("there are no files; an artifact has at least one")
         digest = forms.digest_of(wanted.kind, files)
         if not store.artifacts(ArtifactFilter((wanted.group,), digest=digest), 1):
-            _require_room(store, size, bounds)
+            _require_room(store, size + LISTED * len(files), bounds)
         if not 0 <= clock.now() - began < LONGEST:
             raise Expired("the push took more than an hour, or the clock was set; push it again")
         content = ArtifactContent(digest, id, wanted.kind, size, forms.ordered(files))

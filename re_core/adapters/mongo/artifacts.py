@@ -17,7 +17,7 @@ from re_core.adapters.mongo.parts import AFTER_COLON
 from re_core.adapters.paging import clamp_int64
 from re_core.artifacts.content import files_of_text, files_to_text
 from re_core.errors import StoreRefused
-from re_core.ports import ArtifactFilter, StoredArtifact
+from re_core.ports import LISTED, ArtifactFilter, StoredArtifact
 from re_core.rows import Artifact, ArtifactContent, ArtifactUse
 
 #: times that a content which comes and goes is looked for
@@ -157,8 +157,9 @@ class ArtifactsPart:
     def artifact_bytes(self) -> int:
         """See ports.Artifacts."""
         with self._database.translating_errors():
-            found = self._database.artifacts.find({}, {"group": 1, "digest": 1, "size": 1})
-            return sum({(one.get("group"), one.get("digest")): int(one.get("size", 0)) for one in found}.values())
+            found = self._database.artifacts.find({}, {"group": 1, "digest": 1, "size": 1, "files": 1})
+            each = {(one.get("group"), one.get("digest")): (one.get("size", 0), one.get("files", 0)) for one in found}
+        return sum(int(size) + int(files) * LISTED for size, files in each.values())
 
     def sweep_artifacts(self, before: str) -> int:
         """See ports.Artifacts."""

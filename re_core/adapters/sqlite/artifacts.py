@@ -11,7 +11,7 @@ from re_core.adapters.sqlite.artifact_files import ArtifactFiles
 from re_core.adapters.sqlite.database import Database
 from re_core.artifacts.content import files_of_text, files_to_text
 from re_core.errors import StoreRefused
-from re_core.ports import ArtifactFilter, StoredArtifact
+from re_core.ports import LISTED, ArtifactFilter, StoredArtifact
 from re_core.rows import Artifact, ArtifactContent, ArtifactUse
 from re_core.wire import strict_json
 
@@ -164,8 +164,8 @@ class ArtifactsPart:
 
     def artifact_bytes(self) -> int:
         """See ports.Artifacts."""
-        each = 'SELECT DISTINCT "group", digest, size FROM artifacts'
-        return int(self._database.row(f"SELECT coalesce(sum(size), 0) FROM ({each})")[0])
+        each = 'SELECT DISTINCT "group", digest, size, files FROM artifacts'
+        return int(self._database.row(f"SELECT coalesce(sum(size + files * {LISTED}), 0) FROM ({each})")[0])
 
     def sweep_artifacts(self, before: str) -> int:
         """See ports.Artifacts. Rows are never left over: they change in one transaction."""

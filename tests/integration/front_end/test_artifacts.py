@@ -178,7 +178,7 @@ def test_a_body_that_is_cut_off_stores_nothing(harness: FrontEndHarness) -> None
 
 
 def test_the_quota_is_a_409_that_says_what_to_do(harness: FrontEndHarness) -> None:
-    _bound(harness, quota=1000)
+    _bound(harness, quota=2000)
     assert _put(harness, data=tgz({"notes/a": bytes(900)})).status_code == 201
     answer = _put(harness, "shop-2", tgz({"notes/a": b"1" * 900}))
     assert answer.status_code == 409

@@ -26,7 +26,7 @@ from re_core.errors import (
     TooLarge,
 )
 from re_core.playbook.compiler import EnginePolicy, compile_document
-from re_core.ports import PIECE, Append, ArtifactFilter
+from re_core.ports import LISTED, PIECE, Append, ArtifactFilter
 from re_core.rows import Artifact, StoredPlaybook
 from re_core.usecases import artifact_pruning, artifact_pushing, artifacts
 from re_core.usecases.artifact_pruning import DAY, Names, why_kept
@@ -181,7 +181,7 @@ def test_a_name_a_group_and_a_kind_are_checked_before_anything_is_read(store: Sq
 def test_the_quota_counts_equal_contents_once_and_refuses_what_does_not_fit(
     store: SqliteStore, clock: FakeClock
 ) -> None:
-    bounds = Bounds(quota=5000)
+    bounds = Bounds(quota=5000 + 2 * LISTED)
     _push(store, clock, "one", {"extra/a": bytes(3000)}, bounds=bounds)
     _push(store, clock, "two", {"extra/a": bytes(3000)}, bounds=bounds)
     with pytest.raises(Refused, match="RE_ARTIFACT_QUOTA"):
@@ -193,7 +193,7 @@ def test_the_quota_counts_equal_contents_once_and_refuses_what_does_not_fit(
 
 
 def test_the_quota_does_not_tell_what_another_group_has(store: SqliteStore, clock: FakeClock) -> None:
-    bounds = Bounds(quota=5000)
+    bounds = Bounds(quota=5000 + 2 * LISTED)
     _push(store, clock, "secret", {"extra/a": bytes(3000)}, group="ops", principal=ROOT, bounds=bounds)
     said = set()
     for guess in (bytes(3000), b"1" * 3000):
@@ -203,8 +203,15 @@ def test_the_quota_does_not_tell_what_another_group_has(store: SqliteStore, cloc
     assert len(said) == 1
     assert "3000" not in said.pop()
     for guess in (bytes(2000), b"1" * 1000):
-        _push(store, clock, f"guess-{len(guess)}", {"extra/a": guess}, bounds=Bounds(quota=6000))
-    _push(store, clock, "again", {"extra/a": bytes(2000)}, bounds=Bounds(quota=6001))
+        _push(store, clock, f"guess-{len(guess)}", {"extra/a": guess}, bounds=Bounds(quota=6000 + 3 * LISTED))
+    _push(store, clock, "again", {"extra/a": bytes(2000)}, bounds=Bounds(quota=6001 + 3 * LISTED))
+
+
+def test_files_without_bytes_count_too(store: SqliteStore, clock: FakeClock) -> None:
+    bounds = Bounds(quota=10 * LISTED)
+    _push(store, clock, "ten", {f"extra/{number}": b"" for number in range(10)}, bounds=bounds)
+    with pytest.raises(Refused, match="RE_ARTIFACT_QUOTA"):
+        _push(store, clock, "one", {"extra/more": b""}, bounds=bounds)
 
 
 def test_a_push_whose_last_answer_is_lost_keeps_the_bytes_of_what_it_stored(
@@ -445,6 +452,19 @@ def test_prune_deletes_what_is_old_and_not_needed_in_its_group(store: SqliteStor
             prune(caller, group, True)
     assert prune(ROOT, None, False) == ["ops/old"]
     assert len(_left(store)) == 3
+
+
+def test_a_prune_heeds_deployments_that_are_accepted_while_it_goes_on(
+    store: SqliteStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        _push(store, clock, name, {"extra/a": name.encode()})
+    clock.milliseconds += 100 * DAY
+    monkeypatch.setattr(artifact_pruning, "_PAGE", 1)
+    deleted = artifact_pruning.deletions(store, None, clock.now(), DAY, KEEP)
+    assert next(deleted).name == "second"
+    _deployment(store, clock, {"x": "first"})
+    assert list(deleted) == []
 
 
 def test_a_step_that_begins_between_the_look_and_the_deletion_keeps_the_artifact(
