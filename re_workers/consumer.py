@@ -131,6 +131,7 @@ class StepConsumer:
         self._window.tend()
         if self._incoming:
             self._take_over()
+            self._send()  # now, for what follows may wait
         deliveries = self._subscription.take(BATCH, self._pause(timeout))
         if self._window.moved:
             deliveries = self._move(deliveries)

@@ -122,7 +122,7 @@ class WorkerHost:
     def stop(self, deadline: float = DEADLINE) -> None:
         """Take nothing more; running steps may end, are cancelled polling_thread.LAST_WORDS before `deadline`, and at last left alone.
 
-        Over after `deadline` seconds and a few, whatever the steps and the bus do.
+        Over after `deadline` seconds and a few, whatever the steps and the bus do; also where `start` failed, or was never called.
         """
         loops = [*self._loops, *(loop for lanes in self._lanes for loop in lanes.stop(deadline))]
         for loop in self._loops:
@@ -131,7 +131,8 @@ class WorkerHost:
             loop.join()
         self._stopping.set()
         self._news.set()
-        self._pulse.join(FAREWELL)
+        if self._pulse.ident is not None:
+            self._pulse.join(FAREWELL)
         if not any(one.running() or one.unsent() or one.handed_over for one in self._all_consumers()):
             # else the silence says it, and the core calls lost what is left behind and is not moved
             self._send(f"{self.identity}/{BYE}", {**self._about, "offers": {}}, {EVENT: BYE})

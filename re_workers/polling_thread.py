@@ -85,7 +85,13 @@ class PollingThread:
         self._turning.wake()
 
     def join(self) -> None:
-        """Wait until it has stopped, little longer than the time that it was given. Then it is left alone."""
+        """Wait until it has stopped, little longer than the time that it was given. Then it is left alone.
+
+        One that was never started is closed.
+        """
+        if self._thread.ident is None:
+            self._turning.close()
+            return
         self._thread.join(max(0.0, self._deadline - time.monotonic()) + MAX_LOOK)
         if self._thread.is_alive():
             self._complain()

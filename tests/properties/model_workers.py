@@ -19,6 +19,8 @@ class HeldDelivery:
     def __init__(self, step: int, attempt: int, worker: str, token: str) -> None:
         self.step, self.attempt, self.worker, self.token = step, attempt, worker, token
         self.running = False
+        #: how often what it runs has gone to another process
+        self.moves = 0
 
     @property
     def control(self) -> str:
@@ -83,6 +85,8 @@ class ModelWorkers:
                     self.finish(one, completed=False)
                 else:
                     self.decline(one)
+            elif one.moves and one.token == control.token and not control.go:
+                self.held.remove(one)
             elif one.token == control.token and not one.running:
                 if control.go:
                     self._run(one)
@@ -95,11 +99,21 @@ class ModelWorkers:
         body = {"status": "completed" if completed else "failed"}
         self.words.append(e.OutcomeReported(one.step, one.attempt, completed, None, None, body, one.token, one.worker))
 
+    def lose(self, one: HeldDelivery) -> None:
+        """A worker has lost sight of what it started."""
+        self.held.remove(one)
+        self.words.append(e.AttemptLost(one.step, one.attempt, one.token, "out of sight"))
+
+    def move(self, one: HeldDelivery, place: int) -> None:
+        """What a worker started goes on, and another process sees to it."""
+        one.worker, one.moves = self.worker(place), one.moves + 1
+        self.words.append(e.ClaimMade(one.step, one.attempt, one.worker, one.token, one.control, True, one.moves))
+
     def decline(self, one: HeldDelivery) -> None:
         """A worker has waited long enough for its grant."""
         self.held.remove(one)
         self._seen.discard((one.worker, one.step, one.attempt))
-        self.words.append(e.ClaimReleased(one.step, one.attempt, one.token, "no grant came in time"))
+        self.words.append(e.ClaimReleased(one.step, one.attempt, one.token, "no grant came in time", one.worker))
 
     def crash(self, worker: str, now: int) -> None:
         """A worker dies with all that it held; its steps come back to the queue."""

@@ -154,6 +154,17 @@ class Deployments(RuleBasedStateMachine):
         running = [one for one in self.workers.held if one.running]
         self.workers.finish(running[index % len(running)], completed)
 
+    @precondition(lambda self: any(one.running for one in self.workers.held))
+    @rule(index=_index, place=st.integers(0, 5))
+    def go_on_elsewhere_or_out_of_sight(self, index: int, place: int) -> None:
+        """What runs outlives its process."""
+        running = [one for one in self.workers.held if one.running]
+        one = running[index % len(running)]
+        if place < 3:
+            self.workers.move(one, place)
+        elif place == 3:
+            self.workers.lose(one)
+
     @precondition(lambda self: any(not one.running for one in self.workers.held))
     @rule(index=_index)
     def decline(self, index: int) -> None:

@@ -59,6 +59,13 @@ LASTING: Mapping[str, tuple[int, int]] = {
 #: milliseconds that one call takes while the store is slow
 SLOW = (100, 2_500)
 
+#: what can happen to runs that outlive their process, in the worlds that have any
+OF_RUNS = ("process of a run killed", "process of a run stopped", "process of a run frozen")
+
+#: one world of so many has steps that end otherwise than completed or failed, and runs that outlive their process. In all others
+#: the dice fall as they did before there were such, so that what their seeds once found they find still
+ONE_IN = 3
+
 #: faults after which a step may be lost though its worker did it
 HARMFUL = ("queues deleted", "queues purged", "clock jumps")
 
@@ -95,6 +102,10 @@ class Faults:
 
     def __init__(self, seed: int, bias: Bias | None = None) -> None:
         self.random = random.Random(seed)
+        #: whether this world has steps whose work goes on elsewhere
+        self.afar = (
+            seed % ONE_IN == 0 if bias is None else seed % ONE_IN == 0 or not set(OF_RUNS).isdisjoint(bias.kinds)
+        )
         #: what happened, by kind
         self.happened: Counter[str] = Counter()
         self.calm = False
@@ -107,6 +118,7 @@ class Faults:
         self._focus = self.random.choice((None, *POINTS))
         share = self.random.choice(_SHARES)
         kinds = [kind for kind in KINDS if not (self.spares_workers and kind in HARMFUL)]
+        kinds = [kind for kind in kinds if self.afar or kind not in OF_RUNS]
         self._left = {kind: KINDS[kind][0] for kind in kinds if self.random.random() < share}
         if bias is not None:
             self.spares_workers, self._focus, self._zeal = bias.spares_workers, bias.focus, 5

@@ -31,7 +31,7 @@ from re_workers.attempt import Attempt
 from re_workers.consumer import StepConsumer
 from re_workers.outbox import Outbox as WorkerOutbox
 from re_workers.outcomes import Outcome
-from tests.simulation.faults import Bias
+from tests.simulation.faults import OF_RUNS, Bias
 
 Patch = pytest.MonkeyPatch
 
@@ -363,9 +363,9 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (calls_a_step_over_at_its_timeout, Bias(())),
     (forgets_what_it_could_not_say, Bias(("bus error", "process stopped"), "publish", False)),
     (calls_a_loss_a_failure, Bias(())),
-    (goes_on_before_it_may, Bias(("death", "process killed"), "", False)),
-    (forgets_who_goes_on_with_a_run, Bias(("death", "process killed"), "", False)),
-    (lets_every_run_go_on, Bias(("death", "process killed", "process frozen"), "", False)),
+    (goes_on_before_it_may, Bias(OF_RUNS, "", False)),
+    (forgets_who_goes_on_with_a_run, Bias(OF_RUNS, "", False)),
+    (lets_every_run_go_on, Bias(OF_RUNS, "", False)),
     (answers_no_inquiry, Bias(("queues deleted",))),
     (looks_for_nothing_that_is_due, Bias(("queues deleted", "queues purged", *_CORES_DIE), "", False)),
     (takes_its_own_absence_for_silence, Bias(("freeze", "process frozen"))),

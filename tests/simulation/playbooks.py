@@ -15,8 +15,10 @@ from tests.simulation.clock import START
 
 _TOLD = {phase: {"console": ["dev"]} for phase in ("started", "completed", "failed")}
 
+_Steps = list[tuple[int, Callable[[random.Random], dict[str, Any]]]]
+
 #: how often a kind of step is drawn, and how it is made
-_STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
+_STEPS: _Steps = [
     (4, lambda dice: {"job:Quick": {}}),
     (6, lambda dice: {"job:Do": {"takes": dice.choice((0, 200, 3_000, 12_000, 45_000))}}),
     (2, lambda dice: {"other:Quick": {}}),
@@ -25,6 +27,13 @@ _STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
     (2, lambda dice: {"job:Do": {"takes": 500, "fails": dice.choice((0, 1, 2, 3))}, "retries": 2}),
     (1, lambda dice: {"job:Quick": {"fails": 9}}),
     (1, lambda dice: {"ghost:Do": {}}),
+    (1, lambda dice: {"job:Do": {"takes": 50_000}, "timeout": 15}),
+    (1, lambda dice: {"job:Do": {"takes": 60_000, "stubborn": True}, "timeout": 20}),
+]
+
+#: the same, for worlds with work that goes on elsewhere
+_STEPS_AFAR = [
+    *_STEPS,
     (4, lambda dice: {"away:Run": {"takes": dice.choice((0, 3_000, 12_000, 25_000, 45_000))}}),
     (1, lambda dice: {"away:Run": {"takes": dice.choice((3_000, 25_000))}, "retries": 1}),
     (1, lambda dice: {"away:Run": {"takes": 50_000}, "timeout": 15}),
@@ -33,14 +42,13 @@ _STEPS: list[tuple[int, Callable[[random.Random], dict[str, Any]]]] = [
     (1, lambda dice: {"job:Lose": {"takes": 500, "loses": dice.choice((1, 2))}, "idempotent": True}),
     (1, lambda dice: {"job:Decline": {"takes": dice.choice((0, 3_000)), "declines": dice.choice((1, 2, 12))}}),
     (1, lambda dice: {"job:Decline": {"takes": 500, "declines": dice.choice((1, 2))}, "idempotent": True}),
-    (1, lambda dice: {"job:Do": {"takes": 50_000}, "timeout": 15}),
-    (1, lambda dice: {"job:Do": {"takes": 60_000, "stubborn": True}, "timeout": 20}),
 ]
 
 
-def draw_playbook(dice: random.Random, name: str) -> StoredPlaybook:
-    """A playbook, mostly one that ends well."""
-    sequences = [_sequence(dice) for _ in range(dice.choice((1, 1, 2)))]
+def draw_playbook(dice: random.Random, name: str, afar: bool = False) -> StoredPlaybook:
+    """A playbook, mostly one that ends well; `afar`: with work that goes on elsewhere."""
+    steps = _STEPS_AFAR if afar else _STEPS
+    sequences = [_sequence(dice, steps) for _ in range(dice.choice((1, 1, 2)))]
     document = {"group": "inception", "name": name, "execution": sequences}
     return StoredPlaybook(name, "inception", name, 1, document, START, START, "pat")
 
@@ -57,19 +65,19 @@ def draw_settings(dice: random.Random) -> Settings:
     return Settings(bus_url="amqp://simulated", step_timeout=240.0, queue_timeout=240.0, **around)
 
 
-def _sequence(dice: random.Random) -> dict[str, Any]:
+def _sequence(dice: random.Random, steps: _Steps) -> dict[str, Any]:
     made: dict[str, Any] = {
         "hosts": ["a", "b"][: dice.choice((1, 1, 2))],
-        "steps": [_step(dice) for _ in range(dice.randint(1, 3))],
+        "steps": [_step(dice, steps) for _ in range(dice.randint(1, 3))],
     }
     if dice.random() < 0.25:
-        made["preflight"] = [_step(dice) for _ in range(dice.choice((1, 2)))]
+        made["preflight"] = [_step(dice, steps) for _ in range(dice.choice((1, 2)))]
     return made
 
 
-def _step(dice: random.Random) -> dict[str, Any]:
-    weights = [weight for weight, _ in _STEPS]
-    ((_, make),) = dice.choices(_STEPS, weights)
+def _step(dice: random.Random, steps: _Steps) -> dict[str, Any]:
+    weights = [weight for weight, _ in steps]
+    ((_, make),) = dice.choices(steps, weights)
     made = make(dice)
     if dice.random() < 0.3:
         (name,) = (key for key in made if ":" in key)

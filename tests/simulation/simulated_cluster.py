@@ -34,7 +34,7 @@ class SimulatedCluster(World):
         super().__init__(seed, loud, bias)
         dice = self.random
         self.settings = draw_settings(dice)
-        self.playbooks = [draw_playbook(dice, name) for name in ("p0", "p1")[: dice.choice((1, 2))]]
+        self.playbooks = [draw_playbook(dice, name, self.faults.afar) for name in ("p0", "p1")[: dice.choice((1, 2))]]
         self.server.playbooks = {one.id: one for one in self.playbooks}
         #: cores that died, and that stood still for a while
         self.cores_lost = self.cores_frozen = 0
@@ -43,7 +43,7 @@ class SimulatedCluster(World):
         self.slots = dice.choice((1, 3, 8))
         self.cores = [f"core{number}" for number in range(dice.choice((1, 2, 2, 3)))]
         self.workers = [f"worker{number}" for number in range(dice.choice((1, 2, 3)))]
-        for queue in ("worker.job", "worker.away", "notify.console", "re.job.create"):
+        for queue in ("worker.job", "notify.console", "re.job.create", *(("worker.away",) if self.faults.afar else ())):
             self.broker.declare(queue, None)  # there was a yesterday
         self.client = Client(self, "client")
         self.start(self.client)
@@ -130,15 +130,11 @@ class SimulatedCluster(World):
                     self.at(dice.randint(begin, end), partial(self._happen, kind, happen))
 
     def _happenings(self) -> dict[str, Callable[[], None]]:
-        return {
+        of_runs = self._happenings_of_runs() if self.faults.afar else {}
+        return of_runs | {
             "process killed": self._kill,
             "process stopped": self._stop,
             "process frozen": self._freeze,
-            "process of a run killed": lambda: self._hit_run(self.kill),
-            "process of a run stopped": lambda: self._hit_run(lambda victim: cast(WorkerProcess, victim).stop()),
-            "process of a run frozen": lambda: self._hit_run(
-                lambda one: self.freeze(one, self.random.randint(*FREEZE))
-            ),
             "connection lost": lambda: self._cut(0),
             "connection away": lambda: self._cut(self.random.randint(200, 20_000)),
             "broker restarted": self._restart_broker,
@@ -151,6 +147,15 @@ class SimulatedCluster(World):
             "store slow": self._slow_store,
             "store refuses one": self._refuse_one,
             "part hangs": self._hang_part,
+        }
+
+    def _happenings_of_runs(self) -> dict[str, Callable[[], None]]:
+        return {
+            "process of a run killed": lambda: self._hit_run(self.kill),
+            "process of a run stopped": lambda: self._hit_run(lambda victim: cast(WorkerProcess, victim).stop()),
+            "process of a run frozen": lambda: self._hit_run(
+                lambda one: self.freeze(one, self.random.randint(*FREEZE))
+            ),
         }
 
     def _happen(self, kind: str, happen: Callable[[], None]) -> None:

@@ -32,7 +32,8 @@ class WorkerProcess(Process):
         super().__init__(world, name, skew)
         self.mortal = not world.faults.spares_workers
         self.site = Site(self)
-        kinds = [Job, Away, Other] if other else [Job, Away]
+        afar = world.faults.afar
+        kinds = [Job, *([Other] if other else []), *([Away] if afar else [])]
         self.host = WorkerHost(
             cast(Bus, self.bus),
             self.clock,
@@ -50,7 +51,8 @@ class WorkerProcess(Process):
             self.add(loop._thread.name, self._turn(turning), PERIOD, turning)
         self.add("heartbeat", self.host.heartbeat, int(HEARTBEAT * 1000))
         self._watch = Watch(world.remote, name)
-        self.add("watch", self._look_after_runs, WATCH)
+        if afar:
+            self.add("watch", self._look_after_runs, WATCH)
 
     def attempts(self) -> Iterator[Attempt]:
         """Those that have begun and not ended."""

@@ -247,3 +247,12 @@ def test_a_host_that_handed_a_run_over_leaves_at_once_and_without_a_word() -> No
     assert not [one.id for one in messages if "/outcome/" in one.id or one.headers.get(EVENT)]
     assert bus.subscribe(["worker.remote"], 10).take(10, 0) == []
     bus.close()
+
+
+def test_a_host_that_was_never_started_lets_go_of_its_queues() -> None:
+    bus = EmbeddedBus()
+    host = WorkerHost(bus, SystemClock(), [Slow(), Remote()], [Pigeon()])
+    assert bus.consumers("worker.slow") == 1
+    host.stop(0)
+    assert [bus.consumers(queue) for queue in ("worker.slow", "worker.remote", "notify.pigeon")] == [0, 0, 0]
+    bus.close()

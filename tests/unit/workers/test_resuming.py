@@ -81,6 +81,21 @@ def pair(parked: Parked) -> Pair:
     return Pair(parked)
 
 
+def test_it_asks_at_once_and_not_after_the_next_delivery(pair: Pair) -> None:
+    saved, _ = pair.begun()
+    pair.consumer.resume(read(saved), 1)
+    taken: list[int] = []
+    take = pair.first.line.subscriptions[1].take
+
+    def waiting(limit: int, timeout: float) -> list[Any]:
+        taken.append(len(pair.first.heard()))
+        return take(limit, 0)
+
+    pair.first.line.subscriptions[1].take = waiting  # type: ignore[method-assign]
+    pair.consumer.turn(1)
+    assert taken == [1]
+
+
 @pytest.mark.parametrize("grant", [True, False])
 def test_it_asks_for_the_claim_with_the_old_token_and_its_own_name(pair: Pair, grant: bool) -> None:
     saved, token = pair.begun(grant)
