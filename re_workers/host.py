@@ -16,7 +16,7 @@ from ulid import ULID
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
-from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, encode, parse_step
+from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, check_offers, encode, parse_step
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
 from re_workers.forwarder import Forwarder
@@ -257,7 +257,9 @@ class WorkerHost:
 
         def now() -> Mapping[str, Any]:
             try:
-                kept[0] = worker.offers()
+                found = worker.offers()
+                check_offers(found)  # the core would refuse the heartbeat, and call this process silent
+                kept[0] = found
             except Exception:  # as above
                 _log.exception("%s cannot say what it offers", worker.command, extra={"action": "worker_error"})
             return kept[0]

@@ -337,14 +337,19 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
     document = _document(body)
     slots = _count(document, "slots", MAX_SLOTS)
     offers = _object(document, "offers")
-    for name, offer in offers.items():
-        _check_offer(name, offer, f"/offers{pointer([name])}")
+    check_offers(offers)
     running = document.get("running")
     if not isinstance(running, list) or not all(isinstance(one, str) for one in running):
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
     beat = _count(document, "beat", MAX_BEAT) if "beat" in document else 0
     degraded = _degraded(document) if "degraded" in document else _NO_HEADERS
     return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat, degraded)
+
+
+def check_offers(offers: Mapping[str, Any]) -> None:
+    """Check the offers of a heartbeat. Raises BadMessage."""
+    for name, offer in offers.items():
+        _check_offer(name, offer, f"/offers{pointer([name])}")
 
 
 def _degraded(document: Mapping[str, Any]) -> Mapping[str, str]:

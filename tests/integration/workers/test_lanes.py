@@ -186,6 +186,10 @@ def test_a_worker_that_cannot_say_its_lanes_keeps_beating(network: Network, capl
     worker.changed()
     until(lambda: network.accepted(host) == ["rome", "x y"])
     assert "the lane 'x y' is not 1 to 200 characters" in caplog.text
+    worker.open = {f"lane{number}": 0 for number in range(1001)}
+    host.heartbeat()
+    until(lambda: network.accepted(host) == ["rome", "x y"])
+    assert "expected a list of at most 1000 strings" in caplog.text
     worker.open = None  # type: ignore[assignment]
     host.heartbeat()
     assert "cannot say what it offers" in caplog.text
