@@ -1,4 +1,4 @@
-# One image for re-rest, re-core, re-worker and rectl: which of them runs is the command.
+# One image for re-rest, re-core, re-worker, re-forest and rectl: which of them runs is the command.
 # Everything that it installs is named with its hash in requirements.lock and packaging/build.lock (make lock).
 
 FROM python:3.13-slim-trixie AS build

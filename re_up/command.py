@@ -53,8 +53,9 @@ def _serve(settings: Settings, quiet: bool) -> None:
         ) from error
     lock = DirectoryLock(directory, "lock")
     lock.acquire(f"the engine with process id {os.getpid()}, started {time.strftime('%Y-%m-%d %H:%M:%S %z')}")
-    url = directory / "url"
-    url.unlink(missing_ok=True)
+    addresses = (directory / "url", directory / "forest")
+    for file in addresses:
+        file.unlink(missing_ok=True)
     files, redact = settings.deployment_log_dir, settings.redact
     logs.setup("recore", settings.log_format, settings.log_level, sys.stderr, files, redact, settings.prune_older)
     settings.warn_of_old_names()
@@ -63,14 +64,18 @@ def _serve(settings: Settings, quiet: bool) -> None:
     try:
         Server(settings, lambda where: _ready(settings, where, began, quiet)).run()
     finally:
-        url.unlink(missing_ok=True)
+        for file in addresses:
+            file.unlink(missing_ok=True)
 
 
 def _try(settings: Settings) -> None:
     """Settings that cannot be used raise here, before a worker process starts. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
+    from re_gateways.forest.opening import check_extra
     from re_workers.worker_selection import confinement, handlers
 
+    if settings.forest_listen:
+        check_extra()
     handlers(settings)
     confinement(settings).announce()
     store = bootstrap.open_store(settings)
@@ -91,7 +96,16 @@ def _ready(settings: Settings, url: str, began: float, quiet: bool) -> None:
         f"Release Engine is ready at {url} after {time.time() - began:.1f} s.",
         f"  data    {settings.data_dir}",
         f"  API     {url}/docs",
+        *_runners(settings),
         f"  next    {rectl} playbook apply FILE, then {rectl} deploy GROUP/NAME --watch (in another terminal)",
         "  stop    Ctrl-C",
     )
     click.echo("\n".join(lines), err=True)
+
+
+def _runners(settings: Settings) -> tuple[str, ...]:
+    """Where forest runners connect, where they can."""
+    if not settings.forest_listen:
+        return ()
+    where = (settings.data_dir / "forest").read_text().strip()
+    return (f"  runners http://{where}",)

@@ -17,10 +17,11 @@ from re_core.runtime.settings import Settings
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
 from re_core.wire.redaction import Redaction
+from re_gateways.forest.opening import listen, open_gateway
 from re_rest import measuring
 from re_rest.app_context import AppContext
 from re_up.orphan_policy import OrphanPolicy
-from re_up.tokens import ensure_token
+from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
 from re_workers.steps.orphans import end_orphans
@@ -67,16 +68,21 @@ class Engine:
         redaction = Redaction(settings.redact)
         self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=redaction, observer=observer)
         self._observation.watch(self.core, self.store, self.clock)
-        self._observation.metrics.watch_running(self._host.running)
+        self._gateway = None
+        if settings.forest_listen:
+            self._gateway = open_gateway(settings, self.bus, self.store, self.clock, observer, alone=True)
+        self._observation.metrics.watch_running(self._running)
         self._http = self._observation.metrics.http(measuring.ROUTES)
         self._observation.listen(settings)
 
     def start(self) -> None:
         """Begin; returns when deployments can be accepted. Raises StoreUnavailable."""
         ensure_token(self._settings.data_dir / "token", self.store, self.clock)
-        self.core.recover()
+        self.core.recover(self._bind())
         self.core.start()
         self._host.start()
+        if self._gateway is not None:
+            self._gateway.start()
         self._reach.start()
         self._await_registration()
         interpreter.settle()
@@ -85,7 +91,9 @@ class Engine:
         """Finish what can be finished in `deadline` seconds. The next start continues with the rest."""
         end = time.monotonic() + deadline
         self._reach.stop()
-        self._host.stop(deadline * 0.8)
+        if self._gateway is not None:
+            self._gateway.stop(deadline * 0.3)
+        self._host.stop(max(FINISH, end - time.monotonic() - deadline * 0.2))
         self.core.stop(max(FINISH, end - time.monotonic()))
         self.bus.close()
         self._observation.close()
@@ -119,12 +127,25 @@ class Engine:
             self.store.ping()
         except ReleaseEngineError as error:
             store = str(error)
-        return {"bus": "", "store": store or self.core.unwritten(), "core": self.core.trouble()}
+        forest = {} if self._gateway is None else self._gateway.ready()
+        return {"bus": "", "store": store or self.core.unwritten(), "core": self.core.trouble(), **forest}
+
+    def _bind(self) -> list[str]:
+        """Let runners connect, before the core judges what the last process left; the attempts that go on with them."""
+        if self._gateway is None:
+            return []
+        where = listen(self._settings, self._gateway)
+        write_private(self._settings.data_dir / "forest", where + "\n")
+        return self._gateway.spared()
+
+    def _running(self) -> list[str]:
+        return [*self._host.running(), *(() if self._gateway is None else self._gateway.running())]
 
     def _await_registration(self) -> None:
         """Playbooks are checked against what registered workers offer, so the first request must find them."""
         end = time.monotonic() + REGISTRATION
-        while not any(worker.id == self._host.identity for worker in self.store.workers()):
+        wanted = {self._host.identity, *(() if self._gateway is None else (self._gateway.id,))}
+        while not wanted <= {worker.id for worker in self.store.workers()}:
             if time.monotonic() > end:
                 raise StoreUnavailable("the engine's own workers could not be registered")
             time.sleep(0.01)

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_type
 import click
 
 import re_core.__main__ as core
+import re_gateways.forest.__main__ as forest
 import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
@@ -111,11 +112,16 @@ def _subject(docstring: str) -> str:
 def programs() -> str:
     """The page of the programs that are processes of their own."""
     head = (
-        "# re-rest, re-core, re-worker\n\n"
+        "# re-rest, re-core, re-worker, re-forest\n\n"
         "The help of the programs of a [cluster](../how-to/run-a-cluster.md), as `--help` prints it.\n"
         "`tools/reference.py` generates this page.\n"
     )
-    known = {"re-rest": rest.command, "re-core": core.command, "re-worker": workers.command}
+    known = {
+        "re-rest": rest.command,
+        "re-core": core.command,
+        "re-worker": workers.command,
+        "re-forest": forest.command,
+    }
     return head + "".join(page for name, command in known.items() for page in _pages(command, name, None))
 
 

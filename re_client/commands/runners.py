@@ -97,7 +97,7 @@ def _how_to_start(id: str, name: str) -> list[str]:
     return [
         "Save it: it cannot be shown again. Start the runner with the address of the gateway (RE_FOREST_LISTEN):",
         f"  FOREST_SERVER_ADDR=http://HOST:PORT FOREST_RUNNER_ID={id} forest-runner",
-        "The runner prints its id when it starts: whoever can read its log can take its place.",
+        "The runner prints its id when it starts: a reader of its log can take its place.",
         f"If the id became known: rectl runners revoke {name}",
     ]
 

@@ -67,10 +67,18 @@ class Settings:
     data_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: address of the API, `host:port`; port 0 chooses a free port
     http: str = _setting("127.0.0.1:8080", kinds.address)
-    #: address, `host:port`, at which `rectl up`, `re-core` and `re-worker` serve `/metrics` without a token; empty: not served
+    #: address, `host:port`, at which `rectl up`, `re-core`, `re-worker` and `re-forest` serve `/metrics` without a token; empty: not served
     metrics_listen: str = _setting("", kinds.address)
     #: the OTLP/HTTP collector of traces, `http://host:4318/v1/traces`; needs the extra `otel`; empty: no spans are recorded
     traces_url: str = _setting("", kinds.url("http", "https"))
+    #: address, `host:port`, at which `rectl up` and `re-forest` serve forest runners; needs the extra `forest`; port 0 chooses a free port
+    forest_listen: str = _setting("", kinds.address)
+    #: forest runners that are not enrolled: `refuse` them, or `accept` them, which gives releases to every client that can connect
+    forest_unknown_runners: str = _setting("refuse", kinds.one_of("refuse", "accept"))
+    #: networks from which forest runners may connect: loopback, private, or networks such as 10.0.0.0/8; empty: from everywhere
+    forest_peers: tuple[str, ...] = _setting((), kinds.networks)
+    #: forest runners that one gateway serves at once; it refuses more
+    forest_max_runners: int = _setting(1000, kinds.whole(1, 100_000))
     #: for clients: URL of the API; empty: the engine of this machine
     url: str = _setting("", kinds.url("http", "https"))
     #: for clients: the token
@@ -89,7 +97,7 @@ class Settings:
     output_quota: int = _setting(quota.DEFAULT, kinds.whole(quota.LEAST, quota.MOST))
     #: seconds that a dispatched step waits for a worker
     queue_timeout: float = _setting(3600.0, kinds.seconds, old_name="worker_patience")
-    #: seconds that `re-rest`, `re-core` and `re-worker` wait for running requests and steps when they stop
+    #: seconds that `re-rest`, `re-core`, `re-worker` and `re-forest` wait for running requests and steps when they stop
     stop_timeout: float = _setting(30.0, kinds.seconds)
     #: days after which a core deletes ended deployments, with output and keys, and dead letters; None: never
     prune_older: float | None = _setting(None, kinds.days)
@@ -152,6 +160,11 @@ class Settings:
     def metrics_address(self) -> tuple[str, int]:
         """Host and port of `metrics_listen`, where it is set."""
         return _address(self.metrics_listen)
+
+    @property
+    def forest_address(self) -> tuple[str, int]:
+        """Host and port of `forest_listen`, where it is set."""
+        return _address(self.forest_listen)
 
     def shown(self) -> dict[str, tuple[Any, str]]:
         """Name -> (value as JSON has it, secrets masked; where it came from), for people."""

@@ -1,11 +1,11 @@
-"""Any number of `re-rest`, `re-core` and `re-worker`, on one broker and one store. Must not know how a test got those.
+"""Any number of `re-rest`, `re-core`, `re-worker` and `re-forest`, on one broker and one store. Must not know how a test got those.
 
     with Cluster(tmp_path, bus_url, store_url, cores=2, workers=[("noop", "sleep"), ("command",)]) as cluster:
         cluster.start()
         with cluster.client() as client: ...
         cluster.cores[0].kill()
 
-`rests`, `cores` and `workers` are lists of Member; `add_core` and its kin make more of them while it runs.
+`rests`, `cores`, `workers` and `gateways` are lists of Member; `add_core` and its kin make more of them while it runs.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Cluster:
         self.rests: list[Member] = []
         self.cores: list[Member] = []
         self.workers: list[Member] = []
+        self.gateways: list[Member] = []
         self._urls: list[str] = []
         self._token = ""
         for _ in range(rests):
@@ -77,7 +78,7 @@ class Cluster:
     @property
     def members(self) -> list[Member]:
         """All of them; the front ends first, for they are asked from outside."""
-        return [*self.rests, *self.workers, *self.cores]
+        return [*self.rests, *self.workers, *self.gateways, *self.cores]
 
     def start(self) -> None:
         """Start all at once, and wait until each is ready."""
@@ -105,6 +106,13 @@ class Cluster:
         """One more worker process of these workers, not started yet."""
         self.workers.append(self._member(f"worker-{len(self.workers)}", "re-worker", *names, *options))
         return self.workers[-1]
+
+    def add_gateway(self) -> Member:
+        """One more gateway of forest runners, not started yet. Its address stays the same over restarts."""
+        [port] = free_ports(1)
+        self.gateways.append(self._member(f"gateway-{len(self.gateways)}", "re-forest"))
+        self.gateways[-1].environ["RE_FOREST_LISTEN"] = f"{LOOPBACK}:{port}"
+        return self.gateways[-1]
 
     def url(self, rest: int = 0) -> str:
         """Where that front end is."""

@@ -6,7 +6,8 @@ It never sends WorkAck, ignores RegisterAck, sends a heartbeat every 30 s, execu
 order, drops a release silently where anything fails before its handler runs, and completes over the channel that it has although its
 stream has broken. After the end of a session it waits (RUNNER_PAUSE, 5 s) and registers again. It prints its id and its tokens.
 
-For tests a destination's metadata may have `hold`, a file that must appear before the work goes on, and `say`, a line that is printed.
+For tests a destination's metadata may have `say`, a line that is printed, `hold`, a file that must appear before the work goes on, and
+`fail`, a file that makes it fail then if it is there.
 """
 
 from __future__ import annotations
@@ -175,6 +176,8 @@ def _flux(say: Callable[[str], None], work: pb.WorkAssignment, files: Mapping[st
         say(metadata["say"])
     if "hold" in metadata:
         _await(Path(metadata["hold"]))
+    if "fail" in metadata and Path(metadata["fail"]).exists():
+        raise HandlerFailed("kustomization is not valid")
     if work.mode == pb.RELEASE_MODE_PLAN:
         return
     place = "/".join([work.destination.environment, work.destination.name, metadata["cluster_name"]])

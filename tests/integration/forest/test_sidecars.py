@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,12 @@ import pytest
 import trustme
 
 from re_gateways.forest import runner_pb2 as pb
-from tests.architecture.tree import ROOT
 from tests.forest.runner_process import RunnerProcess
+from tests.forest.sidecars import FOLDER, NAME, configuration, sidecars
 from tests.services import nginx as server
 from tests.services.recipe import Place
-from tests.services.server import LOOPBACK, free_ports
+from tests.services.server import LOOPBACK
 from tests.services.shared import workplace
-
-FOLDER = ROOT / "packaging" / "forest"
-
-#: where the configurations expect their certificates, and keep the file of their process id
-CERTIFICATES, PID = "/etc/nginx/forest/", "/run/"
-
-#: the gateway's name, on its certificate too
-NAME = "gateway.example.com"
 
 
 class Registrar(grpc.GenericRpcHandler):
@@ -67,48 +59,6 @@ def registrar() -> Iterator[tuple[Registrar, int]]:
         listening.stop(None).wait(10)
 
 
-def _configuration(name: str, place: Place, *changes: tuple[str, str]) -> str:
-    text = (FOLDER / name).read_text()
-    for before, after in ((CERTIFICATES, server.FILES), (PID, server.FILES), *changes):
-        assert before in text
-        text = text.replace(before, after)
-    return server.loading(place, "stream") + text
-
-
-@contextmanager
-def sidecars(
-    place: Place,
-    gateway: int,
-    gateway_name: str = NAME,
-    of_gateway: trustme.CA | None = None,
-    of_runner: trustme.CA | None = None,
-) -> Iterator[int]:
-    """Both, before a gateway on this port; the port for runners. The certificates are of one authority, or of these."""
-    ours = trustme.CA()
-    public, private = free_ports(2)
-    with ExitStack() as stack:
-        outer = stack.enter_context(workplace("nginx-gateway"))
-        _store(outer, "gateway", (of_gateway or ours).issue_cert(gateway_name))
-        ours.cert_pem.write_to_path(outer / "runners.pem")
-        changes = (("listen 7443", f"listen {LOOPBACK}:{public}"), (f"{LOOPBACK}:7070", f"{LOOPBACK}:{gateway}"))
-        stack.enter_context(server.running(place, outer, _configuration("nginx-gateway.conf", place, *changes), public))
-        inner = stack.enter_context(workplace("nginx-runner"))
-        _store(inner, "runner", (of_runner or ours).issue_cert("build-1"))
-        ours.cert_pem.write_to_path(inner / "authority.pem")
-        changes = (
-            (f"{NAME}:7443", f"{LOOPBACK}:{public}"),
-            (f"listen {LOOPBACK}:7070", f"listen {LOOPBACK}:{private}"),
-        )
-        stack.enter_context(server.running(place, inner, _configuration("nginx-runner.conf", place, *changes), private))
-        yield private
-
-
-def _store(folder: Path, name: str, leaf: trustme.LeafCert) -> None:
-    """nginx in another tree reads them as another user."""
-    (folder / f"{name}.pem").write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
-    leaf.private_key_pem.write_to_path(folder / f"{name}.key")
-
-
 @contextmanager
 def runner(directory: Path, port: int) -> Iterator[RunnerProcess]:
     """A runner that connects there."""
@@ -123,9 +73,9 @@ def runner(directory: Path, port: int) -> Iterator[RunnerProcess]:
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
 def test_nginx_finds_a_configuration_complete_but_for_its_certificates(nginx: Place, name: str) -> None:
     text = (
-        _configuration(name, nginx, (NAME, LOOPBACK))
+        configuration(name, nginx, (NAME, LOOPBACK))
         if NAME in (FOLDER / name).read_text()
-        else _configuration(name, nginx)
+        else configuration(name, nginx)
     )
     with workplace("nginx") as data:
         assert "cannot load certificate" in server.checked(nginx, data, text)

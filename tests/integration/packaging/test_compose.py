@@ -85,19 +85,30 @@ def test_whoever_is_ours_runs_without_rights_and_two_of_each() -> None:
         assert service["read_only"] is True
 
 
-@pytest.mark.parametrize("name", ["re-rest", "re-core", "re-worker", "re-notifier"])
+@pytest.mark.parametrize("name", ["re-rest", "re-core", "re-worker", "re-notifier", "re-forest"])
 def test_the_settings_of_our_processes_can_be_loaded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = filled(services()[name]["environment"])
     assert environ["RE_CONFIG"] == "/etc/release-engine/settings.yaml"
     loaded = load({**environ, "RE_CONFIG": str(ROOT / "packaging" / "compose" / "settings.yaml")})
     assert loaded.bus_url == "amqp://re:0123456789abcdef@rabbitmq:5672/re"
-    if name in ("re-rest", "re-core"):
+    if name in ("re-rest", "re-core", "re-forest"):
         assert loaded.store_url == "mongodb://re:0123456789abcdef@mongodb:27017/re?replicaSet=rs0"
     assert "command" in services()[name]
 
 
+def test_forest_runners_of_other_machines_do_not_reach_the_gateway() -> None:
+    """What they say is plain text: TLS comes before it, and its port is published to this machine alone."""
+    service = filled(services()["re-forest"])
+    [port] = service["ports"]
+    assert port.startswith("127.0.0.1:")
+    loaded = load({**service["environment"], "RE_CONFIG": str(ROOT / "packaging" / "compose" / "settings.yaml")})
+    assert port.endswith(loaded.forest_listen.rpartition(":")[2])
+    assert loaded.forest_unknown_runners == "refuse"
+    assert loaded.forest_peers == ("loopback", "private")
+
+
 def test_processes_get_more_time_to_end_than_they_take() -> None:
-    for name in ("re-rest", "re-core", "re-worker", "re-notifier"):
+    for name in ("re-rest", "re-core", "re-worker", "re-notifier", "re-forest"):
         grace = services()[name]["stop_grace_period"]
         assert int(grace.removesuffix("s")) >= load({}).stop_timeout * 2
 
