@@ -26,7 +26,7 @@ from re_workers import Cancelled, Context, Declined, Failed, HandedOver, Lost
 #: seconds that a claimed step waits for a runner before another worker may have it; within 30 s of its dispatch that is at once
 NO_RUNNER = 20.0
 
-#: seconds that the end of the log is awaited where it is the plan
+#: seconds that the end of the log is awaited after a completion, which overtakes its last lines
 LOG_END = 1.0
 
 #: errors that no code expected before the release is given up
@@ -309,15 +309,20 @@ class Desk:
             raise Lost(text)
         if kind == "cancelled":
             raise Cancelled(text)
+        if kind == "completion" and self._log_goes_on(case):
+            return None
         result = {"outcome": end.get("outcome") or "failure", "runner": row.runner}
         if kind != "completion" or end.get("outcome") != "success":
             raise Failed(text or "the runner reports a failure without a word", result)
         if case.order.mode == "plan":
             plan = end.get("plan")
-            if plan is None and case.logs and self._time() - (case.ended or 0.0) < LOG_END:
-                return None
             result["plan"] = case.log() if plan is None else plan
         return {**result, "note": text} if text else result
+
+    def _log_goes_on(self, case: Case) -> bool:
+        """Its last lines may still come: a completion overtakes them, and a step that has ended shows none."""
+        over = case.half_closed is not None and not case.logs
+        return not over and self._time() - (case.ended or 0.0) < LOG_END
 
     def _print(self, ctx: Context, case: Case) -> None:
         lines = case.take_lines()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from re_core.ports import Clock, Runners
+from re_gateways.forest.admission import shown
 from re_gateways.forest.fleet import Fleet, Session
 from re_gateways.forest.streams import end
 
@@ -44,7 +45,7 @@ class Roster:
             about.name,
             seen=self._clock.now() - int((self._time() - session.heard) * 1000),
             connected=connected,
-            peer=about.peer,
+            peer=shown(about.peer),
             capabilities=tuple(map(str, about.types)),
             active=session.active,
             offered=about.offered,

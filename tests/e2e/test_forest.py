@@ -15,7 +15,7 @@ from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import await_line, begin, ended, printed, statuses
 from tests.e2e.engine_process import EngineProcess, wait_until
 from tests.forest.runner_process import PATIENCE, RunnerProcess
-from tests.forest.shop import TEXT, book, push, release, released
+from tests.forest.shop import TEXT, book, is_served, push, release, released
 from tests.forest.sidecars import sidecars
 from tests.services.recipe import Place
 from tests.services.server import LOOPBACK, free_ports
@@ -46,6 +46,8 @@ def new_runner(forest: EngineProcess) -> Iterator[MakeRunner]:
         made.append(RunnerProcess(forest.directory, address or _address(forest), id))
         made[-1].start()
         await_state(forest, name, "connected")
+        with forest.client() as client:
+            wait_until("its type is served", lambda: is_served(client), PATIENCE)
         return made[-1]
 
     yield make
@@ -191,6 +193,7 @@ def test_a_failed_release_is_retried(forest: EngineProcess, new_runner: MakeRunn
     assert released(place).exists()
 
 
+@pytest.mark.long
 def test_a_release_that_the_runner_drops_silently_fails(
     forest: EngineProcess, new_runner: MakeRunner, place: Path
 ) -> None:
@@ -211,6 +214,7 @@ def test_a_type_that_no_runner_serves_fails_at_once(forest: EngineProcess, new_r
         assert "forest/flux@1" in done["reason"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orderly", [True, False], ids=["stopped", "killed"])
 def test_a_release_goes_on_while_the_engine_is_away(
     forest: EngineProcess, new_runner: MakeRunner, place: Path, orderly: bool
@@ -259,7 +263,9 @@ def test_a_revoked_runner_is_sent_away_and_gets_nothing_more(
     runner.await_text("failed to register runner")
     with forest.client() as client:
         assert [one["state"] for one in client.runners()] == ["revoked"]
-        assert ended(client, begin(client, book(release(place))))["status"] == "failed"
+        wait_until("its type is served no more", lambda: not is_served(client), PATIENCE)
+        done = ended(client, begin(client, book(release(place))))
+        assert (done["status"], statuses(done)) == ("failed", ["failed"])
     assert forest.run("runners", "forget", "build-1").returncode == 0
 
 

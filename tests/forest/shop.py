@@ -22,9 +22,13 @@ MANIFEST = "dev/dest1/forest/flux@1/10-cm.yaml"
 TEXT = "kind: ConfigMap\n"
 
 
+#: category, path and text of each file
+_FILES = (("deployment", MANIFEST, TEXT), ("spec", "forest.cue", "project: shop\n"))
+
+
 def push(client: Client) -> None:
     """Store the artifact."""
-    files = {f"deployment/{MANIFEST}": TEXT, "spec/forest.cue": "project: shop"}
+    files = {f"{category}/{path}": text for category, path, text in _FILES}
     client.push_artifact(ARTIFACT, [_archive(files)], {"title": "Shop 1.4.2"}, GROUP, "files")
 
 
@@ -40,6 +44,12 @@ def release(place: Path, mode: str = "deploy", type: str = "forest/flux@1", **me
         "mode": mode,
     }
     return {"forest:Release": arguments}
+
+
+def is_served(client: Client, type: str = "forest/flux@1") -> bool:
+    """Whether the engine knows of a gateway with a runner of this type; until then it refuses such a step."""
+    offers = [worker["offers"].get("forest:Release", {}) for worker in client.workers()]
+    return any(type in offer.get("accepts", {}).get("type", ()) for offer in offers)
 
 
 def book(*steps: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import await_line, begin, ended, statuses
 from tests.e2e.engine_process import wait_until
 from tests.forest.runner_process import PATIENCE, RunnerProcess
-from tests.forest.shop import book, push, release, released
+from tests.forest.shop import book, is_served, push, release, released
 
 #: makes a runner of this name that was enrolled, and has connected to this gateway
 MakeRunner = Callable[[str, Member], RunnerProcess]
@@ -43,6 +43,7 @@ def new_runner(cluster: Cluster) -> Iterator[MakeRunner]:
             made.append(RunnerProcess(cluster.directory, gateway.environ["RE_FOREST_LISTEN"], id))
             made[-1].start()
             wait_until(f"{name} is connected", lambda: "connected" in _states(cluster, name), PATIENCE)
+            wait_until("its type is served", lambda: is_served(client), PATIENCE)
         return made[-1]
 
     yield make
