@@ -20,6 +20,7 @@ from re_core.usecases.artifact_pushing import Pushed, Wanted
 from re_rest import request_parsing
 from re_rest.app_context import caller, services
 from re_rest.errors import unsupported
+from re_rest.pacing import PacedSocket
 from re_rest.responses import json_answer, page_answer
 
 #: where the application keeps what counts pushes and pulls
@@ -27,6 +28,9 @@ EXTENSION = "release_engine_artifacts"
 
 #: pushes, and pulls, of one process at a time; each holds a thread for as long as its client is slow
 AT_ONCE = 8
+
+#: bytes a second that the client of a pull must take in the long run: it holds one of those places
+PULL_RATE = 64 * 1024
 
 #: types of a body that is a tar.gz; curl -T says none
 _ARCHIVES = frozenset(
@@ -178,8 +182,10 @@ def _file(artifact: Artifact, files: tuple[ArtifactFile, ...], wanted: str) -> A
 
 def _bytes(pieces: Iterator[bytes], kind: str, headers: Mapping[str, str]) -> Response:
     """A body that is read while it is sent, and counts until it is."""
-    transfers = _transfers()
+    transfers, connection = _transfers(), request.environ.get("gunicorn.socket")
     transfers.begin()
+    if isinstance(connection, PacedSocket):
+        connection.least = PULL_RATE
     response = Response(pieces, 200, headers, content_type=kind)
     response.call_on_close(transfers.end)
     return response

@@ -1,6 +1,6 @@
 """A socket that gives up on a peer that does not read what it asked for. Must not know HTTP.
 
-A peer has a credit of seconds. Each second that a send waits for it costs one, each RATE bytes that it takes give one
+A peer has a credit of seconds. Each second that a send waits for it costs one, each RATE bytes (or `least`) that it takes give one
 back, up to the patience of the moment: so a slow one that reads is served for hours, and one that stands still is not.
 What counts is what the peer's machine has acknowledged. A socket becomes writable again only when a third of its buffer is
 free, which may be megabytes: by that a slow reader could not be distinguished from a dead one.
@@ -37,6 +37,9 @@ class PacedSocket(socket.socket):
 
     #: seconds that the request under way may take beyond those that every request has
     allowed = 0.0
+
+    #: bytes a second that its peer must take of the answer under way, where that is more than RATE
+    least = 0
 
     _patience: Callable[[], float]
     #: seconds left
@@ -93,7 +96,7 @@ class PacedSocket(socket.socket):
             began = time.monotonic()
             ready = bool(poll.poll(_LOOK))
             waited, taken = time.monotonic() - began, self._sent - self._unsent()
-            gained, self._taken = (taken - self._taken) / RATE, taken
+            gained, self._taken = (taken - self._taken) / max(RATE, self.least), taken
             self._credit = min(self._patience(), self._credit - waited + gained)
             if self._credit <= 0:
                 self.cut()

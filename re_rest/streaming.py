@@ -83,7 +83,7 @@ class StreamingWorker(ThreadWorker):
         self._waiting.discard(conn)
         if not isinstance(conn.sock, PacedSocket):
             conn.sock = PacedSocket.of(conn.sock, lambda: self._at_most(STILL))
-        conn.sock.allowed = 0.0
+        conn.sock.allowed, conn.sock.least = 0.0, 0
         self._reading[conn] = time.monotonic()
         try:
             return super().handle(conn)

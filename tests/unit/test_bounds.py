@@ -117,6 +117,7 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("releases", f"{pruner.KEPT_RELEASES // 3_600_000} h"),
         ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
+        ("answer", f"of an artifact {artifacts.PULL_RATE // _KIB} KiB a second"),
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
         ("Session", f"{Options('').most_sessions:,}; of each {forest_streams.MOST_TYPES} types".replace(",", " ")),
         ("Session", f"{forest_streams.MOST_UNREAD} messages"),

@@ -217,7 +217,7 @@ def test_more_pushes_at_once_than_there_may_be_are_asked_to_wait(harness: FrontE
         assert _put(harness, data=b"x").status_code == 422
 
 
-def test_a_large_body_that_comes_at_its_rate_has_more_time(harness: FrontEndHarness) -> None:
+def test_a_large_body_has_the_time_of_its_rate_and_a_pull_must_keep_up_its_own(harness: FrontEndHarness) -> None:
     ours, theirs = socket.socketpair()
     connection = PacedSocket.of(ours, lambda: 1.0)
     data = gzip.compress(os.urandom(PIECE))
@@ -228,6 +228,9 @@ def test_a_large_body_that_comes_at_its_rate_has_more_time(harness: FrontEndHarn
         environ_overrides={"gunicorn.socket": connection},
     )
     assert connection.allowed == len(data) / request_parsing.UPLOAD_RATE
+    assert connection.least == 0
+    harness.call("GET", "/api/v1/artifacts/shop-1/content", environ_overrides={"gunicorn.socket": connection})
+    assert connection.least == views.PULL_RATE
     connection.close()
     theirs.close()
 

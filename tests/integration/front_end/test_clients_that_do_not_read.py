@@ -176,6 +176,28 @@ def test_a_client_that_drips_is_cut(serve: Callable[..., Served], monkeypatch: p
                 threading.Event().wait(0.005)
 
 
+def test_an_answer_can_ask_for_more_and_the_next_one_does_not(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "STILL", 0.5)
+    asked: list[int] = []
+
+    def answer(environ: MutableMapping[str, Any], start: Any) -> Any:
+        asked.append(environ["gunicorn.socket"].least)
+        environ["gunicorn.socket"].least = 1024 * 1024 * 1024
+        return (_small if len(asked) == 1 else _whole)(environ, start)
+
+    served = serve(answer)
+    with served.connect() as client:
+        for _ in range(2):
+            client.sendall(GET)
+            assert client.recv(1024)
+        with pytest.raises(ConnectionResetError):
+            while client.recv(1024):
+                threading.Event().wait(0.005)
+    assert asked == [0, 0]
+
+
 def test_clients_that_send_nothing_hold_no_thread(serve: Callable[..., Served]) -> None:
     served = serve(_small)
     with ExitStack() as stack:
