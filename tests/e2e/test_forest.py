@@ -215,17 +215,21 @@ def test_a_type_that_no_runner_serves_fails_at_once(forest: EngineProcess, new_r
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("orderly", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize("how", ["stopped", "killed", "its process killed"])
 def test_a_release_goes_on_while_the_engine_is_away(
-    forest: EngineProcess, new_runner: MakeRunner, place: Path, orderly: bool
+    forest: EngineProcess, new_runner: MakeRunner, place: Path, how: str
 ) -> None:
     runner = new_runner()
     with forest.client() as client, held(client, place) as (id, go):
-        if orderly:
-            assert forest.stop() == 0
+        if how == "its process killed":  # the process above it starts another one, at the same port
+            forest.kill_worker()
+            forest.await_ready()
         else:
-            forest.kill_everything()
-        forest.start()
+            if how == "stopped":
+                assert forest.stop() == 0
+            else:
+                forest.kill_everything()
+            forest.start()
         with forest.client() as again:
             assert statuses(again.deployment(id)) == ["started"]
             go.touch()
