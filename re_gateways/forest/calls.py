@@ -56,13 +56,14 @@ class Calls:
         parcels: Parcels,
         redaction: Redaction,
         say: Callable[[str, str], object],
+        late: Callable[[str], None],
         now: Callable[[], int],
         time: Callable[[], float],
     ) -> None:
-        """`redaction`: no row holds what the settings cut out. `say` prints a line in the log of a release. `now`: milliseconds
-        since the epoch; `time`: seconds of a steady clock.
+        """`redaction`: no row holds what the settings cut out. `say` prints a line in the log of a release; `late`
+        gets the id of one whose completion came too late. `now`: milliseconds since the epoch; `time`: seconds of a steady clock.
         """
-        self._redaction, self._say = redaction, say
+        self._redaction, self._say, self._late = redaction, say, late
         self._ledger, self._fleet, self._cases, self._parcels = ledger, fleet, cases, parcels
         self._now, self._time = now, time
         #: digest -> row, and when it was read
@@ -122,6 +123,7 @@ class Calls:
             if over.noted:
                 reports = f"the runner {over.row.runner} reports {outcome}{': ' if text else ''}{text}"
                 self._say(over.row.id, f"[{reports}; that came too late and was refused]")
+                self._late(over.row.id)
             raise
         self._learn(row)
         return row

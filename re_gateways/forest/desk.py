@@ -304,7 +304,11 @@ class Desk:
         """What the row says; None where the end of the log is awaited first."""
         row = case.row
         end = row.end or {}
-        kind, text = end.get("kind"), end.get("text", "")
+        text = end.get("text", "")
+        if row.late is not None and end.get("kind") in ("failed", "lost"):
+            # it was refused, and yet it is what happened; an operator may be asked about this step just now
+            end, text = row.late, f"{row.late['text'] or 'it came late'}; before: {text}"
+        kind = end.get("kind")
         if kind == "lost":
             raise Lost(text)
         if kind == "cancelled":

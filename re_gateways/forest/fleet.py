@@ -58,6 +58,8 @@ class Session:
         self.generation = generation
         #: when it began, when something was read, on its stream or over its connection, and when on its stream
         self.began = self.heard = self.spoke = now
+        #: when it was last written down how it was seen (roster.py)
+        self.noted = 0.0
         #: the last two heartbeats
         self.beats: deque[Beat] = deque(maxlen=2)
         #: why the gateway ends it; empty while it does not

@@ -35,7 +35,7 @@ from re_gateways.forest.peers import Peers
 from re_gateways.forest.roster import Roster
 from re_gateways.forest.server import PULSE, Server
 from re_gateways.forest.service import Service, ask
-from re_gateways.forest.streams import Streams, end
+from re_gateways.forest.streams import Ask, Streams, end
 from re_gateways.forest.worker import Forest
 from re_workers.host import WorkerHost
 
@@ -95,37 +95,45 @@ class Gateway:
             return record_use(store, group, name, deployment, clock.now())
 
         desk = Desk(ledger, self._fleet, self._cases, parcels, note_use, pace.time, self._calm, pace.tick)
-        self._worker = Forest(
-            desk,
-            self._fleet,
-            lambda attempt: self._keeper.settled(attempt),
-            lambda attempt: self._keeper.refused(attempt),
-        )
+        self._keeper = Keeper(store, ledger, self._fleet, self._cases, roster, pace.time, alone, pace.look)
+        self._worker = Forest(desk, self._fleet, self._keeper.settled, self._keeper.refused)
         self._host: WorkerHost | None = None
         self._make_host = partial(
             WorkerHost, bus, clock, [self._worker], redaction=redaction, identity=self.id, observer=observer
         )
-        self._keeper = Keeper(store, ledger, self._fleet, self._cases, roster, pace.time, alone, pace.look)
         self._pool = ThreadPoolExecutor(THREADS, "forest.store")
         self._server = Server(options.listen, options.most_sessions * CALLS + 100, pace.time, pace.pulse)
         self._direct = DirectLines(bus, self.id, redaction)
-        calls = Calls(ledger, self._fleet, self._cases, parcels, redaction, self._direct.add, clock.now, pace.time)
-        asking = partial(ask, pool=self._pool)
-        self._streams = Streams(
+        calls = Calls(
+            ledger,
             self._fleet,
-            Admission(store, options.unknown, pace.time),
+            self._cases,
+            parcels,
+            redaction,
+            self._direct.add,
+            self._keeper.late,
+            clock.now,
+            pace.time,
+        )
+        asking = partial(ask, pool=self._pool)
+        self._streams = self._made_streams(options, Admission(store, options.unknown, pace.time), asking, calls)
+        logs = Logs(calls, self._cases, self._fleet, self._direct, 2 * options.most_sessions, asking, pace.time)
+        self._service = Service(calls, self._streams, logs, asking, self._heard)
+        self._stopping = threading.Event()
+        self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
+
+    def _made_streams(self, options: Options, admission: Admission, asking: Ask, calls: Calls) -> Streams:
+        return Streams(
+            self._fleet,
+            admission,
             _peers(options),
             options.most_sessions,
             asking,
             calls.acknowledge,
             self._keeper.entered,
             self._keeper.left,
-            pace.time,
+            self._time,
         )
-        logs = Logs(calls, self._cases, self._fleet, self._direct, 2 * options.most_sessions, asking, pace.time)
-        self._service = Service(calls, self._streams, logs, asking, self._heard)
-        self._stopping = threading.Event()
-        self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
 
     def bind(self) -> int:
         """Listen, and serve runners; the port. Raises BadSettings where it cannot."""

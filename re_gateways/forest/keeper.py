@@ -77,6 +77,7 @@ class Keeper:
         self._next_beat = self._next_round = time()
         self._settled: deque[str] = deque()
         self._refused: deque[str] = deque()
+        self._late: deque[str] = deque()
         self._entered: deque[str] = deque()
         self._left: deque[Session] = deque()
         self._stop = threading.Event()
@@ -118,6 +119,11 @@ class Keeper:
     def refused(self, attempt: str) -> None:
         """The core has no use for that attempt."""
         self._refused.append(attempt)
+        self._wake.set()
+
+    def late(self, attempt: str) -> None:
+        """A completion of it came after its end: it settles the step where an operator has not resolved it."""
+        self._late.append(attempt)
         self._wake.set()
 
     def entered(self, session: Session) -> None:
@@ -184,11 +190,26 @@ class Keeper:
         while self._refused:
             self._change(self._refused[0], lambda row: self._ledger.over(row, "the core has no use for it any more"))
             self._refused.popleft()
+        for _ in range(len(self._late)):
+            self._settle(self._late[0])
+            self._late.popleft()
         while self._left:
             self._roster.note(self._left[0], "")
             self._left.popleft()
         if self._entered:
             self._take_over()
+
+    def _settle(self, id: str) -> None:
+        """Report a lost release again: its row now has what the runner said."""
+        row = self._ledger.get(id)
+        if row is None or row.status == OVER or row.late is None or (row.end or {}).get("kind") != "lost":
+            return
+        if self._cases.get(id) is not None or row.id in (self._host.running() if self._host else ()):
+            self._late.append(id)  # its first report is under way
+            return
+        taken = self._ledger.hand_over(row, self._ledger.me)
+        if taken is not None:
+            self._resume(taken)
 
     def _take_over(self) -> None:
         """The releases of runners that are connected here now."""
@@ -230,8 +251,7 @@ class Keeper:
         self._adopt((row for row in rows if row.owner not in living), "no living gateway has it")
         self._again([row for row in rows if row.owner == self._ledger.me])
         self._sweep([row for row in rows if row.status == "reported"])
-        for session in self._fleet.sessions():
-            self._roster.note(session, self._ledger.me)
+        self._roster.note_all()
 
     def _adopt(self, rows: Iterable[Release], why: str) -> None:
         """Go on with them here."""

@@ -12,6 +12,9 @@ from re_gateways.forest.admission import shown
 from re_gateways.forest.fleet import Fleet, Session
 from re_gateways.forest.streams import end
 
+#: seconds between two notes of a runner that is connected (usecases.runners.SILENCE is three of them)
+NOTE = 30.0
+
 
 class Roster:
     """One per gateway. Its methods raise StoreUnavailable."""
@@ -36,11 +39,17 @@ class Roster:
         found = self._store.runner(name)  # it may have been enrolled since
         return found is None or found.revoked is not None or found.created != since
 
+    def note_all(self) -> None:
+        """Write down those of whom that was done long ago."""
+        for session in self._fleet.sessions():
+            if self._time() - session.noted >= NOTE:
+                self.note(session, self._me)
+
     def note(self, session: Session | None, connected: str) -> None:
         """Write down how the runner was seen last. `connected`: id of this gateway, or nothing."""
         if session is None or not session.about.since:
             return
-        about = session.about
+        about, session.noted = session.about, self._time()
         self._store.note_runner(
             about.name,
             seen=self._clock.now() - int((self._time() - session.heard) * 1000),

@@ -80,15 +80,21 @@ class Rig:
     """One engine."""
 
     def __init__(
-        self, directory: Path, alone: bool = False, pushed: bool = False, bus_url: str = "", store_url: str = ""
+        self,
+        directory: Path,
+        alone: bool = False,
+        pushed: bool = False,
+        bus_url: str = "",
+        store_url: str = "",
+        lost_steps: str = "fail",
     ) -> None:
         """`alone`: one process with everything, whose core starts after its first gateway listens. `pushed`: the artifact is there.
 
-        `bus_url`, `store_url`: servers, in place of a bus of this process and a file.
+        `bus_url`, `store_url`: servers, in place of a bus of this process and a file. `lost_steps`: as the setting.
         """
         self.time = Time()
         self.clock = SystemClock()
-        urls = {"RE_BUS_URL": bus_url, "RE_STORE_URL": store_url}
+        urls = {"RE_BUS_URL": bus_url, "RE_STORE_URL": store_url, "RE_LOST_STEPS": lost_steps}
         self.settings = load({"RE_DATA_DIR": str(directory), **{name: url for name, url in urls.items() if url}})
         self.store: Any = self._store(directory, store_url)
         self.shared = bool(bus_url)

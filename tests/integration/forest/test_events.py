@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 
@@ -184,6 +186,24 @@ def test_a_runner_that_is_away_for_90_s_has_lost_the_release(rig: Rig, gateway: 
     assert (step.status.value, "away for 90 s" in (step.message or "")) == ("lost", True)
     assert [runner.complete_code(work.release_token) for _ in range(2)] == [OVER, OVER]
     until(lambda: rig.shows(work.release_intent_id, "the runner build-1 reports success; that came too late"))
+
+
+@pytest.mark.parametrize(("error", "status"), [(None, "completed"), ("no", "failed")])
+def test_a_completion_that_came_too_late_settles_a_step_of_which_an_operator_is_asked(
+    tmp_path: Path, error: str | None, status: str
+) -> None:
+    rig = Rig(tmp_path, lost_steps="ask")
+    try:
+        runner = rig.runner(rig.gateway())
+        work = rig.begun(runner)
+        runner.leave()
+        rig.time.until(lambda: rig.status(work.release_intent_id) == "lost", 150)
+        until(lambda: rig.state(work.release_intent_id).status.value == "waiting")
+        assert runner.complete_code(work.release_token, error) is OVER
+        until(lambda: rig.status(work.release_intent_id) == status)
+        until(lambda: rig.state(work.release_intent_id).status.value == status)
+    finally:
+        rig.close()
 
 
 def test_while_its_logs_are_open_a_runner_that_is_away_is_awaited(rig: Rig, gateway: Gateway) -> None:
