@@ -207,6 +207,7 @@ class Rig:
             "artifact": "shop-1",
             **parameters.pop("parameters", {}),
         }
+        self._await_offer(given["type"])
         more: dict[str, Any] = {key: parameters.pop(key) for key in ("retries", "idempotent") if key in parameters}
         assert not parameters, parameters
         step = {"forest:Release": given, "timeout": timeout, **more}
@@ -219,6 +220,11 @@ class Rig:
         assert answer, "no answer"
         assert strict_json.loads(answer.body)["id"] == id, answer
         return id
+
+    def _await_offer(self, type: str) -> None:
+        """Until the core knows of the runners that take it, where there are any."""
+        if any(type in gateway._fleet.lanes() for gateway in self.gateways):
+            until(lambda: any(type in _accepted(worker.offers) for worker in self.store.workers()))
 
     def say(self, deployment: str, event: str, **body: Any) -> None:
         """An operator's request."""
@@ -285,6 +291,11 @@ class Rig:
         until(
             lambda: (row := self.store.find_release(f"{deployment}/0/{attempt}")) is not None and row.status == status
         )
+
+
+def _accepted(offers: Mapping[str, Any]) -> list[str]:
+    accepts: Mapping[str, list[str]] = offers.get("forest:Release", {}).get("accepts", {})
+    return accepts.get("type", [])
 
 
 __all__ = ["DESTINATION", "FILES", "PATIENCE", "SECRET", "Rig", "Time"]

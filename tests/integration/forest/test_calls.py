@@ -328,7 +328,7 @@ def test_an_artifact_without_files_for_the_environment_is_found_before_a_runner_
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("type", "flux", "expected a destination type"),
+        ("type", "flux", "no connected worker accepts type 'flux' now"),
         ("destination", {"name": "x"}, "environment"),
         ("destination", {"name": "x", "environment": "dev", "metadata": {"a": 1}}, "expected metadata 'a'"),
         ("destination", {"name": "x", "environment": "dev", "more": 1}, "unknown key 'more'"),
