@@ -203,6 +203,10 @@ class Fleet:
         found = [one for one in self.sessions() if one.about.peer == peer]
         return found[0] if len(found) == 1 else None
 
+    def knows(self, peer: str) -> bool:
+        """Whether a session is on that connection."""
+        return any(one.about.peer == peer for one in self.sessions())
+
     # what is offered
 
     def lanes(self) -> dict[str, int]:

@@ -35,6 +35,7 @@ from re_gateways.forest.peers import Peers
 from re_gateways.forest.roster import Roster
 from re_gateways.forest.server import PULSE, Server
 from re_gateways.forest.service import Service, ask
+from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Streams, end
 from re_gateways.forest.worker import Forest
 from re_workers.host import WorkerHost
@@ -116,9 +117,11 @@ class Gateway:
             pace.time,
         )
         asking = partial(ask, pool=self._pool)
+        self._strangers = Strangers(self._fleet.knows)
         self._streams = self._made_streams(options, Admission(store, options.unknown, pace.time), asking, calls)
-        logs = Logs(calls, self._cases, self._fleet, self._direct, 2 * options.most_sessions, asking, pace.time)
-        self._service = Service(calls, self._streams, logs, asking, self._heard)
+        most = 2 * options.most_sessions
+        logs = Logs(calls, self._cases, self._fleet, self._direct, most, self._strangers, asking, pace.time)
+        self._service = Service(calls, self._streams, logs, self._strangers, asking, self._heard)
         self._stopping = threading.Event()
         self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
 
@@ -127,6 +130,7 @@ class Gateway:
             self._fleet,
             admission,
             _peers(options),
+            self._strangers,
             options.most_sessions,
             asking,
             calls.acknowledge,

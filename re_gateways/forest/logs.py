@@ -6,7 +6,6 @@ What it answers never changes a release; the end of a stream is a sign (judge.py
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,11 @@ import grpc
 
 from re_core.wire.redaction import MARGIN
 from re_gateways.forest import runner_pb2 as pb
-from re_gateways.forest.admission import address_of
 from re_gateways.forest.calls import Calls, Target
 from re_gateways.forest.case import Case, Cases
 from re_gateways.forest.direct_lines import DirectLines
 from re_gateways.forest.fleet import Fleet, Session
+from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Context
 from re_workers.outgoing import MAX_LINE
 
@@ -27,9 +26,6 @@ KEPT = MAX_LINE + MARGIN
 
 #: seconds that a line waits for room, and seconds between two looks
 PATIENCE, LOOK = 30.0, 0.05
-
-#: streams of one address that have shown no token yet
-MOST_UNPROVEN = 200
 
 
 class Logs:
@@ -42,22 +38,21 @@ class Logs:
         fleet: Fleet,
         direct: DirectLines,
         most: int,
+        strangers: Strangers,
         ask: Ask,
         time: Callable[[], float],
     ) -> None:
         """`most`: streams at once."""
         self._calls, self._cases, self._fleet, self._direct = calls, cases, fleet, direct
-        self._most, self._ask, self._time = most, ask, time
+        self._most, self._strangers, self._ask, self._time = most, strangers, ask, time
         self._open = 0
-        self._unproven: Counter[str] = Counter()
 
     async def push(self, _: Any, context: Context) -> pb.PushLogResponse:
         """One stream."""
-        address = address_of(context.peer())
-        if self._open >= self._most or self._unproven[address] >= MOST_UNPROVEN:
+        if self._open >= self._most:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams of logs")
         self._open += 1
-        stream = _Stream(self, context, address)
+        stream = _Stream(self, context)
         try:
             await stream.read()
         finally:
@@ -65,11 +60,9 @@ class Logs:
             stream.close()
         return pb.PushLogResponse()
 
-    def proves(self, address: str, by: int) -> None:
-        """Count the streams of an address that have shown no token."""
-        self._unproven[address] += by
-        if self._unproven[address] <= 0:
-            del self._unproven[address]
+    async def first(self, context: Context) -> Any:
+        """The first message of a stream."""
+        return await self._strangers.first(context)
 
     async def target(self, token: str, context: Context) -> Target:
         """Where the next line with that token goes."""
@@ -118,27 +111,22 @@ class Logs:
 class _Stream:
     """One stream of logs."""
 
-    def __init__(self, logs: Logs, context: Context, address: str) -> None:
-        self._logs, self._context, self._address = logs, context, address
+    def __init__(self, logs: Logs, context: Context) -> None:
+        self._logs, self._context = logs, context
         self._began = logs.now()
         self._session = logs.session(context.peer())
         self._cases: list[Case] = []
         self._proven = False
         self._dropped = 0
-        logs.proves(address, 1)
 
     async def read(self) -> None:
         """Until it ends."""
-        while True:
-            message = await self._context.read()
-            if message is grpc.aio.EOF:
-                return
+        message = await self._logs.first(self._context)
+        while message is not grpc.aio.EOF:
             if not isinstance(message, pb.PushLogRequest):
                 await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message cannot be read")
             target = await self._logs.target(message.release_token, self._context)
-            if not self._proven:
-                self._proven = True
-                self._logs.proves(self._address, -1)
+            self._proven = True
             if target.case is not None and target.case not in self._cases:
                 self._cases.append(target.case)
                 target.case.opened()
@@ -147,11 +135,11 @@ class _Stream:
             elif self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 await self._logs.take(target, f"[{dropped} lines before this one were dropped]")
+            message = await self._context.read()
 
     def close(self) -> None:
         """It has ended, or its connection."""
         if not self._proven:
-            self._logs.proves(self._address, -1)
             case = self._logs.silent(self._session, self._began)
             if case is not None:
                 case.opened()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -20,10 +20,14 @@ from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.calls import Calls
 from re_gateways.forest.ledger import Busy, ReleaseOver, TokenUnknown
 from re_gateways.forest.logs import Logs
+from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Context, Streams
 
 #: seconds between two tries where the store is away: at first, and at most
 PAUSE, MOST_PAUSE = 0.1, 2.0
+
+#: seconds that the request of a call may take, on a connection without a registered runner
+REQUEST = 60.0
 
 #: completions that are stored although their runner is gone
 MOST_ORPHANS = 200
@@ -52,24 +56,36 @@ async def ask(context: Context, work: Callable[[], Any], pool: Executor) -> Any:
 class Service:
     """The methods, as grpc.aio calls them."""
 
-    def __init__(self, calls: Calls, streams: Streams, logs: Logs, ask: Ask, heard: Callable[[str], None]) -> None:
+    def __init__(
+        self, calls: Calls, streams: Streams, logs: Logs, strangers: Strangers, ask: Ask, heard: Callable[[str], None]
+    ) -> None:
         """`heard` gets the peer of each call."""
         self._calls, self._streams, self._logs, self._ask, self._heard = calls, streams, logs, ask, heard
+        self._strangers = strangers
         self._completions: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """For the server."""
-        one, many = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        """For the server. All methods read their requests themselves: a call whose message does not come must be known."""
+        one, many = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         methods = {
             "RegisterRunner": _method(grpc.stream_stream_rpc_method_handler, self._streams.register, pb.RunnerMessage),
             "PushLogs": _method(grpc.stream_unary_rpc_method_handler, self._logs.push, pb.PushLogRequest),
-            "GetReleaseFiles": _method(many, self._files, pb.GetReleaseFilesRequest),
-            "GetSpecFiles": _method(many, self._spec, pb.GetSpecFilesRequest),
-            "GetReleaseAnnotation": _method(one, self._annotation, pb.GetReleaseAnnotationRequest),
-            "GetProjectInfo": _method(one, self._project, pb.GetProjectInfoRequest),
-            "CompleteRelease": _method(one, self._complete, pb.CompleteReleaseRequest),
+            "GetReleaseFiles": _method(many, self._asked(self._files), pb.GetReleaseFilesRequest),
+            "GetSpecFiles": _method(many, self._asked(self._spec), pb.GetSpecFilesRequest),
+            "GetReleaseAnnotation": _method(one, self._asked(self._annotation), pb.GetReleaseAnnotationRequest),
+            "GetProjectInfo": _method(one, self._asked(self._project), pb.GetProjectInfoRequest),
+            "CompleteRelease": _method(one, self._asked(self._complete), pb.CompleteReleaseRequest),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def _asked(self, method: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+        """With the one request of the call; None where there is none that can be read."""
+
+        async def call(_: Any, context: Context) -> Any:
+            request = await self._strangers.first(context, REQUEST)
+            return await method(None if request is grpc.aio.EOF else request, context)
+
+        return call
 
     async def settle(self, seconds: float) -> None:
         """Wait for completions that are being stored."""

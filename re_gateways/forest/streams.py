@@ -16,6 +16,7 @@ from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.admission import Admission, Admitted, Refused, shown
 from re_gateways.forest.fleet import Fleet, Registration, Session
 from re_gateways.forest.peers import Peers
+from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.types import Type, offered
 
 #: seconds that a runner may take for its first message
@@ -47,6 +48,7 @@ class Streams:
         fleet: Fleet,
         admission: Admission,
         peers: Peers,
+        strangers: Strangers,
         most: int,
         ask: Ask,
         acknowledged: Callable[[Session, str, bool], None],
@@ -58,6 +60,7 @@ class Streams:
         it. `entered` and `left` hear of sessions, on this thread.
         """
         self._fleet, self._admission, self._peers, self._most, self._ask = fleet, admission, peers, most, ask
+        self._strangers = strangers
         self._acknowledged, self._entered, self._left, self._time = acknowledged, entered, left, time
         self.stopping = False
 
@@ -89,10 +92,7 @@ class Streams:
             await context.abort(grpc.StatusCode.ABORTED, session.ending)
 
     async def _first(self, context: Context) -> pb.RunnerRegister:
-        try:
-            first = await asyncio.wait_for(context.read(), FIRST_MESSAGE)
-        except TimeoutError:
-            first = None
+        first = await self._strangers.first(context, FIRST_MESSAGE)
         if not isinstance(first, pb.RunnerMessage) or first.WhichOneof("message") != "register":
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be RunnerRegister")
         register: pb.RunnerRegister = first.register

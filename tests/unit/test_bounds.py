@@ -22,7 +22,7 @@ from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.wire import redaction, strict_json
-from re_gateways.forest import admission, calls, case, direct_lines, fleet, gateway, parcels, server
+from re_gateways.forest import admission, calls, case, direct_lines, fleet, gateway, parcels, server, strangers
 from re_gateways.forest import logs as forest_logs
 from re_gateways.forest import streams as forest_streams
 from re_gateways.forest.options import Options
@@ -123,7 +123,7 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("Session", f"{forest_streams.MOST_UNREAD} messages"),
         ("Session", f"{forest_streams.MOST_MESSAGES} messages a second"),
         ("Fleet", f"{fleet.MOST_TYPES}, each a lane"),
-        ("Logs", f"{forest_logs.MOST_UNPROVEN} of one address"),
+        ("Strangers", f"{strangers.MOST_OF_ADDRESS} of one address; {strangers.MOST:,} of all".replace(",", " ")),
         ("Server", f"{server.MOST_STREAMS} calls of one connection, {gateway.CALLS} for each session of all"),
         ("Server", f"{server.MAX_MESSAGE // _MIB} MiB a message"),
         ("Case", f"{case.MAX_WAITING // _KIB} KiB of lines"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -15,14 +16,14 @@ import pytest
 from re_core.errors import BadSettings, BusUnavailable, StoreUnavailable
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.gateway import Gateway
-from re_gateways.forest.logs import MOST_UNPROVEN
 from re_gateways.forest.options import Options
 from re_gateways.forest.server import MAX_MESSAGE, MOST_STREAMS
+from re_gateways.forest.strangers import MOST_OF_ADDRESS
 from re_gateways.forest.streams import MOST_MESSAGES
 from tests.architecture.tree import ROOT
 from tests.integration.forest.away import Away
 from tests.integration.forest.rig import SECRET, Rig
-from tests.integration.forest.runners import Outbound, code_of, completion
+from tests.integration.forest.runners import SERVICE, Outbound, code_of, completion
 from tests.integration.workers.waiting import PATIENCE, until
 
 INVALID, MANY = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -119,8 +120,8 @@ def test_more_streams_than_a_connection_may_have_wait_and_block_no_other_connect
 def test_streams_without_a_token_are_limited_by_their_address(
     rig: Rig, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert MOST_UNPROVEN > MOST_STREAMS  # one runner's connection never comes to it
-    monkeypatch.setattr("re_gateways.forest.logs.MOST_UNPROVEN", 5)
+    assert MOST_OF_ADDRESS > MOST_STREAMS  # one runner's connection never comes to it
+    monkeypatch.setattr("re_gateways.forest.strangers.MOST_OF_ADDRESS", 5)
     hostile = rig.wire(gateway)
     outs = [Outbound() for _ in range(6)]
     calls = [hostile.stub.PushLogs.future(iter(out)) for out in outs]
@@ -130,6 +131,22 @@ def test_streams_without_a_token_are_limited_by_their_address(
         out.end()
     assert sorted(call.code().name for call in calls) == [*["OK"] * 5, "RESOURCE_EXHAUSTED"]
     _works(rig, gateway)
+
+
+@pytest.mark.parametrize("name", ["RegisterRunner", "GetReleaseFiles", "GetProjectInfo", "CompleteRelease"])
+def test_of_too_many_calls_that_say_nothing_the_longest_silent_one_ends(
+    rig: Rig, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("re_gateways.forest.strangers.MOST_OF_ADDRESS", 5)
+    hostile = rig.wire(gateway)
+    out = Outbound()
+    silent: Any = hostile.channel.stream_unary(f"/{SERVICE.full_name}/{name}")
+    calls = [silent.future(iter(out)) for _ in range(6)]
+    until(lambda: any(call.done() for call in calls))
+    assert [call.code() for call in calls if call.done()] == [MANY]
+    _works(rig, gateway)
+    for call in calls:
+        call.cancel()
 
 
 def test_sessions_are_limited(rig: Rig) -> None:
