@@ -1,8 +1,8 @@
 """`make bench`: every figure beside its bare limit, as a table and as JSON in benchmarks/results/.
 
-python -m benchmarks [flow] [http] [flat] [cluster] [cluster-http] [--quick]
+python -m benchmarks [flow] [http] [flat] [forest] [cluster] [cluster-http] [--quick]
 
-The last two need RabbitMQ and a MongoDB server, and are left out with a word where those cannot be had.
+The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC; they are left out with a word where those cannot be had.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,11 @@ LOADS = {1: 100, 100: 2000, 1000: 4000}
 #: cores, deployments in flight, deployments of each round
 CLUSTERS = ((1, 1, 30), (1, 100, 500), (2, 100, 500))
 
-EMBEDDED = ("flow", "http", "flat")
+#: forest runners, releases a second, seconds of that, seconds of doing nothing
+FOREST = (300, 20.0, 60.0, 30.0)
+QUICK_FOREST = (50, 20.0, 5.0, 5.0)
+
+EMBEDDED = ("flow", "http", "flat", "forest")
 SEPARATE = ("cluster", "cluster-http")
 
 
@@ -77,6 +82,19 @@ def _embedded(words: Iterable[str], quick: bool, figures: dict[str, Any], consol
     if "flat" in words:
         figures["flat"] = flat.measure(2000 if quick else 100_000, 100, 300 if quick else 2000)
         console.print(tables.flat(figures["flat"]))
+    if "forest" in words:
+        _forest(quick, figures, console)
+
+
+def _forest(quick: bool, figures: dict[str, Any], console: Console) -> None:
+    if find_spec("grpc") is None:
+        console.print("left out: forest (pip install 'release-engine[forest]')")
+        return
+    from benchmarks import forest
+
+    figures["forest"] = forest.measure(*(QUICK_FOREST if quick else FOREST))
+    for table in tables.forest(figures["forest"]):
+        console.print(table)
 
 
 def _separate(words: Iterable[str], quick: bool, figures: dict[str, Any], console: Console, found: Servers) -> None:

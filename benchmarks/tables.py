@@ -66,6 +66,28 @@ def flat(row: Row) -> Table:
     return table
 
 
+def forest(row: Row) -> Iterable[Table]:
+    """Of benchmarks.forest: what runners cost that do nothing, and how fast completions are answered."""
+    costs = ("", "CPU", "PSS MiB", "of the runners")
+    idle = _table(f"{row['runners']} forest runners are connected and do nothing", costs)
+    names = ("", "answered, p50 ms", "p99 ms", "longest", "over 50 ms", "CPU ms/release", "deployment p50 ms", "p99 ms")
+    load = _table(f"{row['rate']:g} releases a second, {row['releases']} of them, to {row['runners']} runners", names)
+    for name, one in (("rectl up", row), ("bare server", row["bare"])):
+        idle.add_row(
+            name, f"{one['idle_cpu_percent']:.1f} %", f"{one['pss_mib']:.0f}", f"{one['mib_of_the_runners']:.0f}"
+        )
+        load.add_row(
+            name,
+            f"{one['p50_ms']:.1f}",
+            f"{one['p99_ms']:.1f}",
+            f"{one['max_ms']:.1f}",
+            f"{one['late_percent']:.1f} %",
+            f"{one['cpu_ms_per_release']:.1f}",
+            *(f"{one[key]:.0f}" if key in one else "" for key in ("whole_p50_ms", "whole_p99_ms")),
+        )
+    return idle, load
+
+
 def cluster(rows: Sequence[Row]) -> Iterable[Table]:
     """Of benchmarks.cluster: speed, and what it costs."""
     title = "The same on RabbitMQ and a MongoDB server, separate processes, all on this machine"
