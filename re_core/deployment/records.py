@@ -243,7 +243,7 @@ def _format_of(entry: Entry) -> int:
 
 def _format_of_record(record: Record) -> int:
     """Of what it says beside what follows."""
-    if isinstance(record, Accepted) and record.plan.get("v", 1) > 1:
+    if isinstance(record, Accepted) and record.plan.get("v") not in (None, 1):
         return _NODES
     if isinstance(record, Accepted) and record.plan.get("on_lost", "fail") != "fail":
         return 2

@@ -1,7 +1,7 @@
 """What the calls of runners do, apart from their streams: from a token to a release, to its files, to its end.
 
 Called on the threads of a pool, since the store may let a call wait. Must not know gRPC's streams. Raises TokenUnknown,
-ReleaseOver, Busy (ledger.py), StoreUnavailable.
+ReleaseOver, Busy (release_rows.py), StoreUnavailable.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from re_core.rows import Release
 from re_core.wire.redaction import MARGIN, Redaction
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest import tokens
-from re_gateways.forest.case import Case, Cases
-from re_gateways.forest.fleet import Fleet, Session
-from re_gateways.forest.ledger import Ledger, ReleaseOver, TokenUnknown, end_of, is_cancelling
-from re_gateways.forest.parcels import Parcel, Parcels
+from re_gateways.forest.progress import ReleaseProgress, ReleasesInProgress
+from re_gateways.forest.release_contents import Contents, ReleaseContents
+from re_gateways.forest.release_rows import ReleaseOver, ReleaseRows, TokenUnknown, end_of, is_cancelling
+from re_gateways.forest.sessions import Session, Sessions
 
 #: milliseconds after the end of a release in which lines of its log still count
 LATE_LINES = 10_000
@@ -42,7 +42,7 @@ class Target(NamedTuple):
     #: id of the release
     release: str
     #: None where no step of this process prints it
-    case: Case | None
+    progress: ReleaseProgress | None
 
 
 class Calls:
@@ -50,10 +50,10 @@ class Calls:
 
     def __init__(
         self,
-        ledger: Ledger,
-        fleet: Fleet,
-        cases: Cases,
-        parcels: Parcels,
+        rows: ReleaseRows,
+        sessions: Sessions,
+        in_progress: ReleasesInProgress,
+        contents: ReleaseContents,
         redaction: Redaction,
         say: Callable[[str, str], object],
         late: Callable[[str], None],
@@ -64,20 +64,20 @@ class Calls:
         gets the id of one whose completion came too late. `now`: milliseconds since the epoch; `time`: seconds of a steady clock.
         """
         self._redaction, self._say, self._late = redaction, say, late
-        self._ledger, self._fleet, self._cases, self._parcels = ledger, fleet, cases, parcels
+        self._rows, self._sessions, self._in_progress, self._contents = rows, sessions, in_progress, contents
         self._now, self._time = now, time
         #: digest -> row, and when it was read
         self._cached: dict[str, tuple[Release, float]] = {}
 
-    def fetch(self, token: str) -> tuple[Release, Parcel]:
+    def fetch(self, token: str) -> tuple[Release, Contents]:
         """Everything that the runner can fetch of the release. The call counts as the begin of the work."""
         row = self.begin(token)
         about = row.document
-        return row, self._parcels.get(about["group"], about["artifact"], about["artifact_id"], about["environment"])
+        return row, self._contents.get(about["group"], about["artifact"], about["artifact_id"], about["environment"])
 
     def begin(self, token: str) -> Release:
         """The release of a living token; from now on it has begun."""
-        row = self._ledger.call(tokens.digest(token))
+        row = self._rows.call(tokens.digest(token))
         self._learn(row)
         return row
 
@@ -85,29 +85,29 @@ class Calls:
         """A runner says whether it takes an assignment; only that of its own."""
         digest = tokens.digest(token)
         try:
-            row = self._ledger.alive(digest)
+            row = self._rows.alive(digest)
         except (TokenUnknown, ReleaseOver):
             return
         if row.runner != session.name:
             return
-        changed = self._ledger.call(digest) if accepted else self._ledger.hand_back(digest)
+        changed = self._rows.call(digest) if accepted else self._rows.hand_back(digest)
         if changed is not None:
             self._learn(changed)
 
     def known_target(self, token: str) -> Target | None:
         """Where the next line with that token goes, where that is known without the store."""
         row = self._known(tokens.digest(token))
-        return None if row is None else Target(row.id, self._cases.get(row.id))
+        return None if row is None else Target(row.id, self._in_progress.get(row.id))
 
     def target(self, token: str) -> Target:
         """The same, from the store. The first line counts as the begin of the work."""
         row = self._line_of(tokens.digest(token))
-        return Target(row.id, self._cases.get(row.id))
+        return Target(row.id, self._in_progress.get(row.id))
 
-    def arriving(self, token: str) -> Case | None:
+    def arriving(self, token: str) -> ReleaseProgress | None:
         """The release of which a completion comes, as far as it is in memory: at once, and before the store is asked."""
         digest = tokens.digest(token)
-        return next((one for one in self._cases.all() if digest and one.row.token == digest), None)
+        return next((one for one in self._in_progress.all() if digest and one.row.token == digest), None)
 
     def complete(self, request: pb.CompleteReleaseRequest) -> Release:
         """Store the outcome."""
@@ -115,7 +115,7 @@ class Calls:
         text = self._cut(request.error_message, MAX_ERROR) if outcome == "failure" else ""
         plan = self._cut(request.plan_output, MAX_PLAN) if request.HasField("plan_output") else None
         try:
-            row = self._ledger.complete(
+            row = self._rows.complete(
                 tokens.digest(request.release_token), end_of("completion", text, self._now(), outcome, plan)
             )
         except ReleaseOver as over:
@@ -135,15 +135,15 @@ class Calls:
 
     def _learn(self, row: Release) -> None:
         """The row was read or changed: the step of this process sees it."""
-        case = self._cases.get(row.id)
-        if case is None:
+        progress = self._in_progress.get(row.id)
+        if progress is None:
             return
-        session = self._fleet.session(row.runner)
-        case.learn(row, session.generation if session else 0)
+        session = self._sessions.session(row.runner)
+        progress.learn(row, session.generation if session else 0)
         if row.called is not None and row.status == "running":
-            self._fleet.hold(row.runner, row.id, begun=True)
-            if self._cases.get(row.id) is not case:  # its step has ended in this moment
-                self._fleet.release(row.runner, row.id)
+            self._sessions.hold(row.runner, row.id, begun=True)
+            if self._in_progress.get(row.id) is not progress:  # its step has ended in this moment
+                self._sessions.release(row.runner, row.id)
 
     def _known(self, digest: str) -> Release | None:
         """Without the store: the row of a step of this process, or one that was read lately."""
@@ -151,8 +151,12 @@ class Calls:
         if kept is None:
             return None
         row, at = kept
-        case = self._cases.get(row.id)
-        if case is not None and case.row.token == digest and (case.row.end is None or is_cancelling(case.row)):
+        progress = self._in_progress.get(row.id)
+        if (
+            progress is not None
+            and progress.row.token == digest
+            and (progress.row.end is None or is_cancelling(progress.row))
+        ):
             return row
         if self._time() - at < FRESH:
             return row
@@ -161,7 +165,7 @@ class Calls:
 
     def _line_of(self, digest: str) -> Release:
         try:
-            row = self._ledger.call(digest)
+            row = self._rows.call(digest)
         except ReleaseOver as over:
             row = over.row
             end = row.end or {}

@@ -22,19 +22,19 @@ from re_core.usecases.artifacts import record_use
 from re_core.wire.redaction import Redaction
 from re_gateways.forest.admission import Admission
 from re_gateways.forest.calls import Calls
-from re_gateways.forest.case import Cases
-from re_gateways.forest.desk import Desk
 from re_gateways.forest.direct_lines import DirectLines
-from re_gateways.forest.fleet import Fleet
-from re_gateways.forest.keeper import LOOK, UNSEEN, Keeper
-from re_gateways.forest.ledger import Ledger
+from re_gateways.forest.enrolment import Enrolment
+from re_gateways.forest.execution import ReleaseExecution
 from re_gateways.forest.logs import Logs
 from re_gateways.forest.options import Options
-from re_gateways.forest.parcels import Parcels
+from re_gateways.forest.ownership import LOOK, UNSEEN, Ownership
 from re_gateways.forest.peers import Peers
-from re_gateways.forest.roster import Roster
+from re_gateways.forest.progress import ReleasesInProgress
+from re_gateways.forest.release_contents import ReleaseContents
+from re_gateways.forest.release_rows import ReleaseRows
 from re_gateways.forest.server import PULSE, Server
 from re_gateways.forest.service import Service, ask
+from re_gateways.forest.sessions import Sessions
 from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Streams, end
 from re_gateways.forest.worker import Forest
@@ -86,18 +86,22 @@ class Gateway:
         self.id = str(ULID())
         self._store, self._time, redaction = store, pace.time, redaction or Redaction()
         self._port = 0
-        self._fleet = Fleet(pace.time, self._changed)
-        self._cases = Cases()
-        roster = Roster(store, clock, self._fleet, self.id, pace.time)
-        ledger = Ledger(store, clock, self.id, roster.is_revoked)
-        parcels = Parcels(store)
+        self._sessions = Sessions(pace.time, self._changed)
+        self._in_progress = ReleasesInProgress()
+        enrolment = Enrolment(store, clock, self._sessions, self.id, pace.time)
+        rows = ReleaseRows(store, clock, self.id, enrolment.is_revoked)
+        contents = ReleaseContents(store)
 
         def note_use(group: str, name: str, deployment: str) -> object:
             return record_use(store, group, name, deployment, clock.now())
 
-        desk = Desk(ledger, self._fleet, self._cases, parcels, note_use, pace.time, self._calm, pace.tick)
-        self._keeper = Keeper(store, ledger, self._fleet, self._cases, roster, pace.time, alone, pace.look)
-        self._worker = Forest(desk, self._fleet, self._keeper.settled, self._keeper.refused)
+        execution = ReleaseExecution(
+            rows, self._sessions, self._in_progress, contents, note_use, pace.time, self._calm, pace.tick
+        )
+        self._ownership = Ownership(
+            store, rows, self._sessions, self._in_progress, enrolment, pace.time, alone, pace.look
+        )
+        self._worker = Forest(execution, self._sessions, self._ownership.settled, self._ownership.refused)
         self._host: WorkerHost | None = None
         self._make_host = partial(
             WorkerHost, bus, clock, [self._worker], redaction=redaction, identity=self.id, observer=observer
@@ -106,36 +110,36 @@ class Gateway:
         self._server = Server(options.listen, options.most_sessions * CALLS + 100, pace.time, pace.pulse)
         self._direct = DirectLines(bus, self.id, redaction)
         calls = Calls(
-            ledger,
-            self._fleet,
-            self._cases,
-            parcels,
+            rows,
+            self._sessions,
+            self._in_progress,
+            contents,
             redaction,
             self._direct.add,
-            self._keeper.late,
+            self._ownership.late,
             clock.now,
             pace.time,
         )
         asking = partial(ask, pool=self._pool)
-        self._strangers = Strangers(self._fleet.knows)
+        self._strangers = Strangers(self._sessions.knows)
         self._streams = self._made_streams(options, Admission(store, options.unknown, pace.time), asking, calls)
         most = 2 * options.most_sessions
-        logs = Logs(calls, self._cases, self._fleet, self._direct, most, self._strangers, asking, pace.time)
+        logs = Logs(calls, self._in_progress, self._sessions, self._direct, most, self._strangers, asking, pace.time)
         self._service = Service(calls, self._streams, logs, self._strangers, asking, self._heard)
         self._stopping = threading.Event()
         self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
 
     def _made_streams(self, options: Options, admission: Admission, asking: Ask, calls: Calls) -> Streams:
         return Streams(
-            self._fleet,
+            self._sessions,
             admission,
             _peers(options),
             self._strangers,
             options.most_sessions,
             asking,
             calls.acknowledge,
-            self._keeper.entered,
-            self._keeper.left,
+            self._ownership.entered,
+            self._ownership.left,
             self._time,
         )
 
@@ -147,15 +151,15 @@ class Gateway:
 
     def spared(self) -> list[str]:
         """Attempts that are not lost although their process has ended: this gateway goes on with them. Raises StoreUnavailable."""
-        return self._keeper.spared()
+        return self._ownership.spared()
 
     def start(self) -> None:
         """Take steps, and go on with those of gateways that are gone. Raises BadSettings, StoreUnavailable, BusUnavailable."""
         self.bind()
-        self._keeper.beat()  # it lives, before it has a release
+        self._ownership.beat()  # it lives, before it has a release
         self._host = self._make_host()
         self._host.start()
-        self._keeper.start(self._host)
+        self._ownership.start(self._host)
         self._flushing.start()
 
     def stop(self, seconds: float) -> None:
@@ -166,11 +170,11 @@ class Gateway:
         self._stopping.set()
         if self._flushing.is_alive():
             self._flushing.join()
-        for session in self._fleet.sessions():
+        for session in self._sessions.all():
             end(session, "the gateway is stopping")
         if self._port:
             self._server.stop(lambda: self._service.settle(LAST / 2))
-        self._keeper.stop()
+        self._ownership.stop()
         self._direct.flush()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -201,19 +205,19 @@ class Gateway:
     def _calm(self) -> float:
         """Since when what arrives has been read at once; now, while the gateway cannot show that it lives."""
         now = self._time()
-        return now if now - self._keeper.seen > UNSEEN else self._server.calm()
+        return now if now - self._ownership.seen > UNSEEN else self._server.calm()
 
     def _changed(self) -> None:
         """A runner has come, gone or become free."""
         self._worker.changed()
-        for case in self._cases.all():
-            if case.row.status == "waiting":
-                case.wake.set()
+        for progress in self._in_progress.all():
+            if progress.row.status == "waiting":
+                progress.wake.set()
 
     def _heard(self, peer: str) -> None:
-        session = self._fleet.of_peer(peer)
+        session = self._sessions.of_peer(peer)
         if session is not None:
-            self._fleet.heard(session)
+            self._sessions.heard(session)
 
     def _flush(self) -> None:
         while not self._stopping.wait(FLUSH):

@@ -1,10 +1,10 @@
 """What is to be concluded of a release from what was seen of its runner. Pure: times are arguments, in seconds of one steady clock.
 
-A verdict is an opinion: it counts only once it is stored by compare-and-swap, which a completion may win.
+A conclusion is an opinion: it counts only once it is stored by compare-and-swap, which a completion may win.
 
 A runner says little. It cannot be reached but by its own stream, acknowledges nothing, and goes on with its release when the
 stream breaks. So silence alone never means that a release has ended, only that contact with it is lost; and while a
-completion is being stored there is no verdict at all.
+completion is being stored there is no conclusion at all.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 UNFETCHED = 120.0
 #: seconds that a call may come late after the runner's stream has ended; nothing was fetched by then
 UNFETCHED_GONE = 5.0
-#: seconds between the end of the logs and the verdict that the release was dropped
+#: seconds between the end of the logs and the conclusion that the release was dropped
 DROPPED = 5.0
 #: seconds after which a stream that is still up has proved that its runner answers HTTP/2 pings (server.KEEPALIVE)
 PROVEN = 10.0
 #: seconds between two readings of heartbeats that count as two
 APART = 5.0
-#: seconds between what is seen and a verdict on it: what was under way may still come
+#: seconds between what is seen and a conclusion on it: what was under way may still come
 SETTLING = 5.0
 #: seconds that a completion may come after contact with the runner was lost
 LEASE = 90.0
@@ -83,14 +83,14 @@ class Evidence(NamedTuple):
     calm: float = 0.0
 
 
-class Verdict(NamedTuple):
+class Conclusion(NamedTuple):
     """What follows."""
 
     kind: Literal["take back", "failed", "lost", "cancelled"]
     text: str
 
 
-def judge(seen: Evidence, now: float) -> Verdict | None:
+def judge(seen: Evidence, now: float) -> Conclusion | None:
     """What follows from this now; None: nothing yet."""
     if seen.completing:
         return None
@@ -103,12 +103,12 @@ def judge(seen: Evidence, now: float) -> Verdict | None:
     return _dropped(seen, now) or _idle(seen, seen.called, now) or _gone(seen, now)
 
 
-def _unfetched(seen: Evidence, now: float) -> Verdict | None:
+def _unfetched(seen: Evidence, now: float) -> Conclusion | None:
     """Nothing was done: another runner may have it."""
     if seen.gone is not None and now - seen.gone >= UNFETCHED_GONE:
-        return Verdict("take back", "the runner disconnected before it fetched anything")
+        return Conclusion("take back", "the runner disconnected before it fetched anything")
     if now - max(seen.assigned, seen.idle) >= UNFETCHED:
-        return Verdict("take back", f"the runner fetched nothing within {UNFETCHED:g} s")
+        return Conclusion("take back", f"the runner fetched nothing within {UNFETCHED:g} s")
     return None
 
 
@@ -120,13 +120,13 @@ def _has_closed(seen: Evidence, now: float) -> bool:
     return session.heard > end.at or now - end.at >= PROVEN
 
 
-def _dropped(seen: Evidence, now: float) -> Verdict | None:
+def _dropped(seen: Evidence, now: float) -> Conclusion | None:
     if _has_closed(seen, now):
-        return Verdict("failed", "the runner dropped the release: it closed the logs and reported no outcome")
+        return Conclusion("failed", "the runner dropped the release: it closed the logs and reported no outcome")
     return None
 
 
-def _idle(seen: Evidence, called: float, now: float) -> Verdict | None:
+def _idle(seen: Evidence, called: float, now: float) -> Conclusion | None:
     """The runner says twice that it executes nothing."""
     session = seen.session
     if session is None or len(session.beats) < 2:
@@ -137,21 +137,21 @@ def _idle(seen: Evidence, called: float, now: float) -> Verdict | None:
     if seen.active > first.at or seen.calm > second.at or now - second.at < SETTLING:
         return None
     if session.generation == seen.held_by:
-        return Verdict("failed", "the runner dropped the release: it executes nothing and reported no outcome")
-    return Verdict("lost", "the runner came back without the release; its completion may have met no gateway")
+        return Conclusion("failed", "the runner dropped the release: it executes nothing and reported no outcome")
+    return Conclusion("lost", "the runner came back without the release; its completion may have met no gateway")
 
 
-def _gone(seen: Evidence, now: float) -> Verdict | None:
+def _gone(seen: Evidence, now: float) -> Conclusion | None:
     if seen.gone is None or seen.logs or now - seen.gone < LEASE:
         return None
-    return Verdict("lost", f"the runner has been away for {LEASE:g} s; whether it finished is unknown")
+    return Conclusion("lost", f"the runner has been away for {LEASE:g} s; whether it finished is unknown")
 
 
-def _cancelled(seen: Evidence, at: float, now: float) -> Verdict | None:
+def _cancelled(seen: Evidence, at: float, now: float) -> Conclusion | None:
     if seen.called is None:
-        return Verdict("cancelled", "nothing was fetched")
+        return Conclusion("cancelled", "nothing was fetched")
     if _has_closed(seen, now):
-        return Verdict("cancelled", "the runner has ended it")
+        return Conclusion("cancelled", "the runner has ended it")
     if now - at >= CANCEL_WAIT:
-        return Verdict("lost", "the runner has no way to learn of the cancel and may still be working")
+        return Conclusion("lost", "the runner has no way to learn of the cancel and may still be working")
     return None

@@ -14,9 +14,9 @@ import grpc
 from re_core.wire.redaction import MARGIN
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.calls import Calls, Target
-from re_gateways.forest.case import Case, Cases
 from re_gateways.forest.direct_lines import DirectLines
-from re_gateways.forest.fleet import Fleet, Session
+from re_gateways.forest.progress import ReleaseProgress, ReleasesInProgress
+from re_gateways.forest.sessions import Session, Sessions
 from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Context
 from re_workers.outgoing import MAX_LINE
@@ -34,8 +34,8 @@ class Logs:
     def __init__(
         self,
         calls: Calls,
-        cases: Cases,
-        fleet: Fleet,
+        in_progress: ReleasesInProgress,
+        sessions: Sessions,
         direct: DirectLines,
         most: int,
         strangers: Strangers,
@@ -43,7 +43,7 @@ class Logs:
         time: Callable[[], float],
     ) -> None:
         """`most`: streams at once."""
-        self._calls, self._cases, self._fleet, self._direct = calls, cases, fleet, direct
+        self._calls, self._in_progress, self._sessions, self._direct = calls, in_progress, sessions, direct
         self._most, self._strangers, self._ask, self._time = most, strangers, ask, time
         self._open = 0
 
@@ -74,33 +74,33 @@ class Logs:
 
     async def take(self, target: Target, text: str) -> bool:
         """A line for that release; waits for room, and drops it where there is none for long."""
-        case = target.case
-        if case is None:
+        progress = target.progress
+        if progress is None:
             return self._direct.add(target.release, text)
         end = self._time() + PATIENCE
-        while case.full and self._cases.get(target.release) is case and self._time() < end:
+        while progress.full and self._in_progress.get(target.release) is progress and self._time() < end:
             await asyncio.sleep(LOOK)
-        if self._cases.get(target.release) is not case:
+        if self._in_progress.get(target.release) is not progress:
             return self._direct.add(target.release, text)
-        if case.full:
+        if progress.full:
             return False
-        case.line(text)
+        progress.line(text)
         return True
 
-    def silent(self, session: Session | None, began: float) -> Case | None:
+    def silent(self, session: Session | None, began: float) -> ReleaseProgress | None:
         """The release to which a stream without any line belongs, by its connection."""
-        if session is None or self._fleet.session(session.name) is not session:
+        if session is None or self._sessions.session(session.name) is not session:
             return None
-        case = self._cases.get(self._fleet.only(session))
-        return case if case is not None and case.assigned <= began and not case.logs else None
+        progress = self._in_progress.get(self._sessions.only(session))
+        return progress if progress is not None and progress.assigned <= began and not progress.logs else None
 
     def session(self, peer: str) -> Session | None:
         """Of the runner on that connection."""
-        return self._fleet.of_peer(peer)
+        return self._sessions.of_peer(peer)
 
-    def generation(self, case: Case) -> int:
+    def generation(self, progress: ReleaseProgress) -> int:
         """Of the session that the runner of a release has now; 0 for none."""
-        session = self._fleet.session(case.row.runner)
+        session = self._sessions.session(progress.row.runner)
         return session.generation if session else 0
 
     def now(self) -> float:
@@ -115,7 +115,7 @@ class _Stream:
         self._logs, self._context = logs, context
         self._began = logs.now()
         self._session = logs.session(context.peer())
-        self._cases: list[Case] = []
+        self._in_progress: list[ReleaseProgress] = []
         self._proven = False
         self._dropped = 0
 
@@ -127,9 +127,9 @@ class _Stream:
                 await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message cannot be read")
             target = await self._logs.target(message.release_token, self._context)
             self._proven = True
-            if target.case is not None and target.case not in self._cases:
-                self._cases.append(target.case)
-                target.case.opened()
+            if target.progress is not None and target.progress not in self._in_progress:
+                self._in_progress.append(target.progress)
+                target.progress.opened()
             if not await self._logs.take(target, message.line[:KEPT]):
                 self._dropped += 1
             elif self._dropped:
@@ -140,9 +140,9 @@ class _Stream:
     def close(self) -> None:
         """It has ended, or its connection."""
         if not self._proven:
-            case = self._logs.silent(self._session, self._began)
-            if case is not None:
-                case.opened()
-                self._cases.append(case)
-        for case in self._cases:
-            case.closed(self._logs.generation(case))
+            progress = self._logs.silent(self._session, self._began)
+            if progress is not None:
+                progress.opened()
+                self._in_progress.append(progress)
+        for progress in self._in_progress:
+            progress.closed(self._logs.generation(progress))

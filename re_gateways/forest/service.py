@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError, Message
 from re_core.errors import BadDocument, NotFound, StoreRefused, StoreUnavailable
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.calls import Calls
-from re_gateways.forest.ledger import Busy, ReleaseOver, TokenUnknown
 from re_gateways.forest.logs import Logs
+from re_gateways.forest.release_rows import Busy, ReleaseOver, TokenUnknown
 from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.streams import Ask, Context, Streams
 
@@ -95,18 +95,18 @@ class Service:
             task.cancel()
 
     async def _files(self, request: Any, context: Context) -> None:
-        _, parcel = await self._fetch(request, context)
-        for file in parcel.deployment:
+        _, contents = await self._fetch(request, context)
+        for file in contents.deployment:
             await context.write(file)
 
     async def _spec(self, request: Any, context: Context) -> None:
-        _, parcel = await self._fetch(request, context)
-        for file in parcel.spec:
+        _, contents = await self._fetch(request, context)
+        for file in contents.spec:
             await context.write(file)
 
     async def _annotation(self, request: Any, context: Context) -> pb.ReleaseAnnotationResponse:
-        _, parcel = await self._fetch(request, context)
-        annotation: pb.ReleaseAnnotationResponse = parcel.annotation
+        _, contents = await self._fetch(request, context)
+        annotation: pb.ReleaseAnnotationResponse = contents.annotation
         return annotation
 
     async def _project(self, request: Any, context: Context) -> pb.ProjectInfoResponse:
@@ -134,18 +134,18 @@ class Service:
         token = await self._token(request, context)
         if request.outcome not in (pb.RELEASE_OUTCOME_SUCCESS, pb.RELEASE_OUTCOME_FAILURE):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the outcome is neither SUCCESS nor FAILURE")
-        case = self._calls.arriving(token)
-        if case is not None:
-            case.arrives()
+        progress = self._calls.arriving(token)
+        if progress is not None:
+            progress.arrives()
         task = asyncio.ensure_future(self._ask(context, lambda: self._calls.complete(request)))
         self._completions.add(task)
         task.add_done_callback(self._stored)
-        if case is not None:
-            task.add_done_callback(lambda _: case.arrived())
+        if progress is not None:
+            task.add_done_callback(lambda _: progress.arrived())
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:  # the runner is gone, and its word counts all the same
-            if case is None or len(self._completions) > MOST_ORPHANS:
+            if progress is None or len(self._completions) > MOST_ORPHANS:
                 task.cancel()
             raise
         return pb.CompleteReleaseResponse()

@@ -14,8 +14,8 @@ import grpc
 
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.admission import Admission, Admitted, Refused, shown
-from re_gateways.forest.fleet import Fleet, Registration, Session
 from re_gateways.forest.peers import Peers
+from re_gateways.forest.sessions import Registration, Session, Sessions
 from re_gateways.forest.strangers import Strangers
 from re_gateways.forest.types import Type, offered
 
@@ -45,7 +45,7 @@ class Streams:
 
     def __init__(
         self,
-        fleet: Fleet,
+        sessions: Sessions,
         admission: Admission,
         peers: Peers,
         strangers: Strangers,
@@ -59,7 +59,7 @@ class Streams:
         """`peers` may connect; `most`: sessions at once. `acknowledged` gets each WorkAck: its runner, the token, whether it takes
         it. `entered` and `left` hear of sessions, on this thread.
         """
-        self._fleet, self._admission, self._peers, self._most, self._ask = fleet, admission, peers, most, ask
+        self._sessions, self._admission, self._peers, self._most, self._ask = sessions, admission, peers, most, ask
         self._strangers = strangers
         self._acknowledged, self._entered, self._left, self._time = acknowledged, entered, left, time
         self.stopping = False
@@ -84,7 +84,7 @@ class Streams:
             await self._carry(session, queue, closed, context)
         finally:
             session.ending = session.ending or "its stream has ended"
-            if self._fleet.leave(session):
+            if self._sessions.leave(session):
                 self._left(session)
             where = {"action": "runner_left", "runner": session.name}
             _log.info("the runner %s is gone: %s", session.name, session.ending, extra=where)
@@ -101,7 +101,7 @@ class Streams:
     async def _admitted(self, first: pb.RunnerRegister, context: Context) -> Admitted:
         if self.stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping")
-        if len(self._fleet) >= self._most and self._fleet.session(first.runner_id.rpartition(".")[0]) is None:
+        if len(self._sessions) >= self._most and self._sessions.session(first.runner_id.rpartition(".")[0]) is None:
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._most} runners are connected, the most of this gateway"
             )
@@ -138,7 +138,7 @@ class Streams:
         def send(message: Any) -> None:
             _later(loop, put, message)
 
-        session, old = self._fleet.enter(about, send, lambda: _later(loop, closed.set))
+        session, old = self._sessions.enter(about, send, lambda: _later(loop, closed.set))
         types = ", ".join(str(one) for one in about.types) or "nothing"
         where = {"action": "runner_connected", "runner": about.name, "peer": shown(about.peer)}
         _log.info("the runner %s is connected from %s, and takes %s", about.name, shown(about.peer), types, extra=where)
@@ -169,9 +169,9 @@ class Streams:
                 return
             kind = message.WhichOneof("message") if isinstance(message, pb.RunnerMessage) else None
             if kind == "heartbeat":
-                self._fleet.beat(session, max(0, message.heartbeat.active_releases))
+                self._sessions.beat(session, max(0, message.heartbeat.active_releases))
             elif kind == "work_ack":
-                self._fleet.heard(session, spoke=True)
+                self._sessions.heard(session, spoke=True)
                 ack = message.work_ack
                 await self._ask(context, lambda: self._acknowledged(session, ack.release_token, ack.accepted))  # noqa: B023
             else:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from re_gateways.forest.case import Order
-from re_gateways.forest.desk import Desk
-from re_gateways.forest.fleet import Fleet
+from re_gateways.forest.execution import ReleaseExecution
+from re_gateways.forest.progress import Order
+from re_gateways.forest.sessions import Sessions
 from re_workers import Context, Worker, step
 from re_workers.context import Call
 from re_workers.limits import Limit, fits
@@ -81,10 +81,14 @@ class Forest(Worker):
     outlives = True
 
     def __init__(
-        self, desk: Desk, fleet: Fleet, settled: Callable[[str], None], refused: Callable[[str], None]
+        self,
+        execution: ReleaseExecution,
+        sessions: Sessions,
+        settled: Callable[[str], None],
+        refused: Callable[[str], None],
     ) -> None:
         """`settled` and `refused` get the attempt; they return at once."""
-        self._desk, self._fleet, self._settled, self._refused = desk, fleet, settled, refused
+        self._execution, self._sessions, self._settled, self._refused = execution, sessions, settled, refused
 
     @step
     def Release(
@@ -101,11 +105,11 @@ class Forest(Worker):
 
         The result is {"outcome", "runner"}, with "plan" in the mode plan: the runner's plan, or its log where it gave none.
         """
-        return self._desk.carry_out(ctx, Order(type, organisation, project, destination, artifact, mode))
+        return self._execution.carry_out(ctx, Order(type, organisation, project, destination, artifact, mode))
 
     def lanes(self) -> Mapping[str, int]:
         """By text of a type: the releases that the connected runners of that type have at once."""
-        return self._fleet.lanes()
+        return self._sessions.lanes()
 
     def lane(self, arguments: Mapping[str, Any]) -> str:
         """The type."""
@@ -113,16 +117,16 @@ class Forest(Worker):
 
     def offers(self) -> dict[str, dict[str, Any]]:
         """The step, always; and the types that a connected runner takes now."""
-        types = sorted(self._fleet.lanes())
+        types = sorted(self._sessions.lanes())
         return {name: {**offer, "accepts": {"type": types}} for name, offer in super().offers().items()}
 
     def reserve(self, call: Call, token: str, arguments: Mapping[str, Any]) -> bool:
         """A place of a runner."""
-        return self._fleet.reserve(call.attempt_id, token, arguments["type"])
+        return self._sessions.reserve(call.attempt_id, token, arguments["type"])
 
     def unreserve(self, call: Call, token: str) -> None:
         """The place is free again."""
-        self._fleet.unreserve(call.attempt_id, token)
+        self._sessions.unreserve(call.attempt_id, token)
 
     def settled(self, attempt_id: str) -> None:
         """The bus has its outcome."""

@@ -22,7 +22,17 @@ from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.wire import redaction, strict_json
-from re_gateways.forest import admission, calls, case, direct_lines, fleet, gateway, parcels, server, strangers
+from re_gateways.forest import (
+    admission,
+    calls,
+    direct_lines,
+    gateway,
+    progress,
+    release_contents,
+    server,
+    sessions,
+    strangers,
+)
 from re_gateways.forest import logs as forest_logs
 from re_gateways.forest import streams as forest_streams
 from re_gateways.forest.options import Options
@@ -122,16 +132,16 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("Session", f"{Options('').most_sessions:,}; of each {forest_streams.MOST_TYPES} types".replace(",", " ")),
         ("Session", f"{forest_streams.MOST_UNREAD} messages"),
         ("Session", f"{forest_streams.MOST_MESSAGES} messages a second"),
-        ("Fleet", f"{fleet.MOST_TYPES}, each a lane"),
+        ("Sessions", f"{sessions.MOST_TYPES}, each a lane"),
         ("Strangers", f"{strangers.MOST_OF_ADDRESS} of one address; {strangers.MOST:,} of all".replace(",", " ")),
         ("Server", f"{server.MOST_STREAMS} calls of one connection, {gateway.CALLS} for each session of all"),
         ("Server", f"{server.MAX_MESSAGE // _MIB} MiB a message"),
-        ("Case", f"{case.MAX_WAITING // _KIB} KiB of lines"),
-        ("Case", f"{case.MAX_PLAN // _KIB} KiB of its log"),
-        ("Case", f"after {forest_logs.PATIENCE:.0f} s"),
+        ("ReleaseProgress", f"{progress.MAX_WAITING // _KIB} KiB of lines"),
+        ("ReleaseProgress", f"{progress.MAX_PLAN // _KIB} KiB of its log"),
+        ("ReleaseProgress", f"after {forest_logs.PATIENCE:.0f} s"),
         ("DirectLines", f"{direct_lines.MAX_WAITING // _MIB} MiB"),
         ("Calls", f"{calls.MOST_CACHED:,}".replace(",", " ")),
-        ("Parcels", f"{parcels.MOST_ARTIFACTS}, {parcels.MOST_BYTES // _MIB} MiB"),
+        ("ReleaseContents", f"{release_contents.MOST_ARTIFACTS}, {release_contents.MOST_BYTES // _MIB} MiB"),
         ("Admission", f"{admission.MOST_PEERS:,} each; {admission.MOST_REFUSALS} refusals".replace(",", " ")),
     ],
 )

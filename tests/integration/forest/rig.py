@@ -223,7 +223,7 @@ class Rig:
 
     def _await_offer(self, type: str) -> None:
         """Until the core knows of the runners that take it, where there are any."""
-        if any(type in gateway._fleet.lanes() for gateway in self.gateways):
+        if any(type in gateway._sessions.lanes() for gateway in self.gateways):
             until(lambda: any(type in _accepted(worker.offers) for worker in self.store.workers()))
 
     def say(self, deployment: str, event: str, **body: Any) -> None:
@@ -247,7 +247,7 @@ class Rig:
     def moved(self, deployment: str, gateway: Gateway) -> None:
         """Until that gateway goes on with its release."""
         until(lambda: self.step(deployment).worker == gateway.id)
-        until(lambda: gateway._cases.get(self.row(deployment).id))
+        until(lambda: gateway._in_progress.get(self.row(deployment).id))
 
     # what came of it
 

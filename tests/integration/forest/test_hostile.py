@@ -157,7 +157,7 @@ def test_sessions_are_limited(rig: Rig) -> None:
     third.say_register(rig.enroll("three"))
     assert third.ended() is MANY
     one.leave()
-    until(lambda: len(gateway._fleet) < 2)
+    until(lambda: len(gateway._sessions) < 2)
     assert rig.wire(gateway).register(f"three.{SECRET}").accepted
 
 
@@ -184,8 +184,8 @@ def test_types_that_no_playbook_can_name_are_left_out(rig: Rig, gateway: Gateway
     register = pb.RunnerRegister(runner_id=rig.enroll(), capabilities=types * 100, max_concurrent=-5)
     runner.open()
     runner.raw(pb.RunnerMessage(register=register))
-    until(lambda: gateway._fleet.lanes())
-    assert gateway._fleet.lanes() == {"forest/flux@1": 1, "forest/flux": 1}
+    until(lambda: gateway._sessions.lanes())
+    assert gateway._sessions.lanes() == {"forest/flux@1": 1, "forest/flux": 1}
 
 
 def test_two_runners_with_one_id_work_one_after_the_other(rig: Rig, gateway: Gateway) -> None:
@@ -233,7 +233,7 @@ def test_a_completion_counts_also_where_its_runner_has_not_waited_for_the_store(
     work = rig.begun(runner)
     store.away = True
     answer = runner.stub.CompleteRelease.future(completion(work.release_token))
-    until(lambda: any(case.completing for case in gateway._cases.all()))
+    until(lambda: any(progress.completing for progress in gateway._in_progress.all()))
     until(lambda: store.refused > 3)
     answer.cancel()
     store.away = False
@@ -343,9 +343,9 @@ def test_a_runner_that_is_frozen_is_noticed_by_the_pings_that_it_does_not_answer
     try:
         assert frozen.stdout
         assert frozen.stdout.readline() == "registered\n"
-        assert len(gateway._fleet) == 1
+        assert len(gateway._sessions) == 1
         frozen.send_signal(signal.SIGSTOP)
-        until(lambda: len(gateway._fleet) == 0)
+        until(lambda: len(gateway._sessions) == 0)
     finally:
         frozen.kill()
         frozen.communicate()

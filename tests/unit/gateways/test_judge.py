@@ -22,8 +22,8 @@ def _running(**changes: Any) -> Evidence:
 
 
 def _kind(seen: Evidence, now: float) -> str:
-    verdict = judge(seen, now)
-    return verdict.kind if verdict else ""
+    conclusion = judge(seen, now)
+    return conclusion.kind if conclusion else ""
 
 
 # assigned, no call with the token for 120 s while the runner is idle: taken back
@@ -108,9 +108,9 @@ def test_heartbeats_of_0_say_nothing_where_the_runner_has_called_since() -> None
 
 def test_a_runner_that_comes_back_without_the_release_has_lost_it() -> None:
     seen = _running(session=_beats(Beat(30.0, 0), Beat(60.0, 0), generation=8))
-    verdict = judge(seen, 65.0)
-    assert verdict
-    assert (verdict.kind, "came back without the release" in verdict.text) == ("lost", True)
+    conclusion = judge(seen, 65.0)
+    assert conclusion
+    assert (conclusion.kind, "came back without the release" in conclusion.text) == ("lost", True)
 
 
 def test_a_runner_that_comes_back_with_the_release_is_awaited() -> None:
@@ -164,9 +164,9 @@ def test_a_cancelled_release_that_was_not_fetched_is_cancelled_at_once() -> None
 def test_a_cancelled_release_that_runs_is_lost_after_20_s() -> None:
     seen = _running(cancelled=20.0)
     assert (_kind(seen, 39.9), _kind(seen, 40.0)) == ("", "lost")
-    verdict = judge(seen, 40.0)
-    assert verdict
-    assert "may still be working" in verdict.text
+    conclusion = judge(seen, 40.0)
+    assert conclusion
+    assert "may still be working" in conclusion.text
 
 
 def test_a_cancelled_release_whose_logs_are_closed_in_order_has_ended() -> None:

@@ -9,26 +9,26 @@ from collections.abc import Callable
 
 from re_core.ports import Clock, Runners
 from re_gateways.forest.admission import shown
-from re_gateways.forest.fleet import Fleet, Session
+from re_gateways.forest.sessions import Session, Sessions
 from re_gateways.forest.streams import end
 
 #: seconds between two notes of a runner that is connected (usecases.runners.SILENCE is three of them)
 NOTE = 30.0
 
 
-class Roster:
+class Enrolment:
     """One per gateway. Its methods raise StoreUnavailable."""
 
-    def __init__(self, store: Runners, clock: Clock, fleet: Fleet, me: str, time: Callable[[], float]) -> None:
+    def __init__(self, store: Runners, clock: Clock, sessions: Sessions, me: str, time: Callable[[], float]) -> None:
         """`me`: the gateway's id. `time`: seconds of a steady clock."""
-        self._store, self._clock, self._fleet, self._me, self._time = store, clock, fleet, me, time
+        self._store, self._clock, self._sessions, self._me, self._time = store, clock, sessions, me, time
         #: name -> created, of enrolled runners that were not revoked when they were read
         self._enrolled: dict[str, int] = {}
 
     def read(self) -> None:
         """Who was revoked, here or at another front end: their sessions end."""
         self._enrolled = {one.name: one.created for one in self._store.runners() if one.revoked is None}
-        for session in self._fleet.sessions():
+        for session in self._sessions.all():
             if self.is_revoked(session.name, session.about.since):
                 end(session, "the runner was revoked")
 
@@ -41,7 +41,7 @@ class Roster:
 
     def note_all(self) -> None:
         """Write down those of whom that was done long ago."""
-        for session in self._fleet.sessions():
+        for session in self._sessions.all():
             if self._time() - session.noted >= NOTE:
                 self.note(session, self._me)
 

@@ -58,7 +58,7 @@ def is_alive(row: Release) -> bool:
     return row.status in ("assigned", "running") and row.end is None
 
 
-class Ledger:
+class ReleaseRows:
     """The rows of all releases, for one gateway. Thread-safe."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """Carries a release out, on the thread of its step: finds a runner, gives it the release, watches, and says how it ended.
 
 What a step says of its end is what its row says: every end is stored first, by a compare-and-swap that a completion may win
-(ledger.py). While the store is away nothing is concluded. Must not know streams, nor how the engine hears of the end.
+(release_rows.py). While the store is away nothing is concluded. Must not know streams, nor how the engine hears of the end.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from re_core.rows import OVER, Release
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest import tokens
 from re_gateways.forest.admission import shown
-from re_gateways.forest.case import Case, Cases, Order
-from re_gateways.forest.fleet import Fleet, Session
 from re_gateways.forest.judge import CANCEL_WAIT, judge
-from re_gateways.forest.ledger import Ledger, is_cancelling
-from re_gateways.forest.parcels import Parcels
+from re_gateways.forest.progress import Order, ReleaseProgress, ReleasesInProgress
+from re_gateways.forest.release_contents import ReleaseContents
+from re_gateways.forest.release_rows import ReleaseRows, is_cancelling
+from re_gateways.forest.sessions import Session, Sessions
 from re_gateways.forest.types import Type
 from re_workers import Cancelled, Context, Declined, Failed, HandedOver, Lost
 
@@ -38,15 +38,15 @@ MODES = {"deploy": pb.RELEASE_MODE_DEPLOY, "plan": pb.RELEASE_MODE_PLAN}
 _log = logging.getLogger(__name__)
 
 
-class Desk:
+class ReleaseExecution:
     """One per gateway; any number of threads."""
 
     def __init__(
         self,
-        ledger: Ledger,
-        fleet: Fleet,
-        cases: Cases,
-        parcels: Parcels,
+        rows: ReleaseRows,
+        sessions: Sessions,
+        in_progress: ReleasesInProgress,
+        contents: ReleaseContents,
         note_use: Callable[[str, str, str], object],
         time: Callable[[], float],
         calm: Callable[[], float],
@@ -56,29 +56,29 @@ class Desk:
         clock; `calm`: since when this process has not paused and its beats are stored. `tick`: seconds between two looks at a
         release of which nothing is heard.
         """
-        self._ledger, self._fleet, self._cases, self._parcels = ledger, fleet, cases, parcels
+        self._rows, self._sessions, self._in_progress, self._contents = rows, sessions, in_progress, contents
         self._note_use, self._time, self._calm, self._tick = note_use, time, calm, tick
 
     def carry_out(self, ctx: Context, order: Order) -> Mapping[str, Any]:
         """Until the release has ended; the step's result. Raises what ends a step otherwise."""
         ctx.heeds_cancel()
-        case = self._open(ctx, order)
-        self._cases.add(case)
+        progress = self._open(ctx, order)
+        self._in_progress.add(progress)
         try:
             while True:
-                self._print(ctx, case)
-                result = self._advance(ctx, case)
+                self._print(ctx, progress)
+                result = self._advance(ctx, progress)
                 if result is not None:
                     return result
-                case.wake.wait(self._tick)
-                case.wake.clear()
+                progress.wake.wait(self._tick)
+                progress.wake.clear()
         finally:
-            self._cases.remove(case)
-            self._leave(ctx, case)
+            self._in_progress.remove(progress)
+            self._leave(ctx, progress)
 
     # begin
 
-    def _open(self, ctx: Context, order: Order) -> Case:
+    def _open(self, ctx: Context, order: Order) -> ReleaseProgress:
         document: dict[str, Any] | None = None
         fresh: Release | None = None
         while True:
@@ -86,10 +86,10 @@ class Desk:
                 if ctx.resumed:
                     return self._resumed(ctx, order)
                 document = document or self._checked(ctx, order)
-                fresh = fresh or self._ledger.fresh(ctx.attempt_id, ctx.saved(), document)
-                if not self._ledger.insert(fresh):
+                fresh = fresh or self._rows.fresh(ctx.attempt_id, ctx.saved(), document)
+                if not self._rows.insert(fresh):
                     raise HandedOver("another gateway has this attempt")
-                return Case(fresh, order, self._time)
+                return ReleaseProgress(fresh, order, self._time)
             except (StoreUnavailable, StoreRefused) as error:
                 self._away(ctx, error)
             if ctx.stopping.wait(self._tick):
@@ -102,7 +102,7 @@ class Desk:
         environment, name = order.destination["environment"], order.destination["name"]
         try:
             self._note_use(ctx.group, order.artifact, ctx.deployment)
-            artifact = self._parcels.check(ctx.group, order.artifact, environment)
+            artifact = self._contents.check(ctx.group, order.artifact, environment)
         except (NotFound, BadDocument) as error:
             raise Failed(str(error)) from None
         return {
@@ -117,22 +117,22 @@ class Desk:
             "mode": order.mode,
         }
 
-    def _resumed(self, ctx: Context, order: Order) -> Case:
-        row = self._ledger.get(ctx.attempt_id)
-        if row is None or row.owner != self._ledger.me or row.status == OVER:
+    def _resumed(self, ctx: Context, order: Order) -> ReleaseProgress:
+        row = self._rows.get(ctx.attempt_id)
+        if row is None or row.owner != self._rows.me or row.status == OVER:
             raise HandedOver("another gateway has this attempt")
         if row.runner and row.status in ("assigned", "running"):
-            self._fleet.hold(row.runner, row.id, row.called is not None)
-        case = Case(row, order, self._time)
-        case.held = row.runner
-        return case
+            self._sessions.hold(row.runner, row.id, row.called is not None)
+        progress = ReleaseProgress(row, order, self._time)
+        progress.held = row.runner
+        return progress
 
     # one look
 
-    def _advance(self, ctx: Context, case: Case) -> Mapping[str, Any] | None:
+    def _advance(self, ctx: Context, progress: ReleaseProgress) -> Mapping[str, Any] | None:
         """Do what is to be done now; the result at the end."""
         try:
-            self._look(ctx, case)
+            self._look(ctx, progress)
         except (StoreUnavailable, StoreRefused) as error:
             self._away(ctx, error)
             if ctx.stopping.is_set():
@@ -140,169 +140,171 @@ class Desk:
         except (Declined, HandedOver):
             raise
         except Exception as error:  # its runner works on: this is no end of the release
-            case.mistakes += 1
-            _log.exception("the gateway failed on %s", case.row.id, extra=_where(ctx, "gateway_error"))
-            if case.mistakes > MOST_MISTAKES:
+            progress.mistakes += 1
+            _log.exception("the gateway failed on %s", progress.row.id, extra=_where(ctx, "gateway_error"))
+            if progress.mistakes > MOST_MISTAKES:
                 raise Lost(f"the gateway failed, and the runner may still be working: {error!r}") from error
-        return self._report(case) if case.row.status in ("ended", "reported") else None
+        return self._report(progress) if progress.row.status in ("ended", "reported") else None
 
-    def _look(self, ctx: Context, case: Case) -> None:
-        self._reconcile(ctx, case)
-        row = case.row
-        if row.owner != self._ledger.me or row.status == OVER:
+    def _look(self, ctx: Context, progress: ReleaseProgress) -> None:
+        self._reconcile(ctx, progress)
+        row = progress.row
+        if row.owner != self._rows.me or row.status == OVER:
             raise HandedOver("another gateway has this attempt")
         if row.status in ("ended", "reported"):
             return
         if ctx.stopping.is_set():
-            if self._keep(case, self._ledger.hand_over(row)):
+            if self._keep(progress, self._rows.hand_over(row)):
                 raise HandedOver("the gateway is stopping")
         elif is_cancelling(row):
-            self._watch_cancelled(case)
+            self._watch_cancelled(progress)
         elif ctx.cancelled.is_set():
-            self._cancel(ctx, case)
+            self._cancel(ctx, progress)
         elif row.status == "waiting":
-            self._find_runner(ctx, case)
-        elif case.secret and not case.sent:
-            self._send(ctx, case)
+            self._find_runner(ctx, progress)
+        elif progress.secret and not progress.sent:
+            self._send(ctx, progress)
         else:
-            self._watch(ctx, case)
+            self._watch(ctx, progress)
 
-    def _reconcile(self, ctx: Context, case: Case) -> None:
+    def _reconcile(self, ctx: Context, progress: ReleaseProgress) -> None:
         """Its runner has it no more: this gateway took it back, or the runner handed it back."""
-        held, row = case.held, case.row
+        held, row = progress.held, progress.row
         if held and held != row.runner:
-            case.held = case.secret = ""
-            self._fleet.release(held, row.id)
-            ctx.output(f"[the runner {held} has it no more: {case.why or 'it handed the release back'}]")
-            case.why = ""
+            progress.held = progress.secret = ""
+            self._sessions.release(held, row.id)
+            ctx.output(f"[the runner {held} has it no more: {progress.why or 'it handed the release back'}]")
+            progress.why = ""
 
-    def _keep(self, case: Case, changed: Release | None) -> bool:
+    def _keep(self, progress: ReleaseProgress, changed: Release | None) -> bool:
         """Note a change of the row; where another was faster, read it again."""
         if changed is not None:
-            case.learn(changed)
+            progress.learn(changed)
             return True
-        row = self._ledger.get(case.row.id)
+        row = self._rows.get(progress.row.id)
         if row is None:
             raise HandedOver("the release was deleted")
-        session = self._fleet.session(row.runner)
-        case.learn(row, session.generation if session else 0)
+        session = self._sessions.session(row.runner)
+        progress.learn(row, session.generation if session else 0)
         return False
 
     # a runner for it
 
-    def _find_runner(self, ctx: Context, case: Case) -> None:
-        if not case.cleared and not self._clear(ctx, case):
+    def _find_runner(self, ctx: Context, progress: ReleaseProgress) -> None:
+        if not progress.cleared and not self._clear(ctx, progress):
             return
-        row = case.row
-        excluded = {*row.excluded, *case.excluded}
-        found = self._fleet.choose(row.id, case.order.type, excluded)
+        row = progress.row
+        excluded = {*row.excluded, *progress.excluded}
+        found = self._sessions.choose(row.id, progress.order.type, excluded)
         if found is not None:
-            self._assign(ctx, case, *found)
-        elif self._time() - case.waits_since >= NO_RUNNER:
-            why = f"no connected runner that is free takes {case.order.type}"
-            if self._keep(case, self._ledger.over(row, why)):
+            self._assign(ctx, progress, *found)
+        elif self._time() - progress.waits_since >= NO_RUNNER:
+            why = f"no connected runner that is free takes {progress.order.type}"
+            if self._keep(progress, self._rows.over(row, why)):
                 raise Declined(why)
 
-    def _assign(self, ctx: Context, case: Case, session: Session, kind: Type) -> None:
-        row, about = case.row, session.about
-        case.secret, case.sent = case.secret or tokens.make(), False
-        digest = tokens.digest(case.secret)
+    def _assign(self, ctx: Context, progress: ReleaseProgress, session: Session, kind: Type) -> None:
+        row, about = progress.row, session.about
+        progress.secret, progress.sent = progress.secret or tokens.make(), False
+        digest = tokens.digest(progress.secret)
         try:
-            done = self._keep(case, self._ledger.assign(row, about.name, about.since, digest, ctx.call.timeout))
+            done = self._keep(progress, self._rows.assign(row, about.name, about.since, digest, ctx.call.timeout))
         finally:
-            if case.row.runner == about.name:
-                case.held = about.name
+            if progress.row.runner == about.name:
+                progress.held = about.name
             else:  # not stored, or not known to be
-                self._fleet.release(about.name, row.id)
+                self._sessions.release(about.name, row.id)
         if done:
-            self._send(ctx, case, kind)
+            self._send(ctx, progress, kind)
 
-    def _send(self, ctx: Context, case: Case, kind: Type | None = None) -> None:
+    def _send(self, ctx: Context, progress: ReleaseProgress, kind: Type | None = None) -> None:
         """The assignment goes out once: the row has its token."""
-        row = case.row
-        session = self._fleet.session(row.runner)
-        kind = kind or (session.about.kind(case.order.type) if session else None)
-        case.sent = True
-        if row.token != tokens.digest(case.secret) or session is None or kind is None:
+        row = progress.row
+        session = self._sessions.session(row.runner)
+        kind = kind or (session.about.kind(progress.order.type) if session else None)
+        progress.sent = True
+        if row.token != tokens.digest(progress.secret) or session is None or kind is None:
             return  # the judge takes it back
-        self._fleet.hold(row.runner, row.id, row.called is not None)
-        case.held, case.sent_to = row.runner, session.generation
-        session.send(_assignment(row, case, kind))
+        self._sessions.hold(row.runner, row.id, row.called is not None)
+        progress.held, progress.sent_to = row.runner, session.generation
+        session.send(_assignment(row, progress, kind))
         ctx.output(f"[the runner {row.runner} ({shown(session.about.peer)}) has it, as {kind}]")
 
-    def _clear(self, ctx: Context, case: Case) -> bool:
+    def _clear(self, ctx: Context, progress: ReleaseProgress) -> bool:
         """Earlier attempts of this step get no further: their tokens die, and one that runs is awaited."""
-        rows = self._ledger.of_step(case.row)
-        case.excluded = frozenset(name for one in rows for name in one.excluded)
+        rows = self._rows.of_step(progress.row)
+        progress.excluded = frozenset(name for one in rows for name in one.excluded)
         running = []
         for row in rows:
-            if _attempt(row) >= _attempt(case.row) or row.status in ("ended", "reported", OVER):
+            if _attempt(row) >= _attempt(progress.row) or row.status in ("ended", "reported", OVER):
                 continue
             if row.called is None:
-                self._ledger.over(row, "a later attempt follows")
+                self._rows.over(row, "a later attempt follows")
             elif row.end is None:
-                self._ledger.cancel(row, "a later attempt follows")
+                self._rows.cancel(row, "a later attempt follows")
             running.append(row)
         if not running:
-            case.cleared = True
+            progress.cleared = True
             return True
         now = self._time()
-        if case.clearing is None:
-            case.clearing = now
+        if progress.clearing is None:
+            progress.clearing = now
             names = ", ".join(sorted({row.runner for row in running if row.runner}))
             ctx.output(
                 f"[an earlier attempt may still run at {names or 'a runner'}: up to {CANCEL_WAIT:g} s for its end]"
             )
-        elif now - case.clearing >= CANCEL_WAIT:
+        elif now - progress.clearing >= CANCEL_WAIT:
             for row in running:
-                self._ledger.end(row, "lost", "a later attempt follows; the runner may still be working")
+                self._rows.end(row, "lost", "a later attempt follows; the runner may still be working")
         return False
 
     # what was seen of it
 
-    def _watch(self, ctx: Context, case: Case) -> None:
-        row = case.row
-        verdict = judge(case.evidence(self._fleet, self._calm()), self._time())
-        if verdict is None:
+    def _watch(self, ctx: Context, progress: ReleaseProgress) -> None:
+        row = progress.row
+        conclusion = judge(progress.evidence(self._sessions, self._calm()), self._time())
+        if conclusion is None:
             return
-        if verdict.kind == "take back":
-            case.why = verdict.text
-            self._keep(case, self._ledger.take_back(row))
-        elif verdict.kind in ("failed", "lost"):
-            tail = case.tail()
-            text = f"runner {row.runner}: {verdict.text}" + (f"; its log ends: {tail}" if tail else "")
-            self._keep(case, self._ledger.end(row, verdict.kind, ctx.beginning(text, 4000)))
+        if conclusion.kind == "take back":
+            progress.why = conclusion.text
+            self._keep(progress, self._rows.take_back(row))
+        elif conclusion.kind in ("failed", "lost"):
+            tail = progress.tail()
+            text = f"runner {row.runner}: {conclusion.text}" + (f"; its log ends: {tail}" if tail else "")
+            self._keep(progress, self._rows.end(row, conclusion.kind, ctx.beginning(text, 4000)))
 
-    def _cancel(self, ctx: Context, case: Case) -> None:
-        row = case.row
+    def _cancel(self, ctx: Context, progress: ReleaseProgress) -> None:
+        row = progress.row
         if row.called is None:
-            self._keep(case, self._ledger.end(row, "cancelled", ctx.cancel_reason))
-        elif self._keep(case, self._ledger.cancel(row, ctx.cancel_reason)):
+            self._keep(progress, self._rows.end(row, "cancelled", ctx.cancel_reason))
+        elif self._keep(progress, self._rows.cancel(row, ctx.cancel_reason)):
             ctx.output(
                 f"[{ctx.cancel_reason}: the protocol has no way to stop the runner {row.runner}, which may go on; its end is "
                 f"awaited for {CANCEL_WAIT:g} s]"
             )
 
-    def _watch_cancelled(self, case: Case) -> None:
-        row, reason = case.row, (case.row.end or {}).get("text", "cancelled")
+    def _watch_cancelled(self, progress: ReleaseProgress) -> None:
+        row, reason = progress.row, (progress.row.end or {}).get("text", "cancelled")
         if row.late is not None:
             if row.late["outcome"] == "success":
                 text = f"{reason}; the runner had deployed it all the same"
-                self._keep(case, self._ledger.end(row, "completion", text, "success", row.late["plan"]))
+                self._keep(progress, self._rows.end(row, "completion", text, "success", row.late["plan"]))
             else:
                 self._keep(
-                    case, self._ledger.end(row, "cancelled", f"{reason}; the runner reports: {row.late['text']}")
+                    progress, self._rows.end(row, "cancelled", f"{reason}; the runner reports: {row.late['text']}")
                 )
             return
-        verdict = judge(case.evidence(self._fleet, self._calm()), self._time())
-        if verdict is not None and verdict.kind in ("lost", "cancelled"):
-            self._keep(case, self._ledger.end(row, verdict.kind, f"{reason}; runner {row.runner}: {verdict.text}"))
+        conclusion = judge(progress.evidence(self._sessions, self._calm()), self._time())
+        if conclusion is not None and conclusion.kind in ("lost", "cancelled"):
+            self._keep(
+                progress, self._rows.end(row, conclusion.kind, f"{reason}; runner {row.runner}: {conclusion.text}")
+            )
 
     # the end
 
-    def _report(self, case: Case) -> Mapping[str, Any] | None:
+    def _report(self, progress: ReleaseProgress) -> Mapping[str, Any] | None:
         """What the row says; None where the end of the log is awaited first."""
-        row = case.row
+        row = progress.row
         end = row.end or {}
         text = end.get("text", "")
         if row.late is not None and end.get("kind") in ("failed", "lost"):
@@ -313,35 +315,35 @@ class Desk:
             raise Lost(text)
         if kind == "cancelled":
             raise Cancelled(text)
-        if kind == "completion" and self._log_goes_on(case):
+        if kind == "completion" and self._log_goes_on(progress):
             return None
         result = {"outcome": end.get("outcome") or "failure", "runner": row.runner}
         if kind != "completion" or end.get("outcome") != "success":
             raise Failed(text or "the runner reports a failure without a word", result)
-        if case.order.mode == "plan":
+        if progress.order.mode == "plan":
             plan = end.get("plan")
-            result["plan"] = case.log() if plan is None else plan
+            result["plan"] = progress.log() if plan is None else plan
         return {**result, "note": text} if text else result
 
-    def _log_goes_on(self, case: Case) -> bool:
+    def _log_goes_on(self, progress: ReleaseProgress) -> bool:
         """Its last lines may still come: a completion overtakes them, and a step that has ended shows none."""
-        over = case.half_closed is not None and not case.logs
-        return not over and self._time() - (case.ended or 0.0) < LOG_END
+        over = progress.half_closed is not None and not progress.logs
+        return not over and self._time() - (progress.ended or 0.0) < LOG_END
 
-    def _print(self, ctx: Context, case: Case) -> None:
-        lines = case.take_lines()
+    def _print(self, ctx: Context, progress: ReleaseProgress) -> None:
+        lines = progress.take_lines()
         if lines:  # at once: where the bus is away, each call may wait
             ctx.output("\n".join(lines) + ("" if lines[-1] else "\n"))
 
-    def _leave(self, ctx: Context, case: Case) -> None:
+    def _leave(self, ctx: Context, progress: ReleaseProgress) -> None:
         """The step ends here."""
-        self._print(ctx, case)
-        row = case.row
+        self._print(ctx, progress)
+        row = progress.row
         kind = (row.end or {}).get("kind")
         lingers = row.called is not None and (row.status in ("running", OVER) or kind in ("lost", "failed"))
-        if case.held:
-            self._fleet.release(case.held, row.id, lingers)
-        self._fleet.forget_reservations(row.id)
+        if progress.held:
+            self._sessions.release(progress.held, row.id, lingers)
+        self._sessions.forget_reservations(row.id)
 
     def _away(self, ctx: Context, error: Exception) -> None:
         _log.debug("%s waits for the store: %s", ctx.attempt_id, error, extra=_where(ctx, "store_away"))
@@ -355,8 +357,8 @@ def _where(ctx: Context, action: str) -> dict[str, Any]:
     return {"action": action, "deployment_id": ctx.deployment, "step": ctx.step}
 
 
-def _assignment(row: Release, case: Case, kind: Type) -> pb.ServerMessage:
-    order, to = case.order, case.order.destination
+def _assignment(row: Release, progress: ReleaseProgress, kind: Type) -> pb.ServerMessage:
+    order, to = progress.order, progress.order.destination
     capability = pb.DestinationCapability(organisation=kind.organisation, name=kind.name, version=kind.version)
     destination = pb.DestinationInfo(
         name=to["name"],
@@ -367,7 +369,7 @@ def _assignment(row: Release, case: Case, kind: Type) -> pb.ServerMessage:
     )
     return pb.ServerMessage(
         work_assignment=pb.WorkAssignment(
-            release_token=case.secret,
+            release_token=progress.secret,
             release_id=row.id,
             release_intent_id=row.deployment,
             artifact_id=str(row.document.get("artifact_id", "")),

@@ -58,7 +58,7 @@ class Session:
         self.generation = generation
         #: when it began, when something was read, on its stream or over its connection, and when on its stream
         self.began = self.heard = self.spoke = now
-        #: when it was last written down how it was seen (roster.py)
+        #: when it was last written down how it was seen (enrolment.py)
         self.noted = 0.0
         #: the last two heartbeats
         self.beats: deque[Beat] = deque(maxlen=2)
@@ -112,7 +112,7 @@ class _Load:
         return not (self.out or self.lingering or self.reserved)
 
 
-class Fleet:
+class Sessions:
     """All sessions of this gateway."""
 
     def __init__(self, time: Callable[[], float], changed: Callable[[], None] = lambda: None) -> None:
@@ -188,7 +188,7 @@ class Fleet:
         """The runner's."""
         return self._sessions.get(name)
 
-    def sessions(self) -> list[Session]:
+    def all(self) -> list[Session]:
         """All."""
         with self._lock:
             return list(self._sessions.values())
@@ -196,23 +196,23 @@ class Fleet:
     def silent(self, seconds: float) -> list[Session]:
         """Those on whose stream nothing came for so long."""
         now = self._time()
-        return [one for one in self.sessions() if now - one.spoke >= seconds]
+        return [one for one in self.all() if now - one.spoke >= seconds]
 
     def of_peer(self, peer: str) -> Session | None:
         """The one session on that connection; None where there is none, or where a proxy carries several over it."""
-        found = [one for one in self.sessions() if one.about.peer == peer]
+        found = [one for one in self.all() if one.about.peer == peer]
         return found[0] if len(found) == 1 else None
 
     def knows(self, peer: str) -> bool:
         """Whether a session is on that connection."""
-        return any(one.about.peer == peer for one in self.sessions())
+        return any(one.about.peer == peer for one in self.all())
 
     # what is offered
 
     def lanes(self) -> dict[str, int]:
         """Text of each type that a connected runner takes -> releases that those runners have at once."""
         lanes: dict[str, int] = {}
-        for session in self.sessions():
+        for session in self.all():
             for text in texts(session.about.types):
                 if text in lanes or len(lanes) < MOST_TYPES:
                     lanes[text] = lanes.get(text, 0) + session.about.parallel

@@ -18,11 +18,11 @@ from re_core.errors import BadMessage, StoreRefused, StoreUnavailable
 from re_core.model import StepStatus
 from re_core.ports import read_state
 from re_core.rows import OVER, Release
-from re_gateways.forest.case import Cases
-from re_gateways.forest.fleet import Fleet, Session
-from re_gateways.forest.ledger import Ledger
+from re_gateways.forest.enrolment import Enrolment
 from re_gateways.forest.presence import Presence
-from re_gateways.forest.roster import Roster
+from re_gateways.forest.progress import ReleasesInProgress
+from re_gateways.forest.release_rows import ReleaseRows
+from re_gateways.forest.sessions import Session, Sessions
 from re_gateways.forest.streams import end
 from re_workers.saved import attempt_of
 
@@ -54,25 +54,31 @@ class Host(Protocol):
         ...
 
 
-class Keeper:
+class Ownership:
     """One per gateway."""
 
     def __init__(
         self,
         store: Store,
-        ledger: Ledger,
-        fleet: Fleet,
-        cases: Cases,
-        roster: Roster,
+        rows: ReleaseRows,
+        sessions: Sessions,
+        in_progress: ReleasesInProgress,
+        enrolment: Enrolment,
         time: Callable[[], float],
         alone: bool,
         look: float = LOOK,
     ) -> None:
         """`time`: seconds of a steady clock. `alone`: no other gateway lives. `look`: seconds between two looks, in real time."""
-        self._store, self._ledger, self._fleet, self._cases, self._roster = store, ledger, fleet, cases, roster
+        self._store, self._rows, self._sessions, self._in_progress, self._enrolment = (
+            store,
+            rows,
+            sessions,
+            in_progress,
+            enrolment,
+        )
         self._time, self._alone, self._interval = time, alone, look
         self._host: Host | None = None
-        self._presence = Presence(ledger.me)
+        self._presence = Presence(rows.me)
         self._seen = time()
         self._next_beat = self._next_round = time()
         self._settled: deque[str] = deque()
@@ -83,7 +89,7 @@ class Keeper:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._away = False
-        self._thread = threading.Thread(target=self._run, name="forest.keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="forest.ownership", daemon=True)
 
     # for other threads
 
@@ -100,9 +106,9 @@ class Keeper:
             self._thread.join()
         try:
             self._drain()
-            for session in self._fleet.sessions():
-                self._roster.note(session, "")
-            self._store.forget_gateway(self._ledger.me)
+            for session in self._sessions.all():
+                self._enrolment.note(session, "")
+            self._store.forget_gateway(self._rows.me)
         except (StoreUnavailable, StoreRefused) as error:
             _log.debug("the gateway leaves without a word: %s", error, extra={"action": "store_away"})
 
@@ -145,7 +151,7 @@ class Keeper:
         gone = self._presence.beat(self._store)
         self._seen = self._time()
         self._next_beat = self._seen + BEAT
-        self._roster.read()
+        self._enrolment.read()
         for id in gone:
             self._adopt(self._store.open_releases(id), f"the gateway {id} does not answer")
         for id in self._presence.forgettable():
@@ -165,13 +171,13 @@ class Keeper:
                 self._away = True
                 self._stop.wait(self._interval)
             except Exception:
-                _log.exception("the gateway's keeper failed", extra={"action": "gateway_error"})
+                _log.exception("the gateway's ownership failed", extra={"action": "gateway_error"})
                 self._stop.wait(self._interval)
             self._wake.wait(self._interval)
 
     def turn(self) -> None:
         """One look at everything that is due."""
-        for session in self._fleet.silent(SILENCE):
+        for session in self._sessions.silent(SILENCE):
             end(session, f"no heartbeat came for {SILENCE:g} s")
         now = self._time()
         if now >= self._next_beat:
@@ -188,26 +194,26 @@ class Keeper:
             self._change(self._settled[0], self._report)
             self._settled.popleft()
         while self._refused:
-            self._change(self._refused[0], lambda row: self._ledger.over(row, "the core has no use for it any more"))
+            self._change(self._refused[0], lambda row: self._rows.over(row, "the core has no use for it any more"))
             self._refused.popleft()
         for _ in range(len(self._late)):
             self._settle(self._late[0])
             self._late.popleft()
         while self._left:
-            self._roster.note(self._left[0], "")
+            self._enrolment.note(self._left[0], "")
             self._left.popleft()
         if self._entered:
             self._take_over()
 
     def _settle(self, id: str) -> None:
         """Report a lost release again: its row now has what the runner said."""
-        row = self._ledger.get(id)
+        row = self._rows.get(id)
         if row is None or row.status == OVER or row.late is None or (row.end or {}).get("kind") != "lost":
             return
-        if self._cases.get(id) is not None or row.id in (self._host.running() if self._host else ()):
+        if self._in_progress.get(id) is not None or row.id in (self._host.running() if self._host else ()):
             self._late.append(id)  # its first report is under way
             return
-        taken = self._ledger.hand_over(row, self._ledger.me)
+        taken = self._rows.hand_over(row, self._rows.me)
         if taken is not None:
             self._resume(taken)
 
@@ -215,50 +221,50 @@ class Keeper:
         """The releases of runners that are connected here now."""
         names = {self._entered.popleft() for _ in range(len(self._entered))}
         try:
-            rows = [row for row in self._store.open_releases() if row.runner in names and row.owner != self._ledger.me]
+            rows = [row for row in self._store.open_releases() if row.runner in names and row.owner != self._rows.me]
             self._adopt((row for row in rows if row.status != "reported"), "its runner is connected here")
             for name in names:
-                self._roster.note(self._fleet.session(name), self._ledger.me)
+                self._enrolment.note(self._sessions.session(name), self._rows.me)
         except (StoreUnavailable, StoreRefused):
             self._entered.extend(names)
             raise
         # a step of this process that has not noticed yet that it lost the release
-        self._entered.extend({row.runner for row in rows if self._cases.get(row.id) is not None})
+        self._entered.extend({row.runner for row in rows if self._in_progress.get(row.id) is not None})
 
     def _change(self, id: str, change: Callable[[Release], Release | None]) -> None:
-        while (row := self._ledger.get(id)) is not None and row.status != OVER:
+        while (row := self._rows.get(id)) is not None and row.status != OVER:
             if change(row) is not None:
                 return
 
     def _report(self, row: Release) -> Release | None:
-        return self._ledger.reported(row) if row.status == "ended" else row
+        return self._rows.reported(row) if row.status == "ended" else row
 
     def _compare(self) -> None:
         """Rows that another gateway has changed."""
-        versions = self._store.open_versions(self._ledger.me)
-        for case in self._cases.all():
-            if versions.get(case.row.id) != case.row.version:
-                row = self._ledger.get(case.row.id)
+        versions = self._store.open_versions(self._rows.me)
+        for progress in self._in_progress.all():
+            if versions.get(progress.row.id) != progress.row.version:
+                row = self._rows.get(progress.row.id)
                 if row is not None:
-                    session = self._fleet.session(row.runner)
-                    case.learn(row, session.generation if session else 0)
+                    session = self._sessions.session(row.runner)
+                    progress.learn(row, session.generation if session else 0)
 
     def _round(self) -> None:
         rows = self._store.open_releases()
         living = set(self._store.gateways()) - self._presence.gone
         if self._alone:
-            living = {self._ledger.me}
+            living = {self._rows.me}
         self._adopt((row for row in rows if row.owner not in living), "no living gateway has it")
-        self._again([row for row in rows if row.owner == self._ledger.me])
+        self._again([row for row in rows if row.owner == self._rows.me])
         self._sweep([row for row in rows if row.status == "reported"])
-        self._roster.note_all()
+        self._enrolment.note_all()
 
     def _adopt(self, rows: Iterable[Release], why: str) -> None:
         """Go on with them here."""
         for row in rows:
-            if row.status == OVER or self._cases.get(row.id) is not None:
+            if row.status == OVER or self._in_progress.get(row.id) is not None:
                 continue
-            taken = self._ledger.hand_over(row, self._ledger.me)
+            taken = self._rows.hand_over(row, self._rows.me)
             if taken is not None:
                 _log.info("takes the release %s over: %s", row.id, why, extra={"action": "release_taken_over"})
                 self._resume(taken)
@@ -267,8 +273,8 @@ class Keeper:
         """Rows of this gateway that no step of it carries out: an earlier move failed, or its outcome was not taken."""
         running = {*self._host.running(), *self._settled} if self._host else set()
         for row in rows:
-            if row.status != "reported" and row.id not in running and self._cases.get(row.id) is None:
-                taken = self._ledger.hand_over(row, self._ledger.me)
+            if row.status != "reported" and row.id not in running and self._in_progress.get(row.id) is None:
+                taken = self._rows.hand_over(row, self._rows.me)
                 if taken is not None:
                     self._resume(taken)
 
@@ -279,7 +285,7 @@ class Keeper:
             self._host.resume(row.saved, row.version)
         except BadMessage as error:  # of another version of the engine; the core finds its silence
             _log.error("cannot go on with %s: %s", row.id, error, extra={"action": "release_given_up"})
-            self._change(row.id, lambda one: self._ledger.over(one, "what was saved of it cannot be read"))
+            self._change(row.id, lambda one: self._rows.over(one, "what was saved of it cannot be read"))
 
     def _sweep(self, rows: list[Release]) -> None:
         """Those whose end the journal has."""
@@ -293,7 +299,7 @@ class Keeper:
             state = read_state(self._store, deployment) if deployment in active else None
             for row in some:
                 if state is None or not _awaits(state, row):
-                    self._ledger.over(row)
+                    self._rows.over(row)
 
 
 def _awaits(state: State, row: Release) -> bool:

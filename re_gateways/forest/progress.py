@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.rows import Release
-from re_gateways.forest.fleet import Fleet
 from re_gateways.forest.judge import Evidence, HalfClosed
+from re_gateways.forest.sessions import Sessions
 
 #: characters of lines that wait for the step's thread; the stream of logs is read no further meanwhile
 MAX_WAITING = 256 * 1024
@@ -35,7 +35,7 @@ class Order(NamedTuple):
     mode: str
 
 
-class Case:
+class ReleaseProgress:
     """One release."""
 
     def __init__(self, row: Release, order: Order, time: Callable[[], float]) -> None:
@@ -63,7 +63,7 @@ class Case:
         #: the token of its assignment, where this gateway made it, and whether the runner was sent it
         self.secret = ""
         self.sent = False
-        #: the runner that the fleet counts it for, and why that has it no more
+        #: the runner that the sessions counts it for, and why that has it no more
         self.held = ""
         self.why = ""
         #: earlier attempts of the step are out of the way; runners that handed any of them back
@@ -167,17 +167,17 @@ class Case:
             self.completing -= 1
         self.wake.set()
 
-    def evidence(self, fleet: Fleet, calm: float) -> Evidence:
+    def evidence(self, sessions: Sessions, calm: float) -> Evidence:
         """For the judge. `calm`: since when this process has not paused."""
-        session = fleet.session(self.row.runner)
-        gone = None if session else fleet.gone_since(self.row.runner)
+        session = sessions.session(self.row.runner)
+        gone = None if session else sessions.gone_since(self.row.runner)
         if self.called is None and (session is None or session.generation != self.sent_to):
             # the stream that it was sent on is no more, and what a runner has not read of it is lost
             gone = max(self.assigned, session.began if session else gone or 0.0)
         with self._lock:
             return Evidence(
                 assigned=self.assigned,
-                idle=fleet.idle_since(self.row.runner, self.row.id),
+                idle=sessions.idle_since(self.row.runner, self.row.id),
                 called=self.called,
                 active=self.active,
                 held_by=self.held_by,
@@ -191,31 +191,31 @@ class Case:
             )
 
 
-class Cases:
+class ReleasesInProgress:
     """Those that this gateway answers for. Thread-safe."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, Case] = {}
+        self._in_progress: dict[str, ReleaseProgress] = {}
 
     def __len__(self) -> int:
-        return len(self._cases)
+        return len(self._in_progress)
 
-    def add(self, case: Case) -> None:
+    def add(self, progress: ReleaseProgress) -> None:
         """From now on it is known."""
-        self._cases[case.row.id] = case
+        self._in_progress[progress.row.id] = progress
 
-    def remove(self, case: Case) -> None:
+    def remove(self, progress: ReleaseProgress) -> None:
         """Its step has ended in this process."""
-        if self._cases.get(case.row.id) is case:
-            del self._cases[case.row.id]
+        if self._in_progress.get(progress.row.id) is progress:
+            del self._in_progress[progress.row.id]
 
-    def get(self, id: str) -> Case | None:
+    def get(self, id: str) -> ReleaseProgress | None:
         """That of an attempt."""
-        return self._cases.get(id)
+        return self._in_progress.get(id)
 
-    def all(self) -> list[Case]:
+    def all(self) -> list[ReleaseProgress]:
         """In no order."""
-        return list(self._cases.values())
+        return list(self._in_progress.values())
 
 
 def _is_cancelled(row: Release) -> bool:

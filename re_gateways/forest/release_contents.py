@@ -29,7 +29,7 @@ MOST_ARTIFACTS, MOST_BYTES = 16, 128 * 1024 * 1024
 _NAMED = 5
 
 
-class Parcel(NamedTuple):
+class Contents(NamedTuple):
     """What belongs to one release."""
 
     deployment: list[pb.ReleaseFile]
@@ -37,7 +37,7 @@ class Parcel(NamedTuple):
     annotation: pb.ReleaseAnnotationResponse
 
 
-class Parcels:
+class ReleaseContents:
     """Makes them from artifacts, the last of which it keeps. Thread-safe."""
 
     def __init__(self, store: Artifacts) -> None:
@@ -68,11 +68,11 @@ class Parcels:
         self._keep((group, name, loaded.artifact.id), loaded)
         return loaded.artifact.id
 
-    def get(self, group: str, name: str, id: str, environment: str) -> Parcel:
+    def get(self, group: str, name: str, id: str, environment: str) -> Contents:
         """The same artifact again. Raises NotFound where it was deleted, or replaced by another of that name; and as `check`."""
         loaded = self._find(group, name, id)
         files = _chosen(loaded, environment)
-        return Parcel(_messages(files[DEPLOYMENT]), _messages(files[SPEC]), _annotation(loaded))
+        return Contents(_messages(files[DEPLOYMENT]), _messages(files[SPEC]), _annotation(loaded))
 
     def _find(self, group: str, name: str, id: str) -> Loaded:
         key = (group, name, id)
