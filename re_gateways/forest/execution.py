@@ -62,7 +62,11 @@ class ReleaseExecution:
     def carry_out(self, ctx: Context, order: Order) -> Mapping[str, Any]:
         """Until the release has ended; the step's result. Raises what ends a step otherwise."""
         ctx.heeds_cancel()
-        progress = self._open(ctx, order)
+        try:
+            progress = self._open(ctx, order)
+        except BaseException:  # the place that was kept for its claim is free again
+            self._sessions.forget_reservations(ctx.attempt_id)
+            raise
         self._in_progress.add(progress)
         try:
             while True:

@@ -118,3 +118,13 @@ def test_releases_are_shared_among_runners(rig: Rig, gateway: Gateway) -> None:
     deployments = [rig.deploy() for _ in range(12)]
     assert {rig.result(one)["outcome"] for one in deployments} == {"success"}
     assert sum(len(one.done) for one in runners) == 12
+
+
+def test_a_release_whose_artifact_is_missing_leaves_its_runner_free(rig: Rig, gateway: Gateway) -> None:
+    rig.serial(gateway)
+    failed = rig.end(rig.deploy(parameters={"artifact": "shop-9"}))
+    assert (failed.status.value, failed.message) == (
+        "failed",
+        "the group 'web' has no artifact 'shop-9'; store it with rectl artifacts push",
+    )
+    assert rig.result(rig.deploy()) == {"outcome": "success", "runner": "build-1"}
