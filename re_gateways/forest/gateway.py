@@ -144,9 +144,14 @@ class Gateway:
         )
 
     def bind(self) -> int:
-        """Listen, and serve runners; the port. Raises BadSettings where it cannot."""
+        """Listen, and serve runners; the port. Raises BadSettings where it cannot, BusUnavailable.
+
+        Its queue exists from then on: a core that starts behind it finds where to send the steps that wait for a runner.
+        """
         if not self._port:
             self._port = self._server.start(self._service.handlers())
+        if self._host is None:
+            self._host = self._make_host()
         return self._port
 
     def spared(self) -> list[str]:
@@ -157,7 +162,7 @@ class Gateway:
         """Take steps, and go on with those of gateways that are gone. Raises BadSettings, StoreUnavailable, BusUnavailable."""
         self.bind()
         self._ownership.beat()  # it lives, before it has a release
-        self._host = self._make_host()
+        assert self._host is not None  # noqa: S101  # bind made it
         self._host.start()
         self._ownership.start(self._host)
         self._flushing.start()

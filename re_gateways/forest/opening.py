@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -50,6 +51,8 @@ def open_gateway(
 ) -> Gateway:
     """A gateway that does nothing yet. `alone`: there is no other. Raises BadSettings where the extra is not installed."""
     check_extra()
+    # gRPC reads it when it is imported. The engine forks only to run programs; handlers for that print a line at every program
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from re_gateways.forest.gateway import Gateway
 
     return Gateway(options_of(settings), bus, store, clock, Redaction(settings.redact), observer, alone)

@@ -239,6 +239,22 @@ def test_a_release_goes_on_while_the_engine_is_away(
     assert runner.text.count("assigned ") == 1
 
 
+def test_a_release_that_waits_for_a_runner_waits_over_a_restart_too(
+    forest: EngineProcess, new_runner: MakeRunner, place: Path
+) -> None:
+    new_runner()
+    with forest.client() as client, held(client, place) as (id, go):
+        waiting = begin(client, book(release(place)))
+        assert statuses(client.deployment(waiting)) == ["dispatched"]
+        assert forest.stop() == 0
+        forest.start()
+        with forest.client() as again:
+            go.touch()
+            assert ended(again, id)["status"] == "completed"
+            done = ended(again, waiting)
+            assert done["status"] == "completed", done["reason"]
+
+
 def test_a_release_passes_through_tls(forest: EngineProcess, new_runner: MakeRunner, place: Path, nginx: Place) -> None:
     with sidecars(nginx, int(_address(forest).rpartition(":")[2])) as port, forest.client() as client:
         new_runner("build-1", f"{LOOPBACK}:{port}")
