@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.cluster_under_test import ClusterUnderTest
+from tests.chaos.forest_campaign import ForestCampaign
+from tests.chaos.forest_under_test import ForestUnderTest
 from tests.chaos.gaps import FALLS, measure
 from tests.chaos.ledger import largest_gap
 from tests.chaos.parts import PARTS, everything
@@ -26,6 +28,9 @@ from tests.services.shared import workplace
 
 #: all parts at once
 ALL = "all"
+
+#: gateways for forest runners, their runners, and cores, which have a cluster of their own
+FOREST = "forest"
 
 #: how long deployments stand still when one of two cores falls, instead of what is promised
 GAPS = "gaps"
@@ -73,7 +78,9 @@ def own_servers() -> Iterator[Servers]:
 def main() -> int:
     """The exit code: 1 where something was not kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}, {GAPS}, or {ALL}: the default")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}, {FOREST}, {GAPS}, or {ALL}: the default"
+    )
     parser.add_argument("--faults", type=int, default=FAULTS, help="bad things per part (%(default)s)")
     parser.add_argument("--minutes", type=float, help="go on for so long with each part, instead of a number of faults")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="plays the same faults and playbooks")
@@ -81,7 +88,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     words = parser.parse_args()
     parts = words.parts or [ALL]
-    unknown = [part for part in parts if part not in (*PARTS, GAPS, ALL)]
+    unknown = [part for part in parts if part not in (*PARTS, FOREST, GAPS, ALL)]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}")
     directory = Path(tempfile.mkdtemp(prefix="re-chaos-"))
@@ -114,14 +121,24 @@ def _measure(directory: Path, servers: Servers) -> None:
 
 def _play(part: str, words: argparse.Namespace, directory: Path, servers: Servers) -> tuple[tuple[str, ...], list[str]]:
     url, database = servers.broker.new_vhost(), servers.store.new_database()
-    rig = ClusterUnderTest(
-        directory, servers.broker, url, database, servers.store, rests=2, cores=words.cores, workers=words.workers
-    )
     began = time.monotonic()
+    rig: ClusterUnderTest
+    campaign: Campaign
+    post = 1 if words.minutes is None else 2
+    if part == FOREST:
+        rig = ForestUnderTest(directory, servers.broker, url, database, servers.store, cores=words.cores)
+    else:
+        rig = ClusterUnderTest(
+            directory, servers.broker, url, database, servers.store, rests=2, cores=words.cores, workers=words.workers
+        )
     with rig.cluster:
         rig.start()
-        faults = everything(rig) if part == ALL else PARTS[part](rig)
-        with Campaign(rig, words.seed, post=1 if words.minutes is None else 2) as campaign:
+        if isinstance(rig, ForestUnderTest):
+            faults, campaign = rig.everything(), ForestCampaign(rig, words.seed, post)
+        else:
+            faults = everything(rig) if part == ALL else PARTS[part](rig)
+            campaign = Campaign(rig, words.seed, post)
+        with campaign:
             if words.minutes is None:
                 campaign.strike(faults, words.faults)
             else:

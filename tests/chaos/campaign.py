@@ -18,6 +18,7 @@ from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.judgement import Judge
 from tests.chaos.load import Load
 from tests.chaos.oracle import Report
+from tests.chaos.playbooks_under_test import Book
 from tests.e2e.engine_process import wait_until
 
 #: does something bad
@@ -42,6 +43,9 @@ AFTERWARDS, IN_TIME = 10, 60.0
 class Campaign:
     """A rig under fire. A context manager around the load."""
 
+    #: makes the playbooks
+    draw: Callable[[random.Random, int], list[Book]] = staticmethod(playbooks_under_test.draw)
+
     def __init__(self, rig: ClusterUnderTest, seed: int, post: int = 3) -> None:
         """`post`: deployments that are asked for with every fault."""
         print(f"RE_TEST_SEED={seed}")
@@ -49,7 +53,7 @@ class Campaign:
         self._dice = random.Random(seed)
         #: seconds of the monotonic clock at which the last strike began
         self.struck_at = 0.0
-        self._books = playbooks_under_test.draw(self._dice, BOOKS)
+        self._books = self.draw(self._dice, BOOKS)
         with rig.cluster.client() as client:
             ids = [client.apply_playbook(book.text.encode(), JSON)["id"] for book in self._books]
         urls = [rig.cluster.url(number) for number in range(len(rig.cluster.rests))]
@@ -102,12 +106,12 @@ class Campaign:
         self._await_end(IN_TIME)
         empty = "all queues are empty"
         wait_until(empty, lambda: not self.rig.queues(), IN_TIME)
-        workers_fell = any("worker" in fault for fault in self.rig.faults)
         store = bootstrap.open_store(self.rig.cluster.settings())
         try:
             with self.rig.cluster.client() as client:
-                judge = Judge([book.ends for book in self._books], workers_fell)
-                report = oracle.ask(client, store, self.rig.ledger, judge, self.load.posts)
+                report = oracle.ask(
+                    client, store, self.rig.ledger, self.judge([book.ends for book in self._books]), self.load.posts
+                )
                 letters = [
                     f"dead letter {one['queue']}: {one['reason']}: {one['detail']}" for one in client.dead_letters()
                 ]
@@ -115,6 +119,10 @@ class Campaign:
             store.close()
         checked = self.rig.check_store()
         return report._replace(problems=[*report.problems, *letters, *([checked] if checked else [])])
+
+    def judge(self, ends: Sequence[str]) -> Judge:
+        """Who says what was promised of the deployments, of which each playbook's are to end like that."""
+        return Judge(ends, workers_fell=any("worker" in fault for fault in self.rig.faults))
 
     def _await_end(self, seconds: float) -> None:
         store = bootstrap.open_store(self.rig.cluster.settings())

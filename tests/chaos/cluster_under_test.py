@@ -13,7 +13,7 @@ from pathlib import Path
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Fall, Ledger
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import READY, Member
 from tests.e2e.engine_process import wait_until
@@ -65,12 +65,13 @@ class ClusterUnderTest:
         for _ in range(workers):
             self.cluster.add_worker("ledger", "console", options=["--slots", str(slots)])
         self.faults: Counter[str] = Counter()
+        self.falls: list[Fall] = []
 
     def start(self) -> None:
         """Start all processes, and wait until a core knows the workers: a step that none of them offers fails at once."""
         self.cluster.start()
         with self.cluster.client() as client:
-            count = len(self.cluster.workers)
+            count = len(self.cluster.workers) + len(self.cluster.gateways)  # a gateway is a worker too
             wait_until("the workers are registered", lambda: len(client.workers()) == count, READY)
 
     # -- processes ---------------------------------------------------------------------------------
@@ -81,6 +82,7 @@ class ClusterUnderTest:
         def strike(dice: random.Random) -> None:
             member = dice.choice(members)
             member.await_ready()
+            self.falls.append(Fall(_kind(member), time.monotonic()))
             member.kill()
             self.faults[f"kill {_kind(member)}"] += 1
             member.spawn()

@@ -38,6 +38,12 @@ class Case(NamedTuple):
     ledger: Sequence[Line]
 
 
+def steps_of(case: Case) -> Iterator[tuple[Step, list[Line]]]:
+    """Each step with its lines of the ledger."""
+    for step in case.document["steps"]:
+        yield step, [line for line in case.ledger if line.step == step["number"]]
+
+
 class Judge:
     """Counts what is worth a look, and names what is wrong."""
 
@@ -53,8 +59,8 @@ class Judge:
         yield from _numbered("its output", case.output)
         yield from _judge_beginning(case)
         yield from self._judge_end(case)
-        for step in case.document["steps"]:
-            yield from self._judge_step(step, [line for line in case.ledger if line.step == step["number"]])
+        for step, lines in steps_of(case):
+            yield from self._judge_step(step, lines)
         yield from _judge_order(case.ledger)
 
     def _judge_end(self, case: Case) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 class Line(NamedTuple):
     """One line of the ledger."""
 
-    #: `begin`, `completed` or `failed`
+    #: `begin`, `completed` or `failed`; of a forest runner, `ok-completed` and `ok-failed` once it was answered
     what: str
     deployment: str
     #: number of the step in the deployment, from 0
@@ -25,6 +25,15 @@ class Line(NamedTuple):
     attempt: int
     #: of the worker's process
     pid: int
+    #: seconds of the machine's monotonic clock
+    at: float
+
+
+class Fall(NamedTuple):
+    """A process was killed."""
+
+    #: what kind of process
+    kind: str
     #: seconds of the machine's monotonic clock
     at: float
 

@@ -57,6 +57,8 @@ class Cluster:
         self.cores: list[Member] = []
         self.workers: list[Member] = []
         self.gateways: list[Member] = []
+        #: what is no part of the engine, and ends with the cluster
+        self.others: list[Member] = []
         self._urls: list[str] = []
         self._token = ""
         for _ in range(rests):
@@ -72,7 +74,7 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for member in self.members:
+        for member in (*self.others, *self.members):
             member.end()
 
     @property
