@@ -105,7 +105,10 @@ class Campaign:
         self.load.settle(IN_TIME)
         self._await_end(IN_TIME)
         empty = "all queues are empty"
-        wait_until(empty, lambda: not self.rig.queues(), IN_TIME)
+        try:
+            wait_until(empty, lambda: not self.rig.queues(), IN_TIME)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.rig.queues()}") from None
         store = bootstrap.open_store(self.rig.cluster.settings())
         try:
             with self.rig.cluster.client() as client:
