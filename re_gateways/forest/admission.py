@@ -8,7 +8,6 @@ dot is never that of an unknown runner: else a secret could become a name that i
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import threading
 from collections import OrderedDict
@@ -19,7 +18,7 @@ from urllib.parse import unquote
 from ulid import ULID
 
 from re_core.ports import Runners
-from re_core.usecases.access import digest_of
+from re_core.usecases.runners import has_secret, split_id
 
 #: what a runner may be called
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -67,7 +66,7 @@ class Admission:
 
     def admit(self, runner_id: str, peer: str) -> Admitted | Refused:
         """Judge the id of a registration that came from that peer (`ipv4:10.0.0.1:1000`). Raises StoreUnavailable."""
-        mark, address = hashlib.sha256(runner_id.encode()).digest(), address_of(peer)
+        mark, address = hashlib.sha256(runner_id.encode()).digest(), without_port(peer)
         with self._lock:
             often = self._count(address) >= MOST_REFUSALS and mark not in self._known
         if often:
@@ -78,9 +77,21 @@ class Admission:
                 _remember(self._known, mark, None, MOST_KNOWN)
             else:
                 self._known.pop(mark, None)
-                begin, count = self._refusals.get(address, (self._time(), 0))
-                _remember(self._refusals, address, (begin, count + 1), MOST_PEERS)
+                self._note_refusal(address)
         return found
+
+    def refuse(self, peer: str, why: str) -> Refused:
+        """Refuse a registration whose id needs no look."""
+        address = without_port(peer)
+        with self._lock:
+            often = self._count(address) >= MOST_REFUSALS
+            if not often:
+                self._note_refusal(address)
+        return Refused("", why, often)
+
+    def _note_refusal(self, address: str) -> None:
+        begin, count = self._refusals.get(address, (self._time(), 0))
+        _remember(self._refusals, address, (begin, count + 1), MOST_PEERS)
 
     def _count(self, address: str) -> int:
         begin, count = self._refusals.get(address, (0.0, 0))
@@ -93,15 +104,15 @@ class Admission:
         if not runner_id:
             made = f"runner-{str(ULID()).lower()}"
             return Admitted(made, 1, 0) if self._unknown else Refused("", "a runner needs an id; enrol it")
-        name, dot, secret = runner_id.rpartition(".")
-        if not dot:
+        if "." not in runner_id:
             return self._without_secret(runner_id)
+        name, secret = split_id(runner_id)
         if not NAME.fullmatch(name):
             return Refused("", "the id is not <name>.<secret>")
         runner = self._store.runner(name)
-        right = hmac.compare_digest(digest_of(secret), runner.digest if runner else "0" * 64)
-        if runner is None or not right:
-            return Refused(name, "no enrolled runner has this name and secret")
+        if not has_secret(runner, secret) or runner is None:
+            # of an id that is not well formed, what is before the last dot may hold the secret
+            return Refused(name if runner else "", "no enrolled runner has this name and secret")
         if runner.revoked is not None:
             return Refused(name, "the runner was revoked")
         return Admitted(name, max(1, runner.parallel), runner.created)
@@ -116,7 +127,7 @@ class Admission:
         return Admitted(name, 1, 0)
 
 
-def address_of(peer: str) -> str:
+def without_port(peer: str) -> str:
     """The peer without its port: `ipv4:10.0.0.1`, `ipv6:%5B::1%5D`, `unix:`."""
     return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 

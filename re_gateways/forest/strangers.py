@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from re_gateways.forest.admission import address_of
+from re_gateways.forest.admission import without_port
 
 #: silent calls of one address, and of all
 MOST_OF_ADDRESS, MOST = 200, 1000
@@ -37,7 +37,7 @@ class Strangers:
         peer = context.peer()
         if self._knows(peer):
             return await context.read()
-        too_many = self._enter(address_of(peer))
+        too_many = self._enter(without_port(peer))
         reading = asyncio.ensure_future(context.read())
         try:
             await asyncio.wait({reading, too_many}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from re_core.usecases.runners import split_id
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.admission import Admission, Admitted, Refused, shown
 from re_gateways.forest.peers import Peers
@@ -101,7 +102,7 @@ class Streams:
     async def _admitted(self, first: pb.RunnerRegister, context: Context) -> Admitted:
         if self.stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the gateway is stopping")
-        if len(self._sessions) >= self._most and self._sessions.session(first.runner_id.rpartition(".")[0]) is None:
+        if len(self._sessions) >= self._most and self._sessions.session(split_id(first.runner_id)[0]) is None:
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._most} runners are connected, the most of this gateway"
             )
@@ -109,7 +110,7 @@ class Streams:
         if self._peers.include(peer):
             found: Admitted | Refused = await self._ask(context, lambda: self._admission.admit(first.runner_id, peer))
         else:
-            found = Refused("", "runners may not connect from this address")
+            found = self._admission.refuse(peer, "runners may not connect from this address")
         if isinstance(found, Admitted):
             return found
         log = _log.debug if found.often else _log.warning

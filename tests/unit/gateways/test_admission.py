@@ -10,7 +10,7 @@ import pytest
 from re_core.adapters.sqlite import SqliteStore
 from re_core.rows import Runner
 from re_core.usecases.access import digest_of
-from re_gateways.forest.admission import MOST_REFUSALS, Admission, Admitted, Refused, address_of, shown
+from re_gateways.forest.admission import MOST_REFUSALS, Admission, Admitted, Refused, shown, without_port
 
 PEER = "ipv4:10.0.0.7:4000"
 
@@ -72,7 +72,18 @@ def test_an_address_that_is_refused_too_often_is_looked_at_no_more_but_for_runne
     assert admission.admit("stranger", "ipv4:10.0.0.8:4000") == Refused("stranger", "the runner is not enrolled")
 
 
+def test_no_part_of_an_id_that_is_not_well_formed_is_shown(store: SqliteStore) -> None:
+    found = _admission(store).admit("build-1.secret.", PEER)
+    assert found == Refused("", "no enrolled runner has this name and secret")
+
+
+def test_an_address_from_which_none_may_connect_is_refused_quietly_at_last(store: SqliteStore) -> None:
+    admission = _admission(store)
+    often = [admission.refuse(PEER, "not from here").often for _ in range(MOST_REFUSALS + 1)]
+    assert often == [False] * MOST_REFUSALS + [True]
+
+
 def test_a_peer_is_shown_as_people_write_it() -> None:
     assert shown("ipv4:10.0.0.7:4000") == "10.0.0.7:4000"
     assert shown("ipv6:%5B::1%5D:4000") == "[::1]:4000"
-    assert (address_of("ipv4:10.0.0.7:4000"), address_of("unix:")) == ("ipv4:10.0.0.7", "unix:")
+    assert (without_port("ipv4:10.0.0.7:4000"), without_port("unix:")) == ("ipv4:10.0.0.7", "unix:")
