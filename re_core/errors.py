@@ -186,6 +186,10 @@ class StoreRefused(OperatorError):
     reason = "store-refused"
 
 
+class DamagedArtifact(StoreRefused):
+    """The artifact is damaged; push the same files again, which repairs it, or restore a backup."""
+
+
 class BusRefused(OperatorError):
     """The bus cannot be used; waiting does not help."""
 

@@ -1,6 +1,6 @@
 """Whether the files of a category can be sent to a runner: as text, each in one message of gRPC. Pure.
 
-A forest runner drops its work without a word when a message is too large, a name unsafe or a name repeated, so all of it
+A forest runner drops its work silently when a message is too large, a name unsafe or a name repeated, so all of it
 is checked before anything is sent.
 """
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from re_core import ports
 from re_core.artifacts import content as forms
 from re_core.artifacts.packing import pack
-from re_core.errors import BadDocument, NotFound, Problem, StoreRefused
+from re_core.errors import BadDocument, DamagedArtifact, NotFound, Problem
 from re_core.ports import PIECE
 from re_core.rows import Artifact, ArtifactContent, ArtifactFile
 
@@ -39,7 +39,7 @@ def label(artifact: Artifact) -> str:
 
 
 def load(store: ports.Artifacts, group: str, name: str) -> Loaded:
-    """An artifact of that group, whole; it needs as much memory as it has bytes. Raises NotFound, StoreRefused where it is damaged."""
+    """An artifact of that group, whole; it needs as much memory as it has bytes. Raises NotFound, DamagedArtifact."""
     artifact = store.artifact(group, name)
     if artifact is None:
         raise missing(group, name)
@@ -57,7 +57,7 @@ def missing(group: str, name: str) -> NotFound:
 
 
 def content_of(store: ports.Artifacts, artifact: Artifact) -> ArtifactContent:
-    """Its content, whose list of files fits its digest. Raises NotFound where it was deleted meanwhile, StoreRefused."""
+    """Its content, whose list of files fits its digest. Raises NotFound where it was deleted meanwhile, DamagedArtifact."""
     content = store.content(artifact.digest)
     if content is None:
         raise _lost(store, artifact, "its list of files is missing")
@@ -69,7 +69,7 @@ def content_of(store: ports.Artifacts, artifact: Artifact) -> ArtifactContent:
 def read_file(
     store: ports.Artifacts, artifact: Artifact, content: ArtifactContent, file: ArtifactFile
 ) -> Iterator[bytes]:
-    """Its bytes in pieces. Raises NotFound where the artifact was deleted meanwhile, StoreRefused where it is damaged.
+    """Its bytes in pieces. Raises NotFound where the artifact was deleted meanwhile, DamagedArtifact.
 
     Damage is certain at the end only, so a caller that acts before it verifies the artifact first.
     """
@@ -89,7 +89,7 @@ def read_file(
 
 
 def verify(store: ports.Artifacts, artifact: Artifact) -> ArtifactContent:
-    """Read all of it once; its content. Raises NotFound where it was deleted meanwhile, StoreRefused where it is damaged."""
+    """Read all of it once; its content. Raises NotFound where it was deleted meanwhile, DamagedArtifact."""
     content = content_of(store, artifact)
     for file in content.files:
         verify_file(store, artifact, content, file)
@@ -112,11 +112,11 @@ def archive(store: ports.Artifacts, artifact: Artifact, content: ArtifactContent
     return pack(files, artifact.created // 1000)
 
 
-def _lost(store: ports.Artifacts, artifact: Artifact, what: str) -> NotFound | StoreRefused:
+def _lost(store: ports.Artifacts, artifact: Artifact, what: str) -> NotFound | DamagedArtifact:
     """What is missing of an artifact that is there is damage."""
     there = store.artifact(artifact.group, artifact.name)
     if there is None or there.id != artifact.id:
         return missing(artifact.group, artifact.name)
-    return StoreRefused(
+    return DamagedArtifact(
         f"{label(artifact)} is damaged: {what}; push the same files again, which repairs it, or restore a backup"
     )

@@ -85,12 +85,11 @@ class Calls:
         """A runner says whether it takes an assignment; only that of its own."""
         digest = tokens.digest(token)
         try:
-            row = self._rows.alive(digest)
-        except (TokenUnknown, ReleaseOver):
+            if self._rows.alive(digest).runner != session.name:
+                return
+            changed = self._rows.call(digest) if accepted else self._rows.hand_back(digest)
+        except (TokenUnknown, ReleaseOver):  # the release may also end between the two
             return
-        if row.runner != session.name:
-            return
-        changed = self._rows.call(digest) if accepted else self._rows.hand_back(digest)
         if changed is not None:
             self._learn(changed)
 

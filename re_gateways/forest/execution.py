@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from re_core.errors import BadDocument, NotFound, StoreRefused, StoreUnavailable
+from re_core.errors import BadDocument, DamagedArtifact, NotFound, StoreRefused, StoreUnavailable
 from re_core.rows import OVER, Release
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest import tokens
@@ -48,16 +48,18 @@ class ReleaseExecution:
         in_progress: ReleasesInProgress,
         contents: ReleaseContents,
         note_use: Callable[[str, str, str], object],
+        redact: Callable[[str], str],
         time: Callable[[], float],
         calm: Callable[[], float],
         tick: float = 0.5,
     ) -> None:
-        """`note_use`: a step of that group begins that names that artifact, in that deployment. `time`: seconds of a steady
-        clock; `calm`: since when this process has not paused and its beats are stored. `tick`: seconds between two looks at a
-        release of which nothing is heard.
+        """`note_use`: a step of that group begins that names that artifact, in that deployment. `redact`: a text without what the
+        settings cut out. `time`: seconds of a steady clock; `calm`: since when this process has not paused and its beats are stored.
+        `tick`: seconds between two looks at a release of which nothing is heard.
         """
         self._rows, self._sessions, self._in_progress, self._contents = rows, sessions, in_progress, contents
-        self._note_use, self._time, self._calm, self._tick = note_use, time, calm, tick
+        self._note_use, self._redact = note_use, redact
+        self._time, self._calm, self._tick = time, calm, tick
 
     def carry_out(self, ctx: Context, order: Order) -> Mapping[str, Any]:
         """Until the release has ended; the step's result. Raises what ends a step otherwise."""
@@ -107,7 +109,7 @@ class ReleaseExecution:
         try:
             self._note_use(ctx.group, order.artifact, ctx.deployment)
             artifact = self._contents.check(ctx.group, order.artifact, environment)
-        except (NotFound, BadDocument) as error:
+        except (NotFound, BadDocument, DamagedArtifact) as error:
             raise Failed(str(error)) from None
         return {
             "group": ctx.group,
@@ -202,7 +204,10 @@ class ReleaseExecution:
         found = self._sessions.choose(row.id, progress.order.type, excluded)
         if found is not None:
             self._assign(ctx, progress, *found)
-        elif self._time() - progress.waits_since >= NO_RUNNER:
+            return
+        # a place was reserved before this step knew who had handed it back: another release may have that runner
+        self._sessions.forget_reservations(row.id)
+        if self._time() - progress.waits_since >= NO_RUNNER:
             why = f"no connected runner that is free takes {progress.order.type}"
             if self._keep(progress, self._rows.over(row, why)):
                 raise Declined(why)
@@ -273,7 +278,7 @@ class ReleaseExecution:
             progress.why = conclusion.text
             self._keep(progress, self._rows.take_back(row))
         elif conclusion.kind in ("failed", "lost"):
-            tail = progress.tail()
+            tail = progress.tail(self._redact)
             text = f"runner {row.runner}: {conclusion.text}" + (f"; its log ends: {tail}" if tail else "")
             self._keep(progress, self._rows.end(row, conclusion.kind, ctx.beginning(text, 4000)))
 
@@ -323,7 +328,7 @@ class ReleaseExecution:
             return None
         result = {"outcome": end.get("outcome") or "failure", "runner": row.runner}
         if kind != "completion" or end.get("outcome") != "success":
-            raise Failed(text or "the runner reports a failure without a word", result)
+            raise Failed(text or "the runner reports a failure and gives no reason", result)
         if progress.order.mode == "plan":
             plan = end.get("plan")
             result["plan"] = progress.log() if plan is None else plan

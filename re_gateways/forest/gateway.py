@@ -92,12 +92,7 @@ class Gateway:
         rows = ReleaseRows(store, clock, self.id, enrolment.is_revoked)
         contents = ReleaseContents(store)
 
-        def note_use(group: str, name: str, deployment: str) -> object:
-            return record_use(store, group, name, deployment, clock.now())
-
-        execution = ReleaseExecution(
-            rows, self._sessions, self._in_progress, contents, note_use, pace.time, self._calm, pace.tick
-        )
+        execution = self._made_execution(rows, contents, redaction, clock, pace)
         self._ownership = Ownership(
             store, rows, self._sessions, self._in_progress, enrolment, pace.time, alone, pace.look
         )
@@ -128,6 +123,15 @@ class Gateway:
         self._service = Service(calls, self._streams, logs, self._strangers, asking, self._heard)
         self._stopping = threading.Event()
         self._flushing = threading.Thread(target=self._flush, name="forest.lines", daemon=True)
+
+    def _made_execution(
+        self, rows: ReleaseRows, contents: ReleaseContents, redaction: Redaction, clock: Clock, pace: Pace
+    ) -> ReleaseExecution:
+        def note_use(group: str, name: str, deployment: str) -> object:
+            return record_use(self._store, group, name, deployment, clock.now())
+
+        known = rows, self._sessions, self._in_progress, contents
+        return ReleaseExecution(*known, note_use, redaction.text, pace.time, self._calm, pace.tick)
 
     def _made_streams(self, options: Options, admission: Admission, asking: Ask, calls: Calls) -> Streams:
         return Streams(

@@ -118,6 +118,8 @@ class _Stream:
         self._in_progress: list[ReleaseProgress] = []
         self._proven = False
         self._dropped = 0
+        #: the runner has closed it; else this gateway or the connection has
+        self._half_closed = False
 
     async def read(self) -> None:
         """Until it ends."""
@@ -136,13 +138,14 @@ class _Stream:
                 dropped, self._dropped = self._dropped, 0
                 await self._logs.take(target, f"[{dropped} lines before this one were dropped]")
             message = await self._context.read()
+        self._half_closed = True
 
     def close(self) -> None:
-        """It has ended, or its connection."""
-        if not self._proven:
+        """It has ended, or its connection. Only what the runner closes is a sign of it."""
+        if self._half_closed and not self._proven:
             progress = self._logs.silent(self._session, self._began)
             if progress is not None:
                 progress.opened()
                 self._in_progress.append(progress)
         for progress in self._in_progress:
-            progress.closed(self._logs.generation(progress))
+            progress.closed(self._logs.generation(progress), self._half_closed)

@@ -110,7 +110,7 @@ class Ownership:
                 self._enrolment.note(session, "")
             self._store.forget_gateway(self._rows.me)
         except (StoreUnavailable, StoreRefused) as error:
-            _log.debug("the gateway leaves without a word: %s", error, extra={"action": "store_away"})
+            _log.debug("the gateway cannot note that it leaves: %s", error, extra={"action": "store_away"})
 
     @property
     def seen(self) -> float:

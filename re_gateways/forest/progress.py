@@ -18,7 +18,7 @@ from re_gateways.forest.sessions import Sessions
 MAX_WAITING = 256 * 1024
 
 #: characters of the log that are kept for a plan without a text of its own
-MAX_PLAN = 256 * 1024
+MAX_LOG = 256 * 1024
 
 #: lines of the end of the log that a failure repeats, and characters of them
 TAIL, MAX_TAIL = 3, 600
@@ -112,11 +112,11 @@ class ReleaseProgress:
             self.half_closed = None
             self.active = self._time()
 
-    def closed(self, generation: int) -> None:
-        """A stream of its logs has ended, while its runner had the session of that generation."""
+    def closed(self, generation: int, half_closed: bool) -> None:
+        """A stream of its logs has ended, while its runner had the session of that generation; `half_closed`: by the runner."""
         with self._lock:
             self.logs -= 1
-            if not self.logs:
+            if half_closed and not self.logs:
                 self.half_closed = HalfClosed(self._time(), generation)
         self.wake.set()
 
@@ -127,7 +127,7 @@ class ReleaseProgress:
             self._lines.append(text)
             self._size += len(text) + 1
             self._tail.append(text)
-            if self._log_size < MAX_PLAN:
+            if self._log_size < MAX_LOG:
                 self._log.append(text)
                 self._log_size += len(text) + 1
         self.wake.set()
@@ -145,9 +145,9 @@ class ReleaseProgress:
             self._size = 0
         return lines
 
-    def tail(self) -> str:
-        """How its log ends."""
-        return "\n".join(self._tail)[-MAX_TAIL:]
+    def tail(self, redact: Callable[[str], str]) -> str:
+        """How its log ends; `redact` gets whole lines, since a cut can divide what it looks for."""
+        return redact("\n".join(self._tail))[-MAX_TAIL:]
 
     def log(self) -> str:
         """Its log from the beginning, as far as it is kept."""

@@ -1,6 +1,6 @@
 """What a runner fetches: files, annotation and project of a release, as messages. Must not know tokens, streams or rows.
 
-All of it is checked before a runner hears of the release: a runner drops its work without a word over a message that is too
+All of it is checked before a runner hears of the release: a runner drops its work silently over a message that is too
 large, an unsafe name or one that occurs twice.
 """
 
@@ -48,7 +48,7 @@ class ReleaseContents:
     def check(self, group: str, name: str, environment: str) -> str:
         """Id of the artifact of that group, of which everything can be sent to a runner of that environment.
 
-        Raises NotFound, BadDocument with what cannot be sent, StoreRefused where it is damaged, StoreUnavailable.
+        Raises NotFound, BadDocument with what cannot be sent, DamagedArtifact, StoreUnavailable.
         """
         loaded = load(self._store, group, name)
         if loaded.artifact.kind != FILES:

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from re_core.errors import BadDocument, NotFound, StoreRefused, StoreUnavailable
+from re_core.errors import BadDocument, DamagedArtifact, NotFound, StoreRefused, StoreUnavailable
 from re_gateways.forest import runner_pb2 as pb
 from re_gateways.forest.calls import Calls
 from re_gateways.forest.logs import Logs
@@ -47,6 +47,8 @@ async def ask(context: Context, work: Callable[[], Any], pool: Executor) -> Any:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "invalid, expired, or revoked release token")
         except ReleaseOver:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the release is over or was cancelled")
+        except DamagedArtifact:  # waiting does not repair it
+            raise
         except (StoreUnavailable, StoreRefused, Busy) as error:
             _log.debug("a runner's call waits for the store: %s", error, extra={"action": "store_away"})
             await asyncio.sleep(pause)
@@ -122,6 +124,9 @@ class Service:
         except (NotFound, BadDocument) as error:  # it was deleted since it was checked
             _log.warning("a runner cannot fetch its release: %s", error, extra={"action": "artifact_gone"})
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        except DamagedArtifact as error:
+            _log.error("a runner cannot fetch its release: %s", error, extra={"action": "artifact_damaged"})
+            await context.abort(grpc.StatusCode.DATA_LOSS, str(error))
 
     async def _token(self, request: Any, context: Context) -> str:
         self._heard(context.peer())
@@ -144,7 +149,7 @@ class Service:
             task.add_done_callback(lambda _: progress.arrived())
         try:
             await asyncio.shield(task)
-        except asyncio.CancelledError:  # the runner is gone, and its word counts all the same
+        except asyncio.CancelledError:  # the runner is gone, and its completion counts all the same
             if progress is None or len(self._completions) > MOST_ORPHANS:
                 task.cancel()
             raise

@@ -19,6 +19,9 @@ from re_gateways.forest.types import Type, chosen, texts
 #: seconds for which a release that has ended still explains an `active_releases` that counts it
 RECENT = 5.0
 
+#: seconds after which a runner that is gone is forgotten although it may still be working on what was given up
+FORGOTTEN = 24 * 3600.0
+
 #: texts of types that one gateway serves at once: each has a queue of its own (re_workers.sdk, lanes)
 MOST_TYPES = 256
 
@@ -145,6 +148,7 @@ class Sessions:
             old = self._sessions.get(about.name)
             self._sessions[about.name] = session
             self._load(about.name).gone = None
+            self._forget_gone(now)
         self.changed()
         return session, old
 
@@ -304,6 +308,13 @@ class Sessions:
         """Remember no runner that is gone and has nothing."""
         if name not in self._sessions and self._loads[name].empty:
             del self._loads[name]
+
+    def _forget_gone(self, now: float) -> None:
+        """Those that never came back to say that they are free."""
+        gone = [name for name, load in self._loads.items() if load.gone is not None and now - load.gone >= FORGOTTEN]
+        for name in gone:
+            self._loads[name].lingering.clear()
+            self._tidy(name)
 
     def _free_of(self, session: Session) -> int:
         return session.about.parallel - self._load(session.name).busy

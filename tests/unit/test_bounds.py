@@ -137,7 +137,7 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("Server", f"{server.MOST_STREAMS} calls of one connection, {gateway.CALLS} for each session of all"),
         ("Server", f"{server.MAX_MESSAGE // _MIB} MiB a message"),
         ("ReleaseProgress", f"{progress.MAX_WAITING // _KIB} KiB of lines"),
-        ("ReleaseProgress", f"{progress.MAX_PLAN // _KIB} KiB of its log"),
+        ("ReleaseProgress", f"{progress.MAX_LOG // _KIB} KiB of its log"),
         ("ReleaseProgress", f"after {forest_logs.PATIENCE:.0f} s"),
         ("DirectLines", f"{direct_lines.MAX_WAITING // _MIB} MiB"),
         ("Calls", f"{calls.MOST_CACHED:,}".replace(",", " ")),

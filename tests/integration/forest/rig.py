@@ -11,6 +11,7 @@ from re_core import bootstrap
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
+from re_core.adapters.sqlite.artifact_files import SUFFIX
 from re_core.deployment.state import State, StepState
 from re_core.ports import Bus, read_state
 from re_core.rows import Release, Runner, StoredPlaybook
@@ -196,6 +197,12 @@ class Rig:
 
     def push(self, name: str = "shop-1", files: Mapping[str, Any] = FILES, group: str = "web") -> None:
         push_files(self.store, self.clock, ROOT, Wanted(group, name, "files", ANNOTATION), files, Bounds())
+
+    def damage(self) -> None:
+        """The bytes of all artifacts."""
+        for path in Path(self.store._database.path + SUFFIX).rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"X" * path.stat().st_size)
 
     def deploy(self, timeout: float = 3600, **parameters: Any) -> str:
         """A deployment with one step forest:Release; its id."""

@@ -44,6 +44,15 @@ def test_what_an_idle_runner_does_not_fetch_for_120_s_goes_to_another(rig: Rig, 
     until(lambda: rig.shows(deployment, "the runner fetched nothing within 120 s"))
 
 
+def test_a_runner_that_handed_a_release_back_is_free_for_others(rig: Rig, gateway: Gateway) -> None:
+    runner = rig.runner(gateway)
+    first = rig.deploy()
+    runner.ack(runner.assignment().release_token, False)
+    rig.time.until(lambda: rig.store.find_release(f"{first}/0/2"), 60)
+    second = rig.deploy()
+    assert runner.assignment().release_intent_id == second
+
+
 def test_what_was_fetched_is_never_taken_back(rig: Rig, gateway: Gateway) -> None:
     runner = rig.runner(gateway)
     work = rig.begun(runner)

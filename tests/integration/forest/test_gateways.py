@@ -22,6 +22,15 @@ def _at(rig: Rig, gateway: Gateway) -> Wire:
     return rig.wire(gateway)
 
 
+def test_a_call_for_files_that_were_damaged_since_is_ended(rig: Rig, gateway: Gateway) -> None:
+    runner = rig.runner(gateway)
+    rig.deploy()
+    token = runner.assignment().release_token
+    rig.damage()
+    other = rig.wire(rig.gateway())
+    assert code_of(lambda: other.fetch(token)) is grpc.StatusCode.DATA_LOSS
+
+
 def test_what_runs_when_a_gateway_is_restarted_ends_at_the_next_one(rig: Rig) -> None:
     first = rig.gateway()
     runner = rig.runner(first)

@@ -69,6 +69,10 @@ def test_bytes_that_are_no_message_end_their_stream_alone(rig: Rig, gateway: Gat
     assert code_of(lambda: runner.stub.GetProjectInfo(data)) is INVALID
     assert code_of(lambda: runner.stub.CompleteRelease(data)) is INVALID
     until(lambda: rig.shows(work.release_intent_id, "before"))
+    for _ in range(3):  # the gateway has ended the logs, not the runner
+        runner.beat(1)
+        rig.time.pass_seconds(5)
+    assert rig.status(work.release_intent_id) == "started"
     runner.raw(data)
     until(lambda: not runner.has_nothing())
     runner.complete(work.release_token)

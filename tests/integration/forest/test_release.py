@@ -120,6 +120,14 @@ def test_releases_are_shared_among_runners(rig: Rig, gateway: Gateway) -> None:
     assert sum(len(one.done) for one in runners) == 12
 
 
+def test_a_release_of_a_damaged_artifact_fails_and_names_it(rig: Rig, gateway: Gateway) -> None:
+    rig.serial(gateway)
+    rig.damage()
+    failed = rig.end(rig.deploy())
+    assert failed.status.value == "failed"
+    assert str(failed.message).startswith("artifact web/shop-1 is damaged")
+
+
 def test_a_release_whose_artifact_is_missing_leaves_its_runner_free(rig: Rig, gateway: Gateway) -> None:
     rig.serial(gateway)
     failed = rig.end(rig.deploy(parameters={"artifact": "shop-9"}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from re_gateways.forest.sessions import MOST_TYPES, RECENT, Registration, Session, Sessions
+from re_gateways.forest.sessions import FORGOTTEN, MOST_TYPES, RECENT, Registration, Session, Sessions
 from re_gateways.forest.types import Type
 
 FLUX = Type("forest", "flux", 1)
@@ -183,6 +183,17 @@ def test_a_runner_that_is_gone_and_has_nothing_is_forgotten(sessions: Sessions, 
     sessions.leave(session)
     assert sessions.gone_since("build-1") == 150.0
     sessions.release("build-1", "a")
+    assert sessions.gone_since("build-1") is None
+
+
+def test_a_runner_that_never_comes_back_is_forgotten_after_a_day(sessions: Sessions, time: _Time) -> None:
+    session = _enter(sessions)
+    _choose(sessions, "a")
+    sessions.leave(session)
+    sessions.release("build-1", "a", lingers=True)
+    assert sessions.gone_since("build-1") is not None
+    time.now += FORGOTTEN
+    _enter(sessions, "another")
     assert sessions.gone_since("build-1") is None
 
 
