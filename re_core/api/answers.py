@@ -367,7 +367,7 @@ class Runner(TypedDict):
 
     name: str
     state: Annotated[
-        RunnerState, "`new`: it never connected; `away`: no gateway has heard from it for 90 s, or it left"
+        RunnerState, "`new`: it never connected; `away`: no gateway has received a heartbeat of it for 90 s, or it left"
     ]
     types: Annotated[list[str], "the types of destinations that it serves, each `organisation/name@version`"]
     parallel: Annotated[int, "number of releases that it is given at once"]

@@ -1,6 +1,7 @@
 """The stream of PushLogs: lines of runners to the steps that print them. On the thread of the event loop.
 
-What it answers never changes a release; the end of a stream is a sign (judge.py), no more.
+What it answers never changes a release; the end of a stream is a sign (judge.py), no more. A runner says of each line whether it is
+of stdout or stderr; both become one log, as with every step.
 """
 
 from __future__ import annotations

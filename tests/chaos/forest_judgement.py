@@ -12,7 +12,7 @@ from tests.chaos.ledger import Fall, Line, begins
 #: what a runner was answered OK to -> the status that its step must have
 KEPT = {"ok-completed": "completed", "ok-failed": "failed"}
 
-#: whose fall may cost the word of a runner: the runner's, and that of the gateway which it would have told
+#: whose fall may cost an outcome: the runner, and the gateway to which it reports
 FALLS = ("gateway", "runner")
 
 #: seconds that a release takes at most, with all that stands still meanwhile

@@ -1,4 +1,4 @@
-"""Connect a forest runner, as somebody follows it: with a program in place of the real runner that behaves as that does."""
+"""Connect a forest runner, as a reader follows it: with a program in place of the real runner that behaves as that does."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ OFFERED = 4
 #: the destination type of the real one
 FLUX = pb.DestinationCapability(organisation="forest", name="flux", version=1)
 
-#: what one does where nobody answers a call
+#: what one does where a call is not answered
 OPTIONS = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
 
 
@@ -109,7 +109,7 @@ class Runner:
             await asyncio.sleep(self._heartbeat)
 
     async def _release(self, stub: Calls, given: pb.WorkAssignment) -> None:
-        """Drops it without a word where anything fails before it is carried out, and where its end is refused."""
+        """Drops it silently where anything fails before it is carried out, and where its end is refused."""
         release, token = given.release_id, given.release_token
         self._note("assigned", release, 0.0)
         logs = stub.logs()

@@ -28,7 +28,7 @@ class Under:
 
     @property
     def stopped(self) -> bool:
-        """Somebody told it to stop or to leave, and it listens."""
+        """The core or the host has asked it to stop or to leave, and it listens."""
         ctx = self.attempt.context
         return ctx.stopping.is_set() or (ctx.cancelled.is_set() and not self.attempt.arguments.get("stubborn"))
 

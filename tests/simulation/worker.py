@@ -75,7 +75,7 @@ class WorkerProcess(Process):
             return
         for run in self.world.remote.open():
             if run.owner != self.name and self._watch.is_gone(run.owner):
-                self.world.trace(f"{self.name} goes on with {run.attempt}, which {run.owner or 'nobody'} had")
+                self.world.trace(f"{self.name} goes on with {run.attempt}, which {run.owner or 'no process'} had")
                 self.world.faults.happened["runs taken over"] += 1
                 run.owner, run.moves = self.name, run.moves + 1
                 self.host.resume(run.saved, run.moves)

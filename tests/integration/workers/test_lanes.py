@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from re_core.adapters.amqp.address import addresses
-from re_core.adapters.amqp.bus import AmqpBus
-from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.clock_system import SystemClock
-from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.ports import Bus
 from re_core.wire.messages import (
     ASKS,
@@ -99,27 +94,12 @@ class Network:
         return [attempt for one in forwarders for attempt in one.kept()]
 
 
-@pytest.fixture(params=["embedded", pytest.param("amqp", marks=pytest.mark.service("rabbitmq"))])
-def network(request: pytest.FixtureRequest) -> Iterator[Network]:
-    with ExitStack() as stack:
-        if request.param == "amqp":
-            url = stack.enter_context(request.getfixturevalue("rabbitmq").vhost())
-
-            def connect() -> Bus:
-                bus = AmqpBus(addresses(url, None, 7, "test"), Topology("re", "quorum"))
-                stack.callback(bus.close)
-                return bus
-        else:
-            shared = EmbeddedBus()
-            stack.callback(shared.close)
-
-            def connect() -> Bus:
-                return shared
-
-        network = Network(connect)
-        yield network
-        for host in network.hosts:
-            host.stop(2)
+@pytest.fixture
+def network(connect: Callable[[], Bus]) -> Iterator[Network]:
+    network = Network(connect)
+    yield network
+    for host in network.hosts:
+        host.stop(2)
 
 
 def test_each_step_reaches_a_process_that_serves_its_lane(network: Network) -> None:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from re_core.adapters.amqp.address import addresses
-from re_core.adapters.amqp.bus import AmqpBus
-from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.clock_system import SystemClock
-from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.errors import BadMessage
 from re_core.ports import Bus
 from re_core.wire.messages import ASKS, ATTEMPT, EVENT, GRANT, MOVES, TOKEN, WORKER, Message, encode, parse_reply
@@ -108,28 +103,13 @@ class Shore:
         return [one for one in self.heard if f"/{word}" in one.id]
 
 
-@pytest.fixture(params=["embedded", pytest.param("amqp", marks=pytest.mark.service("rabbitmq"))])
-def shore(request: pytest.FixtureRequest) -> Iterator[Shore]:
-    with ExitStack() as stack:
-        if request.param == "amqp":
-            url = stack.enter_context(request.getfixturevalue("rabbitmq").vhost())
-
-            def connect() -> Bus:
-                bus = AmqpBus(addresses(url, None, 7, "test"), Topology("re", "quorum"))
-                stack.callback(bus.close)
-                return bus
-        else:
-            shared = EmbeddedBus()
-            stack.callback(shared.close)
-
-            def connect() -> Bus:
-                return shared
-
-        shore = Shore(connect)
-        yield shore
-        shore.end.set()
-        for host in shore.hosts:
-            host.stop(2)
+@pytest.fixture
+def shore(connect: Callable[[], Bus]) -> Iterator[Shore]:
+    shore = Shore(connect)
+    yield shore
+    shore.end.set()
+    for host in shore.hosts:
+        host.stop(2)
 
 
 def _begun(shore: Shore, worker: Far, attempt: str) -> bytes:

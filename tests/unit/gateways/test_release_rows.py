@@ -1,4 +1,4 @@
-"""Rows of releases: every end is one compare-and-swap, whoever is first."""
+"""Rows of releases: every end is one compare-and-swap, and the first one counts."""
 
 from __future__ import annotations
 
