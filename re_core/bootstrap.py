@@ -22,6 +22,7 @@ from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.loop import Sequencer
+from re_core.sequencer.pipelines import Pipelines
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
 from re_core.services.output_recorder import Recorder
@@ -48,7 +49,7 @@ WAIT = 1.0
 SWEEP = 0.5
 
 #: kinds of aggregates beside deployments, registered here (docs/decisions/0021)
-KINDS: tuple[type[Aggregate], ...] = ()
+KINDS: tuple[type[Aggregate], ...] = (Pipelines,)
 
 _log = logging.getLogger(__name__)
 

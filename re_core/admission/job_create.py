@@ -33,7 +33,7 @@ class Creation(NamedTuple):
         """The acceptance for the caller, if it waits for one."""
         if not self.message.reply_to:
             return []
-        return [creation_answer(self.message.reply_to, self.message.id, self.admission.deployment)]
+        return [creation_answer(self.message, self.admission.deployment)]
 
 
 def admit(acceptance: Acceptance, delivery: Delivery) -> tuple[Creation | None, Rejection]:
@@ -81,4 +81,4 @@ def refusal(message: Message, reason: str, detail: str, error: CallerError | Non
         listed = Problems(error.problems[:_LISTED], max(0, len(error.problems) - _LISTED)).listed()
         problems = [{"path": problem.path, "message": problem.message} for problem in listed]
         headers[m.PROBLEMS] = dumps(problems)
-    return [creation_answer(message.reply_to, message.id, None, headers)]
+    return [creation_answer(message, None, headers)]

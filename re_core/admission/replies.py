@@ -17,16 +17,19 @@ class Rejection(NamedTuple):
     dead: str = ""
 
 
-def creation_answer(
-    reply_to: str, request: str, deployment: str | None, headers: Mapping[str, str] | None = None
-) -> Message:
-    """The response to job.create (docs/wire-format.md, Deployment): one key in the body, the reason of a refusal in headers."""
+def creation_answer(request: Message, deployment: str | None, headers: Mapping[str, str] | None = None) -> Message:
+    """The response to job.create (docs/wire-format.md, Deployment): one key in the body, the reason of a refusal in headers.
+
+    It belongs to the deployment, unless an aggregate asked: then it is an event for that one.
+    """
+    asker = request.headers.get(m.ASKER, "")
+    said = {m.EVENT: m.CREATED, m.REQUEST: request.id} if asker else {}
     return Message(
-        key=reply_to,
+        key=request.reply_to,
         body=m.encode({"id": deployment}),
-        id=f"{request}/answer",
-        correlation_id=deployment or request,
-        headers=headers or {},
+        id=f"{request.id}/answer",
+        correlation_id=asker or deployment or request.id,
+        headers={**said, **(headers or {})},
         app_id=APP,
         direct=True,
     )

@@ -61,6 +61,8 @@ REASON, DETAIL = "re-reason", "re-detail"
 PROBLEMS = "re-problems"
 #: header of a refusal: id of the deployment that stands in the way
 HOLDER = "re-holder"
+#: header of job.create that an aggregate sends: its key. The answer comes to it as the event `created`, with the id asked for
+ASKER, REQUEST, CREATED = "re-asker", "re-request", "created"
 #: headers of job.create: its caller, for which key
 USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest"
 #: header of a step message: `1` where the step begins only by grant, and seconds that it may take

@@ -1,0 +1,219 @@
+"""A pipeline in a real sequencer: a release is received, built and voted on once, and own releases are made, whatever dies when."""
+
+from __future__ import annotations
+
+import contextlib
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from re_core.cdpm import events as e
+from re_core.cdpm import records as r
+from re_core.cdpm.state import State, awaited_votes
+from re_core.cdpm.values import DependentStatus
+from re_core.cdpm.words import event_message
+from re_core.errors import TransientError
+from re_core.ports import ViewFilter
+from re_core.sequencer.pipelines import Pipelines
+from re_core.wire import strict_json
+from tests.factories import simple
+from tests.integration.core_loop.conftest import Build
+from tests.integration.core_loop.core_harness import CoreHarness
+from tests.integration.core_loop.faults import Death
+from tests.pipelines import BEGINNING, DEP, KEY, PLAYBOOKS, release, subscribe, subscribed
+
+#: what a dependency and the operators send; each asks again until it is answered
+SAID: tuple[Any, ...] = (*BEGINNING, subscribed(), release(1), subscribe())
+
+
+def _house(build: Build, shared: bool | None = None, **more: Any) -> CoreHarness:
+    harness = build(kinds=(Pipelines,), shared=shared, **more)
+    harness.faults.more = ("rows", "views", "acquire", "compare_and_swap")
+    for id in PLAYBOOKS.values():
+        # a step that a killed core has lost is repeated: what is looked at here is the pipeline
+        harness.save(simple({"noop:A": {}, "idempotent": True}), id)
+    return harness
+
+
+def _say(harness: CoreHarness, *events: Any) -> None:
+    for place, event in enumerate(events):
+        asked = event._replace(reply_to=harness.probe.name, request=f"{type(event).__name__} {place}")
+        harness.bus.publish([event_message(KEY, asked)._replace(expires=4_500)])
+
+
+def _answers(harness: CoreHarness) -> dict[str, Any]:
+    """Id of an answer -> what it says."""
+    return {one.id: strict_json.loads(one.body) for one in harness.probe.hear()}
+
+
+def _play(harness: CoreHarness) -> None:
+    """Everything is said, and a deployment of the release playbook is asked for; no hint is ever given."""
+    for event in SAID:
+        _say(harness, event)
+        harness.settle()
+    harness.ask("own-1", "release")
+    harness.settle()
+    for _ in range(4):
+        harness.wait(61)
+
+
+def _state(harness: CoreHarness) -> State:
+    kind: Any = harness.core._kinds.of(KEY)
+    state: State = kind.load(harness.store, KEY, harness.clock.now(), [])
+    return state
+
+
+def _of(harness: CoreHarness, kind: type[Any]) -> list[Any]:
+    return [one for entry in harness.store.entries(KEY) for one in entry.records if isinstance(one, kind)]
+
+
+def _check(harness: CoreHarness) -> None:
+    [asked] = _of(harness, r.JobAsked)
+    trials = harness.store.views(ViewFilter(playbook_id="try"), 10).rows
+    assert [(row.id, row.status.value) for row in trials] == [(asked.job, "completed")]
+    assert _of(harness, r.JobEnded) == [r.JobEnded(asked.job, "completed")]
+    [vote] = _of(harness, r.Voted)
+    assert (vote.id, vote.value, vote.deployment) == (1, "stable", asked.job)
+    assert [(one.n, one.deployment) for one in _of(harness, r.Released)] == [(1, "own-1")]
+    assert len(_of(harness, r.PeerSubscribed)) == 1
+    state = _state(harness)
+    assert state.dependencies[DEP].status is DependentStatus.SUBSCRIBED
+    assert [one.subscription for one in awaited_votes(state, DEP)] == ["s1"]
+    assert harness.dead() == []
+
+
+@pytest.mark.parametrize("shared", [None, True])
+def test_a_release_is_built_and_voted_on_though_no_hint_comes(build: Build, shared: bool | None) -> None:
+    harness = _house(build, shared)
+    _play(harness)
+    _check(harness)
+    asked = _of(harness, r.JobAsked)[0]
+    state = harness.state(asked.job)
+    assert (state.accepted.user, state.accepted.source) == (
+        "cdpm:inception/own",
+        "release https://upstream.example/cdpm.yml#1",
+    )
+    assert state.accepted.dynamic["release_version"] == "1.1"
+
+
+def test_every_caller_is_answered(build: Build) -> None:
+    harness = _house(build)
+    _say(harness, *SAID, release(2, chain="none"), subscribe("https://stranger.example/cdpm.yml"))
+    harness.settle()
+    said = _answers(harness)
+    assert len(said) == len(SAID) + 2
+    assert said.pop(f"SubscribeAsked {len(SAID) + 1}/answer")["reason"] == "not-listed"
+    assert all(one["accepted"] for one in said.values())
+    [subscription] = said[f"SubscribeAsked {len(SAID) - 1}/answer"]["subscriptions"]
+    assert list(_state(harness).subscriptions) == [subscription]
+
+
+def _calls(build: Build, shared: bool | None) -> int:
+    harness = _house(build, shared)
+    before = harness.faults.total
+    _play(harness)
+    return harness.faults.total - before
+
+
+@pytest.mark.parametrize("death", [True, False])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("shared", [None, True])
+def test_whichever_call_fails_or_is_the_last_there_is_one_build_one_vote_and_one_release(
+    build: Build, shared: bool | None, after: bool, death: bool
+) -> None:
+    """Every crash between two stages is among them."""
+    calls = _calls(build, shared)
+    assert calls > 40
+    for number in range(1, calls + 1):
+        harness = _house(build, shared)
+        harness.faults.fail(number, after, death)
+        with contextlib.suppress(Death, TransientError):
+            _play(harness)
+        harness.faults.heal()
+        if death:
+            harness.restart()
+        _play(harness)
+        _check(harness)
+
+
+def test_a_demotion_starts_its_playbook_once(build: Build) -> None:
+    harness = _house(build)
+    _play(harness)
+    [subscription], [one] = _state(harness).subscriptions.values(), _state(harness).releases.values()
+    vote = e.VoteReceived(subscription.url, subscription.id, one.n, one.created_at, "unstable", "x", "j1", 1)
+    for _ in range(2):
+        _say(harness, vote)
+        harness.settle()
+    harness.wait(61)
+    rows = harness.store.views(ViewFilter(playbook_id="back"), 10).rows
+    assert [row.status.value for row in rows] == ["completed"]
+    assert harness.state(rows[0].id).accepted.dynamic["verdict"] == "demoted"
+    assert _of(harness, r.Demoted) == [r.Demoted(1)]
+
+
+def test_a_build_that_has_to_wait_for_the_lock_is_asked_for_again(build: Build) -> None:
+    harness = _house(build, script={"Hang": {}})
+    harness.save({**simple("noop:Hang"), "exclusive": True}, "try", 2)
+    harness.ask("first", "try")
+    harness.settle()
+    _say(harness, *SAID)
+    harness.settle()
+    [postponed] = _of(harness, r.JobPostponed)
+    assert postponed.until == harness.clock.now() + 30_000
+    [attempt] = harness.worker.running
+    harness.worker.end(attempt, {"status": "completed"})
+    harness.wait(31)
+    [before, asked] = _of(harness, r.JobAsked)
+    assert (asked.turn, asked.instead) == (2, before.job)
+    [attempt] = harness.worker.running
+    harness.worker.end(attempt, {"status": "completed"})
+    harness.settle()
+    harness.wait(61)
+    assert [one.deployment for one in _of(harness, r.Voted)] == [asked.job]
+
+
+def test_an_answer_to_a_job_is_the_pipeline_s_and_no_dead_letter(build: Build) -> None:
+    harness = _house(build)
+    _say(harness, *SAID)
+    harness.settle()
+    [asked] = _of(harness, r.JobAsked)
+    assert _of(harness, r.JobAccepted) == [r.JobAccepted(asked.job)]
+    assert harness.dead() == []
+
+
+def test_a_message_that_a_pipeline_cannot_read_is_a_dead_letter(build: Build) -> None:
+    harness = _house(build)
+    harness.say(KEY, "release", {"dependency": DEP})
+    harness.say(KEY, "vote", {"url": 3}, id="x2")
+    harness.say(KEY, "nonsense", {}, id="x3")
+    harness.settle()
+    assert len(harness.dead()) == 3
+    assert harness.store.entries(KEY) == []
+
+
+def test_a_removed_pipeline_lets_its_build_run_and_does_not_vote(build: Build) -> None:
+    harness = _house(build)
+    _say(harness, *SAID, e.Remove())
+    harness.settle()
+    harness.wait(61)
+    _say(harness, release(2))
+    harness.settle()
+    assert _answers(harness)["ReleaseReceived 0/answer"]["reason"] == "removed"
+    assert _of(harness, r.Voted) == []
+    assert harness.store.due(10**15, 10) == []
+    assert harness.dead() == []
+
+
+def test_listeners_hear_what_happens_to_a_pipeline(build: Build) -> None:
+    harness = _house(build)
+    heard: Queue[Any] = Queue()
+    stop = harness.bus.listen(heard.put)
+    _say(harness, *SAID)
+    harness.settle()
+    wanted = {f"event.pipeline.{what}" for what in ("subscribed", "joined", "received")}
+    while wanted:
+        message = heard.get(timeout=10)
+        if message is not None and message.correlation_id == KEY:
+            wanted.discard(message.key)
+    stop()
