@@ -11,6 +11,8 @@ from re_core.cdpm import machine
 from re_core.cdpm.checkpoint import to_document
 from re_core.cdpm.ids import pipeline_key
 from re_core.cdpm.state import State, begin, fold
+from re_core.deployment.events import TimerFired
+from re_core.deployment.machine import Verdict
 from re_core.deployment.records import Entry
 from re_core.ports import EntryCodec
 from re_core.sequencer.pipelines import Pipelines
@@ -66,7 +68,7 @@ class Run:
         self.now = START
         self.state = begin(KEY)
         self.entries: list[Entry] = []
-        self.decision = machine.Decision(machine.Verdict.REPEATED)
+        self.decision = machine.Decision(Verdict.REPEATED)
         for event in (*beginning, *events):
             self.send(event)
 
@@ -86,7 +88,7 @@ class Run:
     def wait(self, seconds: float) -> machine.Decision:
         """Time passes, and a timer comes."""
         self.now += int(seconds * 1_000) - 1_000
-        return self.send(e.TimerFired())
+        return self.send(TimerFired())
 
     def records(self, kind: type[Any]) -> list[Any]:
         return [one for entry in self.entries for one in entry.records if isinstance(one, kind)]

@@ -27,7 +27,7 @@ def load(
 ) -> _State:
     """The state after all entries; that of `begin` for a journal without any.
 
-    `fold` is given entries in order; that of a checkpoint without the records up to it. `revive` makes a state of a checkpoint;
+    `fold` is given entries in order; that of a checkpoint without the records before it. `revive` makes a state of a checkpoint;
     None where this engine does not read its older form, so that the one before is taken. `note` is given each entry that is read,
     whole, and those of a page before the checkpoint: what they cause may not be published yet.
 
@@ -60,12 +60,12 @@ def _from_the_begin(journal: Journal, key: str, first: list[Entry]) -> Iterator[
 def _newest(
     journal: Journal, key: str, revive: Callable[[Mapping[str, Any]], _State | None]
 ) -> tuple[_State, Entry, tuple[Any, ...]] | None:
-    """The newest checkpoint that can be read: its state, its entry, and the records behind it."""
+    """The newest checkpoint that can be read: its state, its entry, and the records from it on."""
     for multiple in range(_highest(journal, key), 0, -1):
         for entry in journal.entries(key, multiple * EVERY - 1, 1):
             for place, record in enumerate(entry.records):
                 if isinstance(record, Checkpoint) and (state := revive(record.state)) is not None:
-                    return state, entry, entry.records[place + 1 :]
+                    return state, entry, entry.records[place:]
     return None
 
 
