@@ -82,7 +82,9 @@ def advance(state: State, event: e.Event, now: int) -> Decision:
     if reply_to := getattr(event, "reply_to", ""):
         go.do(e.Answer(reply_to, getattr(event, "request", ""), True, subscriptions=tuple(go.subscriptions)))
     verdict = Verdict.APPLIED if go.records else Verdict.REPEATED
-    return Decision(verdict, tuple(go.records), tuple(dict.fromkeys(go.effects)))
+    # by type too: two NamedTuples of different types are equal where their fields are
+    effects = {(type(effect), effect): effect for effect in go.effects}
+    return Decision(verdict, tuple(go.records), tuple(effects.values()))
 
 
 def due(state: State, now: int) -> int | None:

@@ -41,8 +41,9 @@ class Answers:
         known = work.known
         if not known.kind.answering or work.withheld:
             return
-        for effect in dict.fromkeys(work.effects):
-            if type(effect) in known.kind.answering:
+        # by type too: two NamedTuples of different types are equal where their fields are
+        for kind, effect in dict.fromkeys((type(one), one) for one in work.effects):
+            if kind in known.kind.answering:
                 for event in known.kind.perform(known.key, known.state, effect):
                     self.add(known.key, event)
 

@@ -91,7 +91,7 @@ class Pipelines(Aggregate):
         """See Aggregate."""
         return [
             _answer(state.key, effect) if isinstance(effect, e.Answer) else _job_create(state, effect)
-            for effect in effects
+            for effect in dict.fromkeys(effects)
             if isinstance(effect, e.Answer) or effect.job in state.jobs
         ]
 
