@@ -18,7 +18,7 @@ from re_core.cdpm.ids import subscription_id
 from re_core.cdpm.inputs import own_inputs
 from re_core.cdpm.moments import written
 from re_core.cdpm.rules import Rule
-from re_core.cdpm.state import MOST_MAJORS, MOST_MESSAGES, MOST_SUBSCRIPTIONS, State, member
+from re_core.cdpm.state import MOST_MAJORS, MOST_MESSAGES, MOST_SUBSCRIPTIONS, State, member, message_name
 from re_core.cdpm.values import STABLE, UNSTABLE, Candidate, Release, ReleaseStatus
 
 #: deployments of the release playbook that go on at once; more are no candidates
@@ -145,14 +145,14 @@ def _check_subscriber(state: State, event: e.SubscribeAsked, wanted: list[tuple[
         raise Refusal(
             "unknown-ref", f"{missing[0][:40]} {missing[1][:100]!r} is not published here; offered are: {known}"
         )
-    if fresh and event.jti in state.messages:
+    if fresh and message_name(event.url, event.jti) in state.messages:
         raise Refusal("replayed", "this message was carried out before")
     if len(state.subscriptions) + fresh > MOST_SUBSCRIPTIONS or len(state.messages) >= MOST_MESSAGES:
         raise Refusal("too-many", f"the node has room for {MOST_SUBSCRIPTIONS} subscriptions; try again later")
 
 
 def on_unsubscribe(go: Advance, event: e.UnsubscribeAsked) -> None:
-    if event.jti in go.state.messages:
+    if message_name(event.subscription, event.jti) in go.state.messages:
         return
     if member(go.state, event.subscription, event.url) is None:
         raise Refusal("not-subscribed", "the sender has no such subscription")
@@ -275,7 +275,7 @@ def _is_repeated(go: Advance, release: Release, event: e.VoteReceived) -> bool:
         return True
     if before is not None and before.value == UNSTABLE:
         raise Refusal("changed-vote", f"the vote on release {release.n} is {UNSTABLE}, which stands")
-    if event.jti in go.state.messages:
+    if message_name(event.subscription, event.jti) in go.state.messages:
         raise Refusal("replayed", "this message was carried out before")
     if len(go.state.messages) >= MOST_MESSAGES:
         raise Refusal("too-many", "too many messages in a quarter of an hour; try again later")

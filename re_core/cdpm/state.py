@@ -105,7 +105,7 @@ class State:
         self.releases: dict[int, Release] = {}
         #: number of the newest release
         self.last = 0
-        #: id of a message that changed something -> when it was made
+        #: `message_name` of one that changed something -> when it was made
         self.messages: dict[str, int] = {}
         #: number of the entry that has the newest checkpoint
         self.checkpointed = 0
@@ -123,11 +123,16 @@ class State:
         """Releases of all dependencies that wait for their build."""
         return sum(len(one.pending) for one in self.dependencies.values())
 
-    def remember(self, message: str, iat: int, at: int) -> None:
+    def remember(self, sender: str, jti: str, iat: int, at: int) -> None:
         """A message that changed something; those that are too old to be accepted again are dropped."""
-        if message:
+        if jti:
             self.messages = {one: when for one, when in self.messages.items() if at - when < MESSAGES_KEPT}
-            self.messages[message] = iat
+            self.messages[message_name(sender, jti)] = iat
+
+
+def message_name(sender: str, jti: str) -> str:
+    """Each sender numbers its messages itself. `sender`: its address, or its subscription where the message names one."""
+    return f"{sender} {jti}"
 
 
 def begin(key: str) -> State:
@@ -213,12 +218,12 @@ def _peer_subscribed(state: State, record: r.PeerSubscribed, at: int, number: in
         one.subscription, one.url, one.name, one.ref_type, one.ref, at, one.key
     )
     state.publishing = True
-    state.remember(one.jti, one.iat, at)
+    state.remember(one.url, one.jti, one.iat, at)
 
 
 def _peer_unsubscribed(state: State, record: r.PeerUnsubscribed, at: int, number: int) -> None:
     state.subscriptions.pop(record.subscription, None)
-    state.remember(record.jti, record.iat, at)
+    state.remember(record.subscription, record.jti, record.iat, at)
 
 
 def _peer_barred(state: State, record: r.PeerBarred, at: int, number: int) -> None:
@@ -418,7 +423,7 @@ def _released(state: State, record: r.Released, at: int, number: int) -> None:
 
 
 def _vote_counted(state: State, record: r.VoteCounted, at: int, number: int) -> None:
-    state.remember(record.jti, record.iat, at)
+    state.remember(record.subscription, record.jti, record.iat, at)
     if (known := state.releases.get(record.release)) is not None:
         vote = CastVote(record.value, record.deployment, at, record.counts)
         state.releases[record.release] = known._replace(votes={**known.votes, record.subscription: vote})

@@ -242,7 +242,7 @@ def test_a_release_is_promoted_and_demoted_at_most_once_and_only_by_votes_that_c
 def test_whatever_is_sent_again_at_the_end_changes_nothing_that_was_decided(moves: Sequence[Move]) -> None:
     """A broker repeats messages; those of operators that take one another back are left out."""
     play = _play(moves)
-    before = [one for entry in play.run.entries for one in entry.records]
+    before: list[Any] = [one for entry in play.run.entries for one in entry.records]
     repeated = [
         one
         for one in play.sent
@@ -252,7 +252,7 @@ def test_whatever_is_sent_again_at_the_end_changes_nothing_that_was_decided(move
         if isinstance(event, e.Fact) and event.deployment.startswith("d"):
             continue  # a later one of the same deployment may have said less than this one
         play.run.send(event)
-    after = [one for entry in play.run.entries for one in entry.records]
+    after: list[Any] = [one for entry in play.run.entries for one in entry.records]
     added = after[len(before) :]
     assert not [one for one in added if isinstance(one, r.Voted | r.Promoted | r.Released) and one in before]
 
