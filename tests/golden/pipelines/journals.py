@@ -88,6 +88,11 @@ def _dependency(run: Run) -> None:
     run.send(e.Bar(MAJOR, True, "pat"))
 
 
+def _both(run: Run) -> None:
+    _dependent(run)
+    _dependency(run)
+
+
 def _removed(run: Run) -> None:
     run.send(subscribed(), release(1), configured(2, trials={}))
     run.send(e.Remove("pat"))
@@ -96,7 +101,7 @@ def _removed(run: Run) -> None:
 _PLAYS: Mapping[str, Callable[[Run], None]] = {
     "a dependent": _dependent,
     "a dependency": _dependency,
-    "both": lambda run: (_dependent(run), _dependency(run))[0],
+    "both": _both,
     "one that was removed": _removed,
 }
 

@@ -13,9 +13,12 @@ from re_core.cdpm import records as r
 from re_core.cdpm.state import State, awaited_votes
 from re_core.cdpm.values import DependentStatus
 from re_core.cdpm.words import event_message
+from re_core.deployment.records import Entry, Late, Void
 from re_core.errors import TransientError
-from re_core.ports import ViewFilter
-from re_core.sequencer.pipelines import Pipelines
+from re_core.model import DeploymentStatus
+from re_core.ports import Append, ViewFilter
+from re_core.sequencer.pipelines import Pipelines, read_fact
+from re_core.wire import messages as m
 from re_core.wire import strict_json
 from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
@@ -140,12 +143,23 @@ def _calls(build: Build, shared: bool | None) -> int:
 
 @pytest.mark.parametrize("death", [True, False])
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("shared", [None, True])
+@pytest.mark.parametrize(
+    ("shared", "transactional"),
+    [(None, True), (True, True), (True, False)],
+    ids=["one process", "many processes", "rows beside the journal"],
+)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whichever_call_fails_or_is_the_last_there_is_one_build_one_vote_and_one_release(
-    build: Build, part: int, shared: bool | None, after: bool, death: bool
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    part: int,
+    shared: bool | None,
+    transactional: bool,
+    after: bool,
+    death: bool,
 ) -> None:
     """Every crash between two stages is among them. Each part has every third call."""
+    monkeypatch.setattr("re_core.adapters.sqlite.store.SqliteStore.transactional", transactional)
     calls = _calls(build, shared)
     assert calls > 40
     for number in range(1 + part, calls + 1, PARTS):
@@ -234,3 +248,92 @@ def test_listeners_hear_what_happens_to_a_pipeline(build: Build) -> None:
         if message is not None and message.correlation_id == KEY:
             wanted.discard(message.key)
     stop()
+
+
+def test_a_job_is_asked_for_under_its_own_id_and_does_not_expire(build: Build) -> None:
+    harness = _house(build)
+    for event in SAID[:-2]:
+        _say(harness, event)
+        harness.settle()
+    _say(harness, release(1))
+    harness.core.turn(0)
+    [asked] = _of(harness, r.JobAsked)
+    kind: Any = harness.core._kinds.of(KEY)
+    [message] = kind.encode(_state(harness), [e.AskDeployment(asked.job)] * 2, None)
+    assert (message.key, message.id, message.correlation_id) == ("job.create", asked.job, asked.job)
+    assert (message.reply_to, message.headers[m.ASKER]) == (m.reply_queue(KEY), KEY)
+    assert message.expires is None, "what is late is taken back, and its id never begins anything again"
+    [row] = harness.store.rows([KEY])
+    assert row.due is not None
+    assert row.due <= harness.clock.now() + 10_000
+
+
+# -- how a deployment stands ---------------------------------------------------------------------------
+
+
+def _ended(harness: CoreHarness, status: str) -> str:
+    harness.save(simple("noop:Hang"), "try", 2)
+    harness.ask("d1", "try", dynamic={"version": "2", "many": [1]})
+    harness.settle()
+    if status != "running":
+        [attempt] = harness.worker.running
+        harness.worker.end(attempt, {"status": status})
+        harness.settle()
+    return "d1"
+
+
+@pytest.mark.parametrize("status", ["running", "completed", "failed"])
+def test_a_fact_says_what_the_journal_says(build: Build, status: str) -> None:
+    harness = _house(build)
+    fact = read_fact(harness.store, _ended(harness, status))
+    assert (fact.deployment, fact.status, fact.playbook_id) == ("d1", status, "try")
+    assert (fact.accepted_at, fact.values) == (harness.store.entries("d1")[0].at, {"version": "2"})
+    assert fact.entry == (1 if status == "running" else len(harness.store.entries("d1")))
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_a_row_that_is_ahead_of_its_journal_is_not_believed(build: Build, status: str) -> None:
+    """As a core leaves it that died between the two."""
+    harness = _house(build)
+    _ended(harness, status)
+    [row] = harness.store.rows(["d1"])
+    ahead = row._replace(status=DeploymentStatus.CANCELLED, ended=harness.clock.now(), entry=row.entry + 1, due=None)
+    harness.store.write_views([ahead])
+    assert read_fact(harness.store, "d1").status == status
+
+
+def test_replies_that_came_after_the_end_do_not_hide_it(build: Build) -> None:
+    harness = _house(build)
+    _ended(harness, "failed")
+    before = read_fact(harness.store, "d1")
+    late = harness.store.entries("d1")[-1]
+    for number in range(late.number + 1, late.number + 9):
+        record = Late(0, 1, "completed")
+        [row] = harness.store.rows(["d1"])
+        entry = late._replace(number=number, records=(record,))
+        harness.store.append([Append(entry, row._replace(entry=number))])
+    assert read_fact(harness.store, "d1") == before
+
+
+def test_a_retry_goes_on_under_a_number_of_its_own(build: Build) -> None:
+    harness = _house(build)
+    _ended(harness, "failed")
+    before = read_fact(harness.store, "d1")
+    harness.retry("d1")
+    harness.settle()
+    after = read_fact(harness.store, "d1")
+    assert (after.status, after.entry > before.entry) == ("running", True)
+
+
+def test_what_never_began_and_what_is_gone_are_told_apart(build: Build) -> None:
+    harness = _house(build)
+    assert read_fact(harness.store, "d9").status == "missing"
+    harness.store.append([Append(Entry("d9", 1, 1, "w", (Void("nothing"),)))])
+    assert read_fact(harness.store, "d9").status == "void"
+
+
+def test_without_its_row_a_deployment_is_read_from_its_first_entry(build: Build) -> None:
+    harness = _house(build)
+    _ended(harness, "completed")
+    harness.store.drop_views(["d1"])
+    assert read_fact(harness.store, "d1").status == "completed"
