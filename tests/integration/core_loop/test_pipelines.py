@@ -24,7 +24,7 @@ from tests.factories import simple
 from tests.integration.core_loop.conftest import Build
 from tests.integration.core_loop.core_harness import CoreHarness
 from tests.integration.core_loop.faults import Death
-from tests.pipelines import BEGINNING, DEP, KEY, PLAYBOOKS, START, release, subscribe, subscribed
+from tests.pipelines import BEGINNING, DEP, KEY, PLAYBOOKS, START, configured, release, subscribe, subscribed
 
 #: what a dependency and the operators send; each asks again until it is answered
 SAID: tuple[Any, ...] = (*BEGINNING, subscribed(), release(1), subscribe())
@@ -337,3 +337,30 @@ def test_without_its_row_a_deployment_is_read_from_its_first_entry(build: Build)
     _ended(harness, "completed")
     harness.store.drop_views(["d1"])
     assert read_fact(harness.store, "d1").status == "completed"
+
+
+def test_a_release_that_was_written_down_is_built_though_its_message_never_comes_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core dies right after the append, on a store that writes rows beside the journal, and the message has expired."""
+    monkeypatch.setattr("re_core.adapters.sqlite.store.SqliteStore.transactional", False)
+    harness = _house(build, True)
+    quiet = configured(1, release={})  # with a release playbook it would be due every minute anyway
+    for event in (SAID[0], quiet, *SAID[2:-2]):
+        _say(harness, event)
+        harness.settle()
+    _say(harness, release(1))
+
+    def die(name: str, call: int) -> None:
+        if name == "append":
+            raise Death
+
+    harness.faults.after = die
+    with pytest.raises(Death):
+        harness.core.turn(0)
+    harness.faults.heal()
+    harness.boot()
+    assert len(_of(harness, r.JobAsked)) == 1
+    for _ in range(5):
+        harness.wait(61)
+    assert [one.value for one in _of(harness, r.Voted)] == ["stable"]
