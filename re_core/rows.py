@@ -284,3 +284,60 @@ class ArtifactUse(NamedTuple):
     deployment: str
     #: the last time
     at: int
+
+
+class PipelineRow(NamedTuple):
+    """What is looked up of a pipeline before its journal is read. Its id, group, name and source never change."""
+
+    id: str
+    group: str
+    name: str
+    #: URL of its own cdpm.yml as written: what other pipelines know it by
+    source: str
+    #: from 1, raised by every save
+    version: int
+    #: the document that an operator stored
+    document: Mapping[str, Any]
+    #: ids of the playbooks that it starts
+    playbooks: tuple[str, ...] = ()
+
+
+class Position(NamedTuple):
+    """How far a subscription of a pipeline was served."""
+
+    #: id of the subscription
+    id: str
+    #: id of the pipeline that serves it
+    pipeline: str
+    #: number of the newest release that the subscriber has acknowledged, and when it was made, as its document says; 0: none
+    delivered: int = 0
+    delivered_at: str = ""
+    #: the subscriber has acknowledged a release before, so one that is not acknowledged did not arrive
+    acknowledges: bool = False
+    #: (iat, jti) of the connections that it opened lately, oldest first
+    opens: tuple[tuple[int, str], ...] = ()
+
+
+class PipelineKey(NamedTuple):
+    """One key pair of a pipeline. The private half is sealed; with the store alone it opens nothing."""
+
+    pipeline: str
+    #: the first 16 hexadecimal digits of SHA-256 of the public key's bytes
+    kid: str
+    #: as it stands in cdpm.yml: base64 of the DER
+    public: str
+    sealed: bytes
+    created: int
+
+
+class PeerFile(NamedTuple):
+    """The newest cdpm.yml that was read from a URL."""
+
+    url: str
+    #: what the source knows these bytes by: ETag, or id of a commit; empty: nothing
+    etag: str
+    data: bytes
+    #: when the source was last found to have these bytes
+    read_at: int
+    #: when the public key in it changed last, as this engine saw it
+    changed_at: int

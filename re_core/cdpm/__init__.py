@@ -1,1 +1,1 @@
-"""Pipeline nodes that subscribe to, vote on and promote each other's releases; pure: tables, records, fold and messages."""
+"""Pipelines of projects that subscribe to, vote on and promote each other's releases (docs/cdpm.md). Pure: tables, fold, messages."""

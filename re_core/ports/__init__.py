@@ -10,6 +10,7 @@ from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun, ThreadFigures
+from re_core.ports.pipelines import Pipelines
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.runners import Releases, Runners
 from re_core.ports.store import (
@@ -67,6 +68,7 @@ __all__ = [
     "Observer",
     "Output",
     "Page",
+    "Pipelines",
     "Playbooks",
     "Published",
     "Registry",

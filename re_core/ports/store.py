@@ -10,6 +10,7 @@ from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
 from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
+from re_core.ports.pipelines import Pipelines
 from re_core.ports.runners import Releases, Runners
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
 from re_core.wire.messages import Message
@@ -368,6 +369,7 @@ class Store(
     Runners,
     Releases,
     Artifacts,
+    Pipelines,
     Maintenance,
     Protocol,
 ):

@@ -17,7 +17,7 @@ FIRST = 60_000
 #: seconds between two steps while there is something to do, and between two looks while there is not
 BETWEEN, IDLE = 0.2, 30.0
 
-#: milliseconds between two looks at what is bounded whatever else is kept: the length of the feed, releases that are over
+#: milliseconds between two looks at what is bounded in any case: the feed, releases that are over, files of peers
 TRIM = 30_000
 
 #: milliseconds that a release is kept after its creation, once it is over; what people read of it stands in the journal
@@ -25,6 +25,9 @@ KEPT_RELEASES = DAY
 
 #: releases that one look deletes: more than end between two of them
 RELEASES = 2000
+
+#: milliseconds that a pipeline's file is kept after its source last had it: a day longer than it may be trusted without that
+KEPT_PEER_FILES = 8 * DAY
 
 #: milliseconds between two looks for what pushes that were cut off left behind
 TIDY = 3_600_000
@@ -50,6 +53,7 @@ class Pruner:
         if not 0 <= now - self._trimmed < TRIM:
             self._store.trim_feed(KEPT_CHUNKS)
             self._store.forget_releases(now - KEPT_RELEASES, RELEASES)
+            self._store.forget_peer_files(now - KEPT_PEER_FILES)
             self._trimmed = now
         if not 0 <= now - self._tidied < TIDY:
             artifact_pruning.tidy(self._store, now, self._keep)

@@ -15,7 +15,7 @@ from re_core.admission import compiled_plans
 from re_core.artifacts import names
 from re_core.deployment import records, results
 from re_core.playbook.compiler import MAX_STEPS
-from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE
+from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE, pipelines
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs, settings
 from re_core.sequencer import cache
@@ -103,6 +103,9 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("artifact_contents", f"{artifact_pushing.Bounds().quota // _MIB // 1024} GiB"),
         ("artifact_pieces", f"{artifact_pushing.Bounds().limit // _MIB} MiB"),
         ("artifact_pieces", f"{artifact_pruning.LEFT // 3_600_000} h"),
+        ("cdpm_positions", f"{pipelines.MOST_OPENS} connections"),
+        ("cdpm_keys", f"{pipelines.MOST_KEYS} key pairs"),
+        ("cdpm_files", f"{pruner.KEPT_PEER_FILES // _DAY} days"),
         ("artifact_uses", f"{settings.Settings().artifact_keep:.0f} days"),
         ("State", f"{results.MAX_KEPT // _KIB} KiB"),
         ("State", f"{results.INLINE // _KIB} KiB"),

@@ -94,6 +94,10 @@ class Database:
         self.artifact_contents = database["artifact_contents"]
         self.artifact_pieces = database["artifact_pieces"]
         self.artifact_uses = database["artifact_uses"]
+        self.pipelines = database["pipelines"]
+        self.cdpm_positions = database["cdpm_positions"]
+        self.cdpm_keys = database["cdpm_keys"]
+        self.cdpm_files = database["cdpm_files"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

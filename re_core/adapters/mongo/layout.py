@@ -50,6 +50,10 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
     },
     "artifact_contents": {"re_holder": (("holder", 1),)},
     "artifact_uses": {"re_artifact": (("artifact", 1), ("at", -1)), "re_at": (("at", 1), ("_id", 1))},
+    "pipelines": {"re_id": (("id", 1),), "re_group": (("group", 1), ("name", 1)), "re_playbook": (("playbooks", 1),)},
+    "cdpm_positions": {"re_pipeline": (("pipeline", 1),)},
+    "cdpm_keys": {"re_pipeline": (("pipeline", 1), ("created", 1))},
+    "cdpm_files": {"re_read": (("read_at", 1),)},
 }
 
 #: what the engine keeps its documents in
@@ -72,6 +76,10 @@ COLLECTIONS = (
     "artifact_contents",
     "artifact_pieces",
     "artifact_uses",
+    "pipelines",
+    "cdpm_positions",
+    "cdpm_keys",
+    "cdpm_files",
 )
 
 

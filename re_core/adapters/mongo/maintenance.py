@@ -13,6 +13,7 @@ from re_core.adapters.mongo.feed import readable_chunk
 from re_core.adapters.mongo.journal import split
 from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
 from re_core.adapters.mongo.output import chunk_of
+from re_core.adapters.mongo.pipelines import file_of, key_of, pipeline_of, position_of
 from re_core.adapters.mongo.playbooks import playbook_of
 from re_core.adapters.mongo.registry import worker_of
 from re_core.adapters.mongo.releases import gateway_of, release_of
@@ -41,6 +42,10 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "artifacts": artifact_of,
     "artifact_contents": content_of,
     "artifact_uses": use_of,
+    "pipelines": pipeline_of,
+    "cdpm_positions": position_of,
+    "cdpm_keys": key_of,
+    "cdpm_files": file_of,
 }
 
 #: documents of one collection that a survey names

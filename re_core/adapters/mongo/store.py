@@ -10,6 +10,7 @@ from re_core.adapters.mongo.layout import prepare
 from re_core.adapters.mongo.locks import LocksPart
 from re_core.adapters.mongo.maintenance import MaintenancePart
 from re_core.adapters.mongo.output import OutputPart
+from re_core.adapters.mongo.pipelines import PipelinesPart
 from re_core.adapters.mongo.playbooks import PlaybooksPart
 from re_core.adapters.mongo.registry import RegistryPart
 from re_core.adapters.mongo.releases import ReleasesPart
@@ -34,6 +35,7 @@ class MongoStore(
     RunnersPart,
     ReleasesPart,
     ArtifactsPart,
+    PipelinesPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

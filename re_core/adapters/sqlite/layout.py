@@ -166,6 +166,31 @@ CREATE TABLE artifact_uses (
 CREATE INDEX artifact_uses_at ON artifact_uses (at, artifact, deployment);
 """
 
+# What may be long comes last, as above.
+_PIPELINES = """
+CREATE TABLE pipelines (
+    id TEXT PRIMARY KEY, "group" TEXT NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL UNIQUE, version INTEGER NOT NULL,
+    playbooks TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX pipelines_group ON pipelines ("group", name, id);
+
+CREATE TABLE cdpm_positions (
+    id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
+    delivered_at TEXT NOT NULL DEFAULT '', acknowledges INTEGER NOT NULL DEFAULT 0, opens TEXT NOT NULL
+);
+CREATE INDEX cdpm_positions_pipeline ON cdpm_positions (pipeline);
+
+CREATE TABLE cdpm_keys (
+    pipeline TEXT NOT NULL, kid TEXT NOT NULL, public TEXT NOT NULL, sealed BLOB NOT NULL, created INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, kid)
+) WITHOUT ROWID;
+
+CREATE TABLE cdpm_files (
+    url TEXT PRIMARY KEY, etag TEXT NOT NULL, read_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE INDEX cdpm_files_read ON cdpm_files (read_at);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -180,6 +205,7 @@ STEPS: tuple[str, ...] = (
     _DEGRADED,
     _RUNNERS,
     _ARTIFACTS,
+    _PIPELINES,
 )
 
 #: the tables of the newest layout
@@ -202,6 +228,10 @@ TABLES = frozenset(
         "artifacts",
         "artifact_contents",
         "artifact_uses",
+        "pipelines",
+        "cdpm_positions",
+        "cdpm_keys",
+        "cdpm_files",
     }
 )
 

@@ -15,6 +15,7 @@ from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
 from re_core.adapters.sqlite.maintenance import MaintenancePart
 from re_core.adapters.sqlite.output import OutputPart
+from re_core.adapters.sqlite.pipelines import PipelinesPart
 from re_core.adapters.sqlite.playbooks import PlaybooksPart
 from re_core.adapters.sqlite.registry import RegistryPart
 from re_core.adapters.sqlite.releases import ReleasesPart
@@ -42,6 +43,7 @@ class SqliteStore(
     RunnersPart,
     ReleasesPart,
     ArtifactsPart,
+    PipelinesPart,
     MaintenancePart,
     MailboxPart,
 ):
