@@ -13,6 +13,16 @@ from typing import Any, NamedTuple
 
 _NAMES = (
     "action",
+    "cdpm-file",
+    "cdpm-key-rotated",
+    "cdpm-new-release",
+    "cdpm-open",
+    "cdpm-received",
+    "cdpm-subscribe",
+    "cdpm-subscribed",
+    "cdpm-unsubscribe",
+    "cdpm-vote",
+    "cdpm-vote-answer",
     "check",
     "deployment",
     "deployment-response",

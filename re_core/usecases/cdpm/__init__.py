@@ -1,0 +1,1 @@
+"""Use cases of pipelines. Must not know how requests travel."""
