@@ -1,4 +1,4 @@
-"""Which addresses `httprequest` may reach. Pure; must not know names or sockets.
+"""Which addresses requests that others cause may reach. Pure; must not know names or sockets.
 
 A worker stands where its playbooks' authors do not: beside services that listen for this machine alone, and beside the address
 at which clouds give each machine its credentials (169.254.169.254 and the like).
@@ -24,8 +24,9 @@ NAMED: dict[str, tuple[_Network, ...]] = {
     }.items()
 }
 
-#: what is denied where the settings say nothing
+#: what is denied where the settings say nothing: to `httprequest`, and to pipelines, whose peers name where to connect
 DEFAULT = ("link-local", "metadata")
+PEERS_DEFAULT = ("link-local", "loopback", "metadata", "private")
 
 #: prefixes of IPv6 addresses that lead to the IPv4 address in their last 32 bits
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::/96"))
@@ -36,6 +37,8 @@ class AddressRule(NamedTuple):
 
     #: as it was written -> the network
     denied: tuple[tuple[str, _Network], ...]
+    #: the setting that says so
+    setting: str = "httprequest_denied"
 
     def why_not(self, address: str) -> str:
         """Why this address must not be reached; empty where it may be."""
@@ -43,12 +46,12 @@ class AddressRule(NamedTuple):
         meant += _within(meant[0])
         for name, network in self.denied:
             if any(one.version == network.version and one in network for one in meant):
-                return f"{address} is denied by httprequest_denied ({name})"
+                return f"{address} is denied by {self.setting} ({name})"
         return "" if not any(one.is_multicast for one in meant) else f"{address} is a multicast or broadcast address"
 
 
-def rule(words: Iterable[str]) -> AddressRule:
-    """Of names (NAMED), networks and addresses. Raises ValueError for any other text."""
+def rule(words: Iterable[str], setting: str = "httprequest_denied") -> AddressRule:
+    """Of names (NAMED), networks and addresses; messages name `setting`. Raises ValueError for any other text."""
     denied: list[tuple[str, _Network]] = []
     for word in words:
         try:
@@ -56,7 +59,7 @@ def rule(words: Iterable[str]) -> AddressRule:
         except ValueError:
             raise ValueError(f"expected {', '.join(NAMED)}, a network or an address, found {word[:80]!r}") from None
         denied += ((word, network) for network in networks)
-    return AddressRule(tuple(denied))
+    return AddressRule(tuple(denied), setting)
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address:

@@ -12,12 +12,13 @@ from email.message import Message
 from typing import Annotated, ClassVar
 
 from re_core.runtime.addresses import DEFAULT, AddressRule, rule
+from re_core.runtime.http_exchange import Answer, Question, Way
 from re_core.wire.redaction import MARGIN
 from re_workers.context import Context
 from re_workers.limits import above, at_least, at_most, fits, items
 from re_workers.outcomes import Failed
 from re_workers.sdk import Worker, step
-from re_workers.steps.exchange import Answer, Question, Way, ask
+from re_workers.steps.exchange import ask
 
 #: characters of an unexpected answer, and of where a redirect leads to, that the failure repeats
 EXCERPT = 300

@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from re_core.runtime.addresses import rule
+from re_core.runtime.http_exchange import THREAD, Question, Way
 from re_core.runtime.settings import load
 from re_core.wire.redaction import Redaction
 from re_workers.outcomes import Failed
@@ -202,7 +203,7 @@ def test_a_ca_file_that_never_ends_is_refused_and_keeps_no_thread(tmp_path: Path
     for path in (str(pipe), str(tmp_path)):
         message = _run("Get", url="https://127.0.0.1:1/", ca_file=path, timeout=5).message or ""
         assert message.endswith(f"the ca_file {path} cannot be used: expected a regular file")
-    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == THREAD])
 
 
 def _held(url: str, *denied: str, **parameters: Any) -> Result:
@@ -287,11 +288,11 @@ def test_a_password_in_the_url_is_used_and_never_shown(server: _Server) -> None:
     assert "secret" not in result.message + "".join(result.output)
 
 
-def test_an_answer_without_end_is_cut_off(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "MAX_ANSWER", 4999)
-    assert _run("Get", url=server.url("/much")).message == (
-        f"GET {server.url('/much')}: the answer has more than 4999 bytes"
-    )
+def test_an_answer_without_end_is_cut_off(server: _Server) -> None:
+    question, way = Question("GET", server.url("/much"), {}), Way(rule([]), most=4999)
+    with pytest.raises(Failed) as failed:
+        exchange.ask(question, way, 60, threading.Event())
+    assert str(failed.value) == f"{question.shown}: the answer has more than 4999 bytes"
 
 
 def test_a_server_that_says_nothing_fails_the_step_in_time(server: _Server) -> None:
@@ -307,17 +308,17 @@ def test_a_cancel_does_not_wait_for_the_server(server: _Server) -> None:
 
 def test_what_was_given_up_leaves_no_thread_behind(server: _Server, secure: tuple[_Server, Path]) -> None:
     over_tls, ca_file = secure
-    plain = exchange.Question("GET", server.url("/silent"), {})
-    hidden = exchange.Question("GET", f"https://localhost:{over_tls.server_address[1]}/silent", {})
+    plain = Question("GET", server.url("/silent"), {})
+    hidden = Question("GET", f"https://localhost:{over_tls.server_address[1]}/silent", {})
     for asked, question in ((server.asked, plain), (over_tls.asked, hidden)):
         give_up = threading.Event()
-        way = exchange.Way(rule([]), str(ca_file))
+        way = Way(rule([]), str(ca_file))
         asking = threading.Thread(target=_given_up, args=(question, way, give_up))
         asking.start()
         until(lambda asked=asked: asked)  # type: ignore[misc]
         give_up.set()
         asking.join()
-        until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+        until(lambda: not [thread for thread in threading.enumerate() if thread.name == THREAD])
 
 
 def test_what_was_given_up_before_it_connected_closes_its_connection(
@@ -333,14 +334,14 @@ def test_what_was_given_up_before_it_connected_closes_its_connection(
     monkeypatch.setattr(socket, "getaddrinfo", wait_and_find)
     give_up = threading.Event()
     give_up.set()
-    _given_up(exchange.Question("GET", server.url("/silent"), {}), exchange.Way(rule([])), give_up)
+    _given_up(Question("GET", server.url("/silent"), {}), Way(rule([])), give_up)
     resolving.set()
-    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "httprequest"])
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == THREAD])
     gc.collect()
     assert server.asked == []
 
 
-def _given_up(question: exchange.Question, way: exchange.Way, give_up: threading.Event) -> None:
+def _given_up(question: Question, way: Way, give_up: threading.Event) -> None:
     with pytest.raises(Failed):
         exchange.ask(question, way, 3600, give_up)
 
