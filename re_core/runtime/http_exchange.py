@@ -149,7 +149,7 @@ class _Exchange(threading.Thread):
     def _exchange(self, start: float) -> Answer:
         url = httpx2.URL(self._question.url)
         proxy = _proxy(url)
-        addresses = _addresses(url, self._way.rule, proxied=proxy is not None)
+        addresses = checked_addresses(url.host, url.port or 0, self._way.rule, proxied=proxy is not None)
         # not the environment's settings for the rest: it would send passwords of ~/.netrc to a server that a playbook names
         trust = url.scheme == "https" and self._way.trust()  # reading all authorities takes a while
         with httpx2.Client(timeout=self._timeout, verify=trust, proxy=proxy, trust_env=False) as client:
@@ -194,18 +194,21 @@ class _Exchange(threading.Thread):
                 raise ExchangeFailed("it was given up")
 
 
-def _addresses(url: httpx2.URL, rule: AddressRule, proxied: bool) -> list[str]:
-    """Where to connect to, in the system's order. Raises Denied where the rule denies one of them: one name is one place."""
+def checked_addresses(host: str, port: int, rule: AddressRule, proxied: bool = False) -> list[str]:
+    """Where to connect to, in the system's order. Raises Denied where the rule denies one of them: one name is one place.
+
+    Raises ExchangeFailed for a name that cannot be resolved; none where `proxied`: such a name is for the proxy to judge.
+    """
     try:
-        found = socket.getaddrinfo(url.host, url.port or 0, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
         if proxied:
-            return []  # a name that only the proxy knows is for the proxy to judge
-        raise ExchangeFailed(f"the name {url.host!r} cannot be resolved: {error.strerror}") from None
+            return []
+        raise ExchangeFailed(f"the name {host!r} cannot be resolved: {getattr(error, 'strerror', error)}") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if why := rule.why_not(address):
-            raise Denied(why if _is_address(url.host) else f"{url.host} is {why}")
+            raise Denied(why if _is_address(host) else f"{host} is {why}")
     return addresses
 
 
