@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.exclusive import Exclusive
+from re_core.cdpm.sources import allowed
 from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Several, Store, ThreadFigures
+from re_core.ports.peering import Peering
+from re_core.runtime import addresses
+from re_core.runtime.http_exchange import Way
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
@@ -102,11 +106,34 @@ def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
 
         return EmbeddedBus(store if isinstance(store, Mailbox) else None)
     from re_core.adapters.amqp import AmqpBus
-    from re_core.adapters.amqp.address import addresses
+    from re_core.adapters.amqp.address import addresses as amqp_addresses
     from re_core.adapters.amqp.topology import Topology
 
-    places = addresses(settings.bus_url, settings.bus_ca_file, settings.bus_heartbeat, f"release-engine {os.getpid()}")
+    places = amqp_addresses(
+        settings.bus_url, settings.bus_ca_file, settings.bus_heartbeat, f"release-engine {os.getpid()}"
+    )
     return AmqpBus(places, Topology(settings.exchange, settings.queue_type))
+
+
+def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
+    """What pipelines need to speak with their peers; None where they do not. Raises BadSettings.
+
+    `make_key`: make the file that seals private keys where it is missing; never in a cluster, whose processes share one.
+    """
+    if not settings.cdpm:
+        return None
+    try:
+        from re_core.adapters.peering.jws import JoseSignatures, new_key
+        from re_core.adapters.peering.seal import FernetSeal, make_file
+        from re_core.adapters.peering.sources import PeerSources
+    except ImportError as error:
+        raise BadSettings(f"RE_CDPM: {error.name} is missing; pip install release-engine[cdpm]") from None
+    if make_key:
+        make_file(settings.secret_key_file)
+    ca_file = None if settings.cdpm_ca_file is None else str(settings.cdpm_ca_file)
+    way = Way(addresses.rule(settings.cdpm_denied, "cdpm_denied"), ca_file)
+    sources = PeerSources(allowed(settings.cdpm_sources), way)
+    return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key)
 
 
 def system_clock() -> Clock:

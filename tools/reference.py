@@ -51,6 +51,7 @@ FILLED_IN = {
     "data_dir": "the platform's user data directory, `release-engine` in it",
     "store_url": "`sqlite:///<data_dir>/release-engine.db`",
     "workers_dir": "`<data_dir>/workers`",
+    "secret_key_file": "`<data_dir>/secret.key`",
 }
 
 _WORDS: Mapping[Any, str] = {

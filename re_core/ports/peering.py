@@ -6,7 +6,6 @@ Must not know any technology. The protocol: docs/cdpm.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from socket import socket
 from typing import NamedTuple, Protocol
 
 from re_core.errors import CallerError, TransientError
@@ -211,12 +210,9 @@ class Seal(Protocol):
 
 
 class Peering(NamedTuple):
-    """All of it, as bootstrap.open_peering makes it."""
+    """What bootstrap.open_peering makes of the settings."""
 
     signatures: Signatures
     sources: Sources
-    dialer: Dialer
     seal: Seal
     new_key: Callable[[], KeyPair]
-    #: a Channel on the server's side, of a connected socket and the headers of its request
-    serve: Callable[[socket, Mapping[str, str]], Channel]

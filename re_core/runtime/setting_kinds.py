@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from re_core.cdpm.sources import allowed
 from re_core.playbook.command_rules import ENTRY
 from re_core.runtime.addresses import rule
 from re_core.wire.redaction import is_secret
 
 #: what is shown in a secret's place
 MASK = "***"
+
+_SWITCH = {word: on for on, words in ((True, "1 true yes on"), (False, "0 false no off")) for word in words.split()}
 
 #: user:password@ of a URL; up to the last @, for a password may hold any character
 _USERINFO = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@\s:]*:)\S*@", re.IGNORECASE)
@@ -123,6 +126,22 @@ def networks(value: Any, base: Path) -> tuple[str, ...]:
     describe_value = names(value, base)
     rule(describe_value)
     return describe_value
+
+
+def sources(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of kinds of URLs, as cdpm.sources.allowed reads them."""
+    words = names(value, base)
+    allowed(words)
+    return words
+
+
+def switch(value: Any, _: Path) -> bool:
+    """true or false; in the environment 1, yes and on, or 0, no and off, are the same."""
+    if isinstance(value, str):
+        value = _SWITCH.get(value.lower(), value)
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {describe_value(value)}")
+    return value
 
 
 def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:

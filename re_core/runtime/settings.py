@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from re_core.cdpm import sources
 from re_core.deployment import quota
 from re_core.errors import BadDocument, BadSettings
 from re_core.json_pointer import escape
@@ -121,6 +122,20 @@ class Settings:
     group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
     #: addresses to which `httprequest` must not connect: link-local, metadata, loopback, private, or networks such as 10.0.0.0/8
     httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
+    #: pipelines of other projects may subscribe to those of this engine, and the other way round; needs the extra `cdpm`
+    cdpm: bool = _setting(False, kinds.switch)
+    #: from where `cdpm.yml` files are read: https, http, git+https, `file:/directory/`, `git+file:/directory/`
+    cdpm_sources: tuple[str, ...] = _setting(sources.DEFAULT, kinds.sources)
+    #: addresses to which pipelines must not connect, in the words of httprequest_denied
+    cdpm_denied: tuple[str, ...] = _setting(addresses.PEERS_DEFAULT, kinds.networks)
+    #: PEM file of the authorities that pipelines trust; if not set, those of the system
+    cdpm_ca_file: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: connections of other pipelines that a process holds
+    cdpm_connections: int = _setting(512, kinds.whole(1, 4096))
+    #: seconds after its signature during which a message of a pipeline is accepted
+    cdpm_window: int = _setting(300, kinds.whole(10, 3600))
+    #: file of the keys that seal private keys in the store, the same in all processes of a cluster; if not set, <data dir>/secret.key
+    secret_key_file: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: format of log lines: text, json or short (for people); auto: short if standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
     #: the user of programs of steps; empty: the engine's user, or `nobody` if that is root. Another user needs an engine started as root
@@ -199,6 +214,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     data_dir = values.setdefault("data_dir", _default_data_dir())
     values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
     values.setdefault("workers_dir", data_dir / "workers")
+    values.setdefault("secret_key_file", data_dir / "secret.key")
     return Settings(**values, config_file=file, origins=found.origins, old_names=frozenset(found.old_names))
 
 

@@ -35,6 +35,7 @@ def test_the_store_and_the_workers_live_in_the_data_directory() -> None:
     found = settings.load({"RE_DATA_DIR": "/srv/re"})
     assert found.store_url == "sqlite:////srv/re/release-engine.db"
     assert found.workers_dir == Path("/srv/re/workers")
+    assert found.secret_key_file == Path("/srv/re/secret.key")
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -253,3 +254,20 @@ def test_an_old_name_is_never_suggested(tmp_path: Path) -> None:
     refusal = _refusal({"RE_UNOFFERED_STEP": "wait", "RE_WORKER_PATIENC": "60"})
     assert "UNOFFERED_STEPS" not in refusal
     assert "WORKER_PATIENCE" not in refusal
+
+
+@pytest.mark.parametrize(("text", "on"), [("1", True), ("yes", True), ("ON", True), ("0", False), ("false", False)])
+def test_a_switch_is_on_or_off(text: str, on: bool) -> None:
+    assert settings.load({"RE_CDPM": text}).cdpm is on
+
+
+@pytest.mark.parametrize("text", ["2", "maybe", "[]", "null"])
+def test_a_switch_is_nothing_else(tmp_path: Path, text: str) -> None:
+    assert "cdpm: expected true or false, found" in _refusal(_file(tmp_path, f"cdpm: {text}\n"))
+
+
+def test_sources_of_pipelines_are_kinds_of_urls_and_directories() -> None:
+    found = settings.load({"RE_CDPM_SOURCES": "https,file:/srv/cdpm/ git+https"})
+    assert found.cdpm_sources == ("https", "file:/srv/cdpm/", "git+https")
+    assert settings.load({}).cdpm_sources == ("https",)
+    assert "expected https, http, git+https, file:/directory/" in _refusal({"RE_CDPM_SOURCES": "ssh"})

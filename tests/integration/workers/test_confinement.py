@@ -103,6 +103,7 @@ def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
             "conf/settings.yaml",
             "db/re.db-wal",
             "db/re.db-artifacts/file",
+            "keys/secret.key",
         )
     ]
     (tmp_path / "open").write_text("open\n")
@@ -112,7 +113,7 @@ def test_what_the_settings_name_as_secret_is_hidden(tmp_path: Path) -> None:
     secrets[3].write_text(
         f"email: {{host: h, sender: a@example.com, user: u, password_file: {secrets[0]}}}\n"
         f"step_hidden: [{secrets[1].parent}]\ndeployment_log_dir: {secrets[2].parent}\nstep_user: '{ME or os.geteuid()}'\n"
-        f"store_url: sqlite:///{tmp_path}/db/re.db\ndata_dir: {tmp_path}/data\n# secret\n"
+        f"store_url: sqlite:///{tmp_path}/db/re.db\ndata_dir: {tmp_path}/data\nsecret_key_file: {secrets[6]}\n# secret\n"
     )
     settings = load({"RE_CONFIG": str(secrets[3])})
     (command,) = [one for one in workers(settings, "", ()) if one.command == "command"]
