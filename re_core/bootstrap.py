@@ -21,7 +21,6 @@ from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Several, Store, ThreadFigures
 from re_core.ports.peering import Peering
 from re_core.runtime import addresses
-from re_core.runtime.http_exchange import Way
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
@@ -126,6 +125,7 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
         from re_core.adapters.peering.jws import JoseSignatures, new_key
         from re_core.adapters.peering.seal import FernetSeal, make_file
         from re_core.adapters.peering.sources import PeerSources
+        from re_core.runtime.http_exchange import Way
     except ImportError as error:
         raise BadSettings(f"RE_CDPM: {error.name} is missing; pip install release-engine[cdpm]") from None
     if make_key:

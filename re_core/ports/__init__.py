@@ -7,7 +7,7 @@ a bus BusUnavailable.
 from re_core.ports.artifacts import LISTED, PIECE, ArtifactFilter, Artifacts, StoredArtifact
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
-from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, foreign
+from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, OtherKind, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.observer import UNOBSERVED, Observer, Several, StepRun, ThreadFigures
 from re_core.ports.pipelines import Pipelines
@@ -66,6 +66,7 @@ __all__ = [
     "Mailbox",
     "Maintenance",
     "Observer",
+    "OtherKind",
     "Output",
     "Page",
     "Pipelines",

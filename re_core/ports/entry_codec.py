@@ -71,9 +71,13 @@ class EntryCodec:
 DEPLOYMENTS_ONLY = EntryCodec()
 
 
-def foreign(entry: Entry) -> NewerFormat:
+class OtherKind(NewerFormat):
+    """The journal is of another kind than its reader; this engine knows that kind."""
+
+
+def foreign(entry: Entry) -> OtherKind:
     """For a reader of the journal of another kind than it takes it for."""
-    return NewerFormat(f"the journal of {entry.deployment} is that of a {entry.kind}; this command cannot read it")
+    return OtherKind(f"the journal of {entry.deployment} is that of a {entry.kind}; this command cannot read it")
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -327,7 +327,10 @@ class Maintenance(Protocol):
         ...
 
     def ended(self, before: int, limit: int) -> list[str]:
-        """Ids of deployments whose row says that they ended before that time, the oldest first."""
+        """Ids of deployments whose row says that they ended before that time, the oldest first.
+
+        Rows of other kinds, which have no group, are left out: they would stand before the deployments for ever.
+        """
         ...
 
     def forget(self, deployments: Sequence[str]) -> None:

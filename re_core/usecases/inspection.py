@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from re_core.deployment.deadlines import next_look
 from re_core.deployment.summary import view_of
 from re_core.errors import NewerFormat, StoreRefused, StoreUnavailable
-from re_core.ports import Journal, Store, ViewFilter, read_state
+from re_core.ports import Journal, OtherKind, Store, ViewFilter, every_entry, read_state
 from re_core.rows import View
 
 #: journals that are read between two looks at the list
@@ -54,6 +54,8 @@ class Read(NamedTuple):
     row: View | None
     #: a newer engine wrote it, which can read it
     newer: bool = False
+    #: it is of another kind than a deployment, and every entry of it can be read; `newer` is true too
+    other: bool = False
 
 
 class Rebuilt(NamedTuple):
@@ -85,7 +87,7 @@ def rebuild_views(store: Store, now: int) -> Rebuilt:
     written = dropped = 0
     for page in _pages(_read_all(store, now)):
         seen.update(read.deployment for read in page)
-        unreadable += [read.deployment for read in page if read.expected is None]
+        unreadable += [read.deployment for read in page if read.expected is None and not read.other]
         readable = [(read.expected, read.row) for read in page if read.expected is not None]
         store.drop_views([new.id for new, old in readable if _in_the_way(new, old)])
         store.write_views([new for new, _ in readable])
@@ -99,9 +101,17 @@ def rebuild_views(store: Store, now: int) -> Rebuilt:
 
 
 def read_journal(store: Journal, deployment: str, row: View | None, now: int) -> Read | None:
-    """What the journal says, and why not; None where there is none (any more)."""
+    """What the journal says, and why not; None where there is none (any more).
+
+    What a journal of another kind says is not judged here: only its kind can, and its row is in no list.
+    """
     try:
-        state = read_state(store, deployment)
+        try:
+            state = read_state(store, deployment)
+        except OtherKind as error:
+            for _ in every_entry(store, deployment):
+                """An entry that cannot be read raises."""
+            return Read(deployment, None, str(error), 0, row, newer=True, other=True)
         if state is None:
             return None
         # no journal says what was published: with less in the row, notifications would be sent once more
@@ -138,6 +148,8 @@ def _all_rows(store: Store) -> Iterator[View]:
 
 def _judge(read: Read, now: int) -> Iterator[Finding]:
     expected, row = read.expected, read.row
+    if read.other:
+        return
     if expected is None:
         yield Finding("journal", read.deployment, f"{read.reason}; {_advice(row)}")
     elif 0 <= now - read.at < SETTLED:

@@ -10,7 +10,7 @@ from re_core.deployment.records import Entry, Void
 from re_core.errors import NewerFormat, StoreRefused
 from re_core.model import DeploymentStatus
 from re_core.ports import Append, Appended, EntryCodec, Store, ViewFilter, read_state
-from re_core.usecases.inspection import check, rebuild_views
+from re_core.usecases.inspection import Rebuilt, check, rebuild_views
 from tests.contract.samples import append, view
 from tests.counter import Counted, Counter, Held, Released
 
@@ -22,6 +22,12 @@ def _entry(number: int, *records: Any) -> Entry:
 
 
 ENTRIES = (_entry(1, Void("nothing")), _entry(2, Counted("r1"), Counted("ä\x00")), _entry(3, Held(1), Released(1)))
+
+
+class _Shorter(Counter):
+    """An engine that does not know one of its records."""
+
+    records = {name: type for name, type in Counter.records.items() if type is not Counted}
 
 
 @pytest.fixture
@@ -58,13 +64,29 @@ def test_its_row_is_due_and_in_no_list(counting: Store) -> None:
     assert [one.id for one in counting.rows([KEY])] == [KEY]
 
 
-def test_who_looks_after_the_store_tells_of_it_and_leaves_it_alone(counting: Store) -> None:
+def test_who_looks_after_the_store_finds_nothing_wrong_with_it_and_leaves_it_alone(counting: Store) -> None:
     with pytest.raises(NewerFormat, match="is that of a counter"):
         read_state(counting, KEY)
-    assert [(one.what, one.deployment) for one in _findings(counting)] == [("journal", KEY)]
-    rebuilt = rebuild_views(counting, 10**13)
-    assert (rebuilt.dropped, rebuilt.unreadable) == (0, (KEY,))
+    assert _findings(counting) == []
+    assert rebuild_views(counting, 10**13) == Rebuilt(0, 0, ())
     assert counting.due(10, 5) == [KEY] and counting.entries(KEY) == list(ENTRIES)
+
+
+def test_an_entry_of_it_that_cannot_be_read_is_found(counting: Store) -> None:
+    unsealed: Any = counting
+    counting.append([Append(_entry(4, Counted("r2")))])
+    unsealed._codec = EntryCodec(_Shorter)
+    (finding,) = _findings(counting)
+    assert (finding.what, finding.deployment) == ("journal", KEY)
+    assert "unknown kind 'counted'" in finding.message
+    assert rebuild_views(counting, 10**13).unreadable == (KEY,)
+
+
+def test_rows_of_it_that_have_ended_do_not_stand_in_the_way_of_a_prune(counting: Store) -> None:
+    others = [view(f"counter/{number}", group="", status=DeploymentStatus.COMPLETED, ended=1) for number in range(60)]
+    counting.write_views(others)
+    counting.append([append("d-1")._replace(view=view("d-1", status=DeploymentStatus.COMPLETED, ended=2))])
+    assert counting.ended(10, 50) == ["d-1"]
 
 
 def _findings(store: Store) -> list[Any]:

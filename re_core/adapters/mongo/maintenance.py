@@ -89,7 +89,8 @@ class MaintenancePart:
     def ended(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
         with self._database.translating_errors():
-            found = self._database.views.find({"ended": {"$lt": clamp_int64(before)}}, {"_id": 1})
+            old = {"ended": {"$lt": clamp_int64(before)}, "group": {"$ne": ""}}
+            found = self._database.views.find(old, {"_id": 1})
             return [one["_id"] for one in found.sort([("ended", 1), ("created", 1), ("_id", 1)]).limit(limit)]
 
     def forget(self, deployments: Sequence[str]) -> None:

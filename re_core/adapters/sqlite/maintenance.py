@@ -60,7 +60,9 @@ class MaintenancePart:
 
     def ended(self, before: int, limit: int) -> list[str]:
         """See ports.Maintenance."""
-        query = "SELECT id FROM views WHERE ended IS NOT NULL AND ended < ? ORDER BY ended, id LIMIT ?"
+        query = (
+            "SELECT id FROM views WHERE ended IS NOT NULL AND ended < ? AND \"group\" <> '' ORDER BY ended, id LIMIT ?"
+        )
         return [id for (id,) in self._database.rows(query, (clamp_int64(before), clamp_int64(limit)))]
 
     def forget(self, deployments: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def test_the_page_has_the_bounds_of_the_code() -> None:
         f"at most {cdpm_file.MAX_FILE // 1024} KiB of YAML",
         f"1 to {messages.MAX_SUBSCRIPTIONS} subscriptions",
         f"{cdpm_file.MAX_PEERS} at most",
-        f"now − {Settings().cdpm_window} s ≤ `iat`",
+        f"now − {Settings().cdpm_window} s ≤ `iat`",  # noqa: RUF001
         "but `crit`, `jwk`, `jku`, `x5c`, `x5u`, `b64`, `zip` and `enc`",
     ):
         assert said in " ".join(_PAGE.split()), said
