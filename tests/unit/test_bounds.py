@@ -21,6 +21,7 @@ from re_core.runtime import logs, settings
 from re_core.sequencer import cache
 from re_core.services import dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
+from re_core.usecases.cdpm import key_book, replays
 from re_core.wire import redaction, strict_json
 from re_gateways.forest import (
     admission,
@@ -41,6 +42,10 @@ from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
 _KIB, _MIB, _DAY = 1024, 1024 * 1024, 24 * 3600 * 1000
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +116,8 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("State", f"{results.INLINE // _KIB} KiB"),
         ("Plans", f"{compiled_plans.MOST} plans"),
         ("Plans", f"{compiled_plans.MOST_BYTES // _MIB} MiB"),
+        ("KeyBook", f"{_spaced(key_book.MOST)}, read at most {key_book.AT_ONCE} at once"),
+        ("Replays", f"{_spaced(replays.MOST_OF_SENDER)} of one peer, {_spaced(replays.MOST)} in all"),
         ("deployment_log_dir", f"{logs.MAX_FILE // _MIB} MiB"),
         ("Outgoing", f"{outgoing.MAX_WAITING // _MIB} MiB"),
         ("Outgoing", f"{outgoing.MAX_LINE // _KIB} KiB"),
