@@ -109,9 +109,9 @@ class Project(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """For people, but for `id`. What is empty is not sent."""
+    """For people, but for `id`. What is empty is not known, and not sent."""
 
-    id: str
+    id: str = ""
     short_id: str = ""
     title: str = ""
     author_name: str = ""
@@ -300,7 +300,7 @@ def _commit(fields: Fields) -> Commit:
     short, title = fields.line("short_id", NAME, ""), fields.text("title", LINE)
     author = fields.text("author_name", LINE), fields.text("author_email", LINE)
     return Commit(
-        fields.line("id", NAME),
+        fields.line("id", NAME, ""),
         short,
         title,
         *author,

@@ -11,7 +11,7 @@ from re_core.json_pointer import escape
 from re_core.wire.strict_json import MAX_WHOLE
 
 #: characters of a name, of an id that is text, of a URL, of a line, of a text
-NAME, ID, URL, LINE, TEXT = 200, 128, 2048, 1024, 16_384
+NAME, ID, URL, LINE, TEXT = 500, 128, 2048, 1024, 16_384
 
 #: what no line holds: control characters, and what other readers take for the end of a line
 _NO_LINE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")

@@ -33,7 +33,7 @@ GOOD = [(name, one) for name, one in EXAMPLES if one.path is None]
 
 #: what may stand where something else stood
 VALUES: tuple[Any, ...] = (
-    *(None, True, 0, 1, -1, 1.5, 10**19, "", "x", "x\n", "a\nb", "a\u2028b", "y" * 129, "y" * 201, "y" * 2049),
+    *(None, True, 0, 1, -1, 1.5, 10**19, "", "x", "x\n", "a\nb", "a\u2028b", "y" * 129, "y" * 501, "y" * 2049),
     *("403", "4o3", "subscribed", "not subscribed", "vote_stable", "open", [], ["x"], [1], [{}], {}, {"id": 1}),
     [{"subscription_id": "s"}] * 17,
 )
@@ -107,6 +107,14 @@ def test_a_message_without_a_type_is_a_release_or_an_answer_or_nothing() -> None
         parse(b'{"id":42}')
     with pytest.raises(BadMessage, match="message_type 'publish' is not known; known are subscribe, "):
         parse(b'{"message_type":"publish"}')
+
+
+def test_a_release_of_which_no_commit_is_known_is_read_with_empty_texts() -> None:
+    commit = dict.fromkeys(messages.Commit._fields, "")
+    deployable = {"id": "d", "status": "success", "ref": "r", "created_at": "c", "commit": commit}
+    document = {"id": 1, "ref": "r", "created_at": "c", "project_details": {"name": "p"}, "deployable": deployable}
+    read = parse(_bytes(document))
+    assert isinstance(read, NewRelease) and read.deployable.commit == messages.Commit()
 
 
 def test_a_key_that_is_not_known_is_ignored() -> None:
