@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from re_core.cdpm.state import State
 
 #: characters of a text that a deployment's values bring into a message
 _MOST = 500
+
+_NO_LINE = re.compile("[\x00-\x1f\x7f]")
 
 
 def release_document(
@@ -24,7 +27,7 @@ def release_document(
         "event": "new release",
         "state": "DEPLOYED",
         "new_version": _text(values, own.version),
-        "artifacts": [filled(one, values)[:_MOST] for one in own.artifacts[:20]],
+        "artifacts": [_line(filled(one, values)) for one in own.artifacts[:20]],
         "id": n,
         "ref": ref,
         "created_at": created_at,
@@ -47,7 +50,7 @@ def release_document(
                 "author_name": _text(values, "commit_author_name"),
                 "author_email": _text(values, "commit_author_email"),
                 "created_at": _text(values, "commit_created_at"),
-                "message": _text(values, "commit_message"),
+                "message": _value(values, "commit_message")[:_MOST],
             },
         },
         "url": state.source,
@@ -56,5 +59,14 @@ def release_document(
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
+    return _line(_value(values, name))
+
+
+def _value(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name, "")
-    return value[:_MOST] if isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""
+
+
+def _line(text: str) -> str:
+    """On one line, without control characters: peers refuse anything else (reading.py)."""
+    return " ".join(_NO_LINE.sub(" ", text).split())[:_MOST]

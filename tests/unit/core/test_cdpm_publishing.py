@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from re_core.cdpm import events as e
-from re_core.cdpm import machine
+from re_core.cdpm import machine, messages
 from re_core.cdpm import records as r
 from re_core.cdpm.ids import ReleaseKey
 from re_core.cdpm.state import MOST_HANDLED, MOST_MESSAGES, MOST_RELEASES, MOST_SUBSCRIPTIONS, behind, member
@@ -209,6 +210,19 @@ def test_the_message_of_a_release_has_the_fields_of_the_protocol() -> None:
     assert said["project_details"]["dependents"] == ["major", "minor"]
     assert said["deployable"]["commit"]["short_id"] == "abcdef12"
     assert (said["url"], said["chain"]) == (OWN, [f"{UPSTREAM}#4"])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x00", "\x1b[0m", "\x85", "\u2028", "\t"])
+def test_values_of_several_lines_make_a_message_that_peers_take(end: str) -> None:
+    text = f" one{end}two{end}"
+    names = ("version", "ref", "commit", "commit_title", "commit_author_name", "commit_created_at", "commit_message")
+    run = Run()
+    run.own("completed", values=dict.fromkeys(names, text))
+    said = run.records(r.Released)[0].document
+    parsed = messages.parse(json.dumps(said).encode())
+    assert isinstance(parsed, messages.NewRelease)
+    assert parsed.new_version.split()[0] == "one"
+    assert said["deployable"]["commit"]["message"] == text
 
 
 def test_a_build_that_is_a_release_too_carries_the_chain_on() -> None:
