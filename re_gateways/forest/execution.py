@@ -206,7 +206,7 @@ class ReleaseExecution:
             self._assign(ctx, progress, *found)
             return
         # a place was reserved before this step knew who had handed it back: another release may have that runner
-        self._sessions.forget_reservations(row.id)
+        self._sessions.wait(row.id, progress.order.type)
         if self._time() - progress.waits_since >= NO_RUNNER:
             why = f"no connected runner that is free takes {progress.order.type}"
             if self._keep(progress, self._rows.over(row, why)):
@@ -353,6 +353,7 @@ class ReleaseExecution:
         if progress.held:
             self._sessions.release(progress.held, row.id, lingers)
         self._sessions.forget_reservations(row.id)
+        self._sessions.stop_waiting(row.id)
 
     def _away(self, ctx: Context, error: Exception) -> None:
         _log.debug("%s waits for the store: %s", ctx.attempt_id, error, extra=_where(ctx, "store_away"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -125,6 +125,8 @@ class Sessions:
         self._lock = threading.RLock()
         self._sessions: dict[str, Session] = {}
         self._loads: dict[str, _Load] = {}
+        #: attempt -> text of its type: those that were claimed and found no runner that may have them
+        self._unplaced: dict[str, str] = {}
         self._generations = itertools.count(1)
 
     def __len__(self) -> int:
@@ -214,13 +216,19 @@ class Sessions:
     # what is offered
 
     def lanes(self) -> dict[str, int]:
-        """Text of each type that a connected runner takes -> releases that those runners have at once."""
+        """Text of each type that a connected runner takes -> releases that are claimed at once.
+
+        As many as those runners have, and once more that many where claimed ones wait for a runner: they would keep free runners from
+        all others.
+        """
         lanes: dict[str, int] = {}
         for session in self.all():
             for text in texts(session.about.types):
                 if text in lanes or len(lanes) < MOST_TYPES:
                     lanes[text] = lanes.get(text, 0) + session.about.parallel
-        return lanes
+        with self._lock:
+            waiting = Counter(self._unplaced.values())
+        return {text: places + min(places, waiting[text]) for text, places in lanes.items()}
 
     # what they have
 
@@ -246,6 +254,7 @@ class Sessions:
             session = self._reserved(attempt, text, excluded) or self._free(text, excluded)
             if session is None:
                 return None
+            self._unplaced.pop(attempt, None)
             self._drop(lambda key: key[0] == attempt, quiet=True)
             kind = chosen(text, session.about.types)
             assert kind is not None  # noqa: S101  # it was looked for by this text
@@ -346,6 +355,22 @@ class Sessions:
                 if keys:
                     self._tidy(name)
         if dropped and not quiet:
+            self.changed()
+
+    def wait(self, attempt: str, text: str) -> None:
+        """It found no runner that may have it: from now on it keeps no runner from others."""
+        with self._lock:
+            new = attempt not in self._unplaced
+            self._unplaced[attempt] = text
+        self.forget_reservations(attempt)
+        if new:
+            self.changed()
+
+    def stop_waiting(self, attempt: str) -> None:
+        """It is carried out here no more."""
+        with self._lock:
+            waited = self._unplaced.pop(attempt, None) is not None
+        if waited:
             self.changed()
 
     def forget_reservations(self, attempt: str) -> None:

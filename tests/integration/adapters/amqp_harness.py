@@ -91,11 +91,21 @@ def until(holds: Callable[[], object], what: str) -> None:
 
 @contextmanager
 def beside(work: Callable[[], None]) -> Iterator[threading.Thread]:
-    """Do it on a thread, which ends before the block is left."""
-    thread = threading.Thread(target=work)
+    """Do it on a thread, which ends before the block is left; its error is raised there."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield thread
     finally:
         thread.join(SOON)
         assert not thread.is_alive()
+        if errors:
+            raise errors[0]

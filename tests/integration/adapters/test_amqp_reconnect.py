@@ -128,6 +128,7 @@ def test_a_request_whose_connection_is_lost_ends_without_an_answer_and_the_next_
         late = Message(delivery.message.reply_to, b"{}", "first/answer", direct=True)
         until(lambda: answering.publish([late]) == [Published.UNROUTABLE], "the queue for answers has gone")
         subscription.ack([delivery])
+    until(lambda: not _trouble(asking), "the connections are back")  # without them a request fails at once
     with beside(lambda: answers.append(asking.request(message("second", "job.create"), SOON))):
         answer("second")
     assert [one and one.id for one in answers] == [None, "second/answer"]

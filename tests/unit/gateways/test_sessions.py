@@ -159,6 +159,19 @@ def test_lanes_are_the_types_of_all_connected_runners_with_their_places(sessions
     assert sessions.lanes() == {"forest/flux@1": 3, "forest/flux": 3, "acme/x@5": 2, "acme/x": 2}
 
 
+def test_claims_that_wait_for_a_runner_leave_their_slots_to_as_many_others(sessions: Sessions) -> None:
+    _enter(sessions, parallel=2)
+    text = "forest/flux@1"
+    for at in range(3):
+        sessions.wait(f"d{at}/0/1", text)
+    assert sessions.lanes()[text] == 4
+    sessions.stop_waiting("d0/0/1")
+    sessions.stop_waiting("d1/0/1")
+    assert sessions.lanes()[text] == 3
+    assert sessions.choose("d2/0/1", text, ()) is not None
+    assert sessions.lanes()[text] == 2
+
+
 def test_the_types_that_a_gateway_serves_are_bounded(sessions: Sessions) -> None:
     for number in range(MOST_TYPES):
         _enter(sessions, f"r{number}", types=tuple(Type("o", f"n{number}-{one}", 1) for one in range(4)))
