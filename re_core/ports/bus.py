@@ -146,9 +146,11 @@ class Bus(Protocol):
         """
         ...
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
         """From now on `listener` gets what is published under `event.` and `hint.`, until the returned function is called.
 
+        `keys`: only what is published under one of these, so that the rest need not be published for its sake; `*` stands for
+        one word between dots. None: all.
         It is called by a thread of the bus, and must neither block nor call the bus. It gets None where messages may have been missed:
         at its start, and after a lost connection. So it is a hint to look at the store, and no promise.
         """

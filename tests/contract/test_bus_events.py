@@ -18,9 +18,9 @@ KEY = "event.deployment.ended"
 class Ear:
     """What one listener has heard."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *keys: str) -> None:
         self.heard: SimpleQueue[Message | None] = SimpleQueue()
-        self.stop = bus.listen(self.heard.put)
+        self.stop = bus.listen(self.heard.put, keys)
         # it hears nothing yet, but that it begins to
         assert self.heard.get(timeout=SOON) is None
 
@@ -90,6 +90,33 @@ def test_a_bus_with_a_listener_is_listened_to(bus: Bus) -> None:
     assert bus.publish([message("a", KEY)]) == [Published.TAKEN]
     assert bus.listened(KEY)
     assert ear.next() == "a"
+
+
+def test_a_listener_to_some_keys_hears_nothing_else(bus: Bus) -> None:
+    some, all_of_it = Ear(bus, KEY, "event.pipeline.*"), Ear(bus)
+    keys = ["event.deployment.accepted", "event.pipeline.voted", "event.pipeline.voted.twice", "hint.journal", KEY]
+    bus.publish([message(key, key) for key in keys])
+    assert [all_of_it.next() for _ in keys] == keys
+    assert [some.next(), some.next()] == ["event.pipeline.voted", KEY]
+
+
+def test_what_no_listener_wants_reaches_nothing_and_the_bus_says_so(bus: Bus) -> None:
+    ear = Ear(bus, "event.pipeline.*", KEY)
+    sent = [message("a", "event.deployment.step_ended"), message("b", "event.pipeline.released"), message("c", KEY)]
+    assert bus.publish(sent) == [Published.UNROUTABLE, Published.TAKEN, Published.TAKEN]
+    assert [ear.next(), ear.next()] == ["b", "c"]
+    listened = [bus.listened(key) for key in ("event.deployment.step_ended", "event.pipeline.released", KEY)]
+    assert listened == [False, True, True]
+
+
+def test_who_stops_listening_to_some_keys_leaves_those_who_listen_to_others(bus: Bus) -> None:
+    some, others = Ear(bus, KEY), Ear(bus, "event.pipeline.*")
+    some.stop()
+    end = time.monotonic() + SOON
+    while bus.publish([message("a", KEY)]) != [Published.UNROUTABLE]:
+        assert time.monotonic() < end
+    assert bus.publish([message("b", "event.pipeline.voted")]) == [Published.TAKEN]
+    assert others.next() == "b"
 
 
 def test_a_listener_of_another_process_hears_too(bus_place: BusPlace) -> None:

@@ -93,7 +93,7 @@ class SimBus:
             answers.close()
             self.broker.delete([name])
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
         """See ports.Bus: nothing here listens."""
         return lambda: None
 

@@ -127,12 +127,12 @@ class AmqpBus:
         finally:
             answers.forget(message.id, answer)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
         """See ports.Bus. Does not wait: there is a queue as soon as there is a connection."""
         wiring = self._wiring
         wiring.check()
-        wiring.thread.post(lambda: wiring.listening.add(listener, wiring.consuming.connection))
-        return lambda: wiring.thread.post(lambda: wiring.listening.remove(listener))
+        wiring.thread.post(lambda: wiring.listening.add(listener, keys, wiring.consuming.connection))
+        return lambda: wiring.thread.post(lambda: wiring.listening.remove(listener, keys))
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""

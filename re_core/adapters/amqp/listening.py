@@ -1,4 +1,4 @@
-"""The bindings of this process to `event.#` and `hint.#`, and whether any process has one. Must not know what the events contain.
+"""The bindings of this process to keys of events and hints, and whether any process has one. Must not know what the events contain.
 
 What is published is returned by the broker while no queue is bound to its key, and a message that comes back costs more than one that
 does not. So one message asks for its key, and the next ones wait for the answer: where it comes back, for a second. That one
@@ -17,8 +17,14 @@ from re_core.ports import Delivery, Published
 from re_core.ports.bus import Listener
 from re_core.wire.messages import OVERHEARD, Message
 
-#: what the queue's name begins with
+#: what a queue's name begins with
 PREFIX = "re.listen."
+
+#: the keys of who names none
+ALL = tuple(f"{prefix}#" for prefix in OVERHEARD)
+
+#: calls a function on the I/O thread after so many seconds
+Later = Callable[[float, Callable[[], None]], None]
 
 #: messages that wait for a process which does not read; the oldest go, and the reader's look at the store finds them
 WAITING = 10_000
@@ -30,25 +36,58 @@ UNBOUND_LIFE = 1.0
 KEYS = 1000
 
 
-class Listening:
-    """`listened` and `note` are for any thread, the rest for the I/O thread."""
+class _Ear:
+    """The listeners of the same keys, and their queue."""
 
-    def __init__(self, identity: str, exchange: str, later: Callable[[float, Callable[[], None]], None]) -> None:
-        """`identity` of this process on the bus."""
+    def __init__(self, name: str, keys: Sequence[str], exchange: str, later: Later) -> None:
+        """`name`: what that of its queue begins with."""
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
-        #: keys under which the last message was taken
-        self._taken: set[str] = set()
-        #: other key -> until when nothing more is published under it
-        self._unbound: dict[str, float] = {}
-        self._queue = PrivateQueue(
-            f"{PREFIX}{identity}.",
+        self.queue = PrivateQueue(
+            name,
             self._put,
             later,
             lambda: self._call_listeners(None),
             {"x-max-length": WAITING, "x-overflow": "drop-head"},
-            [(exchange, f"{prefix}#") for prefix in OVERHEARD],
+            [(exchange, key) for key in keys or ALL],
         )
+
+    def add(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners.append(listener)
+
+    def remove(self, listener: Listener) -> bool:
+        """Whether others are left."""
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+            return bool(self._listeners)
+
+    def _put(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._call_listeners(delivery.message)
+
+    def _call_listeners(self, message: Message | None) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        for one in listeners:
+            one(message)
+
+
+class Listening:
+    """`listened` and `note` are for any thread, the rest for the I/O thread."""
+
+    def __init__(self, identity: str, exchange: str, later: Later) -> None:
+        """`identity` of this process on the bus."""
+        self._prefix, self._exchange, self._later = f"{PREFIX}{identity}.", exchange, later
+        #: keys -> who listens to these
+        self._ears: dict[tuple[str, ...], _Ear] = {}
+        #: how many queues there have been: none bears the name of one that may still be there
+        self._count = 0
+        #: keys under which the last message was taken
+        self._taken: set[str] = set()
+        #: other key -> until when nothing more is published under it
+        self._unbound: dict[str, float] = {}
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""
@@ -77,36 +116,30 @@ class Listening:
                 self._taken.discard(message.key)
                 self._unbound[message.key] = until
 
-    def add(self, listener: Listener, connection: Connection | None) -> None:
-        """Bind its queue now, or when there is a connection."""
-        with self._lock:
-            self._listeners.append(listener)
-        if self._queue.name:
+    def add(self, listener: Listener, keys: Sequence[str], connection: Connection | None) -> None:
+        """Bind a queue to these keys now, or when there is a connection; to all where there are none."""
+        ear = self._ears.get(tuple(keys))
+        if ear is None:
+            self._count += 1
+            ear = _Ear(f"{self._prefix}{self._count}.", keys, self._exchange, self._later)
+            self._ears[tuple(keys)] = ear
+        ear.add(listener)
+        if ear.queue.name:
             listener(None)
         else:
-            self._queue.open(connection)
+            ear.queue.open(connection)
 
-    def remove(self, listener: Listener) -> None:
-        """It has stopped listening; with the last one the queue goes, so that cores need not publish."""
-        with self._lock:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-            others = bool(self._listeners)
-        if not others:
-            self._queue.close()
+    def remove(self, listener: Listener, keys: Sequence[str]) -> None:
+        """It has stopped listening; with the last one of its keys the queue goes, so that cores need not publish."""
+        ear = self._ears.get(tuple(keys))
+        if ear is not None and not ear.remove(listener):
+            del self._ears[tuple(keys)]
+            ear.queue.close()
 
     def opened(self, connection: Connection) -> None:
-        self._queue.opened(connection)
+        for ear in self._ears.values():
+            ear.queue.opened(connection)
 
     def lost(self) -> None:
-        self._queue.lost()
-
-    def _put(self, deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            self._call_listeners(delivery.message)
-
-    def _call_listeners(self, message: Message | None) -> None:
-        with self._lock:
-            listeners = list(self._listeners)
-        for one in listeners:
-            one(message)
+        for ear in self._ears.values():
+            ear.queue.lost()

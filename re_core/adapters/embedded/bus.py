@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.answers import Answers
+from re_core.adapters.embedded.keys import Keys
 from re_core.adapters.embedded.queue import EmbeddedQueue
 from re_core.adapters.embedded.subscription import EmbeddedSubscription
 from re_core.adapters.routes import key_of, outlives, remembers
@@ -59,7 +60,7 @@ class EmbeddedBus:
         self._forwarded: dict[str, tuple[str, float]] = {}
         self._answers = Answers()
         #: replaced as a whole
-        self._listeners: tuple[Listener, ...] = ()
+        self._listeners: tuple[tuple[Listener, Keys], ...] = ()
         self._subscriptions: list[EmbeddedSubscription] = []
         self._closed = False
         self.declare(DEAD)
@@ -140,21 +141,22 @@ class EmbeddedBus:
         finally:
             self._answers.forget(name)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
         """See ports.Bus."""
+        added = listener, Keys(keys)
         with self._lock:
-            self._listeners = (*self._listeners, listener)
+            self._listeners = (*self._listeners, added)
         listener(None)
 
         def stop() -> None:
             with self._lock:
-                self._listeners = tuple(one for one in self._listeners if one is not listener)
+                self._listeners = tuple(one for one in self._listeners if one is not added)
 
         return stop
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""
-        return bool(self._listeners)
+        return any(keys.have(key) for _, keys in self._listeners)
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus. Those without a queue are not named: publishing them says UNROUTABLE."""
@@ -216,9 +218,12 @@ class EmbeddedBus:
             return self._answers.resolve(message.key, message)
         if not message.key.startswith(OVERHEARD):
             return False
-        for listener in self._listeners:
-            listener(message)
-        return bool(self._listeners)
+        passed = False
+        for listener, keys in self._listeners:
+            if keys.have(message.key):
+                listener(message)
+                passed = True
+        return passed
 
     def _deliver(self, queue: EmbeddedQueue, message: Message, redelivered: bool) -> None:
         tag = next(self._tags)

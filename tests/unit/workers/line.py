@@ -144,8 +144,8 @@ class Line:
     def request(self, message: Message, timeout: float) -> Message | None:
         return self._bus.request(message, timeout)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._bus.listen(listener)
+    def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
+        return self._bus.listen(listener, keys)
 
     def listened(self, key: str) -> bool:
         return self._bus.listened(key)
