@@ -148,7 +148,7 @@ class _Exchange(threading.Thread):
 
     def _exchange(self, start: float) -> Answer:
         url = httpx2.URL(self._question.url)
-        proxy = _proxy(url)
+        proxy = proxy_of(url.scheme, url.host)
         addresses = checked_addresses(url.host, url.port or 0, self._way.rule, proxied=proxy is not None)
         # not the environment's settings for the rest: it would send passwords of ~/.netrc to a server that a playbook names
         trust = url.scheme == "https" and self._way.trust()  # reading all authorities takes a while
@@ -212,10 +212,10 @@ def checked_addresses(host: str, port: int, rule: AddressRule, proxied: bool = F
     return addresses
 
 
-def _proxy(url: httpx2.URL) -> str | None:
+def proxy_of(scheme: str, host: str) -> str | None:
     """The one that the environment names for this host."""
     known = getproxies()
-    return None if proxy_bypass(url.host) else known.get(url.scheme) or known.get("all")
+    return None if proxy_bypass(host) else known.get(scheme) or known.get("all")
 
 
 def _is_address(host: str) -> bool:

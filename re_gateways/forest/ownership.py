@@ -18,8 +18,8 @@ from re_core.errors import BadMessage, StoreRefused, StoreUnavailable
 from re_core.model import StepStatus
 from re_core.ports import read_state
 from re_core.rows import OVER, Release
+from re_core.workforce.signs_of_life import SignsOfLife
 from re_gateways.forest.enrolment import Enrolment
-from re_gateways.forest.presence import Presence
 from re_gateways.forest.progress import ReleasesInProgress
 from re_gateways.forest.release_rows import ReleaseRows
 from re_gateways.forest.sessions import Session, Sessions
@@ -78,7 +78,7 @@ class Ownership:
         )
         self._time, self._alone, self._interval = time, alone, look
         self._host: Host | None = None
-        self._presence = Presence(rows.me)
+        self._presence = SignsOfLife(rows.me)
         self._seen = time()
         self._next_beat = self._next_round = time()
         self._settled: deque[str] = deque()
