@@ -122,6 +122,7 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
     if not settings.cdpm:
         return None
     try:
+        from re_core.adapters.peering.channel import serve
         from re_core.adapters.peering.jws import JoseSignatures, new_key
         from re_core.adapters.peering.seal import FernetSeal, make_file
         from re_core.adapters.peering.sources import PeerSources
@@ -133,7 +134,7 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
     ca_file = None if settings.cdpm_ca_file is None else str(settings.cdpm_ca_file)
     way = Way(addresses.rule(settings.cdpm_denied, "cdpm_denied"), ca_file)
     sources = PeerSources(allowed(settings.cdpm_sources), way)
-    return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key)
+    return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key, serve)
 
 
 def system_clock() -> Clock:

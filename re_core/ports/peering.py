@@ -6,6 +6,7 @@ Must not know any technology. The protocol: docs/cdpm.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from socket import socket
 from typing import NamedTuple, Protocol
 
 from re_core.errors import CallerError, TransientError
@@ -216,3 +217,6 @@ class Peering(NamedTuple):
     sources: Sources
     seal: Seal
     new_key: Callable[[], KeyPair]
+    #: answers the WebSocket handshake that the headers of a request are, on the socket that they came by, which it keeps.
+    #: Raises PeerRefused (no-subprotocol) where they are none, before anything is sent; ChannelClosed
+    serve: Callable[[socket, Mapping[str, str]], Channel]
