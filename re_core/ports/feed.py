@@ -47,12 +47,13 @@ class FeedRange(NamedTuple):
 class Feed(Protocol):
     """The order of what happened, for its followers."""
 
-    def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
-        """Give these stored entries a place at the end, in this order; one that has a place keeps it.
+    def add_to_feed(self, entries: Sequence[EntryRef], repeated: Sequence[EntryRef] = ()) -> None:
+        """Give these stored entries a place at the end, in this order, `repeated` first; one that has a place keeps it.
 
-        `repeated`: another process may have added them. A transactional store adds what `Append.fed` marks in the
-        transaction of the append, and does nothing here. One thread of a process at a time. Raises StoreUnavailable: some may
-        have a place then, and are called again as `repeated`.
+        `repeated`: those which another process may have added at any time. `entries`: what this process has appended since
+        the call before this one began; all of it, since what others add is looked for from there on only. A transactional store adds
+        what `Append.fed` marks in the transaction of the append, and does nothing here. One thread of a process at a time. Raises
+        StoreUnavailable: some may have a place then, and all are `repeated` in the next call.
         """
         ...
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from re_core.errors import BusUnavailable, StoreRefused, StoreUnavailable
+from re_core.errors import BusUnavailable, StoreRefused
 from re_core.ports import UNOBSERVED, Append, Appended, Bus, Clock, Delivery, EntryRef, Observer, Published, Store
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import dead_letter_message
@@ -94,9 +94,7 @@ class Outbox:
         What was not done is done by the next call.
         """
         self._publish()
-        # before their successors: the events of a deployment stay in order
-        self._fed_perhaps = self._add_to_feed(self._fed_perhaps, repeated=True)
-        self._unfed = self._add_to_feed(self._unfed, repeated=False)
+        self._add_to_feed()
         if self._events:
             # a listener then reads the feed, so the entry has to be there by now
             self._bus.publish(self._events)
@@ -106,15 +104,15 @@ class Outbox:
         for message in messages:
             (self._events if message.key.startswith(m.OVERHEARD) else self._ready).append(message)
 
-    def _add_to_feed(self, entries: list[EntryRef], repeated: bool) -> list[EntryRef]:
-        if entries:
-            try:
-                self._store.add_to_feed(entries, repeated)
-            except StoreUnavailable:
-                # some of them may have a place now
-                self._fed_perhaps, self._unfed = [*self._fed_perhaps, *self._unfed], []
-                raise
-        return []
+    def _add_to_feed(self) -> None:
+        """What others have begun stands before its successors: the events of a deployment stay in order."""
+        perhaps, unfed = self._fed_perhaps, self._unfed
+        if not perhaps and not unfed:
+            return
+        # until it is known to be done, some of them may have a place
+        self._fed_perhaps, self._unfed = [*perhaps, *unfed], []
+        self._store.add_to_feed(unfed, perhaps)
+        self._fed_perhaps = []
 
     def _publish(self) -> None:
         if self._once_since is not None:

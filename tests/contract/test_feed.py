@@ -16,7 +16,8 @@ def _store(store: Store, *entries: Entry, repeated: bool = False) -> None:
     """As a sequencer does it: append, then what no transaction has brought into the feed."""
     store.append([Append(one, fed=True) for one in entries])
     if not store.transactional:
-        store.add_to_feed([EntryRef(one.deployment, one.number, one.at) for one in entries], repeated)
+        refs = [EntryRef(one.deployment, one.number, one.at) for one in entries]
+        store.add_to_feed(*([], refs) if repeated else (refs, []))
 
 
 def _all(store: Store, after: int = 0, page: int = 100) -> list[tuple[int, str]]:
@@ -82,9 +83,20 @@ def test_what_another_core_has_added_while_this_one_stood_still_is_not_added_aga
     frozen.append([Append(entry("a"), fed=True)])
     _store(other, entry("x"))
     if not other.transactional:
-        other.add_to_feed([EntryRef("a", 1, entry("a").at)], repeated=True)
+        other.add_to_feed([], [EntryRef("a", 1, entry("a").at)])
         frozen.add_to_feed([EntryRef("a", 1, entry("a").at)])
     assert sorted(_keys(_all(other))) == ["a:000001", "x:000001"]
+
+
+def test_a_core_that_adds_what_others_began_does_not_add_its_own_twice(store_place: StorePlace) -> None:
+    """Another core has loaded the deployment meanwhile, and has added the entry too."""
+    slow, other = store_place.open(), store_place.open()
+    slow.append([Append(entry("mine"), fed=True), Append(entry("theirs"), fed=True)])
+    if not slow.transactional:
+        mine, theirs = (EntryRef(one, 1, entry(one).at) for one in ("mine", "theirs"))
+        other.add_to_feed([], [mine])
+        slow.add_to_feed([mine], [theirs])
+    assert sorted(_keys(_all(other))) == ["mine:000001", "theirs:000001"]
 
 
 def test_of_many_entries_at_once_each_has_a_place(store: Store) -> None:

@@ -96,6 +96,21 @@ def leaves_the_feed_of_a_dead_core(patch: Patch) -> None:
     patch.setattr(Outbox, "feed_again", lambda self, entries: None)
 
 
+def reads_on_before_it_adds_its_own(patch: Patch) -> None:
+    """What others may have added is added first, in a call of its own: that passes over their copies of what follows."""
+    real = Outbox._add_to_feed
+
+    def add(self: Outbox) -> None:
+        unfed = self._unfed
+        if self._fed_perhaps:
+            self._unfed = []
+            real(self)
+            self._unfed = unfed
+        real(self)
+
+    patch.setattr(Outbox, "_add_to_feed", add)
+
+
 def splits_an_entry_in_two(patch: Patch) -> None:
     """The records of one advance become two documents, of which one may be stored and the other not."""
 
@@ -349,6 +364,7 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (retells_nothing_after_a_crash, Bias(_CORES_DIE, "publish")),
     (tells_nothing_again_of_a_new_deployment, Bias(_CORES_DIE, "appended")),
     (leaves_the_feed_of_a_dead_core, Bias(_CORES_DIE, "add_to_feed")),
+    (reads_on_before_it_adds_its_own, Bias(("connection lost", "store slow"), "add_to_feed")),
     (splits_an_entry_in_two, Bias(("some of many stored",))),
     (ignores_who_was_faster, Bias(("connection lost", "queue slow"))),
     (remembers_what_was_not_appended, Bias(("store error",), "append")),

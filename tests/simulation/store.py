@@ -84,9 +84,9 @@ class Server:
             self.add_to_feed(one.entry.id)
         return outcome
 
-    def add_to_feed(self, key: str) -> None:
-        """One that has a place keeps it."""
-        if key not in self.feed:
+    def add_to_feed(self, key: str, after: int = 0) -> None:
+        """One that has a place behind the first `after` keeps it."""
+        if key not in self.feed[after:]:
             self.feed.append(key)
 
 
@@ -98,6 +98,8 @@ class SimStore:
         self._server, self._process, self._faults = server, process, faults
         #: time until which it takes no writes of this process
         self.refuses_until = 0
+        #: keys of the feed that this process has read
+        self._fed = len(server.feed)
 
     # -- journal and views -------------------------------------------------------------------------
 
@@ -125,16 +127,18 @@ class SimStore:
             lambda: [one for one in self._server.journal.get(deployment, ()) if one.number > after][:limit]
         )
 
-    def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
-        """See ports.Feed. Whoever adds what another one may have added has to say so."""
+    def add_to_feed(self, entries: Sequence[EntryRef], repeated: Sequence[EntryRef] = ()) -> None:
+        """See ports.Feed. What is not said to be repeated is looked for only behind what this process has read."""
         if self.transactional:
             return
         self._process.point("add_to_feed")
         self._tarry()
         self._refuse()
         self._fail()
-        for place, one in enumerate(entries):
-            self._server.add_to_feed(entry_id(one.deployment, one.number))
+        read, self._fed = self._fed, len(self._server.feed)
+        for place, one in enumerate((*repeated, *entries)):
+            self._server.add_to_feed(entry_id(one.deployment, one.number), 0 if place < len(repeated) else read)
+            self._fed = len(self._server.feed)
             if place == 0:
                 self._fail_after()
         self._fail_after()

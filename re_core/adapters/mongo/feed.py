@@ -41,13 +41,13 @@ class FeedPart(JournalPart):
         self._feed_next = _last(self._database) + 1
         self._feed_known = _now()
 
-    def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
-        """See ports.Feed. One round trip where no other core adds something meanwhile."""
+    def add_to_feed(self, entries: Sequence[EntryRef], repeated: Sequence[EntryRef] = ()) -> None:
+        """See ports.Feed. One round trip where no other core adds something meanwhile, and nothing is repeated."""
         with self._feed_lock, self._database.translating_errors():
-            keys = list(dict.fromkeys(entry_id(one.deployment, one.number) for one in entries))
-            if repeated and keys:
-                keys = self._without_earlier(keys, min(one.at for one in entries))
-            now = max((one.at for one in entries), default=0)
+            again = self._without_earlier(_keys(repeated), min(one.at for one in repeated)) if repeated else []
+            # together: to insert what is repeated reads on over what others have added, and so past copies of the entries
+            keys = list(dict.fromkeys((*again, *_keys(entries))))
+            now = max((one.at for one in (*repeated, *entries)), default=0)
             tries, end = 0, time.monotonic() + SEEN
             while keys:
                 if self._insert_chunk({"_id": self._feed_next, "at": now, "entries": keys[:WIDTH]}):
@@ -144,6 +144,10 @@ class FeedPart(JournalPart):
 def readable_chunk(document: Document) -> tuple[int, list[tuple[str, int]]]:
     """Number and entries of a chunk. Raises KeyError, TypeError, ValueError or StoreRefused for what is none of ours."""
     return int(document["_id"]), [split(key) for key in document["entries"]]
+
+
+def _keys(entries: Sequence[EntryRef]) -> list[str]:
+    return [entry_id(one.deployment, one.number) for one in entries]
 
 
 def _last(database: Database) -> int:

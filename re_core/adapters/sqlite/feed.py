@@ -29,7 +29,7 @@ class FeedPart:
     _database: Database
     _codec: EntryCodec
 
-    def add_to_feed(self, entries: Sequence[EntryRef], repeated: bool = False) -> None:
+    def add_to_feed(self, entries: Sequence[EntryRef], repeated: Sequence[EntryRef] = ()) -> None:
         """See ports.Feed. They are there already."""
 
     def feed(self, after: int, limit: int) -> FeedPage:

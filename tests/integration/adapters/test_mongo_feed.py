@@ -49,7 +49,7 @@ def test_a_place_whose_answer_was_lost_is_not_given_twice(mongo_url: str) -> Non
             wire.lose_answer_to(b"insert\x00\x05\x00\x00\x00feed")
             with pytest.raises(StoreUnavailable):
                 store.add_to_feed([_ref("d-1")])
-            store.add_to_feed([_ref("d-1"), _ref("d-2")], repeated=True)
+            store.add_to_feed([], [_ref("d-1"), _ref("d-2")])
             assert _keys(store) == ["d-1:000001", "d-2:000001"]
         finally:
             store.close()
@@ -100,7 +100,7 @@ def test_who_finds_every_number_taken_says_so_and_loses_nothing(
         patch.setattr(feed, "SEEN", 0.0)
         with pytest.raises(StoreUnavailable):
             mongo_store.add_to_feed([_ref("d-1")])
-    mongo_store.add_to_feed([_ref("d-1")], repeated=True)
+    mongo_store.add_to_feed([], [_ref("d-1")])
     assert _keys(mongo_store) == ["d-1:000001"]
 
 
