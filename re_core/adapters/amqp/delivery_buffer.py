@@ -61,7 +61,9 @@ class DeliveryBuffer:
         with self._lock:
             while not self._closed:
                 taken, late = self._pop(limit)
-                if taken or late or self._woken:
+                if late and not taken:
+                    return [], late  # a wake-up is for the next one, which returns at once
+                if taken or self._woken:
                     self._woken = False
                     return taken, late
                 now = time.monotonic()

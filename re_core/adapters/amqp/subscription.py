@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from re_core.adapters.amqp.consumer import AmqpConsumer
@@ -45,10 +46,14 @@ class AmqpSubscription:
         refused = self._refused()
         if refused is not None:
             raise refused
-        taken, late = self._hand.take(limit, timeout)
-        if late:
-            self.ack(late)
-        return taken
+        end = time.monotonic() + timeout
+        while True:
+            taken, late = self._hand.take(limit, max(0.0, end - time.monotonic()))
+            if late:
+                self.ack(late)
+            if taken or not late:
+                return taken
+            # nothing but expired ones: that is no reason to wait less
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See ports.Subscription."""
