@@ -123,6 +123,7 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
         return None
     try:
         from re_core.adapters.peering.channel import serve
+        from re_core.adapters.peering.dialer import PeerDialer
         from re_core.adapters.peering.jws import JoseSignatures, new_key
         from re_core.adapters.peering.seal import FernetSeal, make_file
         from re_core.adapters.peering.sources import PeerSources
@@ -133,8 +134,9 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
         make_file(settings.secret_key_file)
     ca_file = None if settings.cdpm_ca_file is None else str(settings.cdpm_ca_file)
     way = Way(addresses.rule(settings.cdpm_denied, "cdpm_denied"), ca_file)
-    sources = PeerSources(allowed(settings.cdpm_sources), way)
-    return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key, serve)
+    permitted = allowed(settings.cdpm_sources)
+    sources, dialer = PeerSources(permitted, way), PeerDialer(way, permitted.kinds | {"https"})
+    return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key, serve, dialer)
 
 
 def system_clock() -> Clock:

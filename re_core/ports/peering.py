@@ -30,6 +30,15 @@ class SourceUnavailable(TransientError):
     reason = "source-unavailable"
 
 
+class HandshakeRefused(SourceUnavailable):
+    """The peer answers, but opens no WebSocket."""
+
+    def __init__(self, detail: str, status: int, headers: Mapping[str, str]) -> None:
+        """`status`: of HTTP; 0: what came is no answer. `headers`: names in lower case."""
+        super().__init__(detail)
+        self.status, self.headers = status, headers
+
+
 class ChannelClosed(TransientError):
     """The connection with the peer is closed."""
 
@@ -194,7 +203,7 @@ class Dialer(Protocol):
         ...
 
     def dial(self, url: str, timeout: float) -> Channel:
-        """A connection to `<url>/cdpm`. Raises PeerRefused, SourceUnavailable."""
+        """A connection to `<url>/cdpm`. Raises PeerRefused, SourceUnavailable (HandshakeRefused), ChannelClosed."""
         ...
 
 
@@ -220,3 +229,4 @@ class Peering(NamedTuple):
     #: answers the WebSocket handshake that the headers of a request are, on the socket that they came by, which it keeps.
     #: Raises PeerRefused (no-subprotocol) where they are none, before anything is sent; ChannelClosed
     serve: Callable[[socket, Mapping[str, str]], Channel]
+    dialer: Dialer

@@ -28,7 +28,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from re_core.ports.peering import ChannelClosed, PeerRefused, SourceUnavailable
+from re_core.ports.peering import ChannelClosed, HandshakeRefused, PeerRefused, SourceUnavailable
 
 #: the subprotocol of both ends
 SUBPROTOCOL = "cdpm"
@@ -60,15 +60,6 @@ _HANDSHAKE = frozenset(
 )
 
 _WANTS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-class HandshakeRefused(SourceUnavailable):
-    """The peer answers, but opens no WebSocket."""
-
-    def __init__(self, detail: str, status: int, headers: Mapping[str, str]) -> None:
-        """`status`: of HTTP; 0: what came is no answer. `headers`: names in lower case."""
-        super().__init__(detail)
-        self.status, self.headers = status, headers
 
 
 class SocketChannel:

@@ -20,8 +20,8 @@ from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
 from re_core.adapters.peering import channel as module
-from re_core.adapters.peering.channel import MAX_FRAME, HandshakeRefused, SocketChannel, connect, serve
-from re_core.ports.peering import ChannelClosed, PeerRefused, SourceUnavailable
+from re_core.adapters.peering.channel import MAX_FRAME, SocketChannel, connect, serve
+from re_core.ports.peering import ChannelClosed, HandshakeRefused, PeerRefused, SourceUnavailable
 
 #: seconds after which what was to happen has not
 LONG = 30.0
