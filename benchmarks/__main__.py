@@ -33,9 +33,9 @@ LOADS = {1: 100, 100: 2000, 1000: 4000}
 #: cores, deployments in flight, deployments of each round
 CLUSTERS = ((1, 1, 30), (1, 100, 500), (2, 100, 500))
 
-#: forest runners, releases a second, seconds of that, seconds of doing nothing
-FOREST = (300, 20.0, 60.0, 30.0)
-QUICK_FOREST = (50, 20.0, 5.0, 5.0)
+#: forest runners, releases a second, seconds of that, seconds of doing nothing, lines until `rectl watch` shows them
+FOREST = (300, 20.0, 60.0, 30.0, 20)
+QUICK_FOREST = (50, 20.0, 5.0, 5.0, 5)
 
 EMBEDDED = ("flow", "http", "flat", "forest")
 SEPARATE = ("cluster", "cluster-http")

@@ -20,6 +20,7 @@ from typing import Any
 import httpx2
 import psutil
 
+from benchmarks import forest_watch
 from benchmarks.bare_forest import CONTENT
 from benchmarks.http import server
 from benchmarks.memory import pss
@@ -65,8 +66,11 @@ class Crowd:
         return self._process.stdout.readline()
 
 
-def measure(runners: int, rate: float, seconds: float, idle: float) -> dict[str, Any]:
-    """So many runners, idle for a while, then so many releases a second for a while; the bare server first."""
+def measure(runners: int, rate: float, seconds: float, idle: float, lines: int) -> dict[str, Any]:
+    """So many runners, idle for a while, then so many releases a second for a while; the bare server first.
+
+    And so many lines of one runner until `rectl watch` shows them.
+    """
     total = int(rate * seconds)
     return {
         "runners": runners,
@@ -74,7 +78,14 @@ def measure(runners: int, rate: float, seconds: float, idle: float) -> dict[str,
         "releases": total,
         "bare": _bare(runners, rate, total, idle),
         **_engine(runners, rate, total, idle),
+        "watch": watch(lines),
     }
+
+
+def watch(lines: int) -> dict[str, Any]:
+    """See benchmarks.forest_watch; on an engine of its own with one runner."""
+    with _up() as (url, _, directory, address, token):
+        return forest_watch.measure(url, directory, address, token, "forest", lines)
 
 
 def _bare(runners: int, rate: float, total: int, idle: float) -> dict[str, Any]:
@@ -98,23 +109,31 @@ def _bare(runners: int, rate: float, total: int, idle: float) -> dict[str, Any]:
 
 
 def _engine(runners: int, rate: float, total: int, idle: float) -> dict[str, Any]:
+    with _up() as (url, pid, directory, address, token):
+        _deploy(url, token, "noop", rate, WARMING)  # imports, caches, files
+        alone = pss(pid)
+        with _crowd(address, runners) as crowd:
+            found = _idle(pid, alone, idle)
+            found |= _load(pid, crowd, total, lambda: _deploy(url, token, "forest", rate, total))
+        return {**found, **_ends(directory, total)}
+
+
+@contextmanager
+def _up() -> Iterator[tuple[str, int, Path, str, str]]:
+    """`rectl up` with a gateway: its URL, process and directory, the address for runners, and a token."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         _prepare(directory)
         settings = {
             "RE_FOREST_LISTEN": "127.0.0.1:0",
             "RE_FOREST_UNKNOWN_RUNNERS": "accept",
+            "RE_MISSING_WORKER": "wait",  # the core hears of a runner a moment after it has registered
         }
         command = [sys.executable, "-m", "re_client", "up", "--quiet"]
         with server(command, directory, settings) as (url, process, _):
             address = (directory / "forest").read_text().strip()
             token = (directory / "token").read_text().strip()
-            _deploy(url, token, "noop", rate, WARMING)  # imports, caches, files
-            alone = pss(process.pid)
-            with _crowd(address, runners) as crowd:
-                found = _idle(process.pid, alone, idle)
-                found |= _load(process.pid, crowd, total, lambda: _deploy(url, token, "forest", rate, total))
-        return {**found, **_ends(directory, total)}
+            yield url, process.pid, directory, address, token
 
 
 def _idle(pid: int, alone: float, seconds: float) -> dict[str, Any]:

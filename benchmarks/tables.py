@@ -67,7 +67,7 @@ def flat(row: Row) -> Table:
 
 
 def forest(row: Row) -> Iterable[Table]:
-    """Of benchmarks.forest: what runners cost that do nothing, and how fast completions are answered."""
+    """Of benchmarks.forest: what runners cost that do nothing, how fast completions are answered, and lines are seen."""
     costs = ("", "CPU", "PSS MiB", "of the runners")
     idle = _table(f"{row['runners']} forest runners are connected and do nothing", costs)
     names = ("", "answered, p50 ms", "p99 ms", "longest", "over 50 ms", "CPU ms/release", "deployment p50 ms", "p99 ms")
@@ -85,7 +85,10 @@ def forest(row: Row) -> Iterable[Table]:
             f"{one['cpu_ms_per_release']:.1f}",
             *(f"{one[key]:.0f}" if key in one else "" for key in ("whole_p50_ms", "whole_p99_ms")),
         )
-    return idle, load
+    seen = _table(f"{row['watch']['lines']} lines of a runner, until rectl watch shows them", ("", "p50 ms", "longest"))
+    for name, words in (("terminal", "on a terminal"), ("pipe", "into a pipe")):
+        seen.add_row(words, *(f"{row['watch'][name][key]:.0f}" for key in ("p50_ms", "max_ms")))
+    return idle, load, seen
 
 
 def cluster(rows: Sequence[Row]) -> Iterable[Table]:
