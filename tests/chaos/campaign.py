@@ -108,7 +108,7 @@ class Campaign:
         try:
             wait_until(empty, lambda: not self.rig.queues(), IN_TIME)
         except AssertionError as error:
-            raise AssertionError(f"{error}; {self.rig.queues()}") from None
+            raise AssertionError("\n".join([f"{error}; {self.rig.queues()}", *self.rig.lying()])) from None
         store = bootstrap.open_store(self.rig.cluster.settings())
         try:
             with self.rig.cluster.client() as client:

@@ -121,6 +121,19 @@ class ClusterUnderTest:
         found = self.broker.queues(self.bus_url)
         return {name: queue for name, queue in found.items() if queue.ready or queue.unacked}
 
+    def lying(self) -> list[str]:
+        """Each message that lies in a queue and that no consumer has; it is gone then."""
+        found = []
+        with closing(pika.BlockingConnection(pika.URLParameters(self.bus_url))) as connection:
+            channel = connection.channel()
+            for name in self.queues():
+                while (got := channel.basic_get(name, auto_ack=True))[0] is not None:
+                    method, properties, body = got
+                    found.append(
+                        f"{name}: {properties.message_id} {method.routing_key} {properties.headers} {body[:200]!r}"
+                    )
+        return found
+
     def _each_queue(self, method: str) -> None:
         """Over one connection, so that all of them suffer at about the same time."""
         names = [name for name in self.broker.queues(self.bus_url) if name.startswith(QUEUES)]
