@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -28,6 +29,9 @@ MOST_TYPES = 64
 
 #: messages that wait for a runner that does not read
 MOST_UNREAD = 64
+
+#: acknowledgements of one runner that wait for the store; then it is read no further
+MOST_UNSTORED = 64
 
 #: messages of one runner within a second; then it is read no further for a second
 MOST_MESSAGES = 100
@@ -150,8 +154,10 @@ class Streams:
         self, session: Session, queue: asyncio.Queue[Any], closed: asyncio.Event, context: Context
     ) -> None:
         """Until either side ends it."""
+        acks: asyncio.Queue[pb.WorkAck] = asyncio.Queue(MOST_UNSTORED)
         tasks = [
-            asyncio.ensure_future(self._read(session, context)),
+            asyncio.ensure_future(self._read(session, acks, context)),
+            asyncio.ensure_future(self._acknowledge(session, acks, context)),
             asyncio.ensure_future(_write(queue, context)),
             asyncio.ensure_future(closed.wait()),
         ]
@@ -162,19 +168,19 @@ class Streams:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, session: Session, context: Context) -> None:
+    async def _read(self, session: Session, acks: asyncio.Queue[pb.WorkAck], context: Context) -> None:
         begin, count = self._time(), 0
         while True:
             message = await context.read()
             if message is grpc.aio.EOF:
+                await acks.join()  # what it said last counts
                 return
             kind = message.WhichOneof("message") if isinstance(message, pb.RunnerMessage) else None
             if kind == "heartbeat":
                 self._sessions.beat(session, max(0, message.heartbeat.active_releases))
             elif kind == "work_ack":
                 self._sessions.heard(session, spoke=True)
-                ack = message.work_ack
-                await self._ask(context, lambda: self._acknowledged(session, ack.release_token, ack.accepted))  # noqa: B023
+                await acks.put(message.work_ack)
             else:
                 end(session, "it sent a message that cannot be read, or registered twice")
                 return
@@ -183,6 +189,13 @@ class Streams:
                 begin, count = self._time(), 0
             elif count >= MOST_MESSAGES:
                 await asyncio.sleep(1)
+
+    async def _acknowledge(self, session: Session, acks: asyncio.Queue[pb.WorkAck], context: Context) -> None:
+        """In the order in which they came. Beside the reading: each waits for the store, and the runner is heard meanwhile."""
+        while True:
+            ack = await acks.get()
+            await self._ask(context, partial(self._acknowledged, session, ack.release_token, ack.accepted))
+            acks.task_done()
 
 
 def end(session: Session, why: str) -> None:

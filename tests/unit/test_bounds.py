@@ -141,6 +141,7 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
         ("Session", f"{Options('').most_sessions:,}; of each {forest_streams.MOST_TYPES} types".replace(",", " ")),
         ("Session", f"{forest_streams.MOST_UNREAD} messages"),
+        ("Session", f"{forest_streams.MOST_UNSTORED} acknowledgements"),
         ("Session", f"{forest_streams.MOST_MESSAGES} messages a second"),
         ("Sessions", f"{sessions.MOST_TYPES}, each a lane"),
         ("Strangers", f"{strangers.MOST_OF_ADDRESS} of one address; {strangers.MOST:,} of all".replace(",", " ")),

@@ -272,6 +272,44 @@ def test_a_store_that_is_away_before_the_begin_delays_it(rig: Rig) -> None:
     assert rig.result(deployment)["outcome"] == "success"
 
 
+def test_a_runner_whose_acknowledgements_wait_for_the_store_is_heard_meanwhile(rig: Rig) -> None:
+    store = Away(rig.store, _unavailable, *_STORE)
+    gateway = rig.gateway(store=store)
+    runner = rig.runner(gateway)
+    deployment = rig.deploy()
+    token = runner.assignment().release_token
+    store.away = True
+    runner.ack(token, True)
+    runner.ack(token, False)
+    refused = store.refused
+    until(lambda: store.refused > refused + 3)
+    for _ in range(20):
+        spoke = gateway._sessions.all()[0].spoke
+        runner.beat(1)
+        until(lambda spoke=spoke: gateway._sessions.all()[0].spoke > spoke)  # type: ignore[misc]
+        rig.time.pass_seconds(5)
+    assert runner.has_nothing()
+    store.away = False
+    rig.awaits_status(deployment, "running")  # the second one came after the first
+    runner.complete(token)
+    assert rig.result(deployment)["outcome"] == "success"
+
+
+def test_a_runner_that_hands_a_release_back_and_leaves_has_handed_it_back(rig: Rig) -> None:
+    store = Away(rig.store, _unavailable, *_STORE)
+    gateway = rig.gateway(store=store)
+    runner = rig.runner(gateway)
+    deployment = rig.deploy()
+    token = runner.assignment().release_token
+    store.away = True
+    runner.ack(token, False)
+    runner.raw(None)  # it ends its stream
+    refused = store.refused
+    until(lambda: store.refused > refused + 3)
+    store.away = False
+    until(lambda: "build-1" in rig.row(deployment).excluded)
+
+
 def test_while_the_store_is_away_nothing_is_concluded(rig: Rig) -> None:
     store = Away(rig.store, _unavailable, *_STORE, "beat_gateway")
     gateway = rig.gateway(store=store)
