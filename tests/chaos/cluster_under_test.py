@@ -6,13 +6,14 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
+from re_core.adapters.amqp.topology import CONTROL
 from tests.chaos.ledger import Fall, Ledger
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import READY, Member
@@ -117,9 +118,8 @@ class ClusterUnderTest:
         self.faults["delete queues"] += 1
 
     def queues(self) -> dict[str, Queue]:
-        """Those that are not empty."""
-        found = self.broker.queues(self.bus_url)
-        return {name: queue for name, queue in found.items() if queue.ready or queue.unacked}
+        """Those in which something lies that is to be consumed."""
+        return outstanding(self.broker.queues(self.bus_url), self.broker.unconsumed(self.bus_url))
 
     def lying(self) -> list[str]:
         """Each message that lies in a queue and that no consumer has; it is gone then."""
@@ -222,6 +222,19 @@ class ClusterUnderTest:
             check=False,
         )
         return "" if ran.returncode == 0 else f"{ran.stdout}{ran.stderr}"
+
+
+def outstanding(queues: Mapping[str, Queue], unconsumed: Collection[str]) -> dict[str, Queue]:
+    """Those of `queues` that are to become empty: where something lies that a process consumes, or will.
+
+    What the core sent to a worker that had died, and of which it did not know that yet, lies in a control queue without a
+    consumer, until the broker deletes that.
+    """
+    return {
+        name: queue
+        for name, queue in queues.items()
+        if queue.unacked or (queue.ready and not (name in unconsumed and name.startswith(CONTROL)))
+    }
 
 
 def _kind(member: Member) -> str:

@@ -71,6 +71,12 @@ class RabbitMQ:
                 for name, queue in shared.items()
             }
 
+    def unconsumed(self, url: str) -> set[str]:
+        """Names of those that no consumer has, as the queues themselves count them."""
+        names = self.queues(url)
+        with _channel(url) as channel:
+            return {name for name in names if not channel.queue_declare(name, passive=True).method.consumer_count}
+
     def queue_names(self, url: str) -> set[str]:
         """Names of all queues of a virtual host, where some may go while they are asked for."""
         return {queue["name"] for queue in self._ask("GET", _path("queues", vhost_of(url)))}
