@@ -9,11 +9,13 @@ from typing import cast
 import re_schemas
 from flask import Flask, Response
 
+from re_core.usecases.cdpm.dependents import Dependents
 from re_core.wire import strict_json
 from re_rest import (
     app_context,
     artifacts,
     auth,
+    cdpm,
     deadletters,
     deployments,
     docs,
@@ -32,6 +34,7 @@ from re_rest import (
     v0,
 )
 from re_rest.app_context import AppContext
+from re_rest.cdpm_sessions import Sessions
 from re_rest.feed_tail import FeedTail
 from re_rest.responses import SAFE, Document
 from re_rest.streams import Streams
@@ -51,6 +54,7 @@ _BLUEPRINTS = (
     health.blueprint,
     measuring.blueprint,
     docs.blueprint,
+    cdpm.blueprint,
     v0.blueprint,
 )
 
@@ -85,12 +89,33 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     )
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
     app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
+    app.extensions[cdpm.EXTENSION] = _sessions(handed)
 
 
 def close_streams(app: Flask) -> None:
     """End every live stream, so that their threads are free."""
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
+    sessions: Sessions | None = app.extensions[cdpm.EXTENSION]
+    if sessions is not None:
+        sessions.close()
+
+
+def _sessions(handed: AppContext) -> Sessions | None:
+    """The connections of pipelines; None where they are off."""
+    access = handed.peering
+    if access is None:
+        return None
+    dependents = Dependents(
+        handed.bus,
+        handed.store,
+        handed.clock,
+        access.peering,
+        access.refused,
+        access.window,
+        handed.request_timeout,
+    )
+    return Sessions(dependents, access.connections)
 
 
 def _harden(response: Response) -> Response:

@@ -10,6 +10,8 @@ from flask import current_app, g
 
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
+from re_core.ports.peering import Peering
+from re_core.runtime.settings import Settings
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
 from re_core.usecases.authorization import Principal
@@ -17,6 +19,28 @@ from re_core.wire.redaction import Redaction
 
 #: where the application keeps what is ours
 EXTENSION = "release_engine"
+
+
+@dataclass(frozen=True)
+class PeerAccess:
+    """How pipelines of other engines are served."""
+
+    peering: Peering
+    #: milliseconds after its signature during which a message is accepted
+    window: int = 300_000
+    #: connections of one process
+    connections: int = 512
+    #: is called with the reason of every refusal
+    refused: Callable[[str], None] = lambda reason: None
+
+
+def access_of(
+    peering: Peering | None, settings: Settings, refused: Callable[[str], None] = lambda reason: None
+) -> PeerAccess | None:
+    """As the settings have it; None where pipelines are off."""
+    if peering is None:
+        return None
+    return PeerAccess(peering, settings.cdpm_window * 1000, settings.cdpm_connections, refused)
 
 
 @dataclass(frozen=True)
@@ -48,6 +72,8 @@ class AppContext:
     observer: Observer = UNOBSERVED
     #: the page of figures, and its media type
     metrics: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4; charset=utf-8")
+    #: None: there are no pipelines for others
+    peering: PeerAccess | None = None
     #: is called for every answer: route, status, and seconds until it began
     answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 

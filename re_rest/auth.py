@@ -39,6 +39,8 @@ EXTENSION = "release_engine_gate"
 #: endpoints that need no token
 OPEN = frozenset(
     {
+        "cdpm.connect",
+        "cdpm.subscribe",
         "health.alive",
         "health.ready",
         "docs.front",

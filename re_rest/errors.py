@@ -15,6 +15,8 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from re_core import errors
 from re_core.errors import MAX_PROBLEMS, BadDocument, NoAnswer, Problem, Problems, Refused, ReleaseEngineError
+from re_core.ports.peering import PeerRefused
+from re_core.usecases.cdpm import refusals
 from re_core.usecases.checking import problem_document
 from re_core.wire import strict_json
 
@@ -57,7 +59,9 @@ def install(app: Flask) -> None:
 
 
 def status_of(error: ReleaseEngineError) -> int:
-    """The status of the nearest class in the table."""
+    """The status of the nearest class in the table; of a refused message of a peer, that of its code."""
+    if isinstance(error, PeerRefused):
+        return refusals.status_of(error)
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
@@ -79,8 +83,9 @@ def answer_ours(error: ReleaseEngineError) -> Response:
         more["id"] = error.id
     if isinstance(error, Refused) and error.deployment:
         more["deployment"] = error.deployment
+    reason = error.code if isinstance(error, PeerRefused) else error.reason
     title = " ".join((type(error).__doc__ or "").split()).rstrip(".")
-    response = _answer(status, error.reason, title, detail, more)
+    response = _answer(status, reason, title, detail, more)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER
     if status == 401:

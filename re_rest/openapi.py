@@ -220,6 +220,9 @@ _PARAMETERS: Mapping[str, Shape] = {
         "Requests with the same key are carried out once; the same key with another body is refused.",
         {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     ),
+    "cdpm-signature": _header(
+        "CDPM-Signature", "`<protected>..<signature>`: a JWS (RS256) whose payload is the body (RFC 7515, appendix F)."
+    ),
     "if-match": _header("If-Match", "Carry out the request only if the playbook has this ETag."),
     "if-none-match": _header("If-None-Match", "Answer with 304 if the ETag is still this one."),
     "resume": _header(
@@ -239,6 +242,7 @@ _FAILURES: Mapping[int, str] = {
     413: "The body has more than 1 MiB; of an artifact: more than RE_ARTIFACT_LIMIT.",
     415: "The body has a content type that is not supported.",
     422: "The body is not valid.",
+    429: "Too many messages; try again later.",
     503: "The bus or the store is not available; nothing was done; try again.",
     504: "The core did not answer in time; use the id in the document to find out whether the request was carried out.",
 }

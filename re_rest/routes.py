@@ -383,6 +383,29 @@ V1 = (
 )
 
 OPEN = (
+    Route(
+        "post",
+        "/subscribe",
+        None,
+        "Subscribe to the releases of a pipeline, or end a subscription (CDPM)",
+        {200: "cdpm-subscribed"},
+        (400, 401, 403, 404, 409, 413, 415, 429, 503),
+        ("cdpm-signature",),
+        "cdpm-subscribe",
+        "For pipelines of other engines (docs/cdpm.md); 404 unless RE_CDPM is on. A refusal is a signed `cdpm-subscribed` if the "
+        "signature of the request fits.",
+    ),
+    Route(
+        "get",
+        "/cdpm",
+        None,
+        "The WebSocket by which a subscribed pipeline gets releases and votes on them (CDPM)",
+        {101: ""},
+        (400, 403, 404, 503),
+        (),
+        "",
+        "Needs the subprotocol `cdpm`, and no `Origin`. The messages are described in docs/cdpm.md.",
+    ),
     Route("get", f"{_V1}/schemas", None, "Names of the JSON Schemas", {200: "Names"}, ()),
     Route("get", f"{_V1}/schemas/{{name}}", None, "A JSON Schema", {200: "Object"}, (404,)),
     Route("get", "/healthz", None, "Whether the process is alive", {200: "Alive"}, ()),

@@ -22,6 +22,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from re_core import bootstrap
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
 from re_core.ports import Bus, Clock, Store
+from re_core.ports.peering import REFUSALS
 from re_core.process import DONE, Patience, leave, pinged, reach
 from re_core.runtime import interpreter
 from re_core.runtime.settings import Settings
@@ -33,7 +34,7 @@ from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
 from re_rest import measuring
 from re_rest.app import bind_services, create_app
-from re_rest.app_context import AppContext
+from re_rest.app_context import AppContext, access_of
 from re_rest.gunicorn_master import FAILED, REFUSED, Master, options, try_address, url_of
 
 #: seconds without a sign of life after which the master replaces a worker process
@@ -72,6 +73,8 @@ class Opening:
         # no figures of a process: any of them may be the one that answers
         self.observation = bootstrap.Observation(settings, "re-rest", process=False)
         self.http = self.observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
+        self.peers = self.observation.metrics.peers(REFUSALS, settings.http_workers + SPARE_ROWS)
+        self._peering = bootstrap.open_peering(settings)
         self._waiting = {"store": "it is being opened", "bus": "it waits for the store"}
         store = cast(Store, NotYet(lambda: StoreUnavailable(self._waiting["store"] or "it is being opened")))
         bus = cast(Bus, NotYet(lambda: BusUnavailable(self._waiting["bus"] or "it is being opened")))
@@ -125,6 +128,7 @@ class Opening:
             observer=self.observation.observer,
             metrics=self.observation.metrics.page,
             answered=self.http.answered,
+            peering=access_of(self._peering, self._settings, self.peers.refused),
         )
 
 
@@ -185,6 +189,7 @@ class Server(BaseApplication):
     def _in_worker(self, grace: int, server: Any, worker: Any) -> None:
         worker.cfg.set("graceful_timeout", grace)
         self._opening.http.use_row(worker.row)
+        self._opening.peers.use_row(worker.row)
 
     def _on_worker_exit(self, server: Any, worker: Any) -> None:
         # threads that wait for the bus, or write to a viewer that reads nothing, would delay the interpreter's end

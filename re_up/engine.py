@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
+from re_core.ports.peering import REFUSALS
 from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
 from re_core.runtime.settings import Settings
@@ -19,7 +20,7 @@ from re_core.usecases.artifact_pushing import Bounds
 from re_core.wire.redaction import Redaction
 from re_gateways.forest.opening import listen, open_gateway
 from re_rest import measuring
-from re_rest.app_context import AppContext
+from re_rest.app_context import AppContext, access_of
 from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
@@ -59,6 +60,8 @@ class Engine:
                 "ended processes that a killed engine had left running: %s", ended, extra={"action": "end_orphans"}
             )
         self.bus = bootstrap.open_bus(settings, self.store)
+        #: None: there are no pipelines for others
+        self.peering = bootstrap.open_peering(settings, make_key=True)
         self._observation = bootstrap.Observation(settings, "rectl up")
         observer = self._observation.observer
         self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal, observer=observer)
@@ -73,6 +76,7 @@ class Engine:
             self._gateway = open_gateway(settings, self.bus, self.store, self.clock, observer, alone=True)
         self._observation.metrics.watch_running(self._running)
         self._http = self._observation.metrics.http(measuring.ROUTES)
+        self._peers = self._observation.metrics.peers(REFUSALS)
         self._observation.listen(settings)
 
     def start(self) -> None:
@@ -118,6 +122,7 @@ class Engine:
             observer=self._observation.observer,
             metrics=self._observation.metrics.page,
             answered=self._http.answered,
+            peering=access_of(self.peering, self._settings, self._peers.refused),
         )
 
     def ready(self) -> Mapping[str, str]:

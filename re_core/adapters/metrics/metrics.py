@@ -16,6 +16,7 @@ from re_core.adapters.metrics.figures import StoreFigures, ThreadsFigures
 from re_core.adapters.metrics.http import HttpFigures
 from re_core.adapters.metrics.instruments import PREFIX, single
 from re_core.adapters.metrics.observer import MetricsObserver
+from re_core.adapters.metrics.peers import PeerFigures
 from re_core.errors import OperatorError
 from re_core.ports import Clock, Store, ThreadFigures
 from re_core.rows import WorkerRecord
@@ -62,6 +63,12 @@ class Metrics:
     def http(self, routes: Sequence[str], processes: int = 1) -> HttpFigures:
         """From now on with requests to these routes. Call it before the fork."""
         figures = HttpFigures(routes, processes)
+        self._registry.register(figures)
+        return figures
+
+    def peers(self, reasons: Sequence[str], processes: int = 1) -> PeerFigures:
+        """From now on with refused messages of peers. Call it before the fork."""
+        figures = PeerFigures(reasons, processes)
         self._registry.register(figures)
         return figures
 

@@ -6,6 +6,7 @@ The order of the checks is that of docs/cdpm.md. Must not know machines, nor con
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from re_core import ports
@@ -19,6 +20,9 @@ from re_core.usecases.cdpm.replays import Replays
 
 #: milliseconds that the clock of a sender may be ahead
 AHEAD = 60_000
+
+#: codes with which `Peers.verified` refuses a message of which the signature fits: such a one may be answered
+PROVEN = frozenset({"wrong-audience", "stale", "from-future", "replayed", "too-many"})
 
 
 class _Store(ports.Pipelines, Protocol):
@@ -80,6 +84,11 @@ class Peers:
     def file_of(self, url: str) -> CdpmFile:
         """The cdpm.yml at the URL. Raises PeerRefused, SourceUnavailable."""
         return self._book.file(url)
+
+    def look_again(self, url: str) -> None:
+        """The sender says that its key was replaced: read its file now, unless that was done a moment ago."""
+        with suppress(PeerRefused, SourceUnavailable):
+            self._book.newer(url, self._book.file(url).key.kid)
 
     def _fitting(self, unverified: Unverified) -> CdpmFile:
         """The sender's file whose key fits, read again where it does not: the key may have been replaced."""
