@@ -41,7 +41,7 @@ def refusal(name: str, parameters: Mapping[str, Any], dynamic: Mapping[str, Any]
         source = dynamic if isinstance(wanted, list) and parameter in wanted else parameters
         value = source.get(parameter)
         if value is not None and not (isinstance(value, str) and value in values):
-            return f"no connected worker accepts {parameter} {quoted(str(value))} now; {_listed(values)}"
+            return f"no connected worker accepts {parameter} {quoted(str(value))} now{_listed(values, parameter)}"
     return ""
 
 
@@ -49,9 +49,9 @@ def _either(mine: Mapping[str, frozenset[str]], theirs: Mapping[str, frozenset[s
     return {parameter: values | theirs[parameter] for parameter, values in mine.items() if parameter in theirs}
 
 
-def _listed(values: frozenset[str]) -> str:
+def _listed(values: frozenset[str], parameter: str) -> str:
     if not values:
-        return "no value is accepted"
+        return f", nor any other {parameter}"
     shown = [quoted(value) for value in sorted(values)[:MOST_LISTED]]
     more = f" and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
-    return f"accepted {'is' if len(values) == 1 else 'are'} {', '.join(shown)}{more}"
+    return f"; accepted {'is' if len(values) == 1 else 'are'} {', '.join(shown)}{more}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from re_core.deployment import records as r
 from re_core.deployment.notifications import describe_step
+from re_core.deployment.plan import ROOT
 from re_core.deployment.state import State
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ def _words(state: State, record: r.Record) -> str:
         return f"deployment of {record.group} / {record.playbook} accepted, {len(state.plan.steps)} steps{by}"
     if isinstance(record, r.Ended):
         return f"deployment {record.status}" + (f": {record.reason}" if record.reason else "")
+    if isinstance(record, r.BlockDraining):
+        of = "" if record.node == ROOT else " of a block"
+        return f"running steps{of} finish, no new one starts: {record.reason}"
     words = r.kind_of(record).replace("_", " ")
     number = getattr(record, "step", None)
     if isinstance(number, int):

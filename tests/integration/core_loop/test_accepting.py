@@ -78,7 +78,7 @@ def test_a_value_counts_as_accepted_for_a_while_after_its_worker_has_left(harnes
     harness.clock.pass_seconds(LATELY / 1000)
     _register(harness, "ours")
     why = offers.refusal("noop:A", {"type": "a"}, {})
-    assert why == "no connected worker accepts type 'a' now; no value is accepted"
+    assert why == "no connected worker accepts type 'a' now, nor any other type"
 
 
 def test_what_is_accepted_changes_no_offer(harness: CoreHarness) -> None:

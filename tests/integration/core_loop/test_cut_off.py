@@ -201,6 +201,16 @@ def test_one_search_by_the_deployments_id_finds_its_story(loud: CoreHarness, cap
     )
 
 
+def test_a_failure_that_stops_a_deployment_is_told_as_what_it_means(
+    loud: CoreHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        loud.ask("d1", "ghostly")
+        loud.settle()
+    (said,) = (one.getMessage() for one in caplog.records if getattr(one, "action", "") == "block_draining")
+    assert said.startswith("running steps finish, no new one starts: ")
+
+
 @pytest.mark.parametrize(("level", "actions"), [(logging.INFO, ["accepted", "ended"]), (logging.WARNING, [])])
 def test_what_is_as_ever_is_told_only_to_who_asks(
     loud: CoreHarness, caplog: pytest.LogCaptureFixture, level: int, actions: list[str]

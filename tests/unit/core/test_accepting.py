@@ -42,7 +42,7 @@ def test_a_refusal_names_the_value_and_what_is_accepted() -> None:
     why = refusal("forest:Release", {"type": "forest/flux@2"}, {}, STEP)
     assert why == "no connected worker accepts type 'forest/flux@2' now; accepted is 'forest/flux@1'"
     none: Accepted = {"forest:Release": {"type": frozenset()}}
-    assert refusal("forest:Release", {"type": "x"}, {}, none).endswith("now; no value is accepted")
+    assert refusal("forest:Release", {"type": "x"}, {}, none).endswith("now, nor any other type")
     many: Accepted = {"forest:Release": {"type": frozenset(f"v{n:02}" for n in range(MOST_LISTED + 3))}}
     why = refusal("forest:Release", {"type": "x" * 10_000}, {}, many)
     assert why.endswith("'v08', 'v09' and 3 more") and len(why) < 600
