@@ -16,6 +16,7 @@ from re_rest import (
     artifacts,
     auth,
     cdpm,
+    cdpm_nodes,
     deadletters,
     deployments,
     docs,
@@ -50,6 +51,7 @@ _BLUEPRINTS = (
     notifications.blueprint,
     tokens.blueprint,
     runners.blueprint,
+    cdpm_nodes.blueprint,
     schemas.blueprint,
     health.blueprint,
     measuring.blueprint,
@@ -90,12 +92,14 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
     app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
     app.extensions[cdpm.EXTENSION] = _sessions(handed)
+    app.extensions[cdpm_nodes.EXTENSION] = cdpm_nodes.Parts.of(handed)
 
 
 def close_streams(app: Flask) -> None:
     """End every live stream, so that their threads are free."""
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
+    cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
     sessions: Sessions | None = app.extensions[cdpm.EXTENSION]
     if sessions is not None:
         sessions.close()

@@ -16,6 +16,7 @@ _NAMES = (
     "cdpm-file",
     "cdpm-key-rotated",
     "cdpm-new-release",
+    "cdpm-node",
     "cdpm-open",
     "cdpm-received",
     "cdpm-subscribe",
