@@ -316,7 +316,11 @@ def _cancelled(rig: Rig, runner: Wire) -> tuple[str, str]:
     work = rig.begun(runner)
     rig.cancel(work.release_intent_id)
     until(lambda: rig.row(work.release_intent_id).end)
-    until(lambda: rig.shows(work.release_intent_id, "no way to stop the runner"))
+    until(
+        lambda: rig.shows(
+            work.release_intent_id, "[cancelled by ann: not today: the protocol has no way to stop the runner"
+        )
+    )
     return work.release_intent_id, work.release_token
 
 
