@@ -52,6 +52,7 @@ _BLUEPRINTS = (
     tokens.blueprint,
     runners.blueprint,
     cdpm_nodes.blueprint,
+    cdpm_nodes.checks,
     schemas.blueprint,
     health.blueprint,
     measuring.blueprint,

@@ -7,10 +7,11 @@ from typing import NamedTuple, cast
 from flask import Blueprint, Response, current_app, request
 
 from re_core.api import pipelines as api
+from re_core.errors import Conflict
 from re_core.playbook.compiler import policy_now
 from re_core.rows import PipelineRow
 from re_core.usecases import checking
-from re_core.usecases.cdpm import node_checks, nodes
+from re_core.usecases.cdpm import node_checks, nodes, releases, subscriptions, validation, votes
 from re_core.usecases.cdpm.node_checks import Checked
 from re_core.usecases.cdpm.nodes import Desk
 from re_core.usecases.cdpm.peers import Peers
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
 
 
 blueprint = Blueprint("cdpm_nodes", __name__, url_prefix="/api/v1/cdpm/nodes")
+checks = Blueprint("cdpm_checks", __name__, url_prefix="/api/v1/cdpm")
 
 
 @blueprint.get("")
@@ -91,6 +93,77 @@ def rotate(id: str) -> Response:
     another = request_parsing.optional_document(api.RotateRequest).get("another", False)
     key = nodes.rotate(here, caller(), nodes.get(here, caller(), id), another)
     return json_answer(nodes.key_document(key), 201)
+
+
+@blueprint.get("/<id>/subscriptions")
+def subscribed(id: str) -> Response:
+    here = desk()
+    return json_answer(subscriptions.of_node(here, nodes.get(here, caller(), id)))
+
+
+@blueprint.post("/<id>/subscribe")
+def subscribe(id: str) -> Response:
+    here = desk()
+    found = nodes.get(here, caller(), id)
+    name = request_parsing.json_document(api.DependencyRequest)["dependency"]
+    subscriptions.join(here, caller(), found, name)
+    return json_answer(subscriptions.of_node(here, found))
+
+
+@blueprint.post("/<id>/unsubscribe")
+def unsubscribe(id: str) -> Response:
+    here = desk()
+    found = nodes.get(here, caller(), id)
+    name = request_parsing.json_document(api.DependencyRequest)["dependency"]
+    subscriptions.leave(here, caller(), found, name)
+    return json_answer(subscriptions.of_node(here, found))
+
+
+@blueprint.post("/<id>/bar")
+def bar(id: str) -> Response:
+    here = desk()
+    found = nodes.get(here, caller(), id)
+    wanted = request_parsing.json_document(api.BarRequest)
+    subscriptions.bar(here, caller(), found, wanted["url"], wanted.get("barred", True))
+    return json_answer(subscriptions.of_node(here, found))
+
+
+@blueprint.get("/<id>/releases")
+def released(id: str) -> Response:
+    here = desk()
+    return page_answer(list(releases.listed(here, nodes.get(here, caller(), id))), None)
+
+
+@blueprint.get("/<id>/releases/<int:release>")
+def release(id: str, release: int) -> Response:
+    here = desk()
+    return json_answer(releases.one(here, nodes.get(here, caller(), id), release))
+
+
+@blueprint.post("/<id>/publish")
+def publish(id: str) -> Response:
+    here = desk()
+    found = nodes.get(here, caller(), id)
+    values = request_parsing.optional_document(api.PublishRequest).get("dynamic", {})
+    n = releases.publish(here, caller(), found, values, request_parsing.key())
+    location = f"/api/v1/cdpm/nodes/{found.id}/releases/{n}"
+    return json_answer(releases.one(here, found, n), 201, {"Location": location})
+
+
+@blueprint.get("/<id>/trials")
+def trials(id: str) -> Response:
+    here = desk()
+    return page_answer(list(votes.trials(here, nodes.get(here, caller(), id))), None)
+
+
+@checks.post("/validate")
+def validate() -> Response:
+    wanted = request_parsing.json_document(api.FileRequest)
+    access = services().peering
+    if wanted.get("remote", False) and access is None:
+        raise Conflict(nodes.OFF)
+    sources = access.peering.sources if access is not None and wanted.get("remote", False) else None
+    return json_answer(validation.validate(wanted["text"], sources))
 
 
 def desk() -> Desk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from re_rest.rights import AUTHOR, DEPLOY, LIST, OPERATE, SEE
+from re_rest.rights import ANY_TOKEN, AUTHOR, DEPLOY, LIST, OPERATE, SEE
 from re_rest.route import PAGE, READ, SEEN, SENT, Route
 
 _NODES = "/api/v1/cdpm/nodes"
@@ -57,5 +57,89 @@ ROUTES = (
         "?RotateRequest",
         "The node signs with it as soon as its public half stands in the node's cdpm.yml. A new key that waits for that already is the "
         "answer, unless `another` is wanted. Keys older than the one in the file are deleted.",
+    ),
+    Route(
+        "get",
+        f"{_NODE}/subscriptions",
+        SEE,
+        "The subscriptions of a pipeline node, in both directions",
+        {200: "NodeSubscriptions"},
+        SEEN,
+    ),
+    Route(
+        "post",
+        f"{_NODE}/subscribe",
+        OPERATE,
+        "Subscribe to a dependency again that an operator has left",
+        {200: "NodeSubscriptions"},
+        (*SENT, 504),
+        (),
+        "DependencyRequest",
+        "A node subscribes by itself to every dependency that its cdpm.yml names.",
+    ),
+    Route(
+        "post",
+        f"{_NODE}/unsubscribe",
+        OPERATE,
+        "Leave a dependency, though cdpm.yml names it",
+        {200: "NodeSubscriptions"},
+        (*SENT, 504),
+        (),
+        "DependencyRequest",
+    ),
+    Route(
+        "post",
+        f"{_NODE}/bar",
+        OPERATE,
+        "End all subscriptions of another node, and refuse its next ones",
+        {200: "NodeSubscriptions"},
+        (*SENT, 504),
+        (),
+        "BarRequest",
+    ),
+    Route(
+        "get",
+        f"{_NODE}/releases",
+        SEE,
+        "The newest 100 releases of a pipeline node, newest first",
+        {200: "Releases"},
+        SEEN,
+    ),
+    Route(
+        "get",
+        f"{_NODE}/releases/{{release}}",
+        SEE,
+        "A release: who voted what, and who has not",
+        {200: "WholeRelease"},
+        SEEN,
+    ),
+    Route(
+        "post",
+        f"{_NODE}/publish",
+        DEPLOY,
+        "Publish a release that no deployment made",
+        {201: "WholeRelease"},
+        (*SENT, 504),
+        ("key",),
+        "?PublishRequest",
+    ),
+    Route(
+        "get",
+        f"{_NODE}/trials",
+        SEE,
+        "Builds of received releases, newest first, and the votes that they became",
+        {200: "Trials"},
+        SEEN,
+    ),
+    Route(
+        "post",
+        "/api/v1/cdpm/validate",
+        ANY_TOKEN,
+        "Check a cdpm.yml without storing it",
+        {200: "FileVerdict"},
+        SENT,
+        (),
+        "FileRequest",
+        "With `remote`, the engine also reads the file of each peer, at most 50 in 20 s, and says which it would refuse.",
     ),
 )

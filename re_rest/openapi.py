@@ -139,7 +139,11 @@ def _body(route: Route) -> dict[str, Any]:
 
 
 def _in_path(name: str) -> dict[str, Any]:
-    shape = {"type": "integer", "minimum": 0} if name in ("revision", "step") else {"type": "string", "minLength": 1}
+    shape = (
+        {"type": "integer", "minimum": 0}
+        if name in ("release", "revision", "step")
+        else {"type": "string", "minLength": 1}
+    )
     return {"name": name, "in": "path", "required": True, "schema": shape}
 
 

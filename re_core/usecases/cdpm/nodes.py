@@ -39,7 +39,8 @@ ROUTE = "cdpm/nodes"
 #: tries to save a row that others save at the same time
 _TRIES = 20
 
-_OFF = "this engine does not speak with other pipelines: RE_CDPM is off"
+#: what is said where nodes cannot be stored
+OFF = "this engine does not speak with other pipelines: RE_CDPM is off"
 
 
 class Store(
@@ -63,7 +64,7 @@ class Desk(NamedTuple):
     def speaking(self) -> Peers:
         """Raises Conflict where RE_CDPM is off."""
         if self.peers is None:
-            raise Conflict(_OFF)
+            raise Conflict(OFF)
         return self.peers
 
     def state(self, row: PipelineRow) -> State:
@@ -118,7 +119,7 @@ def replace(
     desk.speaking()
     _require_same(found, checked)
     for _ in range(_TRIES):
-        _require_present(found)
+        require_present(found)
         if condition is not None and not condition(etag(found)):
             raise PreconditionFailed(f"the node has changed: its version is now {found.version}; read it again")
         ids = _ids(checked)
@@ -181,7 +182,7 @@ def rotate(desk: Desk, principal: Principal, found: PipelineRow, another: bool =
     Keys older than the one that stands in the file are deleted. Raises NotAllowed, Conflict.
     """
     require(principal, Verb.OPERATE, found.group)
-    _require_present(found)
+    require_present(found)
     peers = desk.speaking()
     known = desk.store.keys(found.id)
     current = _committed(peers, found, known)
@@ -191,6 +192,12 @@ def rotate(desk: Desk, principal: Principal, found: PipelineRow, another: bool =
     if place < len(known) - 1 and not another:
         return known[-1]
     return peers.add_key(found.id)
+
+
+def require_present(found: PipelineRow) -> None:
+    """Raises Conflict where it was removed."""
+    if is_removed(found):
+        raise Conflict("the node was removed; create it again")
 
 
 def etag(row: PipelineRow) -> str:
@@ -281,11 +288,6 @@ def _require_same(found: PipelineRow, checked: Checked) -> None:
         wrong.append(Problem("/source", text))
     if wrong:
         raise BadDocument(wrong[0].message, wrong)
-
-
-def _require_present(found: PipelineRow) -> None:
-    if is_removed(found):
-        raise Conflict("the node was removed; create it again")
 
 
 def _committed(peers: Peers, found: PipelineRow, known: Sequence[PipelineKey]) -> PipelineKey | None:

@@ -50,6 +50,9 @@ BODIES: dict[str, Any] = {
     "/api/v1/runners/{id}": {"parallel": 2},
     "/api/v1/cdpm/nodes": NODE,
     "/api/v1/cdpm/nodes/{id}": NODE,
+    **{f"/api/v1/cdpm/nodes/{{id}}/{what}": {"dependency": "x"} for what in ("subscribe", "unsubscribe")},
+    "/api/v1/cdpm/nodes/{id}/bar": {"url": "https://x.example/cdpm.yml"},
+    "/api/v1/cdpm/validate": {"text": ""},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }
@@ -78,7 +81,7 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
 
 def _status(harness: FrontEndHarness, method: str, path: str) -> int:
     id = "letter" if "deadletters" in path else "book" if "playbook" in path else "node" if "cdpm" in path else "dep1"
-    address = path.format(id=id, name="shop", group="ours", step=0, revision=1)
+    address = path.format(id=id, name="shop", group="ours", step=0, revision=1, release=1)
     if "{name}" in path:  # without its group, an artifact of a group that the caller does not see is not found
         address += "?group=ours"
     more = {"json": BODIES.get(path, {})} if method in ("post", "put") else {}
