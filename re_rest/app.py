@@ -35,7 +35,7 @@ from re_rest import (
     v0,
 )
 from re_rest.app_context import AppContext
-from re_rest.cdpm_sessions import Sessions
+from re_rest.cdpm_sessions import PeerSessions
 from re_rest.feed_tail import FeedTail
 from re_rest.responses import SAFE, Document
 from re_rest.streams import Streams
@@ -101,12 +101,12 @@ def close_streams(app: Flask) -> None:
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
     cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
-    sessions: Sessions | None = app.extensions[cdpm.EXTENSION]
+    sessions: PeerSessions | None = app.extensions[cdpm.EXTENSION]
     if sessions is not None:
         sessions.close()
 
 
-def _sessions(handed: AppContext) -> Sessions | None:
+def _sessions(handed: AppContext) -> PeerSessions | None:
     """The connections of pipelines; None where they are off."""
     access = handed.peering
     if access is None:
@@ -120,7 +120,7 @@ def _sessions(handed: AppContext) -> Sessions | None:
         access.window,
         handed.request_timeout,
     )
-    return Sessions(dependents, access.connections)
+    return PeerSessions(dependents, access.connections)
 
 
 def _harden(response: Response) -> Response:

@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import logging
-import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from re_core.cdpm import events as e
 from re_core.cdpm import messages as cdpm
 from re_core.cdpm.messages import Reference
-from re_core.ports.peering import REFUSALS, ChannelClosed, KeyPair
+from re_core.ports.peering import REFUSALS, ChannelClosed
 from re_core.usecases.cdpm import key_book, refusals, replays
-from re_rest import cdpm as front
 from re_rest import cdpm_sessions
 from tests.e2e.engine_process import wait_until
 from tests.integration.cdpm.conftest import Served
-from tests.integration.cdpm.serving import LONG, FrontEnd, Peer, world
+from tests.integration.cdpm.raw_clients import asked, closing, frame
+from tests.integration.cdpm.serving import LONG, FrontEnd, Peer
 
 #: bits of a key that no node may have
 _WEAK = 1024
@@ -144,39 +142,17 @@ def _vote(served: Served, peer: Peer, **changes: Any) -> tuple[int, str]:
     return int(answer.status_code), answer.status_msg.partition(":")[0]
 
 
-def _shaken(served: Served, **changes: str) -> tuple[int, str]:
-    """Status and code of a request for the WebSocket with other headers."""
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec_WebSocket_Version": "13",
-        "Sec_WebSocket_Protocol": "cdpm",
-        **changes,
-    }
-    status, named, said = served.front.request("GET", "/cdpm", b"", **headers)
-    assert named["content-type"] == "application/problem+json"
-    return status, json.loads(said)["type"].removeprefix("urn:release-engine:")
-
-
-def _closed(served: Served, *frames: bytes) -> tuple[int, str]:
-    """Code and reason with which a connection closes on these bytes after its handshake."""
-    client = _raw(served.front)
-    client.sendall(b"".join(frames))
-    return _close_frame(client)
-
-
 #: code -> what is refused with it, status or close code, and the reason that is said
 CASES: dict[str, tuple[Callable[[Served], tuple[int, str]], int]] = {
     "bad-alg": (lambda s: _posted(s, _hs256(s)), 401),
     "bad-message": (lambda s: _answered(s, b'{"message_type":"subscribe"}'), 400),
     "bad-signature": (lambda s: _posted(s, s.rails.sign(s.rails.wanting(), pair=s.toy.pair)), 401),
     "barred": (_barred, 403),
-    "binary-frame": (lambda s: _closed(s, _frame(2, b"x")), 1003),
-    "browser": (lambda s: _shaken(s, Origin="https://evil.example"), 403),
+    "binary-frame": (lambda s: closing(s, frame(2, b"x")), 1003),
+    "browser": (lambda s: asked(s, Origin="https://evil.example"), 403),
     "changed-vote": (_changed_vote, 409),
     "from-future": (lambda s: _answered(s, s.rails.wanting(), iat=s.world.clock.now() + 120 * SECOND), 401),
-    "no-subprotocol": (lambda s: _shaken(s, Sec_WebSocket_Protocol="chat"), 400),
+    "no-subprotocol": (lambda s: asked(s, Sec_WebSocket_Protocol="chat"), 400),
     "not-json": (lambda s: _answered(s, "{“a”: 1}".encode()), 400),
     "not-listed": (_not_listed, 403),
     "not-major": (lambda s: _vote(s, s.toy), 403),
@@ -380,120 +356,6 @@ def test_frames_of_others_and_of_another_time_are_refused_and_too_many_end_the_c
     with pytest.raises(ChannelClosed) as closed:
         channel.take(LONG)
     assert closed.value.code == 1008
-
-
-def _raw(front_end: FrontEnd) -> socket.socket:
-    """A client of which every byte is ours, after its handshake."""
-    return _shake(front_end.socket())
-
-
-def _shake(client: socket.socket) -> socket.socket:
-    client.sendall(
-        b"GET /cdpm HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: cdpm\r\n\r\n"
-    )
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += client.recv(1)
-    assert head.startswith(b"HTTP/1.1 101 ") and b"Sec-WebSocket-Protocol: cdpm" in head, head
-    return client
-
-
-def _frame(opcode: int, data: bytes = b"", fin: bool = True, length: int | None = None) -> bytes:
-    size = len(data) if length is None else length
-    first = bytes([opcode | (0x80 if fin else 0)])
-    if size < 126:
-        first += bytes([0x80 | size])
-    elif size < 65536:
-        first += b"\xfe" + struct.pack("!H", size)
-    else:
-        first += b"\xff" + struct.pack("!Q", size)
-    return first + b"\0\0\0\0" + data
-
-
-def _close_frame(client: socket.socket) -> tuple[int, str]:
-    with client, client.makefile("rb") as read:
-        first, length = read.read(2)
-        data = read.read(length)
-        assert first == 0x88
-        assert read.read(1) == b""
-        return int.from_bytes(data[:2], "big"), data[2:].decode()
-
-
-def test_a_frame_that_declares_ten_megabytes_ends_the_connection_unread(served: Served) -> None:
-    assert _closed(served, _frame(1, length=10 * 1024 * 1024), b"x" * 4096)[0] == 1009
-    wait_until("it is counted", lambda: served.world.refused == ["too-large"], LONG)
-
-
-def test_a_first_frame_in_pieces_is_one_message(served: Served) -> None:
-    rails = served.rails
-    whole = rails.sign(cdpm.Open(rails.subscribe(served.front))).encode()
-    parts = [whole[at : at + 50] for at in range(0, len(whole), 50)]
-    client = _raw(served.front)
-    for number, part in enumerate(parts):
-        client.sendall(_frame(1 if not number else 0, part, fin=number == len(parts) - 1) + _frame(9))
-    served.node.release("1.0")
-    with client, client.makefile("rb") as read:
-        while (first := read.read(2))[0] != 0x81:
-            read.read(first[1])
-        assert first[1] == 126
-    assert served.world.refused == []
-
-
-def test_a_connection_that_says_nothing_is_closed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cdpm_sessions, "OPEN_WITHIN", 0.3)
-    assert _closed(served) == (4008, "no open within 0.3 s")
-    assert _closed(served, _frame(1, b"half", fin=False))[0] == 4008
-    wait_until("the seats are free", lambda: served.front.sessions.count() == 0, LONG)
-
-
-def test_of_many_that_say_nothing_the_oldest_makes_room(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cdpm_sessions, "UNOPENED", 10_000)
-    oldest = _raw(served.front)
-    newer = _raw(served.front)
-    assert _close_frame(oldest) == (4008, "others wait to connect")
-    rails = served.rails
-    channel = rails.open(served.front, rails.subscribe(served.front))
-    served.node.release("1.0")
-    assert rails.take_release(channel).new_version == "1.0"
-    newer.close()
-
-
-def test_one_connection_too_many_is_refused_before_it_is_one(tmp_path: Path, some_pairs: list[KeyPair]) -> None:
-    with world(tmp_path, RE_CDPM_CONNECTIONS="1") as (made, stack):
-        served = Served(made, stack, some_pairs)
-        rails = served.rails
-        channel = rails.open(served.front, rails.subscribe(served.front))
-        served.node.release("1.0")
-        rails.take_release(channel)
-        assert _shaken(served) == (503, "try-again")
-        channel.close(1000, "")
-        wait_until("the seat is free", lambda: served.front.sessions.count() == 0, LONG)
-        channel = rails.open(served.front, rails.subscribe(served.front))
-        assert rails.take_release(channel).new_version == "1.0"
-
-
-def test_a_subscriber_that_does_not_read_is_cut_and_holds_up_no_other(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(front, "STILL", 0.5)
-    served.front.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    rails, toy = served.rails, served.toy
-    channel = rails.open(served.front, rails.subscribe(served.front))
-    subscription = toy.subscribe(served.front)
-    lazy = socket.socket()
-    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    lazy.settimeout(LONG)
-    lazy.connect(served.front.listener.getsockname())
-    with _shake(lazy):
-        lazy.sendall(_frame(1, toy.sign(cdpm.Open(subscription)).encode()))
-        for number in range(20):
-            served.node.release(f"1.{number}")
-            assert rails.take_release(channel).new_version == f"1.{number}"
-        wait_until("it is cut", lambda: served.front.sessions.count() == 1, LONG)
-    served.node.release("2.0")
-    assert rails.take_release(channel).new_version == "2.0"
 
 
 def test_no_flood_of_refusals_fills_the_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:
