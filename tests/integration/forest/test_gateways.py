@@ -111,10 +111,7 @@ def test_a_runner_that_comes_to_the_next_gateway_without_the_release_has_lost_it
     second = rig.gateway()
     again = rig.runner(second)
     rig.moved(work.release_intent_id, second)
-    for _ in range(3):
-        again.beat(0)
-        rig.time.pass_seconds(8)
-    rig.time.until(lambda: rig.status(work.release_intent_id) == "lost", 30)
+    rig.beats(again, lambda: rig.status(work.release_intent_id) == "lost")
 
 
 def test_a_release_follows_its_runner_to_a_gateway_that_lives_beside_its_own(rig: Rig) -> None:
