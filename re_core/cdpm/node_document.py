@@ -31,6 +31,9 @@ REACTION_INPUTS = (*TRIAL_INPUTS, "verdict", "votes")
 #: what a playbook may follow
 VERDICTS = ("promoted", "demoted", "undecided")
 
+#: what is subscribed to where neither the document nor the node's own refs say
+ANY_REF = ("branch", "master")
+
 #: builds of one dependency that begin within an hour, where the document does not say
 MOST_PER_HOUR = 12
 
@@ -81,6 +84,12 @@ class Node(NamedTuple):
     reactions: Mapping[str, str] = {}
     #: also for a release that is not the newest
     superseded_too: bool = False
+    #: name of a dependency -> type and name of the ref whose releases this node wants
+    wanted: Mapping[str, tuple[str, str]] = {}
+
+    def wanted_ref(self, dependency: str) -> tuple[str, str]:
+        """Type and name of the ref that is subscribed to; where the document does not say, it is called as this node's own."""
+        return self.wanted.get(dependency) or next(iter(self.refs), ANY_REF)
 
 
 def playbooks_of(document: Mapping[str, Any]) -> dict[str, str]:
@@ -132,6 +141,7 @@ def read_node(document: Mapping[str, Any], playbooks: Mapping[str, Any]) -> Node
         within=length(str(promote.get("within", ""))) or 0,
         reactions={str(name): id_of(one) for name, one in on.items() if id_of(one)},
         superseded_too=document.get("on_superseded") == "run",
+        wanted={name: (str(one["ref_type"]), str(one["ref"])) for name, one in _object(document, "subscribe").items()},
     )
 
 

@@ -72,6 +72,11 @@ class KeyBook:
                 return known.file
             return self._look(url, known, now)
 
+    def read_again(self, url: str) -> CdpmFile:
+        """The file as its source has it now. Raises PeerRefused, SourceUnavailable."""
+        with self._lock_of(url):
+            return self._read(url, self._find(url), self._clock.now())
+
     def newer(self, url: str, kid: str) -> CdpmFile | None:
         """The file, read again, where its key is not `kid`; None where it is, or where it was read a moment ago.
 

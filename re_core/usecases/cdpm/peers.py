@@ -67,7 +67,7 @@ class Peers:
         """A message of the pipeline whose own cdpm.yml is at `source`, by the key that stands there. Raises Conflict where
         none of its keys does, or where that was never seen; SourceUnavailable; BadSettings where the key does not open.
         """
-        key = self._own_key(pipeline, source)
+        key = self.own_key(pipeline, source)
         private = self._peering.seal.open(key.sealed, _about(pipeline, key.kid))
         claims = Claims(source, audience, self._clock.now(), str(uuid.uuid4()), answered)
         return self._peering.signatures.sign(payload, claims, private)
@@ -89,6 +89,23 @@ class Peers:
         """The sender says that its key was replaced: read its file now, unless that was done a moment ago."""
         with suppress(PeerRefused, SourceUnavailable):
             self._book.newer(url, self._book.file(url).key.kid)
+
+    def read_again(self, url: str) -> CdpmFile:
+        """The same, from its source however lately it was read, for an operator. Raises PeerRefused, SourceUnavailable."""
+        return self._book.read_again(url)
+
+    def own_key(self, pipeline: str, source: str) -> PipelineKey:
+        """The key of the pipeline whose public half stands at `source`. Raises Conflict where that is none of its keys;
+        PeerRefused, SourceUnavailable.
+        """
+        public = self._book.file(source).key
+        for key in self._store.keys(pipeline):
+            if key.kid == public.kid:
+                return key
+        raise Conflict(
+            f"the key {public.kid} in {source} is none of this pipeline's: commit one that rectl cdpm show lists, or "
+            "name the right file"
+        )
 
     def _fitting(self, unverified: Unverified) -> CdpmFile:
         """The sender's file whose key fits, read again where it does not: the key may have been replaced."""
@@ -121,16 +138,6 @@ class Peers:
                 "from-future",
                 f"the message was signed {-age / 1000:.0f} s ahead of this clock, {limit}; compare the clocks",
             )
-
-    def _own_key(self, pipeline: str, source: str) -> PipelineKey:
-        public = self._book.file(source).key
-        for key in self._store.keys(pipeline):
-            if key.kid == public.kid:
-                return key
-        raise Conflict(
-            f"the key {public.kid} in {source} is none of this pipeline's: commit one that rectl cdpm show lists, or "
-            "name the right file"
-        )
 
 
 def check_parties(message: Message, claims: Claims) -> None:
