@@ -6,12 +6,13 @@ Any number of them share the work; none is a leader. What one of them leaves beh
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 
 from re_core import bootstrap
+from re_core.ports.peering import REFUSALS
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
@@ -20,14 +21,30 @@ from re_core.runtime.supervision import SupervisorNotifier
 class CoreProcess:
     """Store, bus and core."""
 
-    def __init__(self, settings: Settings, process: Process, observation: bootstrap.Observation) -> None:
-        """Open them and begin. Raises OperatorError, TransientError."""
+    def __init__(
+        self,
+        settings: Settings,
+        process: Process,
+        observation: bootstrap.Observation,
+        refused: Callable[[str], None],
+    ) -> None:
+        """Open them and begin. `refused`: see Core. Raises OperatorError, TransientError."""
         self._store = bootstrap.open_store(settings)
         try:
             self._bus = reach(settings, self._store)
             try:
                 clock, observer = bootstrap.system_clock(), observation.observer
-                self._core = bootstrap.Core(settings, self._bus, self._store, clock, process.fatal, observer=observer)
+                peering = bootstrap.open_peering(settings)
+                self._core = bootstrap.Core(
+                    settings,
+                    self._bus,
+                    self._store,
+                    clock,
+                    process.fatal,
+                    observer=observer,
+                    peering=peering,
+                    refused=refused,
+                )
             except BaseException:
                 self._bus.close()
                 raise
@@ -59,9 +76,10 @@ def act(settings: Settings, ready_file: Path | None) -> int:
     check_shared(settings)
     process = Process("re-core", settings, SupervisorNotifier(os.environ, ready_file))
     observation = bootstrap.Observation(settings, "re-core")
+    refused = observation.metrics.peers(REFUSALS).refused
     observation.listen(settings)
     try:
-        return process.run(lambda: CoreProcess(settings, process, observation))
+        return process.run(lambda: CoreProcess(settings, process, observation, refused))
     finally:
         observation.close()
 

@@ -18,7 +18,18 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
-from re_core.ports import UNOBSERVED, Bus, Clock, EntryCodec, Mailbox, Observer, Several, Store, ThreadFigures
+from re_core.ports import (
+    UNOBSERVED,
+    Bus,
+    Clock,
+    EntryCodec,
+    LinkFigures,
+    Mailbox,
+    Observer,
+    Several,
+    Store,
+    ThreadFigures,
+)
 from re_core.ports.peering import Peering
 from re_core.runtime import addresses
 from re_core.runtime.setting_kinds import masked
@@ -26,6 +37,7 @@ from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.pipelines import Pipelines
+from re_core.services.cdpm import PipelineServices
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
 from re_core.services.output_recorder import Recorder
@@ -174,11 +186,14 @@ class Core:
         identity: str = "",
         observer: Observer = UNOBSERVED,
         kinds: Sequence[type[Aggregate]] = KINDS,
+        peering: Peering | None = None,
+        refused: Callable[[str], None] = lambda code: None,
     ) -> None:
         """Subscribes, but takes nothing yet. `on_fatal` is called with the reason why the core cannot go on.
 
         `identity` must be new at every start; one is made where it is empty. `kinds` of aggregates beside deployments, which
-        the store has to know too.
+        the store has to know too. `peering`: what `open_peering` made; None: pipelines have no links;
+        `refused` is called with the code of each message of a dependency that is refused.
         """
         #: names this start of the core
         self.identity = identity or f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
@@ -222,6 +237,12 @@ class Core:
         self._absence = FailureDetector(bus, store, clock, self._roll) if shared else None
         #: queues of workers that declare nothing, until they are there
         self._undeclared = legacy
+        self._pipelines: PipelineServices | None = None
+        if peering is not None:
+            alone, window = not shared, settings.cdpm_window * 1000
+            self._pipelines = PipelineServices(
+                peering, bus, store, clock, self.identity, alone, window, refused, on_fatal
+            )
 
     def recover(self, spared: Collection[str] = ()) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts.
@@ -241,7 +262,7 @@ class Core:
 
     @property
     def _all(self) -> tuple[PollingThread, ...]:
-        return *self._pumps, self._sweep, self._prune
+        return *self._pumps, self._sweep, self._prune, *(self._pipelines.threads if self._pipelines else ())
 
     def _look(self) -> None:
         while self._undeclared:
@@ -263,7 +284,16 @@ class Core:
 
     def figures(self) -> Mapping[str, ThreadFigures]:
         """Name of a thread -> whether it keeps up; without the one that looks every few hours."""
-        return {pump.name: pump.figures for pump in (*self._pumps, self._sweep)}
+        others = () if self._pipelines is None else self._pipelines.threads
+        return {pump.name: pump.figures for pump in (*self._pumps, self._sweep, *others)}
+
+    def links(self) -> LinkFigures | None:
+        """How the links of this core's pipelines stand; None where it has none."""
+        return None if self._pipelines is None else self._pipelines.figures()
+
+    def unready(self) -> Mapping[str, str]:
+        """Id of a pipeline -> why it cannot speak with its peers."""
+        return {} if self._pipelines is None else self._pipelines.troubles
 
     def trouble(self) -> str:
         """What keeps deployments from being accepted and carried on just now; empty where nothing does."""
@@ -286,12 +316,16 @@ class Core:
         end = time.monotonic() + deadline
         for pump in self._all:
             pump.request_stop()
+        if self._pipelines is not None:
+            self._pipelines.request_stop()
         ended = [pump.join(max(0.0, end - time.monotonic())) for pump in self._all]
         if not all(ended):
             _log.warning("a consumer did not stop in time", extra={"action": "stop"})
         elif finish:
             for consumer in self._consumers:
                 self._finish(consumer.turn, end)
+        if self._pipelines is not None:
+            self._pipelines.close()
         for consumer in self._consumers:
             consumer.close()
 
@@ -328,6 +362,8 @@ class Observation:
         """From now on with how this core keeps up, and with what its store says."""
         self.metrics.watch_store(store, clock, partial(living, store, clock))
         self.metrics.watch_threads(core.figures)
+        if core.links() is not None:
+            self.metrics.watch_links(core.links)
 
     def close(self) -> None:
         """Serve no more, and send the spans that wait."""

@@ -24,9 +24,6 @@ OPEN_WITHIN = 10.0
 #: seconds after which what is not acknowledged is sent again, and between two looks whether a newer connection is elsewhere
 AGAIN = 60.0
 
-#: releases that may be sent again: those that a pipeline keeps
-MOST_UNACKNOWLEDGED = 100
-
 #: refused frames of one connection in a minute
 MOST_REFUSED = 10
 
@@ -51,7 +48,7 @@ class _Stop(NamedTuple):
     reason: str
 
 
-class PeerSessions:
+class Sessions:
     """All connections of one process. Thread-safe."""
 
     def __init__(self, dependents: Dependents, most: int) -> None:
@@ -62,9 +59,9 @@ class PeerSessions:
         self._free = self._most
         self._closed = False
         #: those that have not said whose they are, oldest first
-        self._unopened: dict[PeerSession, None] = {}
+        self._unopened: dict[Session, None] = {}
         #: subscription -> its newest connection
-        self._opened: dict[str, PeerSession] = {}
+        self._opened: dict[str, Session] = {}
 
     def sit(self) -> None:
         """Take a seat for a connection that comes; the caller must `leave`, or start a session. Raises TransientError."""
@@ -85,7 +82,7 @@ class PeerSessions:
 
     def start(self, channel: Channel, address: str) -> None:
         """Serve this connection, on a seat that was taken."""
-        session = PeerSession(self, channel, address)
+        session = Session(self, channel, address)
         with self._lock:
             oldest = list(self._unopened)[: max(0, len(self._unopened) + 1 - max(1, self._most // UNOPENED))]
             self._unopened[session] = None
@@ -96,7 +93,7 @@ class PeerSessions:
             session.stop(STOPPING, "the server stops")
         threading.Thread(target=session.run, name="cdpm-session", daemon=True).start()
 
-    def opened(self, session: PeerSession, subscription: str) -> None:
+    def opened(self, session: Session, subscription: str) -> None:
         """It has said whose it is; an older one of that subscription ends."""
         with self._lock:
             self._unopened.pop(session, None)
@@ -105,7 +102,7 @@ class PeerSessions:
         if before is not None:
             before.stop(REPLACED, "a newer connection of this subscription")
 
-    def ended(self, session: PeerSession, subscription: str) -> None:
+    def ended(self, session: Session, subscription: str) -> None:
         """Its thread ends."""
         with self._lock:
             self._unopened.pop(session, None)
@@ -130,10 +127,10 @@ class PeerSessions:
         self.dependents.close()
 
 
-class PeerSession:
+class Session:
     """One connection."""
 
-    def __init__(self, sessions: PeerSessions, channel: Channel, address: str) -> None:
+    def __init__(self, sessions: Sessions, channel: Channel, address: str) -> None:
         self._sessions, self._dependents = sessions, sessions.dependents
         self._channel, self._address = channel, address
         self._stop: _Stop | None = None
@@ -240,7 +237,7 @@ class PeerSession:
             self._send(peer, ref)
             self._last = ReleaseKey(ref.n, ref.created_at)
             self._unacknowledged.append(ref)
-        del self._unacknowledged[:-MOST_UNACKNOWLEDGED]
+        del self._unacknowledged[:-100]
         return refs is not None
 
     def _send(self, peer: Subscriber, ref: ReleaseRef) -> None:

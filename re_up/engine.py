@@ -64,7 +64,17 @@ class Engine:
         self.peering = bootstrap.open_peering(settings, make_key=True)
         self._observation = bootstrap.Observation(settings, "rectl up")
         observer = self._observation.observer
-        self.core = bootstrap.Core(settings, self.bus, self.store, self.clock, self._fatal, observer=observer)
+        self._peers = self._observation.metrics.peers(REFUSALS)
+        self.core = bootstrap.Core(
+            settings,
+            self.bus,
+            self.store,
+            self.clock,
+            self._fatal,
+            observer=observer,
+            peering=self.peering,
+            refused=self._peers.refused,
+        )
         transports = handlers(settings)
         self._reach = Reach(probes(settings))
         found = workers(settings, identity, transports)
@@ -76,7 +86,6 @@ class Engine:
             self._gateway = open_gateway(settings, self.bus, self.store, self.clock, observer, alone=True)
         self._observation.metrics.watch_running(self._running)
         self._http = self._observation.metrics.http(measuring.ROUTES)
-        self._peers = self._observation.metrics.peers(REFUSALS)
         self._observation.listen(settings)
 
     def start(self) -> None:

@@ -56,6 +56,12 @@ WHATS = tuple(what for what, _ in _EVENTS.values())
 FED: frozenset[type[Any]] = frozenset(_EVENTS)
 
 
+def what_of(record: Any) -> str:
+    """What the event of a record says that happened; empty where it has none."""
+    found = _EVENTS.get(type(record))
+    return "" if found is None else found[0]
+
+
 def has_events(entry: Entry) -> bool:
     """Whether the entry has at least one event."""
     return not FED.isdisjoint(map(type, entry.records))

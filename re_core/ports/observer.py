@@ -44,6 +44,15 @@ class ThreadFigures(NamedTuple):
     errors: Mapping[str, int]
 
 
+class LinkFigures(NamedTuple):
+    """How the links of one core's pipelines to their dependencies stand."""
+
+    up: int
+    down: int
+    #: seconds since the oldest vote was cast that its dependency has not answered; 0 where there is none
+    oldest_vote: float
+
+
 class Observer:
     """Does nothing. One instance per process; any thread calls."""
 
@@ -78,6 +87,9 @@ class Observer:
 
         `parent` is the caller's span, `span` that of the request; `began` nanoseconds since the epoch.
         """
+
+    def cdpm(self, what: str) -> None:
+        """Something happened to a pipeline of this engine; `what`: one of re_core.cdpm.feed.WHATS."""
 
 
 #: observes where nothing is asked for
@@ -120,3 +132,7 @@ class Several(Observer):
     ) -> None:
         for one in self._all:
             one.requested(deployment, parent, span, outcome, began)
+
+    def cdpm(self, what: str) -> None:
+        for one in self._all:
+            one.cdpm(what)

@@ -59,6 +59,7 @@ REFUSALS = (
     "binary-frame",
     "browser",
     "changed-vote",
+    "closed",
     "from-future",
     "no-subprotocol",
     "not-json",

@@ -17,7 +17,7 @@ from re_core.deployment.machine import Decision as DeploymentDecision
 from re_core.deployment.machine import Verdict
 from re_core.deployment.records import Entry, Record
 from re_core.errors import BadSettings
-from re_core.ports import Clock, Journal, Store, every_entry, foreign
+from re_core.ports import UNOBSERVED, Clock, Journal, Observer, Store, every_entry, foreign
 from re_core.rows import View
 from re_core.sequencer.decoding import AddressedEvent, core_event
 from re_core.sequencer.work import Item
@@ -66,10 +66,11 @@ class Aggregate(ABC):
     #: types of the events of which a rule outside of the aggregate has a say (`permit`)
     guarded: ClassVar[Set[type[Any]]] = frozenset()
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """What `perform` may use; nothing else of a kind does I/O."""
+    def __init__(self, store: Store, clock: Clock, observer: Observer = UNOBSERVED) -> None:
+        """What `perform` may use; nothing else of a kind does I/O. `observer` hears of what was recorded."""
         self._store = store
         self._clock = clock
+        self._observer = observer
 
     # -- triage ------------------------------------------------------------------------------------
 

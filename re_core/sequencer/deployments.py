@@ -73,12 +73,11 @@ class Deployments(Aggregate):
 
         `accepting`: knows which values of parameters workers accept; without it a step waits for a worker that does.
         """
-        super().__init__(store, clock)
+        super().__init__(store, clock, observer)
         self._acceptance = acceptance
         self._redaction = redaction
         self._router = router
         self._accepting = accepting
-        self._observer = observer
         self._claimants = None if router is None else WorkerRegistrar(store, clock)
         #: id of a plan -> that plan, and its size; the plan is kept so that no other object gets its id
         self._plan_sizes: OrderedDict[int, tuple[Mapping[str, Any], int]] = OrderedDict()

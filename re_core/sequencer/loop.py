@@ -80,7 +80,7 @@ class Sequencer:
         self._inbox = inbox = Inbox(bus, store, identity, monotonic)
         self._answers = Answers(self._outbox)
         deployments = Deployments(store, clock, acceptance, redaction, offering, observer, accepting)
-        self._kinds = Kinds(deployments, [kind(store, clock) for kind in kinds])
+        self._kinds = Kinds(deployments, [kind(store, clock, observer) for kind in kinds])
         rejections = Rejections(inbox, self._outbox, redaction)
         self._triage = Triage(inbox, rejections, acceptance, self._kinds, redaction)
         self._decider = Decider(

@@ -137,7 +137,8 @@ class Pipelines(Aggregate):
     ) -> None:
         """See Aggregate."""
         for record in records:
-            if type(record) in feed.FED:
+            if what := feed.what_of(record):
+                self._observer.cdpm(what)
                 _log.info("%s: %s", key, type(record).__name__, extra={"action": "cdpm_record"})
 
     def weight(self, state: State) -> int:

@@ -14,7 +14,7 @@ from re_core.adapters.metrics.instruments import PREFIX, Names, gauge, single
 from re_core.adapters.metrics.waiting import WaitingSteps
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.model import ENDED, DeploymentStatus, StepStatus
-from re_core.ports import Clock, Store, ThreadFigures, read_state
+from re_core.ports import Clock, LinkFigures, Store, ThreadFigures, read_state
 from re_core.rows import WorkerRecord
 from re_core.wire.messages import parse_attempt
 
@@ -107,3 +107,20 @@ class ThreadsFigures:
             for error, count in one.errors.items():
                 errors.add_metric([name, error], count)
         yield errors
+
+
+class LinksFigures:
+    """Whether the pipelines of this core reach their dependencies."""
+
+    def __init__(self, links: Callable[[], LinkFigures | None]) -> None:
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        found = self._links()
+        if found is None:
+            return
+        states = {"up": float(found.up), "down": float(found.down)}
+        yield gauge("cdpm_links", "Links of this core's pipelines to their dependencies, by state", states, "state")
+        about = "Time since the oldest vote of this core's pipelines that its dependency has not answered"
+        yield single("cdpm_oldest_vote_seconds", about, found.oldest_vote)

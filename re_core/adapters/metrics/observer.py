@@ -29,6 +29,7 @@ class MetricsObserver(Observer):
         self._lost = Counter("appends_lost", "Appended entries whose number another core had used")
         self._publish = Histogram("publish_seconds", "Duration of one publish call", QUICK)
         self._published = Counter("messages_published", "Messages that the sequencer published and the bus confirmed")
+        self._cdpm = Counter("cdpm_events", "What happened to pipelines, by the names of their events", "what")
         self._notices = Counter(
             "notifications", "Notifications, by outcome: delivered or refused", "transport", "outcome"
         )
@@ -69,3 +70,7 @@ class MetricsObserver(Observer):
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
         """See Observer."""
         self._notices.add(transport, "delivered" if delivered else "refused")
+
+    def cdpm(self, what: str) -> None:
+        """See Observer."""
+        self._cdpm.add(what)

@@ -1,1 +1,0 @@
-"""Clients of services: `base` asks and listens, `special` asks and then observes."""
