@@ -10,6 +10,7 @@ RUN python -m venv /build \
     && python -m venv /opt/release-engine \
     && /opt/release-engine/bin/pip install --require-hashes -r requirements.lock
 COPY setup.cfg pyproject.toml README.md LICENSE ./
+COPY dploylib dploylib
 COPY re_client re_client
 COPY re_core re_core
 COPY re_gateways re_gateways

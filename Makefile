@@ -62,7 +62,7 @@ docs-diagram: .venv/dev.stamp ## generate docs/state-machine.md and docs/cdpm-ma
 
 lock: .venv/run.stamp ## generate requirements.lock and packaging/build.lock, with the newest versions
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
-	@$(LOCK) --extra cdpm --extra forest --output-file requirements.lock setup.cfg
+	@$(LOCK) --extra cdpm --extra dploy --extra forest --output-file requirements.lock setup.cfg
 	@sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml | $(LOCK) --output-file packaging/build.lock -
 
 clean: ## remove what the other targets made

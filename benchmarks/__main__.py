@@ -1,8 +1,9 @@
 """`make bench`: every figure beside its bare limit, as a table and as JSON in benchmarks/results/.
 
-python -m benchmarks [flow] [http] [flat] [forest] [cluster] [cluster-http] [--quick]
+python -m benchmarks [flow] [http] [flat] [forest] [dploylib] [cluster] [cluster-http] [--quick]
 
-The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC; they are left out with a word where those cannot be had.
+The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC and `dploylib` pyzmq; what cannot be had is left out with a
+word.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ CLUSTERS = ((1, 1, 30), (1, 100, 500), (2, 100, 500))
 FOREST = (300, 20.0, 60.0, 30.0, 20)
 QUICK_FOREST = (50, 20.0, 5.0, 5.0, 5)
 
-EMBEDDED = ("flow", "http", "flat", "forest")
+#: round trips of an echo, rounds, subscribers, messages to each, stops of a service
+DPLOYLIB = (10_000, 5, 100, 1000, 100)
+QUICK_DPLOYLIB = (1000, 3, 100, 100, 10)
+
+EMBEDDED = ("flow", "http", "flat", "forest", "dploylib")
 SEPARATE = ("cluster", "cluster-http")
 
 
@@ -84,6 +89,8 @@ def _embedded(words: Iterable[str], quick: bool, figures: dict[str, Any], consol
         console.print(tables.flat(figures["flat"]))
     if "forest" in words:
         _forest(quick, figures, console)
+    if "dploylib" in words:
+        _dploylib(quick, figures, console)
 
 
 def _forest(quick: bool, figures: dict[str, Any], console: Console) -> None:
@@ -94,6 +101,17 @@ def _forest(quick: bool, figures: dict[str, Any], console: Console) -> None:
 
     figures["forest"] = forest.measure(*(QUICK_FOREST if quick else FOREST))
     for table in tables.forest(figures["forest"]):
+        console.print(table)
+
+
+def _dploylib(quick: bool, figures: dict[str, Any], console: Console) -> None:
+    if find_spec("zmq") is None:
+        console.print("left out: dploylib (pip install 'release-engine[dploy]')")
+        return
+    from benchmarks import zeromq
+
+    figures["dploylib"] = zeromq.measure(*(QUICK_DPLOYLIB if quick else DPLOYLIB))
+    for table in tables.dploylib(figures["dploylib"]):
         console.print(table)
 
 

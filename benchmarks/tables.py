@@ -91,6 +91,26 @@ def forest(row: Row) -> Iterable[Table]:
     return idle, load, seen
 
 
+def dploylib(row: Row) -> Iterable[Table]:
+    """Of benchmarks.zeromq."""
+    names = ("", "bare pyzmq", "dploylib", "ratio", "CPU µs each: bare", "dploylib")
+    speed = _table("dploylib beside bare pyzmq, a second", names)
+    echo, sent = row["echo"], row["broadcast"]
+    rates = {kind: f"{one['per_second']:.0f}, quickest {one['quickest_per_second']:.0f}" for kind, one in echo.items()}
+    ratios = f"{row['echo_ratio']:.2f}, quickest {row['quickest_ratio']:.2f}"
+    costs = (f"{echo[kind]['cpu_us']:.0f}" for kind in ("bare", "dploylib"))
+    speed.add_row("round trips", rates["bare"], rates["dploylib"], ratios, *costs)
+    rates = {kind: f"{one['per_second']:.0f}" for kind, one in sent.items()}
+    costs = (f"{sent[kind]['cpu_us']:.1f}" for kind in ("bare", "dploylib"))
+    title = f"deliveries to {row['subscribers']} subscribers"
+    speed.add_row(title, rates["bare"], rates["dploylib"], f"{row['broadcast_ratio']:.2f}", *costs)
+    speed.add_row("round trips, its client too", "", f"{row['asked_per_second']:.0f}", "", "", "")
+    stops = _table("Stop of a service of ten servers, ms", ("", "p50", "longest"))
+    for title, took in row["stop_ms"].items():
+        stops.add_row(title, f"{took['p50']:.1f}", f"{took['longest']:.1f}")
+    return speed, stops
+
+
 def cluster(rows: Sequence[Row]) -> Iterable[Table]:
     """Of benchmarks.cluster: speed, and what it costs."""
     title = "The same on RabbitMQ and a MongoDB server, separate processes, all on this machine"

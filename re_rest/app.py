@@ -16,6 +16,7 @@ from re_rest import (
     artifacts,
     auth,
     cdpm,
+    cdpm_nodes,
     deadletters,
     deployments,
     docs,
@@ -34,7 +35,7 @@ from re_rest import (
     v0,
 )
 from re_rest.app_context import AppContext
-from re_rest.cdpm_sessions import Sessions
+from re_rest.cdpm_sessions import PeerSessions
 from re_rest.feed_tail import FeedTail
 from re_rest.responses import SAFE, Document
 from re_rest.streams import Streams
@@ -50,6 +51,8 @@ _BLUEPRINTS = (
     notifications.blueprint,
     tokens.blueprint,
     runners.blueprint,
+    cdpm_nodes.blueprint,
+    cdpm_nodes.checks,
     schemas.blueprint,
     health.blueprint,
     measuring.blueprint,
@@ -90,18 +93,20 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
     app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
     app.extensions[cdpm.EXTENSION] = _sessions(handed)
+    app.extensions[cdpm_nodes.EXTENSION] = cdpm_nodes.Parts.of(handed)
 
 
 def close_streams(app: Flask) -> None:
     """End every live stream, so that their threads are free."""
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
-    sessions: Sessions | None = app.extensions[cdpm.EXTENSION]
+    cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
+    sessions: PeerSessions | None = app.extensions[cdpm.EXTENSION]
     if sessions is not None:
         sessions.close()
 
 
-def _sessions(handed: AppContext) -> Sessions | None:
+def _sessions(handed: AppContext) -> PeerSessions | None:
     """The connections of pipelines; None where they are off."""
     access = handed.peering
     if access is None:
@@ -115,7 +120,7 @@ def _sessions(handed: AppContext) -> Sessions | None:
         access.window,
         handed.request_timeout,
     )
-    return Sessions(dependents, access.connections)
+    return PeerSessions(dependents, access.connections)
 
 
 def _harden(response: Response) -> Response:

@@ -17,7 +17,7 @@ from re_core.errors import TransientError
 from re_core.ports.peering import ChannelClosed, PeerRefused
 from re_rest import request_parsing
 from re_rest.app_context import PeerAccess, services
-from re_rest.cdpm_sessions import Sessions
+from re_rest.cdpm_sessions import PeerSessions
 from re_rest.pacing import PacedSocket
 
 blueprint = Blueprint("cdpm", __name__)
@@ -114,9 +114,9 @@ def _is_key(text: str) -> bool:
         return False
 
 
-def _sessions() -> Sessions:
+def _sessions() -> PeerSessions:
     """Raises NotFound where pipelines are off."""
-    sessions: Sessions | None = current_app.extensions[EXTENSION]
+    sessions: PeerSessions | None = current_app.extensions[EXTENSION]
     if sessions is None:
         raise NotFound
     return sessions

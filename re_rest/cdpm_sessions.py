@@ -24,6 +24,9 @@ OPEN_WITHIN = 10.0
 #: seconds after which what is not acknowledged is sent again, and between two looks whether a newer connection is elsewhere
 AGAIN = 60.0
 
+#: releases that may be sent again: those that a pipeline keeps
+MOST_UNACKNOWLEDGED = 100
+
 #: refused frames of one connection in a minute
 MOST_REFUSED = 10
 
@@ -48,7 +51,7 @@ class _Stop(NamedTuple):
     reason: str
 
 
-class Sessions:
+class PeerSessions:
     """All connections of one process. Thread-safe."""
 
     def __init__(self, dependents: Dependents, most: int) -> None:
@@ -59,9 +62,9 @@ class Sessions:
         self._free = self._most
         self._closed = False
         #: those that have not said whose they are, oldest first
-        self._unopened: dict[Session, None] = {}
+        self._unopened: dict[PeerSession, None] = {}
         #: subscription -> its newest connection
-        self._opened: dict[str, Session] = {}
+        self._opened: dict[str, PeerSession] = {}
 
     def sit(self) -> None:
         """Take a seat for a connection that comes; the caller must `leave`, or start a session. Raises TransientError."""
@@ -82,7 +85,7 @@ class Sessions:
 
     def start(self, channel: Channel, address: str) -> None:
         """Serve this connection, on a seat that was taken."""
-        session = Session(self, channel, address)
+        session = PeerSession(self, channel, address)
         with self._lock:
             oldest = list(self._unopened)[: max(0, len(self._unopened) + 1 - max(1, self._most // UNOPENED))]
             self._unopened[session] = None
@@ -93,7 +96,7 @@ class Sessions:
             session.stop(STOPPING, "the server stops")
         threading.Thread(target=session.run, name="cdpm-session", daemon=True).start()
 
-    def opened(self, session: Session, subscription: str) -> None:
+    def opened(self, session: PeerSession, subscription: str) -> None:
         """It has said whose it is; an older one of that subscription ends."""
         with self._lock:
             self._unopened.pop(session, None)
@@ -102,7 +105,7 @@ class Sessions:
         if before is not None:
             before.stop(REPLACED, "a newer connection of this subscription")
 
-    def ended(self, session: Session, subscription: str) -> None:
+    def ended(self, session: PeerSession, subscription: str) -> None:
         """Its thread ends."""
         with self._lock:
             self._unopened.pop(session, None)
@@ -127,10 +130,10 @@ class Sessions:
         self.dependents.close()
 
 
-class Session:
+class PeerSession:
     """One connection."""
 
-    def __init__(self, sessions: Sessions, channel: Channel, address: str) -> None:
+    def __init__(self, sessions: PeerSessions, channel: Channel, address: str) -> None:
         self._sessions, self._dependents = sessions, sessions.dependents
         self._channel, self._address = channel, address
         self._stop: _Stop | None = None
@@ -237,7 +240,7 @@ class Session:
             self._send(peer, ref)
             self._last = ReleaseKey(ref.n, ref.created_at)
             self._unacknowledged.append(ref)
-        del self._unacknowledged[:-100]
+        del self._unacknowledged[:-MOST_UNACKNOWLEDGED]
         return refs is not None
 
     def _send(self, peer: Subscriber, ref: ReleaseRef) -> None:

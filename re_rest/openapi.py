@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.api import answers, artifacts, requests, version0
+from re_core.api import answers, artifacts, pipelines, requests, version0
 from re_core.api.schema import Components, Shape, ref
 from re_core.artifacts import annotation
 from re_rest import routes
 from re_rest.deployments import MOST_LINES
 from re_rest.request_parsing import LARGEST, MOST_ROWS
-from re_rest.routes import Route
+from re_rest.route import Route, is_media
 
 TEXT: Shape = {"type": "string"}
 NUMBER: Shape = {"type": "integer"}
@@ -52,7 +52,7 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
 def described() -> dict[str, Shape]:
     """A component for each document of HTTP, by name."""
     components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
-    theirs = {**artifacts.COMPONENTS, **artifacts.REQUESTS}
+    theirs = {**artifacts.COMPONENTS, **artifacts.REQUESTS, **pipelines.COMPONENTS, **pipelines.REQUESTS}
     for name, kind in {**answers.COMPONENTS, **version0.COMPONENTS, **requests.COMPONENTS, **theirs}.items():
         components.add(name, kind)
     return components.found
@@ -108,12 +108,12 @@ def _operation(route: Route) -> dict[str, Any]:
 def _answer(what: str) -> dict[str, Any]:
     if not what:
         return {"description": "No content."}
-    if routes.is_media(what):
+    if is_media(what):
         is_text = what.startswith("text/")
         kinds = [what] if is_text else ["application/gzip", what]
         return {"description": "Text." if is_text else "Bytes.", "content": {kind: {"schema": TEXT} for kind in kinds}}
     content: dict[str, Any] = {"application/json": {"schema": ref(what)}}
-    if what in ("Playbook", "V0Playbook", "V0Playbooks"):
+    if what in ("Playbook", "PipelineNode", "V0Playbook", "V0Playbooks"):
         content["application/yaml"] = content["text/yaml"] = {}
     if what == "Output":
         content["text/plain"] = {"schema": TEXT}
@@ -139,7 +139,11 @@ def _body(route: Route) -> dict[str, Any]:
 
 
 def _in_path(name: str) -> dict[str, Any]:
-    shape = {"type": "integer", "minimum": 0} if name in ("revision", "step") else {"type": "string", "minLength": 1}
+    shape = (
+        {"type": "integer", "minimum": 0}
+        if name in ("release", "revision", "step")
+        else {"type": "string", "minLength": 1}
+    )
     return {"name": name, "in": "path", "required": True, "schema": shape}
 
 
@@ -168,7 +172,7 @@ _PARAMETERS: Mapping[str, Shape] = {
     "cursor": _query("cursor", TEXT, "`next` of the previous page."),
     "group": _query("group", TEXT, "Only items of this group."),
     "playbook_id": _query("playbook_id", TEXT, "Only deployments of this playbook."),
-    "name": _query("name", TEXT, "Only playbooks with this name."),
+    "name": _query("name", TEXT, "Only items with this name."),
     "user": _query("user", TEXT, "Only deployments that this user started."),
     "since": _query("since", TIME, "Only deployments created at this time or later."),
     "status": {

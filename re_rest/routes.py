@@ -5,10 +5,9 @@ A test compares this table with the routes of the application; another calls eve
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from re_core.artifacts import annotation
 from re_core.usecases.authorization import Verb
+from re_rest import cdpm_routes
 from re_rest.rights import (
     ANY_TOKEN,
     AUTHOR,
@@ -23,40 +22,12 @@ from re_rest.rights import (
     Over,
     Right,
 )
-
-
-def is_media(what: str) -> bool:
-    """Whether an answer is named by its media type: its body is not JSON."""
-    return "/" in what
-
-
-class Route(NamedTuple):
-    """One operation. `answers`: status -> component (or a media type, or nothing); `fails`: statuses of a problem."""
-
-    method: str
-    path: str
-    #: what the caller needs; None where no token is needed
-    right: Right | None
-    summary: str
-    answers: dict[int, str]
-    fails: tuple[int, ...]
-    parameters: tuple[str, ...] = ()
-    #: component of the body; a leading ? where it may be missing
-    body: str = ""
-    #: what the summary does not say
-    description: str = ""
-    #: whether it goes with the next release
-    deprecated: bool = False
-
+from re_rest.route import PAGE, READ, SEEN, SENT, Route
 
 _V1 = "/api/v1"
 _ONE = f"{_V1}/deployments/{{id}}"
 _BOOK = f"{_V1}/playbooks/{{id}}"
 _ARTIFACT = f"{_V1}/artifacts/{{name}}"
-_PAGE = ("limit", "cursor")
-_SEEN = (400, 401, 403, 404, 503)
-_READ = (400, 401, 403, 503)
-_SENT = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 
 V1 = (
     Route(
@@ -65,7 +36,7 @@ V1 = (
         DEPLOY,
         "Start a deployment",
         {201: "Created"},
-        (*_SENT, 504),
+        (*SENT, 504),
         ("key",),
         "DeploymentRequest",
         "After the 201 the deployment is on durable storage and runs without the caller.",
@@ -76,18 +47,18 @@ V1 = (
         LIST,
         "Deployments, newest first",
         {200: "Deployments"},
-        _READ,
-        (*_PAGE, "group", "playbook_id", "status", "user", "since"),
+        READ,
+        (*PAGE, "group", "playbook_id", "status", "user", "since"),
     ),
-    Route("get", _ONE, SEE, "The current state of a deployment", {200: "Deployment"}, _SEEN),
-    Route("get", f"{_ONE}/journal", SEE, "The journal of a deployment, in order", {200: "Journal"}, _SEEN, _PAGE),
+    Route("get", _ONE, SEE, "The current state of a deployment", {200: "Deployment"}, SEEN),
+    Route("get", f"{_ONE}/journal", SEE, "The journal of a deployment, in order", {200: "Journal"}, SEEN, PAGE),
     Route(
         "get",
         f"{_ONE}/output",
         OUTPUT,
         "The output of a deployment's steps",
         {200: "Output"},
-        _SEEN,
+        SEEN,
         ("after", "limit", "tail", "step", "text"),
     ),
     Route(
@@ -96,8 +67,8 @@ V1 = (
         OUTPUT,
         "The outcomes of a step's attempts",
         {200: "Results"},
-        _SEEN,
-        _PAGE,
+        SEEN,
+        PAGE,
         "",
         "With all data. The deployment's document has data of up to 2 KiB; of more it has only `result`, with size and digest.",
     ),
@@ -107,7 +78,7 @@ V1 = (
         OUTPUT,
         "A stream of the states and the output of a deployment",
         {200: "text/event-stream"},
-        _SEEN,
+        SEEN,
         ("resume", "lines"),
         "",
         "Events `state` (the whole deployment), `output` (one line), `skipped` (the first and the last number of the lines that are "
@@ -119,22 +90,20 @@ V1 = (
         LIST,
         "A stream of the events of all deployments",
         {200: "text/event-stream"},
-        _READ,
+        READ,
         ("place", "group", "kind", "type"),
         "",
         "Each event is a CloudEvents 1.0 document, of the schema `event`; its id is its position in the feed, the same at every front end. "
         "The event `reset` says that the events between `last` and `now` are no longer kept; `place` gives the position that was read.",
     ),
-    Route(
-        "post", f"{_ONE}/cancel", OPERATE, "Cancel a deployment", {202: "Asked"}, (*_SENT, 504), (), "?CancelRequest"
-    ),
+    Route("post", f"{_ONE}/cancel", OPERATE, "Cancel a deployment", {202: "Asked"}, (*SENT, 504), (), "?CancelRequest"),
     Route(
         "post",
         f"{_ONE}/retry",
         OPERATE,
         "Continue a failed deployment from the steps that failed",
         {202: "Asked"},
-        (*_SENT, 504),
+        (*SENT, 504),
         ("key",),
         "?RetryRequest",
         "`lost` is the resolution of the lost steps: they succeeded, or are run again (`rerun`). A retry that needs it gets a 409 "
@@ -146,7 +115,7 @@ V1 = (
         RESOLVE,
         "Resolve a lost step for which the deployment waits",
         {202: "Asked"},
-        (*_SENT, 504),
+        (*SENT, 504),
         ("key",),
         "ResolveRequest",
         "`attempt` is that of the document that the operator read; the request is refused if the step was lost again since.",
@@ -157,25 +126,23 @@ V1 = (
         RESOLVE,
         "Resolve a lost step, under the name of version 0.1 (deprecated)",
         {202: "Asked"},
-        (*_SENT, 504),
+        (*SENT, 504),
         ("key",),
         "ResolveRequest",
         "Use `resolve`. The words `happened`, `again` and `fail` mean `succeeded`, `rerun` and `failed`.",
         deprecated=True,
     ),
     Route(
-        "get", f"{_V1}/playbooks", LIST, "Playbooks, newest first", {200: "Playbooks"}, _READ, (*_PAGE, "group", "name")
+        "get", f"{_V1}/playbooks", LIST, "Playbooks, newest first", {200: "Playbooks"}, READ, (*PAGE, "group", "name")
     ),
-    Route(
-        "post", f"{_V1}/playbooks", AUTHOR, "Store a playbook", {201: "Playbook"}, _SENT, ("key", "form"), "playbook"
-    ),
+    Route("post", f"{_V1}/playbooks", AUTHOR, "Store a playbook", {201: "Playbook"}, SENT, ("key", "form"), "playbook"),
     Route(
         "post",
         f"{_V1}/playbooks/apply",
         AUTHOR,
         "Store a playbook under its group and name: a new playbook, or a new revision of the one that has them",
         {201: "Applied", 200: "Applied"},
-        (*_SENT, 412),
+        (*SENT, 412),
         ("form", "if-match"),
         "playbook",
         "`done` is `created`, `updated` or `unchanged`: an equal playbook keeps its revision. The request may be repeated.",
@@ -186,25 +153,25 @@ V1 = (
         ANY_TOKEN,
         "Check a playbook without storing it",
         {200: "Verdict"},
-        _SENT,
+        SENT,
         ("form",),
         "Object",
     ),
-    Route("get", _BOOK, SEE, "A playbook", {200: "Playbook", 304: ""}, _SEEN, ("form", "if-none-match")),
+    Route("get", _BOOK, SEE, "A playbook", {200: "Playbook", 304: ""}, SEEN, ("form", "if-none-match")),
     Route(
-        "put", _BOOK, AUTHOR, "Replace a playbook", {200: "Playbook"}, (*_SENT, 412), ("form", "if-match"), "playbook"
+        "put", _BOOK, AUTHOR, "Replace a playbook", {200: "Playbook"}, (*SENT, 412), ("form", "if-match"), "playbook"
     ),
-    Route("delete", _BOOK, AUTHOR, "Delete a playbook", {204: ""}, (*_SEEN, 409, 412), ("if-match",)),
+    Route("delete", _BOOK, AUTHOR, "Delete a playbook", {204: ""}, (*SEEN, 409, 412), ("if-match",)),
     Route(
         "get",
         f"{_BOOK}/revisions",
         Right(Verb.SEE, denied=404),
         "The revisions of a playbook, newest first",
         {200: "Playbooks"},
-        _SEEN,
+        SEEN,
     ),
     Route(
-        "get", f"{_BOOK}/revisions/{{revision}}", SEE, "One revision of a playbook", {200: "Playbook"}, _SEEN, ("form",)
+        "get", f"{_BOOK}/revisions/{{revision}}", SEE, "One revision of a playbook", {200: "Playbook"}, SEEN, ("form",)
     ),
     Route(
         "post",
@@ -212,7 +179,7 @@ V1 = (
         SEE,
         "The steps that a deployment would run, in order",
         {200: "Plan"},
-        _SENT,
+        SENT,
         ("revision",),
         "?PlanRequest",
     ),
@@ -222,11 +189,11 @@ V1 = (
         LIST,
         "Artifacts, newest first",
         {200: "Artifacts"},
-        (*_READ, 422),
-        (*_PAGE, "group", "prefix"),
+        (*READ, 422),
+        (*PAGE, "group", "prefix"),
     ),
     Route(
-        "get", _ARTIFACT, SEE, "An artifact, with its files", {200: "ArtifactWithFiles"}, (*_SEEN, 409), ("of-group",)
+        "get", _ARTIFACT, SEE, "An artifact, with its files", {200: "ArtifactWithFiles"}, (*SEEN, 409), ("of-group",)
     ),
     Route(
         "put",
@@ -234,7 +201,7 @@ V1 = (
         AUTHOR,
         "Push an artifact",
         {201: "Artifact", 200: "Artifact"},
-        _SENT,
+        SENT,
         ("of-group", "content", *annotation.FIELDS),
         "ArtifactRequest",
         "The body is a tar.gz whose top-level directories are the categories of its files (`deployment`, `spec`, …), or JSON with texts. "
@@ -247,7 +214,7 @@ V1 = (
         AUTHOR,
         "Annotate an artifact that has no annotation yet",
         {200: "Artifact"},
-        _SENT,
+        SENT,
         ("of-group",),
         "AnnotationRequest",
         "An equal repetition is a 200; another annotation is a 409.",
@@ -258,7 +225,7 @@ V1 = (
         SEE,
         "The files of an artifact as a tar.gz, or one of them",
         {200: "application/octet-stream", 304: ""},
-        (*_SEEN, 409),
+        (*SEEN, 409),
         ("of-group", "file", "if-none-match"),
         "",
         "`application/gzip`; with `file`: the bytes of that file. The digests of what is sent are compared before the answer begins.",
@@ -269,7 +236,7 @@ V1 = (
         AUTHOR,
         "Delete an artifact that nothing needs",
         {204: ""},
-        (*_SEEN, 409),
+        (*SEEN, 409),
         ("of-group",),
         "",
         "409: a deployment used it within RE_ARTIFACT_KEEP, or one that has not ended needs it, which `deployment` names; or a playbook "
@@ -281,18 +248,18 @@ V1 = (
         AUTHOR,
         "Delete the artifacts that nothing has needed for long",
         {200: "PrunedArtifacts"},
-        _SENT,
+        SENT,
         (),
         "?ArtifactPruneRequest",
     ),
-    Route("get", f"{_V1}/groups", LIST, "Groups that own playbooks", {200: "Groups"}, _READ),
+    Route("get", f"{_V1}/groups", LIST, "Groups that own playbooks", {200: "Groups"}, READ),
     Route(
         "get",
         f"{_V1}/workers",
         LIST,
         "Live workers and the steps that they offer",
         {200: "Workers"},
-        _READ,
+        READ,
     ),
     Route(
         "get",
@@ -300,13 +267,13 @@ V1 = (
         ENGINE_OPERATE,
         "Dead letters: messages that no consumer can process",
         {200: "DeadLetters"},
-        _READ,
-        _PAGE,
+        READ,
+        PAGE,
     ),
     Route(
-        "get", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "A dead letter, with its body", {200: "DeadLetter"}, _SEEN
+        "get", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "A dead letter, with its body", {200: "DeadLetter"}, SEEN
     ),
-    Route("delete", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "Delete a dead letter", {204: ""}, _SEEN),
+    Route("delete", f"{_V1}/deadletters/{{id}}", ENGINE_OPERATE, "Delete a dead letter", {204: ""}, SEEN),
     Route(
         "get",
         "/metrics",
@@ -324,7 +291,7 @@ V1 = (
         ENGINE_OPERATE,
         "Send a dead letter to its queue again",
         {202: "Replayed"},
-        (*_SEEN, 409),
+        (*SEEN, 409),
     ),
     Route(
         "post",
@@ -332,21 +299,21 @@ V1 = (
         Right(Verb.NOTIFY, Over.ENGINE),
         "Send a notification",
         {202: "Sent"},
-        _SENT,
+        SENT,
         ("key",),
         "NotificationRequest",
     ),
-    Route("get", f"{_V1}/tokens", ENGINE_ADMIN, "Tokens, without their secrets", {200: "Tokens"}, _READ),
-    Route("post", f"{_V1}/tokens", ENGINE_ADMIN, "Create a token", {201: "NewToken"}, _SENT, ("key",), "TokenRequest"),
-    Route("delete", f"{_V1}/tokens/{{id}}", ENGINE_ADMIN, "Revoke a token", {204: ""}, _SEEN),
-    Route("get", f"{_V1}/runners", LIST, "Forest runners, without their secrets", {200: "Runners"}, _READ),
+    Route("get", f"{_V1}/tokens", ENGINE_ADMIN, "Tokens, without their secrets", {200: "Tokens"}, READ),
+    Route("post", f"{_V1}/tokens", ENGINE_ADMIN, "Create a token", {201: "NewToken"}, SENT, ("key",), "TokenRequest"),
+    Route("delete", f"{_V1}/tokens/{{id}}", ENGINE_ADMIN, "Revoke a token", {204: ""}, SEEN),
+    Route("get", f"{_V1}/runners", LIST, "Forest runners, without their secrets", {200: "Runners"}, READ),
     Route(
         "post",
         f"{_V1}/runners",
         ENGINE_ADMIN,
         "Enroll a forest runner",
         {201: "NewRunner"},
-        _SENT,
+        SENT,
         (),
         "RunnerRequest",
         "The answer contains the id with which the runner connects; no other answer does.",
@@ -357,7 +324,7 @@ V1 = (
         ENGINE_ADMIN,
         "Change how many releases a forest runner is given at once",
         {200: "Runner"},
-        _SENT,
+        SENT,
         (),
         "RunnerChange",
     ),
@@ -367,7 +334,7 @@ V1 = (
         ENGINE_ADMIN,
         "Revoke a forest runner",
         {200: "Runner"},
-        _SEEN,
+        SEEN,
         (),
         "",
         "Gateways end its session and refuse it. A release that it executes goes on, and its completion counts.",
@@ -378,8 +345,9 @@ V1 = (
         ENGINE_ADMIN,
         "Delete a revoked forest runner",
         {204: ""},
-        (*_SEEN, 409),
+        (*SEEN, 409),
     ),
+    *cdpm_routes.ROUTES,
 )
 
 OPEN = (

@@ -29,7 +29,7 @@ from re_core.wire.messages import (
     reply_queue,
 )
 from re_core.wire.redaction import Redaction
-from re_core.wire.strict_json import digits
+from re_core.wire.strict_json import digits, loads
 from re_core.wire.trace_context import TRACEPARENT, parse, span_id
 from re_workers.context import Call, Context
 from re_workers.outcomes import STARTED, Outcome
@@ -41,6 +41,9 @@ from re_workers.seen import Reported
 
 #: tag and epoch of a delivery that this process never had
 _NO_TAG = _NO_EPOCH = -1
+
+#: characters of the reason of a cancel that a step gets
+MAX_STOP_REASON = 2_000
 
 #: milliseconds from a step's turn within which one that may be repeated is begun without asking
 PROMPT = 5_000
@@ -202,6 +205,16 @@ def _reply_of(message: Message, what: str, body: bytes, control: str, more: Mapp
 def reason_body(reason: str) -> bytes:
     """The body of a reply that is no outcome."""
     return encode({"reason": reason})
+
+
+def stop_reason(body: bytes) -> str:
+    """Why an attempt is to end, as the message that asks for that says; cores of before say nothing."""
+    try:
+        found = loads(body)
+    except BadMessage:
+        found = None
+    reason = found.get("reason") if isinstance(found, dict) else None
+    return reason[:MAX_STOP_REASON] if isinstance(reason, str) and reason else "cancelled"
 
 
 def unreadable(message: Message, detail: str) -> bytes:

@@ -19,7 +19,7 @@ from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
 from re_core.wire.redaction import Redaction
-from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, unreadable
+from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, stop_reason, unreadable
 from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
 from re_workers.outcomes import DECLINED, HANDED_OVER, LOST, Outcome, encode, reason_of
@@ -298,11 +298,11 @@ class StepConsumer:
                 self._on_answer(waiting, event == "go")
         elif event == "cancel" and waiting is not None and waiting.moves:
             self._on_answer(waiting, True)  # the core has moved its claim: only then it knows this queue
-            self._runs.cancel(key)
+            self._runs.cancel(key, stop_reason(delivery.message.body))
         elif event == "cancel" and waiting is not None:
             self._decline(waiting, "cancelled")
         elif event == "cancel":
-            self._runs.cancel(key)
+            self._runs.cancel(key, stop_reason(delivery.message.body))
         elif event == "tell":
             self._repeat_reply(delivery, key)
         else:

@@ -25,7 +25,7 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
-from re_core.api import answers, artifacts, requests, version0
+from re_core.api import answers, artifacts, pipelines, requests, version0
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
@@ -38,7 +38,7 @@ from re_rest.rights import Over
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 #: the packages of the page of all files
-PACKAGES = ("re_client", "re_core", "re_gateways", "re_rest", "re_up", "re_workers", "schemas/re_schemas")
+PACKAGES = ("dploylib", "re_client", "re_core", "re_gateways", "re_rest", "re_up", "re_workers", "schemas/re_schemas")
 
 #: settings of which the page itself tells more
 TOLD_BELOW = ("email", "irc", "pre_deploy_check", "post_deploy_action", "phase_notification", "triggers")
@@ -177,8 +177,8 @@ def documents() -> str:
         "Playbooks, requests for a deployment by id and messages on the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
     )
     parts = {
-        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS},
-        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS},
+        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS, **pipelines.COMPONENTS},
+        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS, **pipelines.REQUESTS},
         "Version 0": version0.COMPONENTS,
     }
     shown: set[str] = set()
@@ -259,8 +259,10 @@ def rights_table() -> str:
         if (right := route.right) is None:
             continue
         every = right.over in (Over.LIST, Over.TOKEN)
-        roles = "every token" if every else ", ".join(f"`{role}`" for role in ROLES if right.verb in ROLES[role])
-        rows.append(f"| `{route.method.upper()} {route.path}` | `{right.verb}` | {right.over.value} | {roles} |")
+        wanted = {right.verb, *([route.also.verb] if route.also is not None else [])}
+        roles = "every token" if every else ", ".join(f"`{role}`" for role in ROLES if wanted <= ROLES[role])
+        verbs = f"`{right.verb}`" + (f" and `{route.also.verb}`" if route.also is not None else "")
+        rows.append(f"| `{route.method.upper()} {route.path}` | {verbs} | {right.over.value} | {roles} |")
     return "\n".join(rows)
 
 

@@ -15,6 +15,7 @@ from re_core.deployment.deadlines import stopped_at
 from re_core.deployment.nodes import Reaction
 from re_core.deployment.notifications import deployment_notices, describe_step, step_notices
 from re_core.deployment.plan import ROOT, Block, Mode, Node, OnLost, Task, steps_below
+from re_core.deployment.reasons import cancelled_by
 from re_core.deployment.state import State, StepState
 from re_core.model import DeploymentStatus, Ending, StepStatus
 
@@ -285,8 +286,7 @@ def _end_of(state: State) -> tuple[DeploymentStatus, str]:
     if root.always is not None and state.closed.get(root.always.number) is Ending.FAILED:
         return DeploymentStatus.FAILED, _why(state, root.always, "the worker gave no reason")
     if state.cancel is not None:
-        by = f"cancelled by {state.cancel.user}" if state.cancel.user else "cancelled"
-        return DeploymentStatus.CANCELLED, f"{by}: {state.cancel.reason}" if state.cancel.reason else by
+        return DeploymentStatus.CANCELLED, cancelled_by(state.cancel)
     if nodes.ending_of(state, root) is Ending.FAILED:
         return DeploymentStatus.FAILED, state.draining.get(ROOT) or _why(state, root)
     return DeploymentStatus.COMPLETED, ""

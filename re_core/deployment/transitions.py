@@ -37,6 +37,7 @@ from re_core.deployment.progress import (
     stops,
     withdraw,
 )
+from re_core.deployment.reasons import too_long
 from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 from re_core.wire.strict_json import dumps, equal
@@ -156,8 +157,8 @@ def _fail(go: Advance, step: StepState, event: e.OutcomeReported, message: str |
         go.emit(_failed(go, step, event, message))
         return
     # its program has ended: now, and not before, it is over
-    too_long = _too_long(go.state.plan.steps[event.step].spec)
-    text = too_long if message in (None, "", _STOPPED) else f"{too_long}; {message}"
+    overdue = too_long(go.state.plan.steps[event.step].spec)
+    text = overdue if message in (None, "", _STOPPED, overdue) else f"{overdue}; {message}"
     go.emit(r.TimedOut(event.step, event.attempt, text, event.data, event.cut, "failed"))
 
 
@@ -166,10 +167,6 @@ def _failed(go: Advance, step: StepState, event: e.OutcomeReported, message: str
     status = StepStatus.CANCELLED if is_cancelled(go.state, event.step) else StepStatus.FAILED
     counts = begun_by_end(step), runs(go.state)
     return r.Failed(event.step, event.attempt, event.data, message, event.cut, status.value, *counts)
-
-
-def _too_long(spec: StepSpec) -> str:
-    return f"it did not end within its timeout of {spec.timeout:g} s"
 
 
 def _judge(spec: StepSpec, event: e.OutcomeReported) -> tuple[bool, str | None]:
@@ -284,7 +281,7 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     if step.status is StepStatus.DISPATCHED:
         mark_lost(go, number, step, "the worker of 2014 that received it did not reply in time, and cannot be asked")
     elif step.stop_requested_at is not None:
-        text = f"{_too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
+        text = f"{too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
         go.emit(r.Lost(number, step.attempt, text, begun_by_end(step)))
         after_failure(go, number, may_repeat)
     elif is_cancelled(go.state, number) and (in_time or step.control):
@@ -294,7 +291,7 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     elif step.control:
         go.emit(r.StopRequested(number, step.attempt))
     else:
-        go.emit(r.TimedOut(number, step.attempt, _too_long(spec)))
+        go.emit(r.TimedOut(number, step.attempt, too_long(spec)))
         after_failure(go, number, may_repeat)
 
 
@@ -328,7 +325,7 @@ def on_attempt_lost(go: Advance, step: StepState, event: e.AttemptLost) -> None:
         mark_lost(go, event.step, step, text)
         return
     spec = go.state.plan.steps[event.step].spec
-    go.emit(r.Lost(event.step, event.attempt, f"{_too_long(spec)}; {text}", begun_by_end(step)))
+    go.emit(r.Lost(event.step, event.attempt, f"{too_long(spec)}; {text}", begun_by_end(step)))
     after_failure(go, event.step, may_repeat=step.begun - 1 < spec.retries)
 
 

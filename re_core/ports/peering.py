@@ -59,7 +59,6 @@ REFUSALS = (
     "binary-frame",
     "browser",
     "changed-vote",
-    "closed",
     "from-future",
     "no-subprotocol",
     "not-json",

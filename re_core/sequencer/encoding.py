@@ -7,6 +7,7 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
+from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
@@ -156,7 +157,8 @@ def _inquire(state: State, effect: e.Inquire) -> Message:
 
 
 def _stop(state: State, effect: e.Stop) -> Message:
-    return _control(state, effect, "cancel")
+    reason = stop_reason(state, effect.step, effect.attempt)
+    return _control(state, effect, "cancel")._replace(body=m.encode({"reason": reason}))
 
 
 def _control(

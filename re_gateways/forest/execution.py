@@ -131,6 +131,7 @@ class ReleaseExecution:
             self._sessions.hold(row.runner, row.id, row.called is not None)
         progress = ReleaseProgress(row, order, self._time)
         progress.held = row.runner
+        progress.partial = row.called is not None
         return progress
 
     # one look

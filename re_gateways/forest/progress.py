@@ -20,6 +20,9 @@ MAX_WAITING = 256 * 1024
 #: characters of the log that are kept for a plan without a text of its own
 MAX_LOG = 256 * 1024
 
+#: what the log of a release begins with whose beginning another gateway had, and ends with where it is longer
+MISSING, CUT = "[the lines from before a gateway took the release over are in the step's output]", "… (cut)"
+
 #: lines of the end of the log that a failure repeats, and characters of them
 TAIL, MAX_TAIL = 3, 600
 
@@ -71,6 +74,8 @@ class ReleaseProgress:
         self.excluded: frozenset[str] = frozenset()
         #: since when an earlier attempt is awaited
         self.clearing: float | None = None
+        #: another gateway had lines of its log
+        self.partial = False
         #: exceptions that no code expected
         self.mistakes = 0
         self._lines: deque[str] = deque()
@@ -150,9 +155,11 @@ class ReleaseProgress:
         return redact("\n".join(self._tail))[-MAX_TAIL:]
 
     def log(self) -> str:
-        """Its log from the beginning, as far as it is kept."""
+        """Its log from the beginning, as far as it is kept; it says what is missing."""
         with self._lock:
-            return "\n".join(self._log)
+            before = [MISSING] if self.partial else []
+            behind = [CUT] if self._log_size >= MAX_LOG else []
+            return "\n".join([*before, *self._log, *behind])
 
     # completions
 

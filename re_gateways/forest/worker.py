@@ -103,7 +103,8 @@ class Forest(Worker):
     ) -> Mapping[str, Any]:
         """Release an artifact of the store to a destination, by a forest runner that takes its type, or plan that.
 
-        The result is {"outcome", "runner"}, with "plan" in the mode plan: the runner's plan, or its log where it gave none.
+        The result is {"outcome", "runner"}, with "plan" in the mode plan: the runner's plan, or its log where it gave none, which says
+        what is missing in it.
         """
         return self._execution.carry_out(ctx, Order(type, organisation, project, destination, artifact, mode))
 

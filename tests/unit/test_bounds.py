@@ -9,6 +9,7 @@ import pytest
 
 from re_core.adapters.amqp import listening
 from re_core.adapters.mongo.layout import COLLECTIONS
+from re_core.adapters.peering import channel
 from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
 from re_core.admission import compiled_plans
@@ -21,7 +22,7 @@ from re_core.runtime import logs, settings
 from re_core.sequencer import cache
 from re_core.services import cdpm_links, cdpm_watch, dead_letters, heartbeats, pruner
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
-from re_core.usecases.cdpm import key_book, replays
+from re_core.usecases.cdpm import key_book, reader, refusals, replays
 from re_core.wire import redaction, strict_json
 from re_gateways.forest import (
     admission,
@@ -37,7 +38,7 @@ from re_gateways.forest import (
 from re_gateways.forest import logs as forest_logs
 from re_gateways.forest import streams as forest_streams
 from re_gateways.forest.options import Options
-from re_rest import artifacts, auth, feed_tail, gunicorn_master, pacing, streaming, streams
+from re_rest import artifacts, auth, cdpm_sessions, feed_tail, gunicorn_master, pacing, streaming, streams
 from re_workers import outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
@@ -140,6 +141,13 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("connections", f"{gunicorn_master.CONNECTIONS} a process"),
         ("answer", f"{pacing.RATE // _KIB} KiB a second, {streaming.STILL:.0f} s on credit, {streaming.PRESSED:.0f} s"),
         ("answer", f"of an artifact {artifacts.PULL_RATE // _KIB} KiB a second"),
+        ("PeerSessions", f"{settings.Settings().cdpm_connections} a process"),
+        ("PeerSessions", f"after {cdpm_sessions.OPEN_WITHIN:.0f} s"),
+        ("PeerSession", f"{channel.MAX_FRAME // _KIB} KiB, in {channel.MAX_PARTS} frames"),
+        ("PeerSession", f"{cdpm_sessions.MOST_UNACKNOWLEDGED} releases"),
+        ("PeerSession", f"{cdpm_sessions.MOST_REFUSED} refused frames"),
+        ("PipelineReader", f"and {reader.MOST_IDLE}; {reader.MOST_DOCUMENTS} documents"),
+        ("Refusals", _spaced(refusals.MOST_COUNTED)),
         ("message", f"{strict_json.MAX_BYTES // _MIB} MiB"),
         ("Session", f"{Options('').most_sessions:,}; of each {forest_streams.MOST_TYPES} types".replace(",", " ")),
         ("Session", f"{forest_streams.MOST_UNREAD} messages"),

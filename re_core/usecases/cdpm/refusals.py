@@ -42,7 +42,6 @@ STATUSES: Mapping[str, int] = {
     "unknown-release": 404,
     "replayed": 409,
     "changed-vote": 409,
-    "closed": 409,
     "too-large": 413,
     "too-many": 429,
     "not-ready": 503,

@@ -39,7 +39,7 @@ from re_core.usecases.ids import new_id
 from re_core.wire import strict_json
 from re_rest.app import close_streams, create_app
 from re_rest.app_context import AppContext, access_of
-from re_rest.cdpm_sessions import Sessions
+from re_rest.cdpm_sessions import PeerSessions
 from re_rest.streaming import StreamingWorker
 
 #: seconds after which what was to happen has not
@@ -70,8 +70,8 @@ class FrontEnd:
         self.worker.run()
 
     @property
-    def sessions(self) -> Sessions:
-        found: Sessions = self.app.extensions["release_engine_cdpm"]
+    def sessions(self) -> PeerSessions:
+        found: PeerSessions = self.app.extensions["release_engine_cdpm"]
         return found
 
     def socket(self) -> socket.socket:

@@ -185,7 +185,17 @@ class Rig:
         runner = self.wire(gateway)
         ack = runner.register(id, *types, most=most)
         assert (ack.accepted, ack.runner_id) == (True, name)
+        session = gateway._sessions.session(name)
+        runner.read_at = lambda: session.spoke if session and gateway._sessions.session(name) is session else None
         return runner
+
+    def beats(self, runner: Wire, condition: Callable[[], object], active: int = 0) -> None:
+        """Heartbeats of the runner, 8 s from one to the next, until that holds."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, "it did not happen"
+            self.time.pass_seconds(8)
+            runner.beat(active)
 
     def serial(self, gateway: Gateway, name: str = "build-1", **more: Any) -> SerialRunner:
         """An enrolled runner that behaves as the real one."""

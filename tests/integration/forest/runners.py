@@ -89,6 +89,8 @@ class Wire:
         self.received: queue.Queue[Any] = queue.Queue()
         self.call: Any = None
         self._reader: threading.Thread | None = None
+        #: when the gateway read the last message on its stream; None where the stream has ended
+        self.read_at: Callable[[], float | None] = lambda: None
 
     def open(self) -> None:
         """Begin the stream, and say nothing."""
@@ -110,6 +112,13 @@ class Wire:
         self._out.send(pb.RunnerMessage(register=register))
 
     def beat(self, active: int = 0) -> None:
+        """Returns once the gateway has read it, so that the time of it is certain."""
+        before = self.read_at()
+        self.say_beat(active)
+        if before is not None:
+            until(lambda: (now := self.read_at()) is None or now > before)
+
+    def say_beat(self, active: int) -> None:
         self._out.send(pb.RunnerMessage(heartbeat=pb.RunnerHeartbeat(active_releases=active)))
 
     def ack(self, token: str, accepted: bool) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from re_core.errors import StoreUnavailable
 from re_gateways.forest.gateway import Gateway
+from re_gateways.forest.progress import MISSING
 from tests.integration.forest.away import Away
 from tests.integration.forest.rig import SECRET, Rig
 from tests.integration.forest.runners import Wire, code_of
@@ -41,6 +42,25 @@ def test_what_runs_when_a_gateway_is_restarted_ends_at_the_next_one(rig: Rig) ->
     until(lambda: rig.row(work.release_intent_id).owner == second.id)
     _at(rig, second).complete(work.release_token)
     assert rig.result(work.release_intent_id) == {"outcome": "success", "runner": "build-1"}
+
+
+def test_a_plan_that_is_a_log_says_that_its_beginning_is_with_another_gateway(rig: Rig) -> None:
+    first = rig.gateway()
+    runner = rig.runner(first)
+    work = rig.begun(runner, parameters={"mode": "plan"})
+    deployment, token = work.release_intent_id, work.release_token
+    logs = runner.logs()
+    logs.line(token, "first")
+    until(lambda: rig.shows(deployment, "first"))
+    rig.stop(first)
+    second = rig.gateway()
+    rig.moved(deployment, second)
+    again = _at(rig, second)
+    logs = again.logs()
+    logs.line(token, "second")
+    until(lambda: rig.shows(deployment, "second"))
+    again.complete(token)
+    assert rig.result(deployment)["plan"] == f"{MISSING}\nsecond"
 
 
 def test_a_completion_that_comes_before_its_release_was_taken_over_counts(rig: Rig) -> None:
@@ -91,10 +111,7 @@ def test_a_runner_that_comes_to_the_next_gateway_without_the_release_has_lost_it
     second = rig.gateway()
     again = rig.runner(second)
     rig.moved(work.release_intent_id, second)
-    for _ in range(3):
-        again.beat(0)
-        rig.time.pass_seconds(8)
-    rig.time.until(lambda: rig.status(work.release_intent_id) == "lost", 30)
+    rig.beats(again, lambda: rig.status(work.release_intent_id) == "lost")
 
 
 def test_a_release_follows_its_runner_to_a_gateway_that_lives_beside_its_own(rig: Rig) -> None:

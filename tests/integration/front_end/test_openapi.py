@@ -15,6 +15,7 @@ from re_core.api.body import check
 from re_core.errors import BadDocument
 from re_rest import openapi, routes
 from re_rest.auth import OPEN
+from re_rest.route import is_media
 from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 RETRIES: list[Any] = [
@@ -136,7 +137,7 @@ def test_every_route_names_documents_that_there_are() -> None:
         for route in (*routes.V1, *routes.OPEN, *routes.V0)
         for name in (*route.answers.values(), route.body.lstrip("?"))
     }
-    documents = {name for name in named if name and not routes.is_media(name)}
+    documents = {name for name in named if name and not is_media(name)}
 
     assert documents <= _document()["components"]["schemas"].keys()
 

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.rows import DeadLetter, Token
+from re_core.rows import DeadLetter, PipelineRow, Token
 from re_core.usecases.authorization import ROLES, Binding, Principal
 from re_rest import auth
 from re_rest import routes as table
@@ -19,6 +19,12 @@ from tests.integration.front_end.front_end_harness import PLAYBOOK, FrontEndHarn
 
 #: method and path -> the right
 RIGHTS = {(route.method, route.path): route.right for route in (*table.V1, *table.V0) if route.right is not None}
+
+#: method and path -> the second right
+ALSO = {(route.method, route.path): route.also for route in table.V1 if route.also is not None}
+
+#: a pipeline node
+NODE = {"node": "ours/own", "source": "https://own.example/cdpm.yml"}
 
 #: bodies with which nothing else is wrong
 BODIES: dict[str, Any] = {
@@ -42,6 +48,11 @@ BODIES: dict[str, Any] = {
     "/api/v1/tokens": {"user": "x"},
     "/api/v1/runners": {"name": "new"},
     "/api/v1/runners/{id}": {"parallel": 2},
+    "/api/v1/cdpm/nodes": NODE,
+    "/api/v1/cdpm/nodes/{id}": NODE,
+    **{f"/api/v1/cdpm/nodes/{{id}}/{what}": {"dependency": "x"} for what in ("subscribe", "unsubscribe")},
+    "/api/v1/cdpm/nodes/{id}/bar": {"url": "https://x.example/cdpm.yml"},
+    "/api/v1/cdpm/validate": {"text": ""},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }
@@ -61,6 +72,7 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
     made.artifact()
     made.bus.declare("notify.console")
     made.bus.declare("re.reply.0")
+    assert store.save_pipeline(PipelineRow("node", "ours", "own", NODE["source"], 1, NODE))
     store.store_letter(DeadLetter("letter", "re.reply.0", "reason", "", "core", 1, b"x", {}))
     yield made
     made.bus.close()
@@ -68,8 +80,8 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
 
 
 def _status(harness: FrontEndHarness, method: str, path: str) -> int:
-    id = "letter" if "deadletters" in path else "book" if "playbook" in path else "dep1"
-    address = path.format(id=id, name="shop", group="ours", step=0, revision=1)
+    id = "letter" if "deadletters" in path else "book" if "playbook" in path else "node" if "cdpm" in path else "dep1"
+    address = path.format(id=id, name="shop", group="ours", step=0, revision=1, release=1)
     if "{name}" in path:  # without its group, an artifact of a group that the caller does not see is not found
         address += "?group=ours"
     more = {"json": BODIES.get(path, {})} if method in ("post", "put") else {}
@@ -96,7 +108,8 @@ def test_a_route_lets_in_who_has_its_right_and_no_other(
     harness: FrontEndHarness, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = RIGHTS[method, path]
-    expected = {binding: _allows(binding, right) for binding in BINDINGS}
+    wanted = [one for one in (right, ALSO.get((method, path))) if one is not None]
+    expected = {binding: all(_allows(binding, one) for one in wanted) for binding in BINDINGS}
     found: dict[Binding, bool] = {}
     for binding in sorted(BINDINGS, key=lambda one: expected[one]):  # what is allowed may change things
         monkeypatch.setattr(auth, "principal_of", lambda token, binding=binding: Principal("ann", (binding,)))

@@ -22,10 +22,14 @@ def pins(path: Path) -> dict[str, str]:
     return {canonicalize_name(match[1]): match[2] for match in found}
 
 
+def _extra(name: str) -> list[str]:
+    return lines_of("options.extras_require", name)
+
+
 def _required(name: str) -> list[str]:
     if name == "requirements.lock":
-        # the image serves forest runners too
-        return [*lines_of("options", "install_requires"), *lines_of("options.extras_require", "forest")]
+        # the image serves forest runners and apps too
+        return [*lines_of("options", "install_requires"), *_extra("forest"), *_extra("dploy")]
     requires: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     return requires
 

@@ -11,7 +11,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from re_rest import routes
-from re_rest.routes import Route
+from re_rest.route import Route
 from tests.integration.front_end.front_end_harness import FrontEndHarness
 
 #: no 500, documented statuses only, and in each the documented kind and shape of answer

@@ -12,6 +12,7 @@ from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_at
 from re_core.deployment.machine import Decision, Verdict
 from re_core.deployment.plan import OnLost
+from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import entry_to_document
 from re_core.model import Resolution
 from re_core.playbook.compiler import EnginePolicy
@@ -238,3 +239,22 @@ def test_only_what_is_new_needs_a_newer_engine() -> None:
         for record in (r.TimedOut(0, 1, "late"), r.TimedOut(0, 1, "late", said="failed"), r.StopRequested(0, 1))
     ]
     assert formats == [1, 3, 3]
+
+
+def test_a_worker_hears_why_it_is_to_end_a_step() -> None:
+    late = _stopping()
+    assert stop_reason(late.state, 0, 1) == "it did not end within its timeout of 60 s"
+    late.cancel(user="bob", reason="wrong day")  # comes too late to be the reason
+    assert stop_reason(late.state, 0, 1) == "it did not end within its timeout of 60 s"
+    assert stop_reason(late.state, 0, 2) == "the deployment does not await it any more"
+    run = Run(simple({"noop:A": {}}))
+    run.claim(0)
+    assert stop_reason(run.state, 0, 1) == "the deployment does not await it any more"
+    run.cancel(user="bob", reason="wrong day")
+    assert stop_reason(run.state, 0, 1) == "cancelled by bob: wrong day"
+
+
+def test_what_a_worker_says_of_its_timeout_is_not_said_twice() -> None:
+    run = _stopping()
+    run.fail(0, "it did not end within its timeout of 60 s")
+    assert run.state.step(0).message == "it did not end within its timeout of 60 s"

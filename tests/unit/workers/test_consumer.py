@@ -9,6 +9,7 @@ import pytest
 from re_core.errors import BusUnavailable
 from re_core.wire.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
 from re_workers import Context, Worker, step
+from re_workers.attempt import MAX_STOP_REASON
 from re_workers.consumer import GRANT_PATIENCE
 from re_workers.runs import STUBBORN, TIMEOUT_GRACE
 from tests.unit.workers.worker_harness import REPLIES, Parked, Work, WorkerHarness
@@ -199,18 +200,30 @@ def test_a_delivery_stays_unsettled_until_its_outcome_is_taken() -> None:
     assert harness.unsettled() == 1
 
 
-def test_a_running_step_hears_of_a_cancel() -> None:
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"reason": "cancelled by bob: wrong day"}', "cancelled by bob: wrong day"),
+        (b"{}", "cancelled"),
+        (b'{"reason": ""}', "cancelled"),
+        (b'{"reason": 1}', "cancelled"),
+        (b"[]", "cancelled"),
+        (b"\xff", "cancelled"),
+        (b'{"reason": "' + b"x" * 10_000 + b'"}', "x" * MAX_STOP_REASON),
+    ],
+)
+def test_a_running_step_hears_of_a_cancel_and_why(body: bytes, message: str) -> None:
     parked = Parked()
     harness = WorkerHarness(Patient(), spawn=parked)
     attempt = harness.send()
     harness.turn()
-    harness.cancel("D/9/1")
-    harness.cancel(attempt)
+    harness.cancel("D/9/1", body)
+    harness.cancel(attempt, body)
     harness.turn()
     parked.run()
     harness.turn()
     _, outcome = harness.heard()
-    assert parse_reply(outcome.body).body == {"status": "failed", "message": "cancelled"}
+    assert parse_reply(outcome.body).body == {"status": "failed", "message": message}
 
 
 def test_a_step_that_waits_for_its_grant_is_declined_by_a_cancel(harness: WorkerHarness) -> None:

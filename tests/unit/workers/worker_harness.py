@@ -122,18 +122,18 @@ class WorkerHarness:
         mine = {EVENT: event, ATTEMPT: claim.headers[ATTEMPT], TOKEN: token or claim.headers[TOKEN]}
         self.bus.publish([Message(claim.reply_to, b"{}", f"{event}/{next(self._numbers)}", headers=mine, direct=True)])
 
-    def cancel(self, attempt: str) -> None:
+    def cancel(self, attempt: str, body: bytes = b"{}") -> None:
         """The core's word to a running step."""
-        self._tell(attempt, "cancel")
+        self._tell(attempt, "cancel", body)
 
     def inquire(self, attempt: str) -> None:
         """The core's question how an attempt stands."""
         self._tell(attempt, "tell")
 
-    def _tell(self, attempt: str, event: str) -> None:
+    def _tell(self, attempt: str, event: str, body: bytes = b"{}") -> None:
         mine, number = {EVENT: event, ATTEMPT: attempt}, next(self._numbers)
         key = self.consumer.control
-        self.bus.publish([Message(key, b"{}", f"{event}/{number}", "D", REPLIES, mine, direct=True)])
+        self.bus.publish([Message(key, body, f"{event}/{number}", "D", REPLIES, mine, direct=True)])
 
     def turn(self) -> int:
         """One turn that waits for nothing."""

@@ -1,0 +1,1 @@
+"""Clients of services: `base` asks and listens, `special` asks and then observes."""
