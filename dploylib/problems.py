@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 
-from dploylib.transport.envelope import Envelope
-
 #: mimetype of an error's answer
 PROBLEM_MIMETYPE = "application/problem+json"
 
@@ -21,12 +19,12 @@ def body(title: str, detail: str) -> str:
     return json.dumps({"title": title, "detail": detail[:LONGEST]})
 
 
-def read(envelope: Envelope) -> str | None:
-    """`<title>: <detail>` of an error's answer; None for every other envelope."""
-    if envelope.mimetype != PROBLEM_MIMETYPE:
+def read(mimetype: str, data: str | bytes) -> str | None:
+    """`<title>: <detail>` of an error's answer; None for what has another mimetype."""
+    if mimetype != PROBLEM_MIMETYPE:
         return None
     try:
-        problem = json.loads(envelope.data)
+        problem = json.loads(data)
         return f"{problem['title']}: {problem['detail']}"[:LONGEST]
     except (ValueError, TypeError, KeyError, RecursionError):
         return "the service answered an error that cannot be read"

@@ -92,7 +92,7 @@ class BaseRequestClient(BaseClient):
             self._close_request()
             self._connect_request()
             raise
-        if (problem := problems.read(envelope)) is not None:
+        if (problem := problems.read(envelope.mimetype, envelope.data)) is not None:
             raise RequestFailed(problem)
         return ReceivedData(envelope, self.obj)
 

@@ -53,10 +53,11 @@ class ServerCoordinator:
         """Start every server; returns at once. What a server's sockets raise comes out of `wait`."""
         self.start_control_socket()
         self._spawned = []
-        spawn = type(self).spawner
         for name, server, settings in self._servers:
             kwargs = {"context": self.server_context(name, server)}
-            spawned = spawn(target=self.start_server, args=(server, name, settings, self._control_uri), kwargs=kwargs)
+            spawned = self.spawner(
+                target=self.start_server, args=(server, name, settings, self._control_uri), kwargs=kwargs
+            )
             # a handler that never returns must not keep the process from ending
             spawned.daemon = True
             self._spawned.append((name, spawned))

@@ -15,7 +15,8 @@ from typing import Any
 
 import zmq
 
-from dploylib.errors import MalformedEnvelope, ReceiveTimeout, SendTimeout
+from dploylib import problems
+from dploylib.errors import MalformedEnvelope, ReceiveTimeout, RequestFailed, SendTimeout
 from dploylib.transport.authenticator import Authenticator
 from dploylib.transport.envelope import JSON_MIMETYPE, TEXT_MIMETYPE, Envelope, Frame, encoded
 from dploylib.transport.received import MalformedBody, ReceivedData
@@ -23,6 +24,10 @@ from dploylib.transport.received import MalformedBody, ReceivedData
 OptionValue = str | bytes | int
 #: pairs of an option's name and its value
 Options = Iterable[Sequence[Any]]
+
+#: milliseconds that a closed socket gives what is not sent yet, unless its option `linger` was set: without a bound, a program that
+#: asked a service that is away could not end
+CLOSE_LINGER = 1000
 
 #: as a number: the enumeration of zmq costs time with every message
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -109,7 +114,7 @@ class Context:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close what sockets are left, then the context."""
         self._end_authenticator()
-        self._zmq_context.destroy()
+        self._zmq_context.destroy(linger=CLOSE_LINGER)
 
 
 class Socket:
@@ -127,6 +132,7 @@ class Socket:
         self._is_router = getattr(zmq_socket, "type", None) == zmq.ROUTER
         self._awaited: list[Frame] | None = None
         self._inproc: list[str] = []
+        self._linger: int | None = CLOSE_LINGER
         self.delimiter = False
 
     @classmethod
@@ -191,6 +197,8 @@ class Socket:
             self._zmq_socket.set_hwm(int(cleaned))
         else:
             self._zmq_socket.setsockopt(get_zmq_constant(option_name), cleaned)
+        if option_name.lower() == "linger":
+            self._linger = None
 
     def bind(self, uri: str) -> None:
         """Listen at a URI. Raises zmq.ZMQError."""
@@ -215,11 +223,14 @@ class Socket:
         return bool(self._zmq_socket.poll(timeout, zmq.POLLIN))
 
     def close(self, linger: int | None = None) -> None:
-        """Close it, and its own context if it has one. `linger`: milliseconds for what is not sent yet (None: as the option says)."""
+        """Close it, and its own context if it has one.
+
+        `linger`: milliseconds for what is not sent yet (None: as the option says, or a second if it was not set).
+        """
         while self._inproc and not self._zmq_socket.closed:
             # closing alone frees the address some time later
             self._zmq_socket.unbind(self._inproc.pop())
-        self._zmq_socket.close(linger=linger)
+        self._zmq_socket.close(linger=self._linger if linger is None else linger)
         owned, self._owned = self._owned, None
         if owned is not None:
             owned.term()
@@ -266,7 +277,7 @@ class Socket:
         return envelope
 
     def receive_text(self, timeout: int | None = None) -> str:
-        """The body of the next envelope, which has to be `text/plain`. Raises ValueError for another one."""
+        """The body of the next envelope, which has to be `text/plain`. Raises ValueError for another one, RequestFailed for an error."""
         envelope = self._next(timeout)
         if envelope.mimetype != TEXT_MIMETYPE:
             raise ValueError(
@@ -275,7 +286,7 @@ class Socket:
         return ReceivedData(envelope).text
 
     def receive_obj(self, handler: Callable[[Any], Any], timeout: int | None = None) -> Any:
-        """What the handler, a callable, makes of the next envelope's JSON, whatever its mimetype. Raises MalformedBody."""
+        """What the handler, a callable, makes of the next envelope's JSON, whatever its mimetype. Raises MalformedBody, RequestFailed."""
         envelope = self._next(timeout)
         try:
             data = json.loads(envelope.data)
@@ -294,7 +305,10 @@ class Socket:
 
     def _next(self, timeout: int | None) -> Envelope:
         # programs put a receive_envelope of their own on a socket, one that takes no timeout
-        return self.receive_envelope() if timeout is None else self.receive_envelope(timeout=timeout)
+        envelope = self.receive_envelope() if timeout is None else self.receive_envelope(timeout=timeout)
+        if (problem := problems.read(envelope.mimetype, envelope.data)) is not None:
+            raise RequestFailed(problem)
+        return envelope
 
     def _receive(self, timeout: int | None) -> list[bytes]:
         if timeout is None:

@@ -16,9 +16,12 @@ import pytest
 import yaml
 
 import dploylib
+from dploylib import problems, throttle
 from dploylib.__main__ import main
+from dploylib.servers import greeting, server
+from dploylib.services import coordinator
 from dploylib.services.config import Settings
-from dploylib.transport import Socket, curve
+from dploylib.transport import Socket, curve, wrapper
 from tests.dploylib.servers import free_uri
 
 PAGES = Path("docs/dploylib")
@@ -144,9 +147,9 @@ def test_the_configurations_of_encryption_are_read(tmp_path: Path) -> None:
         code = re.sub(r"<public key of [^>]*>", pair.public, code).replace(", …]", "]")
         assert f'"{pair.public}"' in code
         code = re.sub(r"\w+\.key_secret", str(secret), code)
-        for server, sockets in Settings(yaml.safe_load(code))._servers.items():
+        for name, sockets in Settings(yaml.safe_load(code))._servers.items():
             for socket in sockets.values():
-                assert curve.read(server, socket["curve"]).own == pair
+                assert curve.read(name, socket["curve"]).own == pair
 
 
 def test_every_example_is_run_by_a_test() -> None:
@@ -200,3 +203,21 @@ def test_every_name_on_the_page_of_names_is_there() -> None:
                 *path, name = dotted.split(".")
                 module = importlib.import_module(".".join([package, *path]))
                 assert hasattr(module, name), dotted
+
+
+@pytest.mark.parametrize(
+    ("what", "bound"),
+    [
+        ("a frame that", f"{server.LONGEST_FRAME // 1024**2} MiB"),
+        ("log lines", f"one in {throttle.BETWEEN:g} s"),
+        ("detail", f"{problems.LONGEST} characters"),
+        ("a subscription", f"{greeting.LONGEST_SUBSCRIPTION} bytes"),
+        ("what a closed", f"{wrapper.CLOSE_LINGER} ms; of a server that stops {server.STOP_LINGER} ms"),
+        ("a stop", f"{coordinator.STOP_SECONDS:g} s"),
+    ],
+)
+def test_the_page_of_names_says_the_bounds_of_the_code(what: str, bound: str) -> None:
+    page = (PAGES / "reference.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith(f"| {what}")]
+    assert len(rows) == 1
+    assert bound in rows[0]

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import zmq
 
+from dploylib import problems
+from dploylib.errors import RequestFailed
 from dploylib.transport import Context, Envelope, MalformedEnvelope, PollLoop, ReceiveTimeout, SendTimeout, Socket
 from tests.dploylib.conftest import SOON
+from tests.dploylib.servers import free_uri
 
 #: types that send to each other, and whether the first binds
 PAIRS = [("rep", "req"), ("pull", "push"), ("PAIR", "pair"), ("router", "req"), ("rep", "dealer"), ("router", "dealer")]
@@ -238,3 +241,22 @@ def test_an_envelope_that_has_its_delimiter_gets_no_second_one(context: Context)
         other.send_envelope(Envelope.new("text/plain", "a", delimiter=True))
         envelope = one.receive_envelope(SOON)
         assert (envelope.delimiter, envelope.data) == (False, b"a")
+
+
+def test_a_program_that_asked_a_service_that_is_away_ends() -> None:
+    for option in ([], [("linger", 0)]):
+        with pytest.raises(ReceiveTimeout), Socket.connect_new("req", free_uri(), options=option) as socket:
+            socket.send_text("there?")
+            socket.receive_text(timeout=1)
+    with pytest.raises(ReceiveTimeout), Context.new() as context, context.socket("req") as socket:
+        socket.connect(free_uri())
+        socket.send_text("there?")
+        socket.receive_text(timeout=1)
+
+
+def test_an_error_is_never_taken_for_a_result(context: Context) -> None:
+    with bound("pull", context) as one, connected("push", context) as other:
+        for receive in (one.receive_text, lambda **given: one.receive_obj(Thing, **given)):
+            other.send_envelope(Envelope.new(problems.PROBLEM_MIMETYPE, problems.body("refused", "no")))
+            with pytest.raises(RequestFailed, match="refused: no"):
+                receive(timeout=SOON)
