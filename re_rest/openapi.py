@@ -194,7 +194,7 @@ _PARAMETERS: Mapping[str, Shape] = {
         "The id of the last event that was read: the stream starts after it. `0`: all events that are kept. If omitted: only new events.",
         {"type": "string", "pattern": r"^\d{1,16}(\.\d{1,9})?$"},
     ),
-    "kind": _query("kind", TEXT, "Only events of this kind of aggregate: `deployment`. Repeatable."),
+    "kind": _query("kind", TEXT, "Only events of this kind of aggregate: `deployment` or `pipeline`. Repeatable."),
     "type": _query("type", TEXT, "Only events of this type. Repeatable."),
     "lines": _query("output", {"type": "boolean"}, "`false`: only the events `state` and `end`."),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),

@@ -88,7 +88,7 @@ V1 = (
         "get",
         f"{_V1}/events",
         LIST,
-        "A stream of the events of all deployments",
+        "A stream of the events of all deployments and pipeline nodes",
         {200: "text/event-stream"},
         READ,
         ("place", "group", "kind", "type"),

@@ -13,9 +13,11 @@ from re_client.events import FeedEvent, FeedItem, GapEvent, ResetEvent
 from re_client.session import Session, json_option, pass_session
 from re_client.terminal import Terminal
 from re_client.text import day, safe
+from re_core.cdpm.feed import WHATS
+from re_core.cdpm.ids import KIND
 
 
-@click.command(short_help="Print the events of deployments as they happen.")
+@click.command(short_help="Print the events of deployments and pipeline nodes as they happen.")
 @click.option("--group", metavar="GROUP", help="Only events of this group.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only events of this type, such as ended; repeatable."
@@ -26,12 +28,12 @@ from re_client.text import day, safe
 @json_option
 @pass_session
 def events(session: Session, group: str | None, types: tuple[str, ...], after: str, as_json: bool) -> int:
-    """Print the events of all deployments that the token may see, from now on, until Ctrl-C.
+    """Print the events of all deployments and pipeline nodes that the token may see, from now on, until Ctrl-C.
 
     Each event is one line that ends with the id of the event; with --json it is one CloudEvents document. After a lost connection rectl
     continues after the last event that it printed.
     """
-    wanted = [one if "." in one else f"release-engine.deployment.{one}" for one in types]
+    wanted = [one if "." in one else f"release-engine.{_kind(one)}.{one}" for one in types]
     try:
         for event in session.client.feed(after, group=group, type=wanted or None):
             _print_event(session.terminal, event, as_json)
@@ -51,10 +53,16 @@ def _print_event(terminal: Terminal, event: FeedItem, as_json: bool) -> None:
         terminal.line(_line(event))
 
 
+def _kind(what: str) -> str:
+    return KIND if what in WHATS else "deployment"
+
+
 def _line(event: FeedEvent) -> str:
     """`2026-11-27 20:04:05 web/release 01KB… step 3 service:Restart on web01 ended: completed (52224.1)`."""
     document = event.document
     data: Mapping[str, Any] = document.get("data") or {}
+    if "node" in data:
+        return f"{day(str(document.get('time', '')))} {safe(_of_pipeline(document, data))} ({event.id})"
     name = f"{data.get('group', '')}/{data.get('playbook', '')}"
     what = str(document.get("type", "")).rpartition(".")[2].replace("_", " ")
     step = f" step {data['step']} {data.get('name', '')}" if "step" in data else ""
@@ -66,3 +74,16 @@ def _line(event: FeedEvent) -> str:
     by = f" by {data['user']}" if data.get("user") else ""
     text = f"{name} {data.get('deployment', '')}{step} {what}{result}{by} ({event.id})"
     return f"{day(str(document.get('time', '')))} {safe(text)}"
+
+
+def _of_pipeline(document: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """`web/nokogiri vote counted, release 42: stable`."""
+    what = str(document.get("type", "")).rpartition(".")[2].replace("_", " ")
+    number = data.get("release", data.get("id"))
+    of = f" of {data['dependency']}" if data.get("dependency") else ""
+    about = [f"release {number}{of}"] if number is not None else [str(data["dependency"])] if of else []
+    about += [str(data[name]) for name in ("name", "deployment") if data.get(name)]
+    about += [f"not built: {data['skipped']}"] if data.get("skipped") else []
+    result = data.get("value") or data.get("status") or ""
+    text = ", ".join([f"{data.get('group', '')}/{data['node']} {what}", *about])
+    return f"{text}: {result}" if result else text

@@ -34,6 +34,9 @@ LIFETIME = 90 * 24 * 3600 * 1000
 #: milliseconds that an expired token stays in the list
 KEPT = LIFETIME
 
+#: begins the names under which pipelines start deployments
+PIPELINES = "cdpm:"
+
 #: `expires` of a token without an end
 NEVER = "never"
 
@@ -83,10 +86,11 @@ def mint(
     notify: bool = False,
     expires: str = "",
 ) -> Minted:
-    """Make and store a token; `groups` None reaches every group. Raises BadDocument for an `expires` that `expiry` refuses.
+    """Make and store a token; `groups` None reaches every group. Raises BadDocument for a user or an `expires` that may not be.
 
     Those that expired long ago are deleted by this, so that tokens made by the hour do not pile up.
     """
+    check_user(user)
     now = clock.now()
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     reached = None if groups is None else tuple(groups)
@@ -96,6 +100,13 @@ def mint(
         if old.expires is not None and old.expires < now - KEPT:
             tokens.revoke_token(old.digest)
     return Minted(secret, token)
+
+
+def check_user(user: str) -> None:
+    """No token may look like a pipeline in journals and lists. Raises BadDocument."""
+    if user.strip().lower().startswith(PIPELINES):
+        why = f"names that begin with {PIPELINES} are those of pipelines; take another one"
+        raise BadDocument("", [Problem("/user", why)])
 
 
 def expiry(said: str, now: int) -> int | None:
@@ -136,7 +147,9 @@ def principal_of(token: Token) -> Principal:
 def make(store: _Store, clock: ports.Clock, principal: Principal, wanted: WantedToken, key: str) -> Minted:
     """Make a token, once for an idempotency key (empty: none). Raises NotAllowed, BadDocument, KeyReused, Conflict."""
     require(principal, Verb.ADMIN, None)
-    expiry(wanted.expires, clock.now())  # before the key is taken
+    # before the key is taken
+    check_user(wanted.user)
+    expiry(wanted.expires, clock.now())
     _, new = keys.claim(store, principal.subject, "tokens", key, wanted.said, new_id())
     if not new:
         raise Conflict(

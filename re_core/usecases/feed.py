@@ -1,4 +1,4 @@
-"""What happened to all deployments, in one order: read from the feed. Must not know its followers.
+"""What happened to all deployments and pipelines, in one order: read from the feed. Must not know its followers.
 
 A place in it is written `<position>.<place of the record in its entry>`, or `<position>` behind all of that entry; a follower that
 goes on behind it gets everything that follows, once.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from re_core.deployment.feed import Event, events_of
-from re_core.deployment.plan import Plan
+from re_core.cdpm import feed as pipeline_feed
+from re_core.cdpm import ids as pipelines
+from re_core.cdpm.records import Registered
+from re_core.deployment import feed as deployment_feed
+from re_core.deployment.feed import Event
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.deployment.records import Accepted, Entry
 from re_core.errors import CallerError, StoreRefused
@@ -26,8 +30,8 @@ TYPE = "release-engine"
 #: entries of one reading
 PAGE = 200
 
-#: deployments whose first entry is remembered, so that it is read once; and the steps of all their plans together
-DEPLOYMENTS, STEPS = 2_000, 100_000
+#: aggregates whose first entry is remembered, so that it is read once; and the steps of all plans of deployments together
+AGGREGATES, STEPS = 2_000, 100_000
 
 #: a place after all records of an entry
 _LAST = 2**31 - 1
@@ -76,12 +80,24 @@ def cloud_event(event: Event) -> dict[str, Any]:
     }
 
 
+#: makes the events of an entry of one aggregate
+Derive = Callable[[Entry], Iterable[Event]]
+
+
+class _Known(NamedTuple):
+    """One aggregate."""
+
+    derive: Derive
+    #: of its plan
+    steps: int = 0
+
+
 class FeedReader:
-    """Reads the feed, and remembers what the deployments in it are. One thread at a time."""
+    """Reads the feed, and remembers what the aggregates in it are. One thread at a time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[str, tuple[Accepted, Plan]] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._steps = 0
 
     def after(self, at: Cursor) -> tuple[list[PlacedEvent], Cursor]:
@@ -92,28 +108,52 @@ class FeedReader:
         return events, max(at, Cursor(page.after))
 
     def _events(self, position: int, entry: Entry) -> Iterator[PlacedEvent]:
-        known = self._deployment(entry)
+        known = self._aggregate(entry)
         if known is not None:
-            for event in events_of(entry, *known):
+            for event in known.derive(entry):
                 yield PlacedEvent(Cursor(position, event.place), event)
 
-    def _deployment(self, entry: Entry) -> tuple[Accepted, Plan] | None:
-        """None for one that was deleted meanwhile, or whose first entry is damaged."""
+    def _aggregate(self, entry: Entry) -> _Known | None:
+        """None for one that was deleted meanwhile, whose first entries are damaged, or whose kind has no events."""
         id = entry.deployment
         known = self._known.get(id)
         if known is not None:
             self._known.move_to_end(id)
             return known
-        first = [entry] if entry.number == 1 else self._store.entries(id, limit=1)
-        if not first or not isinstance(accepted := first[0].records[0], Accepted):
-            return None
-        try:
-            known = accepted, plan_from_document(accepted.plan)
-        except StoreRefused:
+        find = _FINDERS.get(entry.kind)
+        known = find(self._store, entry) if find is not None else None
+        if known is None:
             return None
         self._known[id] = known
-        self._steps += len(known[1].steps)
-        while len(self._known) > DEPLOYMENTS or (self._steps > STEPS and len(self._known) > 1):
-            _, (_, plan) = self._known.popitem(last=False)
-            self._steps -= len(plan.steps)
+        self._steps += known.steps
+        while len(self._known) > AGGREGATES or (self._steps > STEPS and len(self._known) > 1):
+            _, gone = self._known.popitem(last=False)
+            self._steps -= gone.steps
         return known
+
+
+def _deployment(store: Store, entry: Entry) -> _Known | None:
+    first = [entry] if entry.number == 1 else store.entries(entry.deployment, limit=1)
+    if not first or not isinstance(accepted := first[0].records[0], Accepted):
+        return None
+    try:
+        plan = plan_from_document(accepted.plan)
+    except StoreRefused:
+        return None
+    return _Known(partial(deployment_feed.events_of, accepted=accepted, plan=plan), len(plan.steps))
+
+
+def _pipeline(store: Store, entry: Entry) -> _Known | None:
+    """Its first record is in entry 1, or in entry 2 where the first one is void."""
+    for first in store.entries(entry.deployment, limit=2):
+        for record in first.records:
+            if isinstance(record, Registered):
+                return _Known(partial(pipeline_feed.events_of, registered=record))
+    return None
+
+
+#: kind of an aggregate -> how one of it is looked up
+_FINDERS: Mapping[str, Callable[[Store, Entry], _Known | None]] = {
+    deployment_feed.KIND: _deployment,
+    pipelines.KIND: _pipeline,
+}

@@ -85,3 +85,34 @@ def test_what_an_event_says_cannot_steer_the_terminal(engine: FakeEngine, rectl:
     bad = {**MINIMAL, "data": {**MINIMAL["data"], "playbook": "a\x1b[2J"}}
     engine.on(ROUTE, events(("1025.0", "message", bad)), problem(404, "gone"))
     assert "\x1b" not in rectl("events").out
+
+
+@pytest.mark.parametrize(
+    ("what", "data", "line"),
+    [
+        ("vote_counted", {"release": 42, "value": "stable"}, "web/own vote counted, release 42: stable"),
+        ("received", {"dependency": "Up", "id": "a7", "skipped": ""}, "web/own received, release a7 of Up"),
+        (
+            "received",
+            {"dependency": "Up", "id": 7, "skipped": "own URL"},
+            "web/own received, release 7 of Up, not built: own URL",
+        ),
+        ("joined", {"dependency": "Up", "subscription": "s"}, "web/own joined, Up"),
+        ("subscribed", {"name": "rails", "subscription": "s"}, "web/own subscribed, rails"),
+        ("job_ended", {"deployment": "01D", "status": "failed"}, "web/own job ended, 01D: failed"),
+        ("promoted", {"release": 3}, "web/own promoted, release 3"),
+    ],
+)
+def test_events_of_pipeline_nodes_are_lines_too(
+    engine: FakeEngine, rectl: Rectl, what: str, data: dict[str, Any], line: str
+) -> None:
+    document = {**MINIMAL, "type": f"release-engine.pipeline.{what}", "data": {"group": "web", "node": "own", **data}}
+    engine.on(ROUTE, events(("7.0", "message", document)), problem(404, "gone"))
+    assert rectl("events").out.rstrip().endswith(f"{line} (7.0)")
+
+
+def test_a_type_of_pipeline_nodes_needs_no_prefix(engine: FakeEngine, rectl: Rectl) -> None:
+    engine.on(ROUTE, problem(404, "gone"))
+    rectl("events", "--type", "promoted", "--type", "ended")
+    wanted = ["release-engine.pipeline.promoted", "release-engine.deployment.ended"]
+    assert engine.requests(ROUTE)[0].query == {"type": wanted}

@@ -46,6 +46,15 @@ def test_an_end_that_cannot_be_is_refused_where_it_is_said(harness: FrontEndHarn
     assert refused.json["errors"][0]["path"] == "/expires"
 
 
+@pytest.mark.parametrize("user", ["cdpm:shop/own", "CDPM:x", " cdpm:x"])
+def test_no_token_may_look_like_a_pipeline(harness: FrontEndHarness, user: str) -> None:
+    refused = harness.call("POST", "/api/v1/tokens", json={"user": user}, headers={"Idempotency-Key": "k"})
+    assert (refused.status_code, refused.json["errors"][0]["path"]) == (422, "/user")
+    assert "those of pipelines" in refused.json["errors"][0]["message"]
+    good = harness.call("POST", "/api/v1/tokens", json={"user": "x cdpm:"}, headers={"Idempotency-Key": "k"})
+    assert good.status_code == 201  # the key was not taken
+
+
 def test_a_token_is_good_for_ninety_days_unless_somebody_chooses(harness: FrontEndHarness) -> None:
     made = harness.call("POST", "/api/v1/tokens", json={"user": "x", "groups": ["ours"]}).json
     never = harness.call("POST", "/api/v1/tokens", json={"user": "y", "groups": ["ours"], "expires": "never"}).json
