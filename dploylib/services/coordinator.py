@@ -24,6 +24,10 @@ class ServerCoordinatorFailing(DploylibError):
     """A server ended though nothing stopped it."""
 
 
+class AlreadyStarted(DploylibError):
+    """The servers run; a second set would take the place of the first, and nothing could stop that any more."""
+
+
 class ServerCoordinator:
     """The control socket and the servers. A subclass says how it waits and how it stops."""
 
@@ -65,8 +69,13 @@ class ServerCoordinator:
 
     def start_control_socket(self) -> None:
         """Bind the socket that ends the servers."""
-        self._control_socket = self.context.socket("pub")
-        self._control_socket.bind(self._control_uri)
+        socket = self.context.socket("pub")
+        try:
+            socket.bind(self._control_uri)
+        except BaseException:
+            socket.close(0)
+            raise
+        self._control_socket = socket
 
     def server_context(self, name: str, server: Any) -> Any:
         """The context of one server: that of all, since inproc addresses reach no further."""
@@ -101,7 +110,9 @@ class ThreadedServerCoordinator(ServerCoordinator):
         self._ending: threading.Thread | None = None
 
     def start(self) -> None:
-        """See ServerCoordinator. May be called again after `stop`."""
+        """See ServerCoordinator. May be called again after `stop`. Raises AlreadyStarted."""
+        if self._control_socket is not None:
+            raise AlreadyStarted("the servers run already: stop them before they start again")
         self._ready, self._failures, self._stopping, self._ending = set(), {}, False, None
         super().start()
 

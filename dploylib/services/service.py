@@ -60,8 +60,8 @@ class Service:
     ) -> None:
         """Start all servers; returns at once. Of several configurations the dictionary counts before the string and the file.
 
-        Raises TypeError without a configuration, OSError, ConfigurationError, MissingSetting. What sockets raise comes out of
-        `wait_ready` and `wait`.
+        Raises TypeError without a configuration, OSError, ConfigurationError, MissingSetting, AlreadyStarted. What sockets raise
+        comes out of `wait_ready` and `wait`.
         """
         settings = self._settings(config_file, config_string, config_dict)
         self._coordinator.setup_servers(self.server_config, settings)

@@ -12,7 +12,12 @@ import zmq
 
 from dploylib import servers
 from dploylib.services import Service
-from dploylib.services.coordinator import ServerCoordinator, ServerCoordinatorFailing, ThreadedServerCoordinator
+from dploylib.services.coordinator import (
+    AlreadyStarted,
+    ServerCoordinator,
+    ServerCoordinatorFailing,
+    ThreadedServerCoordinator,
+)
 from dploylib.services.service import FAILED, STOPPED, ServiceFailing
 from dploylib.transport import Context, ReceiveTimeout, Socket
 from tests.dploylib.conftest import SOON, Start
@@ -172,6 +177,14 @@ def test_a_stop_may_be_repeated_and_comes_from_any_thread(start: Start) -> None:
     assert results == [True] * 4
     assert service.stop()
     assert Service().stop()
+
+
+def test_a_service_that_runs_is_not_started_again(start: Start, context: Context) -> None:
+    uri = free_uri()
+    service = start({"server": Echo}, one(uri))
+    with pytest.raises(AlreadyStarted):
+        service.start(config_dict={"servers": one(free_uri())})
+    assert _echoes(uri, context)
 
 
 def test_a_wait_returns_once_another_thread_stops_the_service(start: Start) -> None:
