@@ -95,6 +95,14 @@ def rotate(id: str) -> Response:
     return json_answer(nodes.key_document(key), 201)
 
 
+@blueprint.post("/<id>/refresh")
+def refresh(id: str) -> Response:
+    here = desk()
+    found = nodes.get(here, caller(), id)
+    nodes.refresh(here, caller(), found)
+    return json_answer(nodes.document_of(here, found))
+
+
 @blueprint.get("/<id>/subscriptions")
 def subscribed(id: str) -> Response:
     here = desk()

@@ -59,6 +59,17 @@ ROUTES = (
         "answer, unless `another` is wanted. Keys older than the one in the file are deleted.",
     ),
     Route(
+        "post",
+        f"{_NODE}/refresh",
+        OPERATE,
+        "Read the cdpm.yml of a pipeline node from its source now",
+        {200: "PipelineNode"},
+        (*SEEN, 409, 504),
+        (),
+        "",
+        "The engine reads it by itself every ten minutes. 409: it cannot be read, is not valid, or its key is none of the node's.",
+    ),
+    Route(
         "get",
         f"{_NODE}/subscriptions",
         SEE,

@@ -137,17 +137,17 @@ class KeyBook:
         return known.file
 
     def _find(self, url: str) -> _Known | None:
-        """Of this process, or what another process has stored."""
+        """Of this process, or what another one has stored since, so that a new key is known to all as soon as one has read it."""
         known = self._known.get(url)
-        if known is not None and 0 <= self._clock.now() - known.row.read_at < FRESH:
-            return known
         row = self._store.peer_file(url)
         if row is None or (known is not None and row.read_at <= known.row.read_at):
             return known
         try:
-            return _Known(_parsed(url, row.data), row)
+            found = _Known(_parsed(url, row.data), row)
         except PeerRefused:  # an older version took it
             return known
+        _remember(self._known, url, found)
+        return found
 
     def _lock_of(self, url: str) -> threading.Lock:
         return self._locks[hash(url) % _STRIPES]

@@ -23,6 +23,7 @@ from re_core.usecases.cdpm import names
 from re_core.usecases.cdpm.asking import ask
 from re_core.usecases.cdpm.names import is_removed
 from re_core.usecases.cdpm.node_checks import Checked
+from re_core.usecases.cdpm.own_file import read_own_file
 from re_core.usecases.cdpm.peers import Peers
 from re_core.usecases.cdpm.reader import PipelineReader
 from re_core.usecases.ids import new_id, plausible
@@ -192,6 +193,21 @@ def rotate(desk: Desk, principal: Principal, found: PipelineRow, another: bool =
     if place < len(known) - 1 and not another:
         return known[-1]
     return peers.add_key(found.id)
+
+
+def refresh(desk: Desk, principal: Principal, found: PipelineRow) -> None:
+    """Read its own cdpm.yml from its source now. The engine does so by itself every few minutes.
+
+    Raises NotAllowed, Conflict where it cannot be read, is not valid, or has a key that is none of the node's; BusUnavailable,
+    NoAnswer.
+    """
+    require(principal, Verb.OPERATE, found.group)
+    require_present(found)
+    peers = desk.speaking()
+    try:
+        read_own_file(desk.bus, peers, found.id, found.source, desk.timeout, again=True)
+    except (PeerRefused, SourceUnavailable) as error:
+        raise Conflict(str(error)) from None
 
 
 def require_present(found: PipelineRow) -> None:

@@ -214,6 +214,16 @@ def test_a_file_is_looked_at_again_after_ten_minutes_and_in_all_processes(world:
     assert other.file_of(fog).key.kid == pairs[1].kid, "what the first process has read"
 
 
+def test_a_key_that_one_process_has_read_is_known_to_all_at_once(world: _World, pairs: list[KeyPair]) -> None:
+    fog, other = world.write("fog", pairs[0].public), world.process()
+    assert other.file_of(fog).key.kid == pairs[0].kid
+    world.clock.milliseconds += _SECOND
+    world.write("fog", pairs[1].public)
+    assert world.peers.read_again(fog).key.kid == pairs[1].kid
+    assert other.file_of(fog).key.kid == pairs[1].kid
+    assert other.file_of(fog) is other.file_of(fog)  # it is not parsed again for each message
+
+
 def test_while_its_source_is_away_or_broken_a_peer_is_believed_for_a_week(world: _World, pairs: list[KeyPair]) -> None:
     fog = world.write("fog", pairs[0].public)
     assert world.peers.verified(world.message(fog, pairs[0]), world.mine)

@@ -226,6 +226,35 @@ def test_a_rotation_gives_the_next_key_once_and_forgets_what_is_older_than_the_c
     assert kept == [second["kid"], third["kid"], another["kid"]]
 
 
+def test_a_refresh_reads_the_node_s_file_now_and_makes_it_ready(nodes_here: NodeHarness) -> None:
+    made = nodes_here.create()
+    address = f"{URL}/{made['id']}/refresh"
+    missing = nodes_here.call("POST", address)
+    assert (missing.status_code, nodes_here.get(made["id"])["state"]) == (409, "waiting")
+    public = made["keys"][0]["public_key"]
+    more = "Dependents:\n  a: {url: 'https://a.example/cdpm.yml'}\n  b: {url: 'https://b.example/cdpm.yml', major: false}\n"
+    nodes_here.commit(public, more=more)
+    read = nodes_here.call("POST", address)
+    assert (read.status_code, read.json["state"]) == (200, "ready")
+    assert nodes_here.state(made["id"]).majors == ("https://a.example/cdpm.yml",)
+    assert [one["name"] for one in nodes_here.call("GET", f"{URL}/{made['id']}/subscriptions").json["dependents"]] == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_file_with_another_key_is_refused_with_what_to_do(nodes_here: NodeHarness) -> None:
+    made = nodes_here.create()
+    other = nodes_here.create(node="ours/other", source=nodes_here.source("other"))
+    nodes_here.commit(other["keys"][0]["public_key"])
+    refused = nodes_here.call("POST", f"{URL}/{made['id']}/refresh")
+    assert refused.status_code == 409
+    assert "none of this pipeline's" in refused.json["detail"]
+    nodes_here.commit("AAAA")
+    refused = nodes_here.call("POST", f"{URL}/{made['id']}/refresh")
+    assert (refused.status_code, "line 2:" in refused.json["detail"]) == (409, True)
+
+
 def test_without_its_setting_the_engine_has_no_nodes_and_says_why(nodes_here: NodeHarness) -> None:
     nodes_here.switch_off()
     answer = nodes_here.post()
