@@ -16,7 +16,7 @@ from re_core.cdpm.asking import ask
 from re_core.cdpm.documents import release_document
 from re_core.cdpm.ids import subscription_id
 from re_core.cdpm.inputs import own_inputs
-from re_core.cdpm.moments import written
+from re_core.cdpm.moments import milliseconds, written
 from re_core.cdpm.rules import Rule
 from re_core.cdpm.state import MOST_MAJORS, MOST_MESSAGES, MOST_SUBSCRIPTIONS, State, member, message_name
 from re_core.cdpm.values import STABLE, UNSTABLE, Candidate, Release, ReleaseStatus
@@ -243,13 +243,19 @@ def _publish(go: Advance, _: None, event: e.Publish) -> None:
 
 def _deploy(go: Advance, deployment: str, entry: int, values: Mapping[str, Any]) -> None:
     state = go.state
-    n, at = state.last + 1, written(go.now)
+    n, at = state.last + 1, written(_made_at(state, go.now))
     document = release_document(state, n, at, deployment, values)
     ref = document["ref"]
     majors = [one.id for one in state.subscriptions.values() if one.url in state.majors and one.ref == ref]
     deadline = go.now + state.node.within if state.node.within else 0
     inputs = own_inputs(document, state.source, n)
     go.emit(r.Released(n, deployment, entry, ref, at, document, majors[:MOST_MAJORS], deadline, inputs))
+
+
+def _made_at(state: State, now: int) -> int:
+    """After the release before, whatever the clock says: dependents take what was made earlier for an older release."""
+    before = state.releases.get(state.last)
+    return now if before is None else max(now, (milliseconds(before.created_at) or 0) + 1)
 
 
 # -- votes -----------------------------------------------------------------------------------------

@@ -214,8 +214,11 @@ def _removed(state: State, record: r.Removed, at: int, number: int) -> None:
 
 def _peer_subscribed(state: State, record: r.PeerSubscribed, at: int, number: int) -> None:
     one = record
+    # clocks of two cores differ, and `behind` compares times: what follows a release is later than that
+    newest = state.releases.get(state.last)
+    since = at if newest is None else max(at, newest.at + 1)
     state.subscriptions[one.subscription] = Subscription(
-        one.subscription, one.url, one.name, one.ref_type, one.ref, at, one.key
+        one.subscription, one.url, one.name, one.ref_type, one.ref, since, one.key
     )
     state.publishing = True
     state.remember(one.url, one.jti, one.iat, at)
@@ -407,6 +410,8 @@ def _released(state: State, record: r.Released, at: int, number: int) -> None:
     one = record
     _handled(state, one.deployment, one.entry)
     state.last = one.n
+    # as in `_peer_subscribed`: it is not before any subscription that stands
+    at = max([at, *(other.since for other in state.subscriptions.values())])
     state.releases[one.n] = Release(
         one.n,
         number,

@@ -70,7 +70,7 @@ class PipelineReader:
         self._lock = threading.Lock()
         #: those with followers, and those that were asked for last
         self._known: dict[str, _Known] = {}
-        self._documents: dict[tuple[str, int], bytes] = {}
+        self._documents: dict[tuple[str, ReleaseRef], bytes] = {}
         self._stirred: set[str] = set()
         self._bell = threading.Event()
         self._closed = False
@@ -117,7 +117,7 @@ class PipelineReader:
 
     def document(self, key: str, ref: ReleaseRef) -> bytes:
         """The message of that release. Raises NotFound, StoreUnavailable, StoreRefused."""
-        name = key, ref.entry
+        name = key, ref
         if (found := self._documents.get(name)) is not None:
             return found
         for entry in self._store.entries(key, ref.entry - 1, 1):

@@ -12,6 +12,7 @@ import pytest
 
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
+from re_core.cdpm.events import Fact
 from re_core.cdpm.records import Released
 from re_core.cdpm.values import ReleaseRef
 from re_core.deployment.records import Entry
@@ -172,6 +173,15 @@ def test_the_document_of_a_release_is_read_once(world: World) -> None:
     for wrong in (ref._replace(n=7, entry=1), ref._replace(entry=99)):
         with pytest.raises(NotFound):
             world.reader.document(KEY, wrong)
+
+
+def test_each_of_two_releases_of_one_entry_has_its_own_document(world: World) -> None:
+    world.run.send(*(Fact(id, 2, "completed", "release", world.run.now) for id in ("d1", "d2")))
+    world.store_all(hint=False)
+    releases = world.reader.state(KEY).releases.values()
+    refs = [ReleaseRef(one.n, one.entry, one.ref, one.created_at) for one in releases]
+    assert refs[0].entry == refs[1].entry
+    assert [strict_json.loads(world.reader.document(KEY, one))["id"] for one in refs] == [1, 2]
 
 
 def test_what_is_remembered_has_a_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,6 +369,32 @@ def test_a_subscriber_gets_what_follows_the_release_that_it_named() -> None:
     assert [one.document["id"] for one in records if isinstance(one, r.Released)] == [4]
 
 
+def test_a_subscriber_gets_what_came_after_it_by_the_journal_whatever_the_clocks_say() -> None:
+    run = Run()
+    run.wait(1_000)
+    run.send(subscribe())
+    [first] = run.state.subscriptions
+    run.now -= 300_000
+    run.own("completed", deployment="d1")
+    run.send(subscribe(MINOR))
+    [second] = [one for one in run.state.subscriptions if one != first]
+    run.now -= 300_000
+    run.own("completed", deployment="d2")
+    assert [one.n for one in behind(run.state, first, None)] == [1, 2]
+    assert [one.n for one in behind(run.state, second, None)] == [2]
+
+
+def test_a_release_is_made_after_the_one_before_whatever_the_clock_says() -> None:
+    run = Run()
+    run.wait(1_000)
+    run.send(*(e.Fact(id, 2, "completed", "release", run.now) for id in ("d1", "d2")))
+    run.now -= 300_000
+    run.own("completed", deployment="d3")
+    made = [one.created_at for one in run.state.releases.values()]
+    assert made == sorted(set(made))
+    assert [one.document["created_at"] for one in run.records(r.Released)] == made
+
+
 def test_a_subscriber_gets_only_releases_with_its_ref() -> None:
     run = Run(subscribe())
     [id] = run.state.subscriptions
