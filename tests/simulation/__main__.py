@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.simulation.many import Played, each, say
+from tests.simulation.many import Played, Player, each, say
+from tests.simulation.pipeline_seeds import play_pipelines
 from tests.simulation.play import play
 
 #: a line on the screen after so many seeds
@@ -17,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 where every seed kept every promise, 1 where one broke one, 130 where Ctrl-C came before the last seed."""
     given = _parser().parse_args(arguments)
     if given.seed is not None:
-        print(dict(play(given.seed, loud=True)))
+        print(dict((play_pipelines if given.pipelines else play)(given.seed, loud=True)))
         return 0
     played, interrupted = Played(), False
     try:
-        _play(played, range(given.first, given.first + given.seeds), given.workers)
+        seeds = range(given.first, given.first + given.seeds)
+        _play(played, seeds, given.workers, play_pipelines if given.pipelines else None)
     except KeyboardInterrupt:
         interrupted = True
     _report(played, given.first)
@@ -36,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="only this one, told step by step")
     parser.add_argument("--first", type=int, default=0, help="the first of many seeds")
     parser.add_argument("--seeds", type=_positive, default=2000, help="how many; a broken one stops no other")
+    parser.add_argument("--pipelines", action="store_true", help="clusters with pipelines that subscribe to each other")
     parser.add_argument("--workers", type=_positive, default=1, help="how many processes share them")
     return parser
 
@@ -46,8 +49,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _play(played: Played, seeds: range, workers: int) -> None:
-    for seed, happened, violation in each(seeds, workers):
+def _play(played: Played, seeds: range, workers: int, player: Player | None) -> None:
+    for seed, happened, violation in each(seeds, workers, player):
         played.add(seed, happened, violation)
         if violation:
             say(violation)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from re_core.adapters.amqp.topology import CONTROL_LIFE
 from re_core.adapters.routes import key_of
@@ -26,6 +27,8 @@ class Broker:
         #: queue that only passes on -> the queue that it passes on to
         self._forwards: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        #: who hears what goes by: keys, and what is called
+        self.listeners: list[tuple[Sequence[str], Callable[[Message], None]]] = []
         self.declare(DEAD, None)
 
     def declare(self, name: str, owner: object) -> Queue:
@@ -66,6 +69,16 @@ class Broker:
         queue.put(Kept(next(self._numbers), message, False, deadline))
         return True
 
+    def listened(self, key: str) -> bool:
+        """Whether a message with this key is heard."""
+        return any(_is_heard(key, keys) for keys, _ in self.listeners)
+
+    def tell(self, message: Message) -> None:
+        """Those who listen hear it, now or never."""
+        for keys, hear in list(self.listeners):
+            if _is_heard(message.key, keys):
+                hear(message)
+
     def delete(self, names: Iterable[str]) -> int:
         """The queues are gone, with all that lies in them; how many messages lay there."""
         lost = 0
@@ -101,3 +114,8 @@ class Broker:
         for queue in self.queues.values():
             if queue.ready:
                 queue.fill()
+
+
+def _is_heard(key: str, keys: Sequence[str]) -> bool:
+    """`*` stands for one word, and is the last one wherever it is used."""
+    return not keys or any(fnmatchcase(key, one) for one in keys)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from re_core.errors import BusUnavailable
 from re_core.ports import Published
 from re_core.ports.bus import Listener
-from re_core.wire.messages import Message, request_life
+from re_core.wire.messages import OVERHEARD, Message, request_life
 from tests.simulation.broker import Broker
 from tests.simulation.faults import Death, Faults
 from tests.simulation.subscription import SimSubscription
@@ -17,6 +17,7 @@ from tests.simulation.subscription import SimSubscription
 if TYPE_CHECKING:
     from tests.simulation.process import Process
 
+_Listening = tuple[Sequence[str], Callable[[Message], None]]
 _OUTCOMES = {True: Published.TAKEN, False: Published.UNROUTABLE}
 
 
@@ -31,6 +32,7 @@ class SimBus:
         self.connected = True
         self.subscriptions: list[SimSubscription] = []
         self._answers = itertools.count(1)
+        self._heard: list[_Listening] = []
 
     # -- ports.Bus ---------------------------------------------------------------------------------
 
@@ -94,12 +96,20 @@ class SimBus:
             self.broker.delete([name])
 
     def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
-        """See ports.Bus: nothing here listens."""
-        return lambda: None
+        """See ports.Bus. A process that is dead, frozen or cut off hears nothing, and does not learn of it."""
+
+        def hear(message: Message) -> None:
+            if self.connected and not self.process.frozen and not self.faults.strike("hint lost"):
+                listener(message)
+
+        entry = (tuple(keys), hear)
+        self.broker.listeners.append(entry)
+        self._heard.append(entry)
+        return lambda: self._listen_no_more(entry)
 
     def listened(self, key: str) -> bool:
         """See ports.Bus."""
-        return False
+        return self.broker.listened(key)
 
     def mail(self, messages: Sequence[Message]) -> list[tuple[str, Message]]:
         """See ports.Bus: a broker keeps its queues itself."""
@@ -117,6 +127,16 @@ class SimBus:
         self.broker.drop_private(self)
 
     # -- what happens to the connection ------------------------------------------------------------
+
+    def deafen(self) -> None:
+        """It hears nothing more."""
+        for one in list(self._heard):
+            self._listen_no_more(one)
+
+    def _listen_no_more(self, entry: _Listening) -> None:
+        if entry in self._heard:
+            self._heard.remove(entry)
+            self.broker.listeners.remove(entry)
 
     def lose(self) -> None:
         """The connection is gone: what is unsettled goes back."""
@@ -161,6 +181,8 @@ class SimBus:
 
     def _put(self, message: Message) -> Published:
         self.process.world.trace(f"{self.process.name} publishes {message.key} {message.id}")
+        if message.key.startswith(OVERHEARD):
+            self.broker.tell(message)
         return _OUTCOMES[self.broker.put(message)]
 
     def _fail_in_publish(self, messages: Sequence[Message]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from re_core.errors import BusUnavailable, Conflict, NoAnswer
@@ -51,11 +53,11 @@ class Client(Process):
         self._subscription = self.bus.subscribe([self._answers], 100)
         self.add("answers", self._hear, PATIENCE // 4, self)
 
-    def post(self, key: str, playbook: str) -> None:
+    def post(self, key: str, playbook: str, dynamic: Mapping[str, str] = MappingProxyType({})) -> None:
         """Ask for a deployment; the same key is the same deployment."""
         post = Post(f"{self.name}-{len(self.posts)}", key, playbook, self.world.time.now)
         self.posts[post.id] = post
-        body = {"group": "inception", "playbook_id": playbook, "dynamic": {}}
+        body = {"group": "inception", "playbook_id": playbook, "dynamic": dict(dynamic)}
         headers = {m.USER: "ann", m.KEY: key, m.KEY_DIGEST: playbook}
         message = Message(
             "job.create",

@@ -122,7 +122,19 @@ class Faults:
         self._left = {kind: KINDS[kind][0] for kind in kinds if self.random.random() < share}
         if bias is not None:
             self.spares_workers, self._focus, self._zeal = bias.spares_workers, bias.focus, 5
-            self._left = {kind: KINDS[kind][0] * PLENTY for kind in bias.kinds}
+            self._left = {kind: KINDS[kind][0] * PLENTY for kind in bias.kinds if kind in KINDS}
+        self._bias = bias
+        self._kinds, self._lasting = dict(KINDS), dict(LASTING)
+
+    def add(self, kinds: Mapping[str, tuple[int, float]], lasting: Mapping[str, tuple[int, int]]) -> None:
+        """This world has these kinds too; their dice fall after all others."""
+        self._kinds |= kinds
+        self._lasting |= lasting
+        if self._bias is not None:
+            self._left |= {kind: kinds[kind][0] * PLENTY for kind in self._bias.kinds if kind in kinds}
+            return
+        share = self.random.choice(_SHARES)
+        self._left |= {kind: most for kind, (most, _) in kinds.items() if self.random.random() < share}
 
     def has(self, kind: str) -> bool:
         """Whether this seed has such faults left."""
@@ -132,7 +144,7 @@ class Faults:
         """Whether it happens here (`where`: at that point); it is counted then."""
         if self.calm or self._left.get(kind, 0) <= 0:
             return False
-        odds = KINDS[kind][1] * (FOCUS if where and where == self._focus else self._zeal)
+        odds = self._kinds[kind][1] * (FOCUS if where and where == self._focus else self._zeal)
         if self.random.random() >= odds:
             return False
         self._left[kind] -= 1
@@ -141,7 +153,7 @@ class Faults:
 
     def lasting(self, kind: str) -> int:
         """Milliseconds that this one lasts."""
-        return self.random.randint(*LASTING[kind])
+        return self.random.randint(*self._lasting[kind])
 
     def some(self, many: Sequence[_One]) -> list[_One]:
         """Some of them, perhaps all or none: mostly the first ones, in their order."""

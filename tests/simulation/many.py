@@ -6,10 +6,14 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.simulation.play import play
+
+#: what plays a seed: what happened in it, by kind; raises AssertionError
+Player = Callable[[int], Counter[str]]
 
 #: seeds that a process takes at once
 SHARE = 20
@@ -28,9 +32,9 @@ class Played:
     #: seed -> its violation, as long as it is
     broken: dict[int, str] = field(default_factory=dict)
 
-    def play(self, seed: int) -> None:
-        """One more, here."""
-        self.add(*_one(seed))
+    def play(self, seed: int, player: Player | None = None) -> None:
+        """One more, here; without `player` in a cluster of deployments alone."""
+        self.add(*_one(seed, player))
 
     def add(self, seed: int, happened: Counter[str], violation: str) -> None:
         """One more that was played, perhaps by another process."""
@@ -52,22 +56,22 @@ def first_line(violation: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 
-def each(seeds: Sequence[int], workers: int) -> Iterator[tuple[int, Counter[str], str]]:
+def each(seeds: Sequence[int], workers: int, player: Player | None = None) -> Iterator[tuple[int, Counter[str], str]]:
     """Seed, what happened in it, and its violation or nothing; in whatever order the processes come to them."""
     if workers == 1:
-        yield from map(_one, seeds)
+        yield from map(partial(_one, player=player), seeds)
         return
     with multiprocessing.Pool(workers) as pool:
-        yield from pool.imap_unordered(_one, seeds, chunksize=SHARE)
+        yield from pool.imap_unordered(partial(_one, player=player), seeds, chunksize=SHARE)
 
 
-def play_within(seconds: float, seeds: Iterable[int]) -> Played:
+def play_within(seconds: float, seeds: Iterable[int], player: Player | None = None) -> Played:
     """As many of them, from the first on, as begin within the time: at least one."""
     played, end = Played(), time.monotonic() + seconds
     for seed in seeds:
         if played.seeds and time.monotonic() > end:
             break
-        played.play(seed)
+        played.play(seed, player)
     return played
 
 
@@ -76,8 +80,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _one(seed: int) -> tuple[int, Counter[str], str]:
+def _one(seed: int, player: Player | None = None) -> tuple[int, Counter[str], str]:
     try:
-        return seed, play(seed), ""
+        return seed, (player or play)(seed), ""
     except AssertionError as error:
         return seed, Counter(), str(error)

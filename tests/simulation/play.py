@@ -34,7 +34,7 @@ def play(
         check(cluster)
         also(cluster)
     except (Exception, Death) as error:
-        again = f"python -m tests.simulation --seed {seed}"
+        again = f"python -m tests.simulation {made.option}--seed {seed}"
         raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\ntold step by step by: {again}") from error
     finally:
         random.setstate(before)

@@ -105,4 +105,5 @@ class Process:
         """Nothing of it goes on."""
         self.alive = False
         self.bus.lose()
+        self.bus.deafen()
         self.bus.subscriptions.clear()

@@ -30,6 +30,9 @@ JUMPS = (-300_000, -20_000, -900, 900, 20_000, 300_000)
 class SimulatedCluster(World):
     """A seed's world, from its beginning to its end."""
 
+    #: by which the command plays such worlds
+    option = ""
+
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         super().__init__(seed, loud, bias)
         dice = self.random
@@ -118,16 +121,20 @@ class SimulatedCluster(World):
     def _plan(self, end: int) -> None:
         """Decide what happens when."""
         dice, begin = self.random, self.time.now
-        for number in range(dice.choice((1, 1, 2, 3))):
-            playbook = dice.choice(self.playbooks).id
-            for _ in range(dice.choice((1, 1, 1, 2))):
-                self.at(dice.randint(begin, (begin + end) // 2), partial(self.client.post, f"key{number}", playbook))
+        self._plan_requests(begin, end)
         if dice.random() < 0.3:
             self.at(dice.randint(begin, end), self._cancel)
         for kind, happen in self._happenings().items():
             for _ in range(dice.choice((1, 1, 2, 4))):
                 if self.faults.has(kind):
                     self.at(dice.randint(begin, end), partial(self._happen, kind, happen))
+
+    def _plan_requests(self, begin: int, end: int) -> None:
+        dice = self.random
+        for number in range(dice.choice((1, 1, 2, 3))):
+            playbook = dice.choice(self.playbooks).id
+            for _ in range(dice.choice((1, 1, 1, 2))):
+                self.at(dice.randint(begin, (begin + end) // 2), partial(self.client.post, f"key{number}", playbook))
 
     def _happenings(self) -> dict[str, Callable[[], None]]:
         of_runs = self._happenings_of_runs() if self.faults.afar else {}

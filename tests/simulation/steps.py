@@ -155,6 +155,12 @@ class Job(Worker):
             raise Declined("no room")
         self._end(ctx, 0)
 
+    @step
+    def Try(self, ctx: Context, release_version: str, who: str = "", takes: int = 0) -> None:
+        """Takes that many milliseconds; fails for a version that names `who` among those that do not get along with it."""
+        ctx.check()
+        self._end(ctx, ctx.attempt if who in release_version.split("-")[1:] else 0)
+
     def _end(self, ctx: Context, fails: int) -> None:
         ctx.output(f"step {ctx.step} attempt {ctx.attempt}")
         if ctx.attempt <= fails:

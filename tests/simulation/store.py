@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from re_core.deployment.records import DEPLOYMENT, Ended, Entry, entry_id, never_began
 from re_core.errors import StoreUnavailable
-from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock
-from re_core.rows import DeadLetter, OutputChunk, StoredPlaybook, Token, View, WorkerRecord
+from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock, Page, ViewFilter
+from re_core.rows import DeadLetter, OutputChunk, PipelineRow, StoredPlaybook, Token, View, WorkerRecord
 from tests.simulation.faults import SLOW, Faults
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Server:
         self.chunks: dict[str, OutputChunk] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.letters: dict[str, DeadLetter] = {}
+        self.pipelines: list[PipelineRow] = []
         #: keys of the entries that tell something, in the order in which they became readable
         self.feed: list[str] = []
         #: deployments whose journal has no end
@@ -160,6 +161,18 @@ class SimStore:
         rows = self._call(lambda: [row for row in self._server.rows.values() if row.ended is None])
         return [row.id for row in sorted(rows, key=lambda row: (row.created, row.id))]
 
+    def views(self, wanted: ViewFilter, limit: int, cursor: str = "") -> Page:
+        """See ports.Views; of the filter, what cores use."""
+        fitting = self._call(
+            lambda: [
+                row
+                for row in self._server.listed.values()
+                if row.playbook_id == wanted.playbook_id and row.created >= wanted.since
+            ]
+        )
+        newest = sorted(fitting, key=lambda row: (row.created, row.id), reverse=True)
+        return Page(newest[:limit], None)
+
     def claimed(self, workers: Collection[str]) -> dict[str, list[str]]:
         """See ports.Views."""
         rows = self._call(lambda: [row for row in self._server.rows.values() if row.ended is None])
@@ -226,6 +239,10 @@ class SimStore:
     def has_playbooks(self, group: str) -> bool:
         """See ports.Playbooks."""
         return self._call(lambda: any(one.group == group for one in self._server.playbooks.values()))
+
+    def pipelines(self) -> list[PipelineRow]:
+        """See ports.Pipelines: the index."""
+        return self._call(lambda: list(self._server.pipelines))
 
     def tokens(self) -> list[Token]:
         """See ports.Tokens."""

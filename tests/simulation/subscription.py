@@ -125,7 +125,8 @@ class SimSubscription:
         if not self._closed:
             self._closed = True
             self.let_go()
-            self._bus.subscriptions.remove(self)
+            if self in self._bus.subscriptions:  # those of a process that is dead are gone already
+                self._bus.subscriptions.remove(self)
 
     # -- for the connection ------------------------------------------------------------------------
 

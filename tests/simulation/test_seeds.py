@@ -30,12 +30,14 @@ ENOUGH = 8.0
 CHOSEN = os.environ.get("RE_TEST_SEED")
 
 
-def _violations(played: Played) -> str:
-    again = "told step by step by: python -m tests.simulation --seed N"
+def violations(played: Played, option: str = "") -> str:
+    """What was broken, and the command that plays one again; `option`: that of its cluster."""
+    again = f"told step by step by: python -m tests.simulation {option}--seed N"
     return "\n".join((f"{len(played.broken)} of {played.seeds} seeds; {again}", *played.lines()))
 
 
-def _day() -> datetime.date:
+def day_chosen() -> datetime.date:
+    """Whose seeds are played. Raises ValueError."""
     chosen = os.environ.get("RE_TEST_DAY")
     try:
         return datetime.date.fromisoformat(chosen) if chosen else datetime.datetime.now(datetime.UTC).date()
@@ -56,7 +58,7 @@ def test_every_promise_holds_in_every_seed(first: int) -> None:
     played = Played()
     for seed in range(first, first + 1 if CHOSEN else first + CHUNK):
         played.play(seed)
-    assert not played.broken, _violations(played)
+    assert not played.broken, violations(played)
     happened = played.happened
     if not CHOSEN:
         assert sum(happened[kind] for kind in KINDS) > FAULTS, happened
@@ -76,11 +78,11 @@ def test_every_kind_of_fault_happens(kind: str) -> None:
 def test_every_promise_holds_in_the_seeds_of_the_day(
     chunk: int, record_property: Callable[[str, object], None]
 ) -> None:
-    day = _day()
+    day = day_chosen()
     first = FIRST_DAY + day.toordinal() * DAILY + chunk * CHUNK
     record_property("again", f"RE_TEST_DAY={day}")
     played = play_within(ENOUGH, range(first, first + CHUNK))
-    assert not played.broken, _violations(played)
+    assert not played.broken, violations(played)
 
 
 @pytest.mark.slow
@@ -89,7 +91,7 @@ def test_every_promise_holds_in_many_more_seeds() -> None:
     played = Played()
     for seed in range(SEEDS, 100_000):
         played.play(seed)
-    assert not played.broken, _violations(played)
+    assert not played.broken, violations(played)
     assert min(played.happened[kind] for kind in KINDS) > 100, played.happened
 
 
