@@ -10,7 +10,6 @@ Every method raises ClientError (re_client.errors): NotReachable, NotAuthorized,
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -19,32 +18,25 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from re_client import events
-from re_client.errors import ClientError
+from re_client.calls import YAML, Calls, given, new_key
+from re_client.nodes import Nodes
 from re_client.transport import Transport
 from re_core.api import answers
 from re_core.api import artifacts as documents
 
-#: rows of one page of a list
-PAGE = 100
 #: lines of one page of output: as many as the engine gives
 LINES = 10_000
 #: characters of an annotation that an address has room for; the engine takes 8190 in all
 MAX_QUERY = 6000
-#: times that a request which is safe to repeat is sent
-TRIES = 3
-#: seconds between them at most
-LONGEST_PAUSE = 5.0
-
-#: content types of playbooks
-YAML, JSON = "application/yaml", "application/json"
 
 
-class Client:
+class Client(Calls):
     """One engine, as one token sees it."""
 
     def __init__(self, url: str, token: str = "", pause: Callable[[float], None] = time.sleep) -> None:
-        self._transport = Transport(url, token)
-        self._pause = pause
+        super().__init__(Transport(url, token), pause)
+        #: what concerns pipeline nodes
+        self.nodes = Nodes(self._transport, pause)
 
     def __enter__(self) -> Client:
         return self
@@ -67,7 +59,7 @@ class Client:
 
     def playbooks(self, group: str | None = None) -> list[answers.PlaybookRow]:
         """Newest revisions of all playbooks that the token reaches."""
-        found = self._pages("/api/v1/playbooks", _given(group=group))
+        found = self._pages("/api/v1/playbooks", given(group=group))
         return [cast(answers.PlaybookRow, row) for row in found]
 
     def playbook(self, id: str, revision: int | None = None) -> answers.Playbook:
@@ -80,7 +72,7 @@ class Client:
 
     def create_playbook(self, source: bytes, form: str = YAML, key: str = "") -> answers.Playbook:
         """Store a new playbook. The key makes a repetition safe; one is made where none is given."""
-        headers = {"content-type": form, "idempotency-key": key or _key()}
+        headers = {"content-type": form, "idempotency-key": key or new_key()}
         return cast(answers.Playbook, self._repeatable("POST", "/api/v1/playbooks", content=source, headers=headers))
 
     def apply_playbook(self, source: bytes, form: str = YAML) -> answers.Applied:
@@ -116,12 +108,12 @@ class Client:
         body: dict[str, Any] = {"group": group, "playbook_id": playbook_id}
         if dynamic:
             body["dynamic"] = dict(dynamic)
-        headers = {"idempotency-key": key or _key()}
+        headers = {"idempotency-key": key or new_key()}
         return cast(answers.Created, self._repeatable("POST", "/api/v1/deployments", json=body, headers=headers))
 
     def deployments(self, limit: int | None = 20, **filters: str | Sequence[str] | None) -> list[answers.DeploymentRow]:
         """The newest, at most `limit` (None: all). Filters: group, playbook_id, status, user, since."""
-        found = self._pages("/api/v1/deployments", _given(**filters), limit)
+        found = self._pages("/api/v1/deployments", given(**filters), limit)
         return [cast(answers.DeploymentRow, row) for row in found]
 
     def deployment(self, id: str) -> answers.Deployment:
@@ -136,14 +128,14 @@ class Client:
         """As `output`, page by page: a long output is read as fast as it can be where each page is used in one go."""
         following: int | None = after
         while following is not None:
-            params = _given(after=following, limit=LINES, step=step)
+            params = given(after=following, limit=LINES, step=step)
             page = self._get(f"{_deployment(id)}/output", params)
             yield page["lines"]
             following = page.get("next")
 
     def tail(self, id: str, count: int, step: int | None = None) -> list[answers.Line]:
         """The last lines that it has printed so far, at most `count`."""
-        return cast(list[answers.Line], self._get(f"{_deployment(id)}/output", _given(tail=count, step=step))["lines"])
+        return cast(list[answers.Line], self._get(f"{_deployment(id)}/output", given(tail=count, step=step))["lines"])
 
     def results(self, id: str, step: int) -> list[answers.Result]:
         """What the attempts of a step said at their end, in order."""
@@ -154,7 +146,7 @@ class Client:
 
         Goes on by itself over lost connections. Filters: group, kind, type.
         """
-        query = urlencode(_given(**filters), doseq=True)
+        query = urlencode(given(**filters), doseq=True)
         path = f"/api/v1/events?{query}" if query else "/api/v1/events"
         return events.follow_feed(self._transport, path, after, self._pause)
 
@@ -168,7 +160,7 @@ class Client:
 
     def cancel(self, id: str, reason: str = "") -> Any:
         """Ask for its end; ApiError (409) where it has ended."""
-        return self._transport.json("POST", f"{_deployment(id)}/cancel", json=_given(reason=reason or None))
+        return self._transport.json("POST", f"{_deployment(id)}/cancel", json=given(reason=reason or None))
 
     def retry(
         self, id: str, reason: str = "", lost: str | None = None, retries: int | None = None, key: str = ""
@@ -178,8 +170,8 @@ class Client:
         `lost` says what became of lost steps: `happened` or `again`. `retries`, of the document that was looked at, guards
         against another retry meanwhile. ApiError (409) where it cannot go on.
         """
-        body = _given(reason=reason or None, lost=lost, retries=retries)
-        headers = {"idempotency-key": key or _key()}
+        body = given(reason=reason or None, lost=lost, retries=retries)
+        headers = {"idempotency-key": key or new_key()}
         return self._repeatable("POST", f"{_deployment(id)}/retry", json=body, headers=headers)
 
     def resolve(self, id: str, step: int, resolution: str, attempt: int = 0, reason: str = "", key: str = "") -> Any:
@@ -187,8 +179,8 @@ class Client:
 
         `attempt` is the one that was looked at: ApiError (409) where it was lost once more since.
         """
-        body = _given(step=step, resolution=resolution, attempt=attempt or None, reason=reason or None)
-        headers = {"idempotency-key": key or _key()}
+        body = given(step=step, resolution=resolution, attempt=attempt or None, reason=reason or None)
+        headers = {"idempotency-key": key or new_key()}
         return self._repeatable("POST", f"{_deployment(id)}/resolve", json=body, headers=headers)
 
     # -- artifacts ---------------------------------------------------------------------------------
@@ -201,7 +193,7 @@ class Client:
         An annotation that is too long for an address follows in a request of its own.
         """
         is_long = len(urlencode(annotation)) > MAX_QUERY
-        params = {**_given(group=group), "kind": kind, **({} if is_long else annotation)}
+        params = {**given(group=group), "kind": kind, **({} if is_long else annotation)}
         headers = {"content-type": "application/gzip"}
         response = self._transport.send("PUT", _artifact(name), params=params, content=content, headers=headers)
         made = cast(documents.Artifact, response.json())
@@ -213,35 +205,33 @@ class Client:
         self, group: str | None = None, prefix: str = "", limit: int | None = 100
     ) -> list[documents.ArtifactRow]:
         """The newest artifacts that the token sees; those whose names begin with `prefix`."""
-        found = self._pages("/api/v1/artifacts", _given(group=group, prefix=prefix or None), limit)
+        found = self._pages("/api/v1/artifacts", given(group=group, prefix=prefix or None), limit)
         return [cast(documents.ArtifactRow, row) for row in found]
 
     def artifact(self, name: str, group: str | None = None) -> documents.ArtifactWithFiles:
         """One, with the list of its files."""
-        return cast(documents.ArtifactWithFiles, self._get(_artifact(name), _given(group=group)))
+        return cast(documents.ArtifactWithFiles, self._get(_artifact(name), given(group=group)))
 
     def artifact_content(self, name: str, group: str | None = None) -> AbstractContextManager[Iterator[bytes]]:
         """The pieces of a tar.gz of its files."""
-        return self._transport.download(f"{_artifact(name)}/content", _given(group=group))
+        return self._transport.download(f"{_artifact(name)}/content", given(group=group))
 
     def annotate_artifact(
         self, name: str, annotation: Mapping[str, str], group: str | None = None
     ) -> documents.Artifact:
         """Set its annotation, once; safe to repeat."""
         path = f"{_artifact(name)}/annotation"
-        return cast(
-            documents.Artifact, self._repeatable("PUT", path, params=_given(group=group), json=dict(annotation))
-        )
+        return cast(documents.Artifact, self._repeatable("PUT", path, params=given(group=group), json=dict(annotation)))
 
     def delete_artifact(self, name: str, group: str | None = None) -> None:
         """ApiError (409) where something may need it."""
-        self._transport.send("DELETE", _artifact(name), params=_given(group=group))
+        self._transport.send("DELETE", _artifact(name), params=given(group=group))
 
     def prune_artifacts(
         self, group: str | None = None, older: int | None = None, dry_run: bool = False
     ) -> documents.PrunedArtifacts:
         """Delete what was not pushed or used for `older` seconds and nothing needs, in one group or in all."""
-        body = _given(group=group, older=older, dry_run=dry_run)
+        body = given(group=group, older=older, dry_run=dry_run)
         return cast(documents.PrunedArtifacts, self._transport.json("POST", "/api/v1/artifacts/prune", json=body))
 
     # -- the rest ----------------------------------------------------------------------------------
@@ -284,7 +274,7 @@ class Client:
         `expires`: `90d`, `12h`, a time, or `never`; the engine's own choice, 90 days, where nothing is said.
         """
         body: dict[str, Any] = {"user": user, "groups": None if groups is None else list(groups), "admin": admin}
-        body |= _given(notify=notify or None, expires=expires or None)
+        body |= given(notify=notify or None, expires=expires or None)
         return cast(answers.NewToken, self._transport.json("POST", "/api/v1/tokens", json=body))
 
     def tokens(self) -> list[answers.Token]:
@@ -297,7 +287,7 @@ class Client:
 
     def enroll_runner(self, name: str, parallel: int | None = None) -> answers.NewRunner:
         """A forest runner of this name. The answer is the only place where the id stands with which it connects."""
-        body = {"name": name, **_given(parallel=parallel)}
+        body = {"name": name, **given(parallel=parallel)}
         return cast(answers.NewRunner, self._transport.json("POST", "/api/v1/runners", json=body))
 
     def runners(self) -> list[answers.Runner]:
@@ -315,32 +305,6 @@ class Client:
     def forget_runner(self, name: str) -> None:
         """Delete a revoked one."""
         self._transport.send("DELETE", _runner(name))
-
-    # -- how ---------------------------------------------------------------------------------------
-
-    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        return self._transport.json("GET", path, params=params or {})
-
-    def _pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        cursor: str | None = ""
-        while cursor is not None and (limit is None or len(rows) < limit):
-            wanted = PAGE if limit is None else min(PAGE, limit - len(rows))
-            page = self._get(path, {**params, "limit": wanted, **_given(cursor=cursor or None)})
-            rows += page["items"]
-            cursor = page.get("next")
-        return rows if limit is None else rows[:limit]
-
-    def _repeatable(self, method: str, path: str, **request: Any) -> Any:
-        """Send what is safe to repeat, and repeat it while the engine is away for a moment."""
-        for left in reversed(range(TRIES)):
-            try:
-                return self._transport.json(method, path, **request)
-            except ClientError as error:
-                if not error.transient or not left:
-                    raise
-                self._pause(min(getattr(error, "retry_after", 0.0) or 0.5, LONGEST_PAUSE))
-        raise AssertionError("the last try returned or raised")
 
 
 def _playbook(id: str, revision: int | None = None) -> str:
@@ -362,11 +326,3 @@ def _artifact(name: str) -> str:
 
 def _dead_letter(id: str) -> str:
     return f"/api/v1/deadletters/{quote(id, safe='')}"
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, ())}
-
-
-def _key() -> str:
-    return str(uuid.uuid4())

@@ -6,11 +6,12 @@ What stands for something else is never used silently: the caller's `note` gets 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypedDict, TypeVar
 
 from re_client.api import Client
 from re_client.errors import BadInput, NotFound
 from re_client.text import day, safe, suggestion
-from re_core.api import answers
+from re_core.api import answers, pipelines
 
 #: characters from which on the beginning of an id may stand for it
 SHORTEST = 4
@@ -24,6 +25,17 @@ LISTED = 10
 Note = Callable[[str], None]
 
 
+class _Named(TypedDict):
+    """What has a name in a group."""
+
+    id: str
+    group: str
+    name: str
+
+
+_Row = TypeVar("_Row", bound=_Named)
+
+
 def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
     """The playbook that GROUP/NAME, an id, a part of one or @last names. Raises BadInput, with the ids where several match."""
     rows = client.playbooks()
@@ -33,21 +45,32 @@ def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
             raise BadInput(f"{LAST}: no playbook is stored")
         note(f"{LAST} is {safe(_label(newest))}, {newest['id']}")
         return newest
-    exact = [row for row in rows if row["id"] == name] or [row for row in rows if _label(row) == name]
-    found = exact or _matching(rows, name)
+    found = _named(rows, name, note)
     if len(found) == 1:
-        if not exact:
-            note(f"{name} is {safe(_label(found[0]))}, {found[0]['id']}")
         return found[0]
     if found:
         lines = [f"{row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found]
         raise _ambiguous("playbooks", name, lines, "use the id of one")
-    labels = {_label(row) for row in rows}
-    same_name = sorted(label for label in labels if label.partition("/")[2] == name)
-    if same_name:
-        raise BadInput(f"there is no playbook {name!r}; did you mean {' or '.join(map(repr, same_name[:LISTED]))}?")
-    advice = suggestion(name, labels) or "; `rectl playbook list` lists them"
-    raise BadInput(f"there is no playbook {name!r}{advice}")
+    raise _unknown("playbook", name, rows, "`rectl playbook list` lists them")
+
+
+def node(client: Client, name: str, note: Note) -> pipelines.NodeRow:
+    """The pipeline node that GROUP/NAME, an id, a part of one or @last names. Raises BadInput, with the ids where several match."""
+    rows = client.nodes.all()
+    if name == LAST:
+        # ids are in the order in which they were made
+        newest = max(rows, key=lambda row: row["id"], default=None)
+        if newest is None:
+            raise BadInput(f"{LAST}: there are no pipeline nodes")
+        note(f"{LAST} is {safe(_label(newest))}, {newest['id']}")
+        return newest
+    found = _named(rows, name, note)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        lines = [f"{row['id']}  {_label(row)}" for row in found]
+        raise _ambiguous("pipeline nodes", name, lines, "use the id of one")
+    raise _unknown("pipeline node", name, rows, "`rectl cdpm nodes` lists them")
 
 
 def deployment(client: Client, id: str, note: Note) -> answers.Deployment:
@@ -116,11 +139,24 @@ def _ambiguous(what: str, name: str, lines: Sequence[str], advice: str) -> BadIn
     return BadInput("\n".join([f"{len(lines)} {what} match {name!r}; {advice}:", *shown]))
 
 
-def _matching(rows: Sequence[answers.PlaybookRow], part: str) -> list[answers.PlaybookRow]:
-    if len(part) < SHORTEST:
-        return []
-    return [row for row in rows if row["id"].startswith(part) or row["id"].endswith(part)]
+def _named(rows: Sequence[_Row], name: str, note: Note) -> list[_Row]:
+    """Those with this id, else this GROUP/NAME, else this part of the id, of which `note` gets the only one."""
+    exact = [row for row in rows if row["id"] == name] or [row for row in rows if _label(row) == name]
+    if exact or len(name) < SHORTEST:
+        return exact
+    found = [row for row in rows if row["id"].startswith(name) or row["id"].endswith(name)]
+    if len(found) == 1:
+        note(f"{name} is {safe(_label(found[0]))}, {found[0]['id']}")
+    return found
 
 
-def _label(row: answers.PlaybookRow) -> str:
+def _unknown(what: str, name: str, rows: Sequence[_Row], advice: str) -> BadInput:
+    labels = {_label(row) for row in rows}
+    same_name = sorted(label for label in labels if label.partition("/")[2] == name)
+    if same_name:
+        return BadInput(f"there is no {what} {name!r}; did you mean {' or '.join(map(repr, same_name[:LISTED]))}?")
+    return BadInput(f"there is no {what} {name!r}{suggestion(name, labels) or f'; {advice}'}")
+
+
+def _label(row: _Named) -> str:
     return f"{row['group']}/{row['name']}"

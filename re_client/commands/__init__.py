@@ -20,6 +20,7 @@ ENTRY_POINTS = "re_client.commands"
 COMMANDS = {
     "artifacts": "re_client.commands.artifacts:artifacts",
     "cancel": "re_client.commands.cancel:cancel",
+    "cdpm": "re_client.commands.cdpm:cdpm",
     "completion": "re_client.commands.completion:completion",
     "config": "re_client.commands.config:config",
     "deadletters": "re_client.commands.deadletters:deadletters",

@@ -9,7 +9,8 @@ from contextlib import suppress
 import click
 
 from re_client import values
-from re_client.api import JSON, YAML, Client
+from re_client.api import Client
+from re_client.calls import JSON, YAML
 from re_client.errors import BAD_INPUT, DONE, ApiError, BadInput, ClientError
 from re_client.session import Session, json_option, pass_session
 from re_client.text import safe

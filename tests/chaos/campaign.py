@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from re_client.api import JSON
+from re_client.calls import JSON
 from re_core import bootstrap
 from tests.chaos import oracle, playbooks_under_test
 from tests.chaos.cluster_under_test import ClusterUnderTest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from re_client.api import JSON
+from re_client.calls import JSON
 from tests.chaos import playbooks_under_test
 from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.ledger import largest_gap

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from re_client.api import JSON, Client
+from re_client.api import Client
+from re_client.calls import JSON
 from tests.chaos import playbooks_under_test
 from tests.chaos.cluster_under_test import ClusterUnderTest
 from tests.chaos.conftest import MakeRig
