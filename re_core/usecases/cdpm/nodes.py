@@ -34,6 +34,10 @@ from re_core.wire import strict_json
 #: nodes of one engine
 MOST_NODES = 1_000
 
+#: milliseconds for which the row of a removed node is kept, with the keys that sign that it leaves its dependencies; and rows that
+#: one creation deletes
+KEPT, MOST_FORGOTTEN = 7 * 24 * 3_600_000, 20
+
 #: part of every idempotency key of nodes
 ROUTE = "cdpm/nodes"
 
@@ -273,8 +277,9 @@ def _state_of(row: PipelineRow, state: State) -> api.NodeState:
 def _insert(desk: Desk, id: str, checked: Checked) -> PipelineRow:
     """Raises Conflict."""
     store = desk.store
-    others = [row for row in store.pipelines() if not is_removed(row)]
-    if len(others) >= MOST_NODES:
+    rows = store.pipelines()
+    _forget(desk, [row for row in rows if is_removed(row)][:MOST_FORGOTTEN])
+    if sum(not is_removed(row) for row in rows) >= MOST_NODES:
         raise Conflict(f"{MOST_NODES} nodes are stored, the most that the engine keeps; remove some")
     same = store.pipeline_by_source(checked.source)
     if same is not None and is_removed(same):
@@ -287,6 +292,14 @@ def _insert(desk: Desk, id: str, checked: Checked) -> PipelineRow:
         names.drop(store, checked.group, checked.name, id)
         raise Conflict(f"another node has the source {checked.source}: each node has a cdpm.yml of its own")
     return row
+
+
+def _forget(desk: Desk, removed: Sequence[PipelineRow]) -> None:
+    """Delete the rows of those that were removed long ago."""
+    for row in removed:
+        ended = desk.state(row).ended
+        if ended is None or ended < desk.clock.now() - KEPT:
+            desk.store.drop_pipeline(row.id)
 
 
 def _settle(desk: Desk, principal: Principal, row: PipelineRow, checked: Checked) -> None:

@@ -172,6 +172,20 @@ def test_a_removed_node_is_listed_no_more_and_its_name_and_source_are_free(nodes
     assert nodes_here.store.keys(made["id"]) == []
 
 
+def test_removed_nodes_are_forgotten_after_a_week_when_another_is_created(
+    nodes_here: NodeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = nodes_here.create()
+    assert nodes_here.call("DELETE", f"{URL}/{made['id']}").status_code == 204
+    nodes_here.create(node="ours/b", source=nodes_here.source("b"))
+    assert nodes_here.store.pipeline(made["id"]) is not None
+    monkeypatch.setattr(nodes, "KEPT", -1_000)
+    nodes_here.create(node="ours/c", source=nodes_here.source("c"))
+    assert nodes_here.store.pipeline(made["id"]) is None
+    assert nodes_here.store.keys(made["id"]) == []
+    assert [one["name"] for one in nodes_here.listed()] == ["b", "c"]
+
+
 def test_nodes_are_listed_by_group_and_name_page_by_page(nodes_here: NodeHarness) -> None:
     for name in ("ours-b/x", "ours/b", "ours/a", "theirs/a"):
         nodes_here.create(node=name, source=nodes_here.source(name.replace("/", "-")))
