@@ -56,7 +56,8 @@ def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
 
 def node(client: Client, name: str, note: Note) -> pipelines.NodeRow:
     """The pipeline node that GROUP/NAME, an id, a part of one or @last names. Raises BadInput, with the ids where several match."""
-    rows = client.nodes.all()
+    group, slash, rest = name.partition("/")
+    rows = (client.nodes.all(group, rest) if slash else []) or client.nodes.all()
     if name == LAST:
         # ids are in the order in which they were made
         newest = max(rows, key=lambda row: row["id"], default=None)

@@ -48,7 +48,7 @@ def show(session: Session, node: str, document: bool, as_json: bool) -> None:
     if as_json:
         session.terminal.json(found)
         return
-    session.terminal.lines([f"{name:<13}{safe(text)}".rstrip() for name, text in _whole(found)])
+    session.terminal.lines([f"{name:<14}{safe(text)}".rstrip() for name, text in _whole(found)])
 
 
 @click.command(short_help="List the subscriptions, in both directions.")
@@ -63,7 +63,8 @@ def subscriptions(session: Session, node: str, as_json: bool) -> None:
         return
     rows = [*map(_dependency, found["dependencies"]), *map(_dependent, found["dependents"])]
     none = "No dependencies, and no subscriptions of others. A node's cdpm.yml names both; the engine may not have read it yet."
-    session.terminal.table(_SUBSCRIPTIONS, rows, none, ("ref", "since"))
+    # whole lines: the end of one says what is wrong
+    session.terminal.table(_SUBSCRIPTIONS, rows, none, cut=False)
 
 
 @click.command(short_help="List the releases, with the numbers of votes.")
@@ -109,7 +110,7 @@ def trials(session: Session, node: str, as_json: bool) -> None:
     """List the builds of received releases, newest first, and the votes that they became."""
     found = session.client.nodes.trials(_find(session, node)["id"])
     none = "No release of a dependency was built."
-    session.terminal.listing(as_json, found, _TRIALS, lambda one: [_trial(one)], none, ("asked", "detail"))
+    session.terminal.listing(as_json, found, _TRIALS, lambda one: [_trial(one)], none, cut=False)
 
 
 def _find(session: Session, node: str) -> api.NodeRow:
@@ -189,9 +190,10 @@ def _head(row: api.NodeRow, one: api.WholeRelease) -> Iterator[str]:
     parts = (
         f"{rule['promote']} stable: promoted" if rule["promote"] is not None else "no votes promote it",
         f"{rule['demote']} unstable: demoted" if rule["demote"] is not None else "no votes demote it",
-        f"votes count until {day(one['deadline'])}" if one["deadline"] else "",
     )
     yield f"rule: {_joined(parts)}"
+    if one["deadline"]:
+        yield f"votes count until {day(one['deadline'])}"
 
 
 def _vote(one: api.ReleaseVote) -> Sequence[object]:
