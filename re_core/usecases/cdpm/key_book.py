@@ -59,6 +59,8 @@ class KeyBook:
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._known: dict[str, _Known] = {}
         self._failed: dict[str, _Failure] = {}
+        #: when each was looked at because a signature did not fit. What was read for another reason does not count: a key
+        #: that was replaced right after that would not be found for a minute
         self._looked: dict[str, int] = {}
 
     def file(self, url: str) -> CdpmFile:
@@ -78,7 +80,7 @@ class KeyBook:
             return self._read(url, self._find(url), self._clock.now())
 
     def newer(self, url: str, kid: str) -> CdpmFile | None:
-        """The file, read again, where its key is not `kid`; None where it is, or where it was read a moment ago.
+        """The file, read again, where its key is not `kid`; None where it is, or where that was looked at a moment ago.
 
         Raises as `file`.
         """
@@ -87,6 +89,7 @@ class KeyBook:
             if known is None or known.file.key.kid == kid:
                 if 0 <= now - self._looked.get(url, -AGAIN) < AGAIN:
                     return None
+                _remember(self._looked, url, now)
                 found = self._look(url, known, now)
             else:
                 found = known.file  # another thread has read it since
@@ -111,7 +114,6 @@ class KeyBook:
         """Raises PeerRefused, SourceUnavailable."""
         if not self._turns.acquire(timeout=TURN):
             raise SourceUnavailable("too many files of peers are read just now")
-        _remember(self._looked, url, now)
         try:
             fetched = self._sources.fetch(url, known.row.etag if known else "")
         except PeerRefused as error:

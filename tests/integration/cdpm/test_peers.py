@@ -171,7 +171,7 @@ def test_the_names_inside_are_those_that_signed(world: _World) -> None:
 def test_a_new_key_is_found_at_the_first_message_that_it_signs(world: _World, pairs: list[KeyPair]) -> None:
     fog = world.write("fog", pairs[0].public)
     world.peers.verified(world.message(fog, pairs[0]), world.mine)
-    world.clock.milliseconds += 2 * _MINUTE
+    world.clock.milliseconds += _SECOND
     world.write("fog", pairs[1].public)
     verified = world.peers.verified(world.message(fog, pairs[1]), world.mine)
     assert verified.file.key.kid == pairs[1].kid
@@ -195,11 +195,11 @@ def test_signatures_that_do_not_fit_cause_one_look_a_minute(
     monkeypatch.setattr(world.peering.sources, "fetch", counted)
     for _ in range(5):
         world.refusal(world.message(fog, pairs[1]))
-    assert looks == []
+    assert looks == [fog]
     world.clock.milliseconds += _MINUTE
     for _ in range(5):
         world.refusal(world.message(fog, pairs[1]))
-    assert looks == [fog]
+    assert looks == [fog] * 2
 
 
 def test_a_file_is_looked_at_again_after_ten_minutes_and_in_all_processes(world: _World, pairs: list[KeyPair]) -> None:
