@@ -108,7 +108,8 @@ class Subscriber:
         self.keep(**message["response"][0])
         tell(subscribed=self.state["subscription_id"])
 
-    def listen(self) -> None:
+    def listen(self) -> Any:
+        """Until the connection ends; the code of its end."""
         url, subscription_id = self.url.replace("https:", "wss:", 1) + "/cdpm", self.state["subscription_id"]
         limits: Any = {"compression": None, "max_size": 72 * 1024, "ping_interval": 25, "ping_timeout": 50}
         with connect(url, subprotocols=[Subprotocol("cdpm")], ssl=self.tls, proxy=None, **limits) as socket:
@@ -123,6 +124,7 @@ class Subscriber:
                     tell(refused=repr(wrong))
         tell(closed=socket.close_code)
         self.keep(subscription_id=None if socket.close_code == 4001 else subscription_id)
+        return socket.close_code
 
     def receive(self, socket: Any, header: Message, message: Message) -> None:
         if "irt" in header:
@@ -152,16 +154,18 @@ class Subscriber:
                 socket.send(jws)
 
     def run(self) -> None:
+        delay = 1
         while True:
             try:
                 self.look_up()
                 if not self.state["subscription_id"]:
                     self.subscribe()
-                self.listen()
+                delay = 30 if self.listen() == 4000 else 1
             except (OSError, WebSocketException, *NOT_BELIEVED) as wrong:
                 tell(refused=repr(wrong))
             self.votes.clear()
-            time.sleep(1)
+            time.sleep(delay)
+            delay = min(2 * delay, 300)
 
 
 if __name__ == "__main__":
