@@ -82,7 +82,7 @@ def _of_pipeline(document: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     number = data.get("release", data.get("id"))
     of = f" of {data['dependency']}" if data.get("dependency") else ""
     about = [f"release {number}{of}"] if number is not None else [str(data["dependency"])] if of else []
-    about += [str(data[name]) for name in ("name", "deployment") if data.get(name)]
+    about += [str(data[name]) for name in ("name", "deployment") if data.get(name) and what != "released"]
     about += [f"not built: {data['skipped']}"] if data.get("skipped") else []
     result = data.get("value") or data.get("status") or ""
     text = ", ".join([f"{data.get('group', '')}/{data['node']} {what}", *about])

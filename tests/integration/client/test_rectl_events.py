@@ -101,6 +101,7 @@ def test_what_an_event_says_cannot_steer_the_terminal(engine: FakeEngine, rectl:
         ("subscribed", {"name": "rails", "subscription": "s"}, "web/own subscribed, rails"),
         ("job_ended", {"deployment": "01D", "status": "failed"}, "web/own job ended, 01D: failed"),
         ("promoted", {"release": 3}, "web/own promoted, release 3"),
+        ("released", {"release": 3, "deployment": "publish/01R"}, "web/own released, release 3"),
     ],
 )
 def test_events_of_pipeline_nodes_are_lines_too(
