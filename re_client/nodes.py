@@ -84,6 +84,10 @@ class Nodes(Calls):
         """Builds of received releases, newest first, and the votes that they became."""
         return [cast(api.Trial, row) for row in self._pages(f"{_node(id)}/trials", {})]
 
+    def received(self, id: str) -> list[api.ReceivedRelease]:
+        """The newest 100 releases of its dependencies, newest first, and why one is not built."""
+        return [cast(api.ReceivedRelease, row) for row in self._pages(f"{_node(id)}/received", {})]
+
     def validate(self, text: str, remote: bool = False) -> api.FileVerdict:
         """All that is wrong with a cdpm.yml; with `remote`, also which peers' files the engine cannot read. Nothing is stored."""
         body = {"text": text, "remote": remote}

@@ -12,6 +12,7 @@ from re_core.playbook.compiler import policy_now
 from re_core.rows import PipelineRow
 from re_core.usecases import checking
 from re_core.usecases.cdpm import node_checks, nodes, releases, subscriptions, validation, votes
+from re_core.usecases.cdpm import received as arrivals
 from re_core.usecases.cdpm.node_checks import Checked
 from re_core.usecases.cdpm.nodes import Desk
 from re_core.usecases.cdpm.peers import Peers
@@ -162,6 +163,12 @@ def publish(id: str) -> Response:
 def trials(id: str) -> Response:
     here = desk()
     return page_answer(list(votes.trials(here, nodes.get(here, caller(), id))), None)
+
+
+@blueprint.get("/<id>/received")
+def received(id: str) -> Response:
+    here = desk()
+    return page_answer(list(arrivals.received(here, nodes.get(here, caller(), id))), None)
 
 
 @checks.post("/validate")

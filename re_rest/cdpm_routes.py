@@ -143,6 +143,17 @@ ROUTES = (
         SEEN,
     ),
     Route(
+        "get",
+        f"{_NODE}/received",
+        SEE,
+        "Releases of dependencies, newest first, and why one is not built",
+        {200: "ReceivedReleases"},
+        SEEN,
+        (),
+        "",
+        "The newest 100, as far as the newest 1000 entries of the node's journal say.",
+    ),
+    Route(
         "post",
         "/api/v1/cdpm/validate",
         ANY_TOKEN,

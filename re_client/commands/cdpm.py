@@ -28,6 +28,7 @@ for _command in (
     cdpm_looking.subscriptions,
     cdpm_looking.releases,
     cdpm_looking.votes,
+    cdpm_looking.received,
     cdpm_looking.trials,
 ):
     cdpm.add_command(_command)

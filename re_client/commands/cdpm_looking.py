@@ -1,4 +1,4 @@
-"""`rectl cdpm nodes|show|subscriptions|releases|votes|trials`: the commands that only look."""
+"""`rectl cdpm nodes|show|subscriptions|releases|votes|received|trials`: the commands that only look."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _NODES = ("id", "node", "state", "joined", "dependents", "release", "source")
 _SUBSCRIPTIONS = ("role", "name", "state", "ref", "since", "detail")
 _RELEASES = ("release", "state", "version", "stable", "unstable", "created", "deadline", "ref", "deployment")
 _VOTES = ("name", "vote", "voted", "deployment", "url")
+_RECEIVED = ("dependency", "release", "version", "ref", "received", "not built because")
 _TRIALS = ("dependency", "release", "build", "vote", "asked", "deployment", "detail")
 
 
@@ -100,6 +101,17 @@ def votes(session: Session, node: str, release: int | None, as_json: bool) -> No
     none = "No vote counts: the node's cdpm.yml named no major dependent that was subscribed when the release was made."
     session.terminal.table(_VOTES, [*map(_vote, found["votes"]), *map(_missing, found["missing"])], none)
     session.terminal.lines([safe(line) for line in map(_reaction, found["reactions"])])
+
+
+@click.command(short_help="List received releases, and why one is not built.")
+@click.argument("node")
+@json_option
+@pass_session
+def received(session: Session, node: str, as_json: bool) -> None:
+    """List the newest 100 releases that dependencies sent, newest first, and why one is not built."""
+    found = session.client.nodes.received(_find(session, node)["id"])
+    none = "No release was received."
+    session.terminal.listing(as_json, found, _RECEIVED, lambda one: [_received(one)], none, cut=False)
 
 
 @click.command(short_help="List the builds of received releases.")
@@ -208,6 +220,10 @@ def _missing(one: api.Voter) -> Sequence[object]:
 def _reaction(one: api.Reaction) -> str:
     why = f": {one['why']}" if one["why"] else ""
     return f"{one['verdict']}: deployment {one['deployment']} {one['status'] or one['state']}{why}"
+
+
+def _received(one: api.ReceivedRelease) -> Sequence[object]:
+    return one["dependency"], one["release"], one["version"], one["ref"], _when(one["received"]), one["skipped"]
 
 
 def _trial(one: api.Trial) -> Sequence[object]:

@@ -183,6 +183,19 @@ class Trial(JobRow):
     answer: Annotated[str | None, "what the dependency answered to the vote: a status, or why it refuses it"]
 
 
+class ReceivedRelease(TypedDict):
+    """A release of a dependency."""
+
+    dependency: Annotated[str, "the name in cdpm.yml"]
+    release: Annotated[int | str, "its id at the dependency"]
+    created: Annotated[str, "when it was made, as the dependency says"]
+    version: str
+    ref: str
+    major: Annotated[bool, "the dependency counts this node's vote"]
+    received: Time
+    skipped: Annotated[str, "why it is not built; empty: it is, or waits for that"]
+
+
 class PeerVerdict(TypedDict):
     """Whether a peer's cdpm.yml can be read by this engine."""
 
@@ -248,6 +261,7 @@ COMPONENTS: dict[str, Any] = {
     "Nodes": Page[NodeRow],
     "Releases": Page[ReleaseRow],
     "Trials": Page[Trial],
+    "ReceivedReleases": Page[ReceivedRelease],
 }
 
 REQUESTS: dict[str, Any] = {

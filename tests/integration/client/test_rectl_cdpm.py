@@ -419,6 +419,25 @@ def test_builds_of_received_releases_are_listed_with_the_votes_that_they_became(
     assert " ".join(second.split()) == "nokogiri r-1 postponed 2025-01-02 01T it is exclusive"
 
 
+def test_received_releases_are_listed_with_why_one_is_not_built(rectl: Rectl, stored: FakeEngine) -> None:
+    one = {
+        "dependency": "nokogiri",
+        "release": 41,
+        "created": "2025",
+        "version": "1.8",
+        "ref": "master",
+        "major": True,
+        "received": TIME,
+        "skipped": "its version does not fit",
+    }
+    stored.on(f"GET {NODES}/{ID}/received", _list(one, {**one, "release": 40, "skipped": ""}))
+    head, first, second = rectl("cdpm", "received", "shop/lib").out.splitlines()
+    assert head.endswith("NOT BUILT BECAUSE")
+    assert " ".join(first.split()) == "nokogiri 41 1.8 master 2025-01-02 its version does not fit"
+    assert " ".join(second.split()) == "nokogiri 40 1.8 master 2025-01-02"
+    assert json.loads(rectl("cdpm", "received", "shop/lib", "--json").out)[0] == one
+
+
 def test_dependencies_are_left_and_subscribed_to_again(rectl: Rectl, stored: FakeEngine) -> None:
     for verb in ("subscribe", "unsubscribe"):
         stored.on(f"POST {NODES}/{ID}/{verb}", Answer({"dependencies": [_dependency(name="a b")], "dependents": []}))
