@@ -73,9 +73,13 @@ class Network:
         """URL of its cdpm.yml: who it is."""
         return f"{self._at}/{name}/cdpm.yml"
 
+    def place(self, name: str) -> Path:
+        """The directory whose cdpm.yml is served; others than this user read it."""
+        return self._sources / name
+
     def publish(self, name: str, text: str) -> None:
         """Commit this text as its cdpm.yml."""
-        file = self._sources / name / "cdpm.yml"
+        file = self.place(name) / "cdpm.yml"
         file.parent.mkdir(exist_ok=True)
         file.parent.chmod(0o755)
         new = file.with_suffix(".new")
