@@ -1,9 +1,9 @@
 """`make bench`: every figure beside its bare limit, as a table and as JSON in benchmarks/results/.
 
-python -m benchmarks [flow] [http] [flat] [forest] [dploylib] [cluster] [cluster-http] [--quick]
+python -m benchmarks [flow] [http] [flat] [forest] [dploylib] [cdpm] [cluster] [cluster-http] [--quick]
 
-The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC and `dploylib` pyzmq; what cannot be had is left out with a
-word.
+The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC, `dploylib` pyzmq and `cdpm` its extra; what cannot be had is left
+out with a word.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ QUICK_FOREST = (50, 20.0, 5.0, 5.0, 5)
 DPLOYLIB = (10_000, 5, 100, 1000, 100)
 QUICK_DPLOYLIB = (1000, 3, 100, 100, 10)
 
-EMBEDDED = ("flow", "http", "flat", "forest", "dploylib")
+#: dependents of a pipeline, seconds of doing nothing, and how many of them do not read
+CDPM = (200, 60.0, 20)
+QUICK_CDPM = (50, 5.0, 5)
+
+EMBEDDED = ("flow", "http", "flat", "forest", "dploylib", "cdpm")
 SEPARATE = ("cluster", "cluster-http")
 
 
@@ -91,6 +95,8 @@ def _embedded(words: Iterable[str], quick: bool, figures: dict[str, Any], consol
         _forest(quick, figures, console)
     if "dploylib" in words:
         _dploylib(quick, figures, console)
+    if "cdpm" in words:
+        _cdpm(quick, figures, console)
 
 
 def _forest(quick: bool, figures: dict[str, Any], console: Console) -> None:
@@ -112,6 +118,17 @@ def _dploylib(quick: bool, figures: dict[str, Any], console: Console) -> None:
 
     figures["dploylib"] = zeromq.measure(*(QUICK_DPLOYLIB if quick else DPLOYLIB))
     for table in tables.dploylib(figures["dploylib"]):
+        console.print(table)
+
+
+def _cdpm(quick: bool, figures: dict[str, Any], console: Console) -> None:
+    if find_spec("joserfc") is None:
+        console.print("left out: cdpm (pip install 'release-engine[cdpm]')")
+        return
+    from benchmarks import cdpm
+
+    figures["cdpm"] = cdpm.measure(*(QUICK_CDPM if quick else CDPM))
+    for table in tables.cdpm(figures["cdpm"]):
         console.print(table)
 
 

@@ -111,6 +111,27 @@ def dploylib(row: Row) -> Iterable[Table]:
     return speed, stops
 
 
+def cdpm(row: Row) -> Iterable[Table]:
+    """Of benchmarks.cdpm: what dependents cost that wait, and how soon a release has come to all of them."""
+    cost = _table(
+        f"{row['dependents']} dependents of a pipeline are connected and wait",
+        ("", "CPU", "PSS MiB", "threads", "/healthz p99 ms", "subscribed in s", "connected in s", "stopped in s"),
+    )
+    cost.add_row("alone", f"{row['idle_alone_cpu_percent']:.1f} %", f"{row['pss_alone_mib']:.0f}")
+    cost.add_row(
+        "with them",
+        f"{row['idle_cpu_percent']:.1f} %",
+        f"{row['pss_mib']:.0f}",
+        str(row["threads"]),
+        *(f"{row[key]:.1f}" for key in ("healthz_p99_ms", "subscribe_s", "connect_s", "stop_s")),
+    )
+    names = ("", "has it, p50 ms", "the last has it, p50 ms", "longest")
+    release = _table("A release, from the request until dependents have it", names)
+    for name, key in (("all read", "release"), (f"{row['lazy']} do not read", "release_lazy")):
+        release.add_row(name, *(f"{row[key][one]:.0f}" for one in ("middle_ms", "last_p50_ms", "last_max_ms")))
+    return cost, release
+
+
 def cluster(rows: Sequence[Row]) -> Iterable[Table]:
     """Of benchmarks.cluster: speed, and what it costs."""
     title = "The same on RabbitMQ and a MongoDB server, separate processes, all on this machine"

@@ -1,6 +1,6 @@
 """Connections of dependents, a thread each: what comes is heard, and releases are sent in order until they are acknowledged.
 
-Must not know HTTP, nor how a message is judged. A thread that waits takes 16 kB and no time.
+Must not know HTTP, nor how a message is judged. A thread that waits takes 20 KiB and no time (docs/decisions/0030).
 """
 
 from __future__ import annotations
