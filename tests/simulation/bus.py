@@ -17,7 +17,8 @@ from tests.simulation.subscription import SimSubscription
 if TYPE_CHECKING:
     from tests.simulation.process import Process
 
-_Listening = tuple[Sequence[str], Callable[[Message], None]]
+#: keys, what the broker calls, and who listens
+_Listening = tuple[Sequence[str], Callable[[Message], None], Listener]
 _OUTCOMES = {True: Published.TAKEN, False: Published.UNROUTABLE}
 
 
@@ -96,14 +97,14 @@ class SimBus:
             self.broker.delete([name])
 
     def listen(self, listener: Listener, keys: Sequence[str] = ()) -> Callable[[], None]:
-        """See ports.Bus. A process that is dead, frozen or cut off hears nothing, and does not learn of it."""
+        """See ports.Bus. A process that is dead, frozen or cut off hears nothing."""
 
         def hear(message: Message) -> None:
             if self.connected and not self.process.frozen and not self.faults.strike("hint lost"):
                 listener(message)
 
-        entry = (tuple(keys), hear)
-        self.broker.listeners.append(entry)
+        entry = (tuple(keys), hear, listener)
+        self.broker.listeners.append(entry[:2])
         self._heard.append(entry)
         return lambda: self._listen_no_more(entry)
 
@@ -136,7 +137,7 @@ class SimBus:
     def _listen_no_more(self, entry: _Listening) -> None:
         if entry in self._heard:
             self._heard.remove(entry)
-            self.broker.listeners.remove(entry)
+            self.broker.listeners.remove(entry[:2])
 
     def lose(self) -> None:
         """The connection is gone: what is unsettled goes back."""
@@ -147,9 +148,11 @@ class SimBus:
         self.broker.drop_private(self)
 
     def reconnect(self) -> None:
-        """A new connection; everything is declared and consumed anew."""
+        """A new connection; everything is declared and consumed anew. Who listens may have missed something."""
         self.connected = True
         self.attach()
+        for _, _, listener in list(self._heard):
+            listener(None)
 
     def attach(self) -> None:
         """Consume what it should, also after queues were deleted."""

@@ -6,7 +6,8 @@ refuses to read.
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,24 +53,27 @@ class Mailbox:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._waiting: deque[tuple[int, Any]] = deque()
+        self._waiting: list[tuple[int, int, Any]] = []
+        #: way that it came -> when the last that was sent on it arrives
+        self._last: dict[object, int] = {}
+        self._numbers = itertools.count()
         self._subscription = self
 
     @property
     def signal(self) -> bool:
         return bool(self._waiting) and self._waiting[0][0] <= self._world.time.now
 
-    def put(self, what: Any, late: int = 0) -> None:
-        """It arrives behind all that was sent before it."""
-        at = self._world.time.now + self._world.random.choice(LATENCY) + late
-        if self._waiting:
-            at = max(at, self._waiting[-1][0])
-        self._waiting.append((at, what))
+    def put(self, what: Any, late: int = 0, way: object = None) -> None:
+        """It arrives behind all that was sent before it on the same way."""
+        at = max(self._world.time.now + self._world.random.choice(LATENCY) + late, self._last.get(way, 0))
+        if way is not None:
+            self._last[way] = at
+        heapq.heappush(self._waiting, (at, next(self._numbers), what))
         self._world.at(at, lambda: None)
 
     def take(self) -> Any:
         """The next; None where nothing has arrived."""
-        return self._waiting.popleft()[1] if self.signal else None
+        return heapq.heappop(self._waiting)[2] if self.signal else None
 
     def clear(self) -> None:
         self._waiting.clear()
@@ -110,13 +114,13 @@ class Line:
             raise Away(f"the connection is closed: {self.code}")
         if faults.strike("connection cut"):
             if faults.random.random() < 0.5:
-                box.put(Frame(message, self))
+                box.put(Frame(message, self), 0, self)
             self.close(LOST)
             raise Away("the connection is cut")
         late = faults.lasting("frame late") if faults.strike("frame late") else 0
-        box.put(Frame(None if faults.strike("frame refused") else message, self), late)
+        box.put(Frame(None if faults.strike("frame refused") else message, self), late, self)
         if faults.strike("frame repeated"):
-            box.put(Frame(message, self), late)
+            box.put(Frame(message, self), late, self)
 
 
 class Post:

@@ -16,12 +16,11 @@ from re_core.cdpm.state import State, awaited_votes, behind, member
 from re_core.cdpm.values import DependentStatus, ReleaseRef
 from re_core.cdpm.words import event_message
 from re_core.errors import NoAnswer, TransientError
-from re_core.ports import Bus, Store
-from re_core.sequencer.pipelines import read_fact
+from re_core.ports import Bus, Releases
+from re_core.services.cdpm_holders import Holders
+from re_core.services.cdpm_watch import Watcher
 from re_core.usecases.cdpm.reader import PipelineReader
-from re_core.wire import messages as m
 from re_core.wire import strict_json
-from re_core.wire.messages import Message
 from tests.simulation.peering import ENDED, LOST, REFUSED, REPLACED, Away, Frame, Line, Mailbox, Post
 from tests.simulation.process import Process
 
@@ -36,9 +35,6 @@ PATIENCE = 10.0
 AGAIN = 60_000
 #: milliseconds after which a link dials again that was replaced by a newer one
 MAKE_ROOM = 30_000
-
-#: what the bus is asked to give hints of
-HINTS = tuple(f"{m.EVENTS}deployment.{what}" for what in ("accepted", "ended", "retried"))
 
 #: statuses of refusals that are final for a vote; all others are sent again
 FINAL = {
@@ -141,35 +137,21 @@ class LinkProcess(PeerProcess):
             link = Link(self, pair)
             self.add(f"link {pair.node.name}", link.turn, PERIOD, link.box)
         watch = Watch(self)
-        self.add("watch", watch.turn, PERIOD, watch)
+        self.add("watch", lambda: watch.turn(0), PERIOD, watch)
 
 
-class Watch:
-    """Tells pipelines how the deployments stand of which the bus gives a hint."""
+class Watch(Watcher):
+    """The real one; an actor wakes for its hints (see Actor)."""
 
     def __init__(self, process: LinkProcess) -> None:
-        self._process, self._reader = process, process.new_reader()
-        self._hinted: dict[str, None] = {}
+        holders = Holders(cast(Releases, process.store), process.name, alone=True)
+        store, clock = cast(Any, process.store), process.world.time.monotonic
+        super().__init__(cast(Bus, process.bus), store, process.new_reader(), holders, clock)
         self._subscription = self
-        process.bus.listen(self._hear, HINTS)
-
-    def _hear(self, message: Message | None) -> None:
-        if message is not None:
-            self._hinted[message.correlation_id] = None
 
     @property
     def signal(self) -> bool:
         return bool(self._hinted)
-
-    def turn(self) -> None:
-        hinted, self._hinted = self._hinted, {}
-        for node in self._process.cluster.nodes if hinted else ():
-            state = self._reader.state(node.key)
-            for deployment in hinted:
-                fact = read_fact(cast(Store, self._process.store), deployment)
-                if deployment in state.jobs or fact.playbook_id == state.node.release.playbook:
-                    named = fact._replace(request=f"{deployment}/fact/{fact.entry}/{fact.status}")
-                    self._process.bus.publish([event_message(node.key, named)])
 
 
 class Link:

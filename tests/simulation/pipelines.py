@@ -68,6 +68,7 @@ class PipelineCluster(SimulatedCluster):
 
     kinds = (Pipelines,)
     option = "--pipelines "
+    settle = 15 * 60_000
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         super().__init__(seed, loud, bias)

@@ -19,8 +19,6 @@ from tests.simulation.world import FREEZE, World
 RESTART = (100, 20_000)
 #: milliseconds in which a world has its troubles
 TROUBLE = (8_000, 45_000)
-#: milliseconds that everything has to come to its end afterwards
-SETTLE = 40 * 60_000
 #: milliseconds between two looks for a process that can be hit
 LOOK = 500
 #: milliseconds by which clocks are set wrong
@@ -32,6 +30,8 @@ class SimulatedCluster(World):
 
     #: by which the command plays such worlds
     option = ""
+    #: milliseconds that everything has to come to its end after the last trouble
+    settle = 40 * 60_000
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         super().__init__(seed, loud, bias)
@@ -60,7 +60,7 @@ class SimulatedCluster(World):
         self.run_until(lambda: self.time.now >= end)
         self.trace("-- from here on nothing bad happens")
         self._calm()
-        end = self.time.now + SETTLE
+        end = self.time.now + self.settle
         self.run_until_quiet(end)
 
     def run_until_quiet(self, end: int) -> None:

@@ -14,6 +14,7 @@ from tests.simulation.faults import Bias
 from tests.simulation.many import Played, play_within
 from tests.simulation.peering import WIRE
 from tests.simulation.pipeline_seeds import play_pipelines
+from tests.simulation.planted_cdpm import MISTAKES
 from tests.simulation.test_seeds import CHOSEN, DAILY, FIRST_DAY, day_chosen, violations
 
 #: seeds of one run, and of one test
@@ -22,6 +23,9 @@ SEEDS, CHUNK = 2_000, 50
 DEPLOYMENTS = 150
 #: seconds in which a test begins seeds of the day
 ENOUGH = 4.0
+
+#: seeds within which each planted mistake must be found
+FOUND = 250
 
 _OPTION = "--pipelines "
 
@@ -61,6 +65,26 @@ def test_every_promise_to_peers_holds_in_the_seeds_of_the_day(
 def test_every_kind_of_fault_between_peers_happens(kind: str) -> None:
     bias = Bias((kind,))
     assert any(play_pipelines(seed, bias=bias)[kind] for seed in range(CHUNK)), "it never happened"
+
+
+@pytest.mark.no_cover
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("mistake", "bias"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_with_pipelines_is_found(mistake: Callable[[pytest.MonkeyPatch], None], bias: Bias) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        mistake(patch)
+        found = next((seed for seed in range(FOUND) if _is_broken(seed, bias)), None)
+    assert found is not None, "the mistake was not found"
+    for seed in range(max(0, found - 20), found + 1):
+        play_pipelines(seed, bias=bias)  # the engine as it is keeps every promise in the same seeds
+
+
+def _is_broken(seed: int, bias: Bias) -> bool:
+    try:
+        play_pipelines(seed, bias=bias)
+    except AssertionError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("seed", range(5000, 5005))
