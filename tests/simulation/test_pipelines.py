@@ -68,6 +68,7 @@ def test_every_kind_of_fault_between_peers_happens(kind: str) -> None:
 
 
 @pytest.mark.no_cover
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("mistake", "bias"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_mistake_with_pipelines_is_found(mistake: Callable[[pytest.MonkeyPatch], None], bias: Bias) -> None:
