@@ -122,9 +122,9 @@ class Project:
         path = self.engine.directory / file
         return path.read_text().splitlines() if path.exists() else []
 
-    def await_line(self, file: str, line: str) -> None:
+    def await_line(self, file: str, line: str, seconds: float = PATIENCE) -> None:
         """Wait until a step wrote this line."""
-        wait_until(f"{file} of {self.name} has {line!r}", lambda: line in self.wrote(file), PATIENCE)
+        wait_until(f"{file} of {self.name} has {line!r}", lambda: line in self.wrote(file), seconds)
 
     def built(self) -> list[tuple[str, str]]:
         """Deployment and version of each build of a release of another project, as they began; repeated ones of a step once."""

@@ -37,6 +37,9 @@ PLAIN = {"cryptography", "websockets", "yaml"}
 #: seconds after the begin of a release in which an engine dies; until the votes are counted it takes about as long
 LATEST = 0.5
 
+#: seconds in which all is made up for after a death: what was lost on the way is looked at, or sent again, after a minute
+MADE_UP = 180.0
+
 
 class Projects(NamedTuple):
     """A library, and two projects that build with it; only the votes of the first count."""
@@ -275,7 +278,7 @@ def _rounds(projects: Projects, rounds: int, seed: int) -> None:
         victim.engine.kill_everything()
         victim.engine.start()
         print(f"round {number}: {victim.name} killed {moment:.3f} s after the begin of {version}")
-        fog.await_line("followed", f"{version} {verdicts[version]}")
+        fog.await_line("followed", f"{version} {verdicts[version]}", MADE_UP)
     _check(projects, verdicts)
 
 
