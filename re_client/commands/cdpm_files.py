@@ -165,10 +165,16 @@ def _check(wanted: NodeFile) -> None:
 
 
 def _write(file: str, text: str) -> None:
-    """Raises BadInput."""
+    """The whole file or none, so that the command can be run again. Raises BadInput."""
+    path = Path(file)
     try:
-        with Path(file).open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        with path.open("x", encoding="utf-8") as stream:
+            try:
+                stream.write(text)
+                stream.flush()
+            except OSError:
+                path.unlink()
+                raise
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}; the node exists now, so run the command again") from None
 

@@ -164,7 +164,7 @@ def _dependency(one: api.DependencyLink) -> Sequence[object]:
         f"builds {one['trial']}" if one["trial"] else "",
         _number(one["waiting"], "release waits", "releases wait"),
         _number(one["votes"], "vote not answered", "votes not answered"),
-        one["stability"] if one["stability"] != "initial" else "",
+        f"last vote {one['stability'].removeprefix('vote_')}" if one["stability"] != "initial" else "",
     ]
     state = "left" if one["left"] else one["state"]
     return "dependency", one["name"], state, one["ref"] or "", _when(one["since"]), _joined(detail)
