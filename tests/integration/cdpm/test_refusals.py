@@ -19,7 +19,7 @@ from re_core.cdpm import events as e
 from re_core.cdpm import messages as cdpm
 from re_core.cdpm.messages import Reference
 from re_core.ports.peering import REFUSALS, ChannelClosed
-from re_core.usecases.cdpm import key_book, refusals, replays
+from re_core.usecases.cdpm import dependents, key_book, refusals, replays
 from re_rest import cdpm_sessions
 from tests.e2e.engine_process import wait_until
 from tests.integration.cdpm.conftest import Served
@@ -356,6 +356,22 @@ def test_frames_of_others_and_of_another_time_are_refused_and_too_many_end_the_c
     with pytest.raises(ChannelClosed) as closed:
         channel.take(LONG)
     assert closed.value.code == 1008
+
+
+def test_where_any_node_may_subscribe_few_files_of_strangers_are_read(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependents, "STRANGERS", 2)
+    document = {**served.node.state.document, "subscribers": "any"}
+    served.world.say(served.node.key, e.Configure(2, document))
+    stranger = _stranger(served)
+    assert stranger.subscribe(served.front)
+    # one that has a subscription is no stranger any more
+    assert [stranger.subscribe(served.front) for _ in range(3)]
+    others = [served.peer(f"other{number}", 3) for number in range(2)]
+    assert others[0].subscribe(served.front)
+    assert _posted(served, others[1].sign(others[1].wanting())) == (403, "unknown-sender")
+    assert served.world.store.peer_file(others[1].url) is None
 
 
 def test_no_flood_of_refusals_fills_the_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:
