@@ -379,5 +379,8 @@ RECORDS: Mapping[str, type[Any]] = {
     "checkpoint": Checkpoint,
 }
 
-#: what sets something due though its cause may expire
-URGENT: frozenset[type[Any]] = frozenset({PeerSubscribed, Received, JobAsked, Released, Voted})
+#: what sets something due, or is in the feed, though its cause may expire: a core that dies after the append leaves a row that is due,
+#: so that another one finds what was not published
+URGENT: frozenset[type[Any]] = frozenset(
+    {PeerSubscribed, PeerUnsubscribed, Joined, Left, Received, JobAsked, Released, Voted, VoteCounted}
+)

@@ -9,6 +9,7 @@ import pytest
 
 from re_core.cdpm import events as e
 from re_core.cdpm import machine, publishing, receiving
+from re_core.cdpm import records as r
 from re_core.cdpm.advancing import Advance
 from re_core.cdpm.asking import next_times
 from re_core.cdpm.checkpoint import to_document
@@ -44,6 +45,11 @@ def trusts_hints(patch: Patch) -> None:
 def takes_nothing_for_urgent(patch: Patch) -> None:
     """The row is written when it is convenient."""
     patch.setattr(Pipelines, "urgent", frozenset())
+
+
+def lets_the_feed_wait_for_the_next_event(patch: Patch) -> None:
+    """Nothing is due after a pipeline has joined, so nobody looks whether that was told."""
+    patch.setattr(Pipelines, "urgent", Pipelines.urgent - {r.Joined, r.Left, r.PeerUnsubscribed, r.VoteCounted})
 
 
 # -- the journal ---------------------------------------------------------------------------------------
@@ -180,6 +186,7 @@ _CORES_DIE = ("death", "process killed")
 MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (trusts_hints, Bias(("hint lost", "death"))),
     (takes_nothing_for_urgent, Bias(_CORES_DIE, "appended")),
+    (lets_the_feed_wait_for_the_next_event, Bias(_CORES_DIE, "publish")),
     (keeps_what_waits_in_memory, Bias(())),
     (takes_a_checkpoint_too_early, Bias(())),
     (takes_two_releases_of_one_entry_for_one, Bias(("queue slow", "part hangs", "store away"))),
