@@ -28,8 +28,8 @@ def own_house(own_rabbitmq: RabbitServer) -> Iterator[AmqpHarness]:
 def test_in_an_alarm_publishers_wait_and_consumers_go_on(own_house: AmqpHarness, own_rabbitmq: RabbitServer) -> None:
     # the broker's own command ends the alarm, which takes it long on a busy machine
     publishing, waiting, consuming = own_house.bus(patience=SHORT), own_house.bus(patience=90), own_house.bus()
-    publishing.declare(QUEUE)
-    publishing.publish([message(str(number)) for number in range(100)])
+    consuming.declare(QUEUE)
+    consuming.publish([message(str(number)) for number in range(100)])
     subscription = consuming.subscribe([QUEUE], 10)
     own_rabbitmq.raise_alarm()
 
