@@ -103,6 +103,8 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
             session.terminal.line(
                 f"{rest} other idempotency keys, ids without a deployment, expired tokens and releases {done}."
             )
+        if pruned.pipelines:
+            session.terminal.line(f"{pruned.pipelines} removed pipelines {done}.")
 
 
 @store.command(short_help="Create a token without the engine.")

@@ -1,6 +1,6 @@
-"""Which deployments, dead letters, keys, tokens and releases are old, and their deletion in small steps. Must not know any store.
+"""What is old, of deployments, dead letters, keys, tokens, releases and pipelines, and its deletion in small steps.
 
-What has not ended is never deleted: the list only proposes, the journal decides.
+Must not know any store. What has not ended is never deleted: the list only proposes, the journal decides.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from re_core.deployment.records import never_began
 from re_core.errors import StoreRefused
 from re_core.ports import KeyRecord, Store
 from re_core.rows import View
+from re_core.usecases.cdpm.removed import drop_pipelines, old_pipelines
 from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
 
@@ -41,6 +42,8 @@ class Pruned(NamedTuple):
     tokens: int = 0
     #: rows of releases that are over; most go with their deployment, or by the daily look of a core
     releases: int = 0
+    #: that were removed
+    pipelines: int = 0
 
     def plus(self, more: Pruned) -> Pruned:
         return Pruned(*(mine + others for mine, others in zip(self, more, strict=True)))
@@ -50,15 +53,16 @@ def would_prune(store: Store, before: int) -> Pruned:
     """How many ended, or were stored as dead letters, or were made and never begun, before that time."""
     voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
     over, letters = len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL))
-    return Pruned(over, letters, keys, voids, len(_old_tokens(store, before)), store.old_releases(before))
+    tokens, pipelines = len(_old_tokens(store, before)), len(old_pipelines(store, before, _ALL))
+    return Pruned(over, letters, keys, voids, tokens, store.old_releases(before), pipelines)
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     """One step: delete up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
-    belongs to none follows: keys, journals of ids under which nothing began, tokens that expired, and releases that are
-    over.
+    belongs to none follows: keys, journals of ids under which nothing began, tokens that expired, releases that are over, and
+    pipelines that were removed.
     """
     over: list[str] = []
     while not over and (proposed := store.ended(before, limit)):
@@ -79,7 +83,9 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     tokens = _old_tokens(store, before)
     for digest in tokens:
         store.revoke_token(digest)
-    return Pruned(0, 0, len(keys), len(voids), len(tokens), store.forget_releases(before, limit))
+    pipelines = old_pipelines(store, before, limit)
+    drop_pipelines(store, pipelines)
+    return Pruned(0, 0, len(keys), len(voids), len(tokens), store.forget_releases(before, limit), len(pipelines))
 
 
 def _old_tokens(store: Store, before: int) -> list[str]:

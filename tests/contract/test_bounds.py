@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from re_core.cdpm.ids import pipeline_key
+from re_core.cdpm.records import Registered, Removed
 from re_core.deployment.records import Entry, Void
-from re_core.ports import MOST_REVISIONS, Append, KeyRecord, Store, ViewFilter
-from re_core.rows import OVER, DeadLetter, Release, Token
+from re_core.errors import StoreUnavailable
+from re_core.ports import MOST_REVISIONS, Append, EntryCodec, KeyRecord, Store, ViewFilter
+from re_core.rows import OVER, DeadLetter, PipelineKey, PipelineRow, Release, Token
+from re_core.sequencer.pipelines import Pipelines
 from re_core.usecases.ids import first_id
 from re_core.usecases.maintenance import Pruned, prune_some, would_prune
 from tests.contract.samples import append, playbook, view
@@ -97,6 +105,78 @@ def test_old_releases_of_no_deployment_are_forgotten_once_they_are_over(store: S
     assert would_prune(store, BEFORE) == Pruned(releases=1)
     assert _prune(store) == Pruned(releases=1)
     assert [len(store.releases_of(one)) for one in ("gone", "new", "open")] == [0, 1, 1]
+
+
+# -- pipelines ---------------------------------------------------------------------------------------
+
+
+def _pipeline(store: Store, id: str, removed: int | None, ended: int | None, *, begun: bool = True) -> None:
+    """`removed`: when, by its journal; `ended`: by its row of the list."""
+    key = pipeline_key(id)
+    source = f"https://{id}.example/cdpm.yml"
+    assert store.save_pipeline(PipelineRow(id, "shop", id, source, 1, {}))
+    assert store.add_key(PipelineKey(id, "k", "public", b"sealed", OLD))
+    assert store.open_position(f"s {id}", id, OLD, "j", 0)
+    if begun:
+        begin: Any = Registered("shop", id, source)
+        end: Any = Removed("ann")
+        entries = [Entry(key, 1, OLD, "core", (begin,), "pipeline")]
+        if removed is not None:
+            entries.append(Entry(key, 2, removed, "core", (end,), "pipeline"))
+        row = view(key, group="", ended=ended, entry=len(entries))
+        store.append([Append(entries[0], row), *map(Append, entries[1:])])
+
+
+def _left(store: Store) -> list[str]:
+    return sorted(one.id for one in store.pipelines())
+
+
+@pytest.fixture
+def piped(store: Store) -> Store:
+    """A store that knows pipelines."""
+    unsealed: Any = store
+    unsealed._codec = EntryCodec(Pipelines)
+    return store
+
+
+def test_pipelines_that_were_removed_long_ago_are_forgotten_with_all_that_they_had(piped: Store) -> None:
+    gone, lives, new, ahead, never, fresh = (_id(OLD if place != 5 else NEW, place) for place in range(6))
+    _pipeline(piped, gone, OLD, OLD)
+    _pipeline(piped, lives, None, None)
+    _pipeline(piped, new, NEW, NEW)
+    _pipeline(piped, ahead, None, OLD)
+    _pipeline(piped, never, None, None, begun=False)
+    _pipeline(piped, fresh, None, None, begun=False)
+    assert would_prune(piped, BEFORE) == Pruned(pipelines=2)
+    assert _prune(piped) == Pruned(pipelines=2)
+    assert _left(piped) == sorted([lives, new, ahead, fresh])
+    assert (piped.entries(pipeline_key(gone)), piped.rows([pipeline_key(gone)])) == ([], [])
+    assert (piped.keys(gone), piped.position(f"s {gone}"), piped.keys(lives) != []) == ([], None, True)
+
+
+def test_a_deletion_of_a_pipeline_that_was_cut_off_goes_on(piped: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = _id(OLD)
+    _pipeline(piped, id, OLD, OLD)
+
+    def away(*_: object) -> bool:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(piped, "drop_pipeline", away)
+        with pytest.raises(StoreUnavailable):
+            _prune(piped)
+    assert (piped.entries(pipeline_key(id)), _left(piped)) == ([], [id])
+    assert _prune(piped) == Pruned(pipelines=1)
+    assert (_left(piped), piped.keys(id)) == ([], [])
+
+
+def test_an_engine_that_does_not_know_pipelines_leaves_them(store: Store) -> None:
+    unsealed: Any = store
+    unsealed._codec = EntryCodec(Pipelines)
+    _pipeline(store, _id(OLD), OLD, OLD)
+    unsealed._codec = EntryCodec()
+    assert _prune(store) == Pruned()
+    assert _left(store) == [_id(OLD)]
 
 
 # -- playbooks, dead letters -------------------------------------------------------------------------

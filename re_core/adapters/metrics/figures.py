@@ -65,7 +65,7 @@ class StoreFigures:
 
     def _statuses(self) -> dict[str, float]:
         found = dict.fromkeys((str(one) for one in DeploymentStatus if one not in ENDED), 0.0)
-        active = self._store.active()
+        active = [id for id in self._store.active() if "/" not in id]  # the others are keys of other kinds
         for status, count in Counter(str(row.status) for row in self._store.rows(active[:COUNTED])).items():
             if status in found:  # one of them may have ended just now
                 found[status] += count

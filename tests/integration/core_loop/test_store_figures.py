@@ -35,6 +35,8 @@ def test_the_store_says_how_much_there_is_of_what_people_wait_for(harness: CoreH
     found = _read(harness, waiting)
     assert found["deployments", "accepted"] == 1
     assert found["deployments", "running"] == found["deployments", "other"] == 0
+    harness.store.write_views([harness.store.rows(["d1"])[0]._replace(id="pipeline/p", group="")])
+    assert _read(harness, waiting)["deployments", "accepted"] == 1, "a pipeline is no deployment"
     assert found["dead_letters", ""] == 0
     assert (found["workers", "noop"], found["workers", "sleep"]) == (1, 1)
     assert found["step_queue_age_seconds", "noop"] == LONG / 1000, "the others are not in the journal"
