@@ -43,7 +43,7 @@ class PipelineServices:
         the code of each message that is refused. Starts nothing."""
         peers = Peers(peering, store, clock, window)
         self._reader = PipelineReader(bus, store)
-        holders = Holders(store, core, alone)
+        self._holders = holders = Holders(store, core, alone)
         around = Surroundings(bus, peering, peers, self._reader, Refusals(refused), Timing())
         self._links = Links(around, store, holders, clock)
         self._watcher = Watcher(bus, store, self._reader, holders)

@@ -221,12 +221,11 @@ class Link:
             talk = Talk(around, self.ends, channel, known.subscription)
             talk.open(known)
             begun = time.monotonic()
+            self._show(LinkState.UP)
             _log.info("%s is connected to %s", self.ends.node, self.ends.dependency, extra={"action": "cdpm_link_up"})
             while self._is_needed(state := around.reader.known(self.ends.key), known):
                 talk.turn(state, awaited_votes(state, self.ends.dependency))
-                if self.status.state is not LinkState.UP:
-                    self._show(LinkState.UP)
-                    self._logged = ""
+                self._logged = ""
                 if time.monotonic() - begun > around.timing.steady:
                     self._backoff.reset()
                     self._unwanted.reset()

@@ -39,6 +39,10 @@ MOST_HINTS = 10_000
 #: seconds between two looks at the index of nodes, and at candidates whose playbook says when they are built or tested
 LOOK, STAGES = 1.0, 15.0
 
+#: seconds between two looks at what the nodes await: while a core finds out whether an event is listened to, it publishes no other of
+#: that key, so hints get lost that no listener is warned of. Of a node at most so many deployments are read, the newest
+ROUND, MOST_READ = 5.0, 32
+
 #: how old the last look at the index may be, in seconds, when a hint is judged: it may be of a node that is new
 FRESH = 0.2
 
@@ -79,7 +83,7 @@ class Watcher:
         #: keys of those of which nothing was missed
         self._caught_up: set[str] = set()
         #: when it looked at the index last, and looks at stages next
-        self._looked = self._next_stages = float("-inf")
+        self._looked = self._next_stages = self._next_round = float("-inf")
 
     def turn(self, timeout: float) -> int:
         """Wait up to `timeout` seconds for a hint, and send the facts that are news. Returns how many.
@@ -97,6 +101,10 @@ class Watcher:
                 facts += self._of_stages()
                 self._next_stages = self._time() + STAGES
             self._catch_up()
+            if self._time() >= self._next_round:
+                for node in self._nodes:
+                    facts += self._of_awaited(self._reader.state(node.state.key))
+                self._next_round = self._time() + ROUND
             send_events(self._bus, [_message(key, fact) for key, fact in facts])
         except Exception:
             self._note(hinted)
@@ -118,11 +126,15 @@ class Watcher:
 
     def _look_at(self, state: State) -> None:
         """All that the node awaits; for deployments that it does not know it looks by itself."""
-        jobs = [id for id, job in state.jobs.items() if job.status not in CLOSED]
-        facts = [read_fact(self._store, id) for id in (*jobs, *state.candidates)]
-        news = [_message(state.key, fact) for fact in facts if _is_news(state, fact)]
+        news = [_message(key, fact) for key, fact in self._of_awaited(state)]
         occasion = f"{self._time():.3f}"
         send_events(self._bus, [*news, deployment_event(state.key, "due", {}, occasion)])
+
+    def _of_awaited(self, state: State) -> list[tuple[str, e.Fact]]:
+        jobs = [id for id, job in state.jobs.items() if job.status not in CLOSED]
+        awaited = dict.fromkeys((*jobs[-MOST_READ:], *list(state.candidates)[-MOST_READ:]))
+        facts = [read_fact(self._store, id) for id in awaited]
+        return [(state.key, fact) for fact in facts if _is_news(state, fact)]
 
     def wake(self) -> None:
         """Let `turn` not wait; any thread."""
