@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -76,10 +77,14 @@ def test_200_starts_and_stops_leave_no_socket_descriptor_and_thread_behind(conte
         assert service.stop(30)
 
     once()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+    gc.collect()
+    descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
     for _ in range(200):
         once()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before  # noqa: PTH208
+    gc.collect()
+    # others of this process may have closed theirs
+    assert len(os.listdir("/proc/self/fd")) <= descriptors  # noqa: PTH208
+    assert threading.active_count() <= threads
 
 
 def test_a_stop_waits_for_no_other_thread_of_the_process(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ MANY = 100
 
 
 def _descriptors() -> int:
+    gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -57,7 +59,7 @@ def test_a_hundred_connections_leave_no_descriptor_no_thread_and_no_count(
         list(pool.map(_end, channels, range(MANY)))
     wait_until("all seats are free", lambda: served.front.sessions.count() == 0, LONG)
     wait_until("no thread is left", lambda: _threads() == set(), LONG)
-    wait_until("no descriptor is left", lambda: _descriptors() == before, LONG)
+    wait_until("no descriptor is left", lambda: _descriptors() <= before, LONG)
     assert (worker.nr_conns, len(worker._reading), len(worker._leaving), len(worker._waiting)) == (0, 0, 0, 0)
     assert [one for one in caplog.records if one.levelno > logging.WARNING] == []
     channel = served.rails.open(served.front, served.rails.subscribe(served.front))

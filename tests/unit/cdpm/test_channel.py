@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import struct
@@ -210,6 +211,7 @@ def test_a_close_is_heard_with_its_code_and_ends_what_waits(ends: Ends) -> None:
 
 
 def _descriptors() -> int:
+    gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -220,7 +222,7 @@ def test_no_descriptor_is_left_behind(ends: Ends) -> None:
         pair[closing].close(1000, "")
         with pytest.raises(ChannelClosed):
             pair[1 - closing].take(LONG)
-    assert _descriptors() == before
+    assert _descriptors() <= before  # others of this process may have closed theirs
 
 
 # -- peers that keep to nothing ----------------------------------------------------------------------

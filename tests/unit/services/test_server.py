@@ -36,9 +36,9 @@ _ECHO = (
 )
 
 
-def _children() -> list[int]:
-    """Pids of the processes that our servers started."""
-    servers = psutil.Process().children()
+def _children(port: int) -> list[int]:
+    """Pids of the processes that the server on that port started; others of this process are left out."""
+    servers = [one for one in psutil.Process().children() if str(port) in one.cmdline()]
     return [child.pid for server in servers for child in server.children()]
 
 
@@ -50,7 +50,7 @@ def _is_free(port: int) -> bool:
 def test_a_killed_server_takes_its_children_along_and_starts_again_on_its_port(tmp_path: Path) -> None:
     [port] = free_ports(1)
     with Server([sys.executable, "-c", _WITH_CHILD + _LISTEN, str(port)], [port], tmp_path / "log") as server:
-        [child] = _children()
+        [child] = _children(port)
         server.kill()
         assert _is_free(port)
         assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
