@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,35 +11,22 @@ from re_core.cdpm import events as e
 from re_core.cdpm import machine, publishing, receiving
 from re_core.cdpm import records as r
 from re_core.cdpm.advancing import Advance
-from re_core.cdpm.asking import next_times
 from re_core.cdpm.checkpoint import to_document
 from re_core.cdpm.receiving import Result
 from re_core.cdpm.state import State, awaited_votes, member
-from re_core.cdpm.values import JobStatus, ReleaseRef, Stability, Subscription
-from re_core.errors import TransientError
+from re_core.cdpm.values import ReleaseRef, Stability, Subscription
 from re_core.ports import Journal
 from re_core.sequencer.pipelines import Pipelines
 from re_core.usecases.cdpm.reader import PipelineReader
 from tests.simulation import pipeline_peers
 from tests.simulation.faults import Bias
 from tests.simulation.peering import Line
-from tests.simulation.pipeline_peers import Desk, Link, Open, Received, Session
+from tests.simulation.pipeline_peers import Desk, Open, Session
 
 Patch = pytest.MonkeyPatch
 
 
 # -- jobs ----------------------------------------------------------------------------------------------
-
-
-def trusts_hints(patch: Patch) -> None:
-    """Nothing is due about what was accepted: somebody will say how it ended."""
-
-    def times(state: State, now: int) -> Iterable[int]:
-        if any(job.status is not JobStatus.ACCEPTED for job in state.jobs.values()):
-            return next_times(state, now)
-        return ()
-
-    patch.setattr(machine, "next_times", times)
 
 
 def takes_nothing_for_urgent(patch: Patch) -> None:
@@ -148,19 +135,6 @@ def builds_what_it_led_to_itself(patch: Patch) -> None:
 # -- connections ---------------------------------------------------------------------------------------
 
 
-def acknowledges_what_was_not_answered(patch: Patch) -> None:
-    """A release that was handed to the core will be in the journal some time."""
-    real = Link._on_release
-
-    def on_release(self: Link, line: Line, document: bytes) -> None:
-        try:
-            real(self, line, document)
-        except TransientError:
-            line.to_session(Received(0))
-
-    patch.setattr(Link, "_on_release", on_release)
-
-
 def goes_on_behind_what_it_has_sent(patch: Patch) -> None:
     """Though the subscriber says what it has."""
     began, sent = Session.__init__, Desk._send
@@ -184,7 +158,6 @@ _CORES_DIE = ("death", "process killed")
 
 #: each mistake, and the bad luck that brings it to light
 MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
-    (trusts_hints, Bias(("hint lost", "death"))),
     (takes_nothing_for_urgent, Bias(_CORES_DIE, "appended")),
     (lets_the_feed_wait_for_the_next_event, Bias(_CORES_DIE, "publish")),
     (keeps_what_waits_in_memory, Bias(())),
@@ -196,6 +169,5 @@ MISTAKES: tuple[tuple[Callable[[Patch], None], Bias], ...] = (
     (finds_unstable_what_it_never_found_stable, Bias(())),
     (sends_a_vote_while_it_is_new, Bias(("frame refused", "connection cut"))),
     (builds_what_it_led_to_itself, Bias(())),
-    (acknowledges_what_was_not_answered, Bias(("bus error", "store slow", "part hangs", "process frozen"), "publish")),
     (goes_on_behind_what_it_has_sent, Bias(("connection cut", "frame refused", "process killed"))),
 )
