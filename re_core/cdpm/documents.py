@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from re_core.cdpm.inputs import filled, own_chain
+from re_core.cdpm.reading import NO_LINE
 from re_core.cdpm.state import State
 
 #: characters of a text that a deployment's values bring into a message
 _MOST = 500
-
-_NO_LINE = re.compile("[\x00-\x1f\x7f]")
 
 
 def release_document(
@@ -69,4 +67,4 @@ def _value(values: Mapping[str, Any], name: str) -> str:
 
 def _line(text: str) -> str:
     """On one line, without control characters: peers refuse anything else (reading.py)."""
-    return " ".join(_NO_LINE.sub(" ", text).split())[:_MOST]
+    return " ".join(NO_LINE.sub(" ", text).split())[:_MOST]

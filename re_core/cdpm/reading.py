@@ -14,7 +14,7 @@ from re_core.wire.strict_json import MAX_WHOLE
 NAME, ID, URL, LINE, TEXT = 500, 128, 2048, 1024, 16_384
 
 #: what no line holds: control characters, and what other readers take for the end of a line
-_NO_LINE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+NO_LINE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 _KINDS: Mapping[type, str] = {
     bool: "a boolean",
@@ -111,7 +111,7 @@ def _line(value: Any, at: str, most: int) -> str:
         raise BadMessage(f"{name}: expected a string, found {found}", at)
     if not 0 < len(value) <= most:
         raise BadMessage(f"{name}: expected 1 to {most} characters, found {len(value)}", at)
-    if found_char := _NO_LINE.search(value):
+    if found_char := NO_LINE.search(value):
         raise BadMessage(f"{name}: expected one line, found the character {found_char[0]!r}", at)
     return value
 

@@ -34,11 +34,11 @@ def ask(bus: Bus, key: str, event: e.Request, timeout: float) -> Said:
     if answer is None:
         raise NoAnswer(f"the engine did not answer within {timeout:g} s; it may still carry that out", key)
     document = strict_json.loads(answer.body)
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("accepted"), bool):
         raise NoAnswer("the engine's answer cannot be read", key)
     names = document.get("subscriptions")
     return Said(
-        document.get("accepted") is True,
+        document["accepted"],
         str(document.get("reason", "")),
         str(document.get("detail", "")),
         tuple(map(str, names)) if isinstance(names, list) else (),

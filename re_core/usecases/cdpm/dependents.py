@@ -18,16 +18,14 @@ from re_core.cdpm.messages import Message
 from re_core.cdpm.moments import written
 from re_core.cdpm.state import State, behind, member
 from re_core.cdpm.values import ReleaseRef
-from re_core.cdpm.words import event_message
-from re_core.errors import BadMessage, BusUnavailable, CallerError, OperatorError, TransientError
+from re_core.errors import BadMessage, BusUnavailable, CallerError, NoAnswer, OperatorError, TransientError
 from re_core.ports.peering import Peering, PeerRefused, SourceUnavailable, Unverified
 from re_core.rows import PipelineRow, Position
 from re_core.usecases.cdpm.acknowledgements import Acknowledgements
+from re_core.usecases.cdpm.asking import Said, ask
 from re_core.usecases.cdpm.peers import AHEAD, PROVEN, Peers, Verified, check_parties
 from re_core.usecases.cdpm.reader import PipelineReader
 from re_core.usecases.cdpm.refusals import Counts, Refusals, status_of
-from re_core.usecases.ids import new_id
-from re_core.wire import strict_json
 
 #: files of nodes that are not known which one address may have read in a minute, where a node takes any subscriber
 STRANGERS = 10
@@ -80,13 +78,6 @@ class Heard(NamedTuple):
     #: frame to send; empty: none
     answer: str = ""
     refused: bool = False
-
-
-class _Asked(NamedTuple):
-    accepted: bool
-    reason: str
-    detail: str
-    subscriptions: tuple[str, ...]
 
 
 class Dependents:
@@ -328,16 +319,13 @@ class Dependents:
             _log.warning("%s cannot sign: %s", source, error, extra={"action": "cdpm_not_ready"})
             raise TransientError("this node cannot sign just now; ask again later") from None
 
-    def _ask(self, node: PipelineRow | Subscriber, event: Any) -> _Asked | None:
+    def _ask(self, node: PipelineRow | Subscriber, event: Any) -> Said | None:
         """What the pipeline says; None where no core has answered. Raises BusUnavailable."""
         pipeline = node.id if isinstance(node, PipelineRow) else node.pipeline
-        message = event_message(pipeline_key(pipeline), event._replace(request=new_id()))
-        answer = self._bus.request(message, self._timeout)
-        document = {} if answer is None else strict_json.loads(answer.body)
-        if not isinstance(document, dict) or not isinstance(document.get("accepted"), bool):
+        try:
+            return ask(self._bus, pipeline_key(pipeline), event, self._timeout)
+        except NoAnswer:
             return None
-        said = str(document.get("reason", "")), str(document.get("detail", ""))
-        return _Asked(document["accepted"], *said, tuple(document.get("subscriptions", ())))
 
 
 def _parsed(verified: Verified) -> Message:
