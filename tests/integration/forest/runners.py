@@ -236,6 +236,8 @@ class SerialRunner:
         self.dropped: list[str] = []
         self.errors: list[str] = []
         self.registrations = 0
+        #: grpc cancels a call that is collected as garbage, with the lines that it has not sent yet; the real one sends them
+        self._logs: list[Logs] = []
         self.wire: Wire | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -295,6 +297,7 @@ class SerialRunner:
             return
         self._active = 1
         logs = Logs(wire.stub)
+        self._logs.append(logs)
         self.calls.append("PushLogs")
         token = work.release_token
         try:
