@@ -10,17 +10,14 @@ from re_core.cdpm import records as r
 from re_core.cdpm.advancing import Advance
 from re_core.cdpm.ids import deployment_id
 from re_core.cdpm.state import State
-from re_core.cdpm.values import Candidate, Job, JobStatus
-
-#: milliseconds after which it asks again for a job that was not answered, and the longest time between two times
-ASK_AFTER, ASK_MOST = 10_000, 600_000
-#: milliseconds after which it looks how an accepted job stands, should the hint that it ended be lost
-LOOK_AFTER, LOOK_MOST = 60_000, 300_000
-#: milliseconds after which a job is asked for again that had to wait for another deployment; and after which it is given up
-POSTPONE, POSTPONE_MOST, GIVE_UP_AFTER = 30_000, 600_000, 86_400_000
-
-#: looks of one timer, so that two hundred open builds are not all read whenever one is due; each has a time of its own
-LOOKS = 32
+from re_core.cdpm.values import Candidate, Job
+from re_core.jobs import times
+from re_core.jobs.times import GIVE_UP_AFTER as GIVE_UP_AFTER
+from re_core.jobs.times import LOOK_AFTER as LOOK_AFTER
+from re_core.jobs.times import LOOK_MOST
+from re_core.jobs.times import LOOKS as LOOKS
+from re_core.jobs.times import last_slot as last_slot
+from re_core.jobs.times import next_slot as next_slot
 
 #: what a deployment is started for
 TRIAL = "trial"
@@ -81,23 +78,14 @@ def ask_in_next_turn(go: Advance, job: Job) -> None:
     go.do(e.AskDeployment(id))
 
 
-def postponed_until(job: Job, now: int) -> int:
-    """When a job that has to wait once more is asked for again."""
-    return now + min(POSTPONE_MOST, POSTPONE << min(job.postponed, 10))
-
-
 def awaited(state: State) -> list[e.Effect]:
     """What a crash may have cut off: the jobs that were asked for and not answered, the newest first. The same ids."""
-    asked = [job for job in state.jobs.values() if job.status is JobStatus.ASKED]
-    asked.sort(key=lambda job: job.asked, reverse=True)
-    return [e.AskDeployment(job.id) for job in asked[:LOOKS]]
+    return [e.AskDeployment(job.id) for job in times.awaited(state.jobs.values())]
 
 
 def open_jobs(state: State, now: int) -> list[Job]:
     """Jobs of which a time has come, those whose time came last first; at most LOOKS."""
-    due = [(slot, job) for job in state.jobs.values() if (slot := _slot(job, now)) is not None]
-    due.sort(key=lambda pair: pair[0], reverse=True)
-    return [job for _, job in due[:LOOKS]]
+    return times.open_jobs(state.jobs.values(), now)
 
 
 def open_candidates(state: State, now: int) -> list[Candidate]:
@@ -113,43 +101,6 @@ def open_candidates(state: State, now: int) -> list[Candidate]:
 
 def next_times(state: State, now: int) -> Iterable[int]:
     """When something is due about the jobs and candidates that are open."""
-    for job in state.jobs.values():
-        if job.status is JobStatus.ASKED:
-            yield next_slot(job.asked, ASK_AFTER, ASK_MOST, now)
-        elif job.status is JobStatus.ACCEPTED:
-            yield next_slot(job.accepted, LOOK_AFTER, LOOK_MOST, now)
-        elif job.status is JobStatus.POSTPONED:
-            yield job.until
+    yield from times.next_times(state.jobs.values(), now)
     for one in state.candidates.values():
         yield next_slot(one.since, LOOK_AFTER, LOOK_MOST, now)
-
-
-def next_slot(since: int, first: int, most: int, now: int) -> int:
-    """The first of since + first, since + 2 first, since + 4 first … that is after `now`; at most `most` apart."""
-    offset = _offset(since, first, most, now)
-    return since + (first if offset is None else offset + min(offset, most))
-
-
-def last_slot(since: int, first: int, most: int, now: int) -> int | None:
-    """The last of these that is not after `now`."""
-    offset = _offset(since, first, most, now)
-    return None if offset is None else since + offset
-
-
-def _offset(since: int, first: int, most: int, now: int) -> int | None:
-    past, offset = now - since, first
-    if past < first:
-        return None
-    while offset < most and offset * 2 <= past:
-        offset *= 2
-    if offset >= most:
-        offset += (past - offset) // most * most
-    return offset
-
-
-def _slot(job: Job, now: int) -> int | None:
-    if job.status is JobStatus.ASKED:
-        return last_slot(job.asked, ASK_AFTER, ASK_MOST, now)
-    if job.status is JobStatus.ACCEPTED:
-        return last_slot(job.accepted, LOOK_AFTER, LOOK_MOST, now)
-    return job.until if job.status is JobStatus.POSTPONED and job.until <= now else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core.deployment.events import TimerFired, WorkerLost
+from re_core.jobs.words import Created as Created
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -223,18 +224,6 @@ class Fact(NamedTuple):
     values: Mapping[str, Any] = _NOTHING
     reply_to: str = ""
     request: str = ""
-
-
-class Created(NamedTuple):
-    """The answer to a job that was asked for."""
-
-    job: str
-    accepted: bool
-    #: stable code of a refusal, and a text
-    reason: str = ""
-    detail: str = ""
-    #: the deployment that stands in the way
-    holder: str = ""
 
 
 Request = (

@@ -1,4 +1,4 @@
-"""Jobs: deployments that a pipeline asks for. Pure; the table JOB. What a job is for is the business of others.
+"""Jobs: deployments that a pipeline asks for. Pure; its side of the table JOB. What a job is for is the business of others.
 
 The theory is in re_core/cdpm/machine.py.
 """
@@ -6,34 +6,18 @@ The theory is in re_core/cdpm/machine.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from re_core.cdpm import events as e
 from re_core.cdpm import records as r
 from re_core.cdpm.advancing import Advance, known_already, miss
-from re_core.cdpm.asking import GIVE_UP_AFTER, TRIAL, ask_in_next_turn, open_jobs, postponed_until
+from re_core.cdpm.asking import TRIAL, ask_in_next_turn, open_jobs
 from re_core.cdpm.receiving import Build, build_over
 from re_core.cdpm.values import Job, JobStatus
-
-#: why a request was refused whose id can never begin anything
-_NEVER = "expired"
-
-#: statuses of a deployment by which it has ended
-_ENDED = frozenset({"completed", "failed", "cancelled"})
-
-
-class JobWord(StrEnum):
-    """What can become known of a job."""
-
-    CREATED = "created"
-    REFUSED = "refused"
-    HELD = "refused, another deployment holds the lock"
-    VOID = "never began"
-    RUNNING = "runs"
-    ENDED = "ended"
-    MISSING = "has no journal"
-    TIMER = "timer"
+from re_core.jobs import table
+from re_core.jobs.table import JobAct, word_of, word_of_created
+from re_core.jobs.table import JobWord as JobWord
+from re_core.jobs.times import is_given_up, postponed_until, why_given_up
 
 
 class Said(NamedTuple):
@@ -49,20 +33,13 @@ def on_created(go: Advance, event: e.Created) -> None:
     job = go.state.jobs.get(event.job)
     if job is None:
         return  # of a turn that is over
-    if event.accepted:
-        word = JobWord.CREATED
-    elif event.reason == _NEVER:
-        word = JobWord.VOID
-    else:
-        word = JobWord.HELD if event.holder else JobWord.REFUSED
+    word = word_of_created(event.accepted, event.reason, event.holder)
     JOB[job.status][word](go, job, Said(event.detail or event.reason))
 
 
 def on_fact(go: Advance, job: Job, fact: e.Fact) -> None:
     """How the deployment of the job stands."""
-    words = {"void": JobWord.VOID, "missing": JobWord.MISSING}
-    word = JobWord.ENDED if fact.status in _ENDED else words.get(fact.status, JobWord.RUNNING)
-    JOB[job.status][word](go, job, Said(status=fact.status))
+    JOB[job.status][word_of(fact.status)](go, job, Said(status=fact.status))
 
 
 def on_timer(go: Advance) -> None:
@@ -96,8 +73,8 @@ def _close(go: Advance, job: Job, record: r.JobEnded | r.JobRefused, status: str
 
 
 def _postpone(go: Advance, job: Job, said: Said) -> None:
-    if go.now - job.first >= GIVE_UP_AFTER:
-        _refuse(go, job, Said(f"it could not begin within {GIVE_UP_AFTER // 3_600_000} hours: {said.why}"))
+    if is_given_up(job, go.now):
+        _refuse(go, job, Said(why_given_up(said.why)))
     else:
         go.emit(r.JobPostponed(job.id, postponed_until(job, go.now), said.why))
 
@@ -119,42 +96,21 @@ def _look(go: Advance, job: Job, said: Said) -> None:
     go.do(e.Look(job.id))
 
 
-_Rule = Callable[[Advance, Job, Said], None]
+_ACTS: Mapping[JobAct, Callable[..., None]] = {
+    JobAct.ACCEPT: _accept,
+    JobAct.REFUSE: _refuse,
+    JobAct.POSTPONE: _postpone,
+    JobAct.NEXT_TURN: _next_turn,
+    JobAct.ASK: _ask_again,
+    JobAct.ASK_AND_LOOK: _ask_and_look,
+    JobAct.LOOK: _look,
+    JobAct.END: _end,
+    JobAct.VANISH: _vanish,
+    JobAct.KNOWN: known_already,
+    JobAct.MISS: miss,
+}
 
-_CLOSED: Mapping[JobWord, _Rule] = dict.fromkeys(JobWord, known_already)
-
-#: what a job does with a word
+#: what a job of a pipeline does with a word, by the table of all jobs
 JOB: Mapping[JobStatus, Mapping[JobWord, Any]] = {
-    JobStatus.ASKED: {
-        JobWord.CREATED: _accept,
-        JobWord.REFUSED: _refuse,
-        JobWord.HELD: _postpone,
-        JobWord.VOID: _next_turn,
-        JobWord.RUNNING: _accept,
-        JobWord.ENDED: _end,
-        JobWord.MISSING: _ask_again,
-        JobWord.TIMER: _ask_and_look,
-    },
-    JobStatus.ACCEPTED: {
-        JobWord.CREATED: known_already,
-        JobWord.REFUSED: miss,
-        JobWord.HELD: miss,
-        JobWord.VOID: _next_turn,
-        JobWord.RUNNING: known_already,
-        JobWord.ENDED: _end,
-        JobWord.MISSING: _vanish,
-        JobWord.TIMER: _look,
-    },
-    JobStatus.POSTPONED: {
-        JobWord.CREATED: _accept,
-        JobWord.REFUSED: _refuse,
-        JobWord.HELD: known_already,
-        JobWord.VOID: _next_turn,
-        JobWord.RUNNING: _accept,
-        JobWord.ENDED: _end,
-        JobWord.MISSING: known_already,
-        JobWord.TIMER: _next_turn,
-    },
-    JobStatus.ENDED: _CLOSED,
-    JobStatus.REFUSED: _CLOSED,
+    status: {word: _ACTS[act] for word, act in row.items()} for status, row in table.JOB.items()
 }

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from re_core.cdpm.ids import ReleaseKey
+from re_core.jobs.table import CLOSED as CLOSED
+from re_core.jobs.table import JobStatus as JobStatus
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -39,19 +41,6 @@ class ReleaseStatus(StrEnum):
     PROMOTED = "promoted"
     DEMOTED = "demoted"
 
-
-class JobStatus(StrEnum):
-    """How far a deployment is that the pipeline asked for."""
-
-    ASKED = "asked"
-    ACCEPTED = "accepted"
-    POSTPONED = "postponed"
-    ENDED = "ended"
-    REFUSED = "refused"
-
-
-#: statuses of a job with which the pipeline has nothing left to do
-CLOSED = frozenset({JobStatus.ENDED, JobStatus.REFUSED})
 
 STABLE, UNSTABLE = "stable", "unstable"
 

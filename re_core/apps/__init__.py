@@ -1,0 +1,1 @@
+"""Apps: what is pushed becomes numbered releases that run in zones (docs/dploy-machines.md). Pure: tables, fold, documents."""
