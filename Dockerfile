@@ -13,6 +13,7 @@ COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY dploylib dploylib
 COPY re_client re_client
 COPY re_core re_core
+COPY re_dploy re_dploy
 COPY re_gateways re_gateways
 COPY re_rest re_rest
 COPY re_up re_up

@@ -38,7 +38,17 @@ from re_rest.rights import Over
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 #: the packages of the page of all files
-PACKAGES = ("dploylib", "re_client", "re_core", "re_gateways", "re_rest", "re_up", "re_workers", "schemas/re_schemas")
+PACKAGES = (
+    "dploylib",
+    "re_client",
+    "re_core",
+    "re_dploy",
+    "re_gateways",
+    "re_rest",
+    "re_up",
+    "re_workers",
+    "schemas/re_schemas",
+)
 
 #: settings of which the page itself tells more
 TOLD_BELOW = ("email", "irc", "pre_deploy_check", "post_deploy_action", "phase_notification", "triggers")

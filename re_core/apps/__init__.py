@@ -1,1 +1,1 @@
-"""Apps: what is pushed becomes numbered releases that run in zones (docs/dploy-machines.md). Pure: tables, fold, documents."""
+"""Apps: what is pushed becomes numbered versions that run in zones. Pure: events, records, fold."""

@@ -1,0 +1,1 @@
+"""Tests of apps as pure values: tables, fold, documents."""
