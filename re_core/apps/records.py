@@ -37,7 +37,7 @@ class Queued(NamedTuple):
 
     version: int
     #: build, config or rollback
-    kind: str
+    made_by: str
     broadcast_id: str
     commit: str = ""
     archive: str = ""

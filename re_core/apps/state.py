@@ -178,7 +178,7 @@ def _queued(state: State, record: r.Queued, at: int, number: int) -> None:
     one = record
     state.versions[one.version] = Version(
         one.version,
-        Kind(one.kind),
+        Kind(one.made_by),
         Status.PENDING,
         one.commit,
         one.archive,
