@@ -23,7 +23,7 @@ _SAMPLES: dict[str, Any] = {
 }
 
 
-def _sample(kind: type[Any]) -> Any:
+def _sample(kind: Any) -> Any:
     return kind(
         **{name: _SAMPLES[getattr(note, "__forward_arg__", note)] for name, note in kind.__annotations__.items()}
     )
