@@ -341,3 +341,70 @@ class PeerFile(NamedTuple):
     read_at: int
     #: when the public key in it changed last, as this engine saw it
     changed_at: int
+
+
+class AppRow(NamedTuple):
+    """What is looked up of an app before its journal is read. Its id, name and group never change."""
+
+    id: str
+    name: str
+    group: str
+    #: from 1, raised by every save
+    version: int
+    #: names of the zones that it has, in their order
+    zones: tuple[str, ...] = ()
+
+
+class ConfigRow(NamedTuple):
+    """The values of an app's config as they were set once. They are sealed; with the store alone they open nothing."""
+
+    id: str
+    #: id of the app
+    app: str
+    sealed: bytes
+    created: int
+
+
+class ZoneRow(NamedTuple):
+    """What a zone reported last."""
+
+    name: str
+    #: when it was heard
+    at: int
+    #: random, of the zone's directory: another one means that it was made again
+    id: str
+    #: as re_dploy.wire reads it
+    report: Mapping[str, Any]
+    #: from 1, raised by every save
+    version: int = 1
+
+
+class LogLine(NamedTuple):
+    """One line of an app's log."""
+
+    #: when it was written
+    at: int
+    #: name of the zone
+    zone: str
+    #: type and number of the process: `web.1`
+    ps: str
+    #: who wrote it: `app`, or `dploy`
+    source: str
+    text: str
+    #: its place in the log of the app, from 1; the store gives it
+    number: int = 0
+
+
+class LogCursor(NamedTuple):
+    """How far the logs of one app were read from one zone."""
+
+    #: id of the app
+    app: str
+    #: name of the zone
+    zone: str
+    #: `ZoneRow.id` of the zone that was read: places belong to its directory
+    id: str
+    #: instance -> generation of its log, and the offset behind which nothing was read
+    places: Mapping[str, tuple[int, int]]
+    #: from 1, raised by every save
+    version: int = 1

@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from re_core.errors import BadDocument, Problem
 from re_core.ports import OUTPUT_PAGE
+from re_core.ports.apps import MOST_LOG_LINES, MOST_LOG_TEXT
 from re_core.rows import OutputChunk, OutputLine
 
 #: the largest and the smallest number of 64 bits
@@ -55,3 +56,14 @@ def lines_of(chunks: Iterable[OutputChunk], after: int, limit: int) -> list[Outp
         if len(lines) >= limit or size >= OUTPUT_PAGE:
             break
     return lines
+
+
+def log_overhang(sizes: Sequence[int]) -> int:
+    """How many of the oldest lines of an app's log are too much, where lines have these numbers of characters, oldest first."""
+    kept = text = 0
+    for size in reversed(sizes):
+        text += size
+        if kept == MOST_LOG_LINES or text > MOST_LOG_TEXT:
+            break
+        kept += 1
+    return len(sizes) - kept

@@ -4,6 +4,7 @@ Must not know any technology. Errors: a store raises StoreUnavailable (wait) or 
 a bus BusUnavailable.
 """
 
+from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import LISTED, PIECE, ArtifactFilter, Artifacts, StoredArtifact
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
@@ -44,6 +45,7 @@ __all__ = [
     "OUTPUT_PAGE",
     "PIECE",
     "UNOBSERVED",
+    "AppRows",
     "Append",
     "Appended",
     "ArtifactFilter",

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
+from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
 from re_core.ports.pipelines import Pipelines
@@ -373,6 +374,7 @@ class Store(
     Releases,
     Artifacts,
     Pipelines,
+    AppRows,
     Maintenance,
     Protocol,
 ):

@@ -16,7 +16,7 @@ from re_core.admission import compiled_plans
 from re_core.artifacts import names
 from re_core.deployment import records, results
 from re_core.playbook.compiler import MAX_STEPS
-from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE, pipelines
+from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE, apps, pipelines
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs, settings
 from re_core.sequencer import cache
@@ -112,6 +112,9 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("cdpm_positions", f"{pipelines.MOST_OPENS} connections"),
         ("cdpm_keys", f"{pipelines.MOST_KEYS} key pairs"),
         ("cdpm_files", f"{pruner.KEPT_PEER_FILES // _DAY} days"),
+        ("app_configs", f"{apps.MOST_CONFIGS} sealed configs"),
+        ("app_logs", f"{_spaced(apps.MOST_LOG_LINES)} lines"),
+        ("app_logs", f"{apps.MOST_LOG_TEXT // _MIB} MiB of text"),
         ("artifact_uses", f"{settings.Settings().artifact_keep:.0f} days"),
         ("State", f"{results.MAX_KEPT // _KIB} KiB"),
         ("State", f"{results.INLINE // _KIB} KiB"),

@@ -98,6 +98,10 @@ class Database:
         self.cdpm_positions = database["cdpm_positions"]
         self.cdpm_keys = database["cdpm_keys"]
         self.cdpm_files = database["cdpm_files"]
+        self.apps = database["apps"]
+        self.app_configs = database["app_configs"]
+        self.zones = database["zones"]
+        self.app_logs = database["app_logs"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:
@@ -160,6 +164,13 @@ class Database:
             else:
                 yield document, row
 
+    def own(self, name: str, document: Document, read: Callable[[Document], _Row]) -> _Row:
+        """What `read` makes of it. Raises StoreRefused for a document that is not ours."""
+        row = attempted(document, read)
+        if row is None:
+            raise StoreRefused(f"store {self.where}: {foreign(name, document)}; remove it")
+        return row
+
     def ping(self) -> None:
         """Raises StoreUnavailable where the server cannot be written to just now."""
         with self.translating_errors():
@@ -189,6 +200,14 @@ def attempted(document: Document, read: Callable[[Document], _Row]) -> _Row | No
 def foreign(name: str, document: Document) -> str:
     """Says which document is not ours."""
     return f"the document {str(document.get('_id'))[:80]!r} in {name} was not written by the engine, or is damaged"
+
+
+def texts(document: Document, *names: str) -> list[str]:
+    """What stands there. Raises KeyError or TypeError where one of them is no text."""
+    found = [document[name] for name in names]
+    if not all(isinstance(one, str) for one in found):
+        raise TypeError(f"expected text in {', '.join(names)}")
+    return found
 
 
 def _parsed(url: str) -> tuple[dict[str, Any], str, str]:

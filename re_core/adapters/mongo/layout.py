@@ -54,6 +54,9 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
     "cdpm_positions": {"re_pipeline": (("pipeline", 1),)},
     "cdpm_keys": {"re_pipeline": (("pipeline", 1), ("created", 1))},
     "cdpm_files": {"re_read": (("read_at", 1),)},
+    "apps": {"re_id": (("id", 1),), "re_group": (("group", 1), ("_id", 1))},
+    "app_configs": {"re_app": (("app", 1), ("created", 1))},
+    "app_logs": {"re_zone": (("zones", 1),)},
 }
 
 #: what the engine keeps its documents in
@@ -80,6 +83,10 @@ COLLECTIONS = (
     "cdpm_positions",
     "cdpm_keys",
     "cdpm_files",
+    "apps",
+    "app_configs",
+    "zones",
+    "app_logs",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from re_core.adapters.mongo import parts
+from re_core.adapters.mongo.apps import app_of, config_of, log_of, zone_of
 from re_core.adapters.mongo.artifacts import artifact_of, content_of, use_of
 from re_core.adapters.mongo.database import Database, Document, attempted, foreign
 from re_core.adapters.mongo.dead_letters import letter_of
@@ -46,6 +47,10 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "cdpm_positions": position_of,
     "cdpm_keys": key_of,
     "cdpm_files": file_of,
+    "apps": app_of,
+    "app_configs": config_of,
+    "zones": zone_of,
+    "app_logs": log_of,
 }
 
 #: documents of one collection that a survey names

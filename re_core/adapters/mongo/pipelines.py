@@ -14,9 +14,9 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from re_core.adapters.mongo.database import Database, Document, attempted, foreign
+from re_core.adapters.mongo.database import Database, Document, attempted, texts
 from re_core.adapters.paging import clamp_int64
-from re_core.errors import StoreRefused, StoreUnavailable
+from re_core.errors import StoreUnavailable
 from re_core.ports.pipelines import MOST_KEYS, MOST_OPENS
 from re_core.rows import PeerFile, PipelineKey, PipelineRow, Position
 from re_core.wire import strict_json
@@ -153,12 +153,7 @@ class PipelinesPart:
     def _pipeline(self, which: Document) -> PipelineRow | None:
         with self._database.translating_errors():
             found = self._database.pipelines.find_one(which)
-        if found is None:
-            return None
-        row = attempted(found, pipeline_of)
-        if row is None:
-            raise StoreRefused(f"store {self._database.where}: {foreign('pipelines', found)}; remove it")
-        return row
+        return None if found is None else self._database.own("pipelines", found, pipeline_of)
 
     def _pipelines(self, which: Document) -> list[PipelineRow]:
         with self._database.translating_errors():
@@ -168,7 +163,7 @@ class PipelinesPart:
 
 def pipeline_of(document: Document) -> PipelineRow:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
-    id, group, name, source = _texts(document, "id", "group", "name", "_id")
+    id, group, name, source = texts(document, "id", "group", "name", "_id")
     content = json.loads(document["document"])
     return PipelineRow(
         id, group, name, source, int(document["version"]), content, tuple(map(str, document["playbooks"]))
@@ -177,7 +172,7 @@ def pipeline_of(document: Document) -> PipelineRow:
 
 def position_of(document: Document) -> Position:
     """As `pipeline_of`."""
-    id, pipeline, delivered_at = _texts(document, "_id", "pipeline", "delivered_at")
+    id, pipeline, delivered_at = texts(document, "_id", "pipeline", "delivered_at")
     opens = tuple((int(iat), str(jti)) for iat, jti in document["opens"])
     int(document["opened"])
     return Position(id, pipeline, int(document["delivered"]), delivered_at, bool(document["acknowledges"]), opens)
@@ -185,21 +180,14 @@ def position_of(document: Document) -> Position:
 
 def key_of(document: Document) -> PipelineKey:
     """As `pipeline_of`."""
-    pipeline, kid, public = _texts(document, "pipeline", "kid", "public")
+    pipeline, kid, public = texts(document, "pipeline", "kid", "public")
     return PipelineKey(pipeline, kid, public, bytes(document["sealed"]), int(document["created"]))
 
 
 def file_of(document: Document) -> PeerFile:
     """As `pipeline_of`."""
-    url, etag = _texts(document, "url", "etag")
+    url, etag = texts(document, "url", "etag")
     return PeerFile(url, etag, bytes(document["data"]), int(document["read_at"]), int(document["changed_at"]))
-
-
-def _texts(document: Document, *names: str) -> list[str]:
-    found = [document[name] for name in names]
-    if not all(isinstance(one, str) for one in found):
-        raise TypeError(f"expected text in {', '.join(names)}")
-    return found
 
 
 def _document(row: PipelineRow) -> Document:

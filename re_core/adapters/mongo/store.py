@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from re_core.adapters.mongo.apps import AppsPart
 from re_core.adapters.mongo.artifacts import ArtifactsPart
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.dead_letters import DeadLettersPart
@@ -36,6 +37,7 @@ class MongoStore(
     ReleasesPart,
     ArtifactsPart,
     PipelinesPart,
+    AppsPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

@@ -191,6 +191,33 @@ CREATE TABLE cdpm_files (
 CREATE INDEX cdpm_files_read ON cdpm_files (read_at);
 """
 
+# What may be long comes last, as above. Lines of one app are appended to a few pages, so they stand by app and number.
+_APPS = """
+CREATE TABLE apps (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, "group" TEXT NOT NULL, version INTEGER NOT NULL, zones TEXT NOT NULL
+);
+CREATE INDEX apps_group ON apps ("group", name, id);
+
+CREATE TABLE app_configs (id TEXT PRIMARY KEY, app TEXT NOT NULL, created INTEGER NOT NULL, sealed BLOB NOT NULL);
+CREATE INDEX app_configs_app ON app_configs (app, created);
+
+CREATE TABLE zones (
+    name TEXT PRIMARY KEY, at INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, report TEXT NOT NULL
+);
+
+CREATE TABLE app_logs (
+    app TEXT NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, zone TEXT NOT NULL, ps TEXT NOT NULL,
+    source TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (app, number)
+);
+
+CREATE TABLE app_log_cursors (
+    app TEXT NOT NULL, zone TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, places TEXT NOT NULL,
+    PRIMARY KEY (app, zone)
+) WITHOUT ROWID;
+CREATE INDEX app_log_cursors_zone ON app_log_cursors (zone, app);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -206,6 +233,7 @@ STEPS: tuple[str, ...] = (
     _RUNNERS,
     _ARTIFACTS,
     _PIPELINES,
+    _APPS,
 )
 
 #: the tables of the newest layout
@@ -232,6 +260,11 @@ TABLES = frozenset(
         "cdpm_positions",
         "cdpm_keys",
         "cdpm_files",
+        "apps",
+        "app_configs",
+        "zones",
+        "app_logs",
+        "app_log_cursors",
     }
 )
 

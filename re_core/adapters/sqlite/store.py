@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from re_core.adapters.clock_system import SystemClock
+from re_core.adapters.sqlite.apps import AppsPart
 from re_core.adapters.sqlite.artifact_files import ArtifactFiles
 from re_core.adapters.sqlite.artifacts import ArtifactsPart
 from re_core.adapters.sqlite.database import Database
@@ -44,6 +45,7 @@ class SqliteStore(
     ReleasesPart,
     ArtifactsPart,
     PipelinesPart,
+    AppsPart,
     MaintenancePart,
     MailboxPart,
 ):
