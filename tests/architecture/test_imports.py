@@ -54,7 +54,8 @@ def test_all_of_the_core_that_should_be_pure_is_held_to_it() -> None:
     layers = lines_of("importlinter:contract:core", "layers")
     below = layers[1 + next(at for at, layer in enumerate(layers) if LAST_IMPURE in layer) :]
     names = {f"re_core.{name}" for layer in below for name in re.findall(r"\w+", layer)}
-    assert names == set(lines_of("importlinter:contract:pure", "source_modules"))
+    pure = lines_of("importlinter:contract:pure", "source_modules")
+    assert names == {name for name in pure if name.startswith("re_core.")}
 
 
 def test_importing_all_modules_starts_opens_and_changes_nothing() -> None:
