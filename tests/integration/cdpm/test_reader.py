@@ -20,7 +20,7 @@ from re_core.errors import BusUnavailable, NotFound, StoreUnavailable
 from re_core.ports import Append, EntryCodec
 from re_core.ports.bus import Listener
 from re_core.sequencer.pipelines import Pipelines
-from re_core.usecases.cdpm import reader as module
+from re_core.usecases import journal_reader as module
 from re_core.usecases.cdpm.reader import PipelineReader
 from re_core.wire import strict_json
 from re_core.wire.messages import EVENTS, Message
