@@ -13,7 +13,7 @@ import os
 import pwd
 import subprocess
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,26 +143,37 @@ class Confinement:
             how |= {"user": self._user.id, "group": self._user.group, "extra_groups": self._user.groups}
         if not self._landlock:
             return subprocess.Popen(argv, **how)
-        starting = _Starting(lambda: self._restricted(argv, how))
-        starting.start()
-        starting.join()
-        if starting.problem is not None:
-            raise starting.problem
-        assert starting.process is not None  # noqa: S101 - one of the two
-        return starting.process
-
-    def _restricted(self, argv: Sequence[str], how: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-        landlock.restrict(self._hidden, self._fixed)
-        if (os.geteuid() if self._user is None else self._user.id) == 0:
-            for capability in _DROPPED:
-                if prctl(_CAPBSET_READ, capability):
-                    prctl(_CAPBSET_DROP, capability)
-        return subprocess.Popen(argv, **how)
+        as_root = (os.geteuid() if self._user is None else self._user.id) == 0
+        return start_restricted(argv, lambda: landlock.restrict(self._hidden, self._fixed), as_root, **how)
 
     def _is_usable(self, directory: Path) -> bool:
         if self._landlock and any(directory.is_relative_to(one) for one in self._hidden):
             return False
         return os.access(directory, os.X_OK) if self._user is None else self._user.may_enter(directory)
+
+
+def start_restricted(
+    argv: Sequence[str], restrict: Callable[[], object], as_root: bool, **how: Any
+) -> subprocess.Popen[bytes]:
+    """subprocess.Popen on a thread of its own, on which `restrict` was called before. Raises what either raises.
+
+    `as_root`: the program keeps the user root, so what leads around Landlock is taken from it.
+    """
+
+    def restricted() -> subprocess.Popen[bytes]:
+        restrict()
+        for capability in _DROPPED if as_root else ():
+            if prctl(_CAPBSET_READ, capability):
+                prctl(_CAPBSET_DROP, capability)
+        return subprocess.Popen(argv, **how)
+
+    starting = _Starting(restricted)
+    starting.start()
+    starting.join()
+    if starting.problem is not None:
+        raise starting.problem
+    assert starting.process is not None  # noqa: S101 - one of the two
+    return starting.process
 
 
 class _Starting(threading.Thread):

@@ -36,10 +36,18 @@ _ENTRIES = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12
 _REFER = 1 << 13
 #: from version 3 on
 _TRUNCATE = 1 << 14
+#: no signals to what is not as restricted: from version 6 on
+_SIGNALS, _SCOPES_SINCE = 1 << 1, 6
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = (("handled_access_fs", ctypes.c_uint64),)
+    """Older kernels know the first field, or the first two, and are given no more."""
+
+    _fields_ = (
+        ("handled_access_fs", ctypes.c_uint64),
+        ("handled_access_net", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    )
 
 
 class _Beneath(ctypes.Structure):
@@ -58,18 +66,31 @@ def version() -> int:
         return 0
 
 
-def restrict(hidden: Collection[str], fixed: Collection[str]) -> None:
+def restrict(
+    hidden: Collection[str],
+    fixed: Collection[str],
+    shown: Collection[str] = (),
+    given: Collection[str] = (),
+    alone: bool = False,
+) -> None:
     """From now on this thread, and whatever it starts, has no way to `hidden` and can only read `fixed`.
 
-    Both are absolute real paths of files or directories, which need not exist; names can be listed still. There is no way
-    back, so call it on a thread that ends soon. Raises OSError.
+    Both are absolute real paths of files or directories, which need not exist; names can be listed still. Of what lies in hidden
+    places it can read `shown`, and do anything in `given`. `alone`: it can signal only what it starts itself, where the kernel has
+    that (`keeps_signals`). There is no way back, so call it on a thread that ends soon. Raises OSError.
     """
     beneath = _WRITE_FILE | _READ_FILE | _ENTRIES
     known = version()
     beneath |= _REFER if known >= 2 else 0
     beneath |= _TRUNCATE if known >= 3 else 0
-    ruleset = _call(_CREATE_RULESET, ctypes.byref(_Ruleset(beneath)), ctypes.c_size_t(8), 0)
+    scoped = alone and known >= _SCOPES_SINCE
+    rules = _Ruleset(beneath, 0, _SIGNALS if scoped else 0)
+    ruleset = _call(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules) if scoped else 8), 0)
     try:
+        for path in shown:
+            _allow(ruleset, path, _READ_FILE)
+        for path in given:
+            _allow(ruleset, path, beneath)
         for path, is_directory in _allowed("/", hidden, fixed):
             access = _READ_FILE if path in fixed else beneath
             if not is_directory:  # what only a directory can have is refused for others
@@ -78,6 +99,11 @@ def restrict(hidden: Collection[str], fixed: Collection[str]) -> None:
         _enforce(ruleset)
     finally:
         os.close(ruleset)
+
+
+def keeps_signals() -> bool:
+    """Whether `alone` has an effect on the running kernel."""
+    return version() >= _SCOPES_SINCE
 
 
 def _allowed(directory: str, hidden: Collection[str], fixed: Collection[str]) -> Iterator[tuple[str, bool]]:

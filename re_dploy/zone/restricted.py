@@ -1,0 +1,52 @@
+"""Starts shims out of reach of the zone's files and of other apps. Must not know what they run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from re_workers.steps import landlock
+from re_workers.steps.confinement import start_restricted
+
+
+class Restricted:
+    """See supervise.Backend. Takes Landlock; without it, a program is started as any."""
+
+    def __init__(self, hidden: Collection[Path], shown: Collection[Path], given: Collection[Path]) -> None:
+        """Of what lies in `hidden` places, a program can read what is `shown`, and do anything in `given`.
+
+        It can signal only what it has started, where the kernel keeps that, and read no environment of other programs.
+        """
+        self._hidden, self._shown, self._given = (
+            frozenset(str(path.resolve()) for path in paths) for paths in (hidden, shown, given)
+        )
+
+    def start(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+        """See supervise.Backend."""
+        if landlock.version() == 0:
+            return subprocess.Popen(argv, **how)
+        return start_restricted(argv, self._restrict, os.geteuid() == 0, **how)
+
+    def _restrict(self) -> None:
+        landlock.restrict(self._hidden, (), self._shown, self._given, alone=True)
+
+
+def gaps(has_pool: bool) -> list[str]:
+    """What one app of this host can do to another one or to the zone, as texts for people; empty where all is kept apart.
+
+    `has_pool`: each app has a user of its own.
+    """
+    if landlock.version() == 0:
+        if has_pool and os.geteuid() == 0:
+            return []
+        return [
+            "this kernel has no Landlock (Linux 5.13 or newer): an app can read the zone's keys and the files of others"
+        ]
+    if not has_pool and not landlock.keeps_signals():
+        return [
+            "this kernel's Landlock keeps no signals (Linux 6.12 or newer): an app can end processes of another one"
+        ]
+    return []
