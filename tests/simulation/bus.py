@@ -32,6 +32,8 @@ class SimBus:
         self.epoch = 0
         self.connected = True
         self.subscriptions: list[SimSubscription] = []
+        #: a moment in the middle of a turn, at which anything may happen
+        self.point = process.point
         self._answers = itertools.count(1)
         self._heard: list[_Listening] = []
 
@@ -160,10 +162,6 @@ class SimBus:
             one.attach()
 
     # -- for its subscriptions ---------------------------------------------------------------------
-
-    def point(self, where: str) -> None:
-        """A moment in the middle of a turn, at which anything may happen."""
-        self.process.point(where)
 
     def portion(self, limit: int) -> int:
         """How many deliveries one take brings at most."""

@@ -46,9 +46,11 @@ def check(cluster: SimulatedCluster) -> None:
         raise Broken("; ".join(problems))
 
 
-def _states(cluster: SimulatedCluster) -> Iterator[State]:
-    for entries in cluster.server.begun.values():
-        yield fold(_reread(entries))
+def _states(cluster: SimulatedCluster) -> list[State]:
+    """Read once for all promises: by now the journals grow no more."""
+    if cluster.final is None:
+        cluster.final = [fold(_reread(entries)) for entries in cluster.server.begun.values()]
+    return cluster.final
 
 
 def _reread(entries: list[Entry]) -> list[Entry]:

@@ -57,11 +57,9 @@ class Mailbox:
         #: way that it came -> when the last that was sent on it arrives
         self._last: dict[object, int] = {}
         self._numbers = itertools.count()
+        #: whether something has arrived
+        self.signal = False
         self._subscription = self
-
-    @property
-    def signal(self) -> bool:
-        return bool(self._waiting) and self._waiting[0][0] <= self._world.time.now
 
     def put(self, what: Any, late: int = 0, way: object = None) -> None:
         """It arrives behind all that was sent before it on the same way."""
@@ -69,14 +67,23 @@ class Mailbox:
         if way is not None:
             self._last[way] = at
         heapq.heappush(self._waiting, (at, next(self._numbers), what))
-        self._world.at(at, lambda: None)
+        self._world.at(at, self._look)
 
     def take(self) -> Any:
         """The next; None where nothing has arrived."""
-        return heapq.heappop(self._waiting)[2] if self.signal else None
+        self._look()
+        if not self.signal:
+            return None
+        what = heapq.heappop(self._waiting)[2]
+        self._look()
+        return what
 
     def clear(self) -> None:
         self._waiting.clear()
+        self.signal = False
+
+    def _look(self) -> None:
+        self.signal = bool(self._waiting) and self._waiting[0][0] <= self._world.time.now
 
 
 class Frame(NamedTuple):

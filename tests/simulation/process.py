@@ -17,42 +17,68 @@ if TYPE_CHECKING:
 BACKOFF, MAX_BACKOFF = 100, 5_000
 
 
+class _Silent:
+    """Nothing ever comes."""
+
+    signal = False
+
+    def __init__(self) -> None:
+        self._subscription = self
+
+
 class Actor:
     """One part of a process, which in reality has a thread of its own."""
 
-    __slots__ = ("_consumer", "_failures", "busy", "held", "name", "next", "period", "process", "turn")
+    __slots__ = (
+        "_consumer",
+        "_failures",
+        "busy",
+        "held",
+        "name",
+        "next",
+        "period",
+        "process",
+        "source",
+        "turn",
+        "wakes",
+    )
 
     def __init__(
         self, process: Process, name: str, turn: Callable[[], object], period: int, consumer: Any = None
     ) -> None:
         """`period`: milliseconds after which it takes a turn though nothing came for this consumer."""
         self.process, self.name, self.turn, self.period = process, name, turn, period
-        self._consumer = consumer
+        self._consumer = _Silent() if consumer is None else consumer
+        #: its `signal` says whether there is something to do before `next`; a turn may have made another one
+        self.source = self._consumer._subscription
         #: in the middle of a turn, in which others act
         self.busy = False
         #: when it takes its next turn at the latest, and before when it takes none
         self.next = self.held = 0
+        #: the later one of both: kept, since the world asks everybody at every step
+        self.wakes = 0
         self._failures = 0
-
-    def ready(self, now: int) -> bool:
-        """Whether it may take a turn now and has a reason to."""
-        if self.busy or self.process.frozen or now < self.held:
-            return False
-        return now >= self.next or (self._consumer is not None and self._consumer._subscription.signal)
 
     def rest(self, now: int) -> None:
         """A turn went well."""
         self._failures = 0
         self.next = now + self.period
+        self._look_ahead()
 
     def hang(self, until: int) -> None:
         """It takes no turn before then, though it holds what it was handed."""
         self.held = max(self.held, until)
+        self._look_ahead()
 
     def back_off(self, now: int) -> None:
         """A turn failed, and is tried again later."""
         self.held = self.next = now + min(MAX_BACKOFF, BACKOFF * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        self.wakes = max(self.next, self.held)
+        self.source = self._consumer._subscription
 
 
 class Process:

@@ -7,6 +7,7 @@ from functools import partial
 from math import inf
 from typing import cast
 
+from re_core.deployment.state import State
 from tests.simulation.client import Client
 from tests.simulation.core import CoreProcess
 from tests.simulation.faults import Bias
@@ -41,6 +42,8 @@ class SimulatedCluster(World):
         self.server.playbooks = {one.id: one for one in self.playbooks}
         #: cores that died, and that stood still for a while
         self.cores_lost = self.cores_frozen = 0
+        #: the deployments as another core would read them, once that was done
+        self.final: list[State] | None = None
         self._lives: dict[str, int] = {}
         self._skews = [dice.choice((0, 0, -1500, 900)) for _ in range(6)]
         self.slots = dice.choice((1, 3, 8))

@@ -27,6 +27,8 @@ DEPTH = 4
 FREEZE = (31_000, 75_000)
 #: milliseconds without a word after which the broker closes a connection
 SILENT = (5_000, 25_000)
+#: milliseconds since the epoch, later than any
+NEVER = 10**18
 #: milliseconds that a turn takes
 PACE = (0, 0, 1, 5, 30)
 
@@ -137,17 +139,31 @@ class World:
         now = self.time.now
         while self._events and self._events[0][0] <= now:
             heapq.heappop(self._events)[2]()
-        ready = [one for one in self._actors if one.ready(now)]
+        ready, soonest = self._ready(now)
         if ready:
             self._take_turn(ready[0] if len(ready) == 1 else self.random.choice(ready))
             self.time.now += self.random.choice(PACE)
             return True
-        times = [max(one.next, one.held) for one in self._actors if not one.busy and not one.process.frozen]
         if self._events:
-            times.append(self._events[0][0])
+            soonest = min(soonest, self._events[0][0])
         # what happened above may have taken a while itself: time never goes back
-        self.time.now = max(self.time.now + 1, min(times, default=0))
+        self.time.now = max(self.time.now + 1, soonest)
         return False
+
+    def _ready(self, now: int) -> tuple[list[Actor], int]:
+        """Those that may take a turn and have a reason to, and when the next one wakes by itself.
+
+        One loop without calls: it is by far what runs most often.
+        """
+        ready, soonest = [], NEVER
+        for one in self._actors:
+            wakes = one.wakes
+            if wakes <= now or (one.source.signal and one.held <= now):
+                if not (one.busy or one.process.frozen):
+                    ready.append(one)
+            elif wakes < soonest and not (one.busy or one.process.frozen):
+                soonest = wakes
+        return ready, soonest
 
     def run_until(self, done: Callable[[], bool]) -> None:
         """Others act until then."""
