@@ -72,6 +72,8 @@ class Link:
         self._around, self._peer = around, Peer(around, ends)
         timing = around.timing
         self._backoff = Backoff(timing.first, timing.longest)
+        #: where the dependency knows the subscription no more: both journals grow by each new one, whatever it says in between
+        self._ended = Backoff(timing.first, timing.longest)
         self._unwanted = Backoff(timing.refused, timing.refused_longest)
         self._stop, self._bell = threading.Event(), threading.Event()
         self._channel: Channel | None = None
@@ -226,13 +228,19 @@ class Link:
             while self._is_needed(state := around.reader.known(self.ends.key), known):
                 talk.turn(state, awaited_votes(state, self.ends.dependency))
                 self._logged = ""
-                if time.monotonic() - begun > around.timing.steady:
-                    self._backoff.reset()
-                    self._unwanted.reset()
+                self._went_well(talk.heard, time.monotonic() - begun > around.timing.steady)
             code = NORMAL
         finally:
             self._channel = None
             channel.close(code, "")
+
+    def _went_well(self, heard: bool, steady: bool) -> None:
+        """A dependency that speaks is no stranger: that it restarts often must not make this node wait ever longer."""
+        if heard or steady:
+            self._backoff.reset()
+        if steady:
+            self._ended.reset()
+            self._unwanted.reset()
 
     def _is_needed(self, state: State, known: Dependency) -> bool:
         if self._stop.is_set():
@@ -255,7 +263,8 @@ class Link:
             with suppress(TransientError):
                 self._peer.tell(e.NotSubscribed(self.ends.dependency, why))
                 self._around.reader.state(self.ends.key)
-        return self._unwanted.next() if closed.code == REFUSED and not ended else self._backoff.next()
+            return self._ended.next()
+        return self._unwanted.next() if closed.code == REFUSED else self._backoff.next()
 
     def _after_handshake(self, refused: HandshakeRefused) -> float:
         if refused.status in UNWANTED:

@@ -71,7 +71,7 @@ class Timing(NamedTuple):
     refused_longest: float = 3600.0
     #: after a newer connection took the place of this one, and where the peer has no room
     replaced: float = 30.0
-    #: connected for so long, the next pause is the first again
+    #: connected for so long, the next pause is the first again though the dependency has said nothing
     steady: float = 60.0
 
 
@@ -156,6 +156,8 @@ class Talk:
         #: release -> jti of the vote on it, and when that was sent
         self._sent: dict[ReleaseKey, tuple[str, float]] = {}
         self._refusals: deque[float] = deque(maxlen=MOST_REFUSED + 1)
+        #: whether a frame of the dependency was accepted
+        self.heard = False
 
     def open(self, known: Dependency) -> None:
         """The first frame: where to go on. Raises ChannelClosed, and as Peers.sign."""
@@ -173,6 +175,7 @@ class Talk:
             text = self._channel.take(self._pause(votes))
             if text is not None:
                 self._on_frame(*self._peer.read(text))
+                self.heard = True
         except PeerRefused as refused:
             self._refuse(refused)
         except SourceUnavailable as error:

@@ -15,7 +15,7 @@ from re_core.cdpm import records as r
 from re_core.cdpm.values import DependentStatus, Stability
 from re_core.usecases.cdpm import key_book
 from tests.integration.cdpm.dependency import Dependency, new_key
-from tests.integration.cdpm.node import DEP, Node
+from tests.integration.cdpm.node import DEP, FAST, SOON, Node
 
 
 class House:
@@ -125,6 +125,32 @@ def test_a_connection_that_is_cut_is_made_again(house: House) -> None:
     house.dep.release(1)
     house.delivered(1)
     assert len(house.dep.of("subscribe")) == 1
+
+
+def test_a_dependency_that_restarts_often_is_found_as_soon_as_at_first(house: House) -> None:
+    house.node.timing = FAST._replace(first=0.01, longest=1000.0)
+    house.begin()
+    for n in range(1, 14):  # by then a pause that doubles each time is longer than the test waits
+        house.dep.wait(lambda n=n: len(house.dep.of("open")) == n)  # type: ignore[misc]
+        house.dep.release(n)
+        house.dep.wait(lambda n=n: len(house.dep.of("received")) == n)  # type: ignore[misc]
+        house.dep.close_all(1001, "restarting")
+    house.dep.wait(lambda: len(house.dep.of("open")) == 14)
+
+
+def test_subscriptions_that_the_dependency_ends_again_and_again_are_asked_for_ever_later(house: House) -> None:
+    house.node.timing = FAST._replace(first=0.3, longest=SOON * 20)
+    house.begin()
+    pauses = []
+    for n in (1, 2, 3):
+        house.dep.wait(lambda n=n: len(house.dep.of("open")) == n)  # type: ignore[misc]
+        house.dep.release(n)
+        house.dep.wait(lambda: house.dep.of("received"))
+        ended = time.monotonic()
+        house.dep.close_all(4001, "barred")
+        house.dep.wait(lambda n=n: len(house.dep.of("subscribe")) == n + 1)  # type: ignore[misc]
+        pauses.append(time.monotonic() - ended)
+    assert pauses[2] >= 0.6  # the third is from 0.6 to 1.2 s, the first from 0.15 to 0.3
 
 
 def test_a_dependency_that_is_away_from_the_beginning_is_found_when_it_comes(house: House) -> None:
