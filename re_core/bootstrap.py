@@ -139,13 +139,18 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
         from re_core.adapters.peering.jws import JoseSignatures, new_key
         from re_core.adapters.peering.seal import FernetSeal, make_file
         from re_core.adapters.peering.sources import PeerSources
-        from re_core.runtime.http_exchange import Way
+        from re_core.runtime.http_exchange import ExchangeFailed, Way
     except ImportError as error:
         raise BadSettings(f"RE_CDPM: {error.name} is missing; pip install release-engine[cdpm]") from None
     if make_key:
         make_file(settings.secret_key_file)
     ca_file = None if settings.cdpm_ca_file is None else str(settings.cdpm_ca_file)
     way = Way(addresses.rule(settings.cdpm_denied, "cdpm_denied"), ca_file)
+    try:
+        if ca_file is not None:
+            way.trust()
+    except ExchangeFailed as error:
+        raise BadSettings(f"RE_CDPM_CA_FILE: {error}") from None
     permitted = allowed(settings.cdpm_sources)
     sources, dialer = PeerSources(permitted, way), PeerDialer(way, permitted.kinds | {"https"})
     return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key, serve, dialer)
@@ -252,7 +257,7 @@ class Core:
         """
         count = recover(self._bus, self._store, self.identity, spared)
         if count:
-            _log.info("continuing %d deployments", count, extra={"action": "recover"})
+            _log.info("continuing %d deployments and pipelines", count, extra={"action": "recover"})
         return count
 
     def start(self) -> None:

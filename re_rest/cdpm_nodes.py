@@ -177,8 +177,8 @@ def validate() -> Response:
     access = services().peering
     if wanted.get("remote", False) and access is None:
         raise Conflict(nodes.OFF)
-    sources = access.peering.sources if access is not None and wanted.get("remote", False) else None
-    return json_answer(validation.validate(wanted["text"], sources))
+    peering = access.peering if access is not None and wanted.get("remote", False) else None
+    return json_answer(validation.validate(wanted["text"], peering))
 
 
 def desk() -> Desk:
@@ -193,6 +193,7 @@ def _checked() -> Checked:
     here = services()
     draft = node_checks.read(request_parsing.body(), request_parsing.form_in())
     nodes.require_author(caller(), draft.group)
+    desk().speaking()
     offers = checking.offers_now(here.store, here.clock)
     return node_checks.check(draft, here.store, offers, policy_now(here.around, here.store))
 

@@ -134,7 +134,7 @@ def refresh(session: Session, node: str, as_json: bool) -> None:
     if as_json:
         session.terminal.json(after)
         return
-    counts = f"{after['dependencies']} dependencies, {after['dependents']} subscriptions of others"
+    counts = f"{_number(after['dependencies'], 'dependency', 'dependencies')}, subscriptions of others: {after['dependents']}"
     session.terminal.line(f"{_label(found)} is {after['state']}: {counts}")
 
 
@@ -156,6 +156,10 @@ def _find(session: Session, node: str) -> api.NodeRow:
 
 def _label(found: api.NodeRow) -> str:
     return safe(f"{found['group']}/{found['name']}")
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _state(found: api.NodeSubscriptions, dependency: str) -> str:

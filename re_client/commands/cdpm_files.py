@@ -60,7 +60,7 @@ def init(
     source = _source(node, source, known)
     wanted = NodeFile(node, source, url, _peers("--dependency", dependencies), _peers("--dependent", dependents))
     _check(wanted)
-    made = known or session.client.nodes.create(json.dumps({"node": node, "source": source}).encode(), JSON)
+    made = known or _create(session, node, source)
     # the newest: an older one is replaced as soon as the file is committed
     key = made["keys"][-1]
     _write(file, wanted.text(key["public_key"]))
@@ -143,6 +143,17 @@ def _source(node: str, source: str, known: api.PipelineNode | None) -> str:
     return known["source"]
 
 
+def _create(session: Session, node: str, source: str) -> api.PipelineNode:
+    """Lines and columns would be those of a document that no person has written. Raises BadInput."""
+    try:
+        return session.client.nodes.create(json.dumps({"node": node, "source": source}).encode(), JSON)
+    except ApiError as error:
+        if not error.problems:
+            raise
+        lines = [problem_line(one._replace(line=None, column=None)) for one in error.problems]
+        raise BadInput("\n".join(lines)) from error
+
+
 def _peers(option: str, items: Sequence[str]) -> dict[str, str]:
     """Name -> URL. Raises BadInput."""
     found: dict[str, str] = {}
@@ -158,6 +169,9 @@ def _peers(option: str, items: Sequence[str]) -> dict[str, str]:
 
 def _check(wanted: NodeFile) -> None:
     """What is wrong with it but for the key, which the engine is yet to make. Raises BadInput."""
+    own = wanted.source
+    if own in (*wanted.dependencies.values(), *wanted.dependents.values()):
+        raise BadInput(f"{own} is the file of {wanted.node} itself: a node has no business with its own releases")
     problems = [one for one in _problems(wanted.text("").encode()) if one.path != _KEY]
     if problems:
         lines = [problem_line(one._replace(line=None, column=None)) for one in problems]

@@ -12,6 +12,12 @@ from re_client.session import Session, json_option, pass_session
 from re_client.text import day, safe, short_day
 from re_core.api import pipelines as api
 
+#: state of a node -> what stands behind it
+_HINTS = {
+    "waiting": ": its cdpm.yml was not read yet, or has another key; to read it now: rectl cdpm refresh {node}",
+    "registering": ": the engine has not confirmed its document; store it again",
+}
+
 _NODES = ("id", "node", "state", "joined", "dependents", "release", "source")
 _SUBSCRIPTIONS = ("role", "name", "state", "ref", "since", "detail")
 _RELEASES = ("release", "state", "version", "stable", "unstable", "created", "deadline", "ref", "deployment")
@@ -141,7 +147,7 @@ def _node(one: api.NodeRow) -> Sequence[object]:
 
 def _whole(one: api.PipelineNode) -> Iterator[tuple[str, str]]:
     yield "node", f"{_label(one)}, {one['id']}"
-    yield "state", one["state"]
+    yield "state", one["state"] + _HINTS.get(one["state"], "").format(node=_label(one))
     yield "source", one["source"]
     yield "version", f"{one['version']} of its document"
     yield "created", day(one["created"])

@@ -8,7 +8,7 @@ from re_core.errors import BadMessage
 from re_core.wire import strict_json
 
 #: quotation marks of word processors
-_TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
+TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
 
 #: characters that are shown of what stands in the wrong place
 _SHOWN = 20
@@ -51,7 +51,7 @@ def _quotes(text: str) -> str:
             skip = True
         elif character == '"' or (inside and character == "\n"):  # a string that is not closed ends with its line here
             inside = character == '"' and not inside
-        elif not inside and character in _TYPOGRAPHIC:
+        elif not inside and character in TYPOGRAPHIC:
             return f'{_where(text, place)}: {character} is a typographic quote, JSON needs "'
     return ""
 

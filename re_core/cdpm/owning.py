@@ -39,6 +39,8 @@ def on_file(go: Advance, event: e.FileRead) -> None:
     same = found == event.dependencies and state.dependents == event.dependents
     if event.digest == state.digest and same and state.majors == tuple(event.majors):
         return
+    if state.source in (*event.dependencies.values(), *event.dependents):
+        raise Refusal("own-file", "cdpm.yml names the node itself among its peers; take that out")
     for what, size, most in (
         ("Dependencies", len(event.dependencies), MOST_DEPENDENCIES),
         ("Dependents", len(event.dependents), MOST_SUBSCRIPTIONS),

@@ -223,7 +223,12 @@ def _short(tag: str) -> str:
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     if "maximum nesting depth" in (error.problem or ""):  # newer libyamls have a limit of their own, far above ours
         return f"nested deeper than {MAX_DEPTH} levels"
-    return f"not YAML: {' '.join(part for part in (error.context, error.problem) if part)}"
+    begun, found = error.context_mark, error.problem_mark
+    since = (
+        f" from line {begun.line + 1} on" if begun is not None and found is not None and begun.line < found.line else ""
+    )
+    context = f"{error.context}{since}," if error.context else ""
+    return f"not YAML: {' '.join(part for part in (context, error.problem) if part)}"
 
 
 def _unreadable(text: str, error: Any) -> BadDocument:

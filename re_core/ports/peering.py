@@ -207,6 +207,10 @@ class Dialer(Protocol):
         """A connection to `<url>/cdpm`. Raises PeerRefused, SourceUnavailable (HandshakeRefused), ChannelClosed."""
         ...
 
+    def check(self, url: str) -> None:
+        """Whether the settings allow a connection there; none is made. Raises PeerRefused, SourceUnavailable."""
+        ...
+
 
 class Seal(Protocol):
     """Closes private keys with a key that is not in the store. Any thread."""

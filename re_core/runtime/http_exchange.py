@@ -29,6 +29,9 @@ MAX_ANSWER = 10 * 1024 * 1024
 #: seconds between two looks at whether to give up
 LOOK = 0.05
 
+#: what OpenSSL says of a server that answers without TLS
+_NO_TLS = "WRONG_VERSION_NUMBER"
+
 #: name of the threads of exchanges
 THREAD = "http-exchange"
 
@@ -145,6 +148,8 @@ class _Exchange(threading.Thread):
             self.problem, self.denied = str(failure), isinstance(failure, Denied)
         except Exception as error:  # the libraries below raise what they like for what a server or a URL can do
             self.problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            if _NO_TLS in self.problem:
+                self.problem += "; the server does not speak TLS at this port, as it would for http:"
 
     def _exchange(self, start: float) -> Answer:
         url = httpx2.URL(self._question.url)
@@ -208,7 +213,7 @@ def checked_addresses(host: str, port: int, rule: AddressRule, proxied: bool = F
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if why := rule.why_not(address):
-            raise Denied(why if _is_address(host) else f"{host} is {why}")
+            raise Denied(why if _is_address(host) else f"{host} leads to {why.replace(' is ', ', which is ', 1)}")
     return addresses
 
 

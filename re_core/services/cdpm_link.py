@@ -19,7 +19,14 @@ from re_core.cdpm import messages as w
 from re_core.cdpm.state import State, awaited_votes
 from re_core.cdpm.values import Dependency, DependentStatus
 from re_core.errors import CallerError, OperatorError, ReleaseEngineError, TransientError
-from re_core.ports.peering import Channel, ChannelClosed, HandshakeRefused, PeerAnswer, PeerRefused
+from re_core.ports.peering import (
+    Channel,
+    ChannelClosed,
+    HandshakeRefused,
+    PeerAnswer,
+    PeerRefused,
+    SourceUnavailable,
+)
 from re_core.services.cdpm_talk import GOING_AWAY, Ends, Peer, Surroundings, Talk
 
 #: codes of close frames (docs/cdpm.md, The connection)
@@ -28,8 +35,17 @@ NORMAL, NO_ROOM, REPLACED, ENDED, REFUSED = 1000, 1013, 4000, 4001, 4003
 #: answers by which a dependency does not want this node's subscription
 UNWANTED = frozenset({403, 404})
 
+#: answer that is not signed -> what a person may do; of such an answer nothing but its status is believed
+UNSIGNED = {
+    403: "perhaps the cdpm.yml of the dependency does not list this node, or its engine has not read that yet",
+    404: "perhaps the url in the cdpm.yml of the dependency is wrong, or its engine does not have that node",
+}
+
 #: seconds that a peer's Retry-After may ask for at most
 MOST_RETRY_AFTER = 3600
+
+#: characters of the reason that the node shows
+_MOST_WHY = 500
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +75,10 @@ class LinkStatus(NamedTuple):
 class _Pause(Exception):
     """This attempt is over. Never leaves the link."""
 
-    def __init__(self, why: str, seconds: float) -> None:
+    def __init__(self, why: str, seconds: float, shown: str = "") -> None:
+        """`shown`: the reason as the node shows it, where that is another text."""
         super().__init__(why)
-        self.seconds = seconds
+        self.seconds, self.shown = seconds, shown or why
 
 
 class Link:
@@ -118,12 +135,13 @@ class Link:
                     break
                 except _Pause as over:
                     pause, why = over.seconds, str(over)
+                    self._tell_why(over.shown)
                 except HandshakeRefused as error:
                     pause, why = self._after_handshake(error), str(error)
                 except ChannelClosed as closed:
                     pause, why = self._after_close(closed), f"closed with {closed.code}: {closed}"
                 except (TransientError, CallerError, OperatorError) as error:
-                    pause, why = self._backoff.next(), str(error)
+                    pause, why = self._after_error(error), str(error)
                 except Exception as error:  # a bug met by what a peer sent: other links go on
                     _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
                     pause, why = self._around.timing.longest, f"a bug of the engine: {error!r}"
@@ -155,17 +173,20 @@ class Link:
 
     def _subscribe(self, state: State, known: Dependency, wanted: w.Reference) -> None:
         self._show(LinkState.SUBSCRIBING)
-        ends = self.ends
+        around, ends = self._around, self.ends
         answer, said = self._post(w.Subscribe(state.name, ends.source, (wanted,), ends.url))
         if said is not None and said.message_type == "subscribed" and answer.status == 200 and said.subscriptions:
             self._joined(known, said.subscriptions[0], wanted.ref)
             return
-        why = f"{answer.status} {said.status_msg if said is not None else 'without a valid signature'}"
+        if said is not None:
+            why = f"{answer.status} {said.status_msg}"
+        else:
+            around.peers.look_again(ends.url)  # it may answer elsewhere by now
+            hint = UNSIGNED.get(answer.status, "")
+            why = f"{answer.status} without a valid signature{f': {hint}' if hint else ''}"
         if answer.status not in UNWANTED:
             raise _Pause(f"the dependency answers {why}", self._later(answer.headers.get("retry-after", "")))
-        if known.status is DependentStatus.INITIAL:
-            self._peer.tell(e.NotSubscribed(ends.dependency, why[:500]))
-        raise _Pause(f"the dependency refuses the subscription: {why}", self._unwanted.next())
+        raise _Pause(f"the dependency refuses the subscription: {why}", self._unwanted.next(), why)
 
     def _joined(self, known: Dependency, subscription: str, ref: str) -> None:
         told = self._peer.tell(e.Subscribed(self.ends.dependency, subscription, ref))
@@ -270,6 +291,21 @@ class Link:
         if refused.status in UNWANTED:
             return self._unwanted.next()
         return self._later(refused.headers.get("retry-after", ""))
+
+    def _after_error(self, error: ReleaseEngineError) -> float:
+        """Seconds to wait. A peer that cannot be reached, or only where it must not be, may answer elsewhere by now."""
+        if isinstance(error, SourceUnavailable | PeerRefused):
+            self._around.peers.look_again(self.ends.url)
+        self._tell_why(str(error))
+        return self._backoff.next()
+
+    def _tell_why(self, why: str) -> None:
+        """The node shows why it is not subscribed. Raises nothing: it is known with the next attempt."""
+        why = why[:_MOST_WHY]
+        with suppress(TransientError, OperatorError):
+            known = self._known(self._around.reader.known(self.ends.key))
+            if known is not None and known.status is DependentStatus.INITIAL and known.why != why:
+                self._peer.tell(e.NotSubscribed(self.ends.dependency, why))
 
     def _later(self, retry_after: str) -> float:
         asked = min(int(retry_after), MOST_RETRY_AFTER) if retry_after.isascii() and retry_after.isdigit() else 0

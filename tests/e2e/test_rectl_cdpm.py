@@ -62,7 +62,7 @@ def test_a_node_is_made_and_its_file_is_checked_and_committed(engine: EngineProc
     assert project.rectl("validate", str(project.made)) == f"{project.made}: valid\n"
     assert "Dependencies/peer: refused" in project.refused("validate", str(project.made), "--remote")
     assert "No such file" in project.refused("refresh", "shop/lib")
-    assert project.commit(project.made.read_text()).startswith("shop/lib is ready: 1 dependencies")
+    assert project.commit(project.made.read_text()).startswith("shop/lib is ready: 1 dependency")
     assert "peer" in project.rectl("subscriptions", "shop/lib")
     document = engine.directory / "node.yaml"
     document.write_text(project.rectl("show", "shop/lib", "--document") + "promote:\n  stable: 1 of majors\n")

@@ -64,6 +64,11 @@ class PeerDialer:
             raise
         return connect(connected, f"{place.url}/cdpm", max(0.1, until - time.monotonic()))
 
+    def check(self, url: str) -> None:
+        """See Dialer."""
+        place = self._place(url)
+        self._addresses(place, proxy_of(place.scheme, place.host) is not None)
+
     def _place(self, url: str) -> _Place:
         try:
             parts = urlsplit(url)
@@ -82,12 +87,7 @@ class PeerDialer:
     def _connected(self, place: _Place, until: float) -> socket.socket:
         """To an address that was held to the rule. Raises PeerRefused, SourceUnavailable."""
         proxy = proxy_of(place.scheme, place.host)
-        try:
-            addresses = checked_addresses(place.host, place.port, self._way.rule, proxied=proxy is not None)
-        except Denied as error:
-            raise PeerRefused("source-unavailable", str(error)) from None
-        except ExchangeFailed as error:
-            raise SourceUnavailable(str(error)) from None
+        addresses = self._addresses(place, proxy is not None)
         if proxy is not None:
             return tunnel(proxy, place.host, place.port, until)
         problem: OSError = TimeoutError("it has no address")
@@ -101,6 +101,15 @@ class PeerDialer:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connected
         raise SourceUnavailable(f"{place.host}:{place.port} cannot be reached: {problem.strerror or problem}")
+
+    def _addresses(self, place: _Place, proxied: bool) -> list[str]:
+        """Those that were held to the rule. Raises PeerRefused, SourceUnavailable."""
+        try:
+            return checked_addresses(place.host, place.port, self._way.rule, proxied)
+        except Denied as error:
+            raise PeerRefused("source-unavailable", str(error)) from None
+        except ExchangeFailed as error:
+            raise SourceUnavailable(str(error)) from None
 
     def _secured(self, connected: socket.socket, place: _Place, until: float) -> socket.socket:
         """TLS, whose certificate is for the name of the peer, whatever address that leads to."""

@@ -69,7 +69,7 @@ def make_file(path: Path) -> None:
             os.link(name, path)
         Path(name).unlink()
     except OSError as error:
-        raise BadSettings(f"{path}: cannot be written: {error.strerror}") from None
+        raise BadSettings(f"RE_SECRET_KEY_FILE: {path} cannot be written: {error.strerror}") from None
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from re_core.cdpm import cdpm_file
 from re_core.cdpm.cdpm_file import MAX_FILE, CdpmFile
+from re_core.cdpm.json_hints import TYPOGRAPHIC
 from re_core.errors import BadDocument, Problem
 from re_core.playbook import documents, json_schema
 
 #: keys that stand at the left margin where the indentation of a file was lost
 _INDENTED = ("public-key", "url")
 
+_QUOTES = 'the quotation marks are typographic, which are part of the text: write " or none'
+
 _INDENT = "it belongs under Pipeline-node, or under a name in Dependencies or Dependents: indent it"
 
 
 def parse(data: bytes) -> CdpmFile:
     """The file. Raises BadDocument with all problems."""
+    try:
+        return _parsed(data)
+    except BadDocument as error:
+        problems = [_unquoted(one, data) for one in error.problems]
+        first = problems[0].message.removeprefix(error.problems[0].message) if problems else ""
+        raise BadDocument(f"{error}{first}", problems) from None
+
+
+def _parsed(data: bytes) -> CdpmFile:
     if len(data) > MAX_FILE:
         raise _whole(f"{len(data)} bytes; a cdpm.yml has at most {MAX_FILE}")
     if data.lstrip()[:1] == b"<":
@@ -35,6 +47,15 @@ def parse(data: bytes) -> CdpmFile:
 def _placed(problem: Problem, document: documents.Document) -> Problem:
     line, column = document.position(problem.path) or (None, None)
     return problem._replace(line=line, column=column)
+
+
+def _unquoted(problem: Problem, data: bytes) -> Problem:
+    """With a word on quotation marks of a word processor in the line that it names."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    line = lines[problem.line - 1] if problem.line is not None and problem.line <= len(lines) else ""
+    if any(mark in line for mark in TYPOGRAPHIC):
+        return problem._replace(message=f"{problem.message}; {_QUOTES}")
+    return problem
 
 
 def _hinted(problem: Problem) -> Problem:

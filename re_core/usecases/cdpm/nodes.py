@@ -45,7 +45,7 @@ ROUTE = "cdpm/nodes"
 _TRIES = 20
 
 #: what is said where nodes cannot be stored
-OFF = "this engine does not speak with other pipelines: RE_CDPM is off"
+OFF = "this engine does not speak with other pipelines: RE_CDPM is off; start it with RE_CDPM=1"
 
 
 class Store(

@@ -169,6 +169,10 @@ class Dependency:
         }
         self.file.write_text(json.dumps(document))
 
+    def move(self) -> None:
+        """It answers at another port from its next start on, as its file says now."""
+        self._reserve()
+
     def _reserve(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as one:
             self.port = one.getsockname()[1]

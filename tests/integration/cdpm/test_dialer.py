@@ -128,11 +128,11 @@ def test_what_the_rule_denies_is_not_connected_to(monkeypatch: pytest.MonkeyPatc
         port = listener.getsockname()[1]
         dialer = PeerDialer(_DENIED, _BOTH)
         assert "127.0.0.1 is denied by cdpm_denied (loopback)" in _refusal(dialer, f"http://127.0.0.1:{port}")
-        assert "is denied by cdpm_denied" in _refusal(dialer, f"http://localhost:{port}")
+        assert "which is denied by cdpm_denied" in _refusal(dialer, f"http://localhost:{port}")
         # a name with one address that is allowed leads nowhere either
         both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in ("203.0.113.7", "127.0.0.1")]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
-        assert "peer.example is 127.0.0.1 is denied" in _refusal(dialer, f"https://peer.example:{port}")
+        assert "peer.example leads to 127.0.0.1, which is denied" in _refusal(dialer, f"https://peer.example:{port}")
         assert select.select([listener], [], [], 0)[0] == []
 
 

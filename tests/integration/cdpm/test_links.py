@@ -250,6 +250,32 @@ def test_a_subscription_that_is_refused_is_shown_once_and_asked_for_again(house:
     assert house.node.known().why == ""
 
 
+def test_a_node_shows_once_why_its_dependency_cannot_be_reached(house: House) -> None:
+    house.dep.stop()
+    house.begin()
+    house.node.wait(lambda: any("Connection refused" in one.why for one in house.node.records(r.NotJoined)))
+    house.dep.start()
+    house.connected()
+    assert house.node.known().why == ""
+    assert len(house.node.records(r.NotJoined)) == 1
+
+
+def test_a_refusal_without_a_signature_says_what_may_be_wrong(house: House) -> None:
+    house.dep.subscribes, house.dep.signing = (403, "not-listed"), new_key()
+    house.begin()
+    house.node.wait(lambda: any("does not list this node" in one.why for one in house.node.records(r.NotJoined)))
+    assert house.node.known().why.startswith("403 without a valid signature")
+
+
+def test_a_dependency_that_has_moved_is_found_where_its_file_says_once_it_cannot_be_reached(house: House) -> None:
+    house.begin()
+    house.connected()
+    house.dep.stop()
+    house.dep.move()
+    house.dep.start()
+    house.connected()
+
+
 def test_retry_after_is_heeded(house: House) -> None:
     house.dep.subscribes, house.dep.headers = (503, "later"), {"Retry-After": "1"}
     house.begin()

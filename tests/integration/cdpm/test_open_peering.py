@@ -34,6 +34,13 @@ def test_the_key_that_seals_is_made_only_where_one_process_is_all(tmp_path: Path
     assert open_peering(settings) is not None
 
 
+@pytest.mark.parametrize("name", ["RE_CDPM_CA_FILE", "RE_SECRET_KEY_FILE"])
+def test_a_file_that_cannot_be_used_is_said_at_once_with_its_setting(name: str, tmp_path: Path) -> None:
+    settings = load({"RE_DATA_DIR": str(tmp_path), "RE_CDPM": "1", name: str(tmp_path / "none" / "file")})
+    with pytest.raises(BadSettings, match=f"{name}: .*none/file cannot be .*No such file"):
+        open_peering(settings, make_key=True)
+
+
 def test_it_signs_seals_and_keeps_to_the_settings(tmp_path: Path) -> None:
     peering = open_peering(load({"RE_DATA_DIR": str(tmp_path), "RE_CDPM": "1"}), make_key=True)
     assert peering is not None

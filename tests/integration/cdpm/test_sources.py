@@ -230,7 +230,7 @@ def _resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str
 def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _resolving(monkeypatch, ["93.184.215.14", "10.0.0.5"])
     said = _refused(_sources(way=_DENIED), "http://peer.example/cdpm.yml")
-    assert "peer.example is 10.0.0.5 is denied by cdpm_denied (private)" in said
+    assert "peer.example leads to 10.0.0.5, which is denied by cdpm_denied (private)" in said
 
 
 def test_a_name_that_means_another_address_a_moment_later_is_not_asked_again(
@@ -241,7 +241,7 @@ def test_a_name_that_means_another_address_a_moment_later_is_not_asked_again(
     assert _sources().fetch(_url(server, host="peer.example")) is not None
     assert asked == ["peer.example"]
     assert server.asked[0][1]["host"] == f"peer.example:{server.server_address[1]}"
-    assert "169.254.169.254 is denied" in _refused(_sources(), _url(server, host="peer.example"))
+    assert "169.254.169.254, which is denied" in _refused(_sources(), _url(server, host="peer.example"))
 
 
 # -- which kinds of URLs -----------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def test_a_node_is_shown_with_its_keys_or_as_the_document_that_apply_takes(rectl
     assert rectl("cdpm", "show", "shop/lib", "--document").out == "node: shop/lib\n"
     assert stored.asked[-1].headers["accept"] == "application/yaml"
     assert rectl("cdpm", "show", "shop/lib", "--document", "--json").code == 2
+    stored.on(f"GET {NODES}/{ID}", Answer(whole_node(state="waiting")))
+    assert "to read it now: rectl cdpm refresh shop/lib" in rectl("cdpm", "show", "shop/lib").out
 
 
 def _dependency(**changes: Any) -> dict[str, Any]:
@@ -296,7 +298,7 @@ def test_the_next_public_key_is_printed_alone_with_where_it_belongs(rectl: Rectl
 def test_the_engine_reads_the_file_of_a_node_at_once(rectl: Rectl, stored: FakeEngine) -> None:
     stored.on(f"POST {NODES}/{ID}/refresh", Answer(whole_node()))
     ran = rectl("cdpm", "refresh", "shop/lib")
-    assert ran.out == "shop/lib is ready: 2 dependencies, 4 subscriptions of others\n"
+    assert ran.out == "shop/lib is ready: 2 dependencies, subscriptions of others: 4\n"
     assert json.loads(rectl("cdpm", "refresh", "shop/lib", "--json").out) == whole_node()
 
 

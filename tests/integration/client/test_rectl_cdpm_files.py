@@ -171,3 +171,19 @@ def test_errors_in_the_document_of_a_node_have_file_and_line(rectl: Rectl, engin
     assert ran.err == "rectl: node.yml:1:7: /node: no\nnode.yml:/source: not that\n"
     Path("node.yml").write_text("node: lib\n")
     assert rectl("cdpm", "apply", "node.yml").err == "rectl: node.yml: /node: expected group/name\n"
+
+
+def test_what_the_engine_refuses_is_said_once_and_without_places_in_a_document_of_its_own(
+    rectl: Rectl, engine: FakeEngine
+) -> None:
+    engine.on(f"GET {NODES}", page())
+    fault = {"path": "/source", "message": "not that", "line": 1, "column": 24}
+    engine.on(f"POST {NODES}", problem(422, "/source: not that", errors=[fault]))
+    assert _init(rectl, "--source", SOURCE).err == "rectl: /source: not that\n"
+
+
+def test_a_node_is_no_peer_of_itself(rectl: Rectl, engine: FakeEngine) -> None:
+    engine.on(f"GET {NODES}", page())
+    ran = _init(rectl, "--source", SOURCE, "--dependent", f"me={SOURCE}")
+    assert (ran.code, engine.requests(f"POST {NODES}")) == (2, [])
+    assert f"{SOURCE} is the file of shop/lib itself" in ran.err

@@ -81,12 +81,12 @@ class NodeHarness(FrontEndHarness):
     def listed(self, query: str = "") -> Any:
         return self.call("GET", f"{URL}{query}").json["items"]
 
-    def commit(self, public: str, name: str = "own", more: str = "") -> None:
-        """The node's cdpm.yml, as its repository has it from now on. It is read again at once."""
+    def commit(self, public: str, name: str = "own", more: str = "", url: str = "") -> None:
+        """The node's cdpm.yml, as its repository has it from now on. It is read again at once. `url`: where it answers."""
         place = self.files / name
         place.mkdir(exist_ok=True)
         (place / "cdpm.yml").write_text(
-            f"Pipeline-node:\n  public-key: {public}\n  url: https://{name}.example\n{more}"
+            f"Pipeline-node:\n  public-key: {public}\n  url: {url or f'https://{name}.example'}\n{more}"
         )
         self.store.forget_peer_files(self.clock.now() + 1)
         close_streams(self.app)

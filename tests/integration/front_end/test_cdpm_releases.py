@@ -238,3 +238,12 @@ def test_with_remote_the_file_of_each_peer_is_read_and_judged(
     assert [one["detail"][:8] for one in limited[1:]] == ["not read"] * 3
     here.switch_off()
     assert here.call("POST", "/api/v1/cdpm/validate", json=body).status_code == 409
+
+
+def test_with_remote_a_dependency_is_no_good_to_which_this_engine_does_not_connect(here: NodeHarness) -> None:
+    public = here.create()["keys"][0]["public_key"]
+    here.commit(public, "near", url="https://127.0.0.1:1")
+    text = _text(here, public, f"Dependencies:\n  near: {{url: '{here.source('near')}'}}\n")
+    [shown] = here.call("POST", "/api/v1/cdpm/validate", json={"text": text, "remote": True}).json["peers"]
+    assert not shown["ok"]
+    assert "does not connect to https://127.0.0.1:1: 127.0.0.1 is denied by cdpm_denied (loopback)" in shown["detail"]

@@ -223,3 +223,21 @@ def test_all_problems_come_at_once(pair: rsa.RSAPrivateKey) -> None:
 def test_what_is_no_such_file_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(BadDocument, match=said):
         files.parse(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "place"), [("public-key: \u201cMII\u201d", 2), ("url: \u201ehttps://a.example\u201c", 3)]
+)
+def test_quotation_marks_of_a_word_processor_are_named(line: str, place: int, pair: rsa.RSAPrivateKey) -> None:
+    lines = _file(pair).splitlines()
+    lines[place - 1] = f"  {line}"
+    [problem] = _problems("\n".join(lines))
+    assert problem.line == place
+    assert "the quotation marks are typographic" in problem.message
+    with pytest.raises(BadDocument, match="typographic"):
+        files.parse("\n".join(lines).encode())
+
+
+def test_a_quotation_mark_that_is_missing_is_looked_for_where_the_text_begins(pair: rsa.RSAPrivateKey) -> None:
+    [problem] = _problems(_file(pair, "\nDependents:\n", url='"https://rails.ci'))
+    assert "quoted scalar from line 3 on" in problem.message

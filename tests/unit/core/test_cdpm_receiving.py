@@ -345,3 +345,10 @@ def test_a_node_is_registered_once_and_its_document_only_goes_forward() -> None:
     run.send(configured(3))
     assert run.send(configured(2, refs=[])).reason.startswith("stale")
     assert run.send(configured(3, refs=[])).reason.startswith("stale")
+
+
+@pytest.mark.parametrize("file", [e.FileRead("d2", {"me": OWN}), e.FileRead("d2", {}, {OWN: "me"}, [OWN])])
+def test_a_file_that_names_the_node_itself_is_refused(file: e.FileRead) -> None:
+    run = Run(file)
+    assert run.decision.reason.startswith("own-file")
+    assert run.state.digest == "d1"
