@@ -6,9 +6,9 @@ Must not know the rules: what it draws is what the machine does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from re_core.cdpm import events as e
 from re_core.cdpm import machine
@@ -20,6 +20,7 @@ from re_core.cdpm.receiving import DEPENDENT, STABILITY, Build, Departure, Depen
 from re_core.cdpm.records import RECORDS
 from re_core.cdpm.state import State, begin
 from re_core.cdpm.values import DependentStatus, Job, JobStatus, ReleaseStatus, Stability
+from tools.machine_pages import Bench, Machine, Step, page
 
 #: the page that it writes
 TARGET = Path(__file__).parent.parent / "docs" / "cdpm-machines.md"
@@ -41,37 +42,6 @@ _NODE: Sequence[Any] = (
 )
 _NAMES = {kind: name for name, kind in RECORDS.items()}
 
-#: an event, or what makes one for a state
-Step = Any
-
-
-class Outcome(NamedTuple):
-    """What a cell made of a word."""
-
-    #: the status after it; empty where it was refused
-    after: str
-    #: names of the records, in order
-    records: tuple[str, ...] = ()
-    #: names of the effects
-    effects: tuple[str, ...] = ()
-
-
-class Machine(NamedTuple):
-    """One of the four."""
-
-    title: str
-    about: str
-    table: Mapping[Any, Mapping[Any, Any]]
-    #: status -> nodes that are in it: the events that lead there
-    situations: Mapping[Any, Sequence[Sequence[Step]]]
-    #: what the table is asked about, and its status
-    subject: Callable[[State], Any]
-    status: Callable[[State], str]
-    #: word -> what it can bring, for a state
-    words: Mapping[Any, Callable[[State], Sequence[Any]]]
-    #: word -> seconds that pass before it
-    delays: Mapping[Any, int] = {}
-
 
 def node(steps: Sequence[Step]) -> tuple[State, int]:
     """A node to which these have happened, a second apart, and the time."""
@@ -84,21 +54,7 @@ def node(steps: Sequence[Step]) -> tuple[State, int]:
     return state, now
 
 
-def outcomes(one: Machine, status: Any, word: Any) -> Iterator[Outcome]:
-    """What the cell does, in each situation and with each content of the word."""
-    for steps in one.situations[status]:
-        for place in range(len(one.words[word](node(steps)[0]))):
-            state, now = node(steps)
-            if one.status(state) != status:
-                raise AssertionError(f"{one.title}: {one.status(state)} instead of {status}")
-            go = Advance(state, now + 1_000 * one.delays.get(word, 1))
-            try:
-                one.table[status][word](go, one.subject(state), one.words[word](state)[place])
-            except Refusal:
-                yield Outcome("")
-            else:
-                names = tuple(_NAMES[type(record)] for record in go.records)
-                yield Outcome(str(one.status(state)), names, tuple(type(effect).__name__ for effect in go.effects))
+BENCH = Bench(node, Advance, Refusal, _NAMES, known_already, miss)
 
 
 # -- the nodes ---------------------------------------------------------------------------------------
@@ -159,6 +115,7 @@ def _d1(state: State) -> Any:
 
 
 _DEPENDENT = Machine(
+    BENCH,
     "Dependent",
     "One for each dependency: whether this node is subscribed to it, and whether it builds one of its releases.",
     DEPENDENT,
@@ -185,6 +142,7 @@ _DEPENDENT = Machine(
 )
 
 _STABILITY = Machine(
+    BENCH,
     "Stability",
     "One for each dependency that designates this node as major: entering a state with `vote` in its name sends that vote.",
     STABILITY,
@@ -205,6 +163,7 @@ _STABILITY = Machine(
 )
 
 _RELEASE = Machine(
+    BENCH,
     "Dependency",
     "One for each candidate, and for the release that comes of it. `initial` and `publishing` are the node's own while it has none.",
     RELEASE,
@@ -237,6 +196,7 @@ _RELEASE = Machine(
 )
 
 _JOB = Machine(
+    BENCH,
     "Job",
     "One for each deployment that the pipeline asks for. What takes it back to `asked` gives it another id.",
     JOB,
@@ -275,62 +235,10 @@ In the tables: `·` nothing changes, it was carried out before; a blank: refused
 that can come of it.
 """
 
-_PART = """
-## {title}
-
-{about}
-
-{diagram}
-
-{table}
-"""
-
 
 def document() -> str:
     """The page."""
-    parts = [
-        _PART.format(title=one.title, about=one.about, diagram=_diagram(one), table=_table(one)) for one in MACHINES
-    ]
-    return _TEXT + "".join(parts)
-
-
-def _diagram(one: Machine) -> str:
-    changes: dict[tuple[str, str], list[str]] = {}
-    for status, word in ((status, word) for status in one.table for word in one.words):
-        for outcome in outcomes(one, status, word):
-            if (
-                outcome.after
-                and outcome.after != status
-                and str(word) not in changes.setdefault((status, outcome.after), [])
-            ):
-                changes[status, outcome.after].append(str(word))
-    lines = [f"    {before} --> {after}: {', '.join(words)}" for (before, after), words in changes.items() if words]
-    first = next(iter(one.table))
-    return "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *lines, "```"])
-
-
-def _table(one: Machine) -> str:
-    heads = list(one.words)
-    rows = [f"| {status} | {' | '.join(_cell(one, status, word) for word in heads)} |" for status in one.table]
-    return "\n".join([f"| | {' | '.join(map(str, heads))} |", f"| --- |{' --- |' * len(heads)}", *rows])
-
-
-def _cell(one: Machine, status: Any, word: Any) -> str:
-    rule = one.table[status][word]
-    if rule is miss:
-        return ""
-    if rule is known_already:
-        return "·"
-    found = dict.fromkeys(_said(outcome, status) for outcome in outcomes(one, status, word))
-    return "; ".join(text for text in found if text) or "·"
-
-
-def _said(outcome: Outcome, status: str) -> str:
-    if not outcome.after:
-        return "refused"
-    goes = f" → {outcome.after}" if outcome.after != status else ""
-    effects = ", ".join(outcome.effects) if not outcome.records else ""
-    return ", ".join(f"`{name}`" for name in outcome.records) + effects + goes
+    return page(_TEXT, MACHINES)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from re_core.cdpm.jobs import JobWord
 from re_core.cdpm.publishing import ReleaseWord
 from re_core.cdpm.receiving import DependentWord, Result
 from re_core.cdpm.values import DependentStatus, JobStatus, ReleaseStatus, Stability
-from tools.pipeline_diagram import MACHINES, TARGET, Machine, document, outcomes
+from tools.machine_pages import Machine, outcomes
+from tools.pipeline_diagram import MACHINES, TARGET, document
 
 #: for each machine: a status, and what comes of each word, in the order of the words: statuses after it, `-` refused
 EXPECTED = """
