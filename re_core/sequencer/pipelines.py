@@ -15,18 +15,16 @@ from re_core.cdpm.publishing import kept_values
 from re_core.cdpm.state import State, begin, fold
 from re_core.cdpm.values import ReleaseStatus
 from re_core.cdpm.words import event_of
-from re_core.deployment.records import Ended, Entry, Record, Retried, never_began
+from re_core.deployment.records import Entry, Record
 from re_core.model import DeploymentStatus
-from re_core.ports import Journal, Store, ViewFilter, checkpoints, every_entry, foreign
+from re_core.ports import Journal, Store, ViewFilter, checkpoints, foreign
+from re_core.ports.standing import standing
 from re_core.rows import View
 from re_core.sequencer.aggregate import Aggregate, Decision
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
 from re_core.wire.trace_context import DeploymentTrace
-
-#: entries before that of a row which are read with it: the row may be ahead of its journal by some
-_TAIL = 3
 
 #: deployments that one look for candidates reads
 _CANDIDATES = 50
@@ -148,34 +146,15 @@ class Pipelines(Aggregate):
 
 
 def read_fact(store: Store, deployment: str) -> e.Fact:
-    """How a deployment stands by its journal: its row may be ahead of that, where a core died after it wrote the row.
+    """How a deployment stands by its journal.
 
     Whether it is built or tested is not said: that takes the fold of the whole journal. Raises StoreUnavailable, StoreRefused.
     """
-    first = store.entries(deployment, limit=1)
-    if not first:
-        return e.Fact(deployment, 0, "missing")
-    if never_began(first):
-        return e.Fact(deployment, 1, "void")
-    accepted: Any = first[0].records[0]
-    row = next(iter(store.rows([deployment])), None)
-    number, status = _last_end(store, deployment, 0 if row is None else max(0, row.entry - _TAIL))
-    if not status and row is not None and row.ended is not None:
-        number, status = _last_end(store, deployment, 0)
+    found = standing(store, deployment)
+    if (accepted := found.accepted) is None:
+        return e.Fact(deployment, found.entry, found.status)
     values = kept_values(accepted.dynamic)
-    return e.Fact(deployment, number, status or "running", accepted.playbook_id, first[0].at, values=values)
-
-
-def _last_end(store: Store, deployment: str, after: int) -> tuple[int, str]:
-    """Number of the last entry behind `after` by which it has ended or goes on again, and how it stands; (1, "") where none is."""
-    number, status = 1, ""
-    for entry in every_entry(store, deployment, after):
-        for record in entry.records:
-            if isinstance(record, Ended):
-                number, status = entry.number, record.status
-            elif isinstance(record, Retried):
-                number, status = entry.number, "running"
-    return number, status
+    return e.Fact(deployment, found.entry, found.status, accepted.playbook_id, found.accepted_at, values=values)
 
 
 def _job_create(state: State, effect: e.AskDeployment) -> Message:
