@@ -56,9 +56,10 @@ types: .venv/dev.stamp ## check types, strictly
 layers: .venv/dev.stamp ## check that imports point down
 	@out=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$out" >&2; exit 1; }
 
-docs-diagram: .venv/dev.stamp ## generate docs/state-machine.md and docs/cdpm-machines.md from the tables of the machines
+docs-diagram: .venv/dev.stamp ## generate the pages of state machines from their tables
 	@PYTHONPATH=. $(PYTHON) tools/state_diagram.py
 	@PYTHONPATH=. $(PYTHON) tools/pipeline_diagram.py
+	@PYTHONPATH=. $(PYTHON) tools/app_diagram.py
 
 lock: .venv/run.stamp ## generate requirements.lock and packaging/build.lock, with the newest versions
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv

@@ -35,6 +35,7 @@ from re_core.runtime import addresses
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
+from re_core.sequencer.apps import Apps
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.pipelines import Pipelines
 from re_core.services.cdpm import PipelineServices
@@ -64,7 +65,7 @@ WAIT = 1.0
 SWEEP = 0.5
 
 #: kinds of aggregates beside deployments, registered here (docs/decisions/0021)
-KINDS: tuple[type[Aggregate], ...] = (Pipelines,)
+KINDS: tuple[type[Aggregate], ...] = (Pipelines, Apps)
 
 _log = logging.getLogger(__name__)
 

@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 from re_core.admission.compiled_plans import Compiled, Plans
 from re_core.admission.exclusive import Exclusive, entries_of_another
+from re_core.apps.names import BUILT_IN, app_key
+from re_core.apps.playbook import built_in
 from re_core.deployment.events import Event, RetryAsked
 from re_core.deployment.machine import Verdict, advance
 from re_core.deployment.plan import Plan, StepKind
@@ -25,9 +27,10 @@ from re_core.errors import (
     UnknownPlaybook,
 )
 from re_core.model import StepStatus
-from re_core.playbook.command_rules import STRICTEST
+from re_core.playbook.command_rules import STRICTEST, CommandRules
 from re_core.playbook.compiler import (
     EnginePolicy,
+    Offers,
     compile_document,
     missing_dynamic,
     policy_now,
@@ -125,6 +128,9 @@ class Acceptance:
         state = fold(entries) if entries and not never_began(entries) else None
         if state is None or state.ended is None:
             return event
+        if state.accepted.playbook_id.startswith(BUILT_IN):
+            app, _, _ = state.accepted.playbook_id.removeprefix(BUILT_IN).partition("/")
+            return event._replace(forbidden=f"a release of an app is not retried: rectl apps releases retry {app}")
         # the lock is taken only for what is then carried out; this state, which counts that retry, is thrown away
         if advance(state, event, now).verdict is not Verdict.APPLIED:
             return event
@@ -160,7 +166,7 @@ class Acceptance:
         return Admission(deployment, accepted, plan_from_document(accepted.plan))
 
     def _check(self, message: Message, request: DeploymentRequest, digest: str) -> tuple[Accepted, Plan]:
-        playbook = self._playbook(request)
+        playbook = self._playbook(request, message.headers.get(m.ASKER, ""))
         document, plan, required, demanded = self._plan(playbook)
         if not required <= request.dynamic.keys():
             missing = missing_dynamic(plan, request.dynamic)
@@ -203,7 +209,9 @@ class Acceptance:
         entries = entries_of_another(self._library, deployment)
         return never_began(entries) or was_taken_back(entries)
 
-    def _playbook(self, request: DeploymentRequest) -> StoredPlaybook:
+    def _playbook(self, request: DeploymentRequest, asker: str) -> StoredPlaybook:
+        if request.playbook_id.startswith(BUILT_IN):
+            return _built_in(request, asker)
         playbook = self._found.get(request.playbook_id) or self._library.playbook(request.playbook_id)
         if playbook is not None and playbook.group == request.group:
             self._found[playbook.id] = playbook
@@ -218,6 +226,8 @@ class Acceptance:
 
     def _plan(self, playbook: StoredPlaybook) -> Compiled:
         offers = self._offers.read()
+        if playbook.id.startswith(BUILT_IN):
+            return self._built_in_plan(playbook, offers)
         any_tokens = (playbook.id, playbook.revision, self._offers.version, STRICTEST)
         if (kept := self._plans.get(any_tokens)) is not None:
             return kept
@@ -234,6 +244,21 @@ class Acceptance:
         # most playbooks have no step whose rule depends on the tokens, so that they need not be read
         key = these_tokens if around.commands.depends(playbook.group, step_entries(playbook.document)) else any_tokens
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
+
+    def _built_in_plan(self, playbook: StoredPlaybook, offers: Offers) -> Compiled:
+        """Kept for no other one; and no rule about the commands of groups is asked, since its text is no author's."""
+        document = compile_document(playbook.document, self._around._replace(commands=CommandRules()), offers)
+        plan = plan_from_document(document)
+        return Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers))
+
+
+def _built_in(request: DeploymentRequest, asker: str) -> StoredPlaybook:
+    """The playbook that the engine makes for an app, where an app asks for it; no front door can. Raises UnknownPlaybook."""
+    is_asked_by_app = asker.startswith(app_key(""))
+    playbook = built_in(request.playbook_id, request.group, request.dynamic) if is_asked_by_app else None
+    if playbook is None:
+        raise UnknownPlaybook(f"the playbook {request.playbook_id[:100]!r} is the engine's own: it releases an app")
+    return playbook
 
 
 def request_digest(request: DeploymentRequest) -> str:

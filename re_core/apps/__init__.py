@@ -1,1 +1,1 @@
-"""Apps: what is pushed becomes numbered versions that run in zones. Pure: events, records, fold."""
+"""Apps: what is pushed becomes numbered versions that run in zones (docs/dploy-machines.md). Pure: tables, fold, documents."""

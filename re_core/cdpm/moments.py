@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from re_core.wire.rfc3339 import written as written
+
 _MINUTE, _DAY = 60_000, 86_400_000
 
 #: RFC 3339, seconds with any fraction; without an offset it is UTC, as in the founding document
@@ -28,15 +30,6 @@ def milliseconds(text: str) -> int | None:
     return since - away if found[8] != "-" else since + away
 
 
-def written(at: int) -> str:
-    """`2016-08-11T11:32:35.444Z`."""
-    days, rest = divmod(at, _DAY)
-    seconds, fraction = divmod(rest, 1_000)
-    year, month, day = _date(days)
-    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:03d}"
-    return f"{year:04d}-{month:02d}-{day:02d}T{clock}Z"
-
-
 def length(text: str) -> int | None:
     """Milliseconds of `90s`, `30m`, `24h` or `7d`; None where the text is no length of time."""
     found = _LENGTH.fullmatch(text)
@@ -47,13 +40,3 @@ def _days(year: int, month: int, day: int) -> int:
     """Since 1970-01-01, in the proleptic Gregorian calendar; a year begins in March here, so that its odd day comes last."""
     year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 1 - 719_468
-
-
-def _date(days: int) -> tuple[int, int, int]:
-    era, day = divmod(days + 719_468, 146_097)
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    date = day - (153 * month + 2) // 5 + 1
-    year += 400 * era
-    return (year, month + 3, date) if month < 10 else (year + 1, month - 9, date)
