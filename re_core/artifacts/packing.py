@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from re_core.artifacts.archive import BLOCK
+from re_core.artifacts.tar import BLOCK
 
 #: mode of every file
 _MODE = 0o644

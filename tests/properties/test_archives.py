@@ -7,8 +7,8 @@ import os
 import random
 import tarfile
 
-from re_core.artifacts.archive import BLOCK
 from re_core.artifacts.names import category_problem, path_problem
+from re_core.artifacts.tar import BLOCK
 from re_core.errors import BadDocument, TooLarge
 from tests.unit.artifacts.archives import tar_of, unpacked
 
