@@ -52,6 +52,17 @@ class Answers:
         taken, self._waiting = self._waiting, []
         return taken
 
+    def take_late(self) -> list[tuple[str, Item]]:
+        """What was written too late: it is judged before anything is published, since that may take a while."""
+        late = [one for one in self._waiting if isinstance(one[1].event, e.TakeBack)]
+        if late:
+            self._waiting = [one for one in self._waiting if not isinstance(one[1].event, e.TakeBack)]
+        return late
+
+    def give_back_late(self, late: list[tuple[str, Item]]) -> None:
+        """They were not judged, and are the first to be."""
+        self._waiting = [*late, *self._waiting]
+
     def give_back(self, taken: list[tuple[str, Item]]) -> None:
         """They were not judged."""
         self._waiting = taken

@@ -130,9 +130,8 @@ class Sequencer:
         return self._inbox.subscription
 
     def _turn(self, timeout: float) -> int:
-        self._outbox.catch_up(self._inbox.is_late)
+        self._catch_up()
         self._rows.write_overdue(self._clock.now())
-        self._answers.collect()
         deliveries = self._inbox.take(0 if self._answers else self._rows.patience(timeout))
         if self._inbox.is_new_connection():
             self._cache.clear()
@@ -141,6 +140,16 @@ class Sequencer:
         if deliveries or self._answers:
             self._handle(deliveries)
         return len(deliveries)
+
+    def _catch_up(self) -> None:
+        """Finish what an error cut off, and first what needs no bus."""
+        self._outbox.catch_up(self._inbox.is_late)
+        self._answers.collect()
+        undone = self._take_back()
+        self._outbox.send()
+        self._answers.collect()
+        if undone is not None:
+            self._settle(undone)
 
     def _handle(self, deliveries: Sequence[Delivery]) -> None:
         batches: list[Batch] = []
@@ -187,7 +196,7 @@ class Sequencer:
             return
         for place, delivery in enumerate(deliveries):
             try:
-                self._outbox.catch_up(self._inbox.is_late)
+                self._catch_up()
                 self._handle([delivery])
             except (StoreUnavailable, BusUnavailable):
                 self._subscription.requeue(deliveries[place + 1 :])
@@ -221,11 +230,35 @@ class Sequencer:
         """Decide and commit, then publish, then settle."""
         self._commit(batch, self._decider.decide(batch))
         self._commit(batch, self._decider.decide_repeated(batch))
+        for work in batch.done:
+            if work.withheld:
+                self._cache.put(work.known)  # so that it is not read again to be taken back
+        if (undone := self._take_back()) is not None:
+            batch.done.extend(undone.done)
         self._outbox.send()
         self._answers.collect()
         for work in batch.done:
             self._answers.perform(work)
         self._settle(batch)
+
+    def _take_back(self) -> Batch | None:
+        """What was written too late, before anything is published: the bus may be away for longer than other cores wait for that.
+
+        Raises StoreUnavailable, BusUnavailable.
+        """
+        late = self._answers.take_late()
+        if not late:
+            return None
+        batch = self._new_batch()
+        for key, item in late:
+            batch.add(key, item)
+        try:
+            self._commit(batch, self._decider.decide(batch))
+        except BaseException:
+            self._answers.give_back_late(late)
+            self._rows.forget(batch.groups)
+            raise
+        return batch
 
     def _commit(self, batch: Batch, works: list[Work]) -> None:
         """What another core was faster with is decided again."""

@@ -131,19 +131,22 @@ class Outbox:
             self._ready = self._returned(outcomes, declared) if Published.UNROUTABLE in outcomes else []
 
     def catch_up(self, is_late: Callable[[Delivery], bool]) -> None:
-        """Finish what an error cut off; `is_late`: whether a request's caller waits no more. Raises StoreUnavailable, BusUnavailable."""
+        """Find out what of an append that an error cut off is in the journal, and so may go out by the next `send`.
+
+        `is_late`: whether a request's caller waits no more. Raises StoreUnavailable.
+        """
         rows = self._doubtful[0]
-        if rows:
-            found = [self._is_stored(row) for row in rows]
-            doubtful, self._doubtful = self._doubtful, ((), (), ())
-            for stored, row, part, request in zip(found, *doubtful, strict=True):
-                if stored and request is not None and is_late(request):
-                    self.late.append((row.entry.deployment, part))
-                elif stored:
-                    self._take(part)
-                if stored:
-                    self.feed(row)
-        self.send()
+        if not rows:
+            return
+        found = [self._is_stored(row) for row in rows]
+        doubtful, self._doubtful = self._doubtful, ((), (), ())
+        for stored, row, part, request in zip(found, *doubtful, strict=True):
+            if stored and request is not None and is_late(request):
+                self.late.append((row.entry.deployment, part))
+            elif stored:
+                self._take(part)
+            if stored:
+                self.feed(row)
 
     def _is_stored(self, row: Append) -> bool:
         """Looked for and not appended again: what was not stored is up to the events, which may have expired meanwhile."""

@@ -45,8 +45,11 @@ class Ledger:
         self.running: set[tuple[str, str]] = set()
         #: attempts that the journal called over while the worker that had claimed them went on with their work
         self.outlived: list[str] = []
-        #: deployment -> when a core last could decide not to accept it
+        #: deployment -> when a core last could decide not to accept it, which process that was, and when its entry was there
         self.accepted: dict[str, int] = {}
+        self._accepted_by: dict[str, tuple[str, int]] = {}
+        #: deployment -> milliseconds until the process that accepted it came to take it back
+        self._hesitated: dict[str, int] = {}
         #: attempt -> how often it was carried out to its end
         self.completed: Counter[str] = Counter()
         #: attempts whose worker said that it had lost contact with what it started
@@ -56,9 +59,24 @@ class Ledger:
         #: id of a notification -> how often people were told
         self.told: Counter[str] = Counter()
 
-    def accept(self, deployment: str, at: int) -> None:
+    def accept(self, deployment: str, at: int, process: str) -> None:
         """Its first entry is in the journal, and was handed to the store then."""
         self.accepted.setdefault(deployment, at)
+        self._accepted_by.setdefault(deployment, (process, self._time.now))
+
+    def take_back(self, deployment: str, at: int) -> None:
+        """The process that accepted it hands that to the store; another may have gone on with it by then."""
+        if deployment in self._accepted_by:
+            self._hesitated.setdefault(deployment, at - self._accepted_by[deployment][1])
+
+    def was_cut_off(self, deployment: str, grace: float) -> bool:
+        """Whether the process that accepted it had no chance to take it back: it stood still for longer than `grace` milliseconds
+        behind its append, or died before that.
+        """
+        process, at = self._accepted_by[deployment]
+        if deployment in self._hesitated:
+            return self._hesitated[deployment] > grace
+        return process in self.died and self.died[process] - at <= grace
 
     def write(self, entry: Entry) -> None:
         """It is in the journal from now on."""

@@ -22,6 +22,7 @@ from re_core.deployment.records import (
 from re_core.deployment.state import State, fold
 from re_core.deployment.summary import view_of
 from re_core.model import DeploymentStatus, StepStatus
+from re_core.sequencer.work import WRITER_GRACE
 from re_core.wire import messages as m
 from re_core.wire import strict_json
 from tests.factories import slots_of
@@ -155,6 +156,8 @@ def _nothing_starts_behind_a_back(cluster: SimulatedCluster) -> Iterator[str]:
             one.sent for one in cluster.client.posts.values() if one.key == key and one.at <= accepted
         )
         begun = [step for (deployment, step), begins in cluster.ledger.begun.items() if deployment == id and begins]
+        if cluster.ledger.was_cut_off(id, WRITER_GRACE * 1000):
+            continue  # other cores wait for no longer, and cannot tell it from one that has died (docs/decisions/0015)
         # a core that was frozen does not see how long a request has been with it (docs/decisions/0025)
         if begun and late > PATIENCE + (PATIENCE + SILENT[1] if cluster.cores_frozen else 0):
             yield f"{id} was accepted {late} ms after it was asked for, and began {begun}"

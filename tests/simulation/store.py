@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from re_core.deployment.records import DEPLOYMENT, Ended, Entry, entry_id, never_began
+from re_core.deployment.records import DEPLOYMENT, Ended, Entry, TakenBack, entry_id, never_began
 from re_core.errors import StoreUnavailable
 from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock, Page, ViewFilter
 from re_core.rows import DeadLetter, OutputChunk, PipelineRow, StoredPlaybook, Token, View, WorkerRecord
@@ -107,6 +107,9 @@ class SimStore:
     def append(self, batch: Sequence[Append]) -> list[Appended]:
         """See ports.Journal."""
         called = self._process.world.time.now
+        for one in batch:
+            if any(isinstance(record, TakenBack) for record in one.entry.records):
+                self._process.world.ledger.take_back(one.entry.deployment, called)
         self._process.point("append")
         self._tarry()
         self._refuse()
@@ -322,7 +325,7 @@ class SimStore:
     def _append(self, one: Append, called: int) -> Appended:
         outcome = self._server.append(one)
         if one.entry.number == 1 and one.entry.kind == DEPLOYMENT:
-            self._process.world.ledger.accept(one.entry.deployment, called)
+            self._process.world.ledger.accept(one.entry.deployment, called, self._process.name)
         if outcome is Appended.STORED:
             self._process.world.ledger.write(one.entry)
         self._process.world.trace(f"{self._process.name} appends {outcome.value} {one.entry.id} {one.entry.records}")

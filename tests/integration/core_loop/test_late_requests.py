@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from re_core.errors import StoreUnavailable
+from re_core.errors import BusUnavailable, StoreUnavailable
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Delivery
 from re_core.sequencer.inbox import ASIDE
@@ -137,6 +137,33 @@ def test_what_was_written_too_late_is_taken_back_though_nobody_knew_at_first_whe
     assert harness.state().status == "cancelled"
     assert "taken_back" in harness.kinds()
     assert harness.world.begun == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known to be written", "written, but an error"])
+def test_what_was_written_too_late_is_taken_back_though_the_bus_is_away(
+    harness: CoreHarness, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Another core, which has a bus, waits for ten seconds and no longer before it goes on with it."""
+
+    def away(name: str, number: int) -> None:
+        if name == "publish":
+            raise BusUnavailable
+
+    def written() -> None:
+        harness.faults.before = away
+        if not known:
+            raise StoreUnavailable
+
+    _write_late(harness, monkeypatch, written)
+    harness.ask("d1", expires=WAITS)
+    harness.ask("d2")
+    harness.turn()
+    harness.turn()
+    assert "taken_back" in harness.kinds("d1")
+    harness.faults.heal()
+    harness.settle()
+    assert (harness.state("d1").status, harness.state("d2").status) == ("cancelled", "completed")
+    assert not harness.world.begun_times("d1")
 
 
 def test_another_request_that_was_answered_with_it_keeps_it_from_being_taken_back(
