@@ -30,7 +30,7 @@ from re_core.ports import (
     Store,
     ThreadFigures,
 )
-from re_core.ports.peering import Peering
+from re_core.ports.peering import Peering, Seal
 from re_core.runtime import addresses
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
@@ -155,6 +155,20 @@ def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
     permitted = allowed(settings.cdpm_sources)
     sources, dialer = PeerSources(permitted, way), PeerDialer(way, permitted.kinds | {"https"})
     return Peering(JoseSignatures(), sources, FernetSeal(settings.secret_key_file), new_key, serve, dialer)
+
+
+def open_seal(settings: Settings, make_key: bool = False) -> Seal:
+    """What closes the configs of apps in the store. Raises BadSettings.
+
+    `make_key`: as of `open_peering`.
+    """
+    try:
+        from re_core.adapters.peering.seal import CONFIGS, FernetSeal, make_file
+    except ImportError as error:
+        raise BadSettings(f"RE_DPLOY: {error.name} is missing; pip install release-engine[dploy]") from None
+    if make_key:
+        make_file(settings.secret_key_file)
+    return FernetSeal(settings.secret_key_file, CONFIGS)
 
 
 def system_clock() -> Clock:

@@ -93,8 +93,7 @@ def confinement(settings: Settings) -> Confinement:
     named = [Path(str(file)).expanduser().absolute() for file in secrets if file]
     hidden = [settings.data_dir, *settings.step_hidden, *named]
     hidden += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
-    if settings.secret_key_file.name:
-        hidden.append(settings.secret_key_file)
+    hidden += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
     if settings.store_url.startswith(SQLITE):
         hidden += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
     return Confinement(

@@ -62,6 +62,7 @@ FILLED_IN = {
     "store_url": "`sqlite:///<data_dir>/release-engine.db`",
     "workers_dir": "`<data_dir>/workers`",
     "secret_key_file": "`<data_dir>/secret.key`",
+    "dploy_keys_dir": "`<data_dir>/dploy/keys`",
 }
 
 _WORDS: Mapping[Any, str] = {

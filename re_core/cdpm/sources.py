@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 PLAIN = ("https", "http", "git+https")
 #: kinds of URLs that are allowed below directories only
 LOCAL = ("file", "git+file")
+
+#: kinds of URLs of archives, beside `file`
+ARCHIVES = ("https", "http")
 
 #: what is allowed where the settings say nothing
 DEFAULT = ("https",)
@@ -56,19 +59,20 @@ class GitPlace(NamedTuple):
     path: str
 
 
-def allowed(words: Iterable[str]) -> Allowed:
-    """Of the words of the setting. Raises ValueError for any other."""
+def allowed(words: Iterable[str], plain: Sequence[str] = PLAIN, local: Sequence[str] = LOCAL) -> Allowed:
+    """Of the words of a setting: of kinds in `plain`, and of kinds in `local` with a directory. Raises ValueError for any other."""
     kinds: set[str] = set()
     below: list[tuple[str, str]] = []
     for word in words:
         kind, _, directory = word.partition(":")
-        if kind in PLAIN and not directory:
+        if kind in plain and not directory:
             kinds.add(kind)
-        elif kind in LOCAL and directory.startswith("/"):
+        elif kind in local and directory.startswith("/"):
             below.append((kind, "/" + directory.strip("/")))
         else:
             raise ValueError(
-                f"expected {', '.join(PLAIN)}, file:/directory/ or git+file:/directory/, found {word[:80]!r}"
+                f"expected {', '.join((*plain, *(f'{one}:/directory/' for one in local[:-1])))} or {local[-1]}:/directory/, "
+                f"found {word[:80]!r}"
             )
     return Allowed(frozenset(kinds), tuple(below))
 

@@ -213,7 +213,7 @@ class Dialer(Protocol):
 
 
 class Seal(Protocol):
-    """Closes private keys with a key that is not in the store. Any thread."""
+    """Closes secrets, such as private keys and configs of apps, with a key that is not in the store. Any thread."""
 
     def close(self, private: bytes, about: str) -> bytes:
         """`about` names what is closed, and opens it again: sealed bytes that were moved to another place do not open."""

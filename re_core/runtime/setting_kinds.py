@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from re_core.cdpm.sources import allowed
+from re_core.cdpm.sources import ARCHIVES, allowed
 from re_core.playbook.command_rules import ENTRY
 from re_core.runtime.addresses import rule
 from re_core.wire.redaction import is_secret
@@ -132,6 +132,13 @@ def sources(value: Any, base: Path) -> tuple[str, ...]:
     """A list of kinds of URLs, as cdpm.sources.allowed reads them."""
     words = names(value, base)
     allowed(words)
+    return words
+
+
+def archives(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of kinds of URLs that archives have, as cdpm.sources.allowed reads them."""
+    words = names(value, base)
+    allowed(words, ARCHIVES, ("file",))
     return words
 
 

@@ -134,7 +134,33 @@ class Settings:
     cdpm_connections: int = _setting(512, kinds.whole(1, 4096))
     #: seconds after its signature during which a message of a pipeline is accepted
     cdpm_window: int = _setting(300, kinds.whole(10, 3600))
-    #: file of the keys that seal private keys in the store, the same in all processes of a cluster; if not set, <data dir>/secret.key
+    #: apps are built and run in zones; needs the extra `dploy`
+    dploy: bool = _setting(False, kinds.switch)
+    #: address, `host:port`, at which clients and zones reach the center by ZeroMQ, at this port and the next four; empty: free ports
+    dploy_listen: str = _setting("", kinds.address)
+    #: file of the zones: name -> `uri` and `key`
+    dploy_zones: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: file of the ZeroMQ clients: public key -> `user` and `groups`
+    dploy_clients: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: ZeroMQ clients of this machine need no key
+    dploy_plain: bool = _setting(False, kinds.switch)
+    #: directory of the center's CURVE keys; if not set, <data dir>/dploy/keys
+    dploy_keys_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
+    #: from where archives of apps are fetched, beside the artifacts of their group: https, http, `file:/directory/`
+    dploy_sources: tuple[str, ...] = _setting((), kinds.archives)
+    #: addresses from which no archive is fetched, in the words of httprequest_denied
+    dploy_denied: tuple[str, ...] = _setting(addresses.PEERS_DEFAULT, kinds.networks)
+    #: builds that a process runs at once
+    dploy_builds: int = _setting(2, kinds.whole(1, 64))
+    #: seconds that a build may take
+    dploy_build_timeout: float = _setting(900.0, kinds.seconds)
+    #: bytes of memory that each process of a build may have
+    dploy_build_memory: int = _setting(2 * 1024**3, kinds.whole(64 * 1024**2, 2**53))
+    #: bytes of disk that a build may have
+    dploy_build_disk: int = _setting(2 * 1024**3, kinds.whole(1024**2, 2**53))
+    #: seconds that a release waits for a zone that does not answer
+    dploy_zone_wait: float = _setting(120.0, kinds.seconds)
+    #: file of the keys that seal secrets in the store, the same in all processes of a cluster; if not set, <data dir>/secret.key
     secret_key_file: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: format of log lines: text, json or short (for people); auto: short if standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
@@ -215,6 +241,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     values.setdefault("store_url", f"sqlite:///{data_dir / 'release-engine.db'}")
     values.setdefault("workers_dir", data_dir / "workers")
     values.setdefault("secret_key_file", data_dir / "secret.key")
+    values.setdefault("dploy_keys_dir", data_dir / "dploy" / "keys")
     return Settings(**values, config_file=file, origins=found.origins, old_names=frozenset(found.old_names))
 
 

@@ -36,6 +36,7 @@ def test_the_store_and_the_workers_live_in_the_data_directory() -> None:
     assert found.store_url == "sqlite:////srv/re/release-engine.db"
     assert found.workers_dir == Path("/srv/re/workers")
     assert found.secret_key_file == Path("/srv/re/secret.key")
+    assert found.dploy_keys_dir == Path("/srv/re/dploy/keys")
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Private keys, closed by a key that stands in a file beside the store (RE_SECRET_KEY_FILE). Must not know what they are for.
+"""Secrets, closed by a key that stands in a file beside the store (RE_SECRET_KEY_FILE). Must not know what they are for.
 
 Each line of the file is a Fernet key: the first closes, all open, so a new one is put in front of the old ones.
 """
@@ -23,12 +23,18 @@ MOST_KEYS, MAX_FILE = 16, 4096
 _KEY = re.compile("[A-Za-z0-9_-]{43}=")
 
 
+#: what is closed, as messages call it, and what to do where no key opens it
+PRIVATE_KEYS = "the private key", "make a new key with rectl cdpm rotate"
+CONFIGS = "the config", "destroy the app and set its config once more"
+
+
 class FernetSeal:
     """See ports.peering.Seal."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, words: tuple[str, str] = PRIVATE_KEYS) -> None:
         """Raises BadSettings for a file that is missing, that others can read, or that holds no keys."""
         self._path = path
+        self._what, self._remedy = words
         self._keys = MultiFernet([_key(line, path) for line in _lines(path)])
 
     def close(self, private: bytes, about: str) -> bytes:
@@ -41,14 +47,12 @@ class FernetSeal:
             opened = self._keys.decrypt(sealed)
         except InvalidToken:
             raise BadSettings(
-                f"{self._path}: no key in it opens the private key of {about}; restore the file that RE_SECRET_KEY_FILE named "
-                "when it was made, or make a new key with rectl cdpm rotate"
+                f"{self._path}: no key in it opens {self._what} of {about}; restore the file that RE_SECRET_KEY_FILE named "
+                f"when it was made, or {self._remedy}"
             ) from None
         mark = _mark(about)
         if not opened.startswith(mark):
-            raise BadSettings(
-                f"the private key that the store has for {about} belongs elsewhere: the store was changed"
-            )
+            raise BadSettings(f"{self._what} that the store has for {about} belongs elsewhere: the store was changed")
         return opened[len(mark) :]
 
 
@@ -77,7 +81,7 @@ def _lines(path: Path) -> list[str]:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise BadSettings(
-            f"{path}: there is no such file; RE_SECRET_KEY_FILE names the key that closes private keys"
+            f"{path}: there is no such file; RE_SECRET_KEY_FILE names the key that closes secrets"
         ) from None
     except OSError as error:
         raise BadSettings(f"{path}: cannot be read: {error.strerror}") from None
