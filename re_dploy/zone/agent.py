@@ -1,0 +1,173 @@
+"""The agent of a zone: all of its apps. What sockets call; must not know sockets."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from re_core.errors import OperatorError
+from re_dploy.wire import Answer, Ask, Control, Order, Report, Stop, StopAnswer
+from re_dploy.zone import reporting, restricted
+from re_dploy.zone.answering import refusal
+from re_dploy.zone.config import ZoneConfig
+from re_dploy.zone.disk import WAIT, ZoneDisk
+from re_dploy.zone.fetching import Center, Fetcher
+from re_dploy.zone.launching import Launcher, minor_version
+from re_dploy.zone.leftovers import Children
+from re_dploy.zone.router import Router
+from re_dploy.zone.shim import boot_id
+from re_dploy.zone.worker import AppWorker
+
+_log = logging.getLogger(__name__)
+
+#: apps of one zone
+MAX_APPS = 256
+
+#: seconds between two looks for orphans
+SWEEP = 5.0
+
+
+class Agent:
+    """Holds the zone's directory from its making until `stop`. All methods may be called on any thread."""
+
+    def __init__(
+        self,
+        config: ZoneConfig,
+        center: Callable[[], Center] | None = None,
+        children: Children | None = None,
+        wait: float = WAIT,
+    ) -> None:
+        """`center` makes a socket to it. Raises OperatorError, BadSettings; the directory is free then."""
+        self._config = config
+        self._children = children or Children()
+        gaps = restricted.gaps(bool(config.users))
+        if config.is_required and gaps:
+            raise OperatorError(f"isolation is required, and {gaps[0]}")
+        for gap in gaps:
+            _log.warning("%s; see docs/how-to/run-zones.md", gap, extra={"action": "zone_not_confined"})
+        python = minor_version(config.python)
+        self._disk = ZoneDisk(config.directory, config.zone, wait)
+        try:
+            self._launcher = Launcher(config, self._disk, self._children)
+            self._router = Router(config.directory / "router", config.reload, self._loaded, self._children)
+            self._fetcher = Fetcher(config.directory / "incoming", config.cargo_root, center, self._disk.free)
+            self._python = python
+            self._lock = threading.Lock()
+            self._workers: dict[str, AppWorker] = {}
+            for name in self._disk.apps():
+                self._workers[name] = self._worker(name)
+        except BaseException:
+            self._disk.close()
+            raise
+        self._stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="zone-orphans", daemon=True)
+
+    @property
+    def id(self) -> str:
+        """Random, of the directory."""
+        return self._disk.id
+
+    def start(self) -> None:
+        """Take up what runs, and go on with open orders."""
+        self._router.start()
+        for worker in self._all():
+            worker.start()
+        self._sweeper.start()
+
+    def stop(self, end_apps: bool | None = None, grace: float = 10.0) -> None:
+        """Do nothing more. Apps go on, unless `end_apps` (None: as configured) ends them, by force after `grace` seconds."""
+        self._stopping.set()
+        if self._sweeper.ident is not None:
+            self._sweeper.join()
+        workers = self._all()
+        for worker in workers:
+            worker.stop()
+        if self._config.ends_apps if end_apps is None else end_apps:
+            ends = [threading.Thread(target=worker.end_processes, args=(grace,)) for worker in workers]
+            for end in ends:
+                end.start()
+            for end in ends:
+                end.join()
+        for worker in workers:
+            worker.close()
+        self._router.stop()
+        self._disk.close()
+
+    def order(self, order: Order) -> Answer:
+        """An order to run a release."""
+        if self._stopping.is_set():
+            return refusal("stopping", "the agent of this zone is about to stop")
+        worker = self._workers.get(order.app)
+        if not (worker is not None and worker.has(order)) and self._disk.free() < self._config.min_free:
+            return refusal("disk-full", f"{self._disk.free()} bytes are free, {self._config.min_free} are needed")
+        try:
+            return (worker or self._made(order.app)).order(order)
+        except OperatorError as error:
+            return refusal("busy", str(error))
+        except OSError as error:
+            return refusal("disk-full", f"the order cannot be stored: {error.strerror}")
+
+    def control(self, control: Control) -> Answer:
+        """A word about an app."""
+        worker = self._workers.get(control.app)
+        if worker is None:
+            return refusal("unknown-app", f"{control.app} is unknown here")
+        try:
+            return worker.control(control)
+        except OSError as error:
+            return refusal("disk-full", f"the word cannot be stored: {error.strerror}")
+
+    def stop_apps(self, stop: Stop) -> StopAnswer:
+        """Stop apps, now."""
+        states: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for name in stop.apps:
+            worker = self._workers.get(name)
+            if worker is None:
+                states[name] = "unknown"
+                continue
+            try:
+                state, why = worker.stop_app(stop.epochs.get(name, 0), stop.app_ids.get(name, ""))
+            except OSError as error:
+                state, why = "refused", f"that cannot be stored: {error.strerror}"
+            if state == "refused":
+                refused[name] = why
+            else:
+                states[name] = state
+        return StopAnswer(states, refused)
+
+    def report(self, ask: Ask) -> Report:
+        """What runs, and what the center asked for."""
+        workers = {worker.name: worker for worker in self._all()}
+        for name, worker in workers.items():
+            worker.heard(ask.routes.get(name))
+        return reporting.report(self._config.zone, self._disk.id, boot_id(), workers, ask)
+
+    def _made(self, name: str) -> AppWorker:
+        with self._lock:
+            if name not in self._workers:
+                if len(self._workers) >= MAX_APPS:
+                    raise OperatorError(f"this zone has {MAX_APPS} apps: remove what does not run any more")
+                worker = self._worker(name)
+                worker.start()
+                self._workers = {**self._workers, name: worker}
+            return self._workers[name]
+
+    def _worker(self, name: str) -> AppWorker:
+        disk = self._disk.app(name)
+        return AppWorker(name, disk, self._launcher, self._fetcher, self._router, self._python)
+
+    def _all(self) -> list[AppWorker]:
+        with self._lock:
+            return [self._workers[name] for name in sorted(self._workers)]
+
+    def _loaded(self, revisions: Mapping[str, int]) -> None:
+        for worker in self._all():
+            if worker.name in revisions:
+                worker.loaded(revisions[worker.name])
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(SWEEP):
+            if ended := self._children.end_orphans():
+                _log.warning("ended processes %s, whose shims were killed", ended, extra={"action": "orphans_ended"})

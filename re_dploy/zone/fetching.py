@@ -1,0 +1,199 @@
+"""Gets the cargo of an order onto the zone's disk. Must not know apps and what cargo holds.
+
+`dploy:/<app>/<version>#sha256=…` asks the center, piece by piece; `file:///…#sha256=…` is a file below the zone's `cargo_root`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from re_core.errors import ReleaseEngineError
+from re_dploy.wire import BadWire, CargoAsk, cargo_size, digest_of
+
+#: bytes of the largest cargo
+MAX_CARGO = 1024 * 1024 * 1024
+
+#: bytes read of a file at once
+PIECE = 256 * 1024
+
+#: seconds for which the center may be silent
+SILENCE = 120.0
+
+
+class FetchFailed(ReleaseEngineError):
+    """The cargo is not to be had, or is another one."""
+
+
+class Center(Protocol):
+    """The socket to the center's `cargo.fetch`, of one fetch."""
+
+    def piece(self, ask: CargoAsk) -> tuple[bytes, str] | None:
+        """The body and the mimetype of the answer; None: no answer in time. Raises FetchFailed where the center refuses."""
+        ...
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+class Fetcher:
+    """Fetches one cargo at a time per call; to be shared between threads."""
+
+    def __init__(
+        self, incoming: Path, root: Path | None, center: Callable[[], Center] | None, free: Callable[[], int]
+    ) -> None:
+        """`root`: directory of `file:` addresses; `center`: makes a socket; `free`: bytes that may still be written."""
+        self._incoming = incoming
+        self._root = root
+        self._center = center
+        self._free = free
+
+    def path(self, digest: str) -> Path:
+        """Where cargo is once it was fetched whole and found to be what was ordered."""
+        return self._incoming / f"{digest}.cargo"
+
+    def drop(self, digest: str) -> None:
+        """Remove it."""
+        for path in (self.path(digest), self._incoming / f"{digest}.part"):
+            path.unlink(missing_ok=True)
+
+    def fetch(self, uri: str, goes_on: Callable[[], bool]) -> None:
+        """Get it, from the start. Raises FetchFailed, OSError; returns early once `goes_on` says no."""
+        digest = digest_of(uri)
+        part = self._incoming / f"{digest}.part"
+        found = hashlib.sha256()
+        try:
+            with part.open("wb") as file, closing(self._pieces(uri, goes_on)) as pieces:
+                for piece in pieces:
+                    if not goes_on():
+                        return
+                    found.update(piece)
+                    file.write(piece)
+                    if file.tell() > MAX_CARGO:
+                        raise FetchFailed(f"the cargo has more than {MAX_CARGO} bytes")
+                file.flush()
+                os.fsync(file.fileno())
+            if not goes_on():
+                return
+            if found.hexdigest() != digest:
+                raise FetchFailed(f"the cargo is another one: its sha256 is {found.hexdigest()}, ordered was {digest}")
+            part.rename(self.path(digest))
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _pieces(self, uri: str, goes_on: Callable[[], bool]) -> Generator[bytes, None, None]:
+        where = urlsplit(uri)
+        if where.scheme == "dploy":
+            return self._from_center(where.path, goes_on)
+        if where.scheme == "file" and where.netloc in ("", "localhost"):
+            return self._from_file(unquote(where.path))
+        raise FetchFailed(f"{where.scheme}: is no address that a zone gets cargo from; there are dploy: and file:")
+
+    def _from_center(self, path: str, goes_on: Callable[[], bool]) -> Generator[bytes, None, None]:
+        _, app, version, *more = [*path.split("/"), "", ""]
+        if self._center is None:
+            raise FetchFailed("this zone has no `center` to get cargo from: its configuration does not name one")
+        if any(more) or not (version.isascii() and version.isdigit()):
+            raise FetchFailed(f"dploy:{path} names no version: expected dploy:/<app>/<version>")
+        offset, size = 0, -1
+        heard = time.monotonic()
+        with closing(self._center()) as center:
+            while offset != size and goes_on():
+                answer = center.piece(CargoAsk(app, int(version), offset))
+                if answer is None:
+                    if time.monotonic() - heard > SILENCE:
+                        raise FetchFailed(f"the center was silent for {SILENCE:g} s")
+                    continue
+                heard = time.monotonic()
+                body, mimetype = answer
+                size = self._sized(mimetype, size)
+                if not body and offset < size:
+                    raise FetchFailed(f"the center has {offset} of {size} bytes of the cargo")
+                offset += len(body)
+                yield body
+
+    def _sized(self, mimetype: str, before: int) -> int:
+        try:
+            size = cargo_size(mimetype)
+        except BadWire as error:
+            raise FetchFailed(f"the center answered no cargo: {error}") from None
+        if size > MAX_CARGO or before not in (-1, size):
+            raise FetchFailed(f"the center says that the cargo has {size} bytes")
+        if before == -1 and size * 2 > self._free():
+            raise FetchFailed(f"the disk is full: the cargo has {size} bytes, and {self._free()} are free")
+        return size
+
+    def _from_file(self, path: str) -> Generator[bytes, None, None]:
+        if self._root is None:
+            raise FetchFailed("this zone takes no file: addresses: its configuration has no `cargo_root`")
+        try:
+            inside = Path(path).relative_to(self._root)
+        except ValueError:
+            raise FetchFailed(f"{path} is not below {self._root}") from None
+        try:
+            file = _open_beneath(self._root, inside)
+        except OSError as error:
+            raise FetchFailed(f"{path} cannot be read: {error.strerror}") from None
+        with os.fdopen(file, "rb") as source:
+            while piece := source.read(PIECE):
+                yield piece
+
+
+def _open_beneath(root: Path, inside: Path) -> int:
+    """A regular file, reached without following a link."""
+    if ".." in inside.parts or not inside.parts:
+        raise FileNotFoundError(2, "not a file below the directory", str(inside))
+    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in inside.parts[:-1]:
+        try:
+            deeper = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+        finally:
+            os.close(place)
+        place = deeper
+    try:
+        return os.open(inside.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    finally:
+        with suppress(OSError):
+            os.close(place)
+
+
+def center_of(make: Callable[[], Any], timeout: float = 5.0) -> Callable[[], Center]:
+    """Centers behind REQ sockets of dploylib that `make` makes: one is closed, and another made, after a silence."""
+    return lambda: _Asking(make, timeout)
+
+
+class _Asking:
+    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+        self._make = make
+        self._timeout = timeout
+        self._socket: Any = None
+
+    def piece(self, ask: CargoAsk) -> tuple[bytes, str] | None:
+        from dploylib.errors import ReceiveTimeout, SendTimeout
+        from dploylib.problems import read
+        from dploylib.transport import Envelope
+
+        if self._socket is None:
+            self._socket = self._make()
+        try:
+            self._socket.send_envelope(Envelope.new("application/json", ask.emit()))
+            envelope = self._socket.receive_envelope(timeout=int(self._timeout * 1000))
+        except (ReceiveTimeout, SendTimeout):
+            self.close()  # a REQ waits for this answer for ever
+            return None
+        data = envelope.data if isinstance(envelope.data, bytes) else envelope.data.encode()
+        if (problem := read(envelope.mimetype, data)) is not None:
+            raise FetchFailed(f"the center does not serve the cargo: {problem}")
+        return data, envelope.mimetype
+
+    def close(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close(0)
