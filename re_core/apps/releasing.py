@@ -252,12 +252,12 @@ def _commit(go: Advance, version: Version, event: e.Commit) -> None:
     missing = [zone for zone in version.zones if zone not in version.ready]
     if missing or version.payload is None:
         raise Refusal("not-ready", f"v{version.number} is not ready in {', '.join(missing)}")
-    go.emit(r.Committed(version.number, _formation(state, version.payload)))
+    go.emit(r.Committed(version.number, next_formation(state, version.payload)))
     if version.kind is Kind.ROLLBACK and state.config.id == version.head != version.config:
         go.emit(r.Configured(version.config, version.config_names, version.note, version.who))
 
 
-def _formation(state: State, payload: Payload) -> dict[str, int]:
+def next_formation(state: State, payload: Payload) -> dict[str, int]:
     """Counts stay with their types; of a type that is new, one `web` runs, and none of any other."""
     return {name: state.counts.get(name, 1 if name == "web" else 0) for name in payload.processes}
 

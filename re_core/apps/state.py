@@ -172,6 +172,13 @@ def _registered(state: State, record: r.Registered, at: int, number: int) -> Non
 
 def _zoned(state: State, record: r.Zoned, at: int, number: int) -> None:
     state.zones = tuple(record.zones)
+    if state.current:
+        _touch(state, state.zones)
+
+
+def _touch(state: State, zones: Sequence[str]) -> None:
+    """Orders may reach these zones from here on."""
+    state.touched = (*state.touched, *(zone for zone in zones if zone not in state.touched))
 
 
 def _queued(state: State, record: r.Queued, at: int, number: int) -> None:
@@ -226,7 +233,7 @@ def _job_asked(state: State, record: r.JobAsked, at: int, number: int) -> None:
         postponed=before.postponed if before is not None else 0,
         run=one.run,
     )
-    state.touched = (*state.touched, *(zone for zone in zones if zone not in state.touched))
+    _touch(state, zones)
     if one.run:
         if (run := state.runs.get(one.run)) is not None:
             state.runs[one.run] = run._replace(job=one.job)
@@ -303,6 +310,7 @@ def _committed(state: State, record: r.Committed, at: int, number: int) -> None:
     state.current, state.formation = record.version, dict(record.formation)
     state.version(record.version, status=Status.SUCCEEDED, ended=at, formation=state.formation)
     _remember_counts(state)
+    _touch(state, state.zones)
 
 
 def _remember_counts(state: State) -> None:

@@ -24,6 +24,7 @@ from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.cache import CachedAggregate
 from re_core.sequencer.decoding import AddressedEvent, read_word
 from re_core.sequencer.encoding import messages_of, news_messages, rejection_messages
+from re_core.sequencer.reports import reports_of
 from re_core.sequencer.work import Item, Work
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
@@ -189,7 +190,7 @@ class Deployments(Aggregate):
 
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""
-        return news_messages(state, entry, listened)
+        return [*news_messages(state, entry, listened), *reports_of(state, entry)]
 
     # -- settle ------------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ def shop(tmp_path: Path) -> Any:
 
 
 def _play(harness: ShopHarness) -> None:
-    """Everything is asked for, one after the other; no hint is ever given."""
+    """Everything is asked for, one after the other."""
     for event in SAID:
         harness.say_to(event)
         harness.settle()
@@ -152,8 +152,20 @@ def _check(harness: ShopHarness) -> None:
     assert harness.dead() == []
 
 
+def test_the_next_version_begins_at_once_when_a_deployment_has_ended(shop: Any) -> None:
+    harness = shop()
+    harness.say_to(REGISTER, build(1), build(2), build(3))
+    harness.settle()
+    assert [str(one.status) for one in harness.app().versions.values()] == ["succeeded", "failed", "succeeded"]
+    assert harness.app().active == 0, "it looks in a minute"
+    assert harness.dead() == []
+
+
 @pytest.mark.parametrize("shared", [None, True])
-def test_what_is_pushed_runs_though_no_hint_comes(shop: Any, shared: bool | None) -> None:
+def test_what_is_pushed_runs_though_the_ends_of_its_deployments_are_told_to_none(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, shared: bool | None
+) -> None:
+    monkeypatch.setattr("re_core.sequencer.deployments.reports_of", lambda state, entry: [])
     harness = shop(shared=shared)
     _play(harness)
     _check(harness)

@@ -155,13 +155,31 @@ def test_an_app_begins_once() -> None:
     assert len(shop.entries) == 1
 
 
-def test_a_zone_that_is_taken_off_has_to_leave_and_one_that_comes_gets_the_next_version(shop: Shop) -> None:
+def test_a_zone_that_is_taken_off_has_to_leave_and_the_next_version_goes_to_those_that_are_there(shop: Shop) -> None:
     shop.send(e.Zones([US, "asia"], "ann"))
     assert (shop.state.leaving, wanted(shop.state, EU)) == ((EU,), None)
     shop.send(e.Left(EU), e.Left(EU), e.Left(US))
     assert (shop.state.leaving, shop.records(r.Left)) == ((), [r.Left(EU)])
     shop.push(2)
     assert shop.last.zones == (US, "asia")
+
+
+def test_a_zone_that_comes_gets_what_runs_and_has_to_leave_it_in_the_end(shop: Shop) -> None:
+    shop.send(e.Zones([EU, US, "asia"]))
+    found = wanted(shop.state, "asia")
+    assert found is not None
+    assert found.version == 1
+    shop.send(e.Destroy())
+    assert shop.state.leaving == (EU, US, "asia")
+
+
+def test_a_zone_that_comes_while_a_first_version_is_released_has_to_leave_it_in_the_end() -> None:
+    shop = Shop(build(1), e.Zones([EU, US, "asia"]))
+    shop.release()
+    assert shop.state.versions[1].zones == (EU, US)
+    assert wanted(shop.state, "asia") is not None
+    shop.send(e.Destroy())
+    assert shop.state.leaving == (EU, US, "asia")
 
 
 def test_an_app_that_is_destroyed_is_gone_when_each_zone_has_left_it(shop: Shop) -> None:
