@@ -64,12 +64,12 @@ def digits(text: str, most: int = MAX_WHOLE) -> int | None:
     return number if number <= most else None
 
 
-def loads(data: bytes | str) -> Any:
-    """The document in `data` (UTF-8). Raises BadMessage for anything that two readers could read differently."""
+def loads(data: bytes | str, most: int = MAX_BYTES) -> Any:
+    """The document in `data` (UTF-8), of at most `most` bytes. Raises BadMessage for anything that two readers could read differently."""
     try:
         size = len(data if isinstance(data, bytes) else data.encode("utf-8"))
-        if size > MAX_BYTES:
-            raise BadMessage(f"{size} bytes; a message has at most {MAX_BYTES}")
+        if size > most:
+            raise BadMessage(f"{size} bytes; a message has at most {most}")
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         document = _DECODER.decode(text)
     except UnicodeEncodeError:

@@ -46,6 +46,10 @@ class Ask(NamedTuple):
     logs: Mapping[str, tuple[int, int]] = MappingProxyType({})
     #: the last app of the page before
     after: str = ""
+    #: only this app is reported; empty: all
+    only: str = ""
+    #: id of the zone's directory that `routes` is about: a zone that was made again numbers its routes from the start
+    id: str = ""
 
     def emit(self) -> bytes:
         """As it travels."""
@@ -55,6 +59,8 @@ class Ask(NamedTuple):
                 "routes": dict(self.routes),
                 "logs": {log: list(behind) for log, behind in self.logs.items()},
                 "after": self.after,
+                "only": self.only,
+                "id": self.id,
             }
         )
 
@@ -176,20 +182,22 @@ class Report(NamedTuple):
         """How far an order is that was asked for; None: the zone does not know it."""
         return next((one for one in self.orders if one.id == id), None)
 
+    def document(self) -> dict[str, Any]:
+        """What `emit` says."""
+        return {
+            "v": FORMAT,
+            "zone": self.zone,
+            "id": self.id,
+            "boot": self.boot,
+            "apps": {name: app.document() for name, app in self.apps.items()},
+            "orders": [order.document() for order in self.orders],
+            "logs": [piece.document() for piece in self.logs],
+            "more": self.more,
+        }
+
     def emit(self) -> bytes:
         """As it travels."""
-        return body_of(
-            {
-                "v": FORMAT,
-                "zone": self.zone,
-                "id": self.id,
-                "boot": self.boot,
-                "apps": {name: app.document() for name, app in self.apps.items()},
-                "orders": [order.document() for order in self.orders],
-                "logs": [piece.document() for piece in self.logs],
-                "more": self.more,
-            }
-        )
+        return body_of(self.document())
 
 
 def parse_ask(body: bytes) -> Ask:
@@ -201,6 +209,8 @@ def parse_ask(body: bytes) -> Ask:
         fields.numbers("routes", APP, "names of apps", MAX_ASKED),
         {log: _place(logs, log) for log in logs.names(MAX_ASKED, LOG, "<app>/<instance>")},
         fields.match("after", APP, NAME, ""),
+        fields.match("only", APP, NAME, ""),
+        fields.match("id", ID, "the id of a zone's directory", ""),
     )
 
 

@@ -38,7 +38,7 @@ class _Room:
 
 def report(zone: str, id: str, boot: str, workers: Mapping[str, AppWorker], ask: Ask) -> Report:
     """The answer to a question; at most 64 apps, in the order of their names, behind the one that is asked for."""
-    names = [name for name in sorted(workers) if name > ask.after]
+    names = [name for name in sorted(workers) if name > ask.after and (not ask.only or name == ask.only)]
     apps = dict(_page(workers, names))
     room = _Room()
     orders = tuple(_orders(workers, ask, room))

@@ -97,7 +97,7 @@ CONTROLS = [
         (Answer("refused", "us has epoch 812", "stale-epoch", 812), wire.parse_answer),
         (Stop(("shop",), {"shop": 7}, {"shop": "01M7"}), wire.parse_stop),
         (StopAnswer({"shop": "stopping", "blog": "unknown"}, {"mail": "another app"}), wire.parse_stop_answer),
-        (Ask({"01M8/eu/1": 17}, {"shop": 9}, {"shop/web.1-17": (1, 90)}, "shop"), wire.parse_ask),
+        (Ask({"01M8/eu/1": 17}, {"shop": 9}, {"shop/web.1-17": (1, 90)}, "shop", "blog", "d1f0"), wire.parse_ask),
         (Ask(), wire.parse_ask),
         (REPORT, wire.parse_report),
         (CargoAsk("shop", 8, 262_144), wire.parse_cargo_ask),

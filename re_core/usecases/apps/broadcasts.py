@@ -1,0 +1,87 @@
+"""The broadcast of a version: its lines, its statuses, and exactly one end. Derived from the journal and the output, never stored.
+
+So every reader gets the same messages under the same numbers, on every process, after every crash. Must not know HTTP or sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from re_core import ports
+from re_core.apps.broadcasts import TERMINAL, Broadcast, broadcast
+from re_core.apps.state import State
+from re_core.apps.values import OVER, Version
+from re_core.errors import NotFound
+from re_core.usecases.authorization import Principal, Verb, require
+
+#: messages of one answer
+MOST_MESSAGES = 500
+#: milliseconds after the end of a version's job in which lines may still come; the end of the broadcast stands behind all of them
+SETTLING = 5_000
+
+
+class Reader(Protocol):
+    """Apps as their journals say."""
+
+    def fresh(self, id: str) -> State:
+        """The app with that id, now."""
+        ...
+
+
+class Store(ports.AppRows, ports.Output, Protocol):
+    """What is needed of a store."""
+
+
+class Found(NamedTuple):
+    """A version, and its app."""
+
+    state: State
+    version: Version
+
+
+class Page(NamedTuple):
+    """Some messages, oldest first, and whether the last of them is the end."""
+
+    messages: list[Broadcast]
+    over: bool
+
+
+def find(store: Store, reader: Reader, broadcast_id: str) -> Found:
+    """The version with that broadcast. Raises NotFound."""
+    for row in store.apps():
+        state = reader.fresh(row.id)
+        for version in state.versions.values():
+            if version.broadcast_id == broadcast_id:
+                return Found(state, version)
+    raise NotFound(f"there is no broadcast {broadcast_id[:128]!r}")
+
+
+def page(store: ports.Output, principal: Principal, found: Found, after: int, limit: int, now: int) -> Page:
+    """Its messages with a number above `after`. Raises NotAllowed."""
+    require(principal, Verb.OUTPUT, found.state.group)
+    return read(store, found, after, min(max(1, limit), MOST_MESSAGES), is_settled(found, now))
+
+
+def read(store: ports.Output, found: Found, after: int, limit: int, settled: bool) -> Page:
+    """As `page`, without a question. `settled`: no line comes any more, so that the end may follow the last one."""
+    lines = store.output(found.version.job, after, limit) if found.version.job else []
+    whole = settled and len(lines) < limit and not _more(store, found, lines)
+    messages = broadcast(found.state, found.version.number, lines, after, whole)
+    return Page(messages, after >= TERMINAL or any(message.seq == TERMINAL for message in messages))
+
+
+def is_decided(found: Found) -> bool:
+    """Whether the version is over, and so is its job, whose last step may still print."""
+    return found.version.status in OVER and found.state.active != found.version.number
+
+
+def is_settled(found: Found, now: int) -> bool:
+    """Whether it has been decided for so long that no line comes any more."""
+    return is_decided(found) and now - max(found.version.ended, found.state.entry_at) >= SETTLING
+
+
+def _more(store: ports.Output, found: Found, lines: Iterable[Any]) -> bool:
+    """Whether lines stand behind those of a page that was cut by its size."""
+    last = max((line.number for line in lines), default=0)
+    return bool(last) and store.last_line(found.version.job) > last
