@@ -13,11 +13,13 @@ from re_client.events import FeedEvent, FeedItem, GapEvent, ResetEvent
 from re_client.session import Session, json_option, pass_session
 from re_client.terminal import Terminal
 from re_client.text import day, safe
-from re_core.cdpm.feed import WHATS
-from re_core.cdpm.ids import KIND
+from re_core.apps import feed as apps
+from re_core.apps import names
+from re_core.cdpm import feed as pipelines
+from re_core.cdpm import ids
 
 
-@click.command(short_help="Print the events of deployments and pipeline nodes as they happen.")
+@click.command(short_help="Print the events of deployments, pipeline nodes and apps as they happen.")
 @click.option("--group", metavar="GROUP", help="Only events of this group.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only events of this type, such as ended; repeatable."
@@ -28,7 +30,7 @@ from re_core.cdpm.ids import KIND
 @json_option
 @pass_session
 def events(session: Session, group: str | None, types: tuple[str, ...], after: str, as_json: bool) -> int:
-    """Print the events of all deployments and pipeline nodes that the token may see, from now on, until Ctrl-C.
+    """Print the events of all deployments, pipeline nodes and apps that the token may see, from now on, until Ctrl-C.
 
     Each event is one line that ends with the id of the event; with --json it is one CloudEvents document. After a lost connection rectl
     continues after the last event that it printed.
@@ -54,7 +56,9 @@ def _print_event(terminal: Terminal, event: FeedItem, as_json: bool) -> None:
 
 
 def _kind(what: str) -> str:
-    return KIND if what in WHATS else "deployment"
+    if what in apps.WHATS:
+        return names.KIND
+    return ids.KIND if what in pipelines.WHATS else "deployment"
 
 
 def _line(event: FeedEvent) -> str:
@@ -63,6 +67,8 @@ def _line(event: FeedEvent) -> str:
     data: Mapping[str, Any] = document.get("data") or {}
     if "node" in data:
         return f"{day(str(document.get('time', '')))} {safe(_of_pipeline(document, data))} ({event.id})"
+    if "app" in data:
+        return f"{day(str(document.get('time', '')))} {safe(_of_app(document, data))} ({event.id})"
     name = f"{data.get('group', '')}/{data.get('playbook', '')}"
     what = str(document.get("type", "")).rpartition(".")[2].replace("_", " ")
     step = f" step {data['step']} {data.get('name', '')}" if "step" in data else ""
@@ -87,3 +93,18 @@ def _of_pipeline(document: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     result = data.get("value") or data.get("status") or ""
     text = ", ".join([f"{data.get('group', '')}/{data['node']} {what}", *about])
     return f"{text}: {result}" if result else text
+
+
+def _of_app(document: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """`web/shop v8 queued, build of 3f2c9a1, by ann`."""
+    what = str(document.get("type", "")).rpartition(".")[2].replace("_", " ")
+    version = f" v{data['version']}" if data.get("version") else ""
+    commit = f" of {str(data['commit'])[:7]}" if data.get("commit") else ""
+    of = f" to v{data['of']}" if data.get("of") else commit
+    about = [f"{data['made_by']}{of}"] if data.get("made_by") else []
+    about += [f"stage {data['stage']}"] if data.get("stage") else []
+    formation = data.get("formation")
+    about += [" ".join(f"{name}={count}" for name, count in formation.items())] if isinstance(formation, dict) else []
+    about += [f"run {data['run']}: code {data.get('code')}"] if "run" in data else []
+    about += [f"by {data['who']}"] if data.get("who") else []
+    return ", ".join([f"{data.get('group', '')}/{data.get('name', '')}{version} {what}", *about])

@@ -1,4 +1,4 @@
-"""What happened to all deployments and pipelines, in one order: read from the feed. Must not know its followers.
+"""What happened to all deployments, pipelines and apps, in one order: read from the feed. Must not know its followers.
 
 A place in it is written `<position>.<place of the record in its entry>`, or `<position>` behind all of that entry; a follower that
 goes on behind it gets everything that follows, once.
@@ -10,9 +10,12 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from re_core.apps import feed as app_feed
+from re_core.apps import names as apps
+from re_core.apps.records import Registered as AppRegistered
 from re_core.cdpm import feed as pipeline_feed
 from re_core.cdpm import ids as pipelines
 from re_core.cdpm.records import Registered
@@ -80,6 +83,8 @@ def cloud_event(event: Event) -> dict[str, Any]:
     }
 
 
+_Record = TypeVar("_Record")
+
 #: makes the events of an entry of one aggregate
 Derive = Callable[[Entry], Iterable[Event]]
 
@@ -144,11 +149,21 @@ def _deployment(store: Store, entry: Entry) -> _Known | None:
 
 
 def _pipeline(store: Store, entry: Entry) -> _Known | None:
-    """Its first record is in entry 1, or in entry 2 where the first one is void."""
+    registered = _first(store, entry, Registered)
+    return None if registered is None else _Known(partial(pipeline_feed.events_of, registered=registered))
+
+
+def _app(store: Store, entry: Entry) -> _Known | None:
+    registered = _first(store, entry, AppRegistered)
+    return None if registered is None else _Known(partial(app_feed.events_of, registered=registered))
+
+
+def _first(store: Store, entry: Entry, kind: type[_Record]) -> _Record | None:
+    """The first record of an aggregate: it is in entry 1, or in entry 2 where the first one is void."""
     for first in store.entries(entry.deployment, limit=2):
         for record in first.records:
-            if isinstance(record, Registered):
-                return _Known(partial(pipeline_feed.events_of, registered=record))
+            if isinstance(record, kind):
+                return record
     return None
 
 
@@ -156,4 +171,5 @@ def _pipeline(store: Store, entry: Entry) -> _Known | None:
 _FINDERS: Mapping[str, Callable[[Store, Entry], _Known | None]] = {
     deployment_feed.KIND: _deployment,
     pipelines.KIND: _pipeline,
+    apps.KIND: _app,
 }
