@@ -13,6 +13,9 @@ from re_core.usecases.cdpm.dependents import Dependents
 from re_core.wire import strict_json
 from re_rest import (
     app_context,
+    app_logs,
+    app_releases,
+    apps,
     artifacts,
     auth,
     cdpm,
@@ -53,6 +56,10 @@ _BLUEPRINTS = (
     runners.blueprint,
     cdpm_nodes.blueprint,
     cdpm_nodes.checks,
+    apps.blueprint,
+    apps.zones,
+    app_releases.blueprint,
+    app_logs.blueprint,
     schemas.blueprint,
     health.blueprint,
     measuring.blueprint,
@@ -94,6 +101,7 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
     app.extensions[cdpm.EXTENSION] = _sessions(handed)
     app.extensions[cdpm_nodes.EXTENSION] = cdpm_nodes.Parts.of(handed)
+    app.extensions[apps.EXTENSION] = apps.Parts.of(handed)
 
 
 def close_streams(app: Flask) -> None:
@@ -101,6 +109,7 @@ def close_streams(app: Flask) -> None:
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
     cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
+    cast(apps.Parts, app.extensions[apps.EXTENSION]).close()
     sessions: PeerSessions | None = app.extensions[cdpm.EXTENSION]
     if sessions is not None:
         sessions.close()

@@ -10,7 +10,7 @@ from flask import current_app, g
 
 from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
-from re_core.ports.peering import Peering
+from re_core.ports.peering import Peering, Seal
 from re_core.runtime.settings import Settings
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
@@ -74,6 +74,8 @@ class AppContext:
     metrics: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4; charset=utf-8")
     #: None: there are no pipelines for others
     peering: PeerAccess | None = None
+    #: closes the configs of apps; None: there are none
+    seal: Seal | None = None
     #: is called for every answer: route, status, and seconds until it began
     answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 

@@ -33,7 +33,7 @@ AT_ONCE = 8
 PULL_RATE = 64 * 1024
 
 #: types of a body that is a tar.gz; curl -T says none
-_ARCHIVES = frozenset(
+ARCHIVES = frozenset(
     {
         "",
         "application/gzip",
@@ -86,11 +86,11 @@ def push(name: str) -> Response:
     wanted = Wanted(group, name, request.args.get("kind", forms.FILES), {})
     artifact_pushing.allow(here.store, caller(), wanted, here.artifacts)
     is_json = request.mimetype == "application/json"
-    if not is_json and request.mimetype not in _ARCHIVES:
+    if not is_json and request.mimetype not in ARCHIVES:
         raise unsupported(request.mimetype, "application/gzip (a tar.gz) or application/json")
     if is_json and wanted.kind != forms.FILES:
         raise CallerError(f"kind: a body of JSON is files, found {wanted.kind!r}; push a tar.gz, or leave it out")
-    with _transfers().one():
+    with transfers().one():
         pushed = _push_texts(wanted) if is_json else _push_archive(wanted)
     place = f"/api/v1/artifacts/{name}?group={quote(group, safe='')}"
     document = artifacts.artifact_stored(pushed.artifact)
@@ -123,11 +123,11 @@ def content(name: str) -> Response:
     if request_parsing.unchanged(etag):
         return Response(status=304, headers={"ETag": etag})
     if file is not None:
-        with _transfers().one():
+        with transfers().one():
             artifact_reading.verify_file(store, found, whole, file)
         pieces = artifact_reading.read_file(store, found, whole, file)
         return _bytes(pieces, "application/octet-stream", {"ETag": etag, "Content-Length": str(file.size)})
-    with _transfers().one():
+    with transfers().one():
         whole = artifact_reading.verify(store, found)
     headers = {"ETag": etag, "Content-Disposition": f'attachment; filename="{name}.tar.gz"'}
     if whole.kind == forms.ARCHIVE:
@@ -182,14 +182,15 @@ def _file(artifact: Artifact, files: tuple[ArtifactFile, ...], wanted: str) -> A
 
 def _bytes(pieces: Iterator[bytes], kind: str, headers: Mapping[str, str]) -> Response:
     """A body that is read while it is sent, and counts until it is."""
-    transfers, connection = _transfers(), request.environ.get("gunicorn.socket")
-    transfers.begin()
+    counted, connection = transfers(), request.environ.get("gunicorn.socket")
+    counted.begin()
     if isinstance(connection, PacedSocket):
         connection.least = PULL_RATE
     response = Response(pieces, 200, headers, content_type=kind)
-    response.call_on_close(transfers.end)
+    response.call_on_close(counted.end)
     return response
 
 
-def _transfers() -> Transfers:
+def transfers() -> Transfers:
+    """Those of the application that answers this request."""
     return cast(Transfers, current_app.extensions[EXTENSION])

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.api import answers, artifacts, pipelines, requests, version0
+from re_core.api import answers, apps, artifacts, pipelines, requests, version0
 from re_core.api.schema import Components, Shape, ref
 from re_core.artifacts import annotation
+from re_core.ports.apps import MOST_LOG_LINES
 from re_rest import routes
 from re_rest.deployments import MOST_LINES
 from re_rest.request_parsing import LARGEST, MOST_ROWS
@@ -17,6 +18,8 @@ from re_rest.route import Route, is_media
 TEXT: Shape = {"type": "string"}
 NUMBER: Shape = {"type": "integer"}
 TIME: Shape = {"type": "string", "format": "date-time"}
+
+_BINARY: Shape = {"type": "string", "format": "binary"}
 
 _TOKEN = "`rectl up` writes a token to the file `token` in its data directory; `rectl token create` creates more."
 
@@ -52,9 +55,10 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
 def described() -> dict[str, Shape]:
     """A component for each document of HTTP, by name."""
     components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
-    theirs = {**artifacts.COMPONENTS, **artifacts.REQUESTS, **pipelines.COMPONENTS, **pipelines.REQUESTS}
-    for name, kind in {**answers.COMPONENTS, **version0.COMPONENTS, **requests.COMPONENTS, **theirs}.items():
-        components.add(name, kind)
+    theirs = [part for one in (artifacts, pipelines, apps) for part in (one.COMPONENTS, one.REQUESTS)]
+    for part in (answers.COMPONENTS, version0.COMPONENTS, requests.COMPONENTS, *theirs):
+        for name, kind in part.items():
+            components.add(name, kind)
     return components.found
 
 
@@ -130,11 +134,13 @@ def _failure(status: int, problem: str) -> dict[str, Any]:
 
 
 def _body(route: Route) -> dict[str, Any]:
+    if is_media(route.body):
+        return {"required": True, "content": {route.body: {"schema": _BINARY}}}
     schema = ref(route.body.removeprefix("?"))
     kinds = ["application/json", "application/yaml"] if "form" in route.parameters else ["application/json"]
     content: dict[str, Any] = {kind: {"schema": schema} for kind in kinds}
     if "content" in route.parameters:
-        content["application/gzip"] = {"schema": {"type": "string", "format": "binary"}}
+        content["application/gzip"] = {"schema": _BINARY}
     return {"required": not route.body.startswith("?"), "content": content}
 
 
@@ -194,7 +200,9 @@ _PARAMETERS: Mapping[str, Shape] = {
         "The id of the last event that was read: the stream starts after it. `0`: all events that are kept. If omitted: only new events.",
         {"type": "string", "pattern": r"^\d{1,16}(\.\d{1,9})?$"},
     ),
-    "kind": _query("kind", TEXT, "Only events of this kind of aggregate: `deployment` or `pipeline`. Repeatable."),
+    "kind": _query(
+        "kind", TEXT, "Only events of this kind of aggregate: `deployment`, `pipeline` or `app`. Repeatable."
+    ),
     "type": _query("type", TEXT, "Only events of this type. Repeatable."),
     "lines": _query("output", {"type": "boolean"}, "`false`: only the events `state` and `end`."),
     "step": _query("step", {**NUMBER, "minimum": 0, "maximum": LARGEST}, "Only lines of this step."),
@@ -223,6 +231,21 @@ _PARAMETERS: Mapping[str, Shape] = {
         "Idempotency-Key",
         "Requests with the same key are carried out once; the same key with another body is refused.",
         {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
+    ),
+    "values": _query("values", {"type": "boolean"}, "`true`: the values too."),
+    "note": _query("note", {**TEXT, "maxLength": 500}, "What people see of the release; `Deploy <commit>` if omitted."),
+    "broadcast": _query(
+        "broadcast_id",
+        {**TEXT, "maxLength": 128},
+        "The caller's own, one per push: a repeated push is one release. If omitted, the engine makes one.",
+    ),
+    "log-tail": _query("tail", {**NUMBER, "minimum": 1, "maximum": MOST_LOG_LINES}, "How many of the newest lines."),
+    "ps": _query("ps", TEXT, "Only lines of this process (`web.1`), or of this type of processes (`web`)."),
+    "source": _query("source", {"enum": ["app", "dploy"]}, "Only lines of the app, or of what its zones say of it."),
+    "log-line": _header(
+        "Last-Event-ID",
+        "The id of the last event that the client read: the stream starts after it.",
+        {"type": "string", "pattern": r"^\d{1,16}$"},
     ),
     "cdpm-signature": _header(
         "CDPM-Signature", "`<protected>..<signature>`: a JWS (RS256) whose payload is the body (RFC 7515, appendix F)."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from re_core.artifacts import annotation
 from re_core.usecases.authorization import Verb
-from re_rest import cdpm_routes
+from re_rest import app_routes, cdpm_routes
 from re_rest.rights import (
     ANY_TOKEN,
     AUTHOR,
@@ -88,7 +88,7 @@ V1 = (
         "get",
         f"{_V1}/events",
         LIST,
-        "A stream of the events of all deployments and pipeline nodes",
+        "A stream of the events of all deployments, pipeline nodes and apps",
         {200: "text/event-stream"},
         READ,
         ("place", "group", "kind", "type"),
@@ -348,6 +348,7 @@ V1 = (
         (*SEEN, 409),
     ),
     *cdpm_routes.ROUTES,
+    *app_routes.ROUTES,
 )
 
 OPEN = (

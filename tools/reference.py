@@ -25,7 +25,7 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
-from re_core.api import answers, artifacts, pipelines, requests, version0
+from re_core.api import answers, apps, artifacts, pipelines, requests, version0
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
@@ -188,8 +188,8 @@ def documents() -> str:
         "Playbooks, requests for a deployment by id and messages on the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
     )
     parts = {
-        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS, **pipelines.COMPONENTS},
-        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS, **pipelines.REQUESTS},
+        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS, **pipelines.COMPONENTS, **apps.COMPONENTS},
+        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS, **pipelines.REQUESTS, **apps.REQUESTS},
         "Version 0": version0.COMPONENTS,
     }
     shown: set[str] = set()

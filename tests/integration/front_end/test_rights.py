@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.rows import DeadLetter, PipelineRow, Token
+from re_core.rows import AppRow, DeadLetter, PipelineRow, Token
 from re_core.usecases.authorization import ROLES, Binding, Principal
 from re_rest import auth
 from re_rest import routes as table
@@ -53,6 +53,11 @@ BODIES: dict[str, Any] = {
     **{f"/api/v1/cdpm/nodes/{{id}}/{what}": {"dependency": "x"} for what in ("subscribe", "unsubscribe")},
     "/api/v1/cdpm/nodes/{id}/bar": {"url": "https://x.example/cdpm.yml"},
     "/api/v1/cdpm/validate": {"text": ""},
+    "/api/v1/apps": {"name": "new", "group": "ours", "zones": ["eu"]},
+    "/api/v1/apps/{app}/zones": {"zones": ["eu"]},
+    "/api/v1/apps/{app}/config": {"set": {"A": "b"}},
+    "/api/v1/apps/{app}/formation": {"formation": {"web": 1}},
+    "/api/v1/apps/{app}/runs": {"command": "true"},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }
@@ -73,6 +78,7 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
     made.bus.declare("notify.console")
     made.bus.declare("re.reply.0")
     assert store.save_pipeline(PipelineRow("node", "ours", "own", NODE["source"], 1, NODE))
+    assert store.save_app(AppRow("app", "shop", "ours", 1, ("eu",)))
     store.store_letter(DeadLetter("letter", "re.reply.0", "reason", "", "core", 1, b"x", {}))
     yield made
     made.bus.close()
@@ -81,10 +87,11 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
 
 def _status(harness: FrontEndHarness, method: str, path: str) -> int:
     id = "letter" if "deadletters" in path else "book" if "playbook" in path else "node" if "cdpm" in path else "dep1"
-    address = path.format(id=id, name="shop", group="ours", step=0, revision=1, release=1)
+    names = {"name": "shop", "app": "shop", "group": "ours", "broadcast": "b1"}
+    address = path.format(id=id, step=0, revision=1, release=1, **names)
     if "{name}" in path:  # without its group, an artifact of a group that the caller does not see is not found
         address += "?group=ours"
-    more = {"json": BODIES.get(path, {})} if method in ("post", "put") else {}
+    more = {"json": BODIES.get(path, {})} if method in ("post", "put", "patch") else {}
     # a stream has no end: its status comes with the first byte
     response = harness.call(method.upper(), address, buffered=False, **more)
     response.close()
