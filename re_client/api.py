@@ -18,6 +18,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from re_client import events
+from re_client.apps import Apps
 from re_client.calls import YAML, Calls, given, new_key
 from re_client.nodes import Nodes
 from re_client.transport import Transport
@@ -35,6 +36,8 @@ class Client(Calls):
 
     def __init__(self, url: str, token: str = "", pause: Callable[[float], None] = time.sleep) -> None:
         super().__init__(Transport(url, token), pause)
+        #: what concerns apps and zones
+        self.apps = Apps(self._transport, pause)
         #: what concerns pipeline nodes
         self.nodes = Nodes(self._transport, pause)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from re_client.errors import ApiError, ClientError
 from re_client.transport import Transport
 from re_core.api.answers import Deployment, Line
+from re_core.api.apps import AppLogLine
 from re_core.backoff import Backoff
 
 #: seconds before a connection is tried again, doubling up to the second
@@ -64,6 +65,19 @@ class ResetEvent(NamedTuple):
 
 FeedItem = FeedEvent | ResetEvent | GapEvent
 
+
+class BroadcastEvent(NamedTuple):
+    """What a release of an app says: a BroadcastMessage."""
+
+    document: dict[str, Any]
+
+
+class LogEvent(NamedTuple):
+    """A line of the log of an app."""
+
+    line: AppLogLine
+
+
 _Read = TypeVar("_Read")
 
 
@@ -75,6 +89,20 @@ def follow(transport: Transport, path: str, last: str, pause: Callable[[float], 
 def follow_feed(transport: Transport, path: str, last: str, pause: Callable[[float], None]) -> Iterator[FeedItem]:
     """What happens to deployments, without an end. Raises as `follow` does."""
     return _follow(transport, path, last, pause, _read_feed)
+
+
+def follow_broadcast(
+    transport: Transport, path: str, pause: Callable[[float], None]
+) -> Iterator[BroadcastEvent | GapEvent]:
+    """What a release of an app says, to its end. Raises as `follow` does."""
+    return _follow(transport, path, "", pause, _read_broadcast)
+
+
+def follow_log(
+    transport: Transport, path: str, last: str, pause: Callable[[float], None]
+) -> Iterator[LogEvent | GapEvent]:
+    """The lines of an app, without an end. Raises as `follow` does."""
+    return _follow(transport, path, last, pause, _read_log)
 
 
 def _follow(
@@ -123,6 +151,16 @@ def _read_feed(name: str, data: str, id: str) -> FeedEvent | ResetEvent | None:
         return None
     document = _document(name, data)
     return ResetEvent(document["last"], document["now"]) if name == "reset" else FeedEvent(id, document)
+
+
+def _read_broadcast(name: str, data: str, id: str) -> BroadcastEvent | None:
+    """As `_read`."""
+    return BroadcastEvent(_document(name, data)) if name == "message" else None
+
+
+def _read_log(name: str, data: str, id: str) -> LogEvent | None:
+    """As `_read`."""
+    return LogEvent(_document(name, data)) if name == "line" else None
 
 
 def _document(name: str, data: str) -> Any:

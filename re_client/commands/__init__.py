@@ -18,6 +18,7 @@ ENTRY_POINTS = "re_client.commands"
 
 #: command -> module and attribute
 COMMANDS = {
+    "apps": "re_client.commands.apps:apps",
     "artifacts": "re_client.commands.artifacts:artifacts",
     "cancel": "re_client.commands.cancel:cancel",
     "cdpm": "re_client.commands.cdpm:cdpm",

@@ -91,7 +91,7 @@ def running() -> Iterator[FakeEngine]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             self._send(engine.answer(Asked(self.command, parts.path, parse_qs(parts.query), headers, body)))
 
-        do_POST = do_PUT = do_DELETE = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             """The test's output is not for access logs."""
