@@ -76,13 +76,17 @@ def connect() -> Response:
         sessions.dependents.refused(refused, address)
         raise
     sessions.sit()
-    taken = PacedSocket.of(connection, lambda: STILL)
+    taken: PacedSocket | None = None
     try:
+        taken = PacedSocket.of(connection, lambda: STILL)
         channel = cast(PeerAccess, services().peering).peering.serve(taken, dict(request.headers))
-    except (PeerRefused, ChannelClosed):  # its peer has gone
+    except BaseException as error:  # its peer has gone, or there is no descriptor left
         sessions.leave()
-        taken.close()
-        return TakenOver(status=400)
+        if taken is not None:
+            taken.close()
+        if isinstance(error, PeerRefused | ChannelClosed | OSError) and taken is not None:
+            return TakenOver(status=400)
+        raise
     sessions.start(channel, address)
     return TakenOver(status=101)
 

@@ -94,7 +94,12 @@ class PeerSessions:
             one.stop(NOT_OPEN, "others wait to connect")
         if closed:
             session.stop(STOPPING, "the server stops")
-        threading.Thread(target=session.run, name="cdpm-session", daemon=True).start()
+        try:
+            threading.Thread(target=session.run, name="cdpm-session", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            _log.warning("a connection of a pipeline cannot be served: %s", error, extra={"action": "cdpm_session"})
+            channel.close(LATER, "try again later")
+            self.ended(session, "")
 
     def opened(self, session: PeerSession, subscription: str) -> None:
         """It has said whose it is; an older one of that subscription ends."""

@@ -26,6 +26,8 @@ def on_configure(go: Advance, event: e.Configure) -> None:
     if event.version <= state.configured:
         raise Refusal("stale", f"the node has version {state.configured} of its document; read it again")
     go.emit(r.Configured(event.version, event.document, event.playbooks, event.user))
+    if state.digest:
+        _drop_strangers(go)
 
 
 def on_remove(go: Advance, event: e.Remove) -> None:
@@ -52,3 +54,14 @@ def on_file(go: Advance, event: e.FileRead) -> None:
         if event.dependencies.get(name) != known.url and known.status is not DependentStatus.INITIAL:
             leave(go, name, "cdpm.yml names it no more")
     go.emit(r.FileKnown(event.digest, event.dependencies, event.dependents, event.majors))
+    if state.configured:
+        _drop_strangers(go)
+
+
+def _drop_strangers(go: Advance) -> None:
+    """Who may not subscribe any more is sent nothing more."""
+    state = go.state
+    if state.node.open_to_any:
+        return
+    for one in [one for one in state.subscriptions.values() if one.url not in state.dependents]:
+        go.emit(r.PeerUnsubscribed(one.id, "cdpm.yml does not name the peer any more"))

@@ -18,7 +18,15 @@ from re_core.cdpm.ids import subscription_id
 from re_core.cdpm.inputs import own_inputs
 from re_core.cdpm.moments import milliseconds, written
 from re_core.cdpm.rules import Rule
-from re_core.cdpm.state import MOST_MAJORS, MOST_MESSAGES, MOST_SUBSCRIPTIONS, State, member, message_name
+from re_core.cdpm.state import (
+    MOST_MAJORS,
+    MOST_MESSAGES,
+    MOST_OF_SENDER,
+    MOST_SUBSCRIPTIONS,
+    State,
+    member,
+    message_name,
+)
 from re_core.cdpm.values import STABLE, UNSTABLE, Candidate, Release, ReleaseStatus
 
 #: deployments of the release playbook that go on at once; more are no candidates
@@ -147,7 +155,16 @@ def _check_subscriber(state: State, event: e.SubscribeAsked, wanted: list[tuple[
         )
     if fresh and message_name(event.url, event.jti) in state.messages:
         raise Refusal("replayed", "this message was carried out before")
-    if len(state.subscriptions) + fresh > MOST_SUBSCRIPTIONS or len(state.messages) >= MOST_MESSAGES:
+    if fresh:
+        _check_room(state, event.url, fresh)
+
+
+def _check_room(state: State, url: str, fresh: int) -> None:
+    """No sender takes it all, and strangers leave half of it to the dependents that are listed."""
+    if sum(name.startswith(f"{url} ") for name in state.messages) >= MOST_OF_SENDER:
+        raise Refusal("too-many", f"{MOST_OF_SENDER} subscribes of the sender in a quarter of an hour; try again later")
+    share = 1 if url in state.dependents else 2
+    if (len(state.subscriptions) + fresh) * share > MOST_SUBSCRIPTIONS or len(state.messages) * share >= MOST_MESSAGES:
         raise Refusal("too-many", f"the node has room for {MOST_SUBSCRIPTIONS} subscriptions; try again later")
 
 
@@ -246,10 +263,11 @@ def _deploy(go: Advance, deployment: str, entry: int, values: Mapping[str, Any])
     n, at = state.last + 1, written(_made_at(state, go.now))
     document = release_document(state, n, at, deployment, values)
     ref = document["ref"]
-    majors = [one.id for one in state.subscriptions.values() if one.url in state.majors and one.ref == ref]
+    # one vote for each peer, though it may have subscribed to the ref under two types
+    majors = {one.url: one.id for one in state.subscriptions.values() if one.url in state.majors and one.ref == ref}
     deadline = go.now + state.node.within if state.node.within else 0
     inputs = own_inputs(document, state.source, n)
-    go.emit(r.Released(n, deployment, entry, ref, at, document, majors[:MOST_MAJORS], deadline, inputs))
+    go.emit(r.Released(n, deployment, entry, ref, at, document, [*majors.values()][:MOST_MAJORS], deadline, inputs))
 
 
 def _made_at(state: State, now: int) -> int:

@@ -21,6 +21,9 @@ from re_core.cdpm.values import STABLE, UNSTABLE, Dependency, DependentStatus, J
 
 _HOUR = 3_600_000
 
+#: milliseconds that a dependency's clock may be ahead: all later releases would be older than one of next year
+_AHEAD = 24 * _HOUR
+
 
 class DependentWord(StrEnum):
     """What can happen to the subscription to one dependency."""
@@ -183,7 +186,7 @@ def _receive(go: Advance, known: Dependency, event: e.ReleaseReceived) -> None:
     trials = go.state.node.trials
     dynamic: Mapping[str, Any] = {}
     try:
-        dynamic = _checked(go.state, known, event)
+        dynamic = _checked(go.state, known, event, go.now)
         if not trials.newest and go.state.waiting() >= MOST_PENDING:
             raise Unfit(f"{MOST_PENDING} releases wait for their build")
         why = ""
@@ -195,7 +198,7 @@ def _receive(go: Advance, known: Dependency, event: e.ReleaseReceived) -> None:
     _build_next(go, known.name)
 
 
-def _checked(state: State, known: Dependency, event: e.ReleaseReceived) -> dict[str, Any]:
+def _checked(state: State, known: Dependency, event: e.ReleaseReceived, now: int) -> dict[str, Any]:
     """The dynamic values of its build. Raises Unfit with the reason why there is none."""
     if not state.node.trials.playbook_for(known.name):
         raise Unfit("no playbook is configured for releases of this dependency")
@@ -209,6 +212,8 @@ def _checked(state: State, known: Dependency, event: e.ReleaseReceived) -> dict[
     made = milliseconds(event.created_at)
     if made is None:
         raise Unfit(f"its created_at is {event.created_at[:40]!r}, which is no time")
+    if made > now + _AHEAD:
+        raise Unfit(f"its created_at is {event.created_at[:40]!r}, more than a day ahead of this clock")
     if made < known.newest:
         raise Unfit("it is older than the newest release that was received")
     return inputs_of(event.document, known.url, event.id, known.name)

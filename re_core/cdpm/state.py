@@ -32,6 +32,9 @@ from re_core.deployment.records import Void
 MOST_SUBSCRIPTIONS, MOST_DEPENDENCIES, MOST_MAJORS, MOST_PENDING = 1_000, 200, 64, 100
 MOST_RELEASES, MOST_SEEN, MOST_VOTES, MOST_CLOSED, MOST_HANDLED, MOST_MESSAGES = 100, 50, 100, 100, 1_000, 2_000
 
+#: of those messages, how many subscribes of one sender
+MOST_OF_SENDER = 100
+
 #: milliseconds for which the ids of messages are kept that changed something
 MESSAGES_KEPT = 900_000
 
@@ -273,7 +276,8 @@ def _received(state: State, record: r.Received, at: int, number: int) -> None:
     if known is None:
         return
     waits = (Pending(record.id, record.created_at, record.major, record.dynamic),) if not record.skipped else ()
-    made = milliseconds(record.created_at) or 0
+    # what is not built stands in the way of no other: its time may be that of a clock that is ahead
+    made = (milliseconds(record.created_at) or 0) if not record.skipped else 0
     state.dependency(
         record.dependency,
         pending=(*known.pending, *waits),

@@ -20,7 +20,7 @@ NAMED: dict[str, tuple[_Network, ...]] = {
         "metadata": ("169.254.169.254/32", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32"),
         "link-local": ("169.254.0.0/16", "fe80::/10"),
         "loopback": ("127.0.0.0/8", "::1/128", "0.0.0.0/8", "::/128"),
-        "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+        "private": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"),
     }.items()
 }
 
@@ -29,7 +29,7 @@ DEFAULT = ("link-local", "metadata")
 PEERS_DEFAULT = ("link-local", "loopback", "metadata", "private")
 
 #: prefixes of IPv6 addresses that lead to the IPv4 address in their last 32 bits
-_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::/96"))
+_TRANSLATED = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96"))
 
 
 class AddressRule(NamedTuple):

@@ -27,7 +27,7 @@ from re_core.ports.peering import (
     PeerRefused,
     SourceUnavailable,
 )
-from re_core.services.cdpm_talk import GOING_AWAY, Ends, Peer, Surroundings, Talk
+from re_core.services.cdpm_talk import GOING_AWAY, Arrivals, Ends, Peer, Surroundings, Talk
 
 #: codes of close frames (docs/cdpm.md, The connection)
 NORMAL, NO_ROOM, REPLACED, ENDED, REFUSED = 1000, 1013, 4000, 4001, 4003
@@ -94,6 +94,7 @@ class Link:
         self._unwanted = Backoff(timing.refused, timing.refused_longest)
         self._stop, self._bell = threading.Event(), threading.Event()
         self._channel: Channel | None = None
+        self._arrivals = Arrivals()
         #: why it was not up when that was logged last; once it is up, all is logged again
         self._logged = ""
         #: the subscription that the dependency was asked for last, or that this node had
@@ -241,7 +242,7 @@ class Link:
         code = GOING_AWAY
         self._channel = channel
         try:
-            talk = Talk(around, self.ends, channel, known.subscription)
+            talk = Talk(around, self.ends, channel, known.subscription, self._arrivals)
             talk.open(known)
             begun = time.monotonic()
             self._show(LinkState.UP)

@@ -44,6 +44,9 @@ PASSED_OVER = frozenset(
     {"bad-alg", "bad-message", "not-json", "replayed", "unknown-sender", "unsigned", "wrong-audience", "wrong-issuer"}
 )
 
+#: releases of one dependency that are taken within an hour (HOUR, seconds): each is in the journal for ever
+MOST_RELEASES, HOUR = 200, 3600.0
+
 #: codes of close frames: this side stops; too many refused frames
 GOING_AWAY, POLICY = 1001, 1008
 
@@ -140,6 +143,23 @@ class Peer:
         return ask(self._around.bus, self._ends.key, event, self._around.timing.answer)
 
 
+class Arrivals:
+    """When the releases of one dependency came. One thread."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._time = monotonic
+        self._times: deque[float] = deque()
+
+    def note(self) -> None:
+        """One more. Raises PeerRefused where too many came: it comes again with a later connection."""
+        now = self._time()
+        while self._times and now - self._times[0] >= HOUR:
+            self._times.popleft()
+        if len(self._times) >= MOST_RELEASES:
+            raise PeerRefused("too-many", f"more than {MOST_RELEASES} releases within an hour")
+        self._times.append(now)
+
+
 class Talk:
     """One connection. One thread, but for `wake` of its channel."""
 
@@ -149,9 +169,14 @@ class Talk:
         ends: Ends,
         channel: Channel,
         subscription: str,
+        arrivals: Arrivals,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`arrivals`: those of the connections before too."""
         self._around, self._ends, self._peer = around, ends, Peer(around, ends)
+        self._arrivals = arrivals
+        #: releases that the journal has, the newest of them
+        self._seen: Sequence[ReleaseKey] = ()
         self._channel, self._subscription, self._time = channel, subscription, monotonic
         #: release -> jti of the vote on it, and when that was sent
         self._sent: dict[ReleaseKey, tuple[str, float]] = {}
@@ -171,6 +196,8 @@ class Talk:
         Raises ChannelClosed, PeerRefused where the connection is to be made again; StoreUnavailable, BusUnavailable, NoAnswer.
         """
         self._vote(state, votes)
+        known = state.dependencies.get(self._ends.dependency)
+        self._seen = known.seen if known is not None else ()
         try:
             text = self._channel.take(self._pause(votes))
             if text is not None:
@@ -221,6 +248,8 @@ class Talk:
 
     def _on_release(self, verified: Verified, message: w.NewRelease) -> None:
         """Acknowledged once the journal has it; where that is not known, a new connection asks for it again."""
+        if ReleaseKey(message.id, message.created_at) not in self._seen:
+            self._arrivals.note()
         listed = verified.file.listed(self._ends.source)
         major = listed is not None and listed.major
         document = strict_json.loads(verified.payload)

@@ -115,7 +115,10 @@ class SocketChannel:
                     raise self._end
                 if self._bell.rang():
                     return None
-                if not self._receive() and not self._wait(until):
+                if self._receive():
+                    if self._has_nothing() and time.monotonic() >= until:
+                        return None  # pings only, one after the other
+                elif not self._wait(until):
                     return None
             return self._texts.popleft()
 
@@ -203,6 +206,10 @@ class SocketChannel:
                 self._on_frame(event)
         self._note(not data)
         return True
+
+    def _has_nothing(self) -> bool:
+        """Neither a text, nor an end."""
+        return not self._texts and self._end is None and self._refused is None
 
     def _note(self, eof: bool) -> None:
         """Whether the peer has closed, or has sent what the protocol does not take."""

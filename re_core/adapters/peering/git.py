@@ -69,7 +69,14 @@ class GitSource:
             below(place.repository, self._directories)
             return []
         parts = urlsplit(place.repository)
-        host, port = parts.hostname or "", parts.port or 443
+        try:
+            host, port = parts.hostname or "", parts.port or 443
+        except ValueError as error:
+            raise PeerRefused("source-unavailable", f"{place.repository[:200]}: it is no URL: {error}") from None
+        if host.endswith("."):  # git looks such a name up by itself, whatever was checked
+            raise PeerRefused(
+                "source-unavailable", f"{place.repository[:200]}: expected a host without a dot at its end"
+            )
         proxied = bool(getproxies())
         try:
             addresses = checked_addresses(host, port, self._way.rule, proxied)

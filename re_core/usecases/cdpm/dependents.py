@@ -25,7 +25,7 @@ from re_core.usecases.cdpm.acknowledgements import Acknowledgements
 from re_core.usecases.cdpm.asking import Said, ask
 from re_core.usecases.cdpm.peers import AHEAD, PROVEN, Peers, Verified, check_parties
 from re_core.usecases.cdpm.reader import PipelineReader
-from re_core.usecases.cdpm.refusals import Counts, Refusals, status_of
+from re_core.usecases.cdpm.refusals import Counts, Refusals, network_of, status_of
 
 #: files of nodes that are not known which one address may have read in a minute, where a node takes any subscriber
 STRANGERS = 10
@@ -125,8 +125,8 @@ class Dependents:
         try:
             unverified = self._signatures.detached(signature, body)
             row, state = self._node(unverified)
-            self._check_known(state, unverified.claims.iss, address)
-            verified = self._peers.verified(unverified, row.source)
+            stranger = self._is_stranger(state, unverified.claims.iss, address)
+            verified = self._peers.verified(unverified, row.source, stranger=stranger)
             return self._subscribed(row, verified)
         except (PeerRefused, SourceUnavailable) as error:
             refused = self._noted(error, unverified, address)
@@ -170,8 +170,8 @@ class Dependents:
         try:
             unverified = self._signatures.read(text)
             row, state = self._node(unverified)
-            self._check_known(state, unverified.claims.iss, address)
-            verified = self._peers.verified(unverified, row.source)
+            stranger = self._is_stranger(state, unverified.claims.iss, address)
+            verified = self._peers.verified(unverified, row.source, stranger=stranger)
             return self._opened(row, state, verified)
         except (PeerRefused, SourceUnavailable) as error:
             raise self._noted(error, unverified, address) from None
@@ -293,15 +293,16 @@ class Dependents:
             raise PeerRefused("not-ready", "the cdpm.yml of this node was not read yet; try again in a minute")
         return row, state
 
-    def _check_known(self, state: State, url: str, address: str) -> None:
-        """No file is read for a sender whom the node does not know, where it does not take any. Raises PeerRefused."""
+    def _is_stranger(self, state: State, url: str, address: str) -> bool:
+        """Whether the node does not know the sender. Raises PeerRefused where it does not take such, so that no file is read for it."""
         if url in state.dependents or any(one.url == url for one in state.subscriptions.values()):
-            return
+            return False
         if not state.node.open_to_any:
-            raise PeerRefused("unknown-sender", "the node's cdpm.yml does not name the sender among its Dependents")
-        if self._strangers.hit(address) > STRANGERS:
+            raise PeerRefused("not-listed", "the node's cdpm.yml does not name the sender among its Dependents")
+        if self._strangers.hit(network_of(address)) > STRANGERS:
             why = f"more than {STRANGERS} messages of nodes that are not known have come from there in a minute"
-            raise PeerRefused("unknown-sender", why)
+            raise PeerRefused("source-unavailable", f"the file of the sender is not read now: {why}")
+        return True
 
     def _noted(
         self, error: PeerRefused | SourceUnavailable, unverified: Unverified | None, address: str

@@ -25,6 +25,9 @@ AGAIN = 60_000
 #: files that are read at once, and seconds to wait for a turn
 AT_ONCE, TURN = 4, 10.0
 
+#: files of nodes that are not known which are read at once; those of peers do not wait for them
+STRANGERS_AT_ONCE = 2
+
 #: files that are remembered
 MOST = 2000
 
@@ -57,6 +60,7 @@ class KeyBook:
         self._sources, self._store, self._clock = sources, store, clock
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._turns_of_strangers = threading.BoundedSemaphore(STRANGERS_AT_ONCE)
         self._known: dict[str, _Known] = {}
         self._failed: dict[str, _Failure] = {}
         #: when each was looked at because a signature did not fit. What was read for another reason does not count: a key
@@ -73,6 +77,24 @@ class KeyBook:
             if known is not None and 0 <= now - known.row.read_at < FRESH:
                 return known.file
             return self._look(url, known, now)
+
+    def of_stranger(self, url: str) -> CdpmFile:
+        """The file of a node that is no peer yet: read now, and kept nowhere, since there is no end of strangers.
+
+        Raises PeerRefused, SourceUnavailable.
+        """
+        known, now = self._find(url), self._clock.now()
+        if known is not None and 0 <= now - known.row.read_at < FRESH:
+            return known.file  # a peer of another node
+        if not self._turns_of_strangers.acquire(blocking=False):
+            raise SourceUnavailable("too many files of nodes that are not known are read just now")
+        try:
+            fetched = self._sources.fetch(url, "")
+        finally:
+            self._turns_of_strangers.release()
+        if fetched is None:
+            raise SourceUnavailable(f"{url}: the source sends no file")
+        return _parsed(url, fetched.data)
 
     def read_again(self, url: str) -> CdpmFile:
         """The file as its source has it now. Raises PeerRefused, SourceUnavailable."""

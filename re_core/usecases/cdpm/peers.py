@@ -47,16 +47,16 @@ class Peers:
         self._book = KeyBook(peering.sources, store, clock)
         self._replays = Replays(window)
 
-    def verified(self, unverified: Unverified, audience: str, sender: str = "") -> Verified:
+    def verified(self, unverified: Unverified, audience: str, sender: str = "", stranger: bool = False) -> Verified:
         """`audience`: URL of one's own cdpm.yml; `sender`: that of the only peer that may have sent it, where there is one.
 
-        The caller has found `iss` among the nodes that it knows, or says `sender`: no file is read for any other. Raises
-        PeerRefused, SourceUnavailable.
+        The caller has found `iss` among the nodes that it knows, or says `sender`, or takes a `stranger`: no file is read for any
+        other. Raises PeerRefused, SourceUnavailable.
         """
         claims = unverified.claims
         if sender and claims.iss != sender:
             raise PeerRefused("unknown-sender", f"the message is of {claims.iss}, expected {sender}")
-        file = self._fitting(unverified)
+        file = self._fitting_of_stranger(unverified) if stranger else self._fitting(unverified)
         if claims.aud != audience:
             raise PeerRefused("wrong-audience", f"the message is for {claims.aud}, this is {audience}")
         self._check_time(claims)
@@ -119,6 +119,11 @@ class Peers:
                 raise
             signatures.verify(unverified, newer.key.text)
             return newer
+        return file
+
+    def _fitting_of_stranger(self, unverified: Unverified) -> CdpmFile:
+        file = self._book.of_stranger(unverified.claims.iss)
+        self._peering.signatures.verify(unverified, file.key.text)
         return file
 
     def _newer(self, url: str, kid: str) -> CdpmFile | None:

@@ -5,6 +5,7 @@ Must not know why it was refused.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import threading
 import time
@@ -87,7 +88,7 @@ class Refusals:
         """`node` and `sender`: URLs of a cdpm.yml, as the message claims; `address`: where it came from."""
         code = refused.code if refused.code in REFUSALS else "other"
         self._counted(code)
-        if self._counts.hit((address, code)) > MOST_LINES or self._counts.hit("lines") > MOST_OF_ALL:
+        if self._counts.hit((network_of(address), code)) > MOST_LINES or self._counts.hit("lines") > MOST_OF_ALL:
             with self._lock:
                 self._unsaid += 1
             return
@@ -97,6 +98,17 @@ class Refusals:
         text = "refused a message from %s: %s: %s (node %s, sender %s)%s"
         said = (code, refused.detail[:_SHOWN], node[:_SHOWN] or "-", sender[:_SHOWN] or "-")
         _log.warning(text, address or "-", *said, more, extra={"action": "cdpm_refused"})
+
+
+def network_of(address: str) -> str:
+    """What one customer has: an address of IPv4, the first 64 bits of one of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
 
 
 def status_of(refused: PeerRefused) -> int:

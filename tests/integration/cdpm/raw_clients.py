@@ -15,12 +15,16 @@ def raw(front_end: FrontEnd) -> socket.socket:
     return shake(front_end.socket())
 
 
+#: the request for a WebSocket
+REQUEST = (
+    b"GET /cdpm HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: cdpm\r\n\r\n"
+)
+
+
 def shake(client: socket.socket) -> socket.socket:
-    client.sendall(
-        b"GET /cdpm HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: cdpm\r\n\r\n"
-    )
+    client.sendall(REQUEST)
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += client.recv(1)

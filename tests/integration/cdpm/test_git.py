@@ -256,3 +256,9 @@ def test_over_https_no_address_of_ones_own_network_is_reached(served: tuple[str,
     sources = PeerSources(allowed(["git+https"]), Way(rule(PEERS_DEFAULT, "cdpm_denied")))
     with pytest.raises(PeerRefused, match="denied by cdpm_denied"):
         sources.fetch(f"git+https://{where}/fog.git?ref=v1")
+
+
+@pytest.mark.parametrize("host", ["peer.example:99999", "peer.example:x", "peer.example."])
+def test_over_https_a_place_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(PeerRefused, match=r"no URL|without a dot"):
+        PeerSources(allowed(["git+https"]), _HERE).fetch(f"git+https://{host}/fog.git?ref=main")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
 
 import pytest
 
+from re_core.adapters.peering import channel
 from re_core.cdpm import messages as cdpm
 from re_core.ports.peering import KeyPair
 from re_rest import cdpm as front
 from re_rest import cdpm_sessions
 from tests.e2e.engine_process import wait_until
 from tests.integration.cdpm.conftest import Served
-from tests.integration.cdpm.raw_clients import asked, close_frame, closing, frame, raw, shake
+from tests.integration.cdpm.raw_clients import REQUEST, asked, close_frame, closing, frame, raw, shake
 from tests.integration.cdpm.serving import LONG, world
 
 
@@ -68,6 +70,20 @@ def test_one_connection_too_many_is_refused_before_it_is_one(tmp_path: Path, som
         wait_until("the seat is free", lambda: served.front.sessions.count() == 0, LONG)
         channel = rails.open(served.front, rails.subscribe(served.front))
         assert rails.take_release(channel).new_version == "1.0"
+
+
+def test_without_a_descriptor_for_a_connection_its_seat_is_free_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched, served.front.socket() as client:
+        patched.setattr(channel, "_Bell", full)
+        client.sendall(REQUEST)
+        assert client.recv(4096) == b""
+    wait_until("the seat is free", lambda: served.front.sessions.count() == 0, LONG)
+    served.rails.dial(served.front).close(1000, "")
 
 
 def test_a_subscriber_that_does_not_read_is_cut_and_holds_up_no_other(

@@ -13,6 +13,7 @@ import pytest
 from re_core.cdpm import events as e
 from re_core.cdpm import records as r
 from re_core.cdpm.values import DependentStatus, Stability
+from re_core.services import cdpm_talk
 from re_core.usecases.cdpm import key_book
 from tests.integration.cdpm.dependency import Dependency, new_key
 from tests.integration.cdpm.node import DEP, FAST, SOON, Node
@@ -274,6 +275,22 @@ def test_a_dependency_that_has_moved_is_found_where_its_file_says_once_it_cannot
     house.dep.move()
     house.dep.start()
     house.connected()
+
+
+def test_of_a_dependency_that_releases_all_the_time_so_many_are_taken_in_an_hour(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdpm_talk, "MOST_RELEASES", 2)
+    house.begin()
+    house.connected()
+    for n in (1, 2, 3):
+        house.dep.release(n)
+    house.dep.send(house.dep.releases[0])  # what is known counts not again
+    house.node.wait(lambda: "too-many" in house.node.refused)
+    assert house.received() == [1, 2]
+    monkeypatch.setattr(cdpm_talk, "MOST_RELEASES", 3)
+    house.delivered(3)
+    assert house.received() == [1, 2, 3]
 
 
 def test_retry_after_is_heeded(house: House) -> None:

@@ -92,9 +92,18 @@ def _not_ready(served: Served) -> tuple[int, str]:
 
 
 def _not_listed(served: Served) -> tuple[int, str]:
+    """A stranger, and one that was listed, whose subscription ends."""
     served.rails.subscribe(served.front)
     served.node.list_dependents(["toy"])
-    return _answered(served, served.rails.wanting())
+    return _posted(served, served.rails.sign(served.rails.wanting()))
+
+
+def _foreign(served: Served) -> tuple[int, str]:
+    """A message of another peer on the connection of one; it is not answered."""
+    subscription = served.rails.subscribe(served.front)
+    served.rails.open(served.front, subscription).send(served.toy.sign(cdpm.Received(subscription, 1)))
+    wait_until("it is refused", lambda: served.world.refused != [], LONG)
+    return 0, served.world.refused[0]
 
 
 def _barred(served: Served) -> tuple[int, str]:
@@ -166,7 +175,7 @@ CASES: dict[str, tuple[Callable[[Served], tuple[int, str]], int]] = {
     "unknown-node": (lambda s: _posted(s, s.rails.sign(s.rails.wanting(), aud=s.world.url("none"))), 404),
     "unknown-ref": (lambda s: _answered(s, s.rails.wanting(subscriptions=(Reference("stable", "v9"),))), 404),
     "unknown-release": (lambda s: _vote(s, s.rails, id=7), 404),
-    "unknown-sender": (lambda s: _posted(s, _stranger(s).sign(_stranger(s).wanting())), 403),
+    "unknown-sender": (_foreign, 0),
     "unsigned": (lambda s: _problem(s, cdpm.emit(s.rails.wanting()), ""), 401),
     "weak-key": (_weak, 401),
     "wrong-audience": (_wrong_audience, 401),
@@ -191,7 +200,7 @@ def test_what_is_refused_says_why_is_logged_and_counted_and_changes_nothing(
     assert [one for one in caplog.records if one.levelno > logging.WARNING] == []
     [line] = [one for one in caplog.records if getattr(one, "action", "") == "cdpm_refused"]
     assert "127.0.0.1" in line.getMessage() and f": {code}: " in line.getMessage()
-    if code not in ("not-listed", "replayed", "too-many", "not-major", "changed-vote", "unknown-release"):
+    if code not in ("unknown-sender", "replayed", "too-many", "not-major", "changed-vote", "unknown-release"):
         assert served.node.state.subscriptions == {}
 
 
@@ -370,8 +379,9 @@ def test_where_any_node_may_subscribe_few_files_of_strangers_are_read(
     assert [stranger.subscribe(served.front) for _ in range(3)]
     others = [served.peer(f"other{number}", 3) for number in range(2)]
     assert others[0].subscribe(served.front)
-    assert _posted(served, others[1].sign(others[1].wanting())) == (403, "unknown-sender")
-    assert served.world.store.peer_file(others[1].url) is None
+    assert _posted(served, others[1].sign(others[1].wanting())) == (503, "source-unavailable")
+    # what was read for one that was not known is kept for none
+    assert [served.world.store.peer_file(one.url) for one in others] == [None, None]
 
 
 def test_no_flood_of_refusals_fills_the_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import socket
 import ssl
 import struct
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -377,3 +379,21 @@ def test_a_server_that_speaks_no_subprotocol_is_left(ends: Ends) -> None:
     )
     with pytest.raises(HandshakeRefused, match="does not speak the subprotocol cdpm"):
         dialling.result(LONG)
+
+
+def test_a_peer_of_which_something_comes_all_the_time_does_not_hold_a_thread(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings, such as a client may send that never says whose it is."""
+    _, channel = ends.raw()
+    times, received = itertools.count(), []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: float(next(times))))
+
+    def receive() -> bool:
+        received.append(1)
+        assert len(received) < 1000
+        return True
+
+    monkeypatch.setattr(channel, "_receive", receive)
+    assert channel.take(20.0) is None
+    assert received

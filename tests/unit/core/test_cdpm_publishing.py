@@ -8,13 +8,35 @@ from typing import Any
 import pytest
 
 from re_core.cdpm import events as e
-from re_core.cdpm import machine, messages
+from re_core.cdpm import machine, messages, publishing
 from re_core.cdpm import records as r
 from re_core.cdpm.ids import ReleaseKey
-from re_core.cdpm.state import MOST_HANDLED, MOST_MESSAGES, MOST_RELEASES, MOST_SUBSCRIPTIONS, behind, member
+from re_core.cdpm.state import (
+    MOST_HANDLED,
+    MOST_MESSAGES,
+    MOST_OF_SENDER,
+    MOST_RELEASES,
+    MOST_SUBSCRIPTIONS,
+    behind,
+    member,
+)
 from re_core.cdpm.values import ReleaseStatus
 from re_core.deployment.machine import Verdict
-from tests.pipelines import DOCUMENT, FILE, MAJOR, MINOR, OWN, UPSTREAM, Run, configured, release, subscribe, subscribed
+from tests.pipelines import (
+    DOCUMENT,
+    FILE,
+    MAJOR,
+    MINOR,
+    OWN,
+    REGISTER,
+    START,
+    UPSTREAM,
+    Run,
+    configured,
+    release,
+    subscribe,
+    subscribed,
+)
 
 DAY = 86_400
 
@@ -110,10 +132,13 @@ def test_a_barred_peer_loses_its_subscriptions_until_that_is_taken_back() -> Non
 
 
 def test_there_is_room_for_so_many_subscriptions_and_messages() -> None:
-    run = Run(configured(2, subscribers="any"))
+    listed = {f"https://p{n}.example/": f"p{n}" for n in range(MOST_SUBSCRIPTIONS)}
+    run = Run(configured(2, subscribers="any"), e.FileRead("d2", {}, listed))
     for n in range(MOST_SUBSCRIPTIONS):
         run.send(subscribe(f"https://p{n}.example/", jti=f"m{n}"))
+    assert len(run.state.subscriptions) == MOST_SUBSCRIPTIONS
     assert _answer(run, subscribe()).reason == "too-many"
+    assert _answer(run, subscribe("https://p7.example/", jti="m")).accepted
     run = _out()
     run.state.messages = {str(n): run.now for n in range(MOST_MESSAGES)}
     assert run.vote("stable").reason.startswith("too-many")
@@ -400,3 +425,51 @@ def test_a_subscriber_gets_only_releases_with_its_ref() -> None:
     [id] = run.state.subscriptions
     run.own("completed", values={"ref": "v2"})
     assert behind(run.state, id, None) == []
+
+
+def test_a_dependent_that_the_file_names_no_more_is_sent_nothing_more() -> None:
+    run = Run(subscribe(MAJOR), subscribe(MINOR), e.FileRead("d2", {}, {MAJOR: "major"}, [MAJOR]))
+    assert [one.url for one in run.state.subscriptions.values()] == [MAJOR]
+    [ended] = run.records(r.PeerUnsubscribed)
+    assert "cdpm.yml" in ended.why
+
+
+def test_subscriptions_of_strangers_end_where_a_node_takes_only_listed_dependents_from_now_on() -> None:
+    run = Run(beginning=[REGISTER, configured(1, subscribers="any"), FILE])
+    run.send(subscribe("https://stranger.example/cdpm.yml"), subscribe(MINOR))
+    assert len(run.state.subscriptions) == 2
+    run.send(e.FileRead("d2", {}, {MINOR: "minor"}, []))
+    assert len(run.state.subscriptions) == 2
+    run.send(configured(2))
+    assert [one.url for one in run.state.subscriptions.values()] == [MINOR]
+
+
+def test_a_peer_with_two_subscriptions_to_one_ref_has_one_vote() -> None:
+    refs = [{"ref_type": "stable", "ref": "v1"}, {"ref_type": "tag", "ref": "v1"}]
+    run = Run(beginning=[REGISTER, configured(1, refs=refs), FILE])
+    run.send(e.SubscribeAsked(MAJOR, "a peer", refs, "j", START))
+    run.send(e.Publish({"version": "1.0"}, "", "p1"))
+    assert len(run.state.subscriptions) == 2
+    assert len(run.state.releases[1].majors) == 1
+
+
+def test_a_dependent_that_comes_and_goes_all_the_time_leaves_room_for_the_others() -> None:
+    run = Run()
+    for number in range(MOST_OF_SENDER):
+        run.send(subscribe(MINOR, f"in {number}"))
+        [id] = run.state.subscriptions
+        run.send(e.UnsubscribeAsked(MINOR, id, f"out {number}", START))
+    run.send(subscribe(MINOR, "one more"))
+    assert run.decision.reason.startswith("too-many")
+    run.send(subscribe(MAJOR))
+    assert len(run.state.subscriptions) == 1
+
+
+def test_strangers_take_no_more_than_half_of_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "MOST_SUBSCRIPTIONS", 4)
+    run = Run(beginning=[REGISTER, configured(1, subscribers="any"), FILE])
+    for number in range(3):
+        run.send(subscribe(f"https://stranger{number}.example/cdpm.yml"))
+    assert run.decision.reason.startswith("too-many")
+    run.send(subscribe(MAJOR), subscribe(MINOR))
+    assert len(run.state.subscriptions) == 4

@@ -58,7 +58,7 @@ def test_the_same_release_again_changes_nothing_and_asks_again_for_its_build() -
 def test_a_release_of_the_same_number_that_was_made_later_is_another_one() -> None:
     run = Run(subscribed(), release(1))
     run.fact("completed")
-    run.send(release(1)._replace(created_at="2024-01-01T00:00:00Z"))
+    run.send(release(1)._replace(created_at="2023-11-15T00:00:00Z"))
     assert len(run.records(r.JobAsked)) == 2
 
 
@@ -352,3 +352,13 @@ def test_a_file_that_names_the_node_itself_is_refused(file: e.FileRead) -> None:
     run = Run(file)
     assert run.decision.reason.startswith("own-file")
     assert run.state.digest == "d1"
+
+
+def test_a_release_of_a_clock_that_is_ahead_is_not_built_and_stands_in_the_way_of_no_other() -> None:
+    run = Run(subscribed())
+    run.send(release(1)._replace(created_at="2099-01-01T00:00:00.000Z"))
+    [received] = run.records(r.Received)
+    assert "ahead" in received.skipped
+    run.send(release(2))
+    assert [one.skipped for one in run.records(r.Received)][1:] == [""]
+    assert run.dep.status is DependentStatus.BUILDING
