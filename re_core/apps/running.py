@@ -67,12 +67,14 @@ def on_run(go: Advance, event: e.RunCommand) -> None:
     if known is not None:
         go.run, go.deployment = known.n, known.job
         return
-    _current(state)
+    current = _current(state)
     if not event.command.strip() or "\0" in event.command or len(event.command.encode()) > MOST_COMMAND:
         raise Refusal("bad-message", f"`command` has 1 to {MOST_COMMAND} bytes, and no NUL")
     if sum(not one.ended for one in state.runs.values()) >= MOST_OPEN_RUNS:
         raise Refusal("too-many", f"{MOST_OPEN_RUNS} commands of {state.name} run; try again later")
-    n, zone = state.last_run + 1, state.zones[0]
+    # one that has come since may not have the version yet
+    zone = next((zone for zone in state.zones if zone in current.zones), state.zones[0])
+    n = state.last_run + 1
     go.emit(r.RunAsked(n, zone, event.command, event.user, event.source, event.request))
     go.run, go.deployment = n, ask_run(go, n, zone)
 

@@ -240,6 +240,13 @@ def test_what_never_began_is_asked_for_under_another_id_in_the_same_zones() -> N
     assert wanted(shop.state, EU) is None
 
 
+def test_a_zone_that_was_ready_for_an_earlier_turn_is_not_for_the_next() -> None:
+    shop = Shop(build(1))
+    shop.ready()
+    shop.fact("void")
+    assert shop.step(e.Commit).reason == "not-ready: v1 is not ready in eu, us"
+
+
 def test_an_answer_that_expired_is_that_of_what_never_began() -> None:
     shop = Shop(build(1))
     shop.created(False, reason="expired")

@@ -95,6 +95,12 @@ def test_a_command_runs_once_in_the_first_zone_and_waits_for_no_release(shop: Sh
     assert (held(shop.state), shop.state.active) == ((EU, US), 2)
 
 
+def test_a_command_runs_in_a_zone_that_has_the_version(shop: Shop) -> None:
+    shop.send(e.Zones(["asia", US]))
+    shop.send(e.RunCommand("ls"))
+    assert shop.state.runs[1].zone == US
+
+
 def test_the_code_of_a_command_is_kept_whatever_becomes_of_its_deployment(shop: Shop) -> None:
     job = shop.answer(e.RunCommand("false")).deployment
     assert shop.refused(e.Ran(1, "other", 0)) == "not-yours"
