@@ -75,6 +75,7 @@ class Opening:
         self.http = self.observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
         self.peers = self.observation.metrics.peers(REFUSALS, settings.http_workers + SPARE_ROWS)
         self._peering = bootstrap.open_peering(settings)
+        self._seal = bootstrap.open_seal(settings) if settings.dploy else None
         self._waiting = {"store": "it is being opened", "bus": "it waits for the store"}
         store = cast(Store, NotYet(lambda: StoreUnavailable(self._waiting["store"] or "it is being opened")))
         bus = cast(Bus, NotYet(lambda: BusUnavailable(self._waiting["bus"] or "it is being opened")))
@@ -129,6 +130,7 @@ class Opening:
             metrics=self.observation.metrics.page,
             answered=self.http.answered,
             peering=access_of(self._peering, self._settings, self.peers.refused),
+            seal=self._seal,
         )
 
 

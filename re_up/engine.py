@@ -62,6 +62,8 @@ class Engine:
         self.bus = bootstrap.open_bus(settings, self.store)
         #: None: there are no pipelines for others
         self.peering = bootstrap.open_peering(settings, make_key=True)
+        #: None: apps are neither built nor run, and no config of one is kept
+        self.seal = bootstrap.open_seal(settings, make_key=True) if settings.dploy else None
         self._observation = bootstrap.Observation(settings, "rectl up")
         observer = self._observation.observer
         self._peers = self._observation.metrics.peers(REFUSALS)
@@ -132,6 +134,7 @@ class Engine:
             metrics=self._observation.metrics.page,
             answered=self._http.answered,
             peering=access_of(self.peering, self._settings, self._peers.refused),
+            seal=self.seal,
         )
 
     def ready(self) -> Mapping[str, str]:

@@ -54,25 +54,14 @@ class Developer:
 
 @pytest.fixture
 def harness(tmp_path: Path, routes: Flask) -> Iterator[AppHarness]:
-    """A front end that listens, and tells the core how deployments stand."""
+    """A front end that listens."""
     made = AppHarness(tmp_path, routes)
     server = make_server("127.0.0.1", 0, made.app, threaded=True)
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     serving.start()
     made.parts["url"] = f"http://127.0.0.1:{server.server_port}"
-    over = threading.Event()
-
-    def tell() -> None:
-        while not over.wait(0.05):
-            for row in made.store.apps():
-                made.tell_facts(made.reader.fresh(row.id))
-
-    telling = threading.Thread(target=tell)
-    telling.start()
     made.create()
     yield made
-    over.set()
-    telling.join()
     server.shutdown()
     serving.join()
     server.server_close()

@@ -12,14 +12,11 @@ import pytest
 from flask import Flask
 
 from re_core import bootstrap
-from re_core.adapters.peering.seal import FernetSeal, make_file
 from re_core.adapters.sqlite import SqliteStore
 from re_core.apps import events as e
 from re_core.apps.state import State
 from re_core.apps.values import OVER
-from re_core.jobs.table import JobStatus
 from re_core.ports import Bus, EntryCodec
-from re_core.ports.standing import standing
 from re_core.rows import ZoneRow
 from re_core.runtime.settings import load
 from re_core.usecases.apps.asking import ask
@@ -92,10 +89,9 @@ class AppHarness(FrontEndHarness):
     """The core runs, and releases succeed unless they are told to fail."""
 
     def __init__(self, directory: Path, app: Flask) -> None:
-        settings = load({"RE_DATA_DIR": str(directory)})
+        settings = load({"RE_DATA_DIR": str(directory), "RE_DPLOY": "1"})
         super().__init__(SqliteStore(directory / "re.db", codec=EntryCodec(*bootstrap.KINDS)), app, PATIENCE)
-        make_file(directory / "secret.key")
-        self.seal = FernetSeal(directory / "secret.key")
+        self.seal = bootstrap.open_seal(settings, make_key=True)
         self.services = dataclasses.replace(self.services, seal=self.seal)
         bind_services(self.app, self.services)
         self.failures: list[Exception] = []
@@ -164,17 +160,8 @@ class AppHarness(FrontEndHarness):
             version = state.versions.get(number)
             if version is not None and version.status in OVER and state.active != number:
                 return state
-            self.tell_facts(state)
-            self.reader.wait(self.id(name), state.entry, 0.1)
+            self.reader.wait(self.id(name), state.entry, 0.5)
         raise AssertionError(f"v{number} did not end: {self.state(name).versions}")
-
-    def tell_facts(self, state: State) -> None:
-        """How its deployments stand, which the engine itself looks at only now and then."""
-        for job in state.jobs.values():
-            if job.status is JobStatus.ACCEPTED:
-                found = standing(self.store, job.id)
-                if found.status in ("completed", "failed", "cancelled"):
-                    assert ask(self.bus, state.id, e.Fact(job.id, found.status, found.reason), PATIENCE).accepted
 
     def release(self, payload: str = "a", query: str = "", name: str = "shop") -> State:
         """Push, with a payload of its own, and wait for the success."""
