@@ -18,8 +18,8 @@ COMMAND, CENTER, BUILD = "dploy", "center", "build"
 #: the one host of a step that is about no zone
 ENGINE = "engine"
 
-#: seconds: that of a build is above each that the settings of builders allow, which end it themselves
-PREPARE, BUILDING, DEPLOY, COMMIT, RUN = 600, 7_200, 3_600, 600, 3_600
+#: seconds: above those of the settings, by which center and builder end a step themselves
+PREPARE, BUILDING, DEPLOY, COMMIT, RUN = 3_600, 86_400, 3_600, 3_600, 3_600
 
 _APP_ID = "app_id"
 
