@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def run(path: Path, watches_stdin: bool = False) -> int:
     """
     data = load(path)
     server.check(data.get("servers"))
-    general = config.read(data.get("general") or {})
+    general = config.read(data["general"])
+    general = general._replace(hidden=(*general.hidden, path, *_secrets(data)))
     conceal()
     children = Children()
     children.adopt()
@@ -64,6 +65,15 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not isinstance(data.get("general"), dict):
         raise BadSettings(f"{path}: expected the sections general and servers")
     return data
+
+
+def _secrets(value: Any) -> Iterator[Path]:
+    """Files of secret keys, wherever the configuration names one."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key == "secret_key_file":
+                yield Path(str(inner))
+            yield from _secrets(inner)
 
 
 def _center(given: Mapping[str, Any] | None, context: Context) -> Callable[[], Center] | None:

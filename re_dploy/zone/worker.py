@@ -29,8 +29,8 @@ from re_dploy.zone.supervise import find, is_of_earlier_boot
 
 _log = logging.getLogger(__name__)
 
-#: seconds between two looks while something is about to change by itself, and otherwise
-BUSY, IDLE = 0.1, 2.0
+#: seconds between two looks: while something is about to change by itself, while the center has to speak, and otherwise
+BUSY, WAITING, IDLE = 0.1, 0.5, 2.0
 
 #: seconds after a disk that is full, or another failure of the system
 TROUBLE = 2.0
@@ -206,9 +206,10 @@ class AppWorker:
     def _pause(self, now: float) -> float:
         moves = any(one.state in ("starting", "stopping") for one in self.processes.values())
         waits = [due - now for due in self.restarts.due.values() if due > now]
-        if moves or (self.app.order is not None and not self.app.order.is_over):
+        order = self.app.order
+        if moves or (order is not None and not order.is_over and order.state not in ("ready", "draining")):
             return BUSY
-        return max(BUSY, min([IDLE, *waits]))
+        return max(BUSY, min([IDLE if order is None or order.is_over else WAITING, *waits]))
 
     def _observe(self, now: float) -> None:
         for process in list(self.processes.values()):
@@ -294,7 +295,7 @@ class AppWorker:
             process = self._launcher.launch(
                 self.name, self.disk, instance, unpacked, env, limits, self.processes.values()
             )
-        except OperatorError as error:
+        except (OSError, OperatorError) as error:
             if order is not None and of_order:
                 self._store(machine.failed(self.app, order.id, str(error)))
             raise

@@ -84,7 +84,15 @@ class Killed:
         """What must not be there once a release is done."""
         found = [str(path) for path in self.zone.rglob(".tmp-*")]
         found += [str(path) for path in (self.zone / "incoming").iterdir()]
+        found += [str(path) for path in self.zone.rglob("*") if b"canary-of-the-config" in content(path)]
         return found
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # a directory, or removed meanwhile
+        return b""
 
 
 def switch(wanted: Order) -> Control:

@@ -1,0 +1,216 @@
+"""What a zone does when its host, its disk, a port or a program lets it down."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from re_core.errors import BadSettings
+from re_dploy.wire import Ask
+from re_dploy.zone import command, disk, health, log_reader, worker
+from re_dploy.zone.agent import Agent
+from re_dploy.zone.supervise import User
+from tests.integration.dploy.zone_harness import (
+    SERVER,
+    Zone,
+    cargo,
+    config,
+    end_all,
+    free_ports,
+    get,
+    marked,
+    order,
+    until,
+)
+from tests.integration.dploy.zone_process import ZoneProcess
+
+NewZone = Callable[..., Zone]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "SETTLE", 0.1)
+    monkeypatch.setattr(health, "ALIVE", 0.1)
+
+
+@pytest.fixture
+def new_zone(tmp_path: Path) -> Iterator[NewZone]:
+    made: list[Zone] = []
+
+    def make(**more: Any) -> Zone:
+        made.append(Zone(config(tmp_path, **more)))
+        return made[-1]
+
+    yield make
+    for zone in made:
+        id = zone.agent.id
+        zone.stop()
+        assert marked(id) == {}
+
+
+def instance(zone: Zone, name: str) -> Path:
+    return zone.config.directory / "apps" / "shop" / "ps" / name
+
+
+def test_a_zone_whose_host_was_started_again_runs_what_ran_before_without_the_center(new_zone: NewZone) -> None:
+    zone = new_zone()
+    zone.deploy(1)
+    zone.agent.stop()
+    shim = json.loads((instance(zone, "web.1-1") / "shim.json").read_bytes())
+    for pid in (shim["pid"], *marked(zone.agent.id)):
+        os.kill(pid, signal.SIGKILL)
+    (instance(zone, "web.1-1") / "shim.json").write_text(json.dumps({**shim, "boot": "the boot before"}))
+    until(lambda: not marked(zone.agent.id), "the host is down")
+    zone.agent = Agent(zone.config)
+    zone.agent.start()
+    address = until(lambda: zone.app().revision > 1 and zone.app().addresses, "it serves again")[0]
+    assert get(address) == "v1 web.1 "
+
+
+def test_a_release_command_that_was_interrupted_fails_its_order_and_is_never_run_again(new_zone: NewZone) -> None:
+    zone = new_zone()
+    uri, _ = cargo(zone.root, 1, processes={"web": "python3 web.py", "release": "echo began; sleep 600"})
+    zone.agent.order(order(uri, 1, release_phase=True))
+    directory = instance(zone, "release.1-1")
+    until(lambda: directory.exists() and "began" in log_reader.tail(directory, 9), "it runs")
+    os.kill(json.loads((directory / "shim.json").read_bytes())["pid"], signal.SIGKILL)
+    why = zone.reaches("d1/eu/1", "failed").why
+    assert why == "the release command was interrupted; whether it finished is unknown"
+    zone.agent.order(order(uri, 1, epoch=12, n=2, release_phase=True))
+    assert zone.reaches("d1/eu/2", "failed").why == "the release command ran before, and did not succeed"
+
+
+def test_a_port_that_a_stranger_takes_at_the_last_moment_is_exchanged_for_another(
+    new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = new_zone()
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", zone.config.ports[0]))
+        stranger.listen()
+        monkeypatch.setattr(health, "_is_free", lambda port: True)
+        assert zone.deploy(1).state == "done"
+        assert zone.app().addresses == (f"127.0.0.1:{zone.config.ports[0] + 1}",)
+
+
+def test_a_disk_that_fills_up_while_a_release_starts_fails_the_release_and_nothing_else(
+    new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = new_zone()
+    zone.deploy(1)
+    real = disk.AppDisk.begin
+
+    def begin(self: disk.AppDisk, wanted: Any) -> Path:
+        if wanted.release.version == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, wanted)
+
+    monkeypatch.setattr(disk.AppDisk, "begin", begin)
+    assert "No space left" in zone.deploy(2).why
+    assert get(zone.app().addresses[0]) == "v1 web.1 "
+
+
+def test_a_process_that_fills_its_tmpdir_is_ended_and_started_again_with_an_empty_one(
+    new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MAX_TMP", 1024 * 1024)
+    monkeypatch.setattr(worker, "TMP_LOOK", 0.1)
+    zone = new_zone()
+    program = "import os; p = os.environ['TMPDIR'] + '/x'; open(p, 'wb').write(b'x' * (4 << 20))\n"
+    zone.deploy(1, files={"web.py": program + SERVER})
+    says = until(
+        lambda: [
+            line.text
+            for piece in zone.agent.report(Ask()).logs
+            for line in piece.lines
+            if piece.log == "shop/dploy.0" and "TMPDIR" in line.text
+        ],
+        "it is ended",
+    )
+    assert says[0].endswith("1048576 are allowed: it is ended")
+    until(lambda: instance(zone, "web.1-2").exists(), "it is started again")
+
+
+def test_what_a_process_prints_is_bounded_on_the_disk_and_in_a_report(new_zone: NewZone) -> None:
+    zone = new_zone()
+    zone.deploy(1, files={"web.py": "for n in range(3000): print('x' * 2000)\n" + SERVER})
+    logs = until(lambda: [one for one in zone.agent.report(Ask()).logs if one.log == "shop/web.1-1"], "it prints")
+    assert 0 < len(logs[0].lines) <= 50
+    assert sum((instance(zone, "web.1-1") / name).stat().st_size for name in ("log", "log.1")) < 3 * 1024 * 1024
+
+
+def test_only_the_newest_releases_and_their_environments_stay_on_the_disk(
+    new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("re_dploy.zone.prune.MAX_RELEASES", 2)
+    zone = new_zone()
+    for version in range(1, 5):
+        zone.deploy(version, processes={"worker": "sleep 600"}, formation={"worker": 1}, env={"app": {"A": "b"}})
+    app = zone.config.directory / "apps" / "shop"
+    until(
+        lambda: sorted(path.name.split("-")[0] for path in (app / "releases").iterdir()) == ["3", "4"], "two are left"
+    )
+    assert sorted(path.name for path in (app / "env").iterdir()) == ["3.sealed", "4.sealed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_each_app_has_a_user_of_its_own_that_writes_in_its_tmpdir_alone(new_zone: NewZone, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o711)  # noqa: PTH101, S103
+    for parent in list(tmp_path.parents)[:2]:
+        os.chmod(parent, 0o711)  # noqa: PTH101, S103
+    entry = pwd.getpwnam("nobody")
+    zone = new_zone(users=(User(entry.pw_uid, entry.pw_gid),))
+    command = "id -u; touch $TMPDIR/mine && echo wrote; touch ./mine || echo kept; sleep 600"
+    zone.deploy(1, processes={"worker": command}, formation={"worker": 1})
+    lines = until(lambda: len(found := log_reader.tail(instance(zone, "worker.1-1"), 9)) > 2 and found, "it prints")
+    assert lines[:2] == [str(entry.pw_uid), "wrote"]
+    assert "kept" in lines
+    uri, _ = cargo(zone.root, 1, app="other", processes={"worker": "sleep 600"})
+    zone.agent.order(order(uri, 1)._replace(app="other", order="d7/eu/1", formation={"worker": 1}))
+    report = until(lambda: (found := zone.of("d7/eu/1")) and found.state == "failed" and found, "it fails")
+    assert "`users` are all taken" in report.why
+
+
+def test_an_app_reads_neither_the_configuration_nor_the_keys_of_its_zone(tmp_path: Path) -> None:
+    (secrets := tmp_path / "etc").mkdir()
+    (tmp_path / "cargo").mkdir()
+    key = secrets / "eu.key_secret"
+    key.write_text("key-of-the-zone")
+    first, last = free_ports(40)
+    general = {
+        "zone": "eu",
+        "directory": str(tmp_path / "zone"),
+        "cargo_root": str(tmp_path / "cargo"),
+        "ports": f"{first}-{last}",
+        "min_free": 0,
+        "center": {"uri": "ipc:///nowhere", "x-keys": {"secret_key_file": str(key)}},
+    }
+    zone = ZoneProcess(tmp_path, general)
+    zone.start()
+    try:
+        until(lambda: zone.report() is not None, "it answers")
+        program = f"cat {key} {tmp_path}/zone.yml {tmp_path}/zone/secret.key; echo $?; sleep 600"
+        uri, _ = cargo(tmp_path / "cargo", 1, processes={"worker": program})
+        zone.order(order(uri, 1, formation={"worker": 1}))
+        place = tmp_path / "zone" / "apps" / "shop" / "ps" / "worker.1-1"
+        lines = until(lambda: "1" in (found := log_reader.tail(place, 9)) and found, "it looked")
+        assert sum("denied" in line for line in lines) == 3
+        assert "key-of-the-zone" not in lines
+    finally:
+        zone.close()
+        end_all(json.loads((tmp_path / "zone" / "zone.json").read_bytes())["id"])
+
+
+def test_a_configuration_without_its_sections_is_refused(tmp_path: Path) -> None:
+    (path := tmp_path / "zone.yml").write_text("servers: {}\n")
+    with pytest.raises(BadSettings, match="expected the sections general and servers"):
+        command.load(path)
