@@ -60,6 +60,7 @@ docs-diagram: .venv/dev.stamp ## generate the pages of state machines from their
 	@PYTHONPATH=. $(PYTHON) tools/state_diagram.py
 	@PYTHONPATH=. $(PYTHON) tools/pipeline_diagram.py
 	@PYTHONPATH=. $(PYTHON) tools/app_diagram.py
+	@PYTHONPATH=. $(PYTHON) tools/zone_diagram.py
 
 lock: .venv/run.stamp ## generate requirements.lock and packaging/build.lock, with the newest versions
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv

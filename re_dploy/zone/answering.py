@@ -33,6 +33,8 @@ def take_order(app: App, order: Order) -> tuple[Answer, App]:
         return _stale(app, app.epoch, order.epoch), app
     if app.order is not None and app.order.is_pending and order.epoch == app.order.epoch:
         return refusal("busy", f"the order {app.order.id} of the same epoch is {app.order.state}"), app
+    if _is_switching(app):
+        return _switching(app), app
     return _accepted(app._replace(app_id=order.app_id, epoch=order.epoch), opened(order, order.order))
 
 
@@ -77,6 +79,8 @@ def _take_plain(app: App, order: Order) -> tuple[Answer, App]:
         and known.state not in ("failed", "aborted", "lapsed")
     ):
         return Answer("known", known.why), app
+    if _is_switching(app):
+        return _switching(app), app
     id = f"{PLAIN}/{app.app}/{order.digest[:12]}/{app.next}"
     return _accepted(app._replace(next=app.next + 1), opened(order, id))
 
@@ -129,7 +133,7 @@ def _changed(app: App, control: Control, formation: dict[str, int], generation: 
     """The release that runs, in other numbers or started again: an order that the zone makes itself."""
     if app.current is None:
         return refusal("unknown-app", f"nothing of {app.app} runs here"), app
-    if app.order is not None and app.order.is_pending:
+    if app.order is not None and (app.order.is_pending or _is_switching(app)):
         return refusal("busy", f"the order {app.order.id} is {app.order.state}"), app
     if (formation, generation) == (dict(app.current.formation), app.current.generation):
         return Answer("known"), app
@@ -176,6 +180,15 @@ _WORDS = {
     "signal": _to_run,
     "stop-run": _to_run,
 }
+
+
+def _is_switching(app: App) -> bool:
+    """The switch was promised, and the next turn of the app's thread makes it: nothing may come between."""
+    return app.order is not None and app.order.state == "switching"
+
+
+def _switching(app: App) -> Answer:
+    return refusal("busy", f"the order {app.order.id if app.order else ''} is switching")
 
 
 def _is_open(run: Run) -> bool:
