@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
+from tests.simulation.app_seeds import play_apps
 from tests.simulation.many import Played, Player, each, say
 from tests.simulation.pipeline_seeds import play_pipelines
 from tests.simulation.play import play
@@ -18,12 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 where every seed kept every promise, 1 where one broke one, 130 where Ctrl-C came before the last seed."""
     given = _parser().parse_args(arguments)
     if given.seed is not None:
-        print(dict((play_pipelines if given.pipelines else play)(given.seed, loud=True)))
+        print(dict((_player(given) or play)(given.seed, loud=True)))
         return 0
     played, interrupted = Played(), False
     try:
         seeds = range(given.first, given.first + given.seeds)
-        _play(played, seeds, given.workers, play_pipelines if given.pipelines else None)
+        _play(played, seeds, given.workers, _player(given))
     except KeyboardInterrupt:
         interrupted = True
     _report(played, given.first)
@@ -39,8 +41,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=0, help="the first of many seeds")
     parser.add_argument("--seeds", type=_positive, default=2000, help="how many; a broken one stops no other")
     parser.add_argument("--pipelines", action="store_true", help="clusters with pipelines that subscribe to each other")
+    parser.add_argument("--apps", action="store_true", help="apps, their zones and two centers")
     parser.add_argument("--workers", type=_positive, default=1, help="how many processes share them")
     return parser
+
+
+def _player(given: argparse.Namespace) -> Callable[..., Counter[str]] | None:
+    """None: a cluster of deployments alone."""
+    if given.apps:
+        return play_apps
+    return play_pipelines if given.pipelines else None
 
 
 def _positive(text: str) -> int:

@@ -1,0 +1,94 @@
+"""What zones report, kept where readers look. Several centers may do that: who was slower stores nothing. Must not know zones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from re_core import ports
+from re_core.ports import Clock
+from re_core.rows import LogCursor, LogLine, ZoneRow
+from re_dploy import wire
+
+#: milliseconds after which a report that says nothing new is stored, so that readers know that the zone was heard
+FRESHEN = 10_000
+#: characters of a line that are kept
+MOST_LINE = 4 * 1024
+#: key of a stored report: app -> why it is not as it should be
+ERRORS = "errors"
+
+
+class Shelf:
+    """Of all zones. Thread-safe; one thread for each zone."""
+
+    def __init__(
+        self,
+        rows: ports.AppRows,
+        clock: Clock,
+        redact: Callable[[str], str] = lambda text: text,
+        noted: Callable[[str], None] = lambda app: None,
+    ) -> None:
+        """`redact` takes out of lines what no reader may see; `noted` is called with the app that has new lines."""
+        self._rows, self._clock, self._redact, self._noted = rows, clock, redact, noted
+        self._lock = threading.Lock()
+        self._read: dict[str, ZoneRow | None] = {}
+        #: (zone, app) -> how far its logs are stored
+        self._cursors: dict[tuple[str, str], LogCursor] = {}
+
+    def stored(self, zone: str) -> tuple[str, Mapping[str, int]]:
+        """See keeping.Shelf. What is said with the next look replaces the row that was read here, and no later one."""
+        row = self._rows.zone(zone)
+        with self._lock:
+            self._read[zone] = row
+        if row is None:
+            return "", {}
+        apps = row.report.get("apps", {})
+        return row.id, {name: app["routes"]["revision"] for name, app in apps.items() if app["routes"]["revision"]}
+
+    def cursors(self, zone: str, zone_id: str) -> Mapping[str, tuple[int, int]]:
+        """See keeping.Shelf."""
+        found: dict[str, tuple[int, int]] = {}
+        for cursor in self._rows.log_cursors(zone):
+            with self._lock:
+                self._cursors[zone, cursor.app] = cursor
+            if cursor.id == zone_id:
+                found |= cursor.places
+        return found
+
+    def keep(self, report: wire.Report, errors: Mapping[str, str]) -> None:
+        """See keeping.Shelf."""
+        with self._lock:
+            row = self._read.get(report.zone)
+        now = self._clock.now()
+        document = _document(report, errors)
+        if row is not None and row.report == document and row.id == report.id and 0 <= now - row.at < FRESHEN:
+            return
+        version = 1 if row is None else row.version + 1
+        self._rows.save_zone(ZoneRow(report.zone, now, report.id, document, version))
+
+    def keep_lines(self, report: wire.Report, app: str, piece: wire.LogPiece) -> bool:
+        """See keeping.Shelf. The cursor stands for all logs of the app in this zone, so their pieces come one after the other."""
+        with self._lock:
+            before = self._cursors.get((report.zone, app))
+        places = dict(before.places) if before is not None and before.id == report.id else {}
+        places[piece.log] = piece.gen, piece.offset
+        instance = piece.log.partition("/")[2]
+        ps = instance.rpartition("-")[0] or instance
+        lines = [
+            LogLine(line.at, report.zone, ps, line.source, self._redact(line.text)[:MOST_LINE]) for line in piece.lines
+        ]
+        cursor = LogCursor(app, report.zone, report.id, places, 1 if before is None else before.version + 1)
+        stored = self._rows.add_log_lines(lines, cursor)
+        if stored:
+            with self._lock:
+                self._cursors[report.zone, app] = cursor
+            if lines:
+                self._noted(app)
+        return stored
+
+
+def _document(report: wire.Report, errors: Mapping[str, str]) -> dict[str, Any]:
+    """What readers get: no lines, and what the center finds wrong."""
+    document = report._replace(orders=(), logs=()).document()
+    return {**document, ERRORS: dict(errors)}
