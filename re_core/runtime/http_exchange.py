@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -91,6 +91,8 @@ class Way(NamedTuple):
     verify: bool = True
     #: bytes of an answer that are read; more is a failure
     most: int = MAX_ANSWER
+    #: gets the answer's bytes as they come, on the thread of the exchange; the body is empty then
+    sink: Callable[[bytes], object] | None = None
 
     def trust(self) -> ssl.SSLContext | bool:
         """As httpx takes it. Raises ExchangeFailed."""
@@ -177,13 +179,15 @@ class _Exchange(threading.Thread):
         with client.stream(
             method, url, content=content, headers=headers, extensions={**more, "trace": self._trace}
         ) as response:
-            body = bytearray()
+            body, total = bytearray(), 0
+            take = self._way.sink or body.extend
             for piece in response.iter_raw():
-                body += piece
-                if len(body) > self._way.most:
+                total += len(piece)
+                if total > self._way.most:
                     raise ExchangeFailed(f"the answer has more than {self._way.most} bytes")
                 if self.given_up.is_set():
                     raise ExchangeFailed("it was given up")
+                take(piece)
             took = time.monotonic() - start
             location = _shown(response.headers.get("location", "")) if response.is_redirect else ""
             named = MappingProxyType({name.lower(): value for name, value in response.headers.items()})

@@ -103,6 +103,16 @@ class Confinement:
         if isolation == "required" and self.gaps:
             raise BadSettings(f"step_isolation is required, and {self.gaps[0]}")
 
+    @property
+    def user(self) -> User | None:
+        """Whom programs run as, where it is another user than the engine's."""
+        return None if self._user is None or self._user.id == os.geteuid() else self._user
+
+    @property
+    def hidden(self) -> frozenset[Path] | None:
+        """What is out of their reach; None where nothing is kept from them by Landlock."""
+        return frozenset(map(Path, self._hidden)) if self._landlock else None
+
     def announce(self) -> None:
         """Say in the log what stays open."""
         for gap in self.gaps:

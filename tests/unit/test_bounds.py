@@ -14,6 +14,7 @@ from re_core.adapters.sqlite import SqliteStore
 from re_core.adapters.sqlite.mailbox import REMEMBERED
 from re_core.admission import compiled_plans
 from re_core.artifacts import names
+from re_core.artifacts.tar import TarBounds
 from re_core.deployment import records, results
 from re_core.playbook.compiler import MAX_STEPS
 from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE, apps, pipelines
@@ -24,6 +25,7 @@ from re_core.services import cdpm_links, cdpm_watch, dead_letters, heartbeats, p
 from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
 from re_core.usecases.cdpm import key_book, reader, refusals, replays
 from re_core.wire import redaction, strict_json
+from re_dploy.build import fetching, sandbox
 from re_gateways.forest import (
     admission,
     calls,
@@ -112,6 +114,16 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("cdpm_positions", f"{pipelines.MOST_OPENS} connections"),
         ("cdpm_keys", f"{pipelines.MOST_KEYS} key pairs"),
         ("cdpm_files", f"{pruner.KEPT_PEER_FILES // _DAY} days"),
+        ("Fetcher", f"{fetching.MOST // _MIB} MiB, in {fetching.TIMEOUT:.0f} s"),
+        ("TarBounds", f"{_spaced(TarBounds().members)} files"),
+        (
+            "TarBounds",
+            f"{TarBounds().size // _MIB // 1024} GiB; a path of {names.MAX_PATH} bytes and {names.MAX_DEPTH} parts",
+        ),
+        ("Limits", f"{settings.Settings().dploy_build_timeout:.0f} s, {sandbox.Limits().processes} processes"),
+        ("Limits", f"{settings.Settings().dploy_build_disk // _MIB // 1024} GiB of disk"),
+        ("Limits", f"{sandbox.Limits().output // _MIB} MiB of lines"),
+        ("Builder", f"{settings.Settings().dploy_builds} a process"),
         ("app_configs", f"{apps.MOST_CONFIGS} sealed configs"),
         ("app_logs", f"{_spaced(apps.MOST_LOG_LINES)} lines"),
         ("app_logs", f"{apps.MOST_LOG_TEXT // _MIB} MiB of text"),
