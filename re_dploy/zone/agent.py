@@ -140,8 +140,10 @@ class Agent:
     def report(self, ask: Ask) -> Report:
         """What runs, and what the center asked for."""
         workers = {worker.name: worker for worker in self._all()}
+        # what is stored of the directory before says nothing of these routes, which are numbered from the start again
+        routes = ask.routes if ask.id == self._disk.id else {}
         for name, worker in workers.items():
-            worker.heard(ask.routes.get(name))
+            worker.heard(routes.get(name))
         return reporting.report(self._config.zone, self._disk.id, boot_id(), workers, ask)
 
     def _made(self, name: str) -> AppWorker:

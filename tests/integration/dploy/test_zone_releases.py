@@ -76,6 +76,7 @@ def test_a_release_serves_beside_the_old_one_until_its_table_was_acknowledged_an
     zone.reaches("d2/eu/1", "draining")
     (second,) = zone.app().addresses
     assert (get(first), get(second)) == ("v1 web.1 hi", "v2 web.1 ")
+    zone.agent.report(Ask(routes={"shop": 99}, id="of-the-directory-before"))
     zone.acknowledges = True
     zone.reaches("d2/eu/1", "done")
     until(lambda: zone.app().app and get(first) == "", "the old one ends")

@@ -126,7 +126,7 @@ class Zone:
 
     def app(self, name: str = "shop") -> AppReport:
         routes = {name: self._revision} if self.acknowledges else {}
-        report = self.agent.report(Ask(routes=routes))
+        report = self.agent.report(Ask(routes=routes, only=name, id=self.agent.id))
         found = report.apps.get(name, AppReport(name))
         self._revision = found.revision
         return found

@@ -42,6 +42,8 @@ class ZoneProcess:
         self.process: subprocess.Popen[bytes] | None = None
         #: of the routes, as reported last
         self.revision = 0
+        #: of the zone's directory, as reported last
+        self.id = ""
         #: options of the center's sockets
         self.options: list[tuple[str, Any]] = []
 
@@ -83,11 +85,12 @@ class ZoneProcess:
 
     def report(self, *orders: str) -> Report | None:
         """As a center asks: it acknowledges the revision that it was shown the last time."""
-        ask = Ask(dict.fromkeys(orders, 0), {"shop": self.revision})
+        ask = Ask(dict.fromkeys(orders, 0), {"shop": self.revision}, id=self.id)
         body = self.ask("status", ask.emit(), 0.5)
         if body is None:
             return None
         report = parse_report(body)
+        self.id = report.id
         if "shop" in report.apps:
             self.revision = report.apps["shop"].revision
         return report
