@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from re_core.bootstrap import Core
 from re_core.ports import Bus, Store
 from re_core.runtime.settings import Settings
+from re_core.services.dead_letters import DeadLetterRecorder
+from re_core.services.output_recorder import Recorder
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -31,13 +34,15 @@ class CoreProcess(Process):
             part._monotonic = world.time.monotonic
         self.core._presence._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
-            self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer)
+            asleep = partial(isinstance, consumer, (Recorder, DeadLetterRecorder))
+            self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer, asleep)
         self.core._sweep.request_stop()  # it pauses for real otherwise
         self.add("sweeper", self.core._sweep._turn, PERIOD)
 
     def stop(self) -> None:
         """See Core.stop: the turns that are under way are the last."""
         self._stopping = True
+        self.rouse()
 
     def _turn(self, pump: Any, consumer: Any) -> Any:
         def turn() -> None:

@@ -69,6 +69,7 @@ class PipelineCluster(SimulatedCluster):
     kinds = (Pipelines,)
     option = "--pipelines "
     settle = 15 * 60_000
+    lets_sleep = True
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         super().__init__(seed, loud, bias)

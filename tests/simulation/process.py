@@ -13,8 +13,14 @@ from tests.simulation.store import SimStore
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+#: milliseconds after which a part takes a turn that has nothing to do but for what comes
+SLEEP = 5_000
 #: milliseconds that a part waits after an error: at first, and at most
 BACKOFF, MAX_BACKOFF = 100, 5_000
+
+
+def _never() -> bool:
+    return False
 
 
 class _Silent:
@@ -30,6 +36,7 @@ class Actor:
     """One part of a process, which in reality has a thread of its own."""
 
     __slots__ = (
+        "_asleep",
         "_consumer",
         "_failures",
         "busy",
@@ -44,10 +51,19 @@ class Actor:
     )
 
     def __init__(
-        self, process: Process, name: str, turn: Callable[[], object], period: int, consumer: Any = None
+        self,
+        process: Process,
+        name: str,
+        turn: Callable[[], object],
+        period: int,
+        consumer: Any = None,
+        asleep: Callable[[], bool] = _never,
     ) -> None:
-        """`period`: milliseconds after which it takes a turn though nothing came for this consumer."""
+        """`period`: milliseconds after which it takes a turn though nothing came for this consumer. `asleep`: whether such a turn
+        would do nothing at all, however late it is; in reality it is as frequent as any other.
+        """
         self.process, self.name, self.turn, self.period = process, name, turn, period
+        self._asleep = asleep
         self._consumer = _Silent() if consumer is None else consumer
         #: its `signal` says whether there is something to do before `next`; a turn may have made another one
         self.source = self._consumer._subscription
@@ -62,7 +78,12 @@ class Actor:
     def rest(self, now: int) -> None:
         """A turn went well."""
         self._failures = 0
-        self.next = now + self.period
+        self.next = now + (SLEEP if self._asleep() else self.period)
+        self._look_ahead()
+
+    def rouse(self, now: int) -> None:
+        """It takes its next turn now."""
+        self.next = now
         self._look_ahead()
 
     def hang(self, until: int) -> None:
@@ -99,8 +120,21 @@ class Process:
         self.store = SimStore(world.server, self, world.faults)
         self.actors: list[Actor] = []
 
-    def add(self, name: str, turn: Callable[[], object], period: int, consumer: Any = None) -> None:
-        self.actors.append(Actor(self, f"{self.name} {name}", turn, period, consumer))
+    def add(
+        self,
+        name: str,
+        turn: Callable[[], object],
+        period: int,
+        consumer: Any = None,
+        asleep: Callable[[], bool] = _never,
+    ) -> None:
+        may_sleep = asleep if self.world.lets_sleep else _never
+        self.actors.append(Actor(self, f"{self.name} {name}", turn, period, consumer, may_sleep))
+
+    def rouse(self) -> None:
+        """Those of its parts that sleep take a turn now."""
+        for one in self.actors if self.world.lets_sleep else ():
+            one.rouse(self.world.time.now)
 
     def point(self, where: str) -> None:
         """In the middle of a turn: others may act, the process may freeze or die."""

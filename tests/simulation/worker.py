@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from re_core.ports import Bus
@@ -48,7 +49,7 @@ class WorkerProcess(Process):
         self._open = [loop._turning for loop in self.host._loops]
         for loop in self.host._loops:
             turning = loop._turning
-            self.add(loop._thread.name, self._turn(turning), PERIOD, turning)
+            self.add(loop._thread.name, self._turn(turning), PERIOD, turning, partial(_holds_nothing, turning))
         self.add("heartbeat", self.host.heartbeat, int(HEARTBEAT * 1000))
         self._watch = Watch(world.remote, name)
         if afar:
@@ -67,6 +68,7 @@ class WorkerProcess(Process):
     def stop(self) -> None:
         """See WorkerHost.stop: it begins nothing more, and leaves when what runs has ended, or after a while."""
         self._stopping = self._stopping or self.world.time.now
+        self.rouse()
 
     def _look_after_runs(self) -> None:
         """Go on with those whose process is gone."""
@@ -108,3 +110,8 @@ class WorkerProcess(Process):
     def _say_bye(self) -> None:
         if not any(one.running() or one.unsent() or one.handed_over for one in self.host._consumers):
             self.host._send(f"{self.name}/{BYE}", {**self.host._about, "offers": {}}, {EVENT: BYE})
+
+
+def _holds_nothing(consumer: Any) -> bool:
+    """Whether time alone gives it nothing to do."""
+    return consumer.idle and not (consumer._window if isinstance(consumer, StepConsumer) else consumer._held)

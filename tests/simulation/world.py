@@ -38,6 +38,8 @@ class World:
 
     #: of aggregates, beside deployments
     kinds: tuple[type[Aggregate], ...] = ()
+    #: whether parts that time gives nothing to do take fewer turns (Actor): faster, and less happens in the middle of those
+    lets_sleep = False
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         self.faults = Faults(seed, bias)
