@@ -28,6 +28,7 @@ WIRE: Mapping[str, tuple[int, float]] = {
     "hint lost": (6, 0.2),
     # of the world
     "peers away": (2, 1),
+    "watchers gone": (1, 0.1),
     "two hold the links": (2, 1),
 }
 

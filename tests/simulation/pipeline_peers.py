@@ -147,11 +147,15 @@ class Watch(Watcher):
         holders = Holders(cast(Releases, process.store), process.name, alone=True)
         store, clock = cast(Any, process.store), process.world.time.monotonic
         super().__init__(cast(Bus, process.bus), store, process.new_reader(), holders, clock)
-        self._subscription = self
+        self._subscription, self._cluster = self, process.cluster
 
     @property
     def signal(self) -> bool:
-        return bool(self._hinted)
+        return bool(self._hinted) and not self._cluster.watchers_gone
+
+    def turn(self, timeout: float) -> int:
+        """See Watcher."""
+        return 0 if self._cluster.watchers_gone else super().turn(timeout)
 
 
 class Link:

@@ -78,6 +78,8 @@ class PipelineCluster(SimulatedCluster):
         #: the library and its major dependent depend on each other
         self.cycle = dice.random() < 0.25
         self.wire = Wire(self)
+        #: nothing looks at deployments for the pipelines any more: each has to look by itself
+        self.watchers_gone = False
         self.nodes = [SimNode(name, _document(dice, name, self.cycle)) for name in ("lib", "app", "tool")]
         self.files: dict[str, e.FileRead] = {}
         self._write_files(1, majors=("app",))
@@ -195,7 +197,15 @@ class PipelineCluster(SimulatedCluster):
             self.at(at + dice.choice((100, 5_000, 30_000)), partial(self.operators.say, place, e.Join("lib")))
 
     def _happenings(self) -> dict[str, Callable[[], None]]:
-        return super()._happenings() | {"peers away": self.wire.part, "two hold the links": self._hold_twice}
+        return super()._happenings() | {
+            "peers away": self.wire.part,
+            "watchers gone": self._lose_watchers,
+            "two hold the links": self._hold_twice,
+        }
+
+    def _lose_watchers(self) -> None:
+        """For good: nothing that is promised needs them, they only make it faster."""
+        self.watchers_gone = True
 
     def _hold_twice(self) -> None:
         """Another process believes for a while that the links are its own."""
