@@ -27,6 +27,8 @@ class Client(NamedTuple):
     principal: Principal | None = None
     #: name of the zone whose key it is; empty: it is none
     zone: str = ""
+    #: it sends without a key from this machine, where the settings trust that
+    is_local: bool = False
 
 
 class Peers:
@@ -36,7 +38,7 @@ class Peers:
         """`zones`: key -> name. `plain`: who asks over a connection without CURVE; None: there are none."""
         self._known = {key: Client(principal) for key, principal in clients.items()}
         self._known |= {key: Client(zone=name) for key, name in zones.items()}
-        self._plain = Client(plain)
+        self._plain = Client(plain, is_local=plain is not None)
 
     @property
     def keys(self) -> list[str]:

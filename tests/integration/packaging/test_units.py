@@ -16,6 +16,11 @@ from tests.architecture.tree import ROOT
 
 UNITS = sorted((ROOT / "packaging" / "systemd").iterdir())
 
+#: of the agent of a zone, which needs no engine and leaves its apps running
+ZONE = ROOT / "packaging" / "systemd" / "re-dploy-zone.service"
+#: of all that need an engine
+ENGINE = [path for path in UNITS if path != ZONE]
+
 #: where the units expect the programs
 INSTALLED = "/opt/release-engine/.venv/bin"
 
@@ -44,7 +49,7 @@ def test_systemd_finds_nothing_wrong(path: Path, tmp_path: Path) -> None:
     assert (ran.returncode, said) == (0, [])
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.name)
 def test_a_unit_starts_a_program_of_ours_again_unless_somebody_must_act(path: Path) -> None:
     service = Unit(path)["Service"]
     program = service["ExecStart"].split()[0]
@@ -59,7 +64,14 @@ def test_a_unit_starts_a_program_of_ours_again_unless_somebody_must_act(path: Pa
 
 def test_what_waits_for_its_servers_is_not_killed_for_it() -> None:
     """The front end is ready at once; the others say READY=1 when broker and store are there."""
-    for path in UNITS:
+    for path in ENGINE:
         service = Unit(path)["Service"]
         assert ("TimeoutStartSec" not in service) is (path.name == "re-rest.service")
         assert service.get("TimeoutStartSec", "infinity") == "infinity"
+
+
+def test_apps_go_on_when_the_unit_of_their_agent_stops() -> None:
+    service = Unit(ZONE)["Service"]
+    assert service["KillMode"] == "process"
+    assert (service["Restart"], int(service["RestartPreventExitStatus"])) == ("always", CANNOT)
+    assert service["ExecStart"].startswith(f"{INSTALLED}/re-dploy zone --config ")
