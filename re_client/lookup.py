@@ -41,17 +41,12 @@ def playbook(client: Client, name: str, note: Note) -> answers.PlaybookRow:
     rows = client.playbooks()
     if name == LAST:
         newest = max(rows, key=lambda row: (row["updated"], row["id"]), default=None)
-        if newest is None:
-            raise BadInput(f"{LAST}: no playbook is stored")
-        note(f"{LAST} is {safe(_label(newest))}, {newest['id']}")
-        return newest
-    found = _named(rows, name, note)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        lines = [f"{row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}" for row in found]
-        raise _ambiguous("playbooks", name, lines, "use the id of one")
-    raise _unknown("playbook", name, rows, "`rectl playbook list` lists them")
+        return _newest(newest, "no playbook is stored", note)
+
+    def shown(row: answers.PlaybookRow) -> str:
+        return f"{row['id']}  {_label(row)}, revision {row['revision']}, {day(row['updated'])}"
+
+    return _one("playbook", name, rows, note, shown, "`rectl playbook list` lists them")
 
 
 def node(client: Client, name: str, note: Note) -> pipelines.NodeRow:
@@ -61,17 +56,30 @@ def node(client: Client, name: str, note: Note) -> pipelines.NodeRow:
     if name == LAST:
         # ids are in the order in which they were made
         newest = max(rows, key=lambda row: row["id"], default=None)
-        if newest is None:
-            raise BadInput(f"{LAST}: there are no pipeline nodes")
-        note(f"{LAST} is {safe(_label(newest))}, {newest['id']}")
-        return newest
+        return _newest(newest, "there are no pipeline nodes", note)
+
+    def shown(row: pipelines.NodeRow) -> str:
+        return f"{row['id']}  {_label(row)}"
+
+    return _one("pipeline node", name, rows, note, shown, "`rectl cdpm nodes` lists them")
+
+
+def _newest(row: _Row | None, none: str, note: Note) -> _Row:
+    """Raises BadInput where there is none."""
+    if row is None:
+        raise BadInput(f"{LAST}: {none}")
+    note(f"{LAST} is {safe(_label(row))}, {row['id']}")
+    return row
+
+
+def _one(what: str, name: str, rows: Sequence[_Row], note: Note, shown: Callable[[_Row], str], list: str) -> _Row:
+    """The only one that the name means. Raises BadInput. `shown`: the line of one of several; `list`: what lists all."""
     found = _named(rows, name, note)
     if len(found) == 1:
         return found[0]
     if found:
-        lines = [f"{row['id']}  {_label(row)}" for row in found]
-        raise _ambiguous("pipeline nodes", name, lines, "use the id of one")
-    raise _unknown("pipeline node", name, rows, "`rectl cdpm nodes` lists them")
+        raise _ambiguous(f"{what}s", name, [shown(row) for row in found], "use the id of one")
+    raise _unknown(what, name, rows, list)
 
 
 def deployment(client: Client, id: str, note: Note) -> answers.Deployment:

@@ -10,6 +10,7 @@ import re_schemas
 from flask import Flask, Response
 
 from re_core.usecases.cdpm.dependents import Dependents
+from re_core.usecases.cdpm.reader import PipelineReader
 from re_core.wire import strict_json
 from re_rest import (
     app_context,
@@ -99,8 +100,8 @@ def bind_services(app: Flask, handed: AppContext) -> None:
     )
     app.extensions[feed.EXTENSION] = FeedTail(handed.bus, handed.store)
     app.extensions[artifacts.EXTENSION] = artifacts.Transfers()
-    app.extensions[cdpm.EXTENSION] = _sessions(handed)
-    app.extensions[cdpm_nodes.EXTENSION] = cdpm_nodes.Parts.of(handed)
+    app.extensions[cdpm_nodes.EXTENSION] = nodes = cdpm_nodes.Parts.of(handed)
+    app.extensions[cdpm.EXTENSION] = _sessions(handed, nodes.reader)
     app.extensions[apps.EXTENSION] = apps.Parts.of(handed)
 
 
@@ -108,14 +109,14 @@ def close_streams(app: Flask) -> None:
     """End every live stream, so that their threads are free."""
     cast(Streams, app.extensions[events.EXTENSION]).close()
     cast(FeedTail, app.extensions[feed.EXTENSION]).close()
-    cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
     cast(apps.Parts, app.extensions[apps.EXTENSION]).close()
     sessions: PeerSessions | None = app.extensions[cdpm.EXTENSION]
     if sessions is not None:
         sessions.close()
+    cast(cdpm_nodes.Parts, app.extensions[cdpm_nodes.EXTENSION]).reader.close()
 
 
-def _sessions(handed: AppContext) -> PeerSessions | None:
+def _sessions(handed: AppContext, reader: PipelineReader) -> PeerSessions | None:
     """The connections of pipelines; None where they are off."""
     access = handed.peering
     if access is None:
@@ -125,6 +126,7 @@ def _sessions(handed: AppContext) -> PeerSessions | None:
         handed.store,
         handed.clock,
         access.peering,
+        reader,
         access.refused,
         access.window,
         handed.request_timeout,

@@ -354,6 +354,15 @@ def _row(**rules: _Rule) -> Mapping[ReleaseWord, _Rule]:
     return {word: rules.get(word.name.lower(), _subscribe if word is _W.SUBSCRIBE else miss) for word in ReleaseWord}
 
 
+#: cells that all releases have: what their deployments do meanwhile is noted at most
+_OVER: Mapping[str, _Rule] = {
+    "check_in": _note,
+    "built": known_already,
+    "tested": known_already,
+    "new_release": known_already,
+    "failed": _note,
+}
+
 #: what the node, a candidate or a release does with a word
 RELEASE: Mapping[ReleaseStatus, Mapping[ReleaseWord, _Rule]] = {
     ReleaseStatus.INITIAL: _row(check_in=_check_in, new_release=_publish),
@@ -364,31 +373,19 @@ RELEASE: Mapping[ReleaseStatus, Mapping[ReleaseWord, _Rule]] = {
         check_in=known_already, built=known_already, tested=known_already, new_release=_release, failed=_failed
     ),
     ReleaseStatus.DEPLOYED: _row(
-        check_in=_note,
-        built=known_already,
-        tested=known_already,
-        new_release=known_already,
-        failed=_note,
+        **_OVER,
         stable=_count,
         unstable=_count,
         deadline=_undecided,
     ),
     ReleaseStatus.PROMOTED: _row(
-        check_in=_note,
-        built=known_already,
-        tested=known_already,
-        new_release=known_already,
-        failed=_note,
+        **_OVER,
         stable=_keep,
         unstable=_count,
         deadline=known_already,
     ),
     ReleaseStatus.DEMOTED: _row(
-        check_in=_note,
-        built=known_already,
-        tested=known_already,
-        new_release=known_already,
-        failed=_note,
+        **_OVER,
         stable=_keep,
         unstable=_keep,
         deadline=known_already,

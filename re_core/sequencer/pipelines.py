@@ -137,7 +137,8 @@ class Pipelines(Aggregate):
         for record in records:
             if what := feed.what_of(record):
                 self._observer.cdpm(what)
-                _log.info("%s: %s", key, type(record).__name__, extra={"action": "cdpm_record"})
+                node = f"{state.group}/{state.name} ({key})" if state.registered else key
+                _log.info("%s: %s", node, type(record).__name__, extra={"action": "cdpm_record"})
 
     def weight(self, state: State) -> int:
         """See Aggregate."""

@@ -219,7 +219,7 @@ class PipelineCluster(SimulatedCluster):
             self.kill(one)
 
     def _release(self, number: int, name: str) -> None:
-        """Somebody deploys the release playbook; before the pipeline is known that is no release."""
+        """An operator deploys the release playbook; before the pipeline is known that is no release."""
         [node] = [one for one in self.nodes if one.name == name]
         if not self.state(node.key).configured:
             self.after(1_000, partial(self._release, number, name))

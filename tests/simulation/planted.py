@@ -1,4 +1,4 @@
-"""Mistakes that somebody could make in the engine, each as small as it would be made. Must not know which promise each one breaks."""
+"""Mistakes in the engine, each as small as it would be made. Must not know which promise each one breaks."""
 
 from __future__ import annotations
 

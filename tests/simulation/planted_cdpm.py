@@ -1,4 +1,4 @@
-"""Mistakes that somebody could make with pipelines, each as small as it would be made. Must not know which promise each one breaks.
+"""Mistakes with pipelines, each as small as it would be made. Must not know which promise each one breaks.
 
 These are not among them, because no mix of faults shows them here:
 
@@ -65,7 +65,7 @@ def takes_nothing_for_urgent(patch: Patch) -> None:
 
 
 def lets_the_feed_wait_for_the_next_event(patch: Patch) -> None:
-    """Nothing is due after a pipeline has joined, so nobody looks whether that was told."""
+    """Nothing is due after a pipeline has joined, so no core looks whether that event was sent."""
     patch.setattr(Pipelines, "urgent", Pipelines.urgent - {r.Joined, r.Left, r.PeerUnsubscribed, r.VoteCounted})
 
 

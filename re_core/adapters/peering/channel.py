@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import socket
 import ssl
@@ -28,7 +29,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
+from re_core.errors import BadMessage
 from re_core.ports.peering import ChannelClosed, HandshakeRefused, PeerRefused, SourceUnavailable
+from re_core.wire import strict_json
 
 #: the subprotocol of both ends
 SUBPROTOCOL = "cdpm"
@@ -50,6 +53,10 @@ _PIECE = 64 * 1024
 
 #: bytes of the reason of a close frame
 _MOST_REASON = 120
+
+#: characters that an error repeats of what a server says, and what of a page is not for people
+_MOST_SAID = 120
+_TAG = re.compile(r"<(style|script|head)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 #: codes of close frames (RFC 6455, 7.4.1)
 _UNSUPPORTED, _ABNORMAL, _TOO_BIG = 1003, 1006, 1009
@@ -389,12 +396,25 @@ def _shake(channel: SocketChannel, protocol: ClientProtocol, timeout: float) -> 
 
 def _refused(response: Response) -> HandshakeRefused:
     headers = {name.lower(): value for name, value in response.headers.raw_items()}
-    text = (response.body or b"")[:200].decode(errors="replace").strip()
+    text = _first_words((response.body or b"").decode(errors="replace"))
     return HandshakeRefused(
-        f"the server answers {response.status_code} {response.reason_phrase} {text}".strip(),
+        f"the server answers {response.status_code} {response.reason_phrase}{f': {text}' if text else ''}".strip(),
         response.status_code,
         headers,
     )
+
+
+def _first_words(body: str) -> str:
+    """Of what a server, or a proxy before it, says to people: the detail of a problem document, a page without its tags."""
+    if body.lstrip().startswith("{"):
+        try:
+            document = strict_json.loads(body.encode())
+        except BadMessage:
+            document = None
+        if isinstance(document, dict) and isinstance(detail := document.get("detail"), str):
+            body = detail
+    words = " ".join(_TAG.sub(" ", body).split())
+    return words if len(words) <= _MOST_SAID else f"{words[:_MOST_SAID]}…"
 
 
 def _shortened(reason: str) -> str:

@@ -89,22 +89,22 @@ class Dependents:
         store: _Store,
         clock: ports.Clock,
         peering: Peering,
+        reader: PipelineReader,
         counted: Callable[[str], None] = lambda code: None,
         window: int = 300_000,
         timeout: float = 10.0,
     ) -> None:
-        """`counted`: called with the code of each refusal; `window`: milliseconds for which a message is accepted; `timeout`: seconds
-        that a question waits for the engine."""
+        """`reader`: the caller closes it; `counted`: called with the code of each refusal; `window`: milliseconds for which a
+        message is accepted; `timeout`: seconds that a question waits for the engine."""
         self._bus, self._store, self._clock, self._timeout = bus, store, clock, timeout
         self._signatures, self._window = peering.signatures, window
         self._peers = Peers(peering, store, clock, window)
         self._refusals, self._strangers = Refusals(counted), Counts()
-        self.reader = PipelineReader(bus, store)
+        self.reader = reader
         self._acknowledgements = Acknowledgements(store)
 
     def close(self) -> None:
         """Write down what is known."""
-        self.reader.close()
         self._acknowledgements.close()
 
     def refused(self, error: PeerRefused, address: str, peer: Subscriber | None = None) -> None:

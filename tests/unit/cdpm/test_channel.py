@@ -362,6 +362,27 @@ def test_a_server_that_opens_no_websocket_is_known_by_its_status(ends: Ends, ans
     assert client.fileno() == -1
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<html><head><title>x</title></head>\n<body><h1>Bad Gateway</h1><hr>nginx</body></html>", "Bad Gateway nginx"),
+        ('{"type": "urn:x", "title": "Conflict", "detail": "no\\nroom"}', "no room"),
+        ("{no JSON", "{no JSON"),
+        ("word " * 100, f"{('word ' * 100)[:120]}…"),
+    ],
+)
+def test_of_the_answer_of_a_server_that_opens_no_websocket_the_first_words_are_shown(
+    ends: Ends, body: str, said: str
+) -> None:
+    client, server = ends.sockets()
+    dialling = ends.submit(connect, client, _URL, LONG)
+    _headers(server)
+    server.sendall(f"HTTP/1.1 502 Bad Gateway\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    with pytest.raises(HandshakeRefused) as refused:
+        dialling.result(LONG)
+    assert str(refused.value) == f"the server answers 502 Bad Gateway: {said}"
+
+
 def test_a_server_that_does_not_answer_is_given_up(ends: Ends) -> None:
     client, _ = ends.sockets()
     with pytest.raises(SourceUnavailable, match="no handshake within"):
