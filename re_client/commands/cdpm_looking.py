@@ -16,6 +16,7 @@ from re_core.api import pipelines as api
 _HINTS = {
     "waiting": ": its cdpm.yml was not read yet, or has another key; to read it now: rectl cdpm refresh {node}",
     "registering": ": the engine has not confirmed its document; store it again",
+    "unreadable": ": its journal cannot be read; the log of the engine says why",
 }
 
 _NODES = ("id", "node", "state", "joined", "dependents", "release", "source")

@@ -14,7 +14,7 @@ DependentState = Annotated[str, words(DependentStatus)]
 JobState = Annotated[str, words(JobStatus)]
 StabilityState = Annotated[str, words(Stability)]
 #: how a node is
-NodeState = Literal["registering", "waiting", "ready", "removed"]
+NodeState = Literal["registering", "waiting", "ready", "removed", "unreadable"]
 
 
 class NodeRow(TypedDict):
@@ -28,7 +28,7 @@ class NodeRow(TypedDict):
     state: Annotated[
         NodeState,
         "`registering`: the engine has not confirmed the document yet, apply it again; `waiting`: its cdpm.yml was not read yet, "
-        "or has another key",
+        "or has another key; `unreadable`: its journal cannot be read, the log of the engine says why (only in lists)",
     ]
     dependencies: Annotated[int, "number of nodes whose releases it builds, by its cdpm.yml"]
     joined: Annotated[int, "number of those that it is subscribed to"]

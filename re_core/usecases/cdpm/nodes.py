@@ -6,6 +6,7 @@ confirmed is repeated by storing the same document again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -13,8 +14,8 @@ from re_core import ports
 from re_core.api import pipelines as api
 from re_core.cdpm import events as e
 from re_core.cdpm.ids import pipeline_key
-from re_core.cdpm.state import State
-from re_core.errors import BadDocument, Conflict, NotFound, PreconditionFailed, Problem
+from re_core.cdpm.state import State, begin
+from re_core.errors import BadDocument, Conflict, NotFound, PreconditionFailed, Problem, StoreRefused
 from re_core.ports.peering import PeerRefused, SourceUnavailable
 from re_core.rows import PipelineKey, PipelineRow
 from re_core.usecases import keys
@@ -26,6 +27,7 @@ from re_core.usecases.cdpm.node_checks import Checked
 from re_core.usecases.cdpm.own_file import read_own_file
 from re_core.usecases.cdpm.peers import Peers
 from re_core.usecases.cdpm.reader import PipelineReader
+from re_core.usecases.cdpm.removed import drop_pipelines
 from re_core.usecases.ids import new_id, plausible
 from re_core.usecases.playbooks import Condition
 from re_core.usecases.times import rfc3339
@@ -34,8 +36,8 @@ from re_core.wire import strict_json
 #: nodes of one engine
 MOST_NODES = 1_000
 
-#: milliseconds for which the row of a removed node is kept, with the keys that sign that it leaves its dependencies; and rows that
-#: one creation deletes
+#: milliseconds for which a removed node is kept, with the keys that sign that it leaves its dependencies; and how many of them one
+#: creation deletes, with their journals
 KEPT, MOST_FORGOTTEN = 7 * 24 * 3_600_000, 20
 
 #: part of every idempotency key of nodes
@@ -47,9 +49,18 @@ _TRIES = 20
 #: what is said where nodes cannot be stored
 OFF = "this engine does not speak with other pipelines: RE_CDPM is off; start it with RE_CDPM=1"
 
+_log = logging.getLogger(__name__)
+
 
 class Store(
-    ports.Pipelines, ports.Playbooks, ports.Locks, ports.IdempotencyKeys, ports.Journal, ports.Registry, Protocol
+    ports.Pipelines,
+    ports.Playbooks,
+    ports.Locks,
+    ports.IdempotencyKeys,
+    ports.Journal,
+    ports.Registry,
+    ports.Maintenance,
+    Protocol,
 ):
     """The part of a store that nodes need."""
 
@@ -178,7 +189,7 @@ def listed(
         rows = [row for row in rows if (row.group, row.name) > after]
     shown = rows[:limit]
     next = f"{shown[-1].group}/{shown[-1].name}" if len(rows) > limit else None
-    return RowPage([row_document(row, desk.state(row)) for row in shown], next)
+    return RowPage([_row_of(desk, row) for row in shown], next)
 
 
 def rotate(desk: Desk, principal: Principal, found: PipelineRow, another: bool = False) -> PipelineKey:
@@ -228,6 +239,16 @@ def etag(row: PipelineRow) -> str:
 def key_document(key: PipelineKey) -> api.NodeKey:
     """For people; of the private half there is nothing."""
     return {"kid": key.kid, "public_key": key.public, "created": rfc3339(key.created)}
+
+
+def _row_of(desk: Desk, row: PipelineRow) -> api.NodeRow:
+    """One whose journal cannot be read keeps no other from being seen."""
+    try:
+        return row_document(row, desk.state(row))
+    except StoreRefused as error:
+        text = "the journal of the node %s/%s cannot be read: %s"
+        _log.error(text, row.group, row.name, error, extra={"action": "cdpm_unreadable"})
+        return {**row_document(row, begin(pipeline_key(row.id))), "state": "unreadable"}
 
 
 def row_document(row: PipelineRow, state: State) -> api.NodeRow:
@@ -283,7 +304,7 @@ def _insert(desk: Desk, id: str, checked: Checked) -> PipelineRow:
         raise Conflict(f"{MOST_NODES} nodes are stored, the most that the engine keeps; remove some")
     same = store.pipeline_by_source(checked.source)
     if same is not None and is_removed(same):
-        store.drop_pipeline(same.id)
+        drop_pipelines(store, [same.id])
     standing = names.take(store, checked.group, checked.name, id, desk.clock.now())
     if standing != id:
         raise Conflict(f"there is a node {checked.group}/{checked.name} already: {standing}; replace it")
@@ -295,11 +316,16 @@ def _insert(desk: Desk, id: str, checked: Checked) -> PipelineRow:
 
 
 def _forget(desk: Desk, removed: Sequence[PipelineRow]) -> None:
-    """Delete the rows of those that were removed long ago."""
-    for row in removed:
+    """Delete all of those that were removed long ago: without its row nothing finds a journal any more, pruning neither."""
+    drop_pipelines(desk.store, [row.id for row in removed if _is_old(desk, row)])
+
+
+def _is_old(desk: Desk, row: PipelineRow) -> bool:
+    try:
         ended = desk.state(row).ended
-        if ended is None or ended < desk.clock.now() - KEPT:
-            desk.store.drop_pipeline(row.id)
+    except StoreRefused:  # for an engine that can read it, or for pruning
+        return False
+    return ended is None or ended < desk.clock.now() - KEPT
 
 
 def _settle(desk: Desk, principal: Principal, row: PipelineRow, checked: Checked) -> None:

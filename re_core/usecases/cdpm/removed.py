@@ -5,6 +5,10 @@ The row of the list only proposes, the journal decides. Must not know when that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
+from re_core import ports
 from re_core.cdpm.checkpoint import from_document
 from re_core.cdpm.ids import KIND, pipeline_key
 from re_core.cdpm.state import State, begin, fold
@@ -12,6 +16,10 @@ from re_core.deployment.records import Entry
 from re_core.errors import NewerFormat, StoreRefused
 from re_core.ports import OtherKind, Store, checkpoints, foreign
 from re_core.usecases.ids import first_id, made_before
+
+
+class _Store(ports.Pipelines, ports.Maintenance, Protocol):
+    """The parts of a store that a deletion needs."""
 
 
 def old_pipelines(store: Store, before: int, limit: int) -> list[str]:
@@ -33,7 +41,7 @@ def old_pipelines(store: Store, before: int, limit: int) -> list[str]:
     return found
 
 
-def drop_pipelines(store: Store, ids: list[str]) -> None:
+def drop_pipelines(store: _Store, ids: Sequence[str]) -> None:
     """Delete all that is kept of them. Where it is cut off, the row of the index is still there, so that the next time goes on."""
     store.forget([pipeline_key(id) for id in ids])
     for id in ids:

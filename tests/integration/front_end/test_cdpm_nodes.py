@@ -10,7 +10,11 @@ import pytest
 
 from re_core.cdpm import public_key
 from re_core.cdpm.ids import pipeline_key
+from re_core.deployment.records import Entry, Void
+from re_core.ports import Append, Appended
+from re_core.rows import PipelineRow
 from re_core.usecases.cdpm import names, nodes
+from re_core.usecases.ids import new_id
 from tests.integration.front_end.node_harness import NODE, URL, NodeHarness
 
 NAMES = ("release_id", "cdpm_chain")
@@ -170,6 +174,7 @@ def test_a_removed_node_is_listed_no_more_and_its_name_and_source_are_free(nodes
     again = nodes_here.create()
     assert again["id"] != made["id"]
     assert nodes_here.store.keys(made["id"]) == []
+    assert nodes_here.store.entries(pipeline_key(made["id"])) == []
 
 
 def test_removed_nodes_are_forgotten_after_a_week_when_another_is_created(
@@ -183,7 +188,25 @@ def test_removed_nodes_are_forgotten_after_a_week_when_another_is_created(
     nodes_here.create(node="ours/c", source=nodes_here.source("c"))
     assert nodes_here.store.pipeline(made["id"]) is None
     assert nodes_here.store.keys(made["id"]) == []
+    assert nodes_here.store.entries(pipeline_key(made["id"])) == []
     assert [one["name"] for one in nodes_here.listed()] == ["b", "c"]
+
+
+def test_a_node_whose_journal_cannot_be_read_is_listed_as_that_beside_all_others(nodes_here: NodeHarness) -> None:
+    for name in ("a", "b"):
+        nodes_here.create(node=f"ours/{name}", source=nodes_here.source(name))
+    broken = new_id()
+    row = PipelineRow(broken, "ours", "aa", nodes_here.source("aa"), 1, {"node": "ours/aa"})
+    assert nodes_here.store.save_pipeline(row)
+    entry = Entry(pipeline_key(broken), 1, 1, "another", (Void("of a deployment"),))
+    assert nodes_here.store.append([Append(entry)]) == [Appended.STORED]
+    assert [(one["name"], one["state"]) for one in nodes_here.listed()] == [
+        ("a", "waiting"),
+        ("aa", "unreadable"),
+        ("b", "waiting"),
+    ]
+    [shown] = nodes_here.listed("?name=aa")
+    assert (shown["id"], shown["dependencies"], shown["release"]) == (broken, 0, None)
 
 
 def test_nodes_are_listed_by_group_and_name_page_by_page(nodes_here: NodeHarness) -> None:
