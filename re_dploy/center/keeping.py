@@ -17,6 +17,7 @@ from re_core.errors import NotFound, ReleaseEngineError, TransientError
 from re_dploy import wire
 from re_dploy.center.calls import Zone, ZoneAway
 from re_dploy.center.orders import is_of
+from re_dploy.center.shelf import newest
 from re_dploy.center.tools import Tools
 
 #: seconds between two looks
@@ -115,7 +116,7 @@ class Keeper:
                 if not self._shelf.keep_lines(report, app.app_id, piece):
                     self._zone_id = ""
                     return
-                self._cursors[piece.log] = piece.gen, piece.offset
+                self._cursors = newest(self._cursors | {piece.log: (piece.gen, piece.offset)})
 
     # -- apps --------------------------------------------------------------------------------------
 

@@ -15,6 +15,10 @@ from re_dploy import wire
 FRESHEN = 10_000
 #: characters of a line that are kept
 MOST_LINE = 4 * 1024
+#: log in which a zone says what it did with the processes of an app
+ZONE_LOG = "dploy.0"
+#: instances of one name of which it is remembered how far their logs are stored: three that ended, five that run, and some to spare
+MOST_OF_A_NAME = 12
 #: key of a stored report: app -> why it is not as it should be
 ERRORS = "errors"
 
@@ -72,11 +76,11 @@ class Shelf:
         with self._lock:
             before = self._cursors.get((report.zone, app))
         places = dict(before.places) if before is not None and before.id == report.id else {}
-        places[piece.log] = piece.gen, piece.offset
-        instance = piece.log.partition("/")[2]
-        ps = instance.rpartition("-")[0] or instance
+        places = newest(places | {piece.log: (piece.gen, piece.offset)})
         lines = [
-            LogLine(line.at, report.zone, ps, line.source, self._redact(line.text)[:MOST_LINE]) for line in piece.lines
+            LogLine(line.at, report.zone, ps, line.source, self._redact(text)[:MOST_LINE])
+            for line in piece.lines
+            for ps, text in [_said_of(piece.log, line.text)]
         ]
         cursor = LogCursor(app, report.zone, report.id, places, 1 if before is None else before.version + 1)
         stored = self._rows.add_log_lines(lines, cursor)
@@ -86,6 +90,26 @@ class Shelf:
             if lines:
                 self._noted(app)
         return stored
+
+
+def newest(places: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Without instances that the zone cannot have any more: they are numbered, and of each name it keeps few."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for log in places:
+        name, _, number = log.rpartition("-")
+        numbered = bool(name) and number.isdigit()
+        found.setdefault(name if numbered else log, []).append((int(number) if numbered else 0, log))
+    kept = {log for logs in found.values() for _, log in sorted(logs)[-MOST_OF_A_NAME:]}
+    return {log: place for log, place in places.items() if log in kept}
+
+
+def _said_of(log: str, text: str) -> tuple[str, str]:
+    """Which process a line is about, and the line. What the zone says stands in a log of its own, and begins with that."""
+    instance = log.partition("/")[2]
+    if instance == ZONE_LOG:
+        about, _, said = text.partition(" ")
+        return about, said
+    return instance.rpartition("-")[0] or instance, text
 
 
 def _document(report: wire.Report, errors: Mapping[str, str]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ MAX_PIECE = 256 * 1024
 DRAIN, MAX_DRAIN = 10, 3_600
 #: orders, apps and logs that one question names
 MAX_ASKED = 1_000
+#: logs that one question names: of all instances of a zone
+MAX_LOGS = 10_000
 #: attempts of an order: it rises only after `lapsed`
 MAX_ATTEMPT = 1_000_000
 

@@ -21,6 +21,7 @@ from re_dploy.wire.names import (
     MAX_INSTANCES,
     MAX_LINE,
     MAX_LINES,
+    MAX_LOGS,
     MAX_WHY,
     NAME,
     NONE,
@@ -207,7 +208,7 @@ def parse_ask(body: bytes) -> Ask:
     return Ask(
         fields.numbers("orders", ORDER, "ids of orders", MAX_ASKED),
         fields.numbers("routes", APP, "names of apps", MAX_ASKED),
-        {log: _place(logs, log) for log in logs.names(MAX_ASKED, LOG, "<app>/<instance>")},
+        {log: _place(logs, log) for log in logs.names(MAX_LOGS, LOG, "<app>/<instance>")},
         fields.match("after", APP, NAME, ""),
         fields.match("only", APP, NAME, ""),
         fields.match("id", ID, "the id of a zone's directory", ""),
