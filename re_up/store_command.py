@@ -105,6 +105,8 @@ def prune(session: Session, older: int, dry_run: bool, as_json: bool) -> None:
             )
         if pruned.pipelines:
             session.terminal.line(f"{pruned.pipelines} removed pipelines {done}.")
+        if pruned.apps:
+            session.terminal.line(f"{pruned.apps} destroyed apps {done}.")
 
 
 @store.command(short_help="Create a token without the engine.")

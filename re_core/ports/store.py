@@ -334,6 +334,10 @@ class Maintenance(Protocol):
         """
         ...
 
+    def ended_of(self, kind: str, before: int, limit: int) -> list[str]:
+        """Keys of aggregates of another kind (`<kind>/<id>`) whose row says that they ended before that time, the oldest first."""
+        ...
+
     def forget(self, deployments: Sequence[str]) -> None:
         """Delete all that is kept of them: output, idempotency keys, locks, releases, journal, and at last the row of the list.
 

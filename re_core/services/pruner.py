@@ -1,6 +1,7 @@
 """When a core deletes old deployments: once a day, in small steps; and what is bounded in any case. Must not know any store.
 
-Which deployments it deletes: re_core/usecases/maintenance.py; which artifacts: re_core/usecases/artifact_pruning.py.
+Which deployments it deletes: re_core/usecases/maintenance.py; which artifacts: re_core/usecases/artifact_pruning.py; what of apps:
+re_core/usecases/apps/tidying.py.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from re_core.ports import Clock, Store
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.usecases import artifact_pruning
+from re_core.usecases.apps import tidying
 from re_core.usecases.maintenance import DAY, Pruned, prune_some
 
 #: milliseconds from the start of a core to its first step
@@ -29,7 +31,7 @@ RELEASES = 2000
 #: milliseconds that a pipeline's file is kept after its source last had it: a day longer than it may be trusted without that
 KEPT_PEER_FILES = 8 * DAY
 
-#: milliseconds between two looks for what pushes that were cut off left behind
+#: milliseconds between two looks for what pushes that were cut off left behind, and for what apps need no more
 TIDY = 3_600_000
 
 
@@ -57,6 +59,7 @@ class Pruner:
             self._trimmed = now
         if not 0 <= now - self._tidied < TIDY:
             artifact_pruning.tidy(self._store, now, self._keep)
+            tidying.tidy(self._store, now)
             self._tidied = now
         if self._older is None or 0 < self._next - now <= DAY:
             return IDLE

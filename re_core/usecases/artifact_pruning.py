@@ -2,8 +2,9 @@
 
 An artifact stays while something may need it: a deployment that used it within the time that the settings say (`artifact_keep`),
 so that a rollback finds it; a deployment that has not ended and used it or names it; the newest revision of a playbook of its group
-that names it. What names it is any text of a plan, a document or the dynamic values that is equal to its name: whatever
-parameter a worker gives it, and if now and then a text means something else, an artifact stays that could have gone.
+that names it; a version of an app that was built to it, or is still built of it. What names it is any text of a plan, a document or
+the dynamic values that is equal to its name: whatever parameter a worker gives it, and if now and then a text means something else,
+an artifact stays that could have gone.
 
 A step that begins between the look and the deletion raises the artifact's version, and the deletion does not succeed.
 """
@@ -20,6 +21,7 @@ from re_core.errors import Conflict, NotFound, Refused, StoreRefused, StoreUnava
 from re_core.ports import ArtifactFilter, Store, read_state
 from re_core.rows import Artifact, ArtifactUse
 from re_core.usecases import artifacts
+from re_core.usecases.apps.stored import Unreadable, needed_artifacts, states
 from re_core.usecases.artifact_reading import label, verify
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import first_id
@@ -34,6 +36,9 @@ LEFT = DAY
 
 #: times that a deletion is tried again when a step began meanwhile
 _TRIES = 3
+
+#: how the names of artifacts begin that releases of apps make
+_OF_APPS = "dploy-"
 
 #: artifacts, and uses, that are looked at together
 _PAGE = 200
@@ -56,6 +61,8 @@ class Names:
         self._deployments: dict[str, dict[str, str]] | None = None
         #: group -> text -> the playbook
         self._playbooks: dict[str, dict[str, str]] = {}
+        #: group -> name of an artifact -> the version of an app; and beginnings of names that may be an app's which cannot be read
+        self._apps: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
 
     def deployment(self, artifact: Artifact) -> str:
         """Id of one that has not ended and names it; empty where none does."""
@@ -76,6 +83,23 @@ class Names:
                 if playbook is not None:
                     found.update(dict.fromkeys(_texts(playbook.document), playbook.name))
         return self._playbooks[artifact.group].get(artifact.name, "")
+
+    def app(self, artifact: Artifact) -> str:
+        """The version of an app that needs it; empty where none does."""
+        if not artifact.name.startswith(_OF_APPS):
+            return ""
+        if artifact.group not in self._apps:
+            needed: dict[str, str] = {}
+            unread: dict[str, str] = {}
+            for row, state in states(self._store, artifact.group):
+                if isinstance(state, Unreadable):
+                    unread[f"{_OF_APPS}{row.name}-"] = f"the app {row.name}, whose journal cannot be read here,"
+                else:
+                    needed.update(needed_artifacts(state))
+            self._apps[artifact.group] = needed, unread
+        needed, unread = self._apps[artifact.group]
+        of_unread = (who for begin, who in unread.items() if artifact.name.startswith(begin))
+        return needed.get(artifact.name) or next(of_unread, "")
 
     def _accepted(self, id: str) -> list[Accepted]:
         try:
@@ -101,6 +125,8 @@ def why_kept(store: Store, artifact: Artifact, now: int, keep: int, names: Names
         return Reason(f"the deployment {by}, which has not ended, names it", by)
     if book := names.playbook(artifact):
         return Reason(f"the playbook {artifact.group[:100]}/{book[:200]} names it; change or delete the playbook first")
+    if version := names.app(artifact):
+        return Reason(f"{version} needs it; it stays as long as that version is kept")
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is old, of deployments, dead letters, keys, tokens, releases and pipelines, and its deletion in small steps.
+"""What is old, of deployments, dead letters, keys, tokens, releases, pipelines and apps, and its deletion in small steps.
 
 Must not know any store. What has not ended is never deleted: the list only proposes, the journal decides.
 """
@@ -11,6 +11,7 @@ from re_core.deployment.records import never_began
 from re_core.errors import StoreRefused
 from re_core.ports import KeyRecord, Store
 from re_core.rows import View
+from re_core.usecases.apps.stored import drop_apps, old_apps
 from re_core.usecases.cdpm.removed import drop_pipelines, old_pipelines
 from re_core.usecases.ids import first_id, made_before
 from re_core.usecases.inspection import read_journal
@@ -44,6 +45,8 @@ class Pruned(NamedTuple):
     releases: int = 0
     #: that were removed
     pipelines: int = 0
+    #: that were destroyed, and of which no zone has anything
+    apps: int = 0
 
     def plus(self, more: Pruned) -> Pruned:
         return Pruned(*(mine + others for mine, others in zip(self, more, strict=True)))
@@ -54,15 +57,16 @@ def would_prune(store: Store, before: int) -> Pruned:
     voids, keys = len(_old_voids(store, before, _ALL)), len(_old_keys(store, before, _ALL))
     over, letters = len(store.ended(before, _ALL)), len(store.old_dead_letters(before, _ALL))
     tokens, pipelines = len(_old_tokens(store, before)), len(old_pipelines(store, before, _ALL))
-    return Pruned(over, letters, keys, voids, tokens, store.old_releases(before), pipelines)
+    apps = len(old_apps(store, before, _ALL))
+    return Pruned(over, letters, keys, voids, tokens, store.old_releases(before), pipelines, apps)
 
 
 def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
     """One step: delete up to `limit` deployments that ended before that time, and dead letters; all zero at the end.
 
     Of a deployment everything goes: journal, output, idempotency keys, row of the list. When no deployment is left, what
-    belongs to none follows: keys, journals of ids under which nothing began, tokens that expired, releases that are over, and
-    pipelines that were removed.
+    belongs to none follows: keys, journals of ids under which nothing began, tokens that expired, releases that are over,
+    pipelines that were removed, and apps that were destroyed.
     """
     over: list[str] = []
     while not over and (proposed := store.ended(before, limit)):
@@ -85,7 +89,10 @@ def prune_some(store: Store, before: int, limit: int = STEP) -> Pruned:
         store.revoke_token(digest)
     pipelines = old_pipelines(store, before, limit)
     drop_pipelines(store, pipelines)
-    return Pruned(0, 0, len(keys), len(voids), len(tokens), store.forget_releases(before, limit), len(pipelines))
+    apps = old_apps(store, before, limit)
+    drop_apps(store, apps)
+    releases = store.forget_releases(before, limit)
+    return Pruned(0, 0, len(keys), len(voids), len(tokens), releases, len(pipelines), len(apps))
 
 
 def _old_tokens(store: Store, before: int) -> list[str]:

@@ -98,6 +98,14 @@ class MaintenancePart:
             found = self._database.views.find(old, {"_id": 1})
             return [one["_id"] for one in found.sort([("ended", 1), ("created", 1), ("_id", 1)]).limit(limit)]
 
+    def ended_of(self, kind: str, before: int, limit: int) -> list[str]:
+        """See ports.Maintenance."""
+        with self._database.translating_errors():
+            keys = {"$gte": f"{kind}/", "$lt": f"{kind}0"}
+            old = {"ended": {"$lt": clamp_int64(before)}, "group": "", "_id": keys}
+            found = self._database.views.find(old, {"_id": 1})
+            return [one["_id"] for one in found.sort([("ended", 1), ("_id", 1)]).limit(limit)]
+
     def forget(self, deployments: Sequence[str]) -> None:
         """See ports.Maintenance."""
         database, ids = self._database, list(deployments)

@@ -65,6 +65,15 @@ class MaintenancePart:
         )
         return [id for (id,) in self._database.rows(query, (clamp_int64(before), clamp_int64(limit)))]
 
+    def ended_of(self, kind: str, before: int, limit: int) -> list[str]:
+        """See ports.Maintenance."""
+        query = (
+            "SELECT id FROM views WHERE ended IS NOT NULL AND ended < ? AND \"group\" = '' AND id >= ? AND id < ? "
+            "ORDER BY ended, id LIMIT ?"
+        )
+        values = (clamp_int64(before), f"{kind}/", f"{kind}0", clamp_int64(limit))
+        return [id for (id,) in self._database.rows(query, values)]
+
     def forget(self, deployments: Sequence[str]) -> None:
         """See ports.Maintenance."""
         self._delete(_OF_DEPLOYMENTS, deployments)

@@ -20,6 +20,7 @@ from re_core.usecases import artifact_pushing
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import Said
 from re_core.usecases.apps.configs import require_secrets
+from re_core.usecases.apps.stored import ARTIFACT
 from re_core.usecases.artifact_pushing import Bounds, Wanted
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
@@ -27,9 +28,6 @@ from re_core.usecases.times import rfc3339
 
 #: releases that are listed, newest first
 MOST_LISTED = 100
-
-#: how an archive is named that stands in the artifact store
-ARTIFACT = "artifact:"
 
 
 class Push(NamedTuple):
