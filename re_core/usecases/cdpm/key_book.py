@@ -25,6 +25,9 @@ AGAIN = 60_000
 #: files that are read at once, and seconds to wait for a turn
 AT_ONCE, TURN = 4, 10.0
 
+#: seconds that a message whose signature does not fit waits for another thread that reads the file just now
+PATIENCE = 2.0
+
 #: files of nodes that are not known which are read at once; those of peers do not wait for them
 STRANGERS_AT_ONCE = 2
 
@@ -72,11 +75,21 @@ class KeyBook:
 
         Raises PeerRefused for one that is not allowed or not valid, SourceUnavailable.
         """
-        with self._lock_of(url):
+        lock, known, now = self._lock_of(url), self._find(url), self._clock.now()
+        if known is not None and 0 <= now - known.row.read_at < FRESH:
+            return known.file
+        # one thread waits for its source, which may be slow; all others would hold the threads of the front end
+        if not lock.acquire(blocking=known is None):
+            if known is not None and now - known.row.read_at < KEPT:
+                return known.file
+            lock.acquire()
+        try:
             known, now = self._find(url), self._clock.now()
             if known is not None and 0 <= now - known.row.read_at < FRESH:
                 return known.file
             return self._look(url, known, now)
+        finally:
+            lock.release()
 
     def of_stranger(self, url: str) -> CdpmFile:
         """The file of a node that is no peer yet: read now, and kept nowhere, since there is no end of strangers.
@@ -106,7 +119,10 @@ class KeyBook:
 
         Raises as `file`.
         """
-        with self._lock_of(url):
+        lock = self._lock_of(url)
+        if not lock.acquire(timeout=PATIENCE):
+            return None  # it is being read; a message that is refused now is sent again
+        try:
             known, now = self._find(url), self._clock.now()
             if known is None or known.file.key.kid == kid:
                 if 0 <= now - self._looked.get(url, -AGAIN) < AGAIN:
@@ -116,6 +132,8 @@ class KeyBook:
             else:
                 found = known.file  # another thread has read it since
             return found if found.key.kid != kid else None
+        finally:
+            lock.release()
 
     def _look(self, url: str, known: _Known | None, now: int) -> CdpmFile:
         failed = self._failed.get(url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,33 @@ def test_a_file_is_looked_at_again_after_ten_minutes_and_in_all_processes(world:
     assert world.peers.file_of(fog).key.kid == pairs[1].kid
     (world.directory / "fog" / "cdpm.yml").unlink()
     assert other.file_of(fog).key.kid == pairs[1].kid, "what the first process has read"
+
+
+def test_a_slow_source_holds_one_thread_and_not_all(
+    world: _World, pairs: list[KeyPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone can send messages in the name of a peer; they must not hold the threads of the front end."""
+    monkeypatch.setattr(key_book, "PATIENCE", 0.0)
+    fog = world.write("fog", pairs[0].public)
+    world.peers.file_of(fog)
+    world.clock.milliseconds += key_book.FRESH
+    begun, go_on, fetch = threading.Event(), threading.Event(), world.peering.sources.fetch
+
+    def slow(url: str, etag: str) -> Fetched | None:
+        begun.set()
+        assert go_on.wait(30)
+        return fetch(url, etag)
+
+    monkeypatch.setattr(world.peering.sources, "fetch", slow)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(world.peers.file_of, fog)
+        try:
+            assert begun.wait(30)
+            assert world.peers.verified(world.message(fog, pairs[0]), world.mine).file.key.kid == pairs[0].kid
+            assert world.refusal(world.message(fog, pairs[1])).code == "bad-signature"
+        finally:
+            go_on.set()
+        assert reading.result(30).key.kid == pairs[0].kid
 
 
 def test_a_key_that_one_process_has_read_is_known_to_all_at_once(world: _World, pairs: list[KeyPair]) -> None:
