@@ -36,14 +36,17 @@ def follow(client: Client, app: str, id: str, terminal: Terminal, programs: bool
 def follow_into(client: Client, app: str, id: str, line: Print, note: Print, programs: bool = True) -> int:
     """As `follow`; lines go to `line`, and what is none of the release's to `note`."""
     held: deque[str] = deque(maxlen=0 if programs else _LAST)
+    last = ""
     for event in client.apps.broadcast(app, id):
         if isinstance(event, GapEvent):
             note(f"connection lost, reconnecting: {safe(event.why)}")
             continue
         kind, text = _said(event.document)
         if kind == "completed":
-            line(f"{PLATFORM}{text}")
+            if text != last:  # the release has said so before it ended
+                line(f"{PLATFORM}{text}")
             return DONE
+        last = text
         if kind == "error":
             for one in (*held, f"{FAILED}{text}"):
                 line(one)
@@ -51,9 +54,9 @@ def follow_into(client: Client, app: str, id: str, line: Print, note: Print, pro
         if kind == "info":
             line(f"{PLATFORM}{text}")
         elif programs:
-            line(f"{PROGRAM}{text}")
+            line(_indented(text))
         else:
-            held.append(f"{PROGRAM}{text}")
+            held.append(_indented(text))
     return _as_stored(client, app, id, line)
 
 
@@ -78,6 +81,11 @@ def _as_stored(client: Client, app: str, id: str, line: Print) -> int:
         return DONE
     line(f"{FAILED}{'the release is gone' if one is None else safe(one['why'] or one['status'])}")
     return NOT_COMPLETED
+
+
+def _indented(text: str) -> str:
+    """A builder has indented its lines already."""
+    return text if text.startswith(PROGRAM) else f"{PROGRAM}{text}"
 
 
 def _said(document: dict[str, Any]) -> tuple[str, str]:

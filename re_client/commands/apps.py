@@ -31,6 +31,7 @@ for _command in (
     apps_releases.rollback,
     apps_config.config,
     apps_processes.ps,
+    apps_processes.routes,
     apps_processes.scale,
     apps_processes.restart,
     apps_processes.logs,

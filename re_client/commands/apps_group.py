@@ -16,6 +16,10 @@ no_wait_option = click.option("--no-wait", is_flag=True, help="Do not wait for t
 class ListingGroup(click.Group):
     """A group whose first argument may be an app: then its hidden command `list` is meant."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, else the list."""
+        return self.commands.get(cmd_name) or self.commands.get("list")
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

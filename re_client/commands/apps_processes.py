@@ -1,20 +1,24 @@
-"""`rectl apps ps|scale|restart|logs|run`."""
+"""`rectl apps ps|routes|scale|restart|logs|run`."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Sequence
 
 import click
 
 from re_client import watching
 from re_client.commands.apps_group import ago
-from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED
+from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED, NotFound
 from re_client.events import GapEvent, OutputEvent
 from re_client.session import Session, json_option, pass_session
 from re_client.text import duration, safe, since
 from re_core.api import apps as api
+
+#: seconds between two looks at whether a command has begun
+_PAUSE = 0.2
 
 _PS = ("zone", "process", "state", "since", "port", "restarts", "version", "exit")
 
@@ -32,6 +36,20 @@ def ps(session: Session, app: str, as_json: bool) -> None:
     none = f"No processes. `rectl apps releases {safe(app)}` shows what was released."
     session.terminal.table(_PS, [_row(one) for one in found["items"]], none, ("exit", "restarts"))
     session.terminal.lines([safe(line) for line in map(_trouble, found["zones"]) if line])
+
+
+@click.command(short_help="Show where the web processes listen.")
+@click.argument("app")
+@json_option
+@pass_session
+def routes(session: Session, app: str, as_json: bool) -> None:
+    """Show the addresses of an app's web processes, zone by zone: the table for one's own proxy."""
+    found = session.client.apps.routes(app)
+    if as_json:
+        session.terminal.json(found)
+        return
+    rows = [(one["zone"], one["revision"], " ".join(one["addresses"]) or "-") for one in found["zones"]]
+    session.terminal.table(("zone", "revision", "addresses"), rows, "No zones.", cut=False)
 
 
 @click.command(short_help="Set counts of processes.")
@@ -120,7 +138,7 @@ def run(session: Session, app: str, command: tuple[str, ...]) -> int:
     text = command[0] if len(command) == 1 else shlex.join(command)
     started = session.client.apps.run(app, text)
     try:
-        for event in session.client.events(started["deployment"]):
+        for event in session.client.events(started["deployment"]) if _begins(session, app, started) else ():
             if isinstance(event, OutputEvent):
                 session.terminal.line(safe(event.line["text"]))
     except KeyboardInterrupt:
@@ -129,6 +147,19 @@ def run(session: Session, app: str, command: tuple[str, ...]) -> int:
         )
         return INTERRUPTED
     return _code(session, app, started)
+
+
+def _begins(session: Session, app: str, started: api.RunStarted) -> bool:
+    """Wait until the command's deployment is there, which is asked for a moment later; False where it never will be."""
+    while True:
+        try:
+            session.client.deployment(started["deployment"])
+            return True
+        except NotFound:
+            runs = [one for one in session.client.apps.one(app)["runs"] if one["run"] == started["run"]]
+            if not runs or runs[0]["ended"] is not None:
+                return False
+        time.sleep(_PAUSE)
 
 
 def _code(session: Session, app: str, started: api.RunStarted) -> int:

@@ -11,6 +11,9 @@ from re_core.ports.apps import MOST_LOG_LINES
 from re_core.rows import AppRow, LogLine
 from re_core.usecases.times import rfc3339
 
+#: source of the lines that a zone says itself
+ZONE = "dploy"
+
 #: lines that are shown where no number is said
 TAIL = 100
 
@@ -25,7 +28,8 @@ class Wanted(NamedTuple):
 
     def takes(self, line: LogLine) -> bool:
         """Whether the line is one of them."""
-        is_process = not self.process or self.process in (line.ps, line.ps.partition(".")[0])
+        process = _about(line)[0]
+        is_process = not self.process or self.process in (process, process.partition(".")[0])
         return is_process and self.source in ("", line.source)
 
 
@@ -42,14 +46,24 @@ def after(store: ports.AppRows, found: AppRow, number: int) -> Sequence[LogLine]
 
 def line_document(line: LogLine) -> api.AppLogLine:
     """For people."""
+    process, text = _about(line)
     return {
         "id": str(line.number),
         "at": rfc3339(line.at),
         "zone": line.zone,
-        "process": line.ps,
+        "process": process,
         "source": cast(Literal["app", "dploy"], line.source),
-        "text": line.text,
+        "text": text,
     }
+
+
+def _about(line: LogLine) -> tuple[str, str]:
+    """The process that a line is about, and what it says: a zone writes into one log, and begins with the process."""
+    if line.source == ZONE and line.ps.startswith(f"{ZONE}."):
+        first, space, rest = line.text.partition(" ")
+        if space:
+            return first, rest
+    return line.ps, line.text
 
 
 def log_document(lines: Iterable[LogLine]) -> api.AppLog:

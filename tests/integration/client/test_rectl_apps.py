@@ -251,9 +251,14 @@ def test_the_log_goes_on_behind_its_last_line(engine: FakeEngine, rectl: Rectl) 
 def test_a_command_exits_with_its_own_code(engine: FakeEngine, rectl: Rectl, code: int | None, exit: int) -> None:
     run = {"run": 5, "zone": "eu", "command": "x", "user": "ann", "started": _ago(), "ended": _ago(), "code": code}
     engine.on(f"POST {APPS}/shop/runs", Answer({"run": 5, "deployment": "01RUN"}, 202))
+    engine.on("GET /api/v1/deployments/01RUN", problem(404, "not yet"), Answer({"id": "01RUN"}))
+    engine.on(
+        f"GET {APPS}/shop",
+        Answer(_app(runs=[{**run, "ended": None, "code": None, "why": "", "deployment": "01RUN"}])),
+        Answer(_app(runs=[{**run, "why": "it vanished", "deployment": "01RUN"}])),
+    )
     printed = {"number": 1, "step": 0, "host": "eu", "at": _ago(), "text": "migrated"}
     engine.on("GET /api/v1/deployments/01RUN/events", events(("1.1", "output", printed), ("1.1", "end", {})))
-    engine.on(f"GET {APPS}/shop", Answer(_app(runs=[{**run, "why": "it vanished", "deployment": "01RUN"}])))
     ran = rectl("apps", "run", "shop", "--", "python", "manage.py", "migrate it", "--now")
     assert (ran.code, ran.out) == (exit, "migrated\n")
     assert engine.asked[0].document == {"command": "python manage.py 'migrate it' --now"}

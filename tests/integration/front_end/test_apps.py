@@ -449,7 +449,8 @@ def test_a_release_that_fails_ends_its_stream_with_the_reason(apps_here: AppHarn
 def test_the_log_is_read_from_its_end_and_followed_behind_a_line(apps_here: AppHarness) -> None:
     apps_here.create()
     id = apps_here.id()
-    lines = [LogLine(1000 + n, "eu", f"web.{n % 2 + 1}", "app" if n else "dploy", f"line {n}") for n in range(6)]
+    lines = [LogLine(1000 + n, "eu", f"web.{n % 2 + 1}", "app", f"line {n}") for n in range(1, 6)]
+    lines.insert(0, LogLine(1000, "eu", "dploy.0", "dploy", "web.1 line 0"))
     assert apps_here.store.add_log_lines(lines, LogCursor(id, "eu", "d", {"web.1-1": (0, 1)}))
     assert [one["text"] for one in apps_here.ok("GET", "/shop/logs?tail=2")["lines"]] == ["line 4", "line 5"]
     assert [one["text"] for one in apps_here.ok("GET", "/shop/logs?ps=web.1&source=app")["lines"]] == [
