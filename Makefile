@@ -20,13 +20,16 @@ COVERAGE := 95
 LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: help demo test check bench dev lint format types layers unit docs-diagram lock clean
+.PHONY: help demo demo-dploy test check bench dev lint format types layers unit docs-diagram lock clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/run.stamp ## start the engine in one process and watch the example deployment
 	@$(PYTHON) -m re_up.demo
+
+demo-dploy: .venv/dploy.stamp ## push an app of three files, scale it, configure it, roll it back
+	@$(PYTHON) -m re_up.demo_dploy
 
 test: .venv/dev.stamp ## run the whole test suite, with the real services it can install or find
 	@$(PYTEST) $(ARGS)
@@ -76,6 +79,10 @@ clean: ## remove what the other targets made
 	@tools/venv run
 	@touch $@
 
+.venv/dploy.stamp: $(METADATA)
+	@tools/venv dploy
+	@touch .venv/run.stamp $@
+
 .venv/dev.stamp: $(METADATA)
 	@tools/venv dev
-	@touch .venv/run.stamp $@
+	@touch .venv/run.stamp .venv/dploy.stamp $@

@@ -40,21 +40,28 @@ def main() -> int:
     """Exit code of the deployment: 0 if it completed."""
     with tempfile.TemporaryDirectory(prefix="release-engine-demo-") as name:
         directory = Path(name)
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("RE_")}
-        environ |= {"RE_DATA_DIR": name, "RE_HTTP": "127.0.0.1:0", "RE_LOG_LEVEL": "warning"}
-        environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+        environ = environment(name)
         engine = subprocess.Popen(["rectl", "up", "--quiet"], env=environ)
         try:
-            url = _await_url(engine, directory / "url")
+            url = await_url(engine, directory / "url")
             code = _deploy(environ, url)
         finally:
-            _stop(engine)
+            stop(engine)
         if not code:
-            _say(NEXT)
+            say(NEXT)
         return code
 
 
-def _stop(engine: subprocess.Popen[bytes]) -> None:
+def environment(data_dir: str) -> dict[str, str]:
+    """Of an engine on a directory of its own, and of the commands that ask it."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("RE_")}
+    environ |= {"RE_DATA_DIR": data_dir, "RE_HTTP": "127.0.0.1:0", "RE_LOG_LEVEL": "warning"}
+    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    return environ
+
+
+def stop(engine: subprocess.Popen[bytes]) -> None:
+    """End it, and wait for that."""
     engine.send_signal(signal.SIGTERM)
     try:
         engine.wait(STOP)
@@ -63,12 +70,13 @@ def _stop(engine: subprocess.Popen[bytes]) -> None:
         engine.wait()
 
 
-def _await_url(engine: subprocess.Popen[bytes], path: Path) -> str:
+def await_url(engine: subprocess.Popen[bytes], path: Path) -> str:
+    """Its address, as soon as it is ready; ends the demo where it is not."""
     began = time.monotonic()
     while time.monotonic() - began < READY:
         if path.exists():
             url = path.read_text().strip()
-            _say(f"The engine is ready at {url} after {time.monotonic() - began:.1f} s.")
+            say(f"The engine is ready at {url} after {time.monotonic() - began:.1f} s.")
             return url
         if engine.poll() is not None:
             sys.exit(f"the engine ended with code {engine.returncode}")
@@ -84,11 +92,12 @@ def _deploy(environ: dict[str, str], url: str) -> int:
 
 
 def _run(environ: dict[str, str], *words: str) -> int:
-    _say("$ rectl " + " ".join(words))
+    say("$ rectl " + " ".join(words))
     return subprocess.run(["rectl", *words], env=environ, check=False).returncode
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line, at once."""
     print(text, flush=True)
 
 

@@ -8,9 +8,11 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from re_core import bootstrap
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
+from re_core.ports import Observer
 from re_core.ports.peering import REFUSALS
 from re_core.runtime import interpreter
 from re_core.runtime.lock import DirectoryLock
@@ -18,6 +20,8 @@ from re_core.runtime.settings import Settings
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
 from re_core.wire.redaction import Redaction
+from re_dploy.opening import open_embedded
+from re_dploy.surroundings import Surroundings
 from re_gateways.forest.opening import listen, open_gateway
 from re_rest import measuring
 from re_rest.app_context import AppContext, access_of
@@ -25,8 +29,11 @@ from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
-from re_workers.steps.orphans import end_orphans
+from re_workers.steps.orphans import ENGINE, end_orphans
 from re_workers.worker_selection import handlers, probes, workers
+
+if TYPE_CHECKING:
+    from re_dploy.embedded import Embedded
 
 #: seconds that a stopping engine is awaited by the one that follows it in the same process tree
 PREDECESSOR = 40.0
@@ -83,6 +90,7 @@ class Engine:
         redaction = Redaction(settings.redact)
         self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=redaction, observer=observer)
         self._observation.watch(self.core, self.store, self.clock)
+        self._dploy = self._opened_dploy(identity, observer) if self.seal is not None else None
         self._gateway = None
         if settings.forest_listen:
             self._gateway = open_gateway(settings, self.bus, self.store, self.clock, observer, alone=True)
@@ -98,6 +106,8 @@ class Engine:
         self._host.start()
         if self._gateway is not None:
             self._gateway.start()
+        if self._dploy is not None:
+            self._dploy.start()
         self._reach.start()
         self._await_registration()
         interpreter.settle()
@@ -106,6 +116,8 @@ class Engine:
         """Finish what can be finished in `deadline` seconds. The next start continues with the rest."""
         end = time.monotonic() + deadline
         self._reach.stop()
+        if self._dploy is not None:
+            self._dploy.stop(deadline * 0.6)
         if self._gateway is not None:
             self._gateway.stop(deadline * 0.3)
         self._host.stop(max(FINISH, end - time.monotonic() - deadline * 0.2))
@@ -145,10 +157,20 @@ class Engine:
         except ReleaseEngineError as error:
             store = str(error)
         forest = {} if self._gateway is None else self._gateway.ready()
-        return {"bus": "", "store": store or self.core.unwritten(), "core": self.core.trouble(), **forest}
+        dploy = {} if self._dploy is None else self._dploy.ready()
+        return {"bus": "", "store": store or self.core.unwritten(), "core": self.core.trouble(), **forest, **dploy}
+
+    def _opened_dploy(self, identity: str, observer: Observer) -> Embedded:
+        """Raises BadSettings."""
+        assert self.seal is not None  # noqa: S101  # the caller has looked
+        marks = {ENGINE: identity}
+        here = Surroundings(self.bus, self.store, self.clock, self.seal, self._fatal, observer, marks)
+        return open_embedded(self._settings, here)
 
     def _bind(self) -> list[str]:
         """Let runners connect, before the core judges what the last process left; the attempts that go on with them."""
+        if self._dploy is not None:
+            self._dploy.bind()
         if self._gateway is None:
             return []
         where = listen(self._settings, self._gateway)
@@ -156,12 +178,13 @@ class Engine:
         return self._gateway.spared()
 
     def _running(self) -> list[str]:
-        return [*self._host.running(), *(() if self._gateway is None else self._gateway.running())]
+        parts = [one for one in (self._host, self._gateway, self._dploy) if one is not None]
+        return [attempt for part in parts for attempt in part.running()]
 
     def _await_registration(self) -> None:
         """Playbooks are checked against what registered workers offer, so the first request must find them."""
         end = time.monotonic() + REGISTRATION
-        wanted = {self._host.identity, *(() if self._gateway is None else (self._gateway.id,))}
+        wanted = {self._host.identity, *(part.id for part in (self._gateway, self._dploy) if part is not None)}
         while not wanted <= {worker.id for worker in self.store.workers()}:
             if time.monotonic() > end:
                 raise StoreUnavailable("the engine's own workers could not be registered")

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_type
 import click
 
 import re_core.__main__ as core
+import re_dploy.__main__ as dploy
 import re_gateways.forest.__main__ as forest
 import re_rest.__main__ as rest
 import re_workers.__main__ as workers
@@ -124,7 +125,7 @@ def _subject(docstring: str) -> str:
 def programs() -> str:
     """The page of the programs that are processes of their own."""
     head = (
-        "# re-rest, re-core, re-worker, re-forest\n\n"
+        "# re-rest, re-core, re-worker, re-forest, re-dploy\n\n"
         "The help of the programs of a [cluster](../how-to/run-a-cluster.md), as `--help` prints it.\n"
         "`tools/reference.py` generates this page.\n"
     )
@@ -133,6 +134,7 @@ def programs() -> str:
         "re-core": core.command,
         "re-worker": workers.command,
         "re-forest": forest.command,
+        "re-dploy": dploy.command,
     }
     return head + "".join(page for name, command in known.items() for page in _pages(command, name, None))
 

@@ -142,7 +142,7 @@ class Settings:
     dploy_zones: Path | None = _setting(None, kinds.path)  # noqa: RUF009
     #: file of the ZeroMQ clients: public key -> `user` and `groups`
     dploy_clients: Path | None = _setting(None, kinds.path)  # noqa: RUF009
-    #: ZeroMQ clients of this machine need no key
+    #: ZeroMQ clients of this machine need no key, and act in the group dploy; nothing is encrypted, and no other host may reach it
     dploy_plain: bool = _setting(False, kinds.switch)
     #: directory of the center's CURVE keys; if not set, <data dir>/dploy/keys
     dploy_keys_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
