@@ -150,6 +150,8 @@ class PeerSession:
         self._unacknowledged: list[ReleaseRef] = []
         self._sent_at = 0.0
         self._acknowledges = False
+        #: kid of the key that signs, and digest of the node's cdpm.yml when that was looked at
+        self._kid = self._digest = ""
         #: one release was sent again to a peer that never acknowledges any
         self._repeated = False
 
@@ -205,6 +207,7 @@ class PeerSession:
         look = time.monotonic() + AGAIN
         with self._dependents.reader.follow(peer.key, self._channel.wake):
             while self._stop is None:
+                self._follow_file(peer)
                 if not self._send_new(peer):
                     self.stop(ENDED, "the subscription has ended")
                     break
@@ -232,11 +235,31 @@ class PeerSession:
             return
         heard = self._dependents.hear(peer, text, self._address)
         if heard.answer:
+            self._follow_key(peer)
             self._channel.send(heard.answer)
         if heard.received is not None:
             self._on_received(peer, heard.received)
         if heard.refused and self._refused.hit("frames") > MOST_REFUSED:
             self.stop(REFUSED_TOO_OFTEN, f"more than {MOST_REFUSED} refused frames in a minute")
+
+    def _follow_file(self, peer: Subscriber) -> None:
+        """What was read of the node's own cdpm.yml may have another key."""
+        digest = self._dependents.digest(peer)
+        if digest == self._digest:
+            return
+        self._digest = digest
+        try:
+            self._follow_key(peer)
+        except ChannelClosed:
+            raise
+        except TransientError as error:  # it is not ready: the next message that is to be sent says so too
+            _log.debug("a key is not followed: %s", error, extra={"action": "cdpm_not_ready"})
+
+    def _follow_key(self, peer: Subscriber) -> None:
+        """Where another key signs now, the subscriber learns it from the one that it knows, before it gets what that has signed."""
+        self._kid, text = self._dependents.rotated(peer, self._kid)
+        if text:
+            self._channel.send(text)
 
     def _send_new(self, peer: Subscriber) -> bool:
         """Send what it does not have; False where there is no subscription any more."""
@@ -250,6 +273,7 @@ class PeerSession:
 
     def _send(self, peer: Subscriber, ref: ReleaseRef) -> None:
         if text := self._dependents.release(peer, ref):
+            self._follow_key(peer)
             self._channel.send(text)
         self._sent_at = time.monotonic()
 

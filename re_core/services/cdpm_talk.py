@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from re_core.cdpm.json_hints import NotJson
 from re_core.cdpm.moments import written
 from re_core.cdpm.state import State
 from re_core.cdpm.values import STABLE, Dependency, Vote
-from re_core.errors import BadMessage, NoAnswer
+from re_core.errors import BadMessage, Conflict, NoAnswer
 from re_core.ports import Bus
 from re_core.ports.peering import (
     Channel,
@@ -115,6 +116,11 @@ class Peer:
         compact = self._around.peers.sign(ends.pipeline, ends.source, w.emit(message), ends.url)
         return compact, self._around.peering.signatures.read(compact).claims.jti
 
+    def rotated(self, before: str) -> tuple[str, str]:
+        """See Peers.rotated."""
+        ends = self._ends
+        return self._around.peers.rotated(ends.pipeline, ends.source, ends.url, before)
+
     def read(self, text: str) -> tuple[Verified, w.Message]:
         """A frame of the dependency. Raises PeerRefused, SourceUnavailable."""
         return self._verified(self._around.peering.signatures.read(text))
@@ -183,18 +189,24 @@ class Talk:
         self._refusals: deque[float] = deque(maxlen=MOST_REFUSED + 1)
         #: whether a frame of the dependency was accepted
         self.heard = False
+        #: kid of the key that signs, and digest of the own cdpm.yml when that was looked at
+        self._kid = self._digest = ""
 
     def open(self, known: Dependency) -> None:
         """The first frame: where to go on. Raises ChannelClosed, and as Peers.sign."""
         last = known.seen[-1] if known.seen else None
         message = w.Open(self._subscription, None if last is None else (last.id, last.created_at))
-        self._channel.send(self._peer.signed(message)[0])
+        self._send(message)
 
     def turn(self, state: State, votes: Sequence[Vote]) -> None:
         """Send the votes whose time it is, and take one frame.
 
         Raises ChannelClosed, PeerRefused where the connection is to be made again; StoreUnavailable, BusUnavailable, NoAnswer.
         """
+        if state.digest != self._digest:
+            with suppress(PeerRefused, Conflict, SourceUnavailable):  # a message to send will say so
+                self._follow_key()
+            self._digest = state.digest
         self._vote(state, votes)
         known = state.dependencies.get(self._ends.dependency)
         self._seen = known.seen if known is not None else ()
@@ -210,6 +222,19 @@ class Talk:
 
     # -- out ---------------------------------------------------------------------------------------
 
+    def _send(self, message: w.Message) -> str:
+        """Its jti."""
+        self._follow_key()
+        text, jti = self._peer.signed(message)
+        self._channel.send(text)
+        return jti
+
+    def _follow_key(self) -> None:
+        """Where another key signs now, the dependency learns it from the one that it knows, before it gets what that has signed."""
+        self._kid, text = self._peer.rotated(self._kid)
+        if text:
+            self._channel.send(text)
+
     def _vote(self, state: State, votes: Sequence[Vote]) -> None:
         now = self._time()
         awaited = {ReleaseKey(one.id, one.created_at) for one in votes}
@@ -218,9 +243,7 @@ class Talk:
             key = ReleaseKey(one.id, one.created_at)
             if key in self._sent and now - self._sent[key][1] < self._around.timing.vote:
                 continue
-            text, jti = self._peer.signed(self._message(state, one))
-            self._channel.send(text)
-            self._sent[key] = jti, now
+            self._sent[key] = self._send(self._message(state, one)), now
 
     def _message(self, state: State, vote: Vote) -> w.Vote:
         stable, ref = vote.value == STABLE, vote.ref or "unknown"
@@ -257,7 +280,7 @@ class Talk:
             e.ReleaseReceived(self._ends.dependency, message.id, message.created_at, document, major)
         )
         if said.accepted:
-            self._channel.send(self._peer.signed(w.Received(self._subscription, message.id))[0])
+            self._send(w.Received(self._subscription, message.id))
         else:
             raise PeerRefused(said.reason, f"release {message.id}: {said.detail}")
 

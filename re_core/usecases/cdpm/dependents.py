@@ -6,7 +6,8 @@ Whose message it is is decided here, what follows from it by the pipeline's mach
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from re_core import ports
@@ -220,6 +221,15 @@ class Dependents:
             _log.error("release %d of %s cannot be sent: %s", ref.n, peer.source, error, extra={"action": "bug"})
             return ""
 
+    def digest(self, peer: Subscriber) -> str:
+        """Of the node's own cdpm.yml, as it was read last. Raises StoreUnavailable."""
+        return self.reader.known(peer.key).digest
+
+    def rotated(self, peer: Subscriber, before: str) -> tuple[str, str]:
+        """See Peers.rotated. Raises TransientError where this node cannot sign just now."""
+        with self._signing(peer.source):
+            return self._peers.rotated(peer.pipeline, peer.source, peer.url, before)
+
     def acknowledged(self, peer: Subscriber, ref: ReleaseRef) -> None:
         """It has this release, and all before it."""
         self._acknowledgements.add(Position(peer.subscription, peer.pipeline, ref.n, ref.created_at, True))
@@ -313,9 +323,14 @@ class Dependents:
         return refused
 
     def _sign(self, pipeline: str, source: str, payload: bytes, audience: str, answered: str = "") -> str:
+        with self._signing(source):
+            return self._peers.sign(pipeline, source, payload, audience, answered)
+
+    @contextmanager
+    def _signing(self, source: str) -> Iterator[None]:
         """Raises TransientError where the node cannot sign just now, whatever the reason: an operator sees it in the log."""
         try:
-            return self._peers.sign(pipeline, source, payload, audience, answered)
+            yield
         except (CallerError, OperatorError) as error:
             _log.warning("%s cannot sign: %s", source, error, extra={"action": "cdpm_not_ready"})
             raise TransientError("this node cannot sign just now; ask again later") from None

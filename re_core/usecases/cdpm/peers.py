@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from re_core import ports
 from re_core.cdpm.cdpm_file import CdpmFile
-from re_core.cdpm.messages import Message
+from re_core.cdpm.messages import KeyRotated, Message, emit
 from re_core.errors import Conflict
 from re_core.ports.peering import Claims, Peering, PeerRefused, SourceUnavailable, Unverified
 from re_core.rows import PipelineKey
@@ -67,8 +67,22 @@ class Peers:
         """A message of the pipeline whose own cdpm.yml is at `source`, by the key that stands there. Raises Conflict where
         none of its keys does, or where that was never seen; SourceUnavailable; BadSettings where the key does not open.
         """
-        key = self.own_key(pipeline, source)
-        private = self._peering.seal.open(key.sealed, _about(pipeline, key.kid))
+        return self._signed(self.own_key(pipeline, source), source, payload, audience, answered)
+
+    def rotated(self, pipeline: str, source: str, audience: str, before: str) -> tuple[str, str]:
+        """Kid of the key that signs now, and where that is another one than `before`, the message that says so, signed by that one:
+        to be sent before any other. It is empty where nothing has changed, or where the pipeline has that key no more.
+
+        Raises as `sign`.
+        """
+        kid = self.own_key(pipeline, source).kid
+        old = next((key for key in self._store.keys(pipeline) if key.kid == before != kid), None)
+        if old is None:
+            return kid, ""
+        return kid, self._signed(old, source, emit(KeyRotated(source)), audience)
+
+    def _signed(self, key: PipelineKey, source: str, payload: bytes, audience: str, answered: str = "") -> str:
+        private = self._peering.seal.open(key.sealed, _about(key.pipeline, key.kid))
         claims = Claims(source, audience, self._clock.now(), str(uuid.uuid4()), answered)
         return self._peering.signatures.sign(payload, claims, private)
 

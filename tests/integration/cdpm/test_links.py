@@ -15,8 +15,9 @@ from re_core.cdpm import records as r
 from re_core.cdpm.values import DependentStatus, Stability
 from re_core.services import cdpm_talk
 from re_core.usecases.cdpm import key_book
+from re_core.usecases.cdpm.own_file import read_own_file
 from tests.integration.cdpm.dependency import Dependency, new_key
-from tests.integration.cdpm.node import DEP, FAST, SOON, Node
+from tests.integration.cdpm.node import DEP, FAST, ID, SOON, Node
 
 
 class House:
@@ -340,6 +341,21 @@ def test_another_ref_is_another_subscription(house: House) -> None:
     house.dep.wait(lambda: house.dep.subscriptions == ["s-v1"])
     house.dep.wait(lambda: [one["subscription_id"] for one in house.dep.of("open")] == ["s-main", "s-v1"])
     house.connected()
+
+
+def test_another_key_is_announced_under_the_old_one_before_anything_that_it_signs(house: House) -> None:
+    house.begin()
+    house.connected()
+    house.dep.release(1)
+    house.delivered(1)
+    house.node.kid = house.node.rotate()
+    house.node.write({DEP: house.dep.url})
+    read_own_file(house.node.bus, house.node.peers, ID, house.node.source, SOON, again=True)
+    house.dep.wait(lambda: house.dep.of("key_rotated"))
+    house.dep.release(2)
+    house.delivered(2)
+    assert [(one["url"], len(house.dep.of("open"))) for one in house.dep.of("key_rotated")] == [(house.node.source, 1)]
+    assert house.dep.misfits == 0
 
 
 # -- what is refused ---------------------------------------------------------------------------------

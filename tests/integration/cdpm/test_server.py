@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from re_core.cdpm import events as e
 from re_core.cdpm import messages as cdpm
 from re_core.cdpm.values import ReleaseStatus
 from re_core.ports.peering import ChannelClosed
 from re_core.usecases.cdpm import key_book
+from re_core.usecases.cdpm.peers import Peers
+from re_core.usecases.ids import new_id
 from re_core.wire import strict_json
 from re_rest import cdpm_sessions
 from tests.e2e.engine_process import wait_until
@@ -247,6 +250,26 @@ def test_a_key_that_was_replaced_is_read_as_soon_as_its_owner_says_so(
     fresh = Peer(served.world, "rails", served.pairs[3], served.node, served._stack)
     channel.send(rails.sign(cdpm.KeyRotated(rails.url), pair=old))
     assert fresh.vote(channel, subscription, release).status_code == "200"
+
+
+def test_another_key_of_the_node_is_announced_under_the_old_one_before_anything_that_it_signs(served: Served) -> None:
+    rails, node, world = served.rails, served.node, served.world
+    channel = rails.open(served.front, rails.subscribe(served.front))
+    node.release("1.0")
+    rails.take_release(channel)
+    old, fresh = node.pair, served.pairs[3]
+    Peers(world.peering._replace(new_key=lambda: fresh), world.store, world.clock).add_key(node.id)
+    node.pair = fresh
+    world.write(node.name, fresh.public, [rails.name])
+    Peers(world.peering, world.store, world.clock).read_again(node.url)
+    world.say(node.key, e.FileRead(new_id(), {}, {rails.url: rails.name}, [rails.url]))
+    text = channel.take(LONG)
+    assert text is not None
+    unverified = world.peering.signatures.read(text)
+    world.peering.signatures.verify(unverified, old.public)
+    assert cdpm.parse(unverified.payload) == cdpm.KeyRotated(node.url)
+    node.release("1.1")
+    assert rails.take_release(channel).new_version == "1.1"  # by the new one
 
 
 def test_a_vote_is_not_answered_while_no_core_lives_and_counts_when_one_does(served: Served) -> None:
