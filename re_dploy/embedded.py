@@ -15,6 +15,7 @@ from dploylib.transport import curve
 from dploylib.transport.curve import KeyPair
 from re_core.apps.names import GROUP
 from re_core.errors import BadSettings
+from re_core.ports import ZoneFigures
 from re_core.runtime.settings import Settings
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import ask
@@ -85,6 +86,10 @@ class Embedded:
     def running(self) -> list[str]:
         """Attempts that it carries out."""
         return self._center.running()
+
+    def figures(self) -> ZoneFigures:
+        """How its zones stand."""
+        return self._center.figures()
 
 
 def _options(settings: Settings, pairs: Mapping[str, KeyPair], local: Mapping[str, str]) -> Options:

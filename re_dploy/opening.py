@@ -10,6 +10,7 @@ from re_core.runtime.settings import Settings
 from re_dploy.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from re_dploy.cluster import ClusterBuilder, ClusterCenter
     from re_dploy.embedded import Embedded
 
 #: what the extra installs, by the names under which it is imported
@@ -29,3 +30,18 @@ def open_embedded(settings: Settings, here: Surroundings) -> Embedded:
     from re_dploy.embedded import Embedded
 
     return Embedded(settings, here)
+
+
+def check_part(name: str, settings: Settings) -> None:
+    """Raises BadSettings where a setting of the part is missing: before its process waits for its servers."""
+    from re_dploy import cluster
+
+    if name == "center":
+        cluster.options_of(settings)
+
+
+def open_part(name: str, settings: Settings, here: Surroundings) -> ClusterCenter | ClusterBuilder:
+    """The part `center` or `build` of a cluster, which does nothing yet. Raises BadSettings."""
+    from re_dploy import cluster
+
+    return cluster.ClusterCenter(settings, here) if name == "center" else cluster.ClusterBuilder(settings, here)

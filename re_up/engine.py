@@ -165,7 +165,9 @@ class Engine:
         assert self.seal is not None  # noqa: S101  # the caller has looked
         marks = {ENGINE: identity}
         here = Surroundings(self.bus, self.store, self.clock, self.seal, self._fatal, observer, marks)
-        return open_embedded(self._settings, here)
+        opened = open_embedded(self._settings, here)
+        self._observation.metrics.watch_zones(opened.figures)
+        return opened
 
     def _bind(self) -> list[str]:
         """Let runners connect, before the core judges what the last process left; the attempts that go on with them."""

@@ -10,7 +10,15 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, OtherKind, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
-from re_core.ports.observer import UNOBSERVED, LinkFigures, Observer, Several, StepRun, ThreadFigures
+from re_core.ports.observer import (
+    UNOBSERVED,
+    LinkFigures,
+    Observer,
+    Several,
+    StepRun,
+    ThreadFigures,
+    ZoneFigures,
+)
 from re_core.ports.pipelines import Pipelines
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.runners import Releases, Runners
@@ -88,6 +96,7 @@ __all__ = [
     "Tokens",
     "ViewFilter",
     "Views",
+    "ZoneFigures",
     "every_entry",
     "foreign",
     "read_state",

@@ -53,6 +53,17 @@ class LinkFigures(NamedTuple):
     oldest_vote: float
 
 
+class ZoneFigures(NamedTuple):
+    """How the zones of one center stand."""
+
+    answering: int
+    silent: int
+    #: apps that do not run as their journals want, each counted once for each zone
+    behind: int
+    #: reason -> what clients sent and the center dropped
+    dropped: Mapping[str, int]
+
+
 class Observer:
     """Does nothing. One instance per process; any thread calls."""
 

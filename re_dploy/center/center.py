@@ -19,7 +19,7 @@ from dploylib.services import Service
 from dploylib.transport import Context, curve
 from dploylib.transport.curve import Curve, KeyPair
 from re_core.errors import BadSettings
-from re_core.ports import UNOBSERVED, Observer
+from re_core.ports import UNOBSERVED, Observer, ZoneFigures
 from re_core.services.polling import PollingThread
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import ask
@@ -222,6 +222,12 @@ class Center:
     def silent_zones(self) -> dict[str, str]:
         """Zone -> why it does not answer, of those that do not."""
         return {name: keeper.trouble for name, keeper in self.keepers.items() if keeper.trouble}
+
+    def figures(self) -> ZoneFigures:
+        """How its zones stand, for metrics."""
+        silent = len(self.silent_zones())
+        behind = sum(len(keeper.errors) for keeper in self.keepers.values())
+        return ZoneFigures(len(self.keepers) - silent, silent, behind, self.dropped())
 
     def dropped(self) -> dict[str, int]:
         """Reason -> what was dropped of that which clients sent."""

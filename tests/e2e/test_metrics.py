@@ -35,7 +35,7 @@ def listen() -> str:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, listen: str) -> Iterator[EngineProcess]:
     """One engine for all tests of this file."""
-    with running(tmp_path_factory.mktemp("engine"), f"metrics_listen: {listen}\n") as engine:
+    with running(tmp_path_factory.mktemp("engine"), f"metrics_listen: {listen}\ndploy: true\n") as engine:
         yield engine
 
 

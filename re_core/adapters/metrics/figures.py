@@ -14,7 +14,7 @@ from re_core.adapters.metrics.instruments import PREFIX, Names, gauge, single
 from re_core.adapters.metrics.waiting import WaitingSteps
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.model import ENDED, DeploymentStatus, StepStatus
-from re_core.ports import Clock, LinkFigures, Store, ThreadFigures, read_state
+from re_core.ports import Clock, LinkFigures, Store, ThreadFigures, ZoneFigures, read_state
 from re_core.rows import WorkerRecord
 from re_core.wire.messages import parse_attempt
 
@@ -124,3 +124,24 @@ class LinksFigures:
         yield gauge("cdpm_links", "Links of this core's pipelines to their dependencies, by state", states, "state")
         about = "Time since the oldest vote of this core's pipelines that its dependency has not answered"
         yield single("cdpm_oldest_vote_seconds", about, found.oldest_vote)
+
+
+class ZonesFigures:
+    """Whether the zones of this center answer, and run what they should."""
+
+    def __init__(self, zones: Callable[[], ZoneFigures]) -> None:
+        self._zones = zones
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        found = self._zones()
+        states = {"answering": float(found.answering), "silent": float(found.silent)}
+        yield gauge("dploy_zones", "Zones of this center, by whether they answer", states, "state")
+        about = "Apps that do not run as their journals want, once for each zone"
+        yield single("dploy_apps_behind", about, found.behind)
+        dropped = CounterMetricFamily(
+            f"{PREFIX}dploy_dropped", "What clients sent and the center dropped", labels=["reason"]
+        )
+        for reason, count in found.dropped.items():
+            dropped.add_metric([reason], count)
+        yield dropped

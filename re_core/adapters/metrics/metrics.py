@@ -12,13 +12,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 
-from re_core.adapters.metrics.figures import LinksFigures, StoreFigures, ThreadsFigures
+from re_core.adapters.metrics.figures import LinksFigures, StoreFigures, ThreadsFigures, ZonesFigures
 from re_core.adapters.metrics.http import HttpFigures
 from re_core.adapters.metrics.instruments import PREFIX, single
 from re_core.adapters.metrics.observer import MetricsObserver
 from re_core.adapters.metrics.peers import PeerFigures
 from re_core.errors import OperatorError
-from re_core.ports import Clock, LinkFigures, Store, ThreadFigures
+from re_core.ports import Clock, LinkFigures, Store, ThreadFigures, ZoneFigures
 from re_core.rows import WorkerRecord
 
 #: media type of a page
@@ -59,6 +59,10 @@ class Metrics:
     def watch_links(self, links: Callable[[], LinkFigures | None]) -> None:
         """From now on with how the links of pipelines stand."""
         self._registry.register(LinksFigures(links))
+
+    def watch_zones(self, zones: Callable[[], ZoneFigures]) -> None:
+        """Report how the zones of this process's center stand."""
+        self._registry.register(ZonesFigures(zones))
 
     def watch_running(self, running: Callable[[], Sequence[str]]) -> None:
         """From now on with the number of attempts that this process's workers run."""

@@ -1,0 +1,146 @@
+"""The worker `dploy`: which steps a process offers, and how a step waits, ends and is cancelled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from re_core.apps import asking
+from re_core.apps import events as e
+from re_core.apps.state import State
+from re_core.apps.values import Version
+from re_core.usecases.apps.asking import Said
+from re_dploy import wire
+from re_dploy.center import worker
+from re_dploy.center.calls import Seen, ZoneAway
+from re_dploy.center.orders import Orders
+from re_dploy.center.tools import Tools
+from re_dploy.center.worker import CENTER_SLOTS, Dploy
+from re_workers import Context
+from re_workers.testing import run
+from tests.apps import ID, Shop, build
+
+
+class Builds:
+    """Builds nothing."""
+
+    slots = 2
+
+    def build(self, ctx: Context, app: str, version: int) -> None:
+        ctx.output(f"built v{version} of {app}")
+
+
+class Zone:
+    """What a zone says, one answer after the other; the last one stays."""
+
+    name = "eu"
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.said: list[wire.Control] = []
+
+    def app(self, app: str, order: str = "", after: int = 0) -> Seen:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        seen: Seen = answer(order) if callable(answer) else answer
+        return seen
+
+    def control(self, control: wire.Control) -> wire.Answer:
+        self.said.append(control)
+        return wire.Answer("accepted")
+
+
+class World:
+    """An app, and what the center's steps work with."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.shop = Shop(beginning=(e.Register("web", "shop", ["eu"]),))
+        self.zone = Zone(*answers)
+        zones: Any = {"eu": self.zone}
+        self.tools = Tools(self, self.tell, zones, Orders(self, self), lambda *_: None, time.monotonic, zone_wait=0.0)
+
+    def fresh(self, id: str) -> State:
+        return self.shop.state
+
+    def tell(self, app: str, event: Any) -> Said:
+        answer = self.shop.answer(event)
+        return Said(answer.accepted, answer.reason, answer.detail)
+
+    def uri(self, state: State, version: Version) -> str:
+        return wire.cargo_uri("shop", version.number, "0" * 64)
+
+    def env(self, app: str, config: str) -> Mapping[str, str]:
+        return {}
+
+    def step(self, name: str, hosts: tuple[str, ...] = ("eu",), **arguments: Any) -> Any:
+        """Of the deployment `test`."""
+        return run(
+            Dploy(self.tools, Builds()),
+            f"dploy:{name}",
+            {**arguments, "app_id": ID},
+            hosts=hosts,
+        )
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(worker, "LOOK", 0.01)
+    yield
+
+
+def _jobs(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:
+    """The jobs of the app have these ids, in this order."""
+    left = iter(ids)
+    monkeypatch.setattr(asking, "deployment_id", lambda *about: next(left))
+
+
+def test_a_process_offers_the_steps_of_its_parts_alone() -> None:
+    center, builder = Dploy(World(Seen(None, None)).tools), Dploy(builds=Builds())
+    assert sorted(center.offers()) == ["dploy:Commit", "dploy:Deploy", "dploy:Prepare", "dploy:Run"]
+    assert sorted(builder.offers()) == ["dploy:Build"]
+    assert (center.lanes(), builder.lanes()) == ({"center": CENTER_SLOTS}, {"build": 2})
+    assert builder.offers()["dploy:Build"]["accepts"] == {"part": ["build"]}
+    assert center.lane({"part": "center"}) == "center"
+
+
+def test_a_step_that_no_app_asked_for_does_nothing() -> None:
+    world = World(Seen(None, None))
+    world.shop.send(build())
+    steps: dict[str, dict[str, Any]] = {name: {"version": 1} for name in ("Prepare", "Deploy", "Commit")} | {
+        "Run": {"run": 1}
+    }
+    for name, about in steps.items():
+        done = world.step(name, part="center", **about)
+        assert (done.status, "nothing was done" in str(done.message)) == ("failed", True), done
+
+
+def test_a_zone_that_stays_away_fails_the_release_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    _jobs(monkeypatch, "test")
+    world = World(ZoneAway("no route"))
+    world.shop.send(build())
+    done = world.step("Prepare", part="center", version=1)
+    assert done.status == "failed" and "eu has not answered" in str(done.message)
+    assert world.shop.state.versions[1].status == "pending"
+
+
+def test_a_run_ends_with_the_exit_code_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    _jobs(monkeypatch, "release", "test")
+    over = wire.OrderReport
+    world = World(
+        lambda order: Seen(None, None),
+        lambda order: Seen(None, over(order, "running", lines=("one",), next=1)),
+        ZoneAway("a moment"),
+        lambda order: Seen(None, over(order, "done", lines=("two",), next=2, code=3)),
+    )
+    world.shop.push(1)
+    world.shop.send(e.RunCommand("exit 3", "ann", request="r"))
+    world.tools = world.tools._replace(zone_wait=60.0)
+    done = world.step("Run", part="center", run=1)
+    assert (done.status, done.message, done.data) == ("failed", "exit code 3", {"code": 3})
+    assert [line for line in done.output if line in ("one", "two")] == ["one", "two"]
+    assert [one.do for one in world.zone.said] == ["run"]
+    assert world.shop.state.runs[1].code == 3
