@@ -1,0 +1,339 @@
+# What a host carries out for one session: begin a run, follow it, look at it, end it, sweep. POSIX sh; nothing is installed.
+# Arguments: verb, root of the records, record, nonce, file of the boot id, then those of the verb. Lines for the worker go to
+# standard error, `RE1 <nonce> …`; output of the run goes to standard output. docs/decisions/0034 says why it is made like this.
+set -f
+umask 077
+unset CDPATH ENV
+IFS=' 	
+'
+PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
+verb=$1 root=$2 key=$3 nonce=$4 boot_file=$5
+shift 5
+
+say() { printf 'RE1 %s %s\n' "$nonce" "$*" >&2; }
+stop() {
+  say "$@"
+  exit 0
+}
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+
+# what agent and supervisor share
+shared='
+# when a process began, in $t; empty where there is none. A number of a process comes again, the two together do not
+began() {
+  t=
+  if { read -r line <"/proc/$1/stat"; } 2>/dev/null; then
+    set -- ${line##*) }
+    [ "$1" = Z ] || t=${20}
+  elif [ ! -d /proc/self ]; then
+    t=$(ps -o lstart= -p "$1" 2>/dev/null | tr -d " ")
+  fi
+}
+# processes of the session $1
+members() {
+  set +f
+  for one in /proc/[0-9]*/stat; do
+    set -f
+    session=$1
+    if { read -r line <"$one"; } 2>/dev/null; then
+      one=${one#/proc/}
+      is_member "$session" ${line##*) } && printf "%s " "${one%/stat}"
+    fi
+  done
+  set -f
+}
+is_member() { [ "$2" != Z ] && [ "$5" = "$1" ]; }
+# processes of the session $1, and those that left it and still carry the mark of the record $2
+family() {
+  members "$1"
+  set +f
+  for one in $(grep -lsF "RE_RECORD=$2;" /proc/[0-9]*/environ 2>/dev/null); do
+    one=${one#/proc/}
+    printf "%s " "${one%/environ}"
+  done
+  set -f
+}
+'
+eval "$shared"
+
+# which boot this is, in $boot: of a machine, and of a container by the beginning of its first process
+which_boot() {
+  boot=
+  { read -r boot <"$boot_file"; } 2>/dev/null || boot=$(sysctl -n kern.boottime 2>/dev/null | tr -cd '0-9')
+  began 1
+  boot=$boot.$t
+}
+
+# the end that the supervisor wrote, in $code: in one write, into a file that was as long before
+read_end() {
+  code= end= mark=
+  { read -r end code mark <end; } 2>/dev/null
+  [ "$end" = end ] && [ "$mark" = . ]
+}
+
+sizes() {
+  size=0 dropped=0
+  [ -f out ] && size=$(($(wc -c <out)))
+  { read -r dropped <dropped; } 2>/dev/null
+  dropped=${dropped:-0}
+}
+
+# $standing, and $code where it has ended. The directory is the present one
+stand() {
+  pid= ticks= other=
+  if read_end; then
+    standing=ended
+    if [ "$code" = void ]; then standing=never code=; fi
+    return
+  fi
+  { read -r other <boot; } 2>/dev/null
+  if [ -n "$other" ] && [ "$other" != "$boot" ]; then
+    standing=rebooted
+    return
+  fi
+  { read -r pid ticks <pid; } 2>/dev/null
+  if [ -n "$pid" ]; then
+    standing=runs
+    began "$pid"
+    if [ -z "$t" ] || [ "$t" != "$ticks" ]; then
+      # it may have written its end since the look above
+      if read_end; then stand; else standing=vanished; fi
+    fi
+    return
+  fi
+  tries=0
+  while ! { read -r pid ticks <starter; } 2>/dev/null && [ $tries -lt 10 ]; do # it may be about to write that
+    nap 0.1
+    tries=$((tries + 1))
+  done
+  [ -z "$pid" ] || began "$pid"
+  if [ -n "$pid" ] && [ -n "$t" ] && [ "$t" = "$ticks" ]; then
+    standing=beginning
+    return
+  fi
+  # The starter is dead. A supervisor that it may have started writes `pid` and then looks for `void`; here it is the other way
+  # round, so that one of the two sees the other
+  mkdir void 2>/dev/null
+  if [ -s pid ]; then stand; else standing=never; fi
+}
+
+report() {
+  sizes
+  say "$standing" "${code:--}" "$size" "$dropped"
+}
+
+# What it prints from an offset on, until it has ended. Each round says that it is there, so that it ends when nothing listens
+follow() {
+  offset=$1 tick=0.01 quiet=0
+  while :; do
+    stand
+    # most runs are over at once: their output is read once, at the end
+    [ $tick = 0.2 ] || [ "$standing" != runs ] || standing=young
+    if [ "$standing" != young ] && [ -f out ]; then
+      size=$(($(wc -c <out)))
+      if [ "$size" -gt "$offset" ]; then
+        tail -c +$((offset + 1)) out | head -c $((size - offset)) || exit 0
+        offset=$size quiet=0
+      fi
+    fi
+    case $standing in
+    young | runs | beginning) ;;
+    *) break ;;
+    esac
+    nap $tick
+    case $tick in
+    0.01) tick=0.02 ;;
+    0.02) tick=0.05 ;;
+    0.05) tick=0.1 ;;
+    *) tick=0.2 quiet=$((quiet + 1)) ;;
+    esac
+    if [ $quiet -ge 25 ]; then
+      quiet=0
+      say alive || exit 0
+    fi
+  done
+  report
+}
+
+# The text of the watchdog: its time over, it asks the supervisor to end the program, if that is the one that began it
+watch=$shared'sleep "$1"; began "$2"; [ "$t" != "$3" ] || kill -TERM "$2"'
+export watch
+
+# The text of the supervisor, after the shared functions. Arguments: the record, seconds, blocks of output; input: the program's variables
+supervisor='
+set -f
+umask 077
+cd "$1" || exit 1
+variables=$(cat)
+text=$watch
+unset watch
+watch=$text
+limit=$2 blocks=$3 record=${1##*/} ending= program=
+finish() { printf "end %s .\n" "$1" 1<>end; }
+end_all() {
+  for signal in TERM KILL; do
+    sent=" "
+    round=0
+    kill -$signal "$program" "-$program" 2>/dev/null
+    while [ $round -lt 50 ]; do
+      left=$(family "$program" "$record")
+      [ -n "$left" ] || kill -0 "$program" 2>/dev/null || return
+      for one in $left; do
+        case $sent in *" $one "*) ;; *) kill -$signal "$one" 2>/dev/null ;; esac
+        sent="$sent$one "
+      done
+      sleep 0.1 2>/dev/null || sleep 1
+      round=$((round + 1))
+    done
+  done
+}
+end_once() {
+  [ -z "$program" ] || [ -n "$ending" ] || {
+    ending=1
+    end_all &
+  }
+}
+trap end_once TERM
+began $$
+printf "%s %s\n" $$ "$t" >pid || exit 1
+if [ -d void ]; then
+  finish void
+  exit
+fi
+if [ -d cancel ]; then
+  finish 143
+  exit
+fi
+mkfifo pipe || exit 1
+{
+  (
+    ulimit -c 0
+    ulimit -f "$blocks"
+    exec cat >out
+  )
+  wc -c >dropped
+  : >drained
+} <pipe &
+(
+  eval "$variables"
+  RE_RECORD="$record;"
+  export RE_RECORD
+  exec setsid sh ./cmd
+) <in >pipe 2>&1 &
+program=$!
+[ ! -d cancel ] || end_once
+setsid sh -c "$watch" re "$limit" $$ "$t" &
+watchdog=$!
+printf "%s %s\n" "$program" "$watchdog" >program
+while wait "$program"; code=$?; [ $code -gt 128 ] && kill -0 "$program" 2>/dev/null; do :; done
+round=0
+while [ -n "$ending" ] && [ -n "$(family "$program" "$record")" ] && [ $round -lt 120 ]; do
+  sleep 0.1 2>/dev/null || sleep 1
+  round=$((round + 1))
+done
+tick=0.01
+round=0
+while [ ! -e drained ] && [ $round -lt 40 ]; do
+  sleep $tick 2>/dev/null || sleep 1
+  tick=0.05
+  round=$((round + 1))
+done
+finish $code
+# first itself, then its group: whatever it was about to do, its sleep does not stay
+kill -TERM "$watchdog" "-$watchdog" 2>/dev/null
+'
+
+which_boot
+say here
+printf 'RE1 %s out\n' "$nonce" # what comes before it on standard output is a login shell's
+case $verb in
+begin)
+  limit=$1 cap=$2 offset=$3
+  # a login shell, or a sudo that asks for no password, may leave lines unread
+  while IFS= read -r line; do [ "$line" != "RE1 go $nonce" ] || break; done
+  text=$(cat)
+  case $text in
+  *"
+RE1 all $nonce") ;;
+  *) stop cut ;;
+  esac
+  eval "${text%RE1 all *}"
+  trap '' HUP PIPE # from here on it does not matter whether anyone listens
+  directory=$root/$key
+  if ! why=$(mkdir "$directory" 2>&1); then
+    [ -d "$root" ] || mkdir -p "$root" 2>/dev/null
+    if ! why=$(mkdir "$directory" 2>&1); then
+      [ -d "$directory" ] || stop failed "$why"
+      cd "$directory" || stop failed "$why"
+      trap - HUP PIPE
+      other=
+      { read -r other <spec; } 2>/dev/null
+      [ -z "$other" ] || [ "$other" = "$re_spec" ] || stop other
+      say known
+      follow "$offset"
+      exit 0
+    fi
+  fi
+  cd "$directory" || stop failed "cannot enter $directory"
+  began $$
+  if ! why=$( (printf '%s\n' "$boot" >boot && printf '%s %s\n' $$ "$t" >starter && printf '%63s\n' ' ' >end && printf '%s' "$re_cmd" >cmd &&
+    printf '%s' "$re_in" >in && : >out && printf '%s\n' "$re_spec" >spec) 2>&1); then
+    cd / && rm -rf "$directory"
+    stop failed "${why:-no space left on the device}"
+  fi
+  printf '%s' "$re_env" | setsid sh -c "$shared$supervisor" re "$directory" "$limit" $((cap / 512 + 1)) >/dev/null 2>&1 &
+  trap - HUP PIPE
+  say begun
+  follow 0
+  ;;
+follow | look | end)
+  if ! cd "$root/$key" 2>/dev/null; then
+    up=
+    { read -r up line </proc/uptime; } 2>/dev/null
+    stop none "$boot" "${up%%.*}"
+  fi
+  case $verb in
+  follow) follow "$1" ;;
+  look)
+    stand
+    report
+    ;;
+  end)
+    mkdir cancel 2>/dev/null
+    round=0
+    stand
+    while [ "$standing" = beginning ] && [ $round -lt 100 ]; do
+      nap 0.1
+      round=$((round + 1))
+      stand
+    done
+    [ "$standing" != runs ] || kill -TERM "$pid" 2>/dev/null
+    while [ "$standing" = runs ] && [ $round -lt 150 ]; do
+      nap 0.1
+      round=$((round + 1))
+      stand
+    done
+    if [ "$standing" = vanished ] && { read -r session watchdog <program; } 2>/dev/null; then
+      kill -KILL $(family "$session" "$key") $(members "$watchdog") 2>/dev/null
+    fi
+    report
+    ;;
+  esac
+  ;;
+sweep)
+  cd "$root" 2>/dev/null || stop swept 0
+  count=0
+  for one in "$key" "$@"; do
+    if [ -d "$one" ] && cd "$one"; then
+      stand
+      cd ..
+      case $standing in
+      ended | never)
+        mv "$one" ".gone-$nonce" && rm -rf ".gone-$nonce" && count=$((count + 1))
+        ;;
+      esac
+    fi
+  done
+  say swept $count
+  ;;
+esac
