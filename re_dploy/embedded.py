@@ -81,7 +81,13 @@ class Embedded:
 
     def ready(self) -> Mapping[str, str]:
         """Part -> why it cannot be used; empty where it can."""
-        return {**self._center.ready(), "zone": self._zone.trouble()}
+        return self._center.ready()
+
+    def degraded(self) -> Mapping[str, str]:
+        """Zone -> why it cannot be reached, of those that cannot; what else there is goes on."""
+        silent = {f"zone {name}": why for name, why in self._center.silent_zones().items()}
+        own = self._zone.trouble()
+        return {**silent, f"zone {LOCAL}": own} if own else silent
 
     def running(self) -> list[str]:
         """Attempts that it carries out."""

@@ -78,33 +78,35 @@ class LocalZone:
     def end(self, seconds: float) -> None:
         """Wait until it has ended; after so many seconds it is made to, and the next agent ends what is left."""
         self.ask_to_end()
+        if self._thread is not None:
+            # the thread may be starting an agent at this moment
+            self._thread.join()
         child = self._child
         if child is not None and child.poll() is None:
+            child.terminate()
             try:
                 child.wait(seconds)
             except subprocess.TimeoutExpired:
                 _log.warning("the zone took more than %g s to end", seconds, extra={"action": "zone_killed"})
                 child.kill()
                 child.wait()
-        if self._thread is not None:
-            self._thread.join(LOOK * 5)
 
     def _run(self) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self._stopping.is_set():
-            self._child = self._started()
-            self._trouble = ""
             waited = 0.0
-            while self._child.poll() is None and not self._stopping.wait(LOOK):
-                waited += LOOK
+            try:
+                child = self._child = self._started()
+            except OSError as error:
+                self._trouble = f"its agent cannot be started: {error}"
+            else:
+                self._trouble = ""
+                while child.poll() is None and not self._stopping.wait(LOOK):
+                    waited += LOOK
+                self._trouble = f"its agent ended with {child.returncode}"
             if self._stopping.is_set():
                 return
-            self._trouble = f"its agent ended with {self._child.returncode}"
-            _log.warning(
-                "the zone's agent ended with %s; it is started again",
-                self._child.returncode,
-                extra={"action": "zone_again"},
-            )
+            _log.warning("the zone is started again: %s", self._trouble, extra={"action": "zone_again"})
             if waited > GOOD:
                 backoff.reset()
             self._stopping.wait(backoff.next())

@@ -135,7 +135,7 @@ class Engine:
             clock=self.clock,
             around=bootstrap.around(self._settings),
             ready=self.ready,
-            degraded=self._reach.trouble,
+            degraded=self._degraded,
             trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
             redaction=Redaction(self._settings.redact),
@@ -148,6 +148,9 @@ class Engine:
             peering=access_of(self.peering, self._settings, self._peers.refused),
             seal=self.seal,
         )
+
+    def _degraded(self) -> Mapping[str, str]:
+        return {**self._reach.trouble(), **({} if self._dploy is None else self._dploy.degraded())}
 
     def ready(self) -> Mapping[str, str]:
         """Part -> why it cannot be used; empty where it can."""
