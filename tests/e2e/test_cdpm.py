@@ -9,8 +9,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.e2e import independent_subscriber
 from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import PATIENCE
-from tests.e2e.engine_process import wait_until
+from tests.e2e.engine_process import EngineProcess, wait_until
+from tests.e2e.pipeline_cluster import cluster_engine
 from tests.e2e.pipeline_network import Network, network
 from tests.e2e.pipeline_projects import BAD, REF, Project, dependent, library
+from tests.services.broker import RabbitMQ
+from tests.services.documents import MongoDB
 from tests.services.recipe import Place
 
 SUBSCRIBER = Path(independent_subscriber.__file__)
@@ -60,6 +63,10 @@ def web(nginx: Place) -> Iterator[Network]:
 @pytest.fixture
 def projects(web: Network, new_engine: MakeEngine) -> Projects:
     """All subscribed to the library."""
+    return _subscribed(web, new_engine)
+
+
+def _subscribed(web: Network, new_engine: Callable[[], EngineProcess]) -> Projects:
     made = Projects(*(Project(name, web, new_engine()) for name in Projects._fields))
     for one in made:
         one.engine.spawn()
@@ -246,6 +253,31 @@ def test_a_subscriber_of_another_make_that_was_away_catches_up(
     assert [one["status_code"] for one in answers] == ["403", "403"]
     fog.await_line("followed", "1.2 promoted")
     assert {url for _, url, _ in fog.stop().counted()} == {rails.source}
+
+
+# -- clusters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.service("rabbitmq")
+@pytest.mark.service("mongodb")
+@pytest.mark.timeout(300)
+def test_engines_of_several_processes_release_build_vote_and_promote(
+    web: Network, tmp_path: Path, rabbitmq: RabbitMQ, mongodb: MongoDB
+) -> None:
+    """Each a front end, a core and a worker of its own, on a broker and a store that are servers."""
+    with ExitStack() as stack:
+        names = iter(Projects._fields)
+        projects = _subscribed(
+            web, lambda: stack.enter_context(cluster_engine(tmp_path / next(names), rabbitmq, mongodb))
+        )
+        fog, rails, sinatra = projects
+        for version, verdict in (("1.0", "promoted"), ("1.1-bad", "demoted")):
+            fog.release(version)
+            fog.await_line("followed", f"{version} {verdict}")
+        for one in (rails, sinatra):
+            one.await_built("1.0", "1.1-bad")
+        assert fog.stop().counted() == [("1.0", rails.source, "stable"), ("1.1-bad", rails.source, "unstable")]
 
 
 # -- kill -9 ---------------------------------------------------------------------------------------
