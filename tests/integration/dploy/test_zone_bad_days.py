@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -43,11 +44,19 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def open_place() -> Iterator[Path]:
+    """Which other users can enter, unlike those that pytest makes."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture
 def new_zone(tmp_path: Path) -> Iterator[NewZone]:
     made: list[Zone] = []
 
-    def make(**more: Any) -> Zone:
-        made.append(Zone(config(tmp_path, **more)))
+    def make(directory: Path = tmp_path, **more: Any) -> Zone:
+        made.append(Zone(config(directory, **more)))
         return made[-1]
 
     yield make
@@ -163,12 +172,9 @@ def test_only_the_newest_releases_and_their_environments_stay_on_the_disk(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_each_app_has_a_user_of_its_own_that_writes_in_its_tmpdir_alone(new_zone: NewZone, tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o711)  # noqa: PTH101, S103
-    for parent in list(tmp_path.parents)[:2]:
-        os.chmod(parent, 0o711)  # noqa: PTH101, S103
+def test_each_app_has_a_user_of_its_own_that_writes_in_its_tmpdir_alone(open_place: Path, new_zone: NewZone) -> None:
     entry = pwd.getpwnam("nobody")
-    zone = new_zone(users=(User(entry.pw_uid, entry.pw_gid),))
+    zone = new_zone(open_place, users=(User(entry.pw_uid, entry.pw_gid),))
     command = "id -u; touch $TMPDIR/mine && echo wrote; touch ./mine || echo kept; sleep 600"
     zone.deploy(1, processes={"worker": command}, formation={"worker": 1})
     lines = until(lambda: len(found := log_reader.tail(instance(zone, "worker.1-1"), 9)) > 2 and found, "it prints")
