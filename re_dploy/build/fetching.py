@@ -21,6 +21,7 @@ from re_core.errors import DamagedArtifact, NotFound
 from re_core.ports import PIECE
 from re_core.runtime.addresses import AddressRule
 from re_core.runtime.http_exchange import ExchangeFailed, Question, Way, ask
+from re_core.usecases.apps.stored import ARTIFACT
 from re_core.usecases.artifact_reading import archive, content_of, missing
 from re_dploy.build.failures import BuildFailed, BuildStopped
 
@@ -32,8 +33,6 @@ TIMEOUT = 120.0
 
 #: characters of an address
 _URI = 2048
-
-ARTIFACT = "artifact:"
 
 
 class Fetcher:
