@@ -115,9 +115,13 @@ def _play(shown: Demo, directory: Path) -> None:
 
 
 def _await_switch(shown: Demo, version: str) -> None:
-    """The table follows a release by two seconds."""
-    ports = {one["port"] for one in shown.processes() if f"v{one['release']}" == version}
-    _await(f"table of {version}", lambda: {int(one.rpartition(":")[2]) for one in shown.addresses()} == ports)
+    """The table, and what a zone is known to run, follow a release by some seconds."""
+
+    def is_so() -> bool:
+        ports = {one["port"] for one in shown.processes() if f"v{one['release']}" == version}
+        return bool(ports) and {int(one.rpartition(":")[2]) for one in shown.addresses()} == ports
+
+    _await(f"table of {version}", is_so)
 
 
 def _await(what: str, is_so: Callable[[], bool]) -> None:
