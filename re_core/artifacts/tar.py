@@ -130,7 +130,8 @@ def entries(pieces: Iterable[bytes], bounds: TarBounds, remedy: str = "") -> Ite
             raise TooLarge(f"the files of the archive have more than {bounds.size} bytes; leave some out")
         places.add(entry)
         yield entry
-        yield from reader.body()
+        if entry.kind == "file":  # what a damaged header gives another one is passed over
+            yield from reader.body()
 
 
 def link_problem(path: str, target: str) -> str:

@@ -133,6 +133,11 @@ def test_no_path_leads_through_a_link_while_files_are_written(into: Path) -> Non
     assert (into / "a" / "c").read_bytes() == (into / "d").read_bytes() == b"1"
 
 
+def test_bytes_that_a_directory_is_said_to_have_are_passed_over(into: Path) -> None:
+    assert unpacked(tgz(member("top/x/", b"1" * 600), member("top/y", b"2")), into) == ("top", "")
+    assert tree(into) == {"top": None, "top/x": None, "top/y": b"2"}
+
+
 def _huge_header(kind: bytes) -> bytes:
     info, _ = member("x", type=kind, size=300 * 1024 * 1024)
     return gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) + bytes(64 * 1024 * 1024), 1)
