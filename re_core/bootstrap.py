@@ -272,7 +272,7 @@ class Core:
         """
         count = recover(self._bus, self._store, self.identity, spared)
         if count:
-            _log.info("continuing %d deployments and pipelines", count, extra={"action": "recover"})
+            _log.info("continuing %d deployments, pipelines and apps", count, extra={"action": "recover"})
         return count
 
     def start(self) -> None:
