@@ -82,6 +82,15 @@ def word_of(status: str) -> JobWord:
     return JobWord.ENDED if status in _ENDED else words.get(status, JobWord.RUNNING)
 
 
+def is_certain(status: str, job: JobStatus) -> bool:
+    """Whether a look at the journal says something, where `job` is what was known when the look began.
+
+    A deployment that had no journal may begin, and be known as accepted, before the job hears of the look: only a journal that
+    was there before has vanished.
+    """
+    return status != "missing" or job is JobStatus.ACCEPTED
+
+
 _CLOSED: Mapping[JobWord, JobAct] = dict.fromkeys(JobWord, JobAct.KNOWN)
 
 #: what a job does with a word

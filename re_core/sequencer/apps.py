@@ -16,6 +16,7 @@ from re_core.apps.state import State, begin, fold
 from re_core.apps.values import OVER
 from re_core.apps.words import answer_body, event_of
 from re_core.deployment.records import Entry, Record
+from re_core.jobs.table import is_certain
 from re_core.model import DeploymentStatus
 from re_core.ports import Journal, checkpoints, foreign
 from re_core.ports.standing import standing
@@ -106,8 +107,9 @@ class Apps(Aggregate):
 
     def perform(self, key: str, state: State, effect: Any) -> Iterator[e.Fact]:
         """See Aggregate: reads how a deployment stands."""
-        found = standing(self._store, effect.deployment)
-        yield e.Fact(effect.deployment, found.status, found.reason)
+        job, found = state.jobs.get(effect.deployment), standing(self._store, effect.deployment)
+        if job is None or is_certain(found.status, job.status):
+            yield e.Fact(effect.deployment, found.status, found.reason)
 
     # -- settle ------------------------------------------------------------------------------------
 

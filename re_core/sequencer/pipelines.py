@@ -16,6 +16,7 @@ from re_core.cdpm.state import State, begin, fold
 from re_core.cdpm.values import ReleaseStatus
 from re_core.cdpm.words import event_of
 from re_core.deployment.records import Entry, Record
+from re_core.jobs.table import is_certain
 from re_core.model import DeploymentStatus
 from re_core.ports import Journal, Store, ViewFilter, checkpoints, foreign
 from re_core.ports.standing import standing
@@ -109,7 +110,9 @@ class Pipelines(Aggregate):
     def perform(self, key: str, state: State, effect: Any) -> Iterator[e.Fact]:
         """See Aggregate: reads how deployments stand."""
         if isinstance(effect, e.Look):
-            yield read_fact(self._store, effect.deployment)
+            job, fact = state.jobs.get(effect.deployment), read_fact(self._store, effect.deployment)
+            if job is None or is_certain(fact.status, job.status):
+                yield fact
             return
         wanted = ViewFilter(playbook_id=effect.playbook_id, since=effect.since)
         for row in self._store.views(wanted, _CANDIDATES).rows:

@@ -21,6 +21,7 @@ from re_core.cdpm.words import event_message
 from re_core.core_events import deployment_event, send_events
 from re_core.deployment.state import State as Deployment
 from re_core.errors import BadMessage, StoreRefused
+from re_core.jobs.table import is_certain
 from re_core.ports import Bus, read_state
 from re_core.rows import PipelineRow
 from re_core.sequencer.pipelines import read_fact
@@ -134,7 +135,7 @@ class Watcher:
         jobs = [id for id, job in state.jobs.items() if job.status not in CLOSED]
         awaited = dict.fromkeys((*jobs[-MOST_READ:], *list(state.candidates)[-MOST_READ:]))
         facts = [read_fact(self._store, id) for id in awaited]
-        return [(state.key, fact) for fact in facts if _is_news(state, fact)]
+        return [(state.key, fact) for fact in facts if is_news(state, fact)]
 
     def wake(self) -> None:
         """Let `turn` not wait; any thread."""
@@ -206,7 +207,7 @@ class Watcher:
                 concerned[asking.key] = asking
             if concerned:
                 fact = read_fact(self._store, deployment)
-                facts += [(key, fact) for key, state in concerned.items() if _is_news(state, fact)]
+                facts += [(key, fact) for key, state in concerned.items() if is_news(state, fact)]
         return facts
 
     def _of_stages(self) -> list[tuple[str, e.Fact]]:
@@ -255,10 +256,13 @@ def _playbook_of(event: bytes) -> str:
         return ""
 
 
-def _is_news(state: State, fact: e.Fact) -> bool:
-    """Whether the node does not know it: what leads to no record makes the sequencer read its journal again."""
+def is_news(state: State, fact: e.Fact) -> bool:
+    """Whether the node does not know it: what leads to no record makes the sequencer read its journal again.
+
+    `state` is from before the fact was read.
+    """
     if (job := state.jobs.get(fact.deployment)) is not None and job.status not in CLOSED and fact.status != "running":
-        return True
+        return is_certain(fact.status, job.status)
     if fact.playbook_id != state.node.release.playbook:
         return False
     if fact.deployment in state.candidates:

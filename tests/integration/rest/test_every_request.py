@@ -14,6 +14,9 @@ from re_rest import routes
 from re_rest.route import Route
 from tests.integration.front_end.front_end_harness import FrontEndHarness
 
+# an archive is bytes like any others to schemathesis
+schemathesis.serializer.alias("application/gzip", "application/octet-stream")
+
 #: no 500, documented statuses only, and in each the documented kind and shape of answer
 CHECKS = [
     not_a_server_error,
