@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from re_core.apps import events as e
 from re_core.apps.state import State, held, wanted
 from re_core.apps.values import Version, Wanted
-from re_core.errors import NotFound, ReleaseEngineError, TransientError
+from re_core.errors import NotFound, ReleaseEngineError
 from re_dploy import wire
 from re_dploy.center.calls import Zone, ZoneAway
 from re_dploy.center.orders import is_of
@@ -259,24 +259,6 @@ class Keeper:
             self._complain(app.app, "unknown here: it may be another engine's, so it is left alone")
         elif (state.destroyed or self.zone.name not in state.zones) and not _is_empty(app):
             self._stop(app.app, app.app_id, state.epoch)
-
-
-class Reconciler:
-    """All zones, in turn: where each has a thread of its own, that calls its keeper."""
-
-    def __init__(self, keepers: Iterable[Keeper]) -> None:
-        self.keepers = tuple(keepers)
-
-    def turn(self) -> None:
-        """Look at each zone once. Raises TransientError, after all of them were looked at."""
-        trouble: TransientError | None = None
-        for keeper in self.keepers:
-            try:
-                keeper.turn()
-            except TransientError as error:
-                trouble = error
-        if trouble is not None:
-            raise trouble
 
 
 def _held(state: State, app: wire.AppReport) -> Version | None:

@@ -148,10 +148,6 @@ class ShimHandle:
         """End all of it now."""
         self.signal(signal.SIGUSR1)
 
-    def interrupt(self) -> None:
-        """Send INT to the program's session."""
-        self.signal(signal.SIGINT)
-
     def signal(self, number: int) -> None:
         """Send a signal to the shim itself."""
         if self.pidfd >= 0:
