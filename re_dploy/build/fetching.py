@@ -21,7 +21,7 @@ from re_core.errors import DamagedArtifact, NotFound
 from re_core.ports import PIECE
 from re_core.runtime.addresses import AddressRule
 from re_core.runtime.http_exchange import ExchangeFailed, Question, Way, ask
-from re_core.usecases.apps.stored import ARTIFACT
+from re_core.usecases.apps.stored import ARTIFACT, CREDENTIALS
 from re_core.usecases.artifact_reading import archive, content_of, missing
 from re_dploy.build.failures import BuildFailed, BuildStopped
 
@@ -62,14 +62,14 @@ class Fetcher:
             kind = urlsplit(uri).scheme.lower()
             path = local_path(uri) if kind == "file" else ""
         except ValueError as error:
-            raise BuildFailed(f"the archive's address {uri[:200]}: {error}") from None
+            raise BuildFailed(f"the archive's address {_shown(uri)}: {error}") from None
         if kind == "file":
             _copy(self._local(path), file, stop)
         elif kind in ("https", "http") and kind in self._allowed.kinds:
             self._remote(uri, file, stop)
         else:
             raise BuildFailed(
-                f"the archive's address {uri[:200]}: {kind[:20] or 'nothing'}: is not allowed; push the archive with rectl apps push, "
+                f"the archive's address {_shown(uri)}: {kind[:20] or 'nothing'}: is not allowed; push the archive with rectl apps push, "
                 "or have RE_DPLOY_SOURCES name it"
             )
 
@@ -113,6 +113,11 @@ class Fetcher:
             raise BuildFailed(f"{question.shown}: it leads to {answer.location[:200]}; name that address itself")
         if answer.code != 200:
             raise BuildFailed(f"{question.shown}: the server answers {answer.code}")
+
+
+def _shown(uri: str) -> str:
+    """The begin of an address for people: without a password, and without what follows the path."""
+    return CREDENTIALS.sub(r"\1", uri, count=1).partition("?")[0][:200]
 
 
 def opened(directory: str, parts: list[str]) -> int:

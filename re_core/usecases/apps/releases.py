@@ -20,7 +20,7 @@ from re_core.usecases import artifact_pushing
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import Said
 from re_core.usecases.apps.configs import require_secrets
-from re_core.usecases.apps.stored import ARTIFACT
+from re_core.usecases.apps.stored import ARTIFACT, CREDENTIALS
 from re_core.usecases.artifact_pushing import Bounds, Wanted
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
@@ -68,6 +68,7 @@ def build(desk: Desk, principal: Principal, found: AppRow, archive: str, said: P
     """Queue the release that is built of the archive at that address. Raises NotAllowed, CallerError, Conflict, NoAnswer."""
     require_secrets(principal, found.group)
     said = _checked(said)
+    _check_address(archive)
     claim_broadcast(desk, said.broadcast_id, found)
     user = principal.subject
     return desk.say(found, e.Build(archive, said.commit, said.broadcast_id, said.note, user, source))
@@ -108,7 +109,17 @@ def retry(
         return desk.say(found, e.Rollback(failed.of, said.note, said.broadcast_id, user, source))
     if failed.kind is Kind.CONFIG:
         raise Conflict(f"v{number} changed the config, which is as it was before: set it again")
+    _check_address(failed.archive)
     return desk.say(found, e.Build(failed.archive, failed.commit, said.broadcast_id, said.note, user, source))
+
+
+def _check_address(archive: str) -> None:
+    """Raises CallerError for one with a password, which would stand in the app's journal for ever."""
+    if CREDENTIALS.match(archive):
+        raise CallerError(
+            "the archive's address has a user or a password in front of the host, and addresses are kept and shown; "
+            "name one without, or push the archive with rectl apps push"
+        )
 
 
 def listed(desk: Desk, principal: Principal, found: AppRow) -> list[api.AppReleaseRow]:

@@ -5,6 +5,7 @@ The row of the list only proposes, the journal decides. Must not know when somet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from re_core.errors import NewerFormat, StoreRefused
 from re_core.ports import OtherKind, Store, checkpoints, foreign
 from re_core.rows import AppRow
 from re_core.usecases.ids import first_id, made_before
+
+#: begins the address of an archive that has a user or a password in front of its host, well-formed or not
+CREDENTIALS = re.compile(r"((?:[^/?#@]*:)?[/\\]*)[^/?#]*@")
 
 #: how an archive is named that stands in the artifact store
 ARTIFACT = "artifact:"

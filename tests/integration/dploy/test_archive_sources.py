@@ -97,6 +97,11 @@ def test_an_archive_comes_from_nowhere_else(store: SqliteStore, server: str, tmp
         (open_fetcher, f"file://{tmp_path}/secret", "names no directory"),
         (open_fetcher, f"file://{below}", "names no directory"),
         (open_fetcher, "https://git.example/a", "https: is not allowed"),
+        (
+            open_fetcher,
+            "https://ann:t0ken@git.example/a?key=t0ken",
+            "address https://git.example/a: https: is not allowed",
+        ),
         (open_fetcher, "data:,x", "data: is not allowed"),
         (open_fetcher, f"{server}/none", "answers 404"),
         (open_fetcher, f"{server}/moved", "leads to"),

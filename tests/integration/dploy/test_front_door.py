@@ -169,6 +169,8 @@ def test_a_request_that_is_refused_says_why_and_ends_the_broadcast_of_its_client
         ("eu", _request(), "not-allowed"),
         ("ann", _request(commit="x"), "bad-document"),
         ("ann", _request(broadcast_id="short"), "bad-document"),
+        # addresses are kept for ever, and shown
+        ("ann", _request(archive_uri="https://ann:t0ken@files.example/shop.tar.gz"), "bad-request"),
         ("ann", [], "bad-message"),
         ("ann", b"\xff", "bad-message"),
         # there is no core in this world: the request is not lost, it is known not to be answered

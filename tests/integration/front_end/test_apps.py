@@ -196,6 +196,15 @@ def test_only_what_failed_is_tried_again_with_the_same_archive(apps_here: AppHar
     assert apps_here.call("POST", f"{URL}/shop/releases/9/retry").status_code == 404
 
 
+def test_an_archive_whose_address_has_a_password_is_not_tried_again(apps_here: AppHarness) -> None:
+    apps_here.create()
+    apps_here.steps.failing.add(1)
+    apps_here.say(e.Build("https://ann:t0ken@files.example/shop.tar.gz", "", "a" * 36, "", "ann"))
+    apps_here.end(1)
+    refused = apps_here.call("POST", f"{URL}/shop/releases/1/retry")
+    assert (refused.status_code, "t0ken" in refused.text) == (400, False)
+
+
 # -- config --------------------------------------------------------------------------------------------
 
 
