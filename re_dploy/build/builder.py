@@ -40,7 +40,7 @@ from re_dploy.build.python import Python, find
 from re_dploy.build.sandbox import Limits, Sandbox
 from re_dploy.zone import supervise
 from re_workers.outcomes import Cancelled, Failed
-from re_workers.steps.confinement import Confinement
+from re_workers.steps.confinement import BUILDS, Confinement
 from re_workers.steps.orphans import ATTEMPT
 
 #: seconds between two tries of what was away
@@ -48,9 +48,6 @@ AGAIN = 0.5
 
 #: seconds in which what a killed builder left running ends
 ENDED = 30.0
-
-#: directories of builds of other users are below it: what is the engine's, they cannot enter
-_SHARED = Path("/var/tmp")  # noqa: S108 - the directory below it is looked at before it is used
 
 _UNFIT = re.compile("[^A-Za-z0-9-]")
 
@@ -182,7 +179,7 @@ class Builder:
                     handle.kill()
                     handle.wait(ENDED)
                     handle.close()
-                _remove(work)
+                remove(work)
 
     def _subject(self, ctx: Step, app: str, number: int) -> tuple[State, Version]:
         state = _again(ctx, lambda: self._apps.read(app))
@@ -204,7 +201,7 @@ class Builder:
             try:
                 yield work
             finally:
-                _remove(work)
+                remove(work)
 
     def _built(self, ctx: Step, state: State, version: Version, work: Path) -> Built:
         archive, stop = work / "archive", ctx.cancelled
@@ -268,11 +265,12 @@ def open_builder(
     directory = settings.data_dir / "dploy" / "build"
     if user is not None:
         digest = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:8]
-        directory = _SHARED / f"re-dploy-{os.geteuid()}-{digest}"
+        _own(BUILDS)
+        directory = BUILDS / digest
     _own(directory)
     python = find() if user is None else find(user.may_enter)
     of_user = None if user is None else supervise.User(user.id, user.group, user.groups)
-    sandbox = Sandbox(of_user, confinement.hidden, confinement.environment())
+    sandbox = Sandbox(of_user, confinement.hidden, confinement.environment(), confinement.fixed)
     fetcher = Fetcher(
         store, allowed(settings.dploy_sources, ARCHIVES, ("file",)), rule(settings.dploy_denied, "dploy_denied")
     )
@@ -293,7 +291,7 @@ def open_builder(
 def _own(directory: Path) -> None:
     """Make it, and see that it is this user's alone to change. Raises BadSettings."""
     try:
-        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         about = directory.lstat()
     except OSError as error:
         raise BadSettings(f"{directory}: cannot be the directory of builds: {error.strerror}") from None
@@ -301,6 +299,7 @@ def _own(directory: Path) -> None:
         raise BadSettings(
             f"{directory}: expected a directory that this user owns and no other one can write; remove it"
         )
+    directory.chmod(0o711)  # whatever the umask: builds as another user enter it
 
 
 def _again(ctx: Step, call: Callable[[], _T]) -> _T:
@@ -337,14 +336,26 @@ def _is_free(work: Path) -> bool:
         return False
 
 
-def _remove(work: Path) -> None:
+def remove(work: Path) -> None:
     """All of it, whatever modes a build gave its directories. What cannot be removed now is removed by the next sweep."""
-    for directory, _, _ in os.walk(work):
-        with suppress(OSError):
-            Path(directory).chmod(0o700)
-    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError, RecursionError):
+        work.chmod(0o700)  # first: from here on nothing of it is changed by who has to enter it
+        for _, directories, _, place in os.fwalk(work):
+            for name in directories:
+                _open_up(name, place)
+        shutil.rmtree(work, ignore_errors=True)
     if work.exists():
         _log.warning("%s cannot be removed", work, extra={"action": "build_left"})
+
+
+def _open_up(name: str, place: int) -> None:
+    """Give a directory a mode with which it can be emptied; a link that has come into its place is left alone."""
+    with suppress(OSError):
+        directory = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+        try:
+            Path(f"/proc/self/fd/{directory}").chmod(0o700)
+        finally:
+            os.close(directory)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from re_core.apps.names import VARIABLE, is_reserved
 from re_core.apps.procfile import MOST as MOST_PROCFILE
@@ -118,18 +118,23 @@ def _pieces(archive: Path) -> Iterator[bytes]:
 
 
 def _give(work: Path, tree: Path, sandbox: Sandbox) -> None:
-    """Home and temporary directory, and all files to the build's user. Nothing of the app has run yet."""
+    """Home and temporary directory, and all files to the build's user, who can enter `work` from then on."""
     for name in ("home", "tmp"):
         (work / name).mkdir(mode=0o700)
     user = sandbox.user
     if user is None:
         return
-    work.chmod(0o711)
     for top in (work / name for name in GIVEN):
-        os.chown(top, user.id, user.group)
-        for directory, directories, files in os.walk(top):
-            for name in (*directories, *files):
-                os.chown(os.path.join(directory, name), user.id, user.group, follow_symlinks=False)  # noqa: PTH118
+        for _, _, files, place in os.fwalk(top, onerror=_raise):
+            os.fchown(place, user.id, user.group)
+            for name in files:
+                os.chown(name, user.id, user.group, dir_fd=place, follow_symlinks=False)
+    # last: who can enter may put a link in the place of a directory that is still to be given
+    work.chmod(0o711)
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _run(

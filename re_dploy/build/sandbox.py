@@ -18,6 +18,9 @@ from re_dploy.zone.supervise import Backend, Exit, Plain, ShimHandle, Spec, User
 #: directories of a build that its programs can write
 GIVEN = ("source", "home", "tmp")
 
+#: where all users can write: a build has a temporary directory of its own, which is counted and removed
+SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")))  # noqa: S108 - so that they are not used
+
 #: seconds between two looks at a program: at what it prints, and whether it shall stop
 LOOK = 0.1
 
@@ -59,12 +62,17 @@ class Sandbox(NamedTuple):
     hidden: frozenset[Path] | None = frozenset()
     #: what they inherit of the builder's environment
     environ: Mapping[str, str] = {}
+    #: what they can read and not change, beside SHARED
+    fixed: frozenset[Path] = frozenset()
 
     def backend(self, work: Path) -> Backend:
-        """Starts shims whose programs reach these directories of the build alone: what their shim writes is not among it."""
+        """Starts shims whose programs reach these directories of the build alone.
+
+        What their shim writes is not among it, nor is what lies beside `work`: the builds of others.
+        """
         if self.hidden is None:
             return Plain()
-        return Restricted({*self.hidden, work}, (), [work / name for name in GIVEN])
+        return Restricted({*self.hidden, work.parent}, (), [work / name for name in GIVEN], {*self.fixed, *SHARED})
 
 
 def run(

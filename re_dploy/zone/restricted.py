@@ -15,13 +15,19 @@ from re_workers.steps.confinement import start_restricted
 class Restricted:
     """See supervise.Backend. Takes Landlock; without it, a program is started as any."""
 
-    def __init__(self, hidden: Collection[Path], shown: Collection[Path], given: Collection[Path]) -> None:
-        """Of what lies in `hidden` places, a program can read what is `shown`, and do anything in `given`.
+    def __init__(
+        self,
+        hidden: Collection[Path],
+        shown: Collection[Path],
+        given: Collection[Path],
+        fixed: Collection[Path] = (),
+    ) -> None:
+        """Of what lies in `hidden` places, a program can read what is `shown`, and do anything in `given`; `fixed` it can read alone.
 
         It can signal only what it has started, where the kernel keeps that, and read no environment of other programs.
         """
-        self._hidden, self._shown, self._given = (
-            frozenset(str(path.resolve()) for path in paths) for paths in (hidden, shown, given)
+        self._hidden, self._shown, self._given, self._fixed = (
+            frozenset(str(path.resolve()) for path in paths) for paths in (hidden, shown, given, fixed)
         )
 
     def start(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
@@ -30,8 +36,12 @@ class Restricted:
             return subprocess.Popen(argv, **how)
         return start_restricted(argv, self._restrict, os.geteuid() == 0, **how)
 
+    def ruleset(self) -> int:
+        """The descriptor of a ruleset that restricts as this does. Raises OSError."""
+        return landlock.ruleset(self._hidden, self._fixed, self._shown, self._given, alone=True)
+
     def _restrict(self) -> None:
-        landlock.restrict(self._hidden, (), self._shown, self._given, alone=True)
+        landlock.restrict(self._hidden, self._fixed, self._shown, self._given, alone=True)
 
 
 def gaps(has_pool: bool) -> list[str]:

@@ -34,6 +34,9 @@ OWN = "RE_"
 #: the user of programs where root started the engine and no setting says otherwise
 NOBODY = "nobody"
 
+#: below it are builds of apps, where they run as another user than the engine's: out of reach of whatever else runs as that user
+BUILDS = Path("/var/lib/re-dploy")
+
 #: prctl: is a capability within reach of what this thread starts, and: no more
 _CAPBSET_READ, _CAPBSET_DROP = 23, 24
 #: what root itself is not given, since each is a way around Landlock (linux/capability.h): read by handle, load modules,
@@ -94,7 +97,8 @@ class Confinement:
         """
         self._user = _user(user, isolation)
         self._landlock = isolation != "off" and landlock.version() > 0
-        self._hidden = frozenset(str(path.resolve()) for path in hidden)
+        others = [BUILDS] if self.user is not None else []
+        self._hidden = frozenset(str(path.resolve()) for path in (*hidden, *others))
         mine = self._user is None or self._user.id == os.geteuid()
         self._fixed = frozenset(str(path.resolve()) for path in fixed if mine and os.access(_nearest(path), os.W_OK))
         self._passed = (*PASSED, *passed)
@@ -112,6 +116,11 @@ class Confinement:
     def hidden(self) -> frozenset[Path] | None:
         """What is out of their reach; None where nothing is kept from them by Landlock."""
         return frozenset(map(Path, self._hidden)) if self._landlock else None
+
+    @property
+    def fixed(self) -> frozenset[Path]:
+        """What is the engine's code, and could be changed by what runs as its user."""
+        return frozenset(map(Path, self._fixed))
 
     def announce(self) -> None:
         """Say in the log what stays open."""

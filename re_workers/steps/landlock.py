@@ -79,26 +79,42 @@ def restrict(
     places it can read `shown`, and do anything in `given`. `alone`: it can signal only what it starts itself, where the kernel has
     that (`keeps_signals`). There is no way back, so call it on a thread that ends soon. Raises OSError.
     """
+    rules = ruleset(hidden, fixed, shown, given, alone)
+    try:
+        _enforce(rules)
+    finally:
+        os.close(rules)
+
+
+def ruleset(
+    hidden: Collection[str],
+    fixed: Collection[str],
+    shown: Collection[str] = (),
+    given: Collection[str] = (),
+    alone: bool = False,
+) -> int:
+    """The descriptor of what `restrict` enforces, for another process that enforces it. Raises OSError."""
     beneath = _WRITE_FILE | _READ_FILE | _ENTRIES
     known = version()
     beneath |= _REFER if known >= 2 else 0
     beneath |= _TRUNCATE if known >= 3 else 0
     scoped = alone and known >= _SCOPES_SINCE
     rules = _Ruleset(beneath, 0, _SIGNALS if scoped else 0)
-    ruleset = _call(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules) if scoped else 8), 0)
+    made = _call(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules) if scoped else 8), 0)
     try:
         for path in shown:
-            _allow(ruleset, path, _READ_FILE)
+            _allow(made, path, _READ_FILE)
         for path in given:
-            _allow(ruleset, path, beneath)
-        for path, is_directory in _allowed("/", hidden, fixed):
-            access = _READ_FILE if path in fixed else beneath
+            _allow(made, path, beneath)
+        for path, is_directory, is_fixed in _allowed("/", hidden, fixed):
+            access = _READ_FILE if is_fixed else beneath
             if not is_directory:  # what only a directory can have is refused for others
                 access &= _WRITE_FILE | _READ_FILE | _TRUNCATE
-            _allow(ruleset, path, access)
-        _enforce(ruleset)
-    finally:
-        os.close(ruleset)
+            _allow(made, path, access)
+    except BaseException:
+        os.close(made)
+        raise
+    return made
 
 
 def keeps_signals() -> bool:
@@ -106,21 +122,28 @@ def keeps_signals() -> bool:
     return version() >= _SCOPES_SINCE
 
 
-def _allowed(directory: str, hidden: Collection[str], fixed: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """The highest places that are neither hidden, nor fixed, nor on the way to one of these; and the fixed ones."""
-    above = {str(parent) for path in (*hidden, *fixed) for parent in PurePosixPath(path).parents}
-    waiting = [directory]
+def _allowed(directory: str, hidden: Collection[str], fixed: Collection[str]) -> Iterator[tuple[str, bool, bool]]:
+    """The highest places that are neither hidden, nor fixed, nor on the way to one of these; and the fixed ones.
+
+    Of each, whether it is a directory, and whether it is fixed. What is hidden below a fixed place is hidden.
+    """
+    above_hidden, above_fixed = (
+        {str(parent) for path in paths for parent in PurePosixPath(path).parents} for paths in (hidden, fixed)
+    )
+    waiting = [(directory, False)]
     while waiting:
+        place, below_fixed = waiting.pop()
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with os.scandir(place) as entries:
                 for entry in entries:
                     if entry.path in hidden or entry.is_symlink():  # where a link leads to is decided there
                         continue
                     is_directory = entry.is_dir(follow_symlinks=False)
-                    if entry.path in fixed or entry.path not in above:
-                        yield entry.path, is_directory
+                    is_fixed = below_fixed or entry.path in fixed
+                    if entry.path in above_hidden or (entry.path in above_fixed and not is_fixed):
+                        waiting.append((entry.path, is_fixed))
                     else:
-                        waiting.append(entry.path)
+                        yield entry.path, is_directory, is_fixed
         except (PermissionError, FileNotFoundError, NotADirectoryError):
             continue  # what cannot be looked into stays forbidden
 

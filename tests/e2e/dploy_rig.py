@@ -24,6 +24,7 @@ import yaml
 from dploylib.transport import curve
 from dploylib.transport.curve import KeyPair
 from re_client.api import Client
+from re_workers.steps.confinement import BUILDS
 from tests.e2e.dploy_listener import Listener
 from tests.e2e.dploy_traffic import Traffic
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
@@ -207,7 +208,7 @@ class Rig:
         del self.engine.environ["RE_STEP_ISOLATION"]
         digest = hashlib.sha256(os.fsencode(self.engine.data)).hexdigest()[:8]
         #: where programs build, as this user or as another one
-        self.builds = (self.engine.data / "dploy" / "build", Path(f"/var/tmp/re-dploy-{os.geteuid()}-{digest}"))
+        self.builds = (self.engine.data / "dploy" / "build", BUILDS / digest)
         self.listener = Listener(keys, at["out"], at["history"])
         self.traffic = Traffic({name: one.table for name, one in self.zones.items()}, APP)
         #: release -> its broadcast id, of all that the engine has accepted
