@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from re_dploy.build import keeper
 from re_dploy.build.failures import BuildFailed, BuildStopped
 from re_dploy.zone import log_reader
 from re_dploy.zone.restricted import Restricted
 from re_dploy.zone.supervise import Backend, Exit, Plain, ShimHandle, Spec, User, supervise
+from re_workers.steps import landlock
+from re_workers.steps.confinement import start_restricted
 
 #: directories of a build that its programs can write
 GIVEN = ("source", "home", "tmp")
@@ -72,7 +76,27 @@ class Sandbox(NamedTuple):
         """
         if self.hidden is None:
             return Plain()
-        return Restricted({*self.hidden, work.parent}, (), [work / name for name in GIVEN], {*self.fixed, *SHARED})
+        restricted = Restricted(
+            {*self.hidden, work.parent}, (), [work / name for name in GIVEN], {*self.fixed, *SHARED}
+        )
+        return Kept(restricted) if self.user is None and landlock.keeps_signals() else restricted
+
+
+class Kept:
+    """Starts a shim under a keeper: its program, of the same user, can kill the shim, and not the keeper."""
+
+    def __init__(self, restricted: Restricted) -> None:
+        self._restricted = restricted
+
+    def start(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+        """See supervise.Backend. `argv` is that of a Python script, with two options in front of it."""
+        rules = self._restricted.ruleset()
+        try:
+            argv = [*argv[:3], keeper.__file__, str(rules), *argv[3:]]
+            how["pass_fds"] = [*how["pass_fds"], rules]
+            return start_restricted(argv, lambda: None, os.geteuid() == 0, **how)
+        finally:
+            os.close(rules)
 
 
 def run(

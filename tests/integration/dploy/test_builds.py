@@ -321,6 +321,34 @@ def test_a_build_that_takes_too_much_is_ended_with_all_of_its_processes(
     assert bench.living() == []
 
 
+@pytest.mark.skipif(not landlock.keeps_signals(), reason="this kernel's Landlock keeps no signals")
+def test_a_build_that_kills_its_shim_leaves_no_process_behind(bench: Bench, tmp_path: Path) -> None:
+    bench.sandbox = bench.sandbox._replace(user=None)
+    left = "setsid env -i sh -c 'echo $$ > left; exec sleep 600' & until [ -s left ]; do sleep 0.1; done"
+    with pytest.raises(BuildFailed, match="ended with"):
+        bench.build(member("Procfile", PROCFILE), script(f"{left}; echo left $(cat left); sleep 0.5; kill -9 $PPID"))
+    pid = int(next(line.removeprefix("left ") for line in bench.lines if line.startswith("left ")))
+    assert not _lives(pid)
+
+
+@pytest.mark.skipif(not landlock.keeps_signals(), reason="this kernel's Landlock keeps no signals")
+def test_a_build_as_the_builders_user_ends_when_it_shall_and_cannot_end_its_keeper(bench: Bench) -> None:
+    bench.sandbox = bench.sandbox._replace(user=None)
+    keeper = "$(cut -d' ' -f4 /proc/$PPID/stat)"
+    said = bench.lines = _Heard(lambda text: bench.stop.set() if text == "begun" else None)
+    with pytest.raises(BuildStopped):
+        text = f"kill -9 {keeper} || echo kept; echo begun; sleep 60"
+        bench.build(member("Procfile", PROCFILE), script(text))
+    assert bench.stop.is_set() and bench.living() == [], said
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # who reaps it may come later
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_what_a_build_prints_is_bounded(bench: Bench) -> None:
     text = "yes 0123456789 | head -n 300000; printf 'no end'"
     bench.build(member("Procfile", PROCFILE), script(text), limits=Limits(output=100_000, free=0))
