@@ -6,15 +6,13 @@ import base64
 import hashlib
 import io
 import os
-import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 import pytest
 
 from re_core.adapters.clock_system import SystemClock
@@ -26,95 +24,13 @@ from re_core.apps.values import Kind, Payload, Status, Version
 from re_core.cdpm.sources import Allowed
 from re_core.runtime.addresses import rule
 from re_core.usecases.artifact_pushing import Bounds
-from re_dploy.build import BuildFailed, BuildStopped, Built, Fetcher, Limits, build
-from re_dploy.build.builder import Apps, Builder, Places, remove
-from re_dploy.build.building import App
-from re_dploy.build.python import find
-from re_dploy.build.sandbox import SHARED, Sandbox
-from re_dploy.cargo import compose, head, unpack
-from re_dploy.zone.supervise import Spec, User, supervise
+from re_dploy.build import BuildFailed, BuildStopped, Fetcher, Limits
+from re_dploy.build.builder import Apps, Builder, Places
+from re_dploy.zone.supervise import Spec, supervise
 from re_workers.outcomes import Cancelled, Failed
-from re_workers.steps import landlock
-from re_workers.steps.confinement import BUILDS, Confinement
+from tests.integration.dploy.build_bench import COMMIT, MARK, PROCFILE, Bench, Heard, script
 from tests.integration.dploy.sources import push_source
-from tests.unit.dploy.archives import link, member, tgz, tree
-
-COMMIT = "3f" * 20
-PROCFILE = b"web: python web.py\nrelease: python migrate.py\n"
-
-#: names the test in the environment of all that its builds start
-MARK = "DPLOY_TEST_BUILD"
-
-
-def script(text: str) -> Any:
-    """A member that is the app's build."""
-    return member("bin/build", b"#!/bin/sh\n" + text.encode(), mode=0o755)
-
-
-class Bench:
-    """A builder's disk, and builds on it."""
-
-    def __init__(self, directory: Path, confinement: Confinement) -> None:
-        self.mark = os.fspath(directory)
-        self.directory = directory
-        self.directory.chmod(0o711)
-        user = confinement.user
-        self.python = find() if user is None else find(user.may_enter)
-        of_user = None if user is None else User(user.id, user.group, user.groups)
-        self.sandbox = Sandbox(of_user, confinement.hidden, confinement.environment())
-        self.lines: list[str] = []
-        self.stop = threading.Event()
-        self._count = 0
-
-    def build(self, *members: Any, limits: Limits | None = None, commit: str = "") -> Built:
-        self._count += 1
-        archive = self.directory / f"{self._count}.tar.gz"
-        archive.write_bytes(tgz(*members))
-        work = self.directory / f"work-{self._count}"
-        work.mkdir(mode=0o700)
-        app = App("shop", commit or COMMIT, {MARK: self.mark})
-        limits = limits or Limits(free=0)
-        return build(archive, work, app, self.sandbox, self.python, limits, self.lines.append, self.stop)
-
-    def files(self, built: Built) -> dict[str, Any]:
-        """What a zone finds of it."""
-        place = self.directory / f"zone-{self._count}"
-        place.mkdir()
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            payload = [built.path.read_bytes()]
-            unpack(compose(head({}), payload, built.packed.crc, built.packed.length), handle)
-        finally:
-            os.close(handle)
-        return tree(place / "app")
-
-    def living(self) -> list[int]:
-        """Processes that carry the mark."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process.pid)
-            except psutil.Error:
-                continue
-        return found
-
-
-@pytest.fixture
-def secret(tmp_path: Path) -> Path:
-    """What is the engine's, and readable for all but for the sandbox."""
-    path = tmp_path / "engine" / "secret"
-    path.parent.mkdir()
-    path.write_text("the engine's")
-    return path
-
-
-@pytest.fixture
-def bench(secret: Path) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # the builds' user can enter it
-        bench = Bench(Path(directory), Confinement([secret.parent]))
-        yield bench
-        assert bench.living() == []
+from tests.unit.dploy.archives import link, member, tgz
 
 
 def test_the_apps_own_build_makes_its_files(bench: Bench) -> None:
@@ -145,82 +61,6 @@ def test_a_build_sees_nothing_of_the_engine(bench: Bench, secret: Path, monkeypa
     assert printed.count("denied") == 3, printed
     assert "APP=shop" in bench.lines and f"SOURCE_VERSION={COMMIT}" in bench.lines
     assert not any(line.startswith(("RE_", "PYTHON")) for line in bench.lines)
-
-
-@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
-def test_two_builds_that_meet_reach_nothing_of_each_other(bench: Bench) -> None:
-    before = bench.directory / "work-of-another" / "source"
-    before.mkdir(parents=True)
-    (before / "web.py").write_text("its code")
-    for path in (before.parent, before, before / "web.py"):
-        path.chmod(0o777)
-    later = bench.directory / "work-of-a-later-one"
-    bench.lines = _Heard(lambda text: later.mkdir() if text == "begun" else None)
-    text = f"echo begun; until [ -d {later} ]; do sleep 0.1; done; cat {before}/web.py; echo mine > {before}/web.py"
-    bench.build(member("Procfile", PROCFILE), script(f"{text}; echo x > {before}/new; echo x > {later}/new; exit 0"))
-    assert (before / "web.py").read_text() == "its code" and "its code" not in bench.lines
-    assert [one.name for one in before.iterdir()] == ["web.py"] and list(later.iterdir()) == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not landlock.version(), reason="takes root, and a kernel with Landlock")
-def test_a_step_that_runs_as_the_user_of_builds_reaches_none(tmp_path: Path) -> None:
-    assert BUILDS in (Confinement([tmp_path]).hidden or ())
-    assert BUILDS not in (Confinement([tmp_path], user="root").hidden or ())
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
-def test_the_user_of_a_build_enters_it_once_all_is_given_to_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    modes: list[int] = []
-    own, by_descriptor = os.chown, os.fchown
-
-    def chown(path: Any, *args: Any, **how: Any) -> None:
-        modes.append(_mode(bench))
-        own(path, *args, **how)
-
-    def fchown(place: int, *args: Any) -> None:
-        modes.append(_mode(bench))
-        by_descriptor(place, *args)
-
-    monkeypatch.setattr(os, "chown", chown)
-    monkeypatch.setattr(os, "fchown", fchown)
-    bench.build(member("Procfile", PROCFILE), member("below/web.py"))
-    assert len(modes) >= 6 and set(modes) == {0o700}
-    assert _mode(bench) == 0o711
-
-
-def _mode(bench: Bench) -> int:
-    return (bench.directory / "work-1").stat().st_mode & 0o777
-
-
-def test_removing_a_build_follows_no_link_that_comes_into_the_place_of_a_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other, work = tmp_path / "other", tmp_path / "work"
-    other.mkdir(mode=0o755)
-    (work / "source" / "below").mkdir(parents=True)
-    own = os.fwalk
-
-    def swapping(top: Any) -> Iterator[Any]:
-        for found in own(top):
-            if found[1] == ["below"]:
-                (work / "source" / "below").rmdir()
-                (work / "source" / "below").symlink_to(other)
-            yield found
-
-    monkeypatch.setattr(os, "fwalk", swapping)
-    remove(work)
-    assert not work.exists() and other.stat().st_mode & 0o777 == 0o755
-
-
-@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
-def test_a_build_writes_to_its_own_directories_alone(bench: Bench) -> None:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as code:
-        bench.sandbox = bench.sandbox._replace(user=None, fixed=frozenset({Path(code)}))
-        places = [Path(code), *(place for place in SHARED if place.is_dir())]
-        text = "".join(f"echo x > {place}/test-$$ && echo {place} && rm {place}/test-$$; " for place in places)
-        bench.build(member("Procfile", PROCFILE), script(f"{text} mktemp > made; exit 0"))
-    assert not set(map(str, places)) & set(bench.lines)
-    assert any("ermission denied" in line for line in bench.lines)
 
 
 def _wheel(name: str) -> bytes:
@@ -321,34 +161,6 @@ def test_a_build_that_takes_too_much_is_ended_with_all_of_its_processes(
     assert bench.living() == []
 
 
-@pytest.mark.skipif(not landlock.keeps_signals(), reason="this kernel's Landlock keeps no signals")
-def test_a_build_that_kills_its_shim_leaves_no_process_behind(bench: Bench, tmp_path: Path) -> None:
-    bench.sandbox = bench.sandbox._replace(user=None)
-    left = "setsid env -i sh -c 'echo $$ > left; exec sleep 600' & until [ -s left ]; do sleep 0.1; done"
-    with pytest.raises(BuildFailed, match="ended with"):
-        bench.build(member("Procfile", PROCFILE), script(f"{left}; echo left $(cat left); sleep 0.5; kill -9 $PPID"))
-    pid = int(next(line.removeprefix("left ") for line in bench.lines if line.startswith("left ")))
-    assert not _lives(pid)
-
-
-@pytest.mark.skipif(not landlock.keeps_signals(), reason="this kernel's Landlock keeps no signals")
-def test_a_build_as_the_builders_user_ends_when_it_shall_and_cannot_end_its_keeper(bench: Bench) -> None:
-    bench.sandbox = bench.sandbox._replace(user=None)
-    keeper = "$(cut -d' ' -f4 /proc/$PPID/stat)"
-    said = bench.lines = _Heard(lambda text: bench.stop.set() if text == "begun" else None)
-    with pytest.raises(BuildStopped):
-        text = f"kill -9 {keeper} || echo kept; echo begun; sleep 60"
-        bench.build(member("Procfile", PROCFILE), script(text))
-    assert bench.stop.is_set() and bench.living() == [], said
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # who reaps it may come later
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_what_a_build_prints_is_bounded(bench: Bench) -> None:
     text = "yes 0123456789 | head -n 300000; printf 'no end'"
     bench.build(member("Procfile", PROCFILE), script(text), limits=Limits(output=100_000, free=0))
@@ -365,20 +177,10 @@ def test_a_build_that_shall_stop_ends_at_once(bench: Bench, monkeypatch: pytest.
         if text == "begun":
             bench.stop.set()
 
-    bench.lines = _Heard(stop_at_first)
+    bench.lines = Heard(stop_at_first)
     with pytest.raises(BuildStopped):
         bench.build(member("Procfile", PROCFILE), script(f"{_ESCAPES} echo begun; sleep 60"))
     assert said == ["bin/build", "begun"]
-
-
-class _Heard(list[str]):
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        super().__init__()
-        self._hear = hear
-
-    def append(self, text: str) -> None:
-        super().append(text)
-        self._hear(text)
 
 
 @pytest.fixture
