@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import site
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import re_core
-import re_workers
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
@@ -28,7 +24,7 @@ from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, 
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
-from re_workers.steps.confinement import Confinement
+from re_workers.steps.confinement import Confinement, code
 
 #: stands for every worker, and every notifier whose server is known
 ALL = "all"
@@ -97,18 +93,8 @@ def confinement(settings: Settings) -> Confinement:
     if settings.store_url.startswith(SQLITE):
         hidden += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
     return Confinement(
-        hidden, [settings.workers_dir, *_code()], settings.step_user, settings.step_isolation, settings.step_env
+        hidden, [settings.workers_dir, *code()], settings.step_user, settings.step_isolation, settings.step_env
     )
-
-
-def _code() -> list[Path]:
-    """What this program runs when it starts the next time."""
-    places = [Path(package.__path__[0]) for package in (re_core, re_workers)]
-    if sys.prefix != sys.base_prefix:
-        places.append(Path(sys.prefix))
-    if site.ENABLE_USER_SITE:
-        places.append(Path(site.getusersitepackages()))
-    return places
 
 
 def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:

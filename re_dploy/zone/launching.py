@@ -22,6 +22,7 @@ from re_dploy.zone.releases import Unpacked
 from re_dploy.zone.restricted import Restricted
 from re_dploy.zone.state import RELEASE, RUN, Instance
 from re_dploy.zone.supervise import Spec, User, supervise
+from re_workers.steps.confinement import code, writable
 
 #: seconds that a command of a person may run
 RUN_TIME = 3600.0
@@ -43,6 +44,8 @@ class Launcher:
         last = int(read_json(self._given).get("last", 0)) if self._given.exists() else 0
         self._ports = Ports(*config.ports, last)
         self._python = config.python or own_python()
+        #: what runs as this user could replace the agent by it
+        self._code = writable(code())
         #: health is looked at here
         self._hosts = tuple(dict.fromkeys(("127.0.0.1", "::1", config.address)))
 
@@ -73,7 +76,8 @@ class Launcher:
             app, self._disk.id, str(unpacked.root), str(tmp), self._python, unpacked.commit
         )
         environ, _ = environment.environment(env, instance, where)
-        backend = Restricted([self._disk.dir, *self._config.hidden], [unpacked.root.parent], [tmp])
+        fixed = self._code if user is None else ()
+        backend = Restricted([self._disk.dir, *self._config.hidden], [unpacked.root.parent], [tmp], fixed)
         process = self.adopted(app, instance, directory)
         with self._children.starting() as own:
             process.handle = supervise(

@@ -22,7 +22,7 @@ class Restricted:
         given: Collection[Path],
         fixed: Collection[Path] = (),
     ) -> None:
-        """Of what lies in `hidden` places, a program can read what is `shown`, and do anything in `given`; `fixed` it can read alone.
+        """Of what lies in `hidden` places, a program can read what is `shown`, and do anything in `given`; it cannot change `fixed`.
 
         It can signal only what it has started, where the kernel keeps that, and read no environment of other programs.
         """

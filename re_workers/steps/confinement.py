@@ -8,10 +8,14 @@ root, and Landlock, which takes Linux 5.13. What neither keeps back is in `gaps`
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import logging
 import os
 import pwd
+import site
 import subprocess
+import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -30,6 +34,9 @@ PASSED = (
 
 #: begins the names of the engine's own variables, some of which are secret
 OWN = "RE_"
+
+#: packages of this program
+_PACKAGES = ("dploylib", "re_client", "re_core", "re_dploy", "re_gateways", "re_rest", "re_up", "re_workers")
 
 #: the user of programs where root started the engine and no setting says otherwise
 NOBODY = "nobody"
@@ -99,8 +106,7 @@ class Confinement:
         self._landlock = isolation != "off" and landlock.version() > 0
         others = [BUILDS] if self.user is not None else []
         self._hidden = frozenset(str(path.resolve()) for path in (*hidden, *others))
-        mine = self._user is None or self._user.id == os.geteuid()
-        self._fixed = frozenset(str(path.resolve()) for path in fixed if mine and os.access(_nearest(path), os.W_OK))
+        self._fixed = frozenset(map(str, writable(fixed) if self.user is None else ()))
         self._passed = (*PASSED, *passed)
         #: ways to the engine's secrets that stay open, as texts
         self.gaps = tuple(_gaps(self._user, self._landlock, isolation, sorted(self._hidden)))
@@ -119,7 +125,7 @@ class Confinement:
 
     @property
     def fixed(self) -> frozenset[Path]:
-        """What is the engine's code, and could be changed by what runs as its user."""
+        """What programs can read and not change, since they run as the engine's user, who can."""
         return frozenset(map(Path, self._fixed))
 
     def announce(self) -> None:
@@ -169,6 +175,22 @@ class Confinement:
         if self._landlock and any(directory.is_relative_to(one) for one in self._hidden):
             return False
         return os.access(directory, os.X_OK) if self._user is None else self._user.may_enter(directory)
+
+
+def code() -> list[Path]:
+    """What this program runs when it starts the next time: its packages, those that they use, and the Python that runs them."""
+    found = [importlib.util.find_spec(name) for name in _PACKAGES]
+    places = [Path(place) for one in found if one is not None for place in one.submodule_search_locations or ()]
+    if sys.prefix != sys.base_prefix:
+        places.append(Path(sys.prefix))
+    if site.ENABLE_USER_SITE:
+        places.append(Path(site.getusersitepackages()))
+    return [*places, Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("platstdlib"))]
+
+
+def writable(places: Iterable[Path]) -> frozenset[Path]:
+    """Real paths of those that this process could change or make."""
+    return frozenset(path.resolve() for path in places if os.access(_nearest(path), os.W_OK))
 
 
 def start_restricted(

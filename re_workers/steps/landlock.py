@@ -75,7 +75,8 @@ def restrict(
 ) -> None:
     """From now on this thread, and whatever it starts, has no way to `hidden` and can only read `fixed`.
 
-    Both are absolute real paths of files or directories, which need not exist; names can be listed still. Of what lies in hidden
+    Both are absolute real paths of files or directories, which need not exist; names can be listed still. A hidden place inside
+    of a fixed one stays hidden. Of what lies in hidden
     places it can read `shown`, and do anything in `given`. `alone`: it can signal only what it starts itself, where the kernel has
     that (`keeps_signals`). There is no way back, so call it on a thread that ends soon. Raises OSError.
     """

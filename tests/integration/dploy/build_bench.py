@@ -41,7 +41,7 @@ class Bench:
         user = confinement.user
         self.python = find() if user is None else find(user.may_enter)
         of_user = None if user is None else User(user.id, user.group, user.groups)
-        self.sandbox = Sandbox(of_user, confinement.hidden, confinement.environment())
+        self.sandbox = Sandbox(of_user, confinement.hidden, confinement.environment(), confinement.fixed)
         self.lines: list[str] = []
         self.stop = threading.Event()
         self._count = 0

@@ -96,6 +96,19 @@ def test_a_build_writes_to_its_own_directories_alone(bench: Bench) -> None:
     assert any("ermission denied" in line for line in bench.lines)
 
 
+@pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
+def test_a_build_that_runs_as_the_builders_own_user_cannot_change_the_engines_code(tmp_path: Path) -> None:
+    (code := tmp_path / "code").mkdir()
+    (code / "engine.py").write_text("original")
+    me = "root" if os.geteuid() == 0 else ""
+    text = f"cat {code}/engine.py; echo; echo mine > {code}/engine.py; echo mine > {code}/new.py; exit 0"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        bench = Bench(Path(directory), Confinement([tmp_path / "secret"], [code], me))
+        bench.build(member("Procfile", PROCFILE), script(text))
+        assert "original" in bench.lines
+    assert {path.name: path.read_text() for path in code.iterdir()} == {"engine.py": "original"}
+
+
 @pytest.mark.skipif(not landlock.keeps_signals(), reason="this kernel's Landlock keeps no signals")
 def test_a_build_that_kills_its_shim_leaves_no_process_behind(bench: Bench, tmp_path: Path) -> None:
     bench.sandbox = bench.sandbox._replace(user=None)

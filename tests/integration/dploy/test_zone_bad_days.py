@@ -20,6 +20,7 @@ from re_dploy.wire import Ask
 from re_dploy.zone import command, disk, health, log_reader, worker
 from re_dploy.zone.agent import Agent
 from re_dploy.zone.supervise import User
+from re_workers.steps import landlock
 from tests.integration.dploy.zone_harness import (
     SERVER,
     Zone,
@@ -184,6 +185,21 @@ def test_each_app_has_a_user_of_its_own_that_writes_in_its_tmpdir_alone(open_pla
     zone.agent.order(order(uri, 1)._replace(app="other", order="d7/eu/1", formation={"worker": 1}))
     report = until(lambda: (found := zone.of("d7/eu/1")) and found.state == "failed" and found, "it fails")
     assert "`users` are all taken" in report.why
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="needs Landlock")
+def test_an_app_that_runs_as_the_agents_user_cannot_change_the_agents_code(
+    tmp_path: Path, new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place := tmp_path / "code").mkdir()
+    (place / "agent.py").write_text("original\n")
+    monkeypatch.setattr("re_dploy.zone.launching.code", lambda: [place])
+    zone = new_zone()
+    program = f"cat {place}/agent.py; echo mine > {place}/agent.py; echo mine > {place}/new.py; echo tried; sleep 600"
+    zone.deploy(1, processes={"worker": program}, formation={"worker": 1})
+    lines = until(lambda: "tried" in (found := log_reader.tail(instance(zone, "worker.1-1"), 9)) and found, "it tries")
+    assert "original" in lines
+    assert {path.name: path.read_text() for path in place.iterdir()} == {"agent.py": "original\n"}
 
 
 def test_an_app_reads_neither_the_configuration_nor_the_keys_of_its_zone(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+import re_core
+import re_dploy
+import re_rest
+import re_up
 from re_core.errors import BadSettings
 from re_core.runtime.settings import load
 from re_workers.machine_slot import MachineSlot
 from re_workers.steps import landlock
 from re_workers.steps.command import Command
-from re_workers.steps.confinement import Confinement
+from re_workers.steps.confinement import Confinement, code
 from re_workers.testing import Result, run
 from re_workers.worker_selection import chosen, workers
 
@@ -62,6 +66,24 @@ def test_what_is_fixed_can_be_read_and_not_changed(tmp_path: Path) -> None:
     assert _run(line, fixed=(tmp_path / "code",)).output[0] == "read"
     assert [path.name for path in (tmp_path / "code").iterdir()] == ["file"]
     assert (tmp_path / "code/file").read_text() == "read\n"
+
+
+def test_what_is_hidden_inside_of_what_is_fixed_stays_hidden(tmp_path: Path) -> None:
+    for name in ("code/data", "code/package"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text(f"in {name}\n")
+    line = f"cd {tmp_path}/code; cat package/file data/file; echo x > package/file; echo x > new; true"
+    output = _run(line, tmp_path / "code/data", fixed=(tmp_path / "code",)).output
+    assert "in code/package" in output
+    assert "in code/data" not in output
+    assert (tmp_path / "code/package/file").read_text() == "in code/package\n"
+    assert not (tmp_path / "code/new").exists()
+
+
+def test_the_packages_and_the_python_of_this_program_count_as_its_code() -> None:
+    places = [path.resolve() for path in code()]
+    for module in (os, pytest, landlock, re_core, re_dploy, re_rest, re_up):
+        assert any(Path(str(module.__file__)).resolve().is_relative_to(place) for place in places), module
 
 
 def test_programs_of_two_steps_cannot_look_into_each_other(tmp_path: Path) -> None:
