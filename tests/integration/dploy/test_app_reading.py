@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.peering.seal import FernetSeal, make_file
 from re_core.adapters.sqlite import SqliteStore
 from re_core.apps.broadcasts import TERMINAL
+from re_core.apps.names import app_key
+from re_core.deployment.records import Entry, Void
 from re_core.errors import BadSettings, NoAnswer, NotAllowed, NotFound
-from re_core.ports import Append, EntryCodec
+from re_core.ports import Append, Appended, EntryCodec
 from re_core.rows import AppRow, ConfigRow, OutputChunk
 from re_core.sequencer.apps import Apps
 from re_core.usecases.apps import broadcasts, sealing
@@ -21,6 +24,7 @@ from re_core.usecases.apps.asking import Said, said_of
 from re_core.usecases.apps.reader import AppReader
 from re_core.usecases.authorization import Binding, Principal
 from re_core.wire.messages import JOURNAL_GREW, Message
+from re_dploy.center.watching import AppList
 from tests.apps import ID, KEY, Shop, build
 
 #: seconds after which what was to happen has not
@@ -66,6 +70,23 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()
+
+
+def test_an_app_whose_journal_cannot_be_read_is_left_out_and_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = "01M8APP0000000000000000009"
+    world.store.save_app(AppRow(broken, "broken", "web", 1))
+    entry = Entry(app_key(broken), 1, 1, "another", (Void("of a deployment"),))
+    assert world.store.append([Append(entry)]) == [Appended.STORED]
+    apps = AppList(world.store, world.reader, time.monotonic)
+    try:
+        for _ in range(3):
+            assert [state.id for state in apps.states()] == [ID]
+    finally:
+        apps.close()
+    (said,) = [one.getMessage() for one in caplog.records if one.name == "re_dploy.center.watching"]
+    assert said.startswith(f"the app {broken} is not looked after: the journal of {app_key(broken)}")
 
 
 def test_an_app_is_read_as_its_journal_has_it_now(world: World) -> None:
