@@ -25,7 +25,7 @@ from re_core.wire.redaction import Redaction
 from re_dploy.build.builder import Apps, open_builder
 from re_dploy.center.center import Center
 from re_dploy.center.options import CENTER_SOCKETS, Options, ZoneOptions, read_clients, read_zones, spread
-from re_dploy.local_zone import LOCAL, LocalZone
+from re_dploy.local_zone import LOCAL, LocalZone, apps_of
 from re_dploy.surroundings import Surroundings
 from re_workers.worker_selection import confinement
 
@@ -45,8 +45,11 @@ class Embedded:
         self._reader = AppReader(here.bus, here.store)
         desk = Desk(here.bus, here.store, here.clock, self._reader, here.seal, settings.request_timeout)
         apps = Apps(self._reader.fresh, lambda app, event: ask(here.bus, app, event, settings.request_timeout))
-        self._builder = open_builder(settings, here.store, here.clock, apps, confinement(settings), here.marks)
-        self._zone = LocalZone(settings.data_dir, pairs[LOCAL], pairs[CENTER].public, settings.dploy_plain)
+        confined = confinement(settings)
+        self._builder = open_builder(settings, here.store, here.clock, apps, confined, here.marks)
+        general = apps_of(settings, confined.user)
+        directory = settings.data_dir / "dploy" / LOCAL
+        self._zone = LocalZone(directory, pairs[LOCAL], pairs[CENTER].public, general, settings.dploy_plain)
         self._center = Center(
             _options(settings, pairs, self._zone.addresses()),
             desk,

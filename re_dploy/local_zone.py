@@ -16,7 +16,11 @@ import yaml
 
 from dploylib.transport.curve import KeyPair
 from re_core.backoff import Backoff
+from re_core.runtime.settings import Settings
+from re_dploy.build.python import find
 from re_dploy.center.options import ZONE_SOCKETS
+from re_workers.steps.confinement import User
+from re_workers.worker_selection import apart, hidden
 
 #: its name
 LOCAL = "local"
@@ -39,11 +43,16 @@ _log = logging.getLogger(__name__)
 class LocalZone:
     """`start` and `end` are called once each. `address` and `trouble` may be called by any thread."""
 
-    def __init__(self, data_dir: Path, keys: KeyPair, center_key: str, is_plain: bool = False) -> None:
-        """`is_plain`: without encryption, on the loopback interface alone."""
+    def __init__(
+        self, directory: Path, keys: KeyPair, center_key: str, general: Mapping[str, Any], is_plain: bool = False
+    ) -> None:
+        """`general`: what its configuration says of apps, see `apps_of`.
+
+        `is_plain`: without encryption, on the loopback interface alone.
+        """
         self._is_plain = is_plain
-        self._data_dir, self._keys, self._center_key = data_dir, keys, center_key
-        self._directory = data_dir / "dploy" / LOCAL
+        self._keys, self._center_key, self._general = keys, center_key, general
+        self._directory = directory
         self._addresses = _free_addresses()
         self._trouble = "it is being started"
         self._stopping = threading.Event()
@@ -134,13 +143,28 @@ class LocalZone:
             "general": {
                 "zone": LOCAL,
                 "directory": str(self._directory / "zone"),
-                "hidden": [str(self._data_dir)],
+                **self._general,
                 "at_stop": "end",
                 "grace": GRACE,
                 "center": {"uri": self._fetch, **client},
             },
             "servers": {"zone": {name: {"uri": uri, **server} for name, uri in self._addresses.items()}},
         }
+
+
+def apps_of(settings: Settings, user: User | None) -> Mapping[str, Any]:
+    """Where its apps are, what they do not reach, and as whom they run.
+
+    `user`: of programs of steps, where that is not the engine's own.
+
+    That user cannot enter the data directory, nor perhaps that of the Python that runs this.
+    """
+    found: dict[str, Any] = {"hidden": sorted({str(path.absolute()) for path in hidden(settings)})}
+    if user is not None:
+        found |= {"directory": str(apart(settings.data_dir) / "zone"), "user": user.name}
+        if (python := find(user.may_enter)) is not None:
+            found["python"] = python.path
+    return found
 
 
 def _free_addresses() -> dict[str, str]:

@@ -6,6 +6,7 @@ Runs the shipped commands as a user would. Must not know anything that they do n
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from re_up import demo
+from re_workers.worker_selection import apart
 
 #: the three files
 APP = Path(__file__).parent.parent / "examples" / "shop"
@@ -86,6 +88,7 @@ def main() -> int:
             _play(Demo(environ), Path(name))
         finally:
             demo.stop(engine)
+            shutil.rmtree(apart(Path(name)), ignore_errors=True)
     demo.say(f"\nAll of this took {time.monotonic() - began:.0f} s.")
     demo.say(NEXT)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,10 @@ ALL = "all"
 
 #: begins the URL of a store that is a file, and the ends of the names of what SQLite keeps beside it
 SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal", "-artifacts")
+
+
+#: the system's place for what programs keep, in which root alone can make something
+_STATE = Path("/var/lib")
 
 
 class Unconfigured:
@@ -85,16 +91,33 @@ def workers(
 
 def confinement(settings: Settings) -> Confinement:
     """How programs of steps are kept from what is the engine's. Raises BadSettings."""
+    return Confinement(
+        hidden(settings),
+        [settings.workers_dir, *code()],
+        settings.step_user,
+        settings.step_isolation,
+        settings.step_env,
+    )
+
+
+def hidden(settings: Settings) -> list[Path]:
+    """What no program that the engine runs for others shall reach."""
     secrets = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
     named = [Path(str(file)).expanduser().absolute() for file in secrets if file]
-    hidden = [settings.data_dir, *settings.step_hidden, *named]
-    hidden += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
-    hidden += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
+    found = [settings.data_dir, *settings.step_hidden, *named]
+    found += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
+    found += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
     if settings.store_url.startswith(SQLITE):
-        hidden += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
-    return Confinement(
-        hidden, [settings.workers_dir, *code()], settings.step_user, settings.step_isolation, settings.step_env
-    )
+        found += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
+    if os.geteuid() == 0 and settings.step_user not in ("root", "0"):  # of root, who may need to make others beside it
+        found.append(apart(settings.data_dir))
+    return found
+
+
+def apart(data_dir: Path) -> Path:
+    """Where an engine that root started keeps what the user of its apps must reach, since the data directory is closed to that user."""
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    return _STATE / f"re-dploy-{digest}"
 
 
 def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:

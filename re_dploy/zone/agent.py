@@ -41,7 +41,7 @@ class Agent:
         """`center` makes a socket to it. Raises OperatorError, BadSettings; the directory is free then."""
         self._config = config
         self._children = children or Children()
-        gaps = restricted.gaps(bool(config.users))
+        gaps = restricted.gaps(bool(config.users), config.user is not None)
         if config.is_required and gaps:
             raise OperatorError(f"isolation is required, and {gaps[0]}")
         for gap in gaps:

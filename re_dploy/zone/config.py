@@ -18,7 +18,20 @@ from re_dploy.zone.supervise import GRACE, User
 MIN_FREE = 1024 * 1024 * 1024
 
 _KEYS = (
-    *("zone", "directory", "address", "ports", "python", "cargo_root", "center", "reload", "users", "at_stop", "grace"),
+    *(
+        "zone",
+        "directory",
+        "address",
+        "ports",
+        "python",
+        "cargo_root",
+        "center",
+        "reload",
+        "users",
+        "user",
+        "at_stop",
+        "grace",
+    ),
     *("min_free", "hidden", "isolation"),
 )
 _RANGE = re.compile("([0-9]{1,5})-([0-9]{1,5})")
@@ -42,6 +55,8 @@ class ZoneConfig(NamedTuple):
     reload: tuple[str, ...] = ()
     #: of apps, one each
     users: tuple[User, ...] = ()
+    #: of all apps, where `users` is empty; None: the agent's own
+    user: User | None = None
     #: whether apps end with the agent
     ends_apps: bool = False
     #: seconds between TERM and KILL
@@ -76,7 +91,8 @@ def read(general: Mapping[str, Any]) -> ZoneConfig:
         Path(root).resolve() if (root := _text(general, "cargo_root", "")) else None,
         center,
         _texts(general, "reload"),
-        tuple(_user(name) for name in _texts(general, "users")),
+        tuple(_user("users", name) for name in _texts(general, "users")),
+        _user("user", name) if (name := _text(general, "user", "")) else None,
         _word(general, "at_stop", ("leave", "end")) == "end",
         _number(general, "grace", GRACE),
         int(_number(general, "min_free", MIN_FREE)),
@@ -125,15 +141,15 @@ def _python(path: str) -> str:
     return path
 
 
-def _user(name: str) -> User:
+def _user(key: str, name: str) -> User:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        raise BadSettings(f"general.users: this machine has no user {name!r}") from None
+        raise BadSettings(f"general.{key}: this machine has no user {name!r}") from None
     if os.geteuid() != 0:
-        raise BadSettings("general.users: only root can start programs as other users")
+        raise BadSettings(f"general.{key}: only root can start programs as other users")
     if entry.pw_uid == 0:
         raise BadSettings(
-            "general.users: apps do not run as root by name; leave `users` out to run them as the agent's user"
+            f"general.{key}: apps do not run as root by name; leave `{key}` out to run them as the agent's user"
         )
     return User(entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(name, entry.pw_gid)))

@@ -120,9 +120,9 @@ class Launcher:
             return port
 
     def _user(self, app: str) -> User | None:
-        """The app's own of the pool, for good."""
+        """The app's own of the pool, for good, or that of all apps; None: the agent's."""
         if not self._config.users:
-            return None
+            return self._config.user
         path = self._disk.dir / "users.json"
         with self._lock:
             given: dict[str, Any] = read_json(path) if path.exists() else {}

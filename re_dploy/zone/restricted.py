@@ -44,19 +44,19 @@ class Restricted:
         landlock.restrict(self._hidden, self._fixed, self._shown, self._given, alone=True)
 
 
-def gaps(has_pool: bool) -> list[str]:
-    """What one app of this host can do to another one or to the zone, as texts for people; empty where all is kept apart.
+def gaps(has_pool: bool, has_user: bool) -> list[str]:
+    """What one app of this host can do to another one, to the zone or to the host, as texts for people; empty where all is kept apart.
 
-    `has_pool`: each app has a user of its own.
+    `has_pool`: each app has a user of its own. `has_user`: all have one that is not the agent's.
     """
-    if landlock.version() == 0:
-        if has_pool and os.geteuid() == 0:
-            return []
-        return [
-            "this kernel has no Landlock (Linux 5.13 or newer): an app can read the zone's keys and the files of others"
-        ]
-    if not has_pool and not landlock.keeps_signals():
-        return [
+    found = []
+    if os.geteuid() == 0 and not has_pool and not has_user:
+        found.append("apps run as root, who can change everything of this host: give `users`, one for each app")
+    if landlock.version() == 0 and not has_pool:
+        reach = "the files of others" if has_user else "the zone's keys and the files of others"
+        found.append(f"this kernel has no Landlock (Linux 5.13 or newer): an app can read {reach}")
+    elif not has_pool and not landlock.keeps_signals():
+        found.append(
             "this kernel's Landlock keeps no signals (Linux 6.12 or newer): an app can end processes of another one"
-        ]
-    return []
+        )
+    return found

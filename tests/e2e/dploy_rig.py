@@ -25,6 +25,7 @@ from dploylib.transport import curve
 from dploylib.transport.curve import KeyPair
 from re_client.api import Client
 from re_workers.steps.confinement import BUILDS
+from re_workers.worker_selection import apart
 from tests.e2e.dploy_listener import Listener
 from tests.e2e.dploy_traffic import Traffic
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
@@ -338,7 +339,8 @@ class Rig:
         for one in (*self.left(), *self.building()):
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        shutil.rmtree(self.builds[-1], ignore_errors=True)
+        for place in (self.builds[-1], apart(self.engine.data)):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _reached(client: Client) -> bool:

@@ -9,18 +9,23 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from re_core.errors import BadSettings
+from re_core.errors import BadSettings, OperatorError
+from re_core.runtime.settings import load
+from re_dploy.local_zone import apps_of
 from re_dploy.wire import Ask
 from re_dploy.zone import command, disk, health, log_reader, worker
+from re_dploy.zone import config as zone_config
 from re_dploy.zone.agent import Agent
 from re_dploy.zone.supervise import User
 from re_workers.steps import landlock
+from re_workers.worker_selection import apart, confinement
 from tests.integration.dploy.zone_harness import (
     SERVER,
     Zone,
@@ -56,7 +61,7 @@ def open_place() -> Iterator[Path]:
 def new_zone(tmp_path: Path) -> Iterator[NewZone]:
     made: list[Zone] = []
 
-    def make(directory: Path = tmp_path, **more: Any) -> Zone:
+    def make(directory: Path = tmp_path, /, **more: Any) -> Zone:
         made.append(Zone(config(directory, **more)))
         return made[-1]
 
@@ -200,6 +205,49 @@ def test_an_app_that_runs_as_the_agents_user_cannot_change_the_agents_code(
     lines = until(lambda: "tried" in (found := log_reader.tail(instance(zone, "worker.1-1"), 9)) and found, "it tries")
     assert "original" in lines
     assert {path.name: path.read_text() for path in place.iterdir()} == {"agent.py": "original\n"}
+
+
+def test_the_zone_of_an_engine_hides_all_that_is_hidden_from_programs_of_steps(tmp_path: Path) -> None:
+    names = ("logs", "own/secret.key", "keys", "further", "db/re.db")
+    logs, secret, keys, further, database = (tmp_path / name for name in names)
+    settings = load(
+        {
+            "RE_DATA_DIR": str(tmp_path / "data"),
+            "RE_DEPLOYMENT_LOG_DIR": str(logs),
+            "RE_SECRET_KEY_FILE": str(secret),
+            "RE_DPLOY_KEYS_DIR": str(keys),
+            "RE_STORE_URL": f"sqlite:///{database}",
+        }
+    )
+    settings = replace(settings, step_hidden=(further,))
+    places = (tmp_path / "data", logs, secret, keys, further, database)
+    assert set(map(str, places)) <= set(apps_of(settings, None)["hidden"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_apps_of_an_engine_that_root_started_run_as_the_user_of_steps_where_that_user_can_reach_them(
+    tmp_path: Path, open_place: Path, new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("re_workers.worker_selection._STATE", open_place)
+    settings = load({"RE_DATA_DIR": str(tmp_path / "data")})
+    confined = confinement(settings)
+    general = {"zone": "eu", **apps_of(settings, confined.user)}
+    assert confined.user is not None
+    read = zone_config.read(general)
+    assert read.directory == apart(settings.data_dir) / "zone"
+    zone = new_zone(tmp_path, user=read.user, directory=read.directory, python=read.python)
+    program = "id -u; touch $TMPDIR/mine && python3 -c 'print(6 * 7)'; sleep 600"
+    zone.deploy(1, processes={"worker": program}, formation={"worker": 1})
+    lines = until(lambda: len(found := log_reader.tail(instance(zone, "worker.1-1"), 9)) > 1 and found, "it prints")
+    assert lines[:2] == [str(confined.user.id), "42"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_an_agent_whose_apps_would_run_as_root_says_so(new_zone: NewZone, caplog: pytest.LogCaptureFixture) -> None:
+    new_zone()
+    assert "apps run as root" in caplog.text
+    with pytest.raises(OperatorError, match="isolation is required, and apps run as root"):
+        new_zone(is_required=True)
 
 
 def test_an_app_reads_neither_the_configuration_nor_the_keys_of_its_zone(tmp_path: Path) -> None:

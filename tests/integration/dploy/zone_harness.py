@@ -99,10 +99,17 @@ def _is_free(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) != 0
 
 
-def config(directory: Path, **more: Any) -> ZoneConfig:
+def config(directory: Path, /, **more: Any) -> ZoneConfig:
     (root := directory / "cargo").mkdir(exist_ok=True)
-    given = {"ports": free_ports(40), "cargo_root": root, "grace": 2.0, "min_free": 0, **more}
-    return ZoneConfig("eu", directory / "zone", **given)
+    given = {
+        "directory": directory / "zone",
+        "ports": free_ports(40),
+        "cargo_root": root,
+        "grace": 2.0,
+        "min_free": 0,
+        **more,
+    }
+    return ZoneConfig("eu", **given)
 
 
 class Zone:
