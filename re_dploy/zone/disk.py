@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -51,7 +52,7 @@ class ZoneDisk:
         self.dir = directory
         try:
             for name in ("", "apps", "incoming", "router"):
-                (directory / name).mkdir(mode=0o711, parents=True, exist_ok=True)
+                make_directory(directory / name)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise OperatorError(f"the zone's directory {directory} cannot be used: {error}") from error
@@ -148,7 +149,7 @@ class AppDisk:
         self._seal = seal
         self._about = about
         for part in ("", "env", "orders", "releases", "ps"):
-            (directory / part).mkdir(mode=0o711, exist_ok=True)
+            make_directory(directory / part)
         for path in self.releases.glob(f"{PARTIAL}*"):
             remove_tree(path)
 
@@ -222,7 +223,8 @@ class AppDisk:
         """The directory of an instance that is about to be started. Raises OSError."""
         path = self.dir / "ps" / instance.dir
         remove_tree(path)
-        (path / "tmp").mkdir(parents=True)
+        make_directory(path)
+        make_directory(path / "tmp")
         write(path / "spec.json", state.instance_document(instance))
         return path
 
@@ -263,6 +265,16 @@ class AppDisk:
             with suppress(ValueError):  # cut off by a full disk
                 said.append(json.loads(line))
         return said
+
+
+def make_directory(path: Path) -> None:
+    """Make it and those above it, where they are missing, so that users of apps can enter them whatever the umask is. Raises OSError."""
+    for parent in (*reversed(path.parents), path):
+        if not parent.exists():
+            parent.mkdir(exist_ok=True)
+            parent.chmod(0o711)
+    if os.geteuid() == 0:  # only then there are such users, and one that is there already may be closed to them
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o111)
 
 
 def write(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from re_core.errors import ReleaseEngineError
 from re_dploy.cargo import ABOUT, FILES
 from re_dploy.cargo import unpack as unpack_cargo
 from re_dploy.wire.names import APP
-from re_dploy.zone.disk import PARTIAL, read_json, remove_tree, sync_directory
+from re_dploy.zone.disk import PARTIAL, make_directory, read_json, remove_tree, sync_directory
 from re_dploy.zone.machine import Contents
 from re_dploy.zone.state import RELEASE, Release
 
@@ -50,6 +50,7 @@ def found(releases: Path) -> dict[str, Unpacked]:
             continue
         try:
             there[path.name] = read(path)
+            make_directory(path)
         except (OSError, BadRelease):
             remove_tree(path)
     return there
@@ -73,7 +74,7 @@ def unpack(cargo: Path, releases: Path, digest: str, python: str) -> Unpacked:
     """
     new = releases / f"{PARTIAL}{digest[:12]}"
     remove_tree(new)
-    new.mkdir()
+    make_directory(new)
     try:
         _extract(cargo, new)
         told = _told(new)

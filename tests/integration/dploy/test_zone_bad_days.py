@@ -243,6 +243,20 @@ def test_apps_of_an_engine_that_root_started_run_as_the_user_of_steps_where_that
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_apps_with_a_user_of_their_own_start_under_a_umask_that_closes_all(open_place: Path, new_zone: NewZone) -> None:
+    entry = pwd.getpwnam("nobody")
+    before = os.umask(0o077)
+    try:
+        zone = new_zone(open_place, users=(User(entry.pw_uid, entry.pw_gid),), directory=open_place / "var" / "zone")
+        command = "id -u; touch $TMPDIR/mine && cat file; sleep 600"
+        zone.deploy(1, files={"file": "content\n"}, processes={"worker": command}, formation={"worker": 1})
+        lines = until(lambda: len(found := log_reader.tail(instance(zone, "worker.1-1"), 9)) > 1 and found, "it prints")
+        assert lines[:2] == [str(entry.pw_uid), "content"]
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_an_agent_whose_apps_would_run_as_root_says_so(new_zone: NewZone, caplog: pytest.LogCaptureFixture) -> None:
     new_zone()
     assert "apps run as root" in caplog.text
