@@ -54,9 +54,7 @@ class Agent:
             self._fetcher = Fetcher(config.directory / "incoming", config.cargo_root, center, self._disk.free)
             self._python = python
             self._lock = threading.Lock()
-            self._workers: dict[str, AppWorker] = {}
-            for name in self._disk.apps():
-                self._workers[name] = self._worker(name)
+            self._workers = self._found()
         except BaseException:
             self._disk.close()
             raise
@@ -110,11 +108,13 @@ class Agent:
 
     def control(self, control: Control) -> Answer:
         """A word about an app."""
-        worker = self._workers.get(control.app)
-        if worker is None:
-            return refusal("unknown-app", f"{control.app} is unknown here")
         try:
+            worker = self._known(control.app)
+            if worker is None:
+                return refusal("unknown-app", f"{control.app} is unknown here")
             return worker.control(control)
+        except OperatorError as error:
+            return refusal("busy", str(error))
         except OSError as error:
             return refusal("disk-full", f"the word cannot be stored: {error.strerror}")
 
@@ -123,12 +123,14 @@ class Agent:
         states: dict[str, str] = {}
         refused: dict[str, str] = {}
         for name in stop.apps:
-            worker = self._workers.get(name)
-            if worker is None:
-                states[name] = "unknown"
-                continue
             try:
+                worker = self._known(name)
+                if worker is None:
+                    states[name] = "unknown"
+                    continue
                 state, why = worker.stop_app(stop.epochs.get(name, 0), stop.app_ids.get(name, ""))
+            except OperatorError as error:
+                state, why = "refused", str(error)
             except OSError as error:
                 state, why = "refused", f"that cannot be stored: {error.strerror}"
             if state == "refused":
@@ -145,6 +147,21 @@ class Agent:
         for name, worker in workers.items():
             worker.heard(routes.get(name))
         return reporting.report(self._config.zone, self._disk.id, boot_id(), workers, ask)
+
+    def _found(self) -> dict[str, AppWorker]:
+        """Those that have a directory. One that cannot be read is left as it is, and the others go on."""
+        found = {}
+        for name in self._disk.apps():
+            try:
+                found[name] = self._worker(name)
+            except (OSError, OperatorError) as error:
+                _log.error("%s is not supervised: %s", name, error, extra={"action": "zone_app_unreadable"})
+        return found
+
+    def _known(self, name: str) -> AppWorker | None:
+        """One that was ordered before. Raises OperatorError for one that cannot be read."""
+        worker = self._workers.get(name)
+        return self._made(name) if worker is None and name in self._disk.apps() else worker
 
     def _made(self, name: str) -> AppWorker:
         with self._lock:

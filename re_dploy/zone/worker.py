@@ -55,9 +55,9 @@ class AppWorker:
         self._fetcher = fetcher
         self._router = router
         self._python = python
+        self.app = disk.load()
         self.log = AgentLog(disk.dir)
         self.lock = threading.RLock()
-        self.app = disk.load()
         self.contents = releases.found(disk.releases)
         self.processes: dict[int, Process] = {}
         self.restarts = Restarts()

@@ -19,7 +19,7 @@ import pytest
 from re_core.errors import BadSettings, OperatorError
 from re_core.runtime.settings import load
 from re_dploy.local_zone import apps_of
-from re_dploy.wire import Ask
+from re_dploy.wire import Ask, Control, Stop
 from re_dploy.zone import command, disk, health, log_reader, worker
 from re_dploy.zone import config as zone_config
 from re_dploy.zone.agent import Agent
@@ -27,6 +27,7 @@ from re_dploy.zone.supervise import User
 from re_workers.steps import landlock
 from re_workers.worker_selection import apart, confinement
 from tests.integration.dploy.zone_harness import (
+    ENOUGH,
     SERVER,
     Zone,
     cargo,
@@ -254,6 +255,32 @@ def test_apps_with_a_user_of_their_own_start_under_a_umask_that_closes_all(open_
         assert lines[:2] == [str(entry.pw_uid), "content"]
     finally:
         os.umask(before)
+
+
+def test_an_app_whose_file_cannot_be_read_is_left_alone_and_the_other_apps_go_on(
+    new_zone: NewZone, caplog: pytest.LogCaptureFixture
+) -> None:
+    zone = new_zone()
+    zone.deploy(1)
+    uri, _ = cargo(zone.root, 1, app="other", processes={"worker": "sleep 600"})
+    other = order(uri, 1)._replace(app="other", order="d7/eu/1", formation={"worker": 1})
+    zone.agent.order(other)
+    zone.reaches("d7/eu/1", "done")
+    zone.agent.stop()
+    file = zone.config.directory / "apps" / "other" / "app.json"
+    kept = file.read_bytes()
+    file.write_bytes(kept[:40])
+    zone.agent = Agent(zone.config, wait=ENOUGH)
+    zone.agent.start()
+    assert get(zone.app().addresses[0]) == "v1 web.1 "
+    assert "other is not supervised" in caplog.text
+    assert "app.json cannot be read" in zone.agent.order(other).why
+    assert "app.json cannot be read" in zone.agent.control(Control("scale", "other", formation={"worker": 2})).why
+    assert "app.json cannot be read" in zone.agent.stop_apps(Stop(("other",))).refused["other"]
+    assert file.read_bytes() == kept[:40]
+    file.write_bytes(kept)
+    assert zone.agent.order(other).state == "known"
+    assert len(zone.agent.report(Ask(only="other")).apps["other"].ps) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
