@@ -15,6 +15,7 @@ from re_dploy.zone.disk import WAIT, ZoneDisk
 from re_dploy.zone.fetching import Center, Fetcher
 from re_dploy.zone.launching import Launcher, minor_version
 from re_dploy.zone.leftovers import Children
+from re_dploy.zone.modes import Modes
 from re_dploy.zone.router import Router
 from re_dploy.zone.shim import boot_id
 from re_dploy.zone.worker import AppWorker
@@ -55,6 +56,8 @@ class Agent:
             self._python = python
             self._lock = threading.Lock()
             self._workers = self._found()
+            is_shared = not config.users and config.user is None
+            self._modes = Modes((config.directory, *config.hidden) if is_shared else ())
         except BaseException:
             self._disk.close()
             raise
@@ -190,3 +193,4 @@ class Agent:
         while not self._stopping.wait(SWEEP):
             if ended := self._children.end_orphans():
                 _log.warning("ended processes %s, whose shims were killed", ended, extra={"action": "orphans_ended"})
+            self._modes.mend()

@@ -283,6 +283,22 @@ def test_an_app_whose_file_cannot_be_read_is_left_alone_and_the_other_apps_go_on
     assert len(zone.agent.report(Ask(only="other")).apps["other"].ps) == 1
 
 
+def test_modes_that_an_app_gives_to_hidden_places_are_taken_back(
+    tmp_path: Path, new_zone: NewZone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("re_dploy.zone.agent.SWEEP", 0.1)
+    (hidden := tmp_path / "engine").mkdir(mode=0o700)
+    (hidden / "token").touch(mode=0o600)
+    zone = new_zone(hidden=(hidden,))
+    own = zone.config.directory / "secret.key"
+    program = f"chmod 755 {hidden}; chmod 644 {hidden}/token {own}; echo changed; sleep 600"
+    zone.deploy(1, processes={"worker": program}, formation={"worker": 1})
+    until(lambda: "changed" in log_reader.tail(instance(zone, "worker.1-1"), 9), "it changes them")
+    places = (hidden, hidden / "token", own)
+    until(lambda: [one.stat().st_mode & 0o777 for one in places] == [0o700, 0o600, 0o600], "they are as before")
+    assert f"other users had got rights to {own}" in caplog.text
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_an_agent_whose_apps_would_run_as_root_says_so(new_zone: NewZone, caplog: pytest.LogCaptureFixture) -> None:
     new_zone()
