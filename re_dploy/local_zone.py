@@ -19,8 +19,8 @@ from re_core.backoff import Backoff
 from re_core.runtime.settings import Settings
 from re_dploy.build.python import find
 from re_dploy.center.options import ZONE_SOCKETS
-from re_workers.steps.confinement import User
-from re_workers.worker_selection import apart, hidden
+from re_workers.steps.confinement import APART, User, apart
+from re_workers.worker_selection import hidden
 
 #: its name
 LOCAL = "local"
@@ -159,7 +159,8 @@ def apps_of(settings: Settings, user: User | None) -> Mapping[str, Any]:
 
     That user cannot enter the data directory, nor perhaps that of the Python that runs this.
     """
-    found: dict[str, Any] = {"hidden": sorted({str(path.absolute()) for path in hidden(settings)})}
+    closed = [*hidden(settings), *([APART] if user is not None else [])]
+    found: dict[str, Any] = {"hidden": sorted({str(path.absolute()) for path in closed})}
     if user is not None:
         found |= {"directory": str(apart(settings.data_dir) / "zone"), "user": user.name}
         if (python := find(user.may_enter)) is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from re_up import demo
-from re_workers.worker_selection import apart
+from re_workers.steps.confinement import apart
 
 #: the three files
 APP = Path(__file__).parent.parent / "examples" / "shop"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,10 +31,6 @@ ALL = "all"
 
 #: begins the URL of a store that is a file, and the ends of the names of what SQLite keeps beside it
 SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal", "-artifacts")
-
-
-#: the system's place for what programs keep, in which root alone can make something
-_STATE = Path("/var/lib")
 
 
 class Unconfigured:
@@ -109,15 +103,7 @@ def hidden(settings: Settings) -> list[Path]:
     found += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
     if settings.store_url.startswith(SQLITE):
         found += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
-    if os.geteuid() == 0 and settings.step_user not in ("root", "0"):  # of root, who may need to make others beside it
-        found.append(apart(settings.data_dir))
     return found
-
-
-def apart(data_dir: Path) -> Path:
-    """Where an engine that root started keeps what the user of its apps must reach, since the data directory is closed to that user."""
-    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
-    return _STATE / f"re-dploy-{digest}"
 
 
 def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:

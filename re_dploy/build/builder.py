@@ -7,7 +7,6 @@ built no more.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 import re
@@ -40,7 +39,7 @@ from re_dploy.build.python import Python, find
 from re_dploy.build.sandbox import Limits, Sandbox
 from re_dploy.zone import supervise
 from re_workers.outcomes import Cancelled, Failed
-from re_workers.steps.confinement import BUILDS, Confinement
+from re_workers.steps.confinement import Confinement, apart
 from re_workers.steps.orphans import ATTEMPT
 
 #: seconds between two tries of what was away
@@ -264,9 +263,9 @@ def open_builder(
     user = confinement.user
     directory = settings.data_dir / "dploy" / "build"
     if user is not None:
-        digest = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:8]
-        _own(BUILDS)
-        directory = BUILDS / digest
+        directory = apart(settings.data_dir) / "build"
+        _own(directory.parent.parent)
+        _own(directory.parent)
     _own(directory)
     python = find() if user is None else find(user.may_enter)
     of_user = None if user is None else supervise.User(user.id, user.group, user.groups)

@@ -8,6 +8,7 @@ root, and Landlock, which takes Linux 5.13. What neither keeps back is in `gaps`
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import importlib.util
 import logging
 import os
@@ -41,8 +42,9 @@ _PACKAGES = ("dploylib", "re_client", "re_core", "re_dploy", "re_gateways", "re_
 #: the user of programs where root started the engine and no setting says otherwise
 NOBODY = "nobody"
 
-#: below it are builds of apps, where they run as another user than the engine's: out of reach of whatever else runs as that user
-BUILDS = Path("/var/lib/re-dploy")
+#: below it are builds and releases of apps, where they run as another user than the engine's: out of reach of whatever else runs
+#: as that user. In the directory above it root alone can make something
+APART = Path("/var/lib/re-dploy")
 
 #: prctl: is a capability within reach of what this thread starts, and: no more
 _CAPBSET_READ, _CAPBSET_DROP = 23, 24
@@ -104,7 +106,7 @@ class Confinement:
         """
         self._user = _user(user, isolation)
         self._landlock = isolation != "off" and landlock.version() > 0
-        others = [BUILDS] if self.user is not None else []
+        others = [APART] if self.user is not None else []
         self._hidden = frozenset(str(path.resolve()) for path in (*hidden, *others))
         self._fixed = frozenset(map(str, writable(fixed) if self.user is None else ()))
         self._passed = (*PASSED, *passed)
@@ -175,6 +177,12 @@ class Confinement:
         if self._landlock and any(directory.is_relative_to(one) for one in self._hidden):
             return False
         return os.access(directory, os.X_OK) if self._user is None else self._user.may_enter(directory)
+
+
+def apart(data_dir: Path) -> Path:
+    """Where the engine with this data directory keeps what the user of its programs must enter, to whom the data directory is closed."""
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:12]
+    return APART / digest
 
 
 def code() -> list[Path]:

@@ -5,7 +5,6 @@ rig.start() ─▶ rectl up (core, center, builder)  ◀─ CURVE ─▶  re-dpl
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -24,8 +23,7 @@ import yaml
 from dploylib.transport import curve
 from dploylib.transport.curve import KeyPair
 from re_client.api import Client
-from re_workers.steps.confinement import BUILDS
-from re_workers.worker_selection import apart
+from re_workers.steps.confinement import apart
 from tests.e2e.dploy_listener import Listener
 from tests.e2e.dploy_traffic import Traffic
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
@@ -207,9 +205,8 @@ class Rig:
             "RE_DPLOY_ZONES": str(zones),
         }
         del self.engine.environ["RE_STEP_ISOLATION"]
-        digest = hashlib.sha256(os.fsencode(self.engine.data)).hexdigest()[:8]
         #: where programs build, as this user or as another one
-        self.builds = (self.engine.data / "dploy" / "build", BUILDS / digest)
+        self.builds = (self.engine.data / "dploy" / "build", apart(self.engine.data) / "build")
         self.listener = Listener(keys, at["out"], at["history"])
         self.traffic = Traffic({name: one.table for name, one in self.zones.items()}, APP)
         #: release -> its broadcast id, of all that the engine has accepted
@@ -339,8 +336,7 @@ class Rig:
         for one in (*self.left(), *self.building()):
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        for place in (self.builds[-1], apart(self.engine.data)):
-            shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(apart(self.engine.data), ignore_errors=True)
 
 
 def _reached(client: Client) -> bool:

@@ -15,7 +15,7 @@ from re_dploy.build import BuildFailed, BuildStopped
 from re_dploy.build.builder import remove
 from re_dploy.build.sandbox import SHARED
 from re_workers.steps import landlock
-from re_workers.steps.confinement import BUILDS, Confinement
+from re_workers.steps.confinement import APART, Confinement
 from tests.integration.dploy.build_bench import PROCFILE, Bench, Heard, script
 from tests.unit.dploy.archives import member
 
@@ -37,8 +37,8 @@ def test_two_builds_that_meet_reach_nothing_of_each_other(bench: Bench) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0 or not landlock.version(), reason="takes root, and a kernel with Landlock")
 def test_a_step_that_runs_as_the_user_of_builds_reaches_none(tmp_path: Path) -> None:
-    assert BUILDS in (Confinement([tmp_path]).hidden or ())
-    assert BUILDS not in (Confinement([tmp_path], user="root").hidden or ())
+    assert APART in (Confinement([tmp_path]).hidden or ())
+    assert APART not in (Confinement([tmp_path], user="root").hidden or ())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root")

@@ -25,7 +25,8 @@ from re_dploy.zone import config as zone_config
 from re_dploy.zone.agent import Agent
 from re_dploy.zone.supervise import User
 from re_workers.steps import landlock
-from re_workers.worker_selection import apart, confinement
+from re_workers.steps.confinement import apart
+from re_workers.worker_selection import confinement
 from tests.integration.dploy.zone_harness import (
     ENOUGH,
     SERVER,
@@ -229,7 +230,7 @@ def test_the_zone_of_an_engine_hides_all_that_is_hidden_from_programs_of_steps(t
 def test_apps_of_an_engine_that_root_started_run_as_the_user_of_steps_where_that_user_can_reach_them(
     tmp_path: Path, open_place: Path, new_zone: NewZone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("re_workers.worker_selection._STATE", open_place)
+    monkeypatch.setattr("re_workers.steps.confinement.APART", open_place)
     settings = load({"RE_DATA_DIR": str(tmp_path / "data")})
     confined = confinement(settings)
     general = {"zone": "eu", **apps_of(settings, confined.user)}
