@@ -91,6 +91,7 @@ def test_a_release_runs_beside_other_steps(forest: EngineProcess, new_runner: Ma
         done = ended(client, begin(client, book(*steps)))
         assert (done["status"], statuses(done)) == ("completed", ["completed"] * 3)
         assert released(place).read_text() == TEXT
+        await_line_with(client, done["id"], "prepared 1 manifest(s) for dest1")
         lines = printed(client, done["id"])
         assert [one for one in lines if one in ("before", "releases")] == ["before", "releases"]
         assert "prepared 1 manifest(s) for dest1" in lines
@@ -186,7 +187,8 @@ def test_a_failed_release_is_retried(forest: EngineProcess, new_runner: MakeRunn
         done = ended(client, begin(client, book(release(place, fail=str(fail)))))
         assert (done["status"], statuses(done)) == ("failed", ["failed"])
         assert "kustomization is not valid" in done["reason"]
-        assert "ERROR: kustomization is not valid" in printed(client, done["id"])
+        # a completion overtakes the last lines
+        await_line_with(client, done["id"], "ERROR: kustomization is not valid")
         fail.unlink()
         client.retry(done["id"])
         wait_until("it is retried", lambda: client.deployment(done["id"])["status"] == "completed", PATIENCE)

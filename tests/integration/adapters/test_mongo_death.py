@@ -95,7 +95,8 @@ def test_a_server_that_is_away_is_told_and_comes_back_by_itself(
 
 
 def test_a_server_that_is_frozen_is_given_up_in_time(own_mongodb: MongoServer, url: str) -> None:
-    store = MongoStore(f"{url}&socketTimeoutMS=300")
+    MongoStore(url).close()  # which makes the indexes in its own time
+    store = MongoStore(f"{url}&socketTimeoutMS=2000")
     own_mongodb.freeze()
     try:
         with pytest.raises(StoreUnavailable):
