@@ -13,9 +13,11 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -50,6 +52,10 @@ _PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _DIGEST_NAME = re.compile(r"x\.[0-9a-f]{32}\.log")
 #: bytes of a file in which the id of its deployment stands
 _BEGINNING = 4096
+
+#: what the steps that run in this process just now must not show: each cuts it out of a text. Replaced whole, never changed
+_hidden: tuple[Callable[[str], str], ...] = ()
+_hiding = threading.Lock()
 
 
 def setup(
@@ -90,6 +96,26 @@ def setup(
     logging.getLogger("httpx2").setLevel(max(logging.WARNING, root.level))
 
 
+@contextmanager
+def hiding(cut_out: Callable[[str], str]) -> Iterator[None]:
+    """While it lasts, no log line of this process, of any thread, has what `cut_out` cuts out of a text."""
+    global _hidden
+    mine = lambda text: cut_out(text)  # noqa: E731  # one object of its own: two steps may hide by the same function
+    with _hiding:
+        _hidden = (*_hidden, mine)
+    try:
+        yield
+    finally:
+        with _hiding:
+            _hidden = tuple(one for one in _hidden if one is not mine)
+
+
+def _shown(redaction: Redaction, text: str) -> str:
+    for cut_out in _hidden:
+        text = cut_out(text)
+    return redaction.text(text)
+
+
 class _WholeLines(logging.Formatter):
     """Of one component, with all fields."""
 
@@ -114,7 +140,7 @@ class TextLines(_WholeLines):
         yield _field("log_level", record.levelname)
         for name in _AFTER_LEVEL:
             yield _field(name, getattr(record, name, ""))
-        yield _field("message", self._redaction.text(_message(self, record)))
+        yield _field("message", _shown(self._redaction, _message(self, record)))
         for name in _OURS:
             if hasattr(record, name):
                 yield _field(name, getattr(record, name))
@@ -137,9 +163,9 @@ class ShortLines(logging.Formatter):
         deployment = getattr(record, "deployment_id", "")
         if deployment:
             parts.append(str(deployment))
-        lines = [" ".join([*parts, self._redaction.text(record.getMessage())])]
+        lines = [" ".join([*parts, _shown(self._redaction, record.getMessage())])]
         if record.exc_info:
-            trace = self._redaction.text(self.formatException(record.exc_info))
+            trace = _shown(self._redaction, self.formatException(record.exc_info))
             lines += (f"  {line}" for line in trace.split("\n"))
         return "\n".join(_UNPRINTABLE.sub(_escape, line) for line in lines)
 
@@ -159,7 +185,7 @@ class JsonLines(_WholeLines):
             value = getattr(record, name, None)
             if value not in (None, ""):
                 document[name] = value if isinstance(value, int | float | str) else str(value)
-        document["message"] = self._redaction.text(_message(self, record))
+        document["message"] = _shown(self._redaction, _message(self, record))
         return json.dumps(document)
 
 

@@ -7,9 +7,10 @@ others, before lines reach the store and outcomes the journal (docs/wire-format.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from re_core.wire.secret_forms import pattern_of
 from re_core.wire.strict_json import dumps
 
 #: what stands where a secret stood
@@ -36,6 +37,14 @@ class Redaction:
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
+
+    def with_values(self, values: Iterable[str]) -> Redaction:
+        """The same, which finds these values too: as they are, line by line, and encoded (wire/secret_forms.py).
+
+        They are looked for first: a pattern of the settings may match a part of one.
+        """
+        found = pattern_of(values)
+        return self if found is None else Redaction((found, *self._patterns))
 
     def text(self, text: str) -> str:
         """The text without what matches; its lines stay lines."""
