@@ -293,6 +293,22 @@ class Client(Calls):
         body = {"name": name, **given(parallel=parallel)}
         return cast(answers.NewRunner, self._transport.json("POST", "/api/v1/runners", json=body))
 
+    def set_secret(self, name: str, value: str) -> answers.Secret:
+        """Set or replace a secret of the engine's store."""
+        return cast(answers.Secret, self._transport.json("PUT", _secret(name), json={"value": value}))
+
+    def secrets(self) -> list[answers.Secret]:
+        """All of the engine's store, without their values."""
+        return [cast(answers.Secret, row) for row in self._pages("/api/v1/secrets", {})]
+
+    def remove_secret(self, name: str) -> None:
+        """Remove one."""
+        self._transport.send("DELETE", _secret(name))
+
+    def rotate_secrets(self) -> answers.Rotated:
+        """Seal all again, with the first key of the engine's key file."""
+        return cast(answers.Rotated, self._transport.json("POST", "/api/v1/secrets/rotate"))
+
     def runners(self) -> list[answers.Runner]:
         """All forest runners, without their secrets."""
         return [cast(answers.Runner, row) for row in self._pages("/api/v1/runners", {})]
@@ -317,6 +333,10 @@ def _playbook(id: str, revision: int | None = None) -> str:
 
 def _deployment(id: str) -> str:
     return f"/api/v1/deployments/{quote(id, safe='')}"
+
+
+def _secret(name: str) -> str:
+    return f"/api/v1/secrets/{quote(name)}"
 
 
 def _runner(name: str) -> str:

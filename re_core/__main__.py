@@ -44,6 +44,7 @@ class CoreProcess:
                     observer=observer,
                     peering=peering,
                     refused=refused,
+                    secret_seal=bootstrap.open_secret_seal(settings),
                 )
             except BaseException:
                 self._bus.close()

@@ -18,6 +18,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
+from re_core.playbook.secret_rules import SecretRules
 from re_core.ports import (
     UNOBSERVED,
     Bus,
@@ -44,7 +45,10 @@ from re_core.services.heartbeats import Heartbeats
 from re_core.services.output_recorder import Recorder
 from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
+from re_core.services.secrets import SecretAnswers
 from re_core.services.sweeper import Sweeper, recover
+from re_core.usecases.secret_release import Release
+from re_core.usecases.secrets import SecretDesk
 from re_core.usecases.workers import living
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
@@ -171,6 +175,18 @@ def open_seal(settings: Settings, make_key: bool = False) -> Seal:
     return FernetSeal(settings.secret_key_file, CONFIGS)
 
 
+def open_secret_seal(settings: Settings, make_key: bool = False) -> Seal | None:
+    """What closes the secrets of the store; None where the extra is missing. The file of its keys is read when it is used.
+
+    `make_key`: as of `open_peering`.
+    """
+    try:
+        from re_core.adapters.peering.seal import SECRETS, LateSeal
+    except ImportError:
+        return None
+    return LateSeal(settings.secret_key_file, SECRETS, make_key)
+
+
 def system_clock() -> Clock:
     """The machine's clock."""
     from re_core.adapters.clock_system import SystemClock
@@ -190,7 +206,13 @@ def around(settings: Settings) -> EnginePolicy:
         output_quota=settings.output_quota,
         on_lost=OnLost(settings.lost_steps),
         commands=CommandRules(settings.group_commands),
+        secrets=SecretRules(settings.group_secrets),
     )
+
+
+def _release(settings: Settings, store: Store, clock: Clock, seal: Seal | None) -> Release:
+    rules = SecretRules(settings.group_secrets)
+    return Release(store, SecretDesk(store, clock, seal), rules, alone=settings.bus_url == EMBEDDED)
 
 
 class Core:
@@ -208,12 +230,14 @@ class Core:
         kinds: Sequence[type[Aggregate]] = KINDS,
         peering: Peering | None = None,
         refused: Callable[[str], None] = lambda code: None,
+        secret_seal: Seal | None = None,
     ) -> None:
         """Subscribes, but takes nothing yet. `on_fatal` is called with the reason why the core cannot go on.
 
         `identity` must be new at every start; one is made where it is empty. `kinds` of aggregates beside deployments, which
         the store has to know too. `peering`: what `open_peering` made; None: pipelines have no links;
-        `refused` is called with the code of each message of a dependency that is refused.
+        `refused` is called with the code of each message of a dependency that is refused. `secret_seal`: what `open_secret_seal`
+        made.
         """
         #: names this start of the core
         self.identity = identity or f"{int(time.time() * 1000):x}-{secrets.token_hex(4)}"
@@ -243,8 +267,9 @@ class Core:
             Recorder(bus, store, clock, redaction, settings.output_quota),
             Heartbeats(bus, store, clock, self._presence),
             DeadLetterRecorder(bus, store, clock),
+            SecretAnswers(bus, _release(settings, store, clock, secret_seal)),
         )
-        names = ("sequencer", "recorder", "heartbeats", "dead-letters")
+        names = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets")
         self._pumps = [
             PollingThread(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
             for name, consumer in zip(names, self._consumers, strict=True)

@@ -99,6 +99,17 @@ class OutputChunk(NamedTuple):
     lines: tuple[str, ...]
 
 
+class WorkerPlace(NamedTuple):
+    """For which steps a worker process is there."""
+
+    #: it takes the steps of this pool and no others; empty: those that name no pool
+    pool: str = ""
+    #: for people
+    labels: Mapping[str, str] = MappingProxyType({})
+    #: it takes the steps of these environments and no others; empty: it is bound to none
+    environments: tuple[str, ...] = ()
+
+
 class WorkerRecord(NamedTuple):
     """What one worker process said of itself last."""
 
@@ -114,6 +125,22 @@ class WorkerRecord(NamedTuple):
     beat: int = 0
     #: transport -> why the worker cannot reach its server, of those that it cannot reach
     degraded: Mapping[str, str] = MappingProxyType({})
+    place: WorkerPlace = WorkerPlace()  # it is immutable
+
+
+class SecretRow(NamedTuple):
+    """One secret of the engine's store. Its value is sealed; with the store alone it opens nothing."""
+
+    #: `GROUP/NAME` or `GROUP/ENVIRONMENT/NAME`
+    name: str
+    sealed: bytes
+    #: from 1; one more with every new value and with every new seal
+    version: int
+    #: when its value was first set, and last
+    created: int
+    updated: int
+    #: the user that set it last
+    user: str
 
 
 class DeadLetter(NamedTuple):

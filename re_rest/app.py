@@ -35,6 +35,7 @@ from re_rest import (
     registry,
     runners,
     schemas,
+    secrets,
     tokens,
     v0,
 )
@@ -55,6 +56,7 @@ _BLUEPRINTS = (
     notifications.blueprint,
     tokens.blueprint,
     runners.blueprint,
+    secrets.blueprint,
     cdpm_nodes.blueprint,
     cdpm_nodes.checks,
     apps.blueprint,

@@ -76,6 +76,8 @@ class AppContext:
     peering: PeerAccess | None = None
     #: closes the configs of apps; None: there are none
     seal: Seal | None = None
+    #: closes the values of secrets; None: there are none
+    secret_seal: Seal | None = None
     #: is called for every answer: route, status, and seconds until it began
     answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 

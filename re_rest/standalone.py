@@ -131,6 +131,7 @@ class Opening:
             answered=self.http.answered,
             peering=access_of(self._peering, self._settings, self.peers.refused),
             seal=self._seal,
+            secret_seal=bootstrap.open_secret_seal(self._settings),
         )
 
 

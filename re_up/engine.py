@@ -30,7 +30,7 @@ from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
 from re_workers.steps.orphans import ENGINE, end_orphans
-from re_workers.worker_selection import handlers, probes, workers
+from re_workers.worker_selection import handlers, probes, secrets, workers
 
 if TYPE_CHECKING:
     from re_dploy.embedded import Embedded
@@ -71,6 +71,8 @@ class Engine:
         self.peering = bootstrap.open_peering(settings, make_key=True)
         #: None: apps are neither built nor run, and no config of one is kept
         self.seal = bootstrap.open_seal(settings, make_key=True) if settings.dploy else None
+        #: None: no secret can be kept in the store
+        self.secret_seal = bootstrap.open_secret_seal(settings, make_key=True)
         self._observation = bootstrap.Observation(settings, "rectl up")
         observer = self._observation.observer
         self._peers = self._observation.metrics.peers(REFUSALS)
@@ -83,12 +85,15 @@ class Engine:
             observer=observer,
             peering=self.peering,
             refused=self._peers.refused,
+            secret_seal=self.secret_seal,
         )
         transports = handlers(settings)
         self._reach = Reach(probes(settings))
         found = workers(settings, identity, transports)
         redaction = Redaction(settings.redact)
-        self._host = WorkerHost(self.bus, self.clock, found, transports, redaction=redaction, observer=observer)
+        self._host = WorkerHost(
+            self.bus, self.clock, found, transports, redaction=redaction, observer=observer, secrets=secrets(settings)
+        )
         self._observation.watch(self.core, self.store, self.clock)
         self._dploy = self._opened_dploy(identity, observer) if self.seal is not None else None
         self._gateway = None
@@ -147,6 +152,7 @@ class Engine:
             answered=self._http.answered,
             peering=access_of(self.peering, self._settings, self._peers.refused),
             seal=self.seal,
+            secret_seal=self.secret_seal,
         )
 
     def _degraded(self) -> Mapping[str, str]:

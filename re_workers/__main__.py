@@ -12,14 +12,16 @@ from pathlib import Path
 import click
 
 from re_core import bootstrap
+from re_core.errors import BadSettings
 from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged, reach
+from re_core.rows import WorkerPlace
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
 from re_core.wire.redaction import Redaction
 from re_workers.host import SLOTS, WorkerHost
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify.reach import Reach
-from re_workers.worker_selection import ALL, Crew, chosen, listed
+from re_workers.worker_selection import ALL, Crew, chosen, listed, secrets
 
 
 class WorkerProcess:
@@ -40,6 +42,8 @@ class WorkerProcess:
                 redaction,
                 observer=observation.observer,
                 degraded=self._reach.trouble,
+                secrets=secrets(settings),
+                place=_place(settings),
             )
         except BaseException:
             self._bus.close()
@@ -66,6 +70,7 @@ class WorkerProcess:
 def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path | None) -> int:
     """Run until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings, store=False)
+    _place(settings)
     notifier = SupervisorNotifier(os.environ, ready_file)
     place = MachineSlot(settings.data_dir)
     crew = chosen(settings, place, names)
@@ -75,6 +80,16 @@ def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path |
         return Process("re-worker", settings, notifier).run(lambda: WorkerProcess(settings, crew, slots, observation))
     finally:
         observation.close()
+
+
+def _place(settings: Settings) -> WorkerPlace:
+    """Raises BadSettings."""
+    if settings.worker_environments and not settings.worker_pool:
+        # else it shares a queue with others, and takes steps from it that the core cannot grant it
+        raise BadSettings(
+            "worker_environments: a worker that is bound to environments needs a pool of its own: --pool NAME"
+        )
+    return WorkerPlace(settings.worker_pool, settings.worker_labels, settings.worker_environments)
 
 
 def show(settings: Settings) -> int:
@@ -97,12 +112,24 @@ def show(settings: Settings) -> int:
     help="Number of steps that each worker runs at once.",
 )
 @click.option(
+    "--pool", default="", metavar="NAME", help="Take the steps of this pool alone, instead of RE_WORKER_POOL's."
+)
+@click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    metavar="NAME",
+    help="Bind the worker to this environment, instead of those of RE_WORKER_ENVIRONMENTS; repeatable.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file that exists, and is touched every second, while the worker is ready.",
 )
 @click.version_option(package_name="release-engine", prog_name="re-worker", message="%(prog)s %(version)s")
-def command(names: tuple[str, ...], as_list: bool, slots: int, ready_file: Path | None) -> None:
+def command(
+    names: tuple[str, ...], as_list: bool, slots: int, pool: str, environments: tuple[str, ...], ready_file: Path | None
+) -> None:
     """Run steps and deliver notifications.
 
     NAME is a worker (a command of playbooks) or a notifier; `all` means every worker, and every notifier whose server the
@@ -118,7 +145,9 @@ def command(names: tuple[str, ...], as_list: bool, slots: int, ready_file: Path 
         click.echo(f"re-worker: name the workers to run: NAME..., or {ALL}", err=True)
         launch("re-worker", "reworker", show, os.environ)
         leave(CANNOT)
-    leave(launch("re-worker", "reworker", lambda settings: act(settings, names, slots, ready_file), os.environ))
+    said = {"RE_WORKER_POOL": pool, "RE_WORKER_ENVIRONMENTS": ",".join(environments)}
+    given = {**os.environ, **{name: value for name, value in said.items() if value}}
+    leave(launch("re-worker", "reworker", lambda settings: act(settings, names, slots, ready_file), given))
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from re_core.deployment.quota import DEFAULT, read_quota
 from re_core.errors import BadDocument, BadMessage
 from re_core.ports import Delivery
+from re_core.secret_names import replaced
 from re_core.wire.messages import (
     ASKS,
     ATTEMPT,
@@ -28,15 +29,20 @@ from re_core.wire.messages import (
     parse_step,
     reply_queue,
 )
+from re_core.wire.places import BOUND
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits, loads
 from re_core.wire.trace_context import TRACEPARENT, parse, span_id
 from re_workers.context import Call, Context
-from re_workers.outcomes import STARTED, Outcome
+from re_workers.outcomes import MAX_REPLY, STARTED, Outcome
 from re_workers.outcomes import encode as encode_outcome
 from re_workers.outgoing import APP, Origin, Outgoing
 from re_workers.saved import Saved, write
 from re_workers.sdk import Step, Worker
+from re_workers.secrets.masking import Mask
+from re_workers.secrets.providers import SecretFailed
+from re_workers.secrets.references import held
+from re_workers.secrets.resolver import Asking, Secrets
 from re_workers.seen import Reported
 
 #: tag and epoch of a delivery that this process never had
@@ -52,8 +58,10 @@ PROMPT = 5_000
 class Attempt:
     """A step message, parsed; `token` distinguishes this delivery from every other of the same attempt."""
 
-    def __init__(self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False) -> None:
-        """`now` in milliseconds since the epoch; `traces`: its run is a span of its own. Raises BadMessage."""
+    def __init__(
+        self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False, bound: Sequence[str] = ()
+    ) -> None:
+        """`now` in milliseconds since the epoch; `traces`: its run is a span; `bound`: environments of its worker. Raises BadMessage."""
         message = delivery.message
         id = message.headers.get(ATTEMPT, "")
         self.delivery = delivery
@@ -67,10 +75,10 @@ class Attempt:
         #: but the broker may deliver it twice
         self.repeatable = bool(id) and message.headers.get(GRANT) != "1" and not handed
         #: it begins only with the core's grant. What comes again, or late, may have been begun by another worker, or the
-        #: deployment may have ended
+        #: deployment may have ended; and of which environment a step is, the core knows
         self.granted = (
             GRANT in message.headers or handed or (bool(id) and (delivery.redelivered or _is_late(message, now)))
-        )
+        ) or bool(bound and id)
         #: milliseconds since the epoch at which something must have happened: first a grant, then the end
         self.limit: float = float("inf")
         #: milliseconds since the epoch at which it was cancelled; 0 while it was not
@@ -96,14 +104,22 @@ class Attempt:
         self.began = 0
         #: above 0 where another process had begun it: how often its claim has moved, this time included
         self.moves = 0
-        self._headers = {ATTEMPT: id, TOKEN: token, WORKER: worker_id} if id else {TOKEN: token, WORKER: worker_id}
+        #: where its arguments refer to which secrets
+        self.secrets: Mapping[tuple[str | int, ...], str] = {}
+        #: keeps the values of these out of what is sent; None while it has none
+        self.mask: Mask | None = None
+        self._headers = _headers(id, token, worker_id, bound)
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
 
     @classmethod
-    def resumed(cls, saved: Saved, moves: int, worker_id: str, queue: str, traces: bool = False) -> Attempt:
+    def resumed(
+        cls, saved: Saved, moves: int, worker_id: str, queue: str, traces: bool = False, bound: Sequence[str] = ()
+    ) -> Attempt:
         """One that another process had begun. It has no delivery: that was settled there, or comes to any process. Raises BadMessage."""
-        attempt = cls(Delivery(saved.message, queue, True, _NO_TAG, _NO_EPOCH), saved.token, worker_id, 0, traces)
+        attempt = cls(
+            Delivery(saved.message, queue, True, _NO_TAG, _NO_EPOCH), saved.token, worker_id, 0, traces, bound
+        )
         attempt.granted = attempt.parted = True
         # the core stops it: two clocks may differ by more than its timeout
         attempt.call = attempt.call._replace(timeout=None)
@@ -128,7 +144,50 @@ class Attempt:
             )
             return f"{self.call.command}:{self.call.subcommand}: {why}"
         self.step: Step = step
+        self._supplied = supplied
+        return self._take_references()
+
+    def _take_references(self) -> str:
+        """A step with secrets begins by grant, whatever else it is: its worker shows by that whose they are. Why it cannot run, or ""."""
+        self.secrets = {path: ref.name for path, ref in held(self.arguments)}
+        if self.secrets and not self.call.attempt_id:
+            who = f"{self.call.command}:{self.call.subcommand}"
+            return f"{who}: it refers to secrets, and its core does not say which attempt it is"
+        self.granted = self.granted or bool(self.secrets)
         return ""
+
+    def reveal(self, secrets: Secrets) -> None:
+        """Put the values of the secrets into the arguments, once, after the grant. Raises SecretFailed.
+
+        From here on all that the step says is masked. The values meet the limits of their parameters here only.
+        """
+        if not self.secrets:
+            return
+        asking = Asking(self.call.attempt_id, self.token, self.call.group)
+        values = secrets.resolve(self.secrets.values(), asking)
+        self.mask = Mask(values.values())
+        self.outgoing.redaction = self.outgoing.redaction.with_values(values.values())
+        known = {path: values[name] for path, name in self.secrets.items()}
+        try:
+            self.arguments = self.step.signature.bind(replaced(self.parameters, known), self._supplied)
+        except BadDocument as error:
+            # a message may have the beginning of a value, which no mask finds
+            where = sorted({problem.path.split("/")[1] for problem in error.problems if "/" in problem.path})
+            raise SecretFailed(f"the value of a secret does not fit the parameter {', '.join(where)}") from None
+
+    def said(self, body: bytes) -> bytes:
+        """The body of a reply as it may be sent."""
+        if self.mask is None:
+            return body
+        masked = self.mask.body(body)
+        if len(masked) <= MAX_REPLY:
+            return masked
+        status = loads(masked)["status"]  # short values, masked by longer words
+        return encode({"status": status, "message": f"the step's data is omitted: it has {len(masked)} bytes"})
+
+    def redaction(self, configured: Redaction) -> Redaction:
+        """What is cut out of its last words before they are cut."""
+        return configured if self.mask is None else self.outgoing.redaction
 
     def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
         """From now on it runs: its time counts, and it can send."""
@@ -172,6 +231,12 @@ class Attempt:
             return []
         id = f"{self.key}/{what}/{self.token}"
         return [Message(self._reply_to, body, id, self.call.deployment, control, headers, APP, True, None, once)]
+
+
+def _headers(id: str, token: str, worker_id: str, bound: Sequence[str]) -> dict[str, str]:
+    """Of all replies."""
+    known = {ATTEMPT: id} if id else {}
+    return {**known, TOKEN: token, WORKER: worker_id, **({BOUND: ",".join(bound)} if bound else {})}
 
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:

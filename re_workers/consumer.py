@@ -17,7 +17,9 @@ from collections.abc import Callable
 
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
+from re_core.rows import WorkerPlace
 from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
+from re_core.wire.places import step_queue
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, stop_reason, unreadable
 from re_workers.in_flight import InFlightWindow
@@ -27,6 +29,7 @@ from re_workers.outgoing import APP
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.saved import Saved
 from re_workers.sdk import Worker
+from re_workers.secrets.resolver import Secrets
 from re_workers.seen import Outcomes, Remembered, Reported
 
 #: tokens of one attempt, each of a delivery whose claim was declined, that are remembered
@@ -63,12 +66,16 @@ class StepConsumer:
         redaction: Redaction | None = None,
         observer: Observer = UNOBSERVED,
         lane: str = "",
+        secrets: Secrets | None = None,
+        place: WorkerPlace = WorkerPlace(),  # noqa: B008  # it is immutable
     ) -> None:
         """`identity` is the worker process's id, new at every start; `slots` how many deliveries it holds at once.
 
-        `lane`: of the worker's steps only those of this lane (re_workers/lanes.py).
+        `lane`: of the worker's steps only those of this lane (re_workers/lanes.py). `secrets`: where those of steps are found.
+        `place`: the pool whose steps it takes, and the environments that it is bound to.
         """
-        queue = lane_queue(worker.command, lane) if lane else f"worker.{worker.command}"
+        queue = lane_queue(worker.command, lane) if lane else step_queue(worker.command, place.pool)
+        self._bound = place.environments
         self.control = f"re.control.{identity}.{worker.command}" + (f".{lane}" if lane else "")
         self._clock, self._worker, self._identity, self._queue = clock, worker, identity, queue
         self._subscription = bus.subscribe([queue, self.control], slots)
@@ -76,7 +83,7 @@ class StepConsumer:
         self._outbox = Outbox(bus, self._subscription, clock, APP)
         self._redaction = redaction or Redaction()
         self._observer = observer
-        self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction)
+        self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction, secrets)
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
         #: keys of those whose outcome goes out with the next sending
@@ -112,7 +119,7 @@ class StepConsumer:
         self._take_in(saved, 0, reason)
 
     def _take_in(self, saved: Saved, moves: int, reason: str | None) -> None:
-        attempt = Attempt.resumed(saved, moves, self._identity, self._queue, self._observer.traces)
+        attempt = Attempt.resumed(saved, moves, self._identity, self._queue, self._observer.traces, self._bound)
         self._incoming.append((attempt, reason))
         self.wake()
 
@@ -254,7 +261,9 @@ class StepConsumer:
             self._window.misjudged()
             self._subscription.requeue([delivery])
             return
-        attempt = Attempt(delivery, self._token(), self._identity, self._clock.now(), self._observer.traces)
+        attempt = Attempt(
+            delivery, self._token(), self._identity, self._clock.now(), self._observer.traces, self._bound
+        )
         problem = attempt.prepare(self._worker, self._redaction)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))
@@ -295,6 +304,8 @@ class StepConsumer:
         waiting = self._waiting.get(key)
         if event in ("go", "no-go"):
             if waiting is not None and waiting.token == headers.get(TOKEN):
+                if event == "no-go":
+                    self._log_refusal(waiting, delivery.message)
                 self._on_answer(waiting, event == "go")
         elif event == "cancel" and waiting is not None and waiting.moves:
             self._on_answer(waiting, True)  # the core has moved its claim: only then it knows this queue
@@ -308,6 +319,13 @@ class StepConsumer:
         else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which is unknown")
         self._outbox.done(delivery)
+
+    def _log_refusal(self, waiting: Attempt, message: Message) -> None:
+        """A core says why only where an operator can do something about it."""
+        reason = stop_reason(message.body)
+        if message.body != b"{}":
+            where = {"action": "claim_refused", "deployment_id": waiting.call.deployment, "worker": self._identity}
+            _log.warning("the core does not grant %s: %s", waiting.key, reason, extra=where)
 
     def _repeat_reply(self, delivery: Delivery, key: str) -> None:
         """The core waits for a reply that was sent: it may have been lost with a queue."""
@@ -392,7 +410,7 @@ class StepConsumer:
 
     def _end_without_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         if outcome.status == DECLINED:
-            self._decline(attempt, reason_of(outcome, self._redaction))
+            self._decline(attempt, self._reason(attempt, outcome))
         elif outcome.status == HANDED_OVER:
             self.handed_over = True
             self._not_begun(attempt)
@@ -402,15 +420,19 @@ class StepConsumer:
         elif attempt.call.attempt_id:
             self._lose(attempt, outcome)
         else:  # a core of 2014 knows nothing of losses
-            self._settle(attempt, Outcome("failed", None, reason_of(outcome, self._redaction)))
+            self._settle(attempt, Outcome("failed", None, self._reason(attempt, outcome)))
 
     def _lose(self, attempt: Attempt, outcome: Outcome) -> None:
-        body = reason_body(reason_of(outcome, self._redaction))
+        body = reason_body(self._reason(attempt, outcome))
         self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now(), "lost"))
         self._report(attempt, outcome, attempt.lost(body, self.control))
 
+    def _reason(self, attempt: Attempt, outcome: Outcome) -> str:
+        reason = reason_of(outcome, attempt.redaction(self._redaction))
+        return reason if attempt.mask is None else attempt.mask.text(reason)
+
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        body = encode(outcome, self._redaction)
+        body = attempt.said(encode(outcome, attempt.redaction(self._redaction)))
         self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
         self._report(attempt, outcome, attempt.outcome(body, self.control))
 

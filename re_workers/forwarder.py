@@ -21,6 +21,7 @@ from re_workers.consumer import StepConsumer
 from re_workers.outcomes import Outcome
 from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
+from re_workers.secrets.resolver import Secrets
 
 #: steps of lanes without a consumer that are kept; of more the oldest is dropped: the core dispatches again what it awaits
 MOST_KEPT = 500
@@ -74,9 +75,10 @@ class Forwarder(StepConsumer):
         spawn: Spawn = on_thread,
         redaction: Redaction | None = None,
         observer: Observer = UNOBSERVED,
+        secrets: Secrets | None = None,
     ) -> None:
         """`serves`: whether this process takes steps of the lane just now."""
-        super().__init__(bus, clock, worker, identity, PREFETCH, spawn, redaction, observer)
+        super().__init__(bus, clock, worker, identity, PREFETCH, spawn, redaction, observer, secrets=secrets)
         self._bus, self._serves = bus, serves
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._again = False

@@ -14,11 +14,13 @@ from typing import Any
 
 from ulid import ULID
 
-from re_core.errors import BadMessage, ReleaseEngineError
+from re_core.errors import BadMessage, BadSettings, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
+from re_core.rows import WorkerPlace
 from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, check_offers, encode, parse_step
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
+from re_workers.engine_secrets import EngineSecrets
 from re_workers.forwarder import Forwarder
 from re_workers.lane_consumer import LaneConsumer
 from re_workers.lanes import Lanes
@@ -29,6 +31,8 @@ from re_workers.polling_thread import BREATH, PollingThread
 from re_workers.runs import Spawn, on_thread
 from re_workers.saved import Saved, read
 from re_workers.sdk import Worker
+from re_workers.secrets.opening import Places
+from re_workers.secrets.resolver import Secrets
 
 _log = logging.getLogger(__name__)
 
@@ -69,12 +73,15 @@ class WorkerHost:
         identity: str = "",
         observer: Observer = UNOBSERVED,
         degraded: Callable[[], Mapping[str, str]] = dict,
+        secrets: Places | None = None,
+        place: WorkerPlace = WorkerPlace(),  # noqa: B008  # it is immutable
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
         `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either. `spawn` runs the
         steps that are not quick. `identity` must be new at every start; one is made where it is empty. `degraded`: transport -> why
-        its server cannot be reached, of those that cannot.
+        its server cannot be reached, of those that cannot. `secrets`: where those of steps are looked for. `place`: for which
+        steps this process is there.
         """
         self.identity = identity or str(ULID())
         self._bus = bus
@@ -86,6 +93,8 @@ class WorkerHost:
             redaction,
             observer,
         )
+        self._place = place
+        self._secrets = self._opened(secrets)
         #: of the workers that have any; and what the others run at once
         self._lanes: list[Lanes] = []
         self._plain_slots = 0
@@ -212,17 +221,27 @@ class WorkerHost:
         setattr(worker, "changed", self.changed)  # noqa: B010  # for mypy it is a method
         common = self._spawn, self._redaction, self._observer
         bus, clock, me = self._bus, self._clock, self.identity
+        if self._place.pool and worker.lanes() is not None:
+            raise BadSettings(f"{worker.command} divides its steps into lanes, so that it cannot be of a pool")
         if worker.lanes() is None:
             self._plain_slots += worker.slots or self._slots
-            return StepConsumer(bus, clock, worker, me, worker.slots or self._slots, *common)
+            return StepConsumer(
+                bus, clock, worker, me, worker.slots or self._slots, *common, secrets=self._secrets, place=self._place
+            )
 
         def make(lane: str, capacity: int) -> LaneConsumer:
-            return LaneConsumer(bus, clock, worker, me, lane, capacity, *common)
+            return LaneConsumer(bus, clock, worker, me, lane, capacity, *common, self._secrets)
 
         lanes = Lanes(bus, worker, make)
-        lanes.forwarder = Forwarder(bus, clock, worker, me, lanes.serves, *common)
+        lanes.forwarder = Forwarder(bus, clock, worker, me, lanes.serves, *common, self._secrets)
         self._lanes.append(lanes)
         return lanes.forwarder
+
+    def _opened(self, places: Places | None) -> Secrets:
+        if places is None:
+            return Secrets()
+        engine = EngineSecrets(self._bus, self.identity) if places.engine else None
+        return Secrets(places.providers, engine, self._place.environments)
 
     def _consumer_for(self, run: Saved) -> StepConsumer:
         command = parse_step(run.message.body).parameters["command"]
@@ -246,7 +265,8 @@ class WorkerHost:
         """What a heartbeat says beside what runs."""
         total = self._plain_slots + sum(lanes.capacity for lanes in self._lanes)
         offers = {name: offer for of_worker in self._offers for name, offer in of_worker().items()}
-        return {"worker": self.identity, "slots": min(max(1, total), MAX_SLOTS), "offers": offers}
+        about = {"worker": self.identity, "slots": min(max(1, total), MAX_SLOTS), "offers": offers}
+        return {**about, **{name: value for name, value in self._place._asdict().items() if value}}
 
     def _offers_of(self, worker: Worker) -> Callable[[], Mapping[str, Any]]:
         """What the worker offers now; where it never changes, as it was at the start."""

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from re_core.json_pointer import escape
+from re_core.secret_names import FORM, PUBLIC, SECRET, reference
 from re_core.wire import strict_json
-from re_workers.limits import Limit
+from re_workers.limits import Limit, Public
+from re_workers.secrets.references import SecretRef
 
 _FOUND = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
@@ -41,6 +43,8 @@ class Kind(NamedTuple):
 
 def describe_value(value: Any) -> str:
     """What a value is, for people."""
+    if isinstance(value, SecretRef) or reference(value) is not None:
+        return "a secret"
     return _FOUND.get(type(value), "null")
 
 
@@ -75,6 +79,17 @@ def _exactly(kind: type, words: str, schema: str) -> Kind:
     return Kind({"type": schema}, words, read)
 
 
+def _string(value: Any, path: str) -> Any:
+    """A string, or a reference to a secret that will be one."""
+    if type(value) is str:
+        return value
+    if (name := reference(value)) is not None:
+        return SecretRef(name)
+    if type(value) is dict and set(value) == {SECRET}:
+        raise Mismatch(path, f"expected a string, or a secret by its name, {{secret: {FORM}}}")
+    raise Mismatch(path, f"expected a string, found {describe_value(value)}")
+
+
 def _whole(value: Any, path: str) -> Any:
     if type(value) is float and value.is_integer():
         return int(value)  # in JSON, 3.0 and 3 are the same
@@ -91,7 +106,11 @@ def _number(value: Any, path: str) -> Any:
 
 
 def _anything(value: Any, path: str) -> Any:
-    return value
+    if (name := reference(value)) is not None:
+        return SecretRef(name)
+    if type(value) is dict:
+        return {key: _anything(one, path) for key, one in value.items()}
+    return [_anything(one, path) for one in value] if type(value) is list else value
 
 
 def _is_text(annotation: Any) -> bool:
@@ -102,18 +121,25 @@ def _noted(kind: Kind, notes: tuple[Any, ...]) -> Kind:
     """With what `Annotated` says beside the type: the first text describes it, limits limit it."""
     texts = [note for note in notes if isinstance(note, str)]
     limits = [note for note in notes if isinstance(note, Limit)]
+    public = next((note for note in notes if isinstance(note, Public)), None)
     schema = {**kind.schema, **({"description": texts[0]} if texts else {})}
     for limit in limits:
         schema |= limit.schema
+    if public is not None:
+        schema[PUBLIC] = public.advice
 
     def read(value: Any, path: str) -> Any:
-        describe_value = kind.read(value, path)
+        found = kind.read(value, path)
+        if public is not None and (problem := public.problem(found)):
+            raise Mismatch(path, problem, limit=True)
+        if isinstance(found, SecretRef):
+            return found  # its value is held against the limits, once it is known
         for limit in limits:
-            if problem := limit.problem(describe_value):
+            if problem := limit.problem(found):
                 raise Mismatch(path, problem, limit=True)
-        return describe_value
+        return found
 
-    return kind._replace(schema=schema, read=read if limits else kind.read)
+    return kind._replace(schema=schema, read=read if limits or public else kind.read)
 
 
 def _literal(choices: tuple[Any, ...]) -> Kind:
@@ -174,10 +200,10 @@ def _dict(name: Kind, item: Kind) -> Kind:
 
 _ANY = Kind({}, "anything", _anything)
 _NULL = _exactly(type(None), "null", "null")
-_LIST = _exactly(list, "a list", "array")
-_OBJECT = _exactly(dict, "an object", "object")
+_LIST = _list(_ANY)._replace(schema={"type": "array"})
+_OBJECT = _dict(_exactly(str, "a string", "string"), _ANY)._replace(schema={"type": "object"})
 _PLAIN: Mapping[Any, Kind] = {
-    str: _exactly(str, "a string", "string"),
+    str: Kind({"type": "string"}, "a string", _string),
     bool: _exactly(bool, "true or false", "boolean"),
     int: Kind({"type": "integer"}, "a whole number", _whole),
     float: Kind({"type": "number"}, "a number", _number),

@@ -18,6 +18,7 @@ from re_workers.consumer import StepConsumer
 from re_workers.outcomes import Outcome
 from re_workers.runs import Spawn, on_thread
 from re_workers.sdk import Worker
+from re_workers.secrets.resolver import Secrets
 
 #: milliseconds for which a delivery is parked before another process may have it
 PARKED = 5_000
@@ -39,9 +40,10 @@ class LaneConsumer(StepConsumer):
         spawn: Spawn = on_thread,
         redaction: Redaction | None = None,
         observer: Observer = UNOBSERVED,
+        secrets: Secrets | None = None,
     ) -> None:
         """`capacity`: attempts at once, at least 1 at first."""
-        super().__init__(bus, clock, worker, identity, capacity, spawn, redaction, observer, lane)
+        super().__init__(bus, clock, worker, identity, capacity, spawn, redaction, observer, lane, secrets)
         self.capacity = capacity
         self._changed = False
         #: key of an attempt for which the worker has no room -> milliseconds since the epoch until which it stays here

@@ -8,11 +8,16 @@ They are published with the type, so that a playbook is refused when it is store
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from re_core.playbook.formats import FORMATS
+from re_workers.secrets.references import SecretRef
+
+#: a reference that its author wrote into a text, where it stays text
+_WRITTEN = re.compile(r"""\{\s*["']?secret["']?\s*:\s*["']?[A-Za-z0-9_][^{}\s]*/[^{}\s]+\s*\}""")
 
 
 @dataclass(frozen=True, eq=False)  # a type that it notes must be hashable
@@ -23,6 +28,25 @@ class Limit:
     schema: Mapping[str, Any]
     #: a value of the right type -> what was expected, or nothing
     problem: Callable[[Any], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Public:
+    """Everyone on the machine can read the value, so it may be no secret."""
+
+    #: what to do instead
+    advice: str
+
+    def problem(self, value: Any) -> str:
+        """Why this value may not be there; empty where it may."""
+        if isinstance(value, SecretRef) or (isinstance(value, str) and _WRITTEN.search(value)):
+            return f"a secret must not stand here, for all users of the machine could read it; {self.advice}"
+        return ""
+
+
+def public(advice: str) -> Public:
+    """Of what becomes a word of a command line, which every user of the machine can list: no secret. `advice`: what to do instead."""
+    return Public(advice)
 
 
 def at_least(least: float) -> Limit:

@@ -11,12 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from re_core.ports import Clock
+from re_core.runtime.logs import hiding
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt
 from re_workers.outcomes import Outcome
 from re_workers.perform import perform
 from re_workers.sdk import Worker
+from re_workers.secrets.providers import SecretFailed
+from re_workers.secrets.resolver import Secrets
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +50,18 @@ class Runs:
     """Attempts between their begin and the report of their outcome. One thread calls."""
 
     def __init__(
-        self, worker: Worker, clock: Clock, spawn: Spawn, wake: Callable[[], None], redaction: Redaction
+        self,
+        worker: Worker,
+        clock: Clock,
+        spawn: Spawn,
+        wake: Callable[[], None],
+        redaction: Redaction,
+        secrets: Secrets | None = None,
     ) -> None:
-        """`wake` is called on a step's thread when it said something or ended."""
+        """`wake` is called on a step's thread when it said something or ended. `secrets`: where those of steps are found."""
         self._worker, self._clock, self._spawn, self._wake = worker, clock, spawn, wake
         self._redaction = redaction
+        self._secrets = secrets or Secrets()
         self._running: dict[str, Attempt] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         self._spoke = 0
@@ -61,7 +71,7 @@ class Runs:
 
     def begin(self, attempt: Attempt) -> None:
         """Run it. It shows up in `ended`, now or later."""
-        if attempt.step.options.quick:
+        if attempt.step.options.quick and not attempt.secrets:  # to find a secret may take long
             attempt.begin(None, self._redaction)
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
@@ -152,6 +162,20 @@ class Runs:
         _log.warning("%s:%s does not stop", call.command, call.subcommand, extra=where)
 
     def _run(self, attempt: Attempt) -> None:
-        outcome = perform(self._worker, attempt.step, attempt.context, attempt.arguments)
-        self._ended.append((attempt, outcome))
+        self._ended.append((attempt, self._performed(attempt)))
         self._wake()
+
+    def _performed(self, attempt: Attempt) -> Outcome:
+        try:
+            attempt.reveal(self._secrets)
+        except SecretFailed as error:
+            return Outcome("failed", None, str(error))
+        except Exception as error:  # a provider may be any code
+            _log.error(
+                "the secrets of a step could not be had: %s", type(error).__name__, extra={"action": "secret_error"}
+            )
+            return Outcome("failed", None, f"its secrets could not be had: {type(error).__name__}")
+        if attempt.mask is None:
+            return perform(self._worker, attempt.step, attempt.context, attempt.arguments)
+        with hiding(attempt.mask.text):
+            return perform(self._worker, attempt.step, attempt.context, attempt.arguments)

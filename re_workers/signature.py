@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from re_core.errors import BadDocument, Problem
+from re_core.secret_names import references
 from re_core.wire import strict_json
 from re_core.wording import did_you_mean
 from re_workers.kinds import Kind, Mismatch, kind_of
@@ -20,6 +21,9 @@ RESERVED = frozenset({"command", "subcommand", "hosts", "dynamic"})
 
 #: closeness from which a name is suggested, of 1
 LIKENESS = 0.6
+
+_ANYTHING = kind_of(Any)
+_NO_SECRET = "only the playbook's author may say which secret a step gets"
 
 
 class Parameter(NamedTuple):
@@ -59,13 +63,16 @@ class Signature(NamedTuple):
             if name in self.parameters:
                 self._read(name, value, arguments, problems)
             elif self.open:
-                arguments[name] = value
+                arguments[name] = _ANYTHING.read(value, "")
             else:
                 problems.append(Problem(f"/{name}", f"unknown parameter {name[:80]!r}{hint(name, self.parameters)}"))
         for name, parameter in self.parameters.items():
             if name in given:
                 continue
             if name in supplied:
+                if next(references(supplied[name]), None) is not None:
+                    problems.append(Problem(f"/{name}", f"the dynamic value {name!r} refers to a secret: {_NO_SECRET}"))
+                    continue
                 self._read(name, supplied[name], arguments, problems)
             elif parameter.required:
                 problems.append(Problem(f"/{name}", f"the parameter {name!r} is missing: {parameter.kind.words}"))

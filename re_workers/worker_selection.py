@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from re_workers.notify.steps import Shared
 from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
+from re_workers.secrets.opening import Places, opened
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement, code
 
@@ -96,14 +98,20 @@ def confinement(settings: Settings) -> Confinement:
 
 def hidden(settings: Settings) -> list[Path]:
     """What no program that the engine runs for others shall reach."""
-    secrets = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
-    named = [Path(str(file)).expanduser().absolute() for file in secrets if file]
-    found = [settings.data_dir, *settings.step_hidden, *named]
+    files = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
+    named = [Path(str(file)).expanduser().absolute() for file in files if file]
+    found = [settings.data_dir, *settings.step_hidden, *named, *secrets(settings).hidden]
     found += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
     found += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
     if settings.store_url.startswith(SQLITE):
         found += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]
     return found
+
+
+def secrets(settings: Settings) -> Places:
+    """Where the secrets of steps are looked for. Raises BadSettings."""
+    base = Path.cwd() if settings.config_file is None else settings.config_file.parent
+    return opened(settings.secrets, os.environ, base)
 
 
 def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:

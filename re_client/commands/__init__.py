@@ -35,6 +35,7 @@ COMMANDS = {
     "result": "re_client.commands.result:result",
     "retry": "re_client.commands.retry:retry",
     "runners": "re_client.commands.runners:runners",
+    "secret": "re_client.commands.secret:secret",
     "status": "re_client.commands.deployments:status",
     "token": "re_client.commands.token:token",
     "watch": "re_client.commands.watch:watch",

@@ -264,6 +264,8 @@ class PlannedStep(StepPlace):
     timeout: Annotated[float, "seconds"]
     idempotent: Annotated[bool, "whether it may be rerun when its outcome is unknown"]
     retries: Annotated[int, "further attempts after a failure"]
+    pool: Annotated[str | None, "the pool whose workers take it; null: those of none"]
+    environment: Annotated[str | None, "its environment; null: none"]
 
 
 class DynamicNames(TypedDict):
@@ -304,6 +306,9 @@ class Worker(TypedDict):
     ]
     running: Annotated[list[str], "deployments whose steps it runs; empty for a token without access to all groups"]
     seen: Annotated[Time, "time of its last heartbeat"]
+    pool: Annotated[str | None, "the pool whose steps it takes; null: steps that name no pool"]
+    labels: Annotated[dict[str, str], "what its operator says of it"]
+    environments: Annotated[list[str], "the environments that it is bound to; empty: none"]
 
 
 class DeadLetterRow(TypedDict):
@@ -387,6 +392,24 @@ class NewRunner(Runner):
     id: Annotated[str, "what the runner connects with: its name, a dot and its secret; no other answer contains it"]
 
 
+class Secret(TypedDict):
+    """A secret of the engine's store, without its value."""
+
+    name: Annotated[str, "`GROUP/NAME` or `GROUP/ENVIRONMENT/NAME`"]
+    group: Annotated[str, "the group whose steps may use it"]
+    environment: Annotated[str | None, "the environment that it belongs to; null: every one"]
+    version: Annotated[int, "number of times that it was set or sealed again"]
+    created: Time
+    updated: Annotated[Time, "when its value was set last"]
+    user: Annotated[str, "the user that set it last"]
+
+
+class Rotated(TypedDict):
+    """Secrets were sealed again."""
+
+    sealed: Annotated[int, "number of secrets that are now sealed with the first key"]
+
+
 class Alive(TypedDict):
     """The process runs."""
 
@@ -406,7 +429,9 @@ class Ready(TypedDict):
 #: names of components of OpenAPI, and what they are; what these refer to is a component of its own name
 COMPONENTS: dict[str, Any] = {
     **{kind.__name__: kind for kind in (Problem, Created, Asked, Deployment, Output, Playbook, Applied, Verdict, Plan)},
-    **{kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, NewRunner, Alive, Ready)},
+    **{
+        kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, NewRunner, Rotated, Secret, Alive, Ready)
+    },
     "Deployments": Page[DeploymentRow],
     "Results": Page[Result],
     "Journal": Page[Entry],
@@ -416,6 +441,7 @@ COMPONENTS: dict[str, Any] = {
     "DeadLetters": Page[DeadLetterRow],
     "Tokens": Page[Token],
     "Runners": Page[Runner],
+    "Secrets": Page[Secret],
     "Runner": Runner,
     "Names": Page[str],
     "Object": dict[str, Any],

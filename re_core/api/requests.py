@@ -130,6 +130,12 @@ class RunnerChange(TypedDict):
     parallel: Annotated[Parallel, "number of releases that it is given at once"]
 
 
+class SecretRequest(TypedDict):
+    """The value of a secret."""
+
+    value: Annotated[str, Rules(maxLength=65_536), Expected("a string"), "the value; no answer contains it"]
+
+
 class NotificationRequest(TypedDict):
     """A notification to send."""
 
@@ -156,6 +162,7 @@ COMPONENTS: dict[str, Any] = {
             TokenRequest,
             RunnerRequest,
             RunnerChange,
+            SecretRequest,
             NotificationRequest,
             ByName,
         )

@@ -24,6 +24,8 @@ class ClaimMade(NamedTuple):
     asks: bool = False
     #: above 0: another process goes on with what was begun under this token; it rises with every such move
     moves: int = 0
+    #: those that its worker is bound to; empty: it is bound to none
+    environments: tuple[str, ...] = ()
 
 
 class OutcomeReported(NamedTuple):
@@ -202,6 +204,8 @@ class Grant(NamedTuple):
     attempt: int
     token: str
     go: bool
+    #: why not, where a worker can do something about it
+    reason: str = ""
 
 
 class Inquire(NamedTuple):

@@ -125,7 +125,8 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
     if isinstance(event, e.ClaimMade) and event.control:
         repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
         if event.asks or not repeatable:
-            effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False),)
+            why = transitions.not_of_environment(state, event)
+            effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False, reason=why),)
         elif not _is_awaited(state, event):
             effects = (e.Stop(event.control, event.step, event.attempt),)
     elif isinstance(event, e.OperatorRequest) and event.reply_to:

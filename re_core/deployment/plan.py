@@ -58,6 +58,10 @@ class StepSpec(NamedTuple):
     label: str = ""
     #: a check's: what its final reply must equal; None where any `completed` will do
     expectation: Any = None
+    #: only workers of this pool take it; empty: those of none
+    pool: str = ""
+    #: only workers of this environment take it, or such that are bound to none; empty: only such
+    environment: str = ""
 
     @property
     def command(self) -> str:

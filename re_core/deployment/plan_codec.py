@@ -51,7 +51,7 @@ def plan_to_document(
     for step in steps:
         if id(step.spec) not in specs:
             specs[id(step.spec)] = len(written)
-            written.append({**step.spec._asdict(), "kind": step.spec.kind.value, "notify": _lists(step.spec.notify)})
+            written.append(_written(step.spec))
         host = None if step.host is None else hosts.setdefault(step.host, len(hosts))
         rows.append([specs[id(step.spec)], host, step.sequence])
     document = {
@@ -68,6 +68,15 @@ def plan_to_document(
     more = {"stages": list(stages)} if any(stages) else {}
     return {**document, **more, **({"output_quota": output_quota} if output_quota != quota.DEFAULT else {})}
 
+
+def _written(spec: StepSpec) -> dict[str, Any]:
+    """What says nothing of where it runs is left out, so that such plans are as they always were."""
+    said = {**spec._asdict(), "kind": spec.kind.value, "notify": _lists(spec.notify)}
+    return {key: value for key, value in said.items() if value or key not in _PLACE}
+
+
+#: keys of a specification that are stored only where they say something
+_PLACE = frozenset({"pool", "environment"})
 
 #: newest version of a stored plan that this engine reads, under `v`; a plan of version 1 does not say it
 VERSION = 2

@@ -60,7 +60,25 @@ def guessed(state: State) -> dict[str, int]:
 # -- claims, outcomes ------------------------------------------------------------------------------
 
 
+def not_of_environment(state: State, event: e.ClaimMade) -> str:
+    """Why a worker that is bound to environments must not have the step; empty where it may, or is bound to none."""
+    if not event.environments or not 0 <= event.step < len(state.plan.steps):
+        return ""
+    environment = state.plan.steps[event.step].spec.environment
+    if environment in event.environments:
+        return ""
+    whose = f"of the environment {environment}" if environment else "of no environment"
+    return f"worker {event.worker} is bound to {', '.join(event.environments)}; step {event.step} is {whose}"
+
+
+def _whose(state: State, number: int) -> str:
+    pool = state.plan.steps[number].spec.pool
+    return f" of the pool {pool}" if pool else ""
+
+
 def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
+    if why := not_of_environment(go.state, event):
+        raise Refusal(why)
     if event.moves:
         raise Refusal(f"step {event.step} was not begun, so no other worker can go on with it")
     first = step.begun == 0
@@ -89,6 +107,8 @@ def second_claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
 
 def _move(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     """The claim of what goes on without its process: the newest move has it, and of the same one the process that made it."""
+    if why := not_of_environment(go.state, event):
+        raise Refusal(why)
     if event.moves > step.moves:
         go.emit(r.Moved(event.step, event.attempt, event.worker, event.control, event.moves))
     elif (event.moves, event.worker) == (step.moves, step.worker):
@@ -265,7 +285,9 @@ def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
     patience = go.state.plan.patience
     if go.now >= patience_end(go.state, step):
         fence(go, number, "no worker started it")
-        go.emit(r.TimedOut(number, step.attempt, f"no worker started it within {patience:g} s"))
+        go.emit(
+            r.TimedOut(number, step.attempt, f"no worker{_whose(go.state, number)} started it within {patience:g} s")
+        )
         after_failure(go, number, may_repeat=False)
     elif go.now - (step.dispatched_at or 0) >= REDISPATCH_AFTER:
         go.do(e.Dispatch(number, step.attempt, again=True))

@@ -18,8 +18,11 @@ from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_docu
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.json_pointer import escape
 from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.secret_rules import SecretRules, fits_environment
 from re_core.rows import Token
+from re_core.secret_names import references
 from re_core.wire.messages import check_limits
+from re_core.wire.places import check_place
 
 #: steps of one deployment, after expansion
 MAX_STEPS = 10_000
@@ -32,7 +35,9 @@ Offers = Mapping[str, Mapping[str, Any]]
 OVERWRITTEN = frozenset({"hosts", "command", "subcommand"})
 
 _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
-_BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
+_BESIDE = frozenset({"name", "timeout", "idempotent", "retries", "pool"})
+#: keys of a stage that say where its steps run
+_PLACE = ("pool", "environment")
 
 
 class EnginePolicy(NamedTuple):
@@ -52,6 +57,8 @@ class EnginePolicy(NamedTuple):
     output_quota: int = quota.DEFAULT
     #: which group may use which commands; what the settings themselves put around is not asked
     commands: CommandRules = CommandRules()
+    #: which group may use which secrets; of what the settings themselves put around, those of no group
+    secrets: SecretRules = SecretRules()
 
 
 class _Tokens(Protocol):
@@ -80,6 +87,7 @@ class _Draft:
 def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> dict[str, Any]:
     """The stored form of the plan of a playbook. Raises BadDocument with every problem that it meets."""
     problems = around.commands.problems(_group(document), step_entries(document))
+    problems += around.secrets.problems(_group(document), step_entries(document))
     draft = _Draft()
     main: list[Tree] = []
     if around.checks:
@@ -182,6 +190,7 @@ def _sequence(
     ]
     entries = _list(sequence, "steps", f"{at}/steps", problems)
     steps = [_spec(one, StepKind.STEP, around, offers, f"{at}/steps/{n}", problems) for n, one in enumerate(entries)]
+    preflight, steps = _placed(preflight, sequence, at, problems), _placed(steps, sequence, at, problems)
     if problems:
         return
     steps = _with_triggers(steps, around, offers)
@@ -189,6 +198,22 @@ def _sequence(
         yield {"parallel": [draft.chain(preflight, host, number) for host in hosts]}
     for host in hosts:
         yield draft.chain(steps, host, number)
+
+
+def _placed(specs: list[StepSpec], sequence: Mapping[str, Any], at: str, problems: list[Problem]) -> list[StepSpec]:
+    """Where the stage runs, for the steps that say nothing; a secret of another environment is a problem."""
+    try:
+        check_place(sequence, at)
+    except BadMessage as error:
+        problems.extend(one for one in error.problems if one not in problems)
+        return specs
+    pool, environment = (str(sequence.get(key, "")) for key in _PLACE)
+    for spec in specs:
+        wrong = next((name for _, name in references(spec.parameters) if not fits_environment(name, environment)), None)
+        if wrong is not None and environment:
+            why = f"{spec.name} refers to the secret {wrong} of another environment than the stage's, {environment}"
+            problems.append(Problem(f"{at}/environment", why))
+    return [one._replace(pool=one.pool or pool, environment=environment) for one in specs]
 
 
 def _with_triggers(steps: list[StepSpec], around: EnginePolicy, offers: Offers) -> list[StepSpec]:
@@ -228,6 +253,7 @@ def _spec(
     try:
         name, arguments, beside = _split(entry)
         check_limits(beside, at)
+        check_place(beside, at)
         _check_notify(arguments.get("notify"), f"{at}/{name}/notify")
     except BadMessage as error:
         problems.extend(error.problems)
@@ -295,6 +321,7 @@ def _build(
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
         retries=beside.get("retries", offer.get("retries", 0)),
         label=str(beside.get("name", "")),
+        pool=str(beside.get("pool", "")),
     )
 
 

@@ -22,6 +22,7 @@ from re_core.ports.observer import (
 from re_core.ports.pipelines import Pipelines
 from re_core.ports.reading import every_entry, read_state
 from re_core.ports.runners import Releases, Runners
+from re_core.ports.secrets import SecretRows
 from re_core.ports.store import (
     MOST_REVISIONS,
     OUTPUT_PAGE,
@@ -86,6 +87,7 @@ __all__ = [
     "Registry",
     "Releases",
     "Runners",
+    "SecretRows",
     "Several",
     "StepRun",
     "Store",

@@ -13,6 +13,7 @@ from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
 from re_core.ports.pipelines import Pipelines
 from re_core.ports.runners import Releases, Runners
+from re_core.ports.secrets import SecretRows
 from re_core.rows import DeadLetter, OutputChunk, OutputLine, PlaybookHead, StoredPlaybook, Token, View, WorkerRecord
 from re_core.wire.messages import Message
 
@@ -379,6 +380,7 @@ class Store(
     Artifacts,
     Pipelines,
     AppRows,
+    SecretRows,
     Maintenance,
     Protocol,
 ):

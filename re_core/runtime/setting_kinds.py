@@ -14,8 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from re_core.cdpm.sources import ARCHIVES, allowed
+from re_core.errors import BadMessage
 from re_core.playbook.command_rules import ENTRY
 from re_core.runtime.addresses import rule
+from re_core.secret_names import FORM, is_name
+from re_core.wire.places import A_WORD, is_word, read_place
 from re_core.wire.redaction import is_secret
 
 #: what is shown in a secret's place
@@ -158,6 +161,51 @@ def commands(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
         for entry in entries:
             if not ENTRY.fullmatch(entry):
                 raise ValueError(f"{group}: expected a command, command:Subcommand or *, found {entry[:80]!r}")
+    return listed
+
+
+def places(value: Any, _: Path) -> tuple[Any, ...]:
+    """A list of words and sections; what they may say, their reader knows."""
+    if not isinstance(value, list) or not all(isinstance(one, str | dict) for one in value):
+        raise ValueError(f"expected a list of places, found {type_name(value)}")
+    return tuple(value)
+
+
+def pool(value: Any, base: Path) -> str:
+    """The name of a pool, or nothing."""
+    found = text(value, base)
+    if found and not is_word(found):
+        raise ValueError(f"expected {A_WORD}, found {found[:60]!r}")
+    return found
+
+
+def environments(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of names of environments."""
+    found = names(value, base)
+    for one in found:
+        if not is_name(f"group/{one}/name"):
+            raise ValueError(f"expected names of environments, found {one[:80]!r}")
+    return found
+
+
+def labels(value: Any, base: Path) -> dict[str, str]:
+    """Name -> text."""
+    found = section(value, base)
+    try:
+        return dict(read_place({"labels": found}).labels)
+    except BadMessage as error:
+        raise ValueError(str(error)) from None
+
+
+def secret_names(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
+    """Group -> names of secrets, or `GROUP/*`."""
+    listed = {group: names(one, base) for group, one in section(value, base).items()}
+    for group, entries in listed.items():
+        for entry in entries:
+            if not is_name(entry.removesuffix("*") + "x" if entry.endswith("/*") else entry):
+                raise ValueError(
+                    f"{group}: expected the name of a secret, {FORM}, or one that ends with /*, found {entry[:80]!r}"
+                )
     return listed
 
 

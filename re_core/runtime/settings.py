@@ -162,6 +162,16 @@ class Settings:
     dploy_zone_wait: float = _setting(120.0, kinds.seconds)
     #: file of the keys that seal secrets in the store, the same in all processes of a cluster; if not set, <data dir>/secret.key
     secret_key_file: Path = _setting(Path(), kinds.path)  # noqa: RUF009
+    #: where workers look for secrets, in this order: credentials (of systemd), files, environment, sops, vault, engine
+    secrets: tuple[Any, ...] = _setting(("credentials", "engine"), kinds.places, scalar=False)
+    #: pool whose steps `re-worker` takes; empty: steps that name no pool
+    worker_pool: str = _setting("", kinds.pool)
+    #: environments whose steps and secrets `re-worker` takes; empty: it is bound to none
+    worker_environments: tuple[str, ...] = _setting((), kinds.environments)
+    #: what people want to know of a worker, by name: `rack: r3`
+    worker_labels: Mapping[str, str] = _setting({}, kinds.labels, scalar=False)
+    #: secrets that a group may use beside its own: group, or `*` for all groups -> names, or GROUP/*
+    group_secrets: Mapping[str, tuple[str, ...]] = _setting({}, kinds.secret_names, scalar=False)
     #: format of log lines: text, json or short (for people); auto: short if standard error is a terminal, else text
     log_format: str = _setting("auto", kinds.one_of("auto", "text", "json", "short"))
     #: the user of programs of steps; empty: the engine's user, or `nobody` if that is root. Another user needs an engine started as root

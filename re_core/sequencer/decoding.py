@@ -12,6 +12,7 @@ from re_core.errors import BadMessage
 from re_core.model import Resolution
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
+from re_core.wire.places import BOUND
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits, dumps
 
@@ -77,7 +78,8 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
         # a worker of 2014 sets some reply_to on all that it sends: only a claim with a token names a control queue
         control = message.reply_to if token else ""
         moves = _moves(headers[m.MOVES]) if m.MOVES in headers else 0
-        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves)
+        bound = tuple(one for one in headers.get(BOUND, "").split(",") if one)
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves, bound)
         return AddressedEvent(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False

@@ -175,7 +175,9 @@ class Deployments(Aggregate):
     def _way(self, state: State, effect: e.Dispatch) -> tuple[Route, str]:
         """Where the step goes, and why it goes nowhere. What was sent before waits for its worker, whatever is accepted by now."""
         spec = state.plan.steps[effect.step].spec
-        way = Route.SEND if self._router is None else self._router.route(spec.name)
+        way = Route.SEND if self._router is None else self._router.route(spec.name, spec.pool)
+        if way is Route.NO_WORKER and spec.pool:
+            return way, f"no worker of the pool {spec.pool} offers {spec.name}"
         if way is Route.SEND and not effect.again and self._accepting is not None:
             why = self._accepting.refusal(spec.name, spec.parameters, state.accepted.dynamic)
             if why:
@@ -186,7 +188,7 @@ class Deployments(Aggregate):
 
     def encode(self, state: State, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
         """See Aggregate."""
-        return messages_of(state, effects, self._redaction, trace)
+        return messages_of(state, effects, self._redaction, trace, pooled=self._router is not None)
 
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""

@@ -13,6 +13,7 @@ from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
+from re_core.wire.places import ENVIRONMENT, POOL, step_queue
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
 from re_core.wire.trace_context import TRACEPARENT, DeploymentTrace
@@ -31,12 +32,16 @@ def messages_of(
     effects: Iterable[e.Effect],
     redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
     trace: DeploymentTrace | None = None,
+    pooled: bool = True,
 ) -> list[Message]:
-    """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace."""
+    """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace.
+
+    `pooled`: a step that names a pool goes to the pool's queue; else one process has all workers.
+    """
     messages: list[Message] = []
     for effect in dict.fromkeys(effects):
         if type(effect) is e.Dispatch:
-            message = _dispatch(state, effect, trace)
+            message = _dispatch(state, effect, trace, pooled)
         elif type(effect) is e.HandedOver:
             message = _hand(state, effect, trace)
         elif type(effect) is e.Notify:
@@ -77,7 +82,9 @@ def _hint(entry: Entry) -> Message:
     return Message(m.JOURNAL_GREW, _NOTHING, entry.id, entry.deployment, app_id=APP)
 
 
-def _dispatch(state: State, effect: e.Dispatch | e.HandedOver, trace: DeploymentTrace | None) -> Message:
+def _dispatch(
+    state: State, effect: e.Dispatch | e.HandedOver, trace: DeploymentTrace | None, pooled: bool = True
+) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
     parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
@@ -100,10 +107,17 @@ def _dispatch(state: State, effect: e.Dispatch | e.HandedOver, trace: Deployment
         headers[m.GRANT] = "1"
     elif isinstance(effect, e.Dispatch) and effect.again:
         headers[m.GRANT] = m.AGAIN
+    if spec.pool:
+        headers[POOL] = spec.pool
+    if spec.environment:
+        headers[ENVIRONMENT] = spec.environment
     if trace is not None:
         headers[TRACEPARENT] = trace.parent(attempt).header
+    pool = spec.pool if pooled else ""
     return Message(
-        key=f"worker.{spec.command}",
+        key=step_queue(spec.command, pool),
+        # as that of a lane, the queue of a pool has no binding
+        direct=bool(pool),
         body=m.encode(body),
         id=attempt,
         correlation_id=state.deployment,
@@ -149,7 +163,8 @@ def _values(state: State, redaction: Redaction) -> list[str]:
 
 
 def _grant(state: State, effect: e.Grant) -> Message:
-    return _control(state, effect, "go" if effect.go else "no-go", effect.token, GRANT_LIFE)
+    message = _control(state, effect, "go" if effect.go else "no-go", effect.token, GRANT_LIFE)
+    return message._replace(body=m.encode({"reason": effect.reason})) if effect.reason else message
 
 
 def _inquire(state: State, effect: e.Inquire) -> Message:

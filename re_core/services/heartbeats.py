@@ -54,7 +54,7 @@ class Heartbeats:
         leaves = message.headers.get(m.EVENT) == m.BYE and not said.running
         seen = 0 if leaves else now
         self._registry.register(
-            WorkerRecord(said.worker, said.slots, said.offers, said.running, seen, said.beat, said.degraded)
+            WorkerRecord(said.worker, said.slots, said.offers, said.running, seen, said.beat, said.degraded, said.place)
         )
         if leaves or said.beat:  # every few seconds is enough for workers that are silent for a day
             self._registry.forget_workers(now - FORGET)

@@ -14,6 +14,7 @@ from re_core.playbook import compiler, documents, json_schema, schema_errors
 from re_core.playbook.accepting import accepted_by, refusal
 from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
+from re_core.secret_names import PUBLIC, references, replaced
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
 from re_core.wording import did_you_mean, quoted
@@ -128,13 +129,35 @@ def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offer
         command, _, subcommand = name.partition(":")
         if offer is not None:
             at = path + pointer([name])
-            found = published.problems(name, offer.get("parameters") or {}, arguments, at, wrong.room)
+            wrong.add(_misplaced(offer.get("parameters"), arguments, at))
+            given, secret = _without_references(arguments)
+            found = published.problems(name, offer.get("parameters") or {}, given, at, wrong.room)
+            found.shown = [one for one in found.shown if one.path.removeprefix(at) not in secret]
             # a step without arguments may be a bare string, and nothing is inside of that
             wrong.add(found.shown if arguments else (one._replace(path=path) for one in found.shown), found.more)
         elif command in subcommands:
             message = _unknown_subcommand(name, subcommand, subcommands[command]) if wrong.room else ""
             wrong.add([Problem(path, message)])
     return published.spent
+
+
+def _without_references(arguments: Mapping[str, Any]) -> tuple[Mapping[str, Any], set[str]]:
+    """The arguments with a string where they refer to a secret, and the pointers of these: what the value is, its worker checks."""
+    found = {path: "secret" for path, _ in references(arguments) if path}
+    return replaced(arguments, found), {pointer(path) for path in found}
+
+
+def _misplaced(schema: object, arguments: Mapping[str, Any], at: str) -> list[Problem]:
+    """References where the worker says that every user of its machine could read the value."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if not isinstance(properties, Mapping):
+        return []
+    problems = []
+    for path, name in references(arguments):
+        about = properties.get(path[0]) if path else None
+        if len(path) == 1 and isinstance(about, Mapping) and isinstance(advice := about.get(PUBLIC), str):
+            problems.append(Problem(at + pointer(path), f"the secret {name} must not stand here; {advice[:300]}"))
+    return problems
 
 
 def _doubtful(doubts: Problems | None) -> Problems:

@@ -69,6 +69,8 @@ def planned_document(number: int, step: PlannedStep) -> answers.PlannedStep:
         "timeout": step.spec.timeout,
         "idempotent": step.spec.idempotent,
         "retries": step.spec.retries,
+        "pool": step.spec.pool or None,
+        "environment": step.spec.environment or None,
     }
 
 

@@ -78,4 +78,7 @@ def worker_document(worker: WorkerRecord, whole: bool) -> answers.Worker:
         "offers": worker.offers,
         "running": list(worker.running) if whole else [],
         "seen": rfc3339(worker.seen),
+        "pool": worker.place.pool or None,
+        "labels": dict(worker.place.labels),
+        "environments": list(worker.place.environments),
     }

@@ -15,7 +15,9 @@ from zlib import crc32
 
 from re_core.errors import BadMessage
 from re_core.json_pointer import pointer
+from re_core.rows import WorkerPlace
 from re_core.wire import strict_json
+from re_core.wire.places import read_place
 
 #: `app_id` of what the core sends
 APP = "re-core"
@@ -82,6 +84,8 @@ STEP = "re-step"
 
 #: docs/wire-format.md, Exchange and queues
 JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat", "re.dead"
+#: where a worker asks the engine's store for the secrets of a step that was granted to it
+SECRETS = "re.secrets"
 #: the queue that a notification's `reply_to` names; it drops what it is given (a notifier of 2014 answers, or dies)
 DISCARD = "re.discard"
 #: begins the routing key of every notification, and the name of every notifier's queue
@@ -203,6 +207,7 @@ class Heartbeat(NamedTuple):
     beat: int = 0
     #: transport -> why the worker cannot reach its server, of those that it cannot reach
     degraded: Mapping[str, str] = _NO_HEADERS
+    place: WorkerPlace = WorkerPlace()  # it is immutable
 
 
 class AttemptId(NamedTuple):
@@ -249,7 +254,7 @@ def lane_queue(command: str, lane: str) -> str:
 
 
 def is_lane_queue(queue: str) -> bool:
-    """Whether it is the queue of a lane: a command has no dot."""
+    """Whether it is the queue of a lane or of a pool: a command has no dot."""
     return queue.startswith(WORKER_QUEUES) and "." in queue.removeprefix(WORKER_QUEUES)
 
 
@@ -345,7 +350,7 @@ def parse_heartbeat(body: bytes) -> Heartbeat:
         raise BadMessage(f"expected a list of strings, found {_found(document, 'running')}", "/running")
     beat = _count(document, "beat", MAX_BEAT) if "beat" in document else 0
     degraded = _degraded(document) if "degraded" in document else _NO_HEADERS
-    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat, degraded)
+    return Heartbeat(_string(document, "worker"), slots, offers, tuple(running), beat, degraded, read_place(document))
 
 
 def check_offers(offers: Mapping[str, Any]) -> None:

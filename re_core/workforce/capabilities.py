@@ -8,6 +8,7 @@ from typing import Any
 
 from re_core.playbook.accepting import ACCEPTS, Accepted, accepted_by, refusal
 from re_core.ports import Clock
+from re_core.wire.places import step_queue
 from re_core.workforce.presence import SILENT, RollCall
 
 #: milliseconds for which the last reading serves
@@ -26,8 +27,10 @@ class LiveOffers:
         self._clock = clock
         self._read_at: int | None = None
         self._offers: dict[str, Mapping[str, Any]] = {}
-        #: command -> live workers that serve it
+        #: queue of steps -> live workers that serve it
         self.serving: Counter[str] = Counter()
+        #: pool -> what its live workers offer
+        self._pools: dict[str, dict[str, Mapping[str, Any]]] = {}
         #: which values they accept now; not among the offers, whose plans would be compiled again with every change of it
         self.accepted: Accepted = {}
         #: (step, parameter, value) -> when it was last accepted
@@ -39,13 +42,16 @@ class LiveOffers:
         """All offers of live workers, at most FRESH old."""
         now = self._clock.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
-            living = [worker.offers for worker, silence in self.roll.poll() if silence < SILENT]
+            workers = [worker for worker, silence in self.roll.poll() if silence < SILENT]
+            living = [worker.offers for worker in workers]
             offers: dict[str, Mapping[str, Any]] = {}
             serving: Counter[str] = Counter()
-            for one in living:
-                offers.update(one)
-                serving.update({name.partition(":")[0] for name in one})
-            self.serving = serving
+            pools: dict[str, dict[str, Mapping[str, Any]]] = {}
+            for worker in workers:
+                offers.update(worker.offers)
+                pools.setdefault(worker.place.pool, {}).update(worker.offers)
+                serving.update({step_queue(name.partition(":")[0], worker.place.pool) for name in worker.offers})
+            self.serving, self._pools = serving, pools
             self.accepted = accepted_by(living)
             if self.accepted or self._lately:
                 offers = {name: _without(offer, ACCEPTS) for name, offer in offers.items()}
@@ -55,6 +61,11 @@ class LiveOffers:
                 self.version += 1
             self._read_at = now  # and not before: a registry that was not read would pass for one without offers
         return self._offers
+
+    def of_pool(self, pool: str) -> Mapping[str, Mapping[str, Any]]:
+        """All offers of live workers of this pool, or (empty) of none."""
+        self.read()
+        return self._pools.get(pool, {})
 
     def refusal(self, name: str, parameters: Mapping[str, Any], dynamic: Mapping[str, Any]) -> str:
         """Why no live worker takes this step now, or an empty text: of a value that none has accepted for LATELY."""

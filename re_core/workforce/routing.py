@@ -13,6 +13,7 @@ from enum import Enum
 
 from re_core.playbook.compiler import offer_of
 from re_core.ports import Bus, Clock
+from re_core.wire.places import step_queue
 from re_core.workforce.capabilities import LiveOffers
 
 #: milliseconds for which a queue's number of consumers is believed
@@ -56,16 +57,19 @@ class StepRouter:
         #: queues that were declared; the publisher to a queue that was deleted since notices it
         self._declared: set[str] = set()
 
-    def route(self, name: str) -> Route:
-        """Where the step `command:Subcommand` goes now. Its queue was declared by then. Raises StoreUnavailable, BusUnavailable."""
-        command = name.partition(":")[0]
-        queue = f"worker.{command}"
-        offers = self._offers.read()
-        surplus = self._consumers(queue) > self._offers.serving[command]
+    def route(self, name: str, pool: str = "") -> Route:
+        """Where the step `command:Subcommand` goes now. Its queue was declared by then. Raises StoreUnavailable, BusUnavailable.
+
+        A worker of 2014 knows no pools, so it is none that has more consumers than workers.
+        """
+        queue = step_queue(name.partition(":")[0], pool)
+        offers = self._offers.of_pool(pool)
+        serving = self._offers.serving[queue]
+        surplus = not pool and self._consumers(queue) > serving
         if self._is_legacy(queue, surplus):
             return Route.ONCE
         offered = surplus or offer_of(name, offers) is not None
-        away = not offered and queue in self._legacy and not self._offers.serving[command]
+        away = not offered and queue in self._legacy and not serving
         if not (offered or away or self._waits):
             return Route.NO_WORKER
         if queue not in self._declared:

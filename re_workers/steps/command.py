@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
-from re_workers.limits import fits, items
+from re_workers.limits import fits, items, public
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import MAX_LINE
 from re_workers.running_attempts import RunningAttempts
@@ -43,7 +43,11 @@ TRACEPARENT = "TRACEPARENT"
 #: shells that know `-e`
 SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 
+#: where a program gets a secret
+_BY_ENVIRONMENT = "give it to the program as a variable, env: {NAME: {secret: …}}, and use $NAME"
+
 _Text = Annotated[str, fits("re-text")]
+_Word = Annotated[str, fits("re-text"), public(_BY_ENVIRONMENT)]
 
 
 class Command(Worker):
@@ -66,10 +70,10 @@ class Command(Worker):
     def Run(
         self,
         ctx: Context,
-        cmd: Annotated[str, fits("re-script")],
+        cmd: Annotated[str, fits("re-script"), public(_BY_ENVIRONMENT)],
         cwd: Annotated[str, fits("re-path")] | None = None,
         env: dict[Annotated[str, fits("re-variable")], _Text] | None = None,
-        shell: _Text | Annotated[list[_Text], items(1, 100)] = "/bin/sh",
+        shell: _Word | Annotated[list[_Word], items(1, 100)] = "/bin/sh",
         failfast: bool | None = None,
     ) -> None:
         """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, Message, is_lane_queue
+from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, SECRETS, Message, is_lane_queue
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
@@ -71,8 +71,8 @@ class Topology:
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
         if name == DISCARD:
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
-        # the next heartbeat comes in a moment: not worth a disk
-        arguments: dict[str, Any] = {"x-queue-type": "classic" if name == HEARTBEAT else self._type}
+        # the next heartbeat comes in a moment, and who asks for a secret waits for it: not worth a disk
+        arguments: dict[str, Any] = {"x-queue-type": "classic" if name in (HEARTBEAT, SECRETS) else self._type}
         if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):
             # a core that was killed twenty times must not cost a message
             arguments["x-delivery-limit"] = -1

@@ -102,6 +102,7 @@ class Database:
         self.app_configs = database["app_configs"]
         self.zones = database["zones"]
         self.app_logs = database["app_logs"]
+        self.secrets = database["secrets"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

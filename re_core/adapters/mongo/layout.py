@@ -87,6 +87,7 @@ COLLECTIONS = (
     "app_configs",
     "zones",
     "app_logs",
+    "secrets",
 )
 
 

@@ -8,6 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from re_core.adapters.mongo.database import Database, Document
 from re_core.adapters.paging import clamp_int64
+from re_core.adapters.places import place_of, place_text
 from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
 
@@ -40,10 +41,11 @@ class RegistryPart:
 def worker_of(document: Document) -> WorkerRecord:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
     offers, running = json.loads(document["offers"]), json.loads(document["running"])
-    # older versions write no `beat` and no `degraded`
+    # older versions write no `beat`, no `degraded` and no `place`
     beat, degraded = int(document.get("beat", 0)), json.loads(document.get("degraded", "{}"))
     slots, seen = int(document["slots"]), int(document["seen"])
-    return WorkerRecord(document["_id"], slots, offers, tuple(running), seen, beat, degraded)
+    place = place_of(document.get("place", "{}"))
+    return WorkerRecord(document["_id"], slots, offers, tuple(running), seen, beat, degraded, place)
 
 
 def _document(worker: WorkerRecord) -> Document:
@@ -55,4 +57,5 @@ def _document(worker: WorkerRecord) -> Document:
         "seen": worker.seen,
         "beat": worker.beat,
         "degraded": strict_json.dumps(dict(worker.degraded)),
+        "place": place_text(worker.place),
     }

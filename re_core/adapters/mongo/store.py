@@ -17,6 +17,7 @@ from re_core.adapters.mongo.registry import RegistryPart
 from re_core.adapters.mongo.releases import ReleasesPart
 from re_core.adapters.mongo.requests import RequestsPart
 from re_core.adapters.mongo.runners import RunnersPart
+from re_core.adapters.mongo.secrets import SecretsPart
 from re_core.adapters.mongo.self_check import check_server
 from re_core.adapters.mongo.tokens import TokensPart
 from re_core.adapters.mongo.views import ViewsPart
@@ -38,6 +39,7 @@ class MongoStore(
     ArtifactsPart,
     PipelinesPart,
     AppsPart,
+    SecretsPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

@@ -27,6 +27,8 @@ _KEY = re.compile("[A-Za-z0-9_-]{43}=")
 PRIVATE_KEYS = "the private key", "make a new key with rectl cdpm rotate"
 CONFIGS = "the config", "destroy the app and set its config once more"
 
+SECRETS = ("the value", "set it once more with rectl secret set")
+
 
 class FernetSeal:
     """See ports.peering.Seal."""
@@ -54,6 +56,24 @@ class FernetSeal:
         if not opened.startswith(mark):
             raise BadSettings(f"{self._what} that the store has for {about} belongs elsewhere: the store was changed")
         return opened[len(mark) :]
+
+
+class LateSeal:
+    """See ports.peering.Seal. Reads the file at each use: a key that is put into it counts at once, and none is needed before."""
+
+    def __init__(self, path: Path, words: tuple[str, str], make_key: bool) -> None:
+        """`make_key`: a file that is missing is made when something is closed for the first time."""
+        self._path, self._words, self._make_key = path, words, make_key
+
+    def close(self, private: bytes, about: str) -> bytes:
+        """See ports.peering.Seal. Raises BadSettings."""
+        if self._make_key:
+            make_file(self._path)
+        return FernetSeal(self._path, self._words).close(private, about)
+
+    def open(self, sealed: bytes, about: str) -> bytes:
+        """See ports.peering.Seal."""
+        return FernetSeal(self._path, self._words).open(sealed, about)
 
 
 def make_file(path: Path) -> None:

@@ -218,6 +218,15 @@ CREATE TABLE app_log_cursors (
 CREATE INDEX app_log_cursors_zone ON app_log_cursors (zone, app);
 """
 
+# What may be long comes last, as above.
+_SECRETS = """
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY, version INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, user TEXT NOT NULL,
+    sealed BLOB NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE workers ADD COLUMN place TEXT NOT NULL DEFAULT '{}';
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -234,6 +243,7 @@ STEPS: tuple[str, ...] = (
     _ARTIFACTS,
     _PIPELINES,
     _APPS,
+    _SECRETS,
 )
 
 #: the tables of the newest layout
@@ -265,6 +275,7 @@ TABLES = frozenset(
         "zones",
         "app_logs",
         "app_log_cursors",
+        "secrets",
     }
 )
 

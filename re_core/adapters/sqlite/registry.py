@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from re_core.adapters.paging import clamp_int64
+from re_core.adapters.places import place_of, place_text
 from re_core.adapters.sqlite.database import Database
 from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
@@ -20,21 +22,33 @@ class RegistryPart:
         offers, running, degraded = map(strict_json.dumps, (worker.offers, worker.running, dict(worker.degraded)))
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat, degraded) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (worker.id, worker.slots, offers, running, worker.seen, worker.beat, degraded),
+                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat, degraded, place) VALUES (?,?,?,?,?,?,?,?)",
+                (
+                    worker.id,
+                    worker.slots,
+                    offers,
+                    running,
+                    worker.seen,
+                    worker.beat,
+                    degraded,
+                    place_text(worker.place),
+                ),
             )
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
-        query = "SELECT id, slots, offers, running, seen, beat, degraded FROM workers WHERE seen >= ? ORDER BY id"
-        return [
-            WorkerRecord(id, slots, json.loads(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded))
-            for id, slots, offers, running, seen, beat, degraded in self._database.rows(
-                query, (clamp_int64(seen_since),)
-            )
-        ]
+        query = (
+            "SELECT id, slots, offers, running, seen, beat, degraded, place FROM workers WHERE seen >= ? ORDER BY id"
+        )
+        return [_worker(*row) for row in self._database.rows(query, (clamp_int64(seen_since),))]
 
     def forget_workers(self, seen_before: int) -> None:
         """See ports.Registry."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM workers WHERE seen < ?", (clamp_int64(seen_before),))
+
+
+def _worker(id: str, slots: int, offers: str, running: str, seen: int, beat: int, *more: Any) -> WorkerRecord:
+    degraded, place = more
+    said = json.loads(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded)
+    return WorkerRecord(id, slots, *said, place_of(place))

@@ -22,6 +22,7 @@ from re_core.adapters.sqlite.registry import RegistryPart
 from re_core.adapters.sqlite.releases import ReleasesPart
 from re_core.adapters.sqlite.requests import RequestsPart
 from re_core.adapters.sqlite.runners import RunnersPart
+from re_core.adapters.sqlite.secrets import SecretsPart
 from re_core.adapters.sqlite.tokens import TokensPart
 from re_core.adapters.sqlite.views import ViewsPart
 from re_core.ports import DEPLOYMENTS_ONLY, Clock, EntryCodec
@@ -46,6 +47,7 @@ class SqliteStore(
     ArtifactsPart,
     PipelinesPart,
     AppsPart,
+    SecretsPart,
     MaintenancePart,
     MailboxPart,
 ):

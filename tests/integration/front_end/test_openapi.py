@@ -51,7 +51,7 @@ def _document() -> dict[str, Any]:
 
 def test_every_route_is_in_the_document_and_every_operation_is_a_route(harness: FrontEndHarness) -> None:
     served = {
-        (method.lower(), re.sub(r"<(?:int:)?(\w+)>", r"{\1}", str(rule)))
+        (method.lower(), re.sub(r"<(?:int:|path:)?(\w+)>", r"{\1}", str(rule)))
         for rule in harness.app.url_map.iter_rules()
         if rule.endpoint != "static"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -58,6 +58,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/apps/{app}/config": {"set": {"A": "b"}},
     "/api/v1/apps/{app}/formation": {"formation": {"web": 1}},
     "/api/v1/apps/{app}/runs": {"command": "true"},
+    "/api/v1/secrets/{name}": {"value": "a secret"},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }

@@ -15,6 +15,7 @@ from re_core.wire.messages import ATTEMPT, EVENT, GRANT, TIMEOUT, TOKEN, Message
 from re_workers import Context, Failed, Worker, step
 from re_workers.consumer import StepConsumer
 from re_workers.runs import Spawn, inline
+from re_workers.secrets.resolver import Secrets
 from tests.unit.workers.line import Line
 
 REPLIES = "re.reply.0"
@@ -78,7 +79,7 @@ class Parked:
 class WorkerHarness:
     """Sends steps as a core does, and reads what comes back."""
 
-    def __init__(self, worker: Worker, slots: int = 16, spawn: Spawn = inline) -> None:
+    def __init__(self, worker: Worker, slots: int = 16, spawn: Spawn = inline, secrets: Secrets | None = None) -> None:
         self.bus = EmbeddedBus()
         #: the worker's own connection to it
         self.line = Line(self.bus)
@@ -86,7 +87,7 @@ class WorkerHarness:
         self.worker = worker
         self.replies = self.bus.subscribe([REPLIES, "output", "notify.irc"], 10_000)
         self.dead = self.bus.subscribe(["re.dead"], 1000)
-        self.consumer = StepConsumer(self.line, self.clock, worker, "W", slots, spawn)
+        self.consumer = StepConsumer(self.line, self.clock, worker, "W", slots, spawn, secrets=secrets)
         self.subscription = self.line.subscriptions[0]
         self._numbers = itertools.count()
 
