@@ -10,10 +10,14 @@ from re_dploy.center.calls import ZoneAway
 from re_dploy.center.looking import Looking, refused
 from re_dploy.center.orders import run_order
 from re_dploy.center.tools import Talk, Tools
+from re_dploy.wire.names import MAX_LINES
 from re_workers.outcomes import Failed
 
 #: exit code where it is not known how a command ended
 UNKNOWN = 255
+
+#: reports that are read in one look while each has many lines, so that a command that prints much is not read too late
+PIECES, MANY = 10, MAX_LINES // 2
 
 
 class Running(Looking):
@@ -24,6 +28,8 @@ class Running(Looking):
         self._n = n
         self._after = 0
         self._given = False
+        #: version of which it was said that the zone has still to follow
+        self._waits_for = 0
         #: the exit code, once it has ended
         self.code: int | None = None
 
@@ -37,13 +43,19 @@ class Running(Looking):
             self.code = UNKNOWN if run.code is None else run.code
             return True
         order = run_order(self.talk.deployment, run.zone)
-        seen = self.seen(self.zone(run.zone), state.name, order, self._after)
-        if seen is None:
-            return False
-        if seen.order is None:
-            self._begin(state, run, order)
-            return False
-        return self._read(run, seen.order)
+        for _ in range(PIECES):
+            seen = self.seen(self.zone(run.zone), state.name, order, self._after)
+            if seen is None:
+                return False
+            if seen.order is None:
+                if self._follows(state, run, 0 if seen.app is None else seen.app.version):
+                    self._begin(state, run, order)
+                return False
+            if self._read(run, seen.order):
+                return True
+            if len(seen.order.lines) < MANY:
+                return False
+        return False
 
     def stop(self) -> None:
         """Ask the zone to end it; its end is awaited as before. Raises TransientError."""
@@ -51,6 +63,17 @@ class Running(Looking):
         run = state.runs.get(self._n)
         if run is not None and run.job == self.talk.deployment and not run.ended and run.zone in self.tools.zones:
             self.zone(run.zone).control(wire.Control("stop-run", state.name, epoch=state.epoch, n=self._n))
+
+    def _follows(self, state: State, run: Run, version: int) -> bool:
+        """Whether the zone runs the current version: a command meant for that has no other one's code and config."""
+        if version == state.current or self._given:
+            return True
+        if self._waits_for != state.current:
+            self._waits_for = state.current
+            self.line(
+                f"waits until {run.zone} runs v{state.current}: it runs {f'v{version}' if version else 'nothing'}"
+            )
+        return False
 
     def _begin(self, state: State, run: Run, order: str) -> None:
         if self._given:

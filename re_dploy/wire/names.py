@@ -17,7 +17,7 @@ FORMAT = 1
 MAX_APPS = 64
 #: instances of one app in a report: 20 types of 20, old beside new, and some that have ended
 MAX_INSTANCES = 1_000
-#: lines of one report, of orders and of logs together, and the bytes of their text
+#: lines of one report, of orders and of logs together, and their bytes as JSON
 MAX_LINES, MAX_LINES_BYTES = 200, 256 * 1024
 #: characters of a line, of an explanation, of a command
 MAX_LINE, MAX_WHY, MAX_COMMAND = 16 * 1024, 2_000, 32 * 1024

@@ -16,9 +16,9 @@ NAME = "dploy.0"
 class AgentLog:
     """Lines begin with the name of the process that they are about."""
 
-    def __init__(self, directory: Path) -> None:
-        """Raises OSError."""
-        after = log_reader.newest(directory)
+    def __init__(self, directory: Path, after: int = 0) -> None:
+        """`after`: the last generation of a log of this app that was removed. Raises OSError."""
+        after = max(after, log_reader.newest(directory))
         first, second = (
             os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in ("log", "log.1")
         )
@@ -28,6 +28,11 @@ class AgentLog:
     def say(self, about: str, text: str) -> None:
         """Add a line; line feeds become blanks."""
         self._log.say(f"{about} {' '.join(text.split())}")
+
+    @property
+    def generation(self) -> int:
+        """The one that is written."""
+        return self._log.generation
 
     def close(self) -> None:
         """No line can be added any more."""

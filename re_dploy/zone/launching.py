@@ -12,7 +12,7 @@ from typing import Any
 
 from re_core.errors import OperatorError
 from re_dploy.wire import Limits
-from re_dploy.zone import environment
+from re_dploy.zone import environment, systemd
 from re_dploy.zone.config import ZoneConfig
 from re_dploy.zone.disk import AppDisk, ZoneDisk, read_json, write
 from re_dploy.zone.health import Health, Ports
@@ -21,7 +21,8 @@ from re_dploy.zone.process import Process
 from re_dploy.zone.releases import Unpacked
 from re_dploy.zone.restricted import Restricted
 from re_dploy.zone.state import RELEASE, RUN, Instance
-from re_dploy.zone.supervise import Spec, User, supervise
+from re_dploy.zone.supervise import LOG_SIZE, Backend, Spec, User, supervise
+from re_dploy.zone.systemd import Scoped
 from re_workers.steps.confinement import code, writable
 
 #: seconds that a command of a person may run
@@ -30,12 +31,17 @@ RUN_TIME = 3600.0
 #: seconds that a release command may run
 RELEASE_TIME = 3600.0
 
+#: bytes of each of the two log files of what a person runs: in both is what a deployment keeps of its output
+RUN_LOG = 5 * 1024 * 1024
+
 
 class Launcher:
     """Of the whole zone; to be shared between threads."""
 
     def __init__(self, config: ZoneConfig, disk: ZoneDisk, children: Children) -> None:
-        """Raises BadSettings for ports that the kernel gives away itself."""
+        """Raises BadSettings for ports that the kernel gives away itself, OperatorError where systemd is to be used and does not work."""
+        if config.in_scopes:
+            systemd.check(disk.id)
         self._config = config
         self._disk = disk
         self._children = children
@@ -76,8 +82,8 @@ class Launcher:
             app, self._disk.id, str(unpacked.root), str(tmp), self._python, unpacked.commit
         )
         environ, _ = environment.environment(env, instance, where)
-        fixed = self._code if user is None else ()
-        backend = Restricted([self._disk.dir, *self._config.hidden], [unpacked.root.parent], [tmp], fixed)
+        limits = limits.within(self._config.limits)
+        backend = self._backend(f"{app}-{instance.dir}", unpacked.root.parent, tmp, user, limits)
         process = self.adopted(app, instance, directory)
         with self._children.starting() as own:
             process.handle = supervise(
@@ -85,6 +91,13 @@ class Launcher:
             )
             own.add(process.handle.pid)
         return process
+
+    def _backend(self, name: str, shown: Path, given: Path, user: User | None, limits: Limits) -> Backend:
+        fixed = self._code if user is None else ()
+        restricted = Restricted([self._disk.dir, *self._config.hidden], [shown], [given], fixed)
+        if not self._config.in_scopes:
+            return restricted
+        return Scoped(restricted, f"dploy-{self._config.zone}-{self._disk.id[:8]}-{name}", limits, self._config.grace)
 
     def end_orphans(self) -> None:
         """End what a killed shim has left to this process."""
@@ -101,7 +114,8 @@ class Launcher:
         command = {RELEASE: unpacked.release, RUN: instance.command}.get(instance.type)
         if command is None:
             command = unpacked.processes[instance.type]
-        rlimits = {"RLIMIT_AS": limits.memory, "RLIMIT_NOFILE": limits.files}
+        # a scope bounds the memory that is used; the address space is more, with some programs by far
+        rlimits = {"RLIMIT_AS": 0 if self._config.in_scopes else limits.memory, "RLIMIT_NOFILE": limits.files}
         return Spec(
             ("/bin/sh", "-c", command),
             str(unpacked.root),
@@ -110,6 +124,7 @@ class Launcher:
             {name: value for name, value in rlimits.items() if value},
             {RELEASE: RELEASE_TIME, RUN: RUN_TIME}.get(instance.type, 0.0),
             limits.processes,
+            RUN_LOG if instance.type == RUN else LOG_SIZE,
             secrets=secrets,
         )
 

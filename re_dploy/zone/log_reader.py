@@ -13,6 +13,9 @@ PIECE = 256 * 1024
 
 _BEGIN = HEADER.partition(b"%")[0]
 
+#: begins the line that says how many lines were before a file
+NUMBER = b"0 n "
+
 
 class Line(NamedTuple):
     """One line of a log."""
@@ -39,7 +42,7 @@ def read(directory: Path, generation: int, offset: int, most: int) -> Piece:
 
     Where a later generation has begun and nothing is left of this one, the piece begins there.
     """
-    there = sorted((found, path) for path in (directory / "log", directory / "log.1") if (found := _generation(path)))
+    there = _there(directory)
     for found, path in there:
         if found < generation:
             continue
@@ -67,17 +70,44 @@ def tail(directory: Path, most: int) -> list[str]:
     return lines
 
 
-def from_start(directory: Path, after: int, most: int) -> list[str]:
-    """Texts of at most `most` lines behind the first `after`. What was overwritten meanwhile counts as if it had not been."""
-    found: list[str] = []
-    place = Piece(0, 0, ())
-    while (
-        len(found) < after + most
-        and (piece := read(directory, place.generation, place.offset, 10_000))[:2] != place[:2]
-    ):
-        found += [line.text for line in piece.lines]
-        place = piece
-    return found[after : after + most]
+def from_start(directory: Path, after: int, most: int) -> list[tuple[int, str]]:
+    """At most `most` lines behind the first `after`, each with its number: what to ask for next.
+
+    In the place of lines that were overwritten before they were read stands one that says how many. For logs that their shim began.
+    """
+    found: list[tuple[int, str]] = []
+    before = 0
+    for generation, path in _there(directory):
+        begin, texts = _numbered(path, generation, before)
+        if begin > after:
+            found.append((begin, f"[{begin - after} lines are lost: they were overwritten before they were read]"))
+            after = begin
+        found += enumerate(texts[after - begin :][:most], after + 1)
+        before = begin + len(texts)
+        after = max(after, before)
+    return found[:most]
+
+
+def _there(directory: Path) -> list[tuple[int, Path]]:
+    """The files with their generations, the older one first."""
+    return sorted((found, path) for path in (directory / "log", directory / "log.1") if (found := _generation(path)))
+
+
+def _numbered(path: Path, generation: int, before: int) -> tuple[int, list[str]]:
+    """How many lines were before this file, and the texts of its lines. `before`: where the file does not say it."""
+    try:
+        raw = path.read_bytes()[HEADER_SIZE:].split(b"\n")[:-1]
+    except OSError:
+        return before, []
+    if _generation(path) != generation:  # it was begun again meanwhile
+        return before, []
+    if raw and (count := raw[0].removeprefix(NUMBER)) != raw[0] and count.isdigit():
+        return int(count), _texts(raw[1:])
+    return before, _texts(raw)
+
+
+def _texts(raw: list[bytes]) -> list[str]:
+    return [line.split(b" ", 2)[-1].decode("utf-8", "replace") for line in raw]
 
 
 def _generation(path: Path) -> int:

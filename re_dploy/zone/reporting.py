@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
+from re_core.wire import strict_json
 from re_dploy.wire import AppReport, Ask, LogPiece, LogText, OrderReport, PsRow, Report
 from re_dploy.wire.names import MAX_APPS, MAX_INSTANCES, MAX_LINES, MAX_LINES_BYTES
 from re_dploy.zone import agent_log, log_reader
@@ -15,21 +17,25 @@ from re_dploy.zone.worker import AppWorker
 SHARE = 50
 
 
-#: processes and addresses in one report, of all apps but the last: a few hundred bytes each
-MAX_ROWS = 1_000
+#: bytes of the apps of one report, as they travel; one app has fewer
+MAX_APP_BYTES = 512 * 1024
+
+#: bytes of the reasons of orders in one report
+MAX_WHY_BYTES = 64 * 1024
 
 
 class _Room:
-    """For lines in one report."""
+    """For lines in one report, counted as they travel: a control character is six bytes there."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_LINES_BYTES) -> None:
         self.lines = MAX_LINES
-        self._bytes = MAX_LINES_BYTES
+        self._bytes = most
 
     def take(self, text: str) -> bool:
-        """Whether it still fits; a first line does."""
-        size = len(text.encode()) + 64
+        """Whether it still fits; a first line does. Behind one that does not, no other does, so that none is passed over."""
+        size = len(strict_json.dumps(text).encode()) + 64
         if self.lines <= 0 or size > self._bytes:
+            self.lines = 0
             return False
         self.lines -= 1
         self._bytes -= size
@@ -42,18 +48,19 @@ def report(zone: str, id: str, boot: str, workers: Mapping[str, AppWorker], ask:
     apps = dict(_page(workers, names))
     room = _Room()
     orders = tuple(_orders(workers, ask, room))
-    logs = tuple(_logs({name: workers[name] for name in apps}, ask, room))
+    is_step = ask.only and not ask.logs  # which looks at one order, twice a second
+    logs = () if is_step else tuple(_logs({name: workers[name] for name in apps}, ask, room))
     return Report(zone, id, boot, apps, orders, logs, len(names) > len(apps))
 
 
 def _page(workers: Mapping[str, AppWorker], names: list[str]) -> Iterator[tuple[str, AppReport]]:
-    rows = MAX_ROWS
-    for name in names[:MAX_APPS]:
+    left = MAX_APP_BYTES
+    for place, name in enumerate(names[:MAX_APPS]):
         app = _app(workers[name])
-        rows -= len(app.ps) + len(app.addresses)
-        yield name, app
-        if rows <= 0:
+        left -= len(strict_json.dumps(app.document()).encode()) + len(name)
+        if left < 0 and place:
             return
+        yield name, app
 
 
 def _app(worker: AppWorker) -> AppReport:
@@ -92,10 +99,11 @@ def _rows(worker: AppWorker) -> Iterator[PsRow]:
 
 
 def _orders(workers: Mapping[str, AppWorker], ask: Ask, room: _Room) -> Iterator[OrderReport]:
+    reasons = _Room(MAX_WHY_BYTES)
     for id, after in ask.orders.items():
         for worker in workers.values():
             if (found := _order(worker, id, after, room)) is not None:
-                yield found
+                yield found if reasons.take(found.why) else found._replace(why="")
                 break
 
 
@@ -108,18 +116,19 @@ def _order(worker: AppWorker, id: str, after: int, room: _Room) -> OrderReport |
         if past is None:
             return None
         lines, _ = worker.disk.lines(id, after, room.lines)
-    kept = [line for line in lines if room.take(line)]
-    return OrderReport(id, past.state, past.why, tuple(kept), after + len(kept))
+    kept = tuple(takewhile(room.take, lines))
+    return OrderReport(id, past.state, past.why, kept, after + len(kept))
 
 
 def _run(worker: AppWorker, run: Run, after: int, room: _Room) -> OrderReport:
     process = worker.processes.get(run.instance)
-    lines = log_reader.from_start(process.dir, after, room.lines) if process is not None else []
-    kept = [line for line in lines if room.take(line)]
+    lines = log_reader.from_start(process.dir, after, room.lines + 1) if process is not None else []
+    kept = list(takewhile(lambda line: room.take(line[1]), lines))
     state = run.state
     if state in ("done", "failed") and len(kept) < len(lines):
         state = "running"  # it is over once its lines were read
-    return OrderReport(run.id, state, run.why, tuple(kept), after + len(kept), run.code if state == "done" else None)
+    texts, number = tuple(text for _, text in kept), kept[-1][0] if kept else after
+    return OrderReport(run.id, state, run.why, texts, number, run.code if state == "done" else None)
 
 
 def _logs(workers: Mapping[str, AppWorker], ask: Ask, room: _Room) -> Iterator[LogPiece]:
@@ -131,7 +140,7 @@ def _logs(workers: Mapping[str, AppWorker], ask: Ask, room: _Room) -> Iterator[L
             key = f"{name}/{log}"
             generation, offset = ask.logs.get(key, (0, 0))
             piece = log_reader.read(directory, generation, offset, min(SHARE, room.lines))
-            kept = [line for line in piece.lines if room.take(line.text)]
+            kept = list(takewhile(lambda line: room.take(line.text), piece.lines))
             if len(kept) < len(piece.lines):
                 piece = piece._replace(offset=kept[-1].offset if kept else offset)
             if kept:

@@ -44,6 +44,12 @@ LAST_PIECES = 17
 #: seconds after which descendants that cannot be killed are given up
 GIVEN_UP = 10.0
 
+#: bytes of exit.json that are taken from the disk before the program begins: how it ended is written where the disk is full too
+OUTCOME = 256
+
+#: signals with which the shim is told what to do: they wait until it, or its program, can take them
+AWAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+
 #: what stands in the place of a secret
 REDACTED = b"[redacted]"
 
@@ -107,7 +113,10 @@ def descendants(root: int) -> list[int]:
 
 
 class Log:
-    """Lines in two files in turn. A line is `<unix ms> <o|e|s> <text>`: printed, printed as an error, said by the shim."""
+    """Lines in two files in turn. A line is `<unix ms> <o|e|s> <text>`: printed, printed as an error, said by the shim.
+
+    From the second file on the first line is `0 n <number>`: how many lines stood in the files before.
+    """
 
     def __init__(self, files: tuple[int, int], size: int, rate: int, secrets: list[bytes], after: int = 0) -> None:
         """`size`: bytes of one file. `rate`: lines a second, 0 for any number. `secrets` never get into a line.
@@ -124,11 +133,18 @@ class Log:
         self.margin = MAX_LINE + max(map(len, secrets), default=0)
         self._generation = after
         self._written = 0
+        #: lines in all files, also in those that were overwritten
+        self._total = 0
         self._second = 0
         self._lines = 0
         #: lines of this second that nothing says anything of yet
         self.dropped = 0
         self._turn()
+
+    @property
+    def generation(self) -> int:
+        """Of the file that is written."""
+        return self._generation
 
     def add(self, source: str, lines: list[bytes]) -> None:
         """Write lines. Those over the rate, and those for which the disk has no room, are dropped and counted."""
@@ -171,17 +187,19 @@ class Log:
         try:
             os.pwrite(self._files[self._generation % 2], data, HEADER_SIZE + self._written)
             self._written += len(data)
+            self._total += 1
         except OSError:
             self.dropped += 1
 
     def _turn(self) -> None:
         """Begin the other file; a reader that looks at the header before and after it reads never takes old lines for new ones."""
         self._generation += 1
-        self._written = 0
+        before = b"0 n %d\n" % self._total if self._total else b""
+        self._written = len(before)
         file = self._files[self._generation % 2]
         try:
             os.ftruncate(file, 0)
-            os.pwrite(file, HEADER % self._generation, 0)
+            os.pwrite(file, HEADER % self._generation + before, 0)
         except OSError:
             self.dropped += 1
 
@@ -217,9 +235,12 @@ class Child:
         self.status: int | None = None
         out, err = os.pipe(), os.pipe()
         shim = os.getpid()
+        # a signal that comes before the program is one has to end it too, and not be taken by a handler of the shim's
+        signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         self.pid = os.fork()
         if self.pid == 0:
             self._become(shim, out[1], err[1])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
         os.close(out[1])
         os.close(err[1])
         for pipe in (out[0], err[0]):
@@ -324,7 +345,8 @@ class Shim:
     def _signal(self, number: int) -> None:
         known = processes()
         for pid in descendants(os.getpid()):
-            if known.get(pid, ("", 0, 0, 0))[2] == self._child.pid:
+            # the program itself may not have its session yet
+            if pid == self._child.pid or known.get(pid, ("", 0, 0, 0))[2] == self._child.pid:
                 _kill(pid, number)
 
     def _is_over(self) -> bool:
@@ -443,6 +465,8 @@ def main(directory: str, descriptors: str) -> int:
     me = identity(os.getpid())
     assert me is not None  # noqa: S101 - it asks about itself
     _write_file(about, me._asdict())
+    with suppress(OSError):  # without it, how the program ends can be unknown on a full disk
+        os.posix_fallocate(outcome, 0, OUTCOME)
     _prctl(_SUBREAPER, 1)
     given = sys.stdin.buffer.read()
     if not given.endswith(b"\n"):  # the agent was killed while it wrote

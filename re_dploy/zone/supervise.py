@@ -185,16 +185,21 @@ def supervise(shim_dir: Path, spec: Spec, environ: Mapping[str, str], backend: B
         for name in _FILES:
             files.append(os.open(shim_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             opened.callback(os.close, files[-1])
-        process = (backend or Plain()).start(
-            [sys.executable, "-I", "-S", shim.__file__, str(shim_dir), ",".join(map(str, files))],
-            cwd="/",
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=files,
-            start_new_session=True,
-        )
+        # what is asked of it before it can listen waits for it: a child begins with the signal mask of the thread that starts it
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, shim.AWAITED)
+        try:
+            process = (backend or Plain()).start(
+                [sys.executable, "-I", "-S", shim.__file__, str(shim_dir), ",".join(map(str, files))],
+                cwd="/",
+                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=files,
+                start_new_session=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # of a child that is not waited for, the number cannot become another's
         handle = ShimHandle(shim_dir, process.pid, os.pidfd_open(process.pid), process)
     document = spec._asdict() | {"environ": dict(environ), "user": spec.user._asdict() if spec.user else None}

@@ -245,6 +245,14 @@ def test_a_command_runs_once_in_the_environment_of_the_current_version(world: Wo
     assert world.run("echo begun; sleep 600", lambda running: _stopped(world, running)) == 128 + 15
 
 
+def test_a_command_waits_until_its_zone_runs_what_is_current(world: World) -> None:
+    world.push(1)
+    world.zone.stop(wire.Stop(("shop",), {"shop": world.shop.state.epoch}, {"shop": ID}))
+    assert until(lambda: not _serving(world), "it is stopped")
+    assert world.run("echo it is v$RELEASE_VERSION", lambda running: running.look()) == 0
+    assert world.lines.count("       waits until eu runs v1: it runs nothing") == 1
+
+
 def _stopped(world: World, running: Running) -> None:
     until(lambda: running.look() or "begun" in world.lines, "it runs")
     running.stop()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,6 +123,32 @@ def test_a_request_to_end_reaches_the_program_and_it_may_finish(place: Place) ->
     assert "bye" in place.texts(handle)
 
 
+def test_a_request_to_end_that_comes_before_the_shim_can_listen_waits_for_it(place: Place) -> None:
+    handle = place.run("/bin/sleep", "600")
+    handle.terminate()
+    assert ended(handle).why == "stopped"
+
+
+def test_a_request_to_end_reaches_a_program_that_has_no_session_of_its_own_yet() -> None:
+    program = subprocess.Popen(["/bin/sleep", "600"])
+    begun = shim.Shim.__new__(shim.Shim)
+    begun._child = SimpleNamespace(pid=program.pid)  # type: ignore[assignment]
+    try:
+        begun._signal(signal.SIGTERM)
+        assert program.wait(ENOUGH) == -signal.SIGTERM
+    finally:
+        program.kill()
+
+
+def test_room_for_how_a_program_ends_is_taken_from_the_disk_before_it_begins(place: Place) -> None:
+    handle = place.run("/bin/sleep", "600")
+    until(lambda: b"leader" in (handle.dir / "shim.json").read_bytes(), "it runs")
+    assert (handle.dir / "exit.json").stat().st_size == shim.OUTCOME
+    assert read_exit(handle.dir) is None
+    handle.terminate()
+    assert ended(handle).why == "stopped"
+
+
 def test_a_program_that_ignores_the_request_is_killed_after_its_grace(place: Place) -> None:
     handle = place.run("/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done", grace=0.2)
     until(lambda: "ready" in place.texts(handle), "it is ready")
@@ -198,6 +225,22 @@ def test_a_reader_that_comes_back_gets_each_line_once(place: Place) -> None:
         assert piece.lines[-1].offset == offset
         found += [line.text for line in piece.lines]
     assert found == [str(n) for n in range(3000)]
+
+
+def test_lines_are_numbered_through_all_files_and_those_that_were_overwritten_are_said_to_be_lost(place: Place) -> None:
+    handle = place.python("for n in range(20000): print(f'line {n}')", rate=0, log_size=64 * 1024)
+    ended(handle)
+    (number, text), *_ = log_reader.from_start(handle.dir, 0, 5)
+    assert text == f"[{number} lines are lost: they were overwritten before they were read]"
+    assert number > 10_000
+    found: list[tuple[int, str]] = []
+    while piece := log_reader.from_start(handle.dir, number, 700):
+        assert len(piece) <= 700
+        number = piece[-1][0]
+        found += piece
+    assert [text for _, text in found] == place.texts(handle)
+    assert found[-1] == (20000, "line 19999")
+    assert all(text == f"line {number - 1}" for number, text in found)
 
 
 def test_more_lines_than_the_rate_allows_are_dropped_and_counted(place: Place) -> None:

@@ -131,7 +131,7 @@ def test_a_run_ends_with_the_exit_code_of_its_command(monkeypatch: pytest.Monkey
     _jobs(monkeypatch, "release", "test")
     over = wire.OrderReport
     world = World(
-        lambda order: Seen(None, None),
+        lambda order: Seen(wire.AppReport("shop", version=1), None),
         lambda order: Seen(None, over(order, "running", lines=("one",), next=1)),
         ZoneAway("a moment"),
         lambda order: Seen(None, over(order, "done", lines=("two",), next=2, code=3)),
