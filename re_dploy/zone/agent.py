@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
 
 from re_core.errors import OperatorError
 from re_dploy.wire import Answer, Ask, Control, Order, Report, Stop, StopAnswer
 from re_dploy.zone import reporting, restricted
 from re_dploy.zone.answering import refusal
 from re_dploy.zone.config import ZoneConfig
-from re_dploy.zone.disk import WAIT, ZoneDisk
+from re_dploy.zone.disk import WAIT, ZoneDisk, remove_tree
 from re_dploy.zone.fetching import Center, Fetcher
+from re_dploy.zone.gone import Gone
 from re_dploy.zone.launching import Launcher, minor_version
 from re_dploy.zone.leftovers import Children
 from re_dploy.zone.modes import Modes
 from re_dploy.zone.router import Router
 from re_dploy.zone.shim import boot_id
-from re_dploy.zone.worker import AppWorker
+from re_dploy.zone.state import App
+from re_dploy.zone.worker import AppWorker, Left
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +33,11 @@ MAX_APPS = 256
 
 #: seconds between two looks for orphans
 SWEEP = 5.0
+
+#: seconds after which an app of which nothing runs leaves the zone; and where another one needs its place
+KEPT, MAKE_ROOM = 3600.0, 10.0
+
+_T = TypeVar("_T")
 
 
 class Agent:
@@ -52,9 +63,15 @@ class Agent:
         try:
             self._launcher = Launcher(config, self._disk, self._children)
             self._router = Router(config.directory / "router", config.reload, self._loaded, self._children)
-            self._fetcher = Fetcher(config.directory / "incoming", config.cargo_root, center, self._disk.free)
+            self._fetcher = Fetcher(
+                config.directory / "incoming", config.cargo_root, center, self._disk.free, config.cargo_hosts
+            )
             self._python = python
-            self._lock = threading.Lock()
+            self._lock = threading.RLock()
+            self._gone = Gone(config.directory / "gone.json")
+            for name in self._gone.names():  # a proxy that names it refuses a table without it
+                past = self._gone.of(name).app
+                self._router.set(name, past.revision, past.addresses)
             self._workers = self._found()
             is_shared = not config.users and config.user is None
             self._modes = Modes((config.directory, *config.hidden) if is_shared else ())
@@ -103,7 +120,9 @@ class Agent:
         if not (worker is not None and worker.has(order)) and self._disk.free() < self._config.min_free:
             return refusal("disk-full", f"{self._disk.free()} bytes are free, {self._config.min_free} are needed")
         try:
-            return (worker or self._made(order.app)).order(order)
+            answer = self._tell(order.app, lambda worker: worker.order(order), is_new=True)
+            assert answer is not None  # noqa: S101 - it is made where it is missing
+            return answer
         except OperatorError as error:
             return refusal("busy", str(error))
         except OSError as error:
@@ -112,10 +131,8 @@ class Agent:
     def control(self, control: Control) -> Answer:
         """A word about an app."""
         try:
-            worker = self._known(control.app)
-            if worker is None:
-                return refusal("unknown-app", f"{control.app} is unknown here")
-            return worker.control(control)
+            answer = self._tell(control.app, lambda worker: worker.control(control))
+            return answer or refusal("unknown-app", f"{control.app} is unknown here")
         except OperatorError as error:
             return refusal("busy", str(error))
         except OSError as error:
@@ -127,11 +144,8 @@ class Agent:
         refused: dict[str, str] = {}
         for name in stop.apps:
             try:
-                worker = self._known(name)
-                if worker is None:
-                    states[name] = "unknown"
-                    continue
-                state, why = worker.stop_app(stop.epochs.get(name, 0), stop.app_ids.get(name, ""))
+                epoch, id = stop.epochs.get(name, 0), stop.app_ids.get(name, "")
+                state, why = self._tell(name, lambda worker: worker.stop_app(epoch, id)) or ("unknown", "")  # noqa: B023 - called at once
             except OperatorError as error:
                 state, why = "refused", str(error)
             except OSError as error:
@@ -161,24 +175,58 @@ class Agent:
                 _log.error("%s is not supervised: %s", name, error, extra={"action": "zone_app_unreadable"})
         return found
 
-    def _known(self, name: str) -> AppWorker | None:
-        """One that was ordered before. Raises OperatorError for one that cannot be read."""
-        worker = self._workers.get(name)
-        return self._made(name) if worker is None and name in self._disk.apps() else worker
+    def _tell(self, name: str, tell: Callable[[AppWorker], _T], is_new: bool = False) -> _T | None:
+        """What the app answers; None: it is unknown here. `is_new`: it may become known. Raises OperatorError, OSError."""
+        while True:
+            with self._lock:
+                worker = self._workers.get(name)
+                if worker is None and (is_new or name in self._disk.apps()):
+                    worker = self._made(name)
+            if worker is None:
+                return None
+            with suppress(Left):
+                return tell(worker)
 
     def _made(self, name: str) -> AppWorker:
-        with self._lock:
-            if name not in self._workers:
-                if len(self._workers) >= MAX_APPS:
-                    raise OperatorError(f"this zone has {MAX_APPS} apps: remove what does not run any more")
-                worker = self._worker(name)
-                worker.start()
-                self._workers = {**self._workers, name: worker}
-            return self._workers[name]
+        """Under the lock. Raises OperatorError, also for one that cannot be read; OSError."""
+        if len(self._workers) >= min(MAX_APPS, len(self._config.users) or MAX_APPS):
+            self._remove_idle(MAKE_ROOM, 1)
+        if len(self._workers) >= MAX_APPS:
+            raise OperatorError(
+                f"this zone runs {MAX_APPS} apps, which is the most: destroy one, or give {name} other zones"
+            )
+        worker = self._worker(name)
+        worker.start()
+        self._workers = {**self._workers, name: worker}
+        return worker
 
     def _worker(self, name: str) -> AppWorker:
-        disk = self._disk.app(name)
-        return AppWorker(name, disk, self._launcher, self._fetcher, self._router, self._python)
+        disk, past = self._disk.app(name), self._gone.of(name)
+        return AppWorker(name, disk, self._launcher, self._fetcher, self._router, self._python, past)
+
+    def _remove_idle(self, seconds: float, most: int = MAX_APPS) -> None:
+        """Remove apps that have been idle for so long, with all that they left: first those that have been longest."""
+        now = time.monotonic()
+        idle = sorted(((one.idle(now), one) for one in self._all()), key=lambda one: -one[0])
+        for worker in [worker for since, worker in idle if since >= seconds][:most]:
+            try:
+                self._remove(worker, seconds)
+            except OSError as error:
+                _log.warning("%s cannot be removed: %s", worker.name, error, extra={"action": "zone_leftover"})
+
+    def _remove(self, worker: AppWorker, seconds: float) -> None:
+        def remove(app: App, log: int) -> Path:
+            self._gone.add(app, log)
+            return self._disk.drop(app.app)
+
+        with self._lock:
+            left = worker.leave(remove, seconds)
+            if left is None:
+                return
+            self._workers = {name: one for name, one in self._workers.items() if one is not worker}
+        remove_tree(left)
+        text = "%s was removed: nothing of it has run for %.0f s"
+        _log.info(text, worker.name, seconds, extra={"action": "zone_app_removed"})
 
     def _all(self) -> list[AppWorker]:
         with self._lock:
@@ -194,3 +242,4 @@ class Agent:
             if ended := self._children.end_orphans():
                 _log.warning("ended processes %s, whose shims were killed", ended, extra={"action": "orphans_ended"})
             self._modes.mend()
+            self._remove_idle(KEPT)

@@ -65,14 +65,23 @@ class ZoneDisk:
             raise
         for path in (directory / "incoming").iterdir():
             path.unlink()
+        for path in (directory / "apps").glob(f"{PARTIAL}*"):
+            remove_tree(path)
 
     def apps(self) -> list[str]:
         """Names of those that have a directory."""
-        return sorted(path.name for path in (self.dir / "apps").iterdir() if path.is_dir())
+        there = (self.dir / "apps").iterdir()
+        return sorted(path.name for path in there if path.is_dir() and not path.name.startswith(PARTIAL))
 
     def app(self, name: str) -> AppDisk:
         """An app's part. It is made where it is missing."""
         return AppDisk(self.dir / "apps" / name, name, self.seal, f"{self.id}/{name}")
+
+    def drop(self, name: str) -> Path:
+        """Have an app no more; what it left is there, and is to be removed. Raises OSError."""
+        left = self.dir / "apps" / f"{PARTIAL}{name}-{secrets.token_hex(4)}"
+        (self.dir / "apps" / name).rename(left)
+        return left
 
     def free(self) -> int:
         """Bytes that may still be written."""
@@ -158,17 +167,25 @@ class AppDisk:
         """Where releases are unpacked to."""
         return self.dir / "releases"
 
-    def load(self) -> App:
-        """What is known of it. Raises OperatorError for a file that this agent did not write."""
+    def load(self, before: App) -> App:
+        """What is known of it; `before`: of the app of this name that was removed. Raises OperatorError for a file of another's."""
         path = self.dir / "app.json"
         if not path.exists():
-            return App(self._name)
+            return self._lost(before)
         try:
             return state.read(read_json(path))
         except (KeyError, TypeError, ValueError) as error:
             raise OperatorError(
-                f"{path} cannot be read: {error}; remove it, and the engine orders the app again"
+                f"{path} cannot be read: {error}; bring it back from a backup, or remove it: what runs of {self._name} here "
+                "ends then, and the engine starts it again"
             ) from None
+
+    def _lost(self, before: App) -> App:
+        """Where instances are there and app.json is not, numbers go on behind all that can have been given."""
+        begun = max((one.n for one in self.instances().values()), default=0)
+        if begun < before.next:
+            return before
+        return before._replace(next=begun + 1, revision=max(before.revision, int(time.time())))
 
     def save(self, app: App) -> None:
         """Store what is known. Raises OSError."""
@@ -286,11 +303,10 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file, or make it. After a crash it is the old one or the new one. Raises OSError."""
     new = path.with_name(f"{PARTIAL}{path.name}")
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.write(file, data)
+    with os.fdopen(file, "wb") as out:
+        out.write(data)
+        out.flush()
         os.fsync(file)
-    finally:
-        os.close(file)
     new.replace(path)
     sync_directory(path.parent)
 
@@ -318,7 +334,8 @@ def remove_tree(path: Path) -> None:
     def writable(function: Any, name: str, error: Any) -> None:
         with suppress(OSError):
             Path(name).parent.chmod(0o700)
-            Path(name).chmod(0o700)
+            if not Path(name).is_symlink():  # what it leads to is none of this
+                Path(name).chmod(0o700)
             function(name)
 
     if path.exists():

@@ -35,6 +35,9 @@ LEASE = 900.0
 #: processes of one app that start at once
 STARTS = 4
 
+#: characters of what an order waits for
+MAX_REASON = 500
+
 
 class Look(NamedTuple):
     """One instance, as it is now."""
@@ -90,6 +93,8 @@ class Seen(NamedTuple):
     due: Mapping[Slot, float] = NONE
     #: address under which others reach this zone
     host: str = "127.0.0.1"
+    #: why the proxy does not read the addresses; empty: it does
+    router: str = ""
 
 
 class Save(NamedTuple):
@@ -189,7 +194,8 @@ def _fetched(app: App, order: Open, seen: Seen, now: float) -> tuple[App, list[s
 
 def _unpacked(app: App, order: Open, seen: Seen, now: float) -> tuple[App, list[str]]:
     if len(app.draining) >= MAX_DRAINING:
-        return app, []
+        missing = _the_proxy(seen) if seen.router else "the engine has stored their successors' addresses, twice"
+        return _waiting(app, order, f"waits: processes of {MAX_DRAINING} releases before still serve, until {missing}")
     found = contents_of(order, seen)
     if found is None:
         return _to(app, order, "accepted"), []
@@ -269,7 +275,9 @@ def _switching(app: App, order: Open, seen: Seen, now: float) -> tuple[App, list
 
 def _draining(app: App, order: Open, seen: Seen, now: float) -> tuple[App, list[str]]:
     # of several drains the newest is this order's
-    return (app, []) if app.draining else (app.closed("done"), [])
+    if not app.draining:
+        return app.closed("done"), []
+    return _waiting(app, order, f"the processes before still serve, until {_the_proxy(seen)}" if seen.router else "")
 
 
 _STEPS = {
@@ -423,7 +431,19 @@ def _of_order(order: Open, seen: Seen, type: str) -> Look | None:
 
 
 def _to(app: App, order: Open, state: str) -> App:
-    return app._replace(order=order._replace(state=state))
+    return app._replace(order=order._replace(state=state, why=""))
+
+
+def _waiting(app: App, order: Open, why: str) -> tuple[App, list[str]]:
+    """It cannot go on, for which people have to know the reason; said once."""
+    why = why[:MAX_REASON]
+    if order.why == why:
+        return app, []
+    return app._replace(order=order._replace(why=why)), [why] if why else []
+
+
+def _the_proxy(seen: Seen) -> str:
+    return f"the proxy reads the new addresses: {seen.router}"
 
 
 def _noted(app: App, version: int, how: str) -> App:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from re_dploy.wire import PsRow
@@ -32,6 +33,9 @@ class Process:
         self._up = (directory / "up").exists()
         self._asked = False
         self._age = 0.0
+        #: monotonic seconds since when this agent looks at it, and seconds of its life in which an agent has looked
+        self._watched = time.monotonic()
+        self._waited = 0.0
         #: milliseconds since the epoch, for people
         self.since = int(time.time() * 1000)
         #: monotonic seconds at its end
@@ -69,6 +73,7 @@ class Process:
             self._ended(now)
         elif self.exit is None and not self._asked and self.handle is not None:
             self._age = age_of(self.handle.pid)
+            self._waited = min(self._age, now - self._watched)
             if not self._up and self._health.is_up(self.handle.pid, self._age, now):
                 self._up = True
                 (self.dir / "up").touch()
@@ -92,7 +97,11 @@ class Process:
     def adopt(self, found: Found) -> None:
         """Go on with what an earlier agent started."""
         self.handle, self.exit = found.handle, found.exit
+        with suppress(OSError):
+            since = (self.dir / ("up" if self._up else "spec.json")).stat().st_mtime
+            self.since = int(since * 1000)
         if self.exit is not None:
+            self.since = self.exit.at or self.since
             self.ended_at = time.monotonic()
             self._finish()
 
@@ -106,7 +115,8 @@ class Process:
         """For the machine."""
         how = self.exit
         if how is None:
-            return Look(self.instance, self.state, self._age, why=self._last_lines() if self._is_late() else "")
+            # while no agent looked, or the host was asleep, it could not show that it is up
+            return Look(self.instance, self.state, self._waited, why=self._last_lines() if self._is_late() else "")
         code = how.code if how.code is not None else 128 + (how.signal or 9)
         lost = how.why == "lost"
         return Look(self.instance, "ended", self._age, str(how), how.good, lost, code, self._why, self._port_taken)
@@ -141,7 +151,7 @@ class Process:
         self._port_taken = self._health.taken or is_taken(self.instance.port)
 
     def _is_late(self) -> bool:
-        return self.state == "starting" and self.instance.type not in (RELEASE, RUN) and self._age > 50
+        return self.state == "starting" and self.instance.type not in (RELEASE, RUN) and self._waited > 50
 
     def _last_lines(self) -> str:
         lines = log_reader.tail(self.dir, LAST_LINES)

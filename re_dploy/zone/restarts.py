@@ -26,14 +26,18 @@ class Restarts:
         self.due: dict[Slot, float] = {}
 
     def ended(self, process: Process, now: float) -> None:
-        """A process has ended; what was asked to end does not count."""
+        """A process of what serves has ended; what was asked to end does not count."""
         instance = process.instance
         if process.asked or instance.type in (RELEASE, RUN):
             return
         slot = instance.type, instance.number
-        failures = self._failures.get(slot, 0) + 1 if process.age < GOOD else 1
-        self._failures[slot] = failures
         self._counts[slot] = self._counts.get(slot, 0) + 1
+        self._failures[slot] = self._failures.get(slot, 0) if process.age < GOOD else 0
+        self.failed(slot, now)
+
+    def failed(self, slot: Slot, now: float) -> None:
+        """One more start was in vain."""
+        failures = self._failures[slot] = self._failures.get(slot, 0) + 1
         self.due[slot] = now + min(LONGEST, FIRST * 2.0 ** min(failures - 1, 20))
 
     def count(self, slot: Slot) -> int:

@@ -41,6 +41,8 @@ class Router:
         self._table: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._changed = threading.Condition()
         self._dirty = self._stopping = False
+        #: why the proxy does not have the table; empty: it has it
+        self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="zone-router", daemon=True)
 
     def start(self) -> None:
@@ -89,7 +91,9 @@ class Router:
                 self._reload()
         except (OSError, subprocess.SubprocessError) as error:
             _log.warning("the routes cannot be published: %s", error, extra={"action": "reload_failed"})
+            self.trouble = f"the routes cannot be published: {error}"
             return False
+        self.trouble = ""
         return True
 
     def _reload(self) -> None:

@@ -10,8 +10,9 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from re_core.errors import OperatorError, ReleaseEngineError
 from re_dploy.wire import Answer, Control, Order
@@ -19,6 +20,7 @@ from re_dploy.zone import answering, log_reader, machine, prune, releases
 from re_dploy.zone.agent_log import AgentLog
 from re_dploy.zone.disk import AppDisk
 from re_dploy.zone.fetching import Fetcher
+from re_dploy.zone.gone import Past
 from re_dploy.zone.launching import Launcher
 from re_dploy.zone.machine import Act, End, Fetch, Save, Say, Seen, Start, Unpack
 from re_dploy.zone.process import Process
@@ -42,30 +44,37 @@ TMP_LOOK, MAX_TMP = 30.0, 1024 * 1024 * 1024
 ACTS = 50
 
 
+class Left(Exception):
+    """The app was removed from the zone between two steps of the caller's."""
+
+
 class AppWorker:
     """To be shared between threads: what it knows is changed under its lock."""
 
     def __init__(
-        self, name: str, disk: AppDisk, launcher: Launcher, fetcher: Fetcher, router: Router, python: str
+        self, name: str, disk: AppDisk, launcher: Launcher, fetcher: Fetcher, router: Router, python: str, past: Past
     ) -> None:
-        """`python`: minor version that this zone gives. Raises OperatorError for an app.json that cannot be read."""
+        """`python`: minor version that this zone gives. `past`: what an app of this name begins with.
+
+        Raises OperatorError for an app.json that cannot be read, OSError.
+        """
         self.name = name
         self.disk = disk
         self._launcher = launcher
         self._fetcher = fetcher
         self._router = router
         self._python = python
-        self.app = disk.load()
-        self.log = AgentLog(disk.dir)
+        self.app = disk.load(past.app)
+        self.log = AgentLog(disk.dir, past.log)
         self.lock = threading.RLock()
         self.contents = releases.found(disk.releases)
         self.processes: dict[int, Process] = {}
         self.restarts = Restarts()
         self._acks: dict[int, tuple[float, float]] = {}
         self._loaded = 0
-        self._word = time.monotonic()
+        self._word = self._used = time.monotonic()
         self._job: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = self._left = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name=f"zone-{name}", daemon=True)
         self._adopt()
@@ -74,8 +83,8 @@ class AppWorker:
     # -- words
 
     def order(self, order: Order) -> Answer:
-        """An order to run a release. Raises OSError where it cannot be stored."""
-        with self.lock:
+        """An order to run a release. Raises OSError where it cannot be stored, Left."""
+        with self._here():
             answer, app = answering.take_order(self.app, order)
             if app.app_id != self.app.app_id:
                 self.disk.drop_env()
@@ -91,8 +100,8 @@ class AppWorker:
             return there or self.app.outcome(order.order) is not None
 
     def control(self, control: Control) -> Answer:
-        """A word about the app. Raises OSError where it cannot be stored."""
-        with self.lock:
+        """A word about the app. Raises OSError where it cannot be stored, Left."""
+        with self._here():
             answer, app = answering.take_control(self.app, control)
             self._changed(app)
             if answer.state == "accepted" and control.do in ("signal", "stop-run"):
@@ -100,8 +109,8 @@ class AppWorker:
             return answer
 
     def stop_app(self, epoch: int, app_id: str) -> tuple[str, str]:
-        """Stop it: `stopping`, `unknown` or `refused`, and why it is refused. Raises OSError where that cannot be stored."""
-        with self.lock:
+        """Stop it: `stopping`, `unknown` or `refused`, and why it is refused. Raises OSError where that cannot be stored, Left."""
+        with self._here():
             state, why, app = answering.take_stop(self.app, epoch, app_id)
             self._changed(app)
             if state != "refused":
@@ -123,6 +132,33 @@ class AppWorker:
             self._loaded = max(self._loaded, revision)
         self.wake()
 
+    def idle(self, now: float) -> float:
+        """Seconds for which nothing of it has run or waited; 0 where something does."""
+        with self.lock:
+            return 0.0 if self._is_in_use() else now - self._used
+
+    def leave(self, remove: Callable[[App, int], Path], seconds: float) -> Path | None:
+        """Go for good, where it has been idle for so many seconds: what `remove` gives; None: it stays.
+
+        `remove` is called with what is known and the generation of its log. Raises what `remove` raises: it stays then.
+        """
+        with self.lock:
+            if self._left or self.idle(time.monotonic()) < seconds:
+                return None
+            removed = remove(self.app, self.log.generation)
+            self._left = self._stopping = True
+        self.stop()
+        self.close()
+        return removed
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        with self.lock:
+            if self._left:
+                raise Left(self.name)
+            yield
+            self._used = time.monotonic()
+
     # -- its life
 
     def start(self) -> None:
@@ -143,8 +179,10 @@ class AppWorker:
         for process in self.processes.values():
             process.close()
         self.log.close()
+        with self.lock:
+            waker, self._waker = self._waker, -1
         os.close(self._wake)
-        os.close(self._waker)
+        os.close(waker)
 
     def end_processes(self, grace: float) -> None:
         """After `stop`: end all that runs; by force after `grace` seconds."""
@@ -162,7 +200,7 @@ class AppWorker:
 
     def wake(self) -> None:
         """Have its thread look at once."""
-        with suppress(OSError):
+        with self.lock, suppress(OSError):
             os.write(self._waker, b"\0")
 
     def _run(self) -> None:
@@ -190,6 +228,8 @@ class AppWorker:
     def _turn(self) -> float:
         """Observe, and do what follows from it; seconds until the next look."""
         with self.lock:
+            if self._stopping:
+                return 0.0
             now = time.monotonic()
             self._observe(now)
             for _ in range(ACTS):
@@ -201,7 +241,16 @@ class AppWorker:
                     break
                 self._observe(now)
             prune.processes(self.processes, now)
+            if self._is_in_use():
+                self._used = now
             return self._pause(now)
+
+    def _is_in_use(self) -> bool:
+        app = self.app
+        runs = any(one.exit is None for one in self.processes.values())
+        waits = any(one.state in ("accepted", "running") for one in app.runs)
+        order = app.order is not None and not app.order.is_over
+        return runs or waits or order or app.current is not None or bool(app.draining)
 
     def _pause(self, now: float) -> float:
         moves = any(one.state in ("starting", "stopping") for one in self.processes.values())
@@ -216,7 +265,7 @@ class AppWorker:
             before = process.state
             if process.observe(now):
                 self._tell(process, before)
-                if process.state == "ended":
+                if process.state == "ended" and process.instance.is_of(self.app.current):
                     self.restarts.ended(process, now)
                 if process.exit is not None and process.exit.why == "lost":
                     self._launcher.end_orphans()
@@ -239,7 +288,7 @@ class AppWorker:
         order = self.app.order
         if order is not None and process.instance.order == order.id and process.state == "up":
             port = f" on {process.instance.port}" if process.instance.port else ""
-            self.disk.say(order.id, f"{name} up{port} after {process.look().age:.1f} s")
+            self.disk.say(order.id, f"{name} up{port} after {process.age:.1f} s")
 
     def _follow(self, process: Process) -> None:
         """The lines of a release command are those of its order too."""
@@ -263,6 +312,7 @@ class AppWorker:
             self._word,
             self.restarts.due,
             self._launcher.address,
+            self._router.trouble,
         )
 
     # -- acts
@@ -290,17 +340,29 @@ class AppWorker:
         order = self.app.order
         of_order = order is not None and instance.order == order.id
         limits = order.limits if of_order and order is not None else self.app.limits
-        env = {**unpacked.env, **self.disk.env(instance.release.version)}
         try:
+            env = {**unpacked.env, **self.disk.env(instance.release.version)}
             process = self._launcher.launch(
                 self.name, self.disk, instance, unpacked, env, limits, self.processes.values()
             )
         except (OSError, OperatorError) as error:
-            if order is not None and of_order:
-                self._store(machine.failed(self.app, order.id, str(error)))
-            raise
+            self._not_started(instance, str(error))
+            return
         self.processes[instance.n] = process
         self.log.say(instance.name, f"Starting process of v{instance.release.version}")
+
+    def _not_started(self, instance: Instance, why: str) -> None:
+        """An order that began it fails. Of what serves it is tried again later, so that it hinders no order that may mend it."""
+        _log.error("%s: %s cannot be started: %s", self.name, instance.name, why, extra={"action": "zone_trouble"})
+        order = self.app.order
+        run = next((one for one in self.app.runs if one.instance == instance.n), None)
+        if run is not None:
+            self._store(self.app.with_run(run._replace(state="failed", why=f"it cannot be started: {why}")))
+        elif order is not None and instance.order == order.id:
+            self._store(machine.failed(self.app, order.id, why))
+        elif instance.is_of(self.app.current):
+            self.log.say(instance.name, f"It cannot be started: {why}")
+            self.restarts.failed((instance.type, instance.number), time.monotonic())
 
     def _begin_job(self, act: Fetch | Unpack) -> None:
         if self._job is None or not self._job.is_alive():

@@ -24,7 +24,7 @@ from dploylib.transport import curve
 from dploylib.transport.curve import KeyPair
 from re_client.api import Client
 from re_workers.steps.confinement import apart
-from tests.e2e.dploy_listener import Listener
+from tests.e2e.dploy_listener import Listener, is_end
 from tests.e2e.dploy_traffic import Traffic
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
 from tests.services.server import LOOPBACK, free_ports
@@ -285,9 +285,13 @@ class Rig:
     def check_ends(self) -> None:
         """Every accepted release has ended, and was said to have, once, to all that listen and all that ask later."""
         for number, id in self.accepted.items():
-            ends = [
-                one for one in self.listener.history(id) if one["type"] == "status" and one["body"]["type"] != "info"
-            ]
+            ends: list[dict[str, Any]] = []
+
+            def has_ended(id: str = id, ends: list[dict[str, Any]] = ends) -> bool:
+                ends[:] = [one for one in self.listener.history(id) if is_end(one)]
+                return bool(ends)
+
+            wait_until(f"the history of v{number} has its end", has_ended, ENOUGH)
             assert len(ends) == 1, f"v{number} ended {len(ends)} times: {ends}"
             heard = [one for one in self.listener.ends_heard(id) if one != ends[0]]
             assert not heard, f"v{number} ended as {ends[0]}, and was said to have ended as {heard[0]}"

@@ -128,6 +128,10 @@ class Zone:
     def again(self) -> None:
         """Another agent goes on with the directory."""
         self.agent.stop()
+        self.begin()
+
+    def begin(self) -> None:
+        """After the stop of the agent: another one."""
         self.agent = Agent(self.config, wait=ENOUGH, **self._more)
         self.agent.start()
 

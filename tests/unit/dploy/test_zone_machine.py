@@ -13,7 +13,7 @@ from re_dploy.wire import OVER, SWITCHED, Control, Order
 from re_dploy.wire.names import ORDER_STATES
 from re_dploy.zone import answering, machine, state
 from re_dploy.zone.answering import take_control, take_order, take_stop
-from re_dploy.zone.machine import Contents, End, Fetch, Look, Save, Seen, Start, Unpack, decide
+from re_dploy.zone.machine import Contents, End, Fetch, Look, Save, Say, Seen, Start, Unpack, decide
 from re_dploy.zone.state import App, Drain, Instance, Open, Release, Run, Target
 from tools.zone_diagram import TARGET as PAGE
 from tools.zone_diagram import document
@@ -70,6 +70,10 @@ def web(n: int, version: int, state: str = "up", order: str = "", **more: Any) -
 def seen(*looks: Look, versions: tuple[int, ...] = (1, 2), **more: Any) -> Seen:
     there = {name: one for version in versions for name, one in contents(version).items()}
     return Seen({look.instance.n: look for look in looks}, contents={**there, **more.pop("contents", {})}, **more)
+
+
+def says(app: App, what: Seen) -> list[str]:
+    return [act.text for act in decide(app, what, 0.0) if isinstance(act, Say)]
 
 
 def after(app: App, what: Seen, now: float = 0.0) -> App:
@@ -315,6 +319,7 @@ def test_the_fourth_release_waits_until_one_of_three_has_drained() -> None:
     drains = tuple(Drain(revision, (revision + 10,), 10) for revision in (1, 2, 3))
     old = [web(revision + 10, 1, number=9) for revision in (1, 2, 3)]
     app = running(order=opened(state="unpacked"), draining=drains)
+    app = after(app, seen(web(1, 1), *old))
     assert decide(app, seen(web(1, 1), *old), 0) == []
     changed = after(app, seen(web(1, 1), *old, acks={1: (0.0, 10.0)}, loaded=3))
     assert len(changed.draining) == 2
@@ -457,3 +462,30 @@ def test_any_word_is_answered_in_any_state_and_an_epoch_never_falls(app: App, do
     assert len(changed.runs) <= state.MAX_RUNS
     assert len(changed.past) <= state.MAX_PAST
     assert answering.take_order(changed, the_order(3))[1].epoch >= app.epoch
+
+
+def test_an_order_that_waits_for_drains_or_for_the_proxy_says_so_once_and_why() -> None:
+    drains = tuple(Drain(n, (n,), 0) for n in (1, 2, 3))
+    app = running(order=opened(state="unpacked"), draining=drains)
+    looks = [web(n, 1) for n in (1, 2, 3)]
+    waits = seen(*looks)
+    assert says(app, waits) == [
+        "waits: processes of 3 releases before still serve, until the engine has stored their successors' addresses, twice"
+    ]
+    told = after(app, waits)
+    assert told.order is not None
+    assert told.order.why == says(app, waits)[0]
+    assert says(told, waits) == []
+    broken = seen(*looks, router="the routes cannot be published: caddy ended with 1")
+    assert says(told, broken)[0].endswith(
+        "until the proxy reads the new addresses: the routes cannot be published: caddy ended with 1"
+    )
+    free = after(told._replace(draining=drains[:1]), waits)
+    assert free.order is not None
+    assert (free.order.state, free.order.why) == ("starting", "")
+    draining = running(order=opened(state="draining"), draining=drains[:1])
+    assert says(draining, waits) == []
+    assert "the processes before still serve, until the proxy reads" in says(draining, broken)[0]
+    mended = after(after(draining, broken), waits)
+    assert mended.order is not None
+    assert mended.order.why == ""

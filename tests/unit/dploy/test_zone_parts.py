@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,15 +12,16 @@ from typing import Any
 import pytest
 
 from re_core.errors import BadSettings, OperatorError
-from re_dploy.wire import CargoAsk, cargo_mimetype
-from re_dploy.zone import fetching
+from re_dploy.wire import CargoAsk, Order, OrderReport, Report, cargo_mimetype
+from re_dploy.wire.names import MAX_LINE
+from re_dploy.zone import fetching, reporting
 from re_dploy.zone.disk import AppDisk, Seal, read_json, write
 from re_dploy.zone.environment import Surroundings, environment, secrets
 from re_dploy.zone.fetching import Fetcher, FetchFailed
 from re_dploy.zone.health import Ports
 from re_dploy.zone.restarts import Restarts
 from re_dploy.zone.router import caddy, nginx
-from re_dploy.zone.state import Instance, Release
+from re_dploy.zone.state import App, Instance, Release, opened
 
 WHERE = Surroundings("shop", "z1", "/r/app", "/p/tmp", "/opt/python3.13/bin/python3", "c0ffee")
 
@@ -72,6 +75,23 @@ def test_a_process_is_started_again_after_pauses_that_double_until_it_ran_for_a_
     assert restarts.count(("web", 2)) == 12
     restarts.reset()
     assert (restarts.due, restarts.count(("web", 2))) == ({}, 0)
+
+
+def test_a_report_is_bounded_as_it_travels_whatever_processes_print() -> None:
+    app = App("shop", "id", 7).filed()
+    why = "\x01" * 2000
+    failed = opened(Order("shop", f"file:/x#sha256={DIGEST}", "d1/eu/1"), "d1/eu/1")._replace(state="failed", why=why)
+    workers: dict[str, Any] = {
+        f"app-{n:03}": SimpleNamespace(lock=nullcontext(), app=app._replace(order=failed), processes={})
+        for n in range(64)
+    }
+    page = dict(reporting._page(workers, sorted(workers)))
+    assert 10 < len(page) < 64
+    assert len(Report("eu", "id", apps=page).emit()) < 600 * 1024
+    room = reporting._Room()
+    taken = list(takewhile(room.take, ["\x01" * MAX_LINE] * 20))
+    assert len(Report("eu", "id", orders=(OrderReport("d1/eu/1", "failed", "", tuple(taken)),)).emit()) < 300 * 1024
+    assert not room.take("short"), "a later line passes one that had no room"
 
 
 def test_the_proxy_s_table_names_addresses_and_an_app_without_one_answers_by_itself() -> None:
@@ -192,7 +212,8 @@ def test_cargo_comes_piece_by_piece_and_a_silence_costs_one_question(tmp_path: P
         ("dploy:/shop/8", [(b"x", cargo_mimetype(500))], 600, "the disk is full"),
         ("dploy:/shop/eight", [], 2**40, "names no version"),
         ("dploy:/shop/8/9", [], 2**40, "names no version"),
-        ("https://example.com/x", [], 2**40, "is no address that a zone gets cargo from"),
+        ("ftp://example.com/x", [], 2**40, "is no address that a zone gets cargo from"),
+        ("https://example.com/x", [], 2**40, "example.com is none of the `cargo_hosts`"),
         ("file:///etc/passwd", [], 2**40, "is not below"),
     ],
 )
