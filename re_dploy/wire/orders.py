@@ -52,6 +52,11 @@ class Limits(NamedTuple):
     #: open files of each of its processes
     files: int = 0
 
+    def within(self, others: Limits) -> Limits:
+        """The lower one of each."""
+        pairs = zip(self, others, strict=True)
+        return Limits(*(min(one, other) if one and other else one or other for one, other in pairs))
+
 
 class Order(NamedTuple):
     """What a zone must run. Without `order` it is a plain ZoneDeployOrder: all at once, with the env of its release.json."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from re_core.errors import BadSettings
+from re_dploy.wire import Limits
 from re_dploy.wire.names import ADDRESS, ZONE
 from re_dploy.zone.supervise import GRACE, User
 
@@ -18,22 +19,12 @@ from re_dploy.zone.supervise import GRACE, User
 MIN_FREE = 1024 * 1024 * 1024
 
 _KEYS = (
-    *(
-        "zone",
-        "directory",
-        "address",
-        "ports",
-        "python",
-        "cargo_root",
-        "center",
-        "reload",
-        "users",
-        "user",
-        "at_stop",
-        "grace",
-    ),
-    *("min_free", "hidden", "isolation"),
+    *("zone", "directory", "address", "ports", "python", "cargo_root", "cargo_hosts", "center", "reload"),
+    *("users", "user", "limits", "backend", "at_stop", "grace", "min_free", "hidden", "isolation"),
 )
+
+#: processes of one instance, unless the configuration says otherwise: an app that forks without end takes no host with it
+MAX_PROCESSES = 512
 _RANGE = re.compile("([0-9]{1,5})-([0-9]{1,5})")
 
 
@@ -66,6 +57,12 @@ class ZoneConfig(NamedTuple):
     hidden: tuple[Path, ...] = ()
     #: refuse to start where apps cannot be kept apart
     is_required: bool = False
+    #: from which `https:` cargo comes, with their port where it is not 443
+    cargo_hosts: tuple[str, ...] = ()
+    #: what one instance of an app may have, whatever an order says
+    limits: Limits = Limits(processes=MAX_PROCESSES)
+    #: whether each instance has a control group of systemd's
+    in_scopes: bool = False
 
 
 def read(general: Mapping[str, Any]) -> ZoneConfig:
@@ -98,7 +95,21 @@ def read(general: Mapping[str, Any]) -> ZoneConfig:
         int(_number(general, "min_free", MIN_FREE)),
         tuple(Path(path) for path in _texts(general, "hidden")),
         _word(general, "isolation", ("auto", "required")) == "required",
+        _texts(general, "cargo_hosts"),
+        _limits(general),
+        _word(general, "backend", ("plain", "systemd")) == "systemd",
     )
+
+
+def _limits(general: Mapping[str, Any]) -> Limits:
+    value = general.get("limits", {})
+    if not isinstance(value, Mapping) or not set(value) <= set(Limits._fields):
+        raise BadSettings(f"general.limits: expected numbers of {', '.join(Limits._fields)}, found {value!r}")
+    given = {"processes": MAX_PROCESSES, **value}
+    for name, one in given.items():
+        if isinstance(one, bool) or not isinstance(one, int) or one < 0:
+            raise BadSettings(f"general.limits.{name}: expected a whole number, 0 for none, found {one!r}")
+    return Limits(**given)
 
 
 def _text(general: Mapping[str, Any], key: str, default: str | None = None) -> str:

@@ -1,20 +1,24 @@
 """Gets the cargo of an order onto the zone's disk. Must not know apps and what cargo holds.
 
-`dploy:/<app>/<version>#sha256=…` asks the center, piece by piece; `file:///…#sha256=…` is a file below the zone's `cargo_root`.
+`dploy:/<app>/<version>#sha256=…` asks the center, piece by piece; `file:///…#sha256=…` is a file below the zone's `cargo_root`;
+`https://…#sha256=…` is a server of the zone's `cargo_hosts`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from re_core.errors import ReleaseEngineError
+from re_core.errors import BusUnavailable, NoAnswer, ReleaseEngineError, StoreUnavailable, TransientError
+from re_core.runtime.addresses import DEFAULT, rule
+from re_core.runtime.http_exchange import ExchangeFailed, Question, Way, ask
 from re_dploy.wire import BadWire, CargoAsk, cargo_size, digest_of
 
 #: bytes of the largest cargo
@@ -23,8 +27,14 @@ MAX_CARGO = 1024 * 1024 * 1024
 #: bytes read of a file at once
 PIECE = 256 * 1024
 
-#: seconds for which the center may be silent
-SILENCE = 120.0
+#: seconds for which the center may be silent, or say that it cannot give cargo now; and between two questions then
+SILENCE, AGAIN = 120.0, 0.5
+
+#: seconds that a server of `https:` cargo may take
+TIMEOUT = 900.0
+
+#: codes of answers that say no more than: ask again
+_LATER = frozenset(one.reason for one in (TransientError, NoAnswer, StoreUnavailable, BusUnavailable))
 
 
 class FetchFailed(ReleaseEngineError):
@@ -47,9 +57,18 @@ class Fetcher:
     """Fetches one cargo at a time per call; to be shared between threads."""
 
     def __init__(
-        self, incoming: Path, root: Path | None, center: Callable[[], Center] | None, free: Callable[[], int]
+        self,
+        incoming: Path,
+        root: Path | None,
+        center: Callable[[], Center] | None,
+        free: Callable[[], int],
+        hosts: Collection[str] = (),
     ) -> None:
-        """`root`: directory of `file:` addresses; `center`: makes a socket; `free`: bytes that may still be written."""
+        """`root`: directory of `file:` addresses; `center`: makes a socket; `free`: bytes that may still be written.
+
+        `hosts`: of `https:` addresses, with their port where it is not 443.
+        """
+        self._hosts = frozenset(hosts)
         self._incoming = incoming
         self._root = root
         self._center = center
@@ -68,25 +87,42 @@ class Fetcher:
         """Get it, from the start. Raises FetchFailed, OSError; returns early once `goes_on` says no."""
         digest = digest_of(uri)
         part = self._incoming / f"{digest}.part"
-        found = hashlib.sha256()
         try:
-            with part.open("wb") as file, closing(self._pieces(uri, goes_on)) as pieces:
-                for piece in pieces:
-                    if not goes_on():
-                        return
-                    found.update(piece)
-                    file.write(piece)
-                    if file.tell() > MAX_CARGO:
-                        raise FetchFailed(f"the cargo has more than {MAX_CARGO} bytes")
+            with part.open("wb") as file:
+                found = _Part(file)
+                if urlsplit(uri).scheme == "https":
+                    self._from_server(uri, found.take, goes_on)
+                else:
+                    self._copy(uri, found.take, goes_on)
                 file.flush()
                 os.fsync(file.fileno())
             if not goes_on():
                 return
-            if found.hexdigest() != digest:
-                raise FetchFailed(f"the cargo is another one: its sha256 is {found.hexdigest()}, ordered was {digest}")
+            if found.digest != digest:
+                raise FetchFailed(f"the cargo is another one: its sha256 is {found.digest}, ordered was {digest}")
             part.rename(self.path(digest))
         finally:
             part.unlink(missing_ok=True)
+
+    def _copy(self, uri: str, take: Callable[[bytes], object], goes_on: Callable[[], bool]) -> None:
+        with closing(self._pieces(uri, goes_on)) as pieces:
+            for piece in pieces:
+                if not goes_on():
+                    return
+                take(piece)
+
+    def _from_server(self, uri: str, take: Callable[[bytes], object], goes_on: Callable[[], bool]) -> None:
+        url = uri.partition("#")[0]
+        if urlsplit(url).netloc not in self._hosts:
+            raise FetchFailed(f"{urlsplit(url).hostname} is none of the `cargo_hosts` of this zone's configuration")
+        question = Question("GET", url, {"accept": "application/gzip, */*"})
+        way = Way(rule(DEFAULT, "cargo_hosts"), most=min(MAX_CARGO, self._free() // 2), sink=take)
+        try:
+            answer = ask(question, way, TIMEOUT, _Unwanted(goes_on))
+        except ExchangeFailed as error:
+            raise FetchFailed(f"the cargo cannot be fetched: {error}") from None
+        if answer.code != 200:
+            raise FetchFailed(f"{question.shown}: the server answers {answer.code}")
 
     def _pieces(self, uri: str, goes_on: Callable[[], bool]) -> Generator[bytes, None, None]:
         where = urlsplit(uri)
@@ -94,7 +130,9 @@ class Fetcher:
             return self._from_center(where.path, goes_on)
         if where.scheme == "file" and where.netloc in ("", "localhost"):
             return self._from_file(unquote(where.path))
-        raise FetchFailed(f"{where.scheme}: is no address that a zone gets cargo from; there are dploy: and file:")
+        raise FetchFailed(
+            f"{where.scheme}: is no address that a zone gets cargo from; there are dploy:, file: and https:"
+        )
 
     def _from_center(self, path: str, goes_on: Callable[[], bool]) -> Generator[bytes, None, None]:
         _, app, version, *more = [*path.split("/"), "", ""]
@@ -146,6 +184,34 @@ class Fetcher:
                 yield piece
 
 
+class _Part:
+    """What was fetched so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def take(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self._file.write(piece)
+        if self._file.tell() > MAX_CARGO:
+            raise FetchFailed(f"the cargo has more than {MAX_CARGO} bytes")
+
+
+class _Unwanted(threading.Event):
+    """Set once a fetch is wanted no more."""
+
+    def __init__(self, goes_on: Callable[[], bool]) -> None:
+        super().__init__()
+        self._goes_on = goes_on
+
+    def is_set(self) -> bool:
+        return not self._goes_on()
+
+
 def _open_beneath(root: Path, inside: Path) -> int:
     """A regular file, reached without following a link."""
     if ".." in inside.parts or not inside.parts:
@@ -176,7 +242,7 @@ class _Asking:
         self._socket: Any = None
 
     def piece(self, ask: CargoAsk) -> tuple[bytes, str] | None:
-        from dploylib.errors import ReceiveTimeout, SendTimeout
+        from dploylib.errors import MalformedEnvelope, ReceiveTimeout, SendTimeout
         from dploylib.problems import read
         from dploylib.transport import Envelope
 
@@ -185,11 +251,14 @@ class _Asking:
         try:
             self._socket.send_envelope(Envelope.new("application/json", ask.emit()))
             envelope = self._socket.receive_envelope(timeout=int(self._timeout * 1000))
-        except (ReceiveTimeout, SendTimeout):
+        except (ReceiveTimeout, SendTimeout, MalformedEnvelope):
             self.close()  # a REQ waits for this answer for ever
             return None
         data = envelope.data if isinstance(envelope.data, bytes) else envelope.data.encode()
         if (problem := read(envelope.mimetype, data)) is not None:
+            if problem.partition(":")[0] in _LATER:
+                time.sleep(AGAIN)
+                return None
             raise FetchFailed(f"the center does not serve the cargo: {problem}")
         return data, envelope.mimetype
 

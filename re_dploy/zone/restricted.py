@@ -59,4 +59,7 @@ def gaps(has_pool: bool, has_user: bool) -> list[str]:
         found.append(
             "this kernel's Landlock keeps no signals (Linux 6.12 or newer): an app can end processes of another one"
         )
+    manager = Path(f"/run/user/{os.geteuid()}/systemd/private")
+    if os.geteuid() != 0 and manager.exists():
+        found.append(f"{manager} exists: an app can make systemd start another program that is not kept from anything")
     return found

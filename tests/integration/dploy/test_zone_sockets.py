@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dploylib import problems
 from dploylib.errors import RequestFailed
 from dploylib.transport import Context, Envelope, Socket, curve
 from re_core.errors import BadSettings, OperatorError
@@ -71,7 +72,7 @@ def test_only_the_center_s_key_is_heard_and_cargo_comes_over_its_socket(
         wanted = order(uri, 1)._replace(cargo_uri=cargo_uri("shop", 1, digest))
         assert zone.order(wanted).state == "accepted"
         until(lambda: state(zone, wanted.order) == "done", "it is done")
-        assert served.offsets[:2] == [0, Center.PIECE]
+        assert served.offsets[:3] == [0, 0, Center.PIECE], "a center whose store was away was asked again"
         stranger = ZoneProcess.__new__(ZoneProcess)
         stranger.__dict__ |= {**zone.__dict__, "_sockets": {}, "options": options(theirs, ours.public)}
         assert stranger.ask("status", b"{}", 1.0) is None
@@ -119,6 +120,10 @@ class Center:
             envelope: Envelope = self._socket.receive_envelope()
             offset = json.loads(envelope.data)["offset"]
             self.offsets.append(offset)
+            if len(self.offsets) == 1:
+                away = problems.body("store-unavailable", "the store does not answer")
+                self._socket.send_envelope(envelope.response_envelope(problems.PROBLEM_MIMETYPE, away))
+                continue
             piece = self._data[offset : offset + self.PIECE]
             self._socket.send_envelope(envelope.response_envelope(cargo_mimetype(len(self._data)), piece))
 
