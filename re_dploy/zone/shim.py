@@ -47,7 +47,7 @@ GIVEN_UP = 10.0
 #: bytes of exit.json that are taken from the disk before the program begins: how it ended is written where the disk is full too
 OUTCOME = 256
 
-#: signals with which the shim is told what to do: they wait until it, or its program, can take them
+#: signals that ask a shim to end, or to pass them on: they wait until it, or its program, can take them
 AWAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
 
 #: what stands in the place of a secret
