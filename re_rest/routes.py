@@ -360,7 +360,7 @@ V1 = (
         "SecretRequest",
         "The engine keeps the value sealed with the key of RE_SECRET_KEY_FILE. No answer contains it.",
     ),
-    Route("delete", f"{_V1}/secrets/{{name}}", ENGINE_SECRET, "Remove a secret", {204: ""}, SEEN),
+    Route("delete", f"{_V1}/secrets/{{name}}", ENGINE_SECRET, "Remove a secret", {204: ""}, (*SEEN, 422)),
     Route(
         "post",
         f"{_V1}/secrets/rotate",

@@ -35,7 +35,7 @@ Offers = Mapping[str, Mapping[str, Any]]
 OVERWRITTEN = frozenset({"hosts", "command", "subcommand"})
 
 _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
-_BESIDE = frozenset({"name", "timeout", "idempotent", "retries", "pool"})
+_BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
 #: keys of a stage that say where its steps run
 _PLACE = ("pool", "environment")
 
@@ -201,7 +201,7 @@ def _sequence(
 
 
 def _placed(specs: list[StepSpec], sequence: Mapping[str, Any], at: str, problems: list[Problem]) -> list[StepSpec]:
-    """Where the stage runs, for the steps that say nothing; a secret of another environment is a problem."""
+    """The steps, where the stage runs; a secret of another environment is a problem."""
     try:
         check_place(sequence, at)
     except BadMessage as error:
@@ -213,7 +213,7 @@ def _placed(specs: list[StepSpec], sequence: Mapping[str, Any], at: str, problem
         if wrong is not None and environment:
             why = f"{spec.name} refers to the secret {wrong} of another environment than the stage's, {environment}"
             problems.append(Problem(f"{at}/environment", why))
-    return [one._replace(pool=one.pool or pool, environment=environment) for one in specs]
+    return [one._replace(pool=pool, environment=environment) for one in specs]
 
 
 def _with_triggers(steps: list[StepSpec], around: EnginePolicy, offers: Offers) -> list[StepSpec]:
@@ -253,7 +253,6 @@ def _spec(
     try:
         name, arguments, beside = _split(entry)
         check_limits(beside, at)
-        check_place(beside, at)
         _check_notify(arguments.get("notify"), f"{at}/{name}/notify")
     except BadMessage as error:
         problems.extend(error.problems)
@@ -321,7 +320,6 @@ def _build(
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
         retries=beside.get("retries", offer.get("retries", 0)),
         label=str(beside.get("name", "")),
-        pool=str(beside.get("pool", "")),
     )
 
 

@@ -58,7 +58,7 @@ def read_place(document: Mapping[str, Any]) -> WorkerPlace:
 
 
 def check_place(document: Mapping[str, Any], at: str = "") -> None:
-    """Check `pool` and `environment` of a step or a stage. Raises BadMessage, with a pointer below `at`."""
+    """Check `pool` and `environment` of a stage. Raises BadMessage, with a pointer below `at`."""
     if "pool" in document and not is_word(pool := document["pool"]):
         raise BadMessage(f"expected {A_WORD}, found {pool!r:.60}", f"{at}/pool")
     if "environment" in document and not _is_environment(environment := document["environment"]):

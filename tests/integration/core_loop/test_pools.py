@@ -47,7 +47,7 @@ def _dispatched(harness: CoreHarness, document: Mapping[str, Any], queue: str) -
 
 
 def test_a_step_of_a_pool_goes_to_the_queue_of_that_pool(harness: CoreHarness) -> None:
-    (message,) = _dispatched(harness, _stage({"noop:A": None, "pool": "dmz"}), "worker.noop.dmz")
+    (message,) = _dispatched(harness, _stage("noop:A", pool="dmz"), "worker.noop.dmz")
     assert message.headers[POOL] == "dmz"
 
 
@@ -63,17 +63,17 @@ def test_a_step_without_a_pool_is_sent_as_ever(harness: CoreHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "why"),
+    ("step", "more", "why"),
     [
-        ({"noop:A": None, "pool": "lab"}, "no worker of the pool lab offers noop:A"),
-        ("edge:A", "no worker offers edge:A"),
+        ("noop:A", {"pool": "lab"}, "no worker of the pool lab offers noop:A"),
+        ("edge:A", {}, "no worker offers edge:A"),
     ],
     ids=["a pool without workers", "offered in a pool alone"],
 )
 def test_a_step_that_its_pool_does_not_offer_fails_with_the_pool_named(
-    harness: CoreHarness, step: Any, why: str
+    harness: CoreHarness, step: str, more: dict[str, Any], why: str
 ) -> None:
-    harness.save(_stage(step))
+    harness.save(_stage(step, **more))
     harness.ask()
     harness.settle()
     assert why in harness.state("d1").reason
@@ -88,11 +88,9 @@ def test_in_one_process_the_one_worker_has_all_pools(build: Build) -> None:
 def test_a_plan_without_pools_is_stored_as_ever() -> None:
     plan = compile_document(_stage("noop:A"), EnginePolicy(), {})
     assert not {"pool", "environment"} & plan["specs"][0].keys()
-    placed = compile_document(
-        _stage({"noop:A": None, "pool": "own"}, pool="dmz", environment="prod"), EnginePolicy(), {}
-    )
+    placed = compile_document(_stage("noop:A", pool="dmz", environment="prod"), EnginePolicy(), {})
     spec = plan_from_document(placed).steps[0].spec
-    assert (spec.pool, spec.environment) == ("own", "prod")
+    assert (spec.pool, spec.environment) == ("dmz", "prod")
 
 
 @pytest.mark.parametrize(
