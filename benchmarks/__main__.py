@@ -1,9 +1,9 @@
 """`make bench`: every figure beside its bare limit, as a table and as JSON in benchmarks/results/.
 
-python -m benchmarks [flow] [http] [flat] [forest] [dploylib] [cdpm] [cluster] [cluster-http] [--quick]
+python -m benchmarks [flow] [http] [flat] [hosts] [forest] [dploylib] [cdpm] [cluster] [cluster-http] [--quick]
 
-The last two need RabbitMQ and a MongoDB server, `forest` needs gRPC, `dploylib` pyzmq and `cdpm` its extra; what cannot be had is left
-out with a word.
+The last two need RabbitMQ and a MongoDB server, `hosts` an OpenSSH server, `forest` needs gRPC, `dploylib` pyzmq and `cdpm` its extra;
+what cannot be had is left out with a word.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import bare, cluster, cluster_http, flat, http, tables
+from benchmarks import bare, cluster, cluster_http, flat, hosts, http, tables
 from benchmarks.child import call
 from benchmarks.servers import Servers, servers
 from tests.services.unavailable import Unavailable
@@ -46,7 +46,11 @@ QUICK_DPLOYLIB = (1000, 3, 100, 100, 10)
 CDPM = (200, 60.0, 20)
 QUICK_CDPM = (50, 5.0, 5)
 
-EMBEDDED = ("flow", "http", "flat", "forest", "dploylib", "cdpm")
+#: commands, connections, commands at once, rounds
+HOSTS = (200, 50, 50, 5)
+QUICK_HOSTS = (50, 10, 25, 1)
+
+EMBEDDED = ("flow", "http", "flat", "hosts", "forest", "dploylib", "cdpm")
 SEPARATE = ("cluster", "cluster-http")
 
 
@@ -91,12 +95,23 @@ def _embedded(words: Iterable[str], quick: bool, figures: dict[str, Any], consol
     if "flat" in words:
         figures["flat"] = flat.measure(2000 if quick else 100_000, 100, 300 if quick else 2000)
         console.print(tables.flat(figures["flat"]))
+    if "hosts" in words:
+        _hosts(quick, figures, console)
     if "forest" in words:
         _forest(quick, figures, console)
     if "dploylib" in words:
         _dploylib(quick, figures, console)
     if "cdpm" in words:
         _cdpm(quick, figures, console)
+
+
+def _hosts(quick: bool, figures: dict[str, Any], console: Console) -> None:
+    try:
+        figures["hosts"] = hosts.measure(*(QUICK_HOSTS if quick else HOSTS))
+    except Unavailable as reason:
+        console.print(f"left out: hosts ({reason})")
+        return
+    console.print(tables.hosts(figures["hosts"]))
 
 
 def _forest(quick: bool, figures: dict[str, Any], console: Console) -> None:

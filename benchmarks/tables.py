@@ -66,6 +66,18 @@ def flat(row: Row) -> Table:
     return table
 
 
+def hosts(row: Row) -> Table:
+    """Seconds, processor time of the worker's side, and both beside the bare loop."""
+    title = f"One command on many hosts, {row['at_once']} at once, beside `xargs -P{row['at_once']} ssh` over the same connections"
+    table = _table(title, ["connections", "hosts", "seconds", "of bare", "worker's processor s", "of bare"])
+    for kind, count in (("warm", row["hosts"]), ("cold", row["ways"])):
+        ours, bare = row[kind], row[f"bare {kind}"]
+        shown = [f"{ours[name]:.2f}" for name in ("seconds", "processor_seconds")]
+        ratios = [f"{ours[name] / bare[name]:.2f} x" for name in ("seconds", "processor_seconds")]
+        table.add_row(kind, str(count), shown[0], ratios[0], shown[1], ratios[1])
+    return table
+
+
 def forest(row: Row) -> Iterable[Table]:
     """Of benchmarks.forest: what runners cost that do nothing, how fast completions are answered, and lines are seen."""
     costs = ("", "CPU", "PSS MiB", "of the runners")

@@ -6,6 +6,7 @@ there, or before its first line, is a login shell's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,10 +21,14 @@ MOST_NOISE = 4096
 MOST_LINE = 4096
 
 
+#: names of variables that a shell can export
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
 @cache
-def text() -> str:
-    """The agent."""
-    return (Path(__file__).parent / "agent.sh").read_text()
+def text(name: str = "agent") -> str:
+    """What a host carries out: the runs with records, or another file of this package."""
+    return "".join((Path(__file__).parent / f"{one}.sh").read_text() for one in ("head", name))
 
 
 def quote(text: str) -> str:
@@ -36,22 +41,38 @@ def line(argv: Sequence[str]) -> str:
     return " ".join(map(quote, argv))
 
 
+def asked(name: str, verb: str, nonce: str, *more: str) -> str:
+    """What the login shell of a host is asked to run: a file of this package, with its arguments."""
+    return f"exec /bin/sh -c {quote(text(name))} re {line((verb, nonce, *more))}"
+
+
 def command(verb: str, root: str, record: str, nonce: str, *more: str, boot: str = BOOT) -> str:
-    """What the login shell of a host is asked to run. `root`: the directory of all records; empty: in the user's home."""
-    where = quote(root) if root else '"$HOME"/.re/attempts'
-    words = " ".join(map(quote, (verb,)))
-    return f"exec /bin/sh -c {quote(text())} re {words} {where} {line((record, nonce, boot, *more))}"
+    """The same of runs with records. `root`: the directory of all records; empty: in the user's home."""
+    return asked("agent", verb, nonce, root, record, boot, *more)
 
 
-def begin(run: Run, root: str, nonce: str, offset: int = 0, boot: str = BOOT) -> tuple[str, bytes]:
+def begin(
+    run: Run,
+    root: str,
+    nonce: str,
+    offset: int = 0,
+    boot: str = BOOT,
+    place: str = "",
+    confined: Sequence[str] = (),
+) -> tuple[str, bytes]:
     """The command that begins a run, and what it reads on its standard input once it has said that it is there.
 
-    Raises ValueError where a text has a NUL, which no shell can carry.
+    `place`: where it starts if the run does not say; empty: in the user's home. `confined`: a program that confines itself and becomes
+    a shell; it reads the name of a script as its last argument, and exports of variables as descriptor 3.
+    Raises ValueError where a text has a NUL, which no shell can carry, and for what is no name of a variable.
     """
-    if any("\0" in one for one in (run.script, run.stdin, *run.env, *run.env.values())):
+    if any("\0" in one for one in (run.script, run.stdin, run.cwd, *run.env.values())):
         raise ValueError("expected texts without NUL")
+    if wrong := next((name for name in run.env if not _VARIABLE.fullmatch(name)), None):
+        raise ValueError(f"expected names of variables, of letters, digits and _; found {wrong!r}")
     variables = "".join(f"export {name}={quote(value)}\n" for name, value in run.env.items())
     parts = {"re_spec": run.digest, "re_env": variables, "re_in": run.stdin, "re_cmd": run.script}
+    parts |= {"re_cwd": run.cwd or place, "re_confined": line(confined)}
     said = "\n".join(f"{name}={quote(value)}" for name, value in parts.items())
     limit = f"{max(1, round(run.limit))}"
     body = f"RE1 go {nonce}\n{said}\nRE1 all {nonce}".encode("utf-8", "surrogateescape")

@@ -1,21 +1,7 @@
-# What a host carries out for one session: begin a run, follow it, look at it, end it, sweep. POSIX sh; nothing is installed.
-# Arguments: verb, root of the records, record, nonce, file of the boot id, then those of the verb. Lines for the worker go to
-# standard error, `RE1 <nonce> …`; output of the run goes to standard output. docs/decisions/0034 says why it is made like this.
-set -f
-umask 077
-unset CDPATH ENV
-IFS=' 	
-'
-PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
-verb=$1 root=$2 key=$3 nonce=$4 boot_file=$5
-shift 5
-
-say() { printf 'RE1 %s %s\n' "$nonce" "$*" >&2; }
-stop() {
-  say "$@"
-  exit 0
-}
-nap() { sleep "$1" 2>/dev/null || sleep 1; }
+# Runs with records: begin one, follow it, look at it, end it, sweep. Behind head.sh; arguments: root of the records (empty: in the
+# user's home), record, file of the boot id, then those of the verb.
+root=$1 key=$2 boot_file=$3
+shift 3
 
 # what agent and supervisor share
 shared='
@@ -117,6 +103,9 @@ stand() {
   if [ -s pid ]; then stand; else standing=never; fi
 }
 
+# some shells do not say why they could not write
+full() { [ "$4" != 0 ] || why="no space left on the device: $why"; }
+
 report() {
   sizes
   say "$standing" "${code:--}" "$size" "$dropped"
@@ -168,7 +157,7 @@ variables=$(cat)
 text=$watch
 unset watch
 watch=$text
-limit=$2 blocks=$3 record=${1##*/} ending= program=
+limit=$2 mask=$3 place=$4 confined=$5 file=$1/cmd record=${1##*/} ending= program=
 finish() { printf "end %s .\n" "$1" 1<>end; }
 end_all() {
   for signal in TERM KILL; do
@@ -190,7 +179,7 @@ end_all() {
 end_once() {
   [ -z "$program" ] || [ -n "$ending" ] || {
     ending=1
-    end_all &
+    end_all >/dev/null &
   }
 }
 trap end_once TERM
@@ -204,26 +193,32 @@ if [ -d cancel ]; then
   finish 143
   exit
 fi
-mkfifo pipe || exit 1
-{
-  (
-    ulimit -c 0
-    ulimit -f "$blocks"
-    exec cat >out
-  )
-  wc -c >dropped
-  : >drained
-} <pipe &
-(
-  eval "$variables"
+# Standard output is a pipe to the sink, which only the program keeps. What confines it reads the variables when it has done so:
+# they could make anything else do what it should not
+start() {
+  if [ -n "$place" ]; then cd -- "$place" || exit 127; else cd "$HOME" 2>/dev/null || cd /; fi
+  umask "$mask"
   RE_RECORD="$record;"
   export RE_RECORD
-  exec setsid sh ./cmd
-) <in >pipe 2>&1 &
+}
+if [ -n "$confined" ]; then
+  printf "%s\n" "$variables" | (
+    exec 3<&0 <in 2>&1
+    start
+    eval "exec setsid $confined \"\$file\""
+  ) &
+else
+  (
+    start
+    eval "$variables"
+    exec setsid sh "$file"
+  ) <in 2>&1 &
+fi
 program=$!
 [ ! -d cancel ] || end_once
-setsid sh -c "$watch" re "$limit" $$ "$t" &
+setsid sh -c "$watch" re "$limit" $$ "$t" >/dev/null &
 watchdog=$!
+exec >/dev/null
 printf "%s %s\n" "$program" "$watchdog" >program
 while wait "$program"; code=$?; [ $code -gt 128 ] && kill -0 "$program" 2>/dev/null; do :; done
 round=0
@@ -243,14 +238,34 @@ finish $code
 kill -TERM "$watchdog" "-$watchdog" 2>/dev/null
 '
 
+# The text of the sink, after the program: what it prints goes to `out`, and what is more, or has no room there, is counted. Arguments:
+# the record, blocks of output
+sink='
+set -f
+umask 077
+cd "$1" || exit 1
+(
+  ulimit -c 0
+  ulimit -f "$2"
+  exec cat >out
+) || wc -c >dropped
+: >drained
+'
+
+if [ -z "$root" ]; then
+  root=${HOME:-}/.re/attempts
+  if [ -z "${HOME:-}" ] || [ ! -w "$HOME" ]; then
+    root=/var/tmp/re-$(id -u)
+    mkdir "$root" 2>/dev/null
+    [ -O "$root" ] || stop failed "$root belongs to another user; set records: in the inventory"
+  fi
+fi
 which_boot
-say here
-printf 'RE1 %s out\n' "$nonce" # what comes before it on standard output is a login shell's
+here
 case $verb in
 begin)
   limit=$1 cap=$2 offset=$3
-  # a login shell, or a sudo that asks for no password, may leave lines unread
-  while IFS= read -r line; do [ "$line" != "RE1 go $nonce" ] || break; done
+  skip_to_input
   text=$(cat)
   case $text in
   *"
@@ -263,8 +278,8 @@ RE1 all $nonce") ;;
   if ! why=$(mkdir "$directory" 2>&1); then
     [ -d "$root" ] || mkdir -p "$root" 2>/dev/null
     if ! why=$(mkdir "$directory" 2>&1); then
-      [ -d "$directory" ] || stop failed "$why"
-      cd "$directory" || stop failed "$why"
+      [ -d "$directory" ] || failed
+      cd "$directory" || failed
       trap - HUP PIPE
       other=
       { read -r other <spec; } 2>/dev/null
@@ -279,10 +294,13 @@ RE1 all $nonce") ;;
   if ! why=$( (printf '%s\n' "$boot" >boot && printf '%s %s\n' $$ "$t" >starter && printf '%63s\n' ' ' >end && printf '%s' "$re_cmd" >cmd &&
     printf '%s' "$re_in" >in && : >out && printf '%s\n' "$re_spec" >spec) 2>&1); then
     cd / && rm -rf "$directory"
-    stop failed "${why:-no space left on the device}"
+    full $(df -Pk "$root" 2>/dev/null | tail -n 1)
+    failed
   fi
-  printf '%s' "$re_env" | setsid sh -c "$shared$supervisor" re "$directory" "$limit" $((cap / 512 + 1)) >/dev/null 2>&1 &
+  # the program shall not inherit that they are ignored
   trap - HUP PIPE
+  printf '%s' "$re_env" | setsid sh -c "$shared$supervisor" re "$directory" "$limit" "$mask" "$re_cwd" "$re_confined" 2>/dev/null |
+    setsid sh -c "$sink" re "$directory" $((cap / 512 + 1)) >/dev/null 2>&1 &
   say begun
   follow 0
   ;;

@@ -1,16 +1,16 @@
 """Ways to a host's shell: this machine's own, or an ssh client's. Must not know what is run.
 
-A session is a process of ours with three pipes: its standard output and standard error come apart, so that what a program prints
-needs no frames.
+A session has three pipes: its standard output and standard error come apart, so that what a program prints needs no frames.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from re_workers.hosts.port import Unreachable
+from re_workers.hosts.port import HostError, Opened, Unreachable
 
 #: starts a program as subprocess.Popen does
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -21,26 +21,47 @@ class Channel(Protocol):
 
     #: for people
     host: str
+    #: what a session reads at once, before the agent is there: a password that sudo asks for
+    first: bytes
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
-        """Have the user's shell there run the command; its three pipes are open. Raises Unreachable."""
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
+        """Have the user's shell there run the command; its three pipes are open.
+
+        Raises HostError where that cannot be, and Unreachable when `stop` is set while it waits for a free session.
+        """
+        ...
+
+    def explain(self, noise: str, code: int | None) -> HostError | None:
+        """Why the command did not begin, by what was printed instead; None where that is not known."""
         ...
 
 
 class LocalChannel:
     """This machine, as the user of this process."""
 
-    def __init__(self, host: str = "localhost", start: Start = subprocess.Popen) -> None:
-        self.host = host
-        self._start = start
+    first = b""
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
+    def __init__(
+        self, host: str = "localhost", start: Start = subprocess.Popen, env: Mapping[str, str] | None = None
+    ) -> None:
+        """`env`: the variables of what is started; None: those of this process."""
+        self.host = host
+        self._start, self._env = start, env
+
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel. What it starts belongs to a session of its own, and so survives a signal to ours."""
-        return _opened(self._start, ["/bin/sh", "-c", command], self.host)
+        how = {} if self._env is None else {"env": self._env}
+        return _opened(self._start, ["/bin/sh", "-c", command], self.host, how)
+
+    def explain(self, noise: str, code: int | None) -> HostError | None:
+        """As of every channel."""
+        return None
 
 
 class SshChannel:
-    """A host that the system's ssh client reaches."""
+    """A host that the system's ssh client reaches, with a process for each session."""
+
+    first = b""
 
     def __init__(self, host: str, argv: Sequence[str], start: Start = subprocess.Popen) -> None:
         """`argv`: the client with its options, and the destination."""
@@ -48,14 +69,18 @@ class SshChannel:
         self._argv = tuple(argv)
         self._start = start
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel. Without a terminal: what a host's shell shows there would mix with what programs print."""
-        return _opened(self._start, [*self._argv, command], self.host)
+        return _opened(self._start, [*self._argv, command], self.host, {})
+
+    def explain(self, noise: str, code: int | None) -> HostError | None:
+        """As of every channel."""
+        return None
 
 
-def _opened(start: Start, argv: Sequence[str], host: str) -> subprocess.Popen[bytes]:
+def _opened(start: Start, argv: Sequence[str], host: str, how: Mapping[str, object]) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
-        return start(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        return start(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, **how)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise Unreachable(f"{host}: cannot start {argv[0]}: {error}") from error

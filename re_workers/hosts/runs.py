@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from re_core.backoff import Backoff
 from re_workers.hosts import agent
@@ -25,6 +25,7 @@ from re_workers.hosts.port import (
     HostError,
     HostLost,
     Killed,
+    NoSpace,
     NotBegun,
     OtherRun,
     Run,
@@ -33,7 +34,7 @@ from re_workers.hosts.port import (
     Standing,
     Unreachable,
 )
-from re_workers.hosts.session import SHELL_TIMEOUT, Report, Session, nonce
+from re_workers.hosts.session import SHELL_TIMEOUT, Body, Report, Session, nonce, whole
 
 #: seconds for which a host is tried again that could not be reached while a run was there to be ended; the core waits 30
 END_PATIENCE = 25.0
@@ -41,6 +42,8 @@ END_PATIENCE = 25.0
 MOST_SWEPT = 200
 #: records of one run at most: all but the last were made by what died before it began the run
 MOST_TURNS = 5
+#: sessions in a row that may be lost before it was begun
+_FIRST_TRIES = 3
 #: seconds between two tries to reach it again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 
@@ -49,10 +52,25 @@ class HostRuns:
     """Of one host. Safe to share between threads: each call has sessions of its own."""
 
     def __init__(
-        self, channel: Channel, root: str = "", boot: str = agent.BOOT, shell_timeout: float = SHELL_TIMEOUT
+        self,
+        channel: Channel,
+        root: str = "",
+        boot: str = agent.BOOT,
+        shell_timeout: float = SHELL_TIMEOUT,
+        *,
+        control: Channel | None = None,
+        place: str = "",
+        confined: Sequence[str] = (),
+        notice: Callable[[Report], None] = lambda report: None,
     ) -> None:
-        """`root`: the directory of the records there; empty: in the user's home. `boot`: the file of the boot's id there."""
+        """`root`: the directory of the records there; empty: in the user's home. `boot`: the file of the boot's id there.
+
+        `control`: the same host for what is short and must not wait. `place`, `confined`: as of `agent.begin`. `notice` hears of every
+        session.
+        """
         self._channel, self._root, self._boot, self._patience = channel, root, boot, shell_timeout
+        self._control = control or channel
+        self._place, self._confined, self._notice = place, confined, notice
 
     def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
         """Begin it, or go on with it where it was begun; returns when it has ended. Its output comes from its beginning.
@@ -84,14 +102,14 @@ class HostRuns:
     def begin(self, run: Run, offset: int, say: Say, stop: threading.Event | None) -> Report:
         """One session that begins it, or goes on with it, from this byte of its output on."""
         mark = nonce()
-        command, body = agent.begin(run, self._root, mark, offset, self._boot)
-        return Session(self._channel, command, mark, body, self._patience).run(say, stop, after=2)
+        command, body = agent.begin(run, self._root, mark, offset, self._boot, self._place, self._confined)
+        return self._visit(self._channel, command, mark, whole(body), say, stop, after=2)
 
     def follow(self, key: RunKey, offset: int, say: Say, stop: threading.Event | None) -> Report:
         """One session that goes on with it."""
         mark = nonce()
         command = agent.command("follow", self._root, key.record, mark, str(offset), boot=self._boot)
-        return Session(self._channel, command, mark, b"", self._patience).run(say, stop)
+        return self._visit(self._channel, command, mark, None, say, stop)
 
     @property
     def host(self) -> str:
@@ -115,7 +133,21 @@ class HostRuns:
     def _session(self, verb: str, record: str, *more: str) -> Report:
         mark = nonce()
         command = agent.command(verb, self._root, record, mark, *more, boot=self._boot)
-        return Session(self._channel, command, mark, b"", self._patience).run(lambda piece: None)
+        return self._visit(self._control, command, mark, None, lambda piece: None, None)
+
+    def _visit(
+        self,
+        channel: Channel,
+        command: str,
+        mark: str,
+        body: Body | None,
+        say: Say,
+        stop: threading.Event | None,
+        after: int = 1,
+    ) -> Report:
+        report = Session(channel, command, mark, body, self._patience).run(say, stop, after)
+        self._notice(report)
+        return report
 
 
 class _Following:
@@ -124,8 +156,9 @@ class _Following:
     def __init__(self, host: HostRuns, run: Run, say: Say, stop: threading.Event) -> None:
         self._host, self._run, self._say, self._stop = host, run, say, stop
         self._offset = 0
-        #: it was begun, by this session or an earlier one
-        self._begun = self._attached = False
+        #: it was begun, by this session or an earlier one; it may have been: what begins it was sent
+        self._begun = self._attached = self._sent = False
+        self._tries = _FIRST_TRIES
         #: its host has been asked to end it
         self._asked = False
         #: it shall end, so that the host is not tried for long
@@ -150,20 +183,30 @@ class _Following:
     def _visit(self) -> Standing | None:
         """One session; None where it was cut, or ended because the run shall."""
         stop = None if self._asked else self._stop
-        if not self._begun and self._stop.is_set():
+        if self._stop.is_set() and not (self._begun or self._sent):
             raise NotBegun(f"{self._host.host}: the run was to stop before it began")
         try:
-            if self._begun:
+            if self._begun or self._asked:
                 report = self._host.follow(self._run.key, self._offset, self._heard, stop)
             else:
                 report = self._host.begin(self._run, self._offset, self._heard, stop)
-        except Unreachable:
-            if not self._begun:
-                raise
+        except Unreachable as error:
+            self._judge_loss(error)
             return None
+        self._sent = True
         for words in report.lines:
             self._note(words)
         return last_standing(report.lines)
+
+    def _judge_loss(self, error: Unreachable) -> None:
+        """Raises where nothing can have begun, and there is no point in another try."""
+        if self._begun or self._sent:
+            return
+        if self._stop.is_set():
+            raise NotBegun(f"{self._host.host}: the run was to stop before it began") from error
+        self._tries -= 1
+        if self._tries <= 0 or type(error) is not Unreachable:  # a password that is wrong is not tried again
+            raise error
 
     def _note(self, words: Sequence[str]) -> None:
         host = self._host.host
@@ -175,7 +218,7 @@ class _Following:
             case ["other"]:
                 raise OtherRun(f"{host}: something else runs, or ran, as {self._run.key.record}")
             case ["failed", *why]:
-                raise NotBegun(f"{host}: the run did not begin: {' '.join(why)}")
+                raise not_begun(host, " ".join(why))
 
     def _heard(self, piece: bytes) -> None:
         self._offset += len(piece)
@@ -194,6 +237,8 @@ class _Following:
             raise Killed(f"{host}: the run was killed, with what watched over it; its exit code is unknown")
         if state == REBOOTED:
             raise HostLost(f"{host} was booted again while the run was there; whether it finished is unknown")
+        if state == NONE and not self._begun and self._asked:
+            raise NotBegun(f"{host}: the run was to stop before it began")
         if state == NONE:
             raise HostLost(f"{host} has no record of the run: it is another machine now, or the record was removed")
         return None
@@ -204,7 +249,7 @@ class _Following:
         if key.turn >= MOST_TURNS or self._stop.is_set():
             raise NotBegun(f"{self._host.host}: what was to begin the run was killed before it did")
         self._run = self._run._replace(key=key)
-        self._begun = self._asked = False
+        self._begun = self._asked = self._sent = False
 
     def _end(self) -> None:
         """It shall end: by its record, so that nothing of it stays."""
@@ -226,6 +271,18 @@ class _Following:
             time.sleep(pause)
         else:
             self._stop.wait(pause)
+
+
+#: how systems say that there is no room
+_FULL = ("no space left", "disk quota exceeded", "no inodes", "file too large")
+
+
+def not_begun(host: str, why: str) -> NotBegun:
+    """Why the host would not begin a run, with what to do."""
+    if any(words in why.lower() for words in _FULL):
+        advice = "free some, or name another directory for records: in the inventory"
+        return NoSpace(f"{host} has no room for the record of the run ({why}); {advice}")
+    return NotBegun(f"{host}: the run did not begin: {why}")
 
 
 def last_standing(lines: Iterable[Sequence[str]]) -> Standing | None:

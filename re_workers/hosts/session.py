@@ -8,16 +8,21 @@ import selectors
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from re_workers.hosts.agent import MOST_NOISE, Lines
 from re_workers.hosts.channels import Channel
-from re_workers.hosts.port import Say, ShellSilent, Unreachable
+from re_workers.hosts.port import HostError, Opened, Say, ShellSilent, Unreachable
 
-#: seconds in which the agent has to say that it is there, and after which a session counts as cut in which it says nothing
+#: seconds in which the agent has to say that it is there, and after which a session counts as cut in which nothing moves
 SHELL_TIMEOUT, SILENCE = 20.0, 30.0
 
-#: bytes that are read at once, and of what a login shell prints in all
+#: what is sent, by what the agent has said so far; None where it has to say more first. Never called before it is there: what is sent
+#: earlier could be read by a login shell
+Body = Callable[[Sequence[Sequence[str]]], "Iterator[bytes] | None"]
+
+#: bytes that are read or sent at once, and of what a login shell prints in all
 _PIECE, _MOST = 64 * 1024, 64 * 1024
 #: seconds between two looks at whether it shall end
 _LOOK = 0.1
@@ -34,6 +39,9 @@ class Report(NamedTuple):
     size: int
     #: what came beside it, for people
     noise: str
+    #: of this what a login shell printed before the agent was there, and the milliseconds until then
+    login: str = ""
+    milliseconds: int = 0
 
 
 def nonce() -> str:
@@ -41,80 +49,111 @@ def nonce() -> str:
     return secrets.token_hex(8)
 
 
+def whole(body: bytes) -> Body:
+    """All of it as soon as the agent is there."""
+    return lambda said: iter((body,) if body else ())
+
+
 class Session:
     """One thread."""
 
     def __init__(
-        self, channel: Channel, command: str, mark: str, body: bytes = b"", patience: float = SHELL_TIMEOUT
+        self,
+        channel: Channel,
+        command: str,
+        mark: str,
+        body: Body | None = None,
+        patience: float = SHELL_TIMEOUT,
     ) -> None:
-        """`mark`: the nonce in the command. `body` is sent once the agent is there, and not before: a login shell might read it."""
-        self._channel, self._command, self._body, self._patience = channel, command, body, patience
+        """`mark`: the nonce in the command."""
+        self._channel, self._command, self._patience = channel, command, patience
         self._lines = Lines(mark)
         self._said: list[list[str]] = []
         self._size = 0
         #: what came on standard output before the agent's line there, and that line
         self._stray, self._mark = b"", f"RE1 {mark} out\n".encode()
         self._has_output = False
-        self._heard = time.monotonic()
+        self._body = body or whole(b"")
+        #: what is to be sent now, and what comes after it once that is known
+        self._pending, self._pieces = memoryview(channel.first), None
+        self._opened = self._moved = time.monotonic()
+        self._login, self._milliseconds = b"", 0
+
+    #: None: not yet known
+    _pieces: Iterator[bytes] | None
 
     def run(self, say: Say, stop: threading.Event | None = None, after: int = 1) -> Report:
         """Until it is over, however that was. When `stop` is set it is left early, but not before the agent has said `after` lines.
 
-        Raises Unreachable where the agent was never there, and ShellSilent where a login shell kept it from that.
+        Raises Unreachable where the agent was never there, ShellSilent where a login shell kept it from that, and what the channel
+        raises.
         """
-        process = self._channel.open(self._command)
+        process = self._channel.open(self._command, stop)
+        self._opened = self._moved = time.monotonic()
+        is_over = False
         try:
-            self._pump(process, say, stop or threading.Event(), after)
+            is_over = self._pump(process, say, stop or threading.Event(), after)
         finally:
-            _close(process)
-        noise = (self._stray + self._lines.noise).decode("utf-8", "replace").strip()[:MOST_NOISE]
+            _close(process, is_over)
+        noise = self._noise()
         if not self._is_there:
-            raise self._never_there(process.returncode, noise)
-        return Report(self._said, self._size, noise)
+            raise self._never_there(process.returncode if is_over else None, noise)
+        login = _text((self._stray if self._has_output else b"") + self._login)
+        return Report(self._said, self._size, noise, login, self._milliseconds)
 
     @property
     def _is_there(self) -> bool:
         return bool(self._said)
 
-    def _pump(self, process: subprocess.Popen[bytes], say: Say, stop: threading.Event, after: int) -> None:
-        assert process.stdin and process.stdout and process.stderr  # noqa: S101 - the channel opened all three
+    def _pump(self, process: Opened, say: Say, stop: threading.Event, after: int) -> bool:
+        """Whether it came to its end."""
         with selectors.DefaultSelector() as selector:
-            for pipe in (process.stdout, process.stderr):
+            for pipe in (process.stdin, process.stdout, process.stderr):
                 os.set_blocking(pipe.fileno(), False)
+            for pipe in (process.stdout, process.stderr):
                 selector.register(pipe, selectors.EVENT_READ)
-            os.set_blocking(process.stdin.fileno(), False)
-            sending = False
-            while len(selector.get_map()) > sending and not self._is_cut():
-                if stop.is_set() and len(self._said) >= after:
-                    return
+            reading = 2
+            while reading:
+                if self._is_cut() or (stop.is_set() and len(self._said) >= after):
+                    return False
+                self._offer(selector, process)
                 for key, _ in selector.select(_LOOK):
                     if key.fileobj is process.stdin:
-                        sending = self._send(process.stdin.fileno())
+                        self._send(selector, process)
                     elif not self._receive(key.fd, key.fileobj is process.stdout, say):
                         selector.unregister(key.fileobj)
-                    if key.fileobj is process.stdin and not sending:
-                        selector.unregister(process.stdin)
-                        process.stdin.close()
-                if self._is_there and not sending and not process.stdin.closed:
-                    selector.register(process.stdin, selectors.EVENT_WRITE)
-                    sending = True
+                        reading -= 1
+        return True
 
     def _is_cut(self) -> bool:
-        """Nothing was heard for too long: of the agent, which says that it is there, or of the shell that was to start it."""
-        return time.monotonic() - self._heard > (SILENCE if self._is_there else self._patience) or (
-            not self._is_there and len(self._stray) + len(self._lines.noise) > _MOST
+        """Nothing has moved for too long: of the agent, which says that it is there, or of the shell that was to start it."""
+        if self._is_there:
+            return time.monotonic() - self._moved > SILENCE
+        return (
+            time.monotonic() - self._moved > self._patience
+            or len(self._stray) + len(self._lines.noise) > _MOST
+            # what has refused it may wait for another try
+            or self._channel.explain(_text(self._lines.noise), None) is not None
         )
 
     def _receive(self, pipe: int, is_output: bool, say: Say) -> bool:
         piece = os.read(pipe, _PIECE)
         if self._is_there:
-            self._heard = time.monotonic()
+            self._moved = time.monotonic()
         if not is_output:
-            self._said += self._lines.feed(piece)
+            self._hear(self._lines.feed(piece))
         elif output := self._without_mark(piece):
             self._size += len(output)
             say(output)
         return bool(piece)
+
+    def _hear(self, lines: list[list[str]]) -> None:
+        if lines and not self._is_there:
+            self._login, self._milliseconds = self._lines.noise, round(1000 * (time.monotonic() - self._opened))
+        self._said += lines
+
+    def _noise(self) -> str:
+        return _text(self._stray + self._lines.noise)
 
     def _without_mark(self, piece: bytes) -> bytes:
         """Of a piece of standard output what is behind the agent's line."""
@@ -124,17 +163,44 @@ class Session:
         self._has_output = bool(mark)
         return behind
 
-    def _send(self, pipe: int) -> bool:
-        """Whether there is more to send."""
-        try:
-            sent = os.write(pipe, self._body[:_PIECE]) if self._body else 0
-        except BrokenPipeError:
-            sent = len(self._body)
-        self._body = self._body[sent:]
-        return bool(self._body)
+    def _offer(self, selector: selectors.BaseSelector, process: Opened) -> None:
+        """Wait for room in its standard input while, and only while, there is something to send."""
+        if process.stdin.closed:
+            return
+        if self._pieces is None and self._is_there:
+            self._pieces = self._body(self._said)
+        wants = self._pieces is not None or bool(self._pending)
+        if wants != (process.stdin in selector.get_map()):
+            if wants:
+                selector.register(process.stdin, selectors.EVENT_WRITE)
+            else:
+                selector.unregister(process.stdin)
 
-    def _never_there(self, code: int | None, noise: str) -> Exception:
+    def _send(self, selector: selectors.BaseSelector, process: Opened) -> None:
+        if not self._pending and self._pieces is not None:
+            self._pending = memoryview(next(self._pieces, b""))
+            if not self._pending:
+                self._end_input(selector, process)
+                return
+        try:
+            sent = os.write(process.stdin.fileno(), self._pending[:_PIECE])
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._end_input(selector, process)
+            return
+        self._pending = self._pending[sent:]
+        if self._is_there:
+            self._moved = time.monotonic()
+
+    def _end_input(self, selector: selectors.BaseSelector, process: Opened) -> None:
+        selector.unregister(process.stdin)
+        process.stdin.close()
+
+    def _never_there(self, code: int | None, noise: str) -> HostError:
         host = self._channel.host
+        if (problem := self._channel.explain(noise, code)) is not None:
+            return problem
         said = f": {noise[-2000:]}" if noise else ""
         if code == _SSH_FAILED:
             return Unreachable(f"{host} cannot be reached{said}")
@@ -142,11 +208,17 @@ class Session:
         return ShellSilent(f"the login shell of {host} does not start `sh`; {advice}; it printed{said or ' nothing'}")
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
+def _text(noise: bytes) -> str:
+    return noise.decode("utf-8", "replace").strip()[:MOST_NOISE]
+
+
+def _close(process: Opened, is_over: bool) -> None:
     """End our side of it; what runs on the host is not of it."""
     for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None and not pipe.closed:
+        if not pipe.closed:
             pipe.close()
+    if not is_over:
+        process.kill()
     try:
         process.wait(1.0)
     except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import importlib.util
+import json
 import logging
 import os
 import pwd
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 
 from re_core.errors import BadSettings
 from re_core.runtime.prctl import prctl
-from re_workers.steps import landlock
+from re_workers.steps import confined, landlock
 
 #: variables of the engine's that its programs get: user and place, language, and the way out to the network.
 #: Of proxies the small and the large spelling are in use
@@ -172,6 +173,24 @@ class Confinement:
             return subprocess.Popen(argv, **how)
         as_root = (os.geteuid() if self._user is None else self._user.id) == 0
         return start_restricted(argv, lambda: landlock.restrict(self._hidden, self._fixed), as_root, **how)
+
+    def prefix(self) -> list[str]:
+        """A program that confines itself as `start` does and becomes a shell; the file of its script follows (confined.py).
+
+        Empty where there is nothing to confine. For what is started by a process that is not confined itself.
+        """
+        user = self.user
+        if user is None and not self._landlock:
+            return []
+        as_root = (os.geteuid() if self._user is None else self._user.id) == 0
+        settings = {
+            "landlock": self._landlock,
+            "hidden": sorted(self._hidden),
+            "fixed": sorted(self._fixed),
+            "dropped": _DROPPED if as_root else (),
+            "user": None if user is None else (user.id, user.group, user.groups),
+        }
+        return [sys.executable, "-I", "-S", "-B", confined.__file__, json.dumps(settings)]
 
     def _is_usable(self, directory: Path) -> bool:
         if self._landlock and any(directory.is_relative_to(one) for one in self._hidden):

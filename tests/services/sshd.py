@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.services.recipe import Place, Recipe
 from tests.services.server import LOOPBACK, Server, free_ports
@@ -20,7 +20,7 @@ RECIPE = Recipe(
     # a host of another owner is no place for what the tests release
     variable="",
     program="sshd",
-    packages=("openssh-server",),
+    packages=("openssh-server", "sudo"),
     user="root",
 )
 
@@ -36,6 +36,7 @@ PasswordAuthentication no
 PermitRootLogin yes
 Subsystem sftp internal-sftp
 SetEnv TEST_DATA={data}
+{more}
 """
 
 
@@ -49,18 +50,33 @@ class SshHost(NamedTuple):
     data: Path
     #: The same as the server's shells see it.
     seen: str
+    #: Its public key, as an inventory has it.
+    key: str
+    #: The server, to be killed and started again.
+    server: Server
+
+    def row(self, **more: Any) -> dict[str, Any]:
+        """What a plan says of it."""
+        trusted = {"host_key": "pinned", "host_keys": [self.key], "identity": str(self.data / "client_key")}
+        return {"address": LOOPBACK, "port": self.port, "user": "root", **trusted, **more}
 
 
 @contextmanager
-def running(place: Place, data: Path, name: str) -> Iterator[SshHost]:
-    """A server on a free port of its own, reachable as `name` with a key in `data`. Raises Unavailable."""
+def running(
+    place: Place, data: Path, name: str, more: str = "", addresses: Sequence[str] = (), port: int = 0
+) -> Iterator[SshHost]:
+    """A server on a free port of its own, reachable as `name` with a key in `data`. Raises Unavailable.
+
+    `more`: further lines of its configuration; `addresses`: where it listens beside the usual one; `port`: one that is known to be free.
+    """
     _require_client()
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     for key in ("host_key", "client_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", data / key], check=True)
     shutil.copyfile(data / "client_key.pub", data / "authorized_keys")
     seen = place.seen(data)
-    (data / "sshd_config").write_text(_CONFIGURATION.format(port=port, host=LOOPBACK, data=seen))
+    further = "\n".join((*(f"ListenAddress {one}" for one in addresses), more))
+    (data / "sshd_config").write_text(_CONFIGURATION.format(port=port, host=LOOPBACK, data=seen, more=further))
     known = (data / "host_key.pub").read_text().split()
     (data / "known_hosts").write_text(f"[{LOOPBACK}]:{port} {known[0]} {known[1]}\n")
     config = data / "ssh_config"
@@ -74,8 +90,8 @@ def running(place: Place, data: Path, name: str) -> Iterator[SshHost]:
         "-c",
         f'mkdir -p /run/sshd && exec "$(command -v sshd || echo /usr/sbin/sshd)" -D -e -f {seen}/sshd_config',
     ]
-    with Server(place.argv(RECIPE, command, data), [port], data / "log", signaller=place.deliver):
-        yield SshHost(port, config, data, seen)
+    with Server(place.argv(RECIPE, command, data), [port], data / "log", signaller=place.deliver) as server:
+        yield SshHost(port, config, data, seen, f"{known[0]} {known[1]}", server)
 
 
 def _require_client() -> None:

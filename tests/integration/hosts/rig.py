@@ -8,13 +8,12 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import Ended, Run, RunKey
-from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.port import Ended, Opened, Run, RunKey, Say
 
 #: shells that hosts have as `sh`, where this machine has them
 SHELLS = [one for one in ("dash", "bash", "busybox") if shutil.which(one)]
@@ -30,9 +29,9 @@ class ThroughShell(LocalChannel):
         self._sh = f"exec {directory}/sh -c"
         self._environment = {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel."""
-        return super().open(command.replace("exec /bin/sh -c", self._sh, 1))
+        return super().open(command.replace("exec /bin/sh -c", self._sh, 1), stop)
 
     def _through(self, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(argv, env=self._environment, **how)
@@ -45,9 +44,9 @@ class Prefixed(LocalChannel):
         super().__init__("web1")
         self._before = before
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel."""
-        return super().open(f"{self._before}\n{command}")
+        return super().open(f"{self._before}\n{command}", stop)
 
 
 class Heard:
@@ -68,10 +67,18 @@ class Heard:
             assert self._more.wait_for(lambda: text in self.output, 20), self.output
 
 
+class Runs(Protocol):
+    """What runs."""
+
+    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
+        """As of HostRunner."""
+        ...
+
+
 class Beside(threading.Thread):
     """A run that goes on beside the test."""
 
-    def __init__(self, runs: HostRuns, run: Run) -> None:
+    def __init__(self, runs: Runs, run: Run) -> None:
         super().__init__(daemon=True)
         self.heard, self.stop = Heard(), threading.Event()
         self._runs, self._run_of = runs, run

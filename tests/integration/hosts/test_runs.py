@@ -27,6 +27,7 @@ from re_workers.hosts.port import (
     HostLost,
     Killed,
     NotBegun,
+    Opened,
     OtherRun,
     Run,
     RunKey,
@@ -129,8 +130,8 @@ class _Cutting(LocalChannel):
         super().__init__()
         self._chance, self._cuts = random.Random(seed), cuts
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
-        process = super().open(command)
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
+        process = super().open(command, stop)
         if self._cuts:
             self._cuts -= 1
             threading.Timer(self._chance.uniform(0, 0.12), process.kill).start()

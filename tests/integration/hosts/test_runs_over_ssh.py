@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from re_workers.hosts.channels import SshChannel
-from re_workers.hosts.port import ENDED, NONE, Run, Unreachable
+from re_workers.hosts.port import ENDED, NONE, Opened, Run, Unreachable
 from re_workers.hosts.runs import HostRuns
 from tests.integration.hosts.rig import Beside, Heard, key
 from tests.services.recipe import Place
@@ -49,8 +49,8 @@ def test_a_run_goes_through_ssh_with_its_output_variables_and_exit_code(web1: Ho
 class _Kept(SshChannel):
     """Knows its newest session, to cut it."""
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
-        self.newest = super().open(command)
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
+        self.newest = super().open(command, stop)
         return self.newest
 
 

@@ -1,0 +1,77 @@
+"""A host over the system's ssh, with records there."""
+
+from __future__ import annotations
+
+import threading
+
+from re_workers.hosts.become import Become
+from re_workers.hosts.facts import HostFacts
+from re_workers.hosts.on_channel import OnChannel
+from re_workers.hosts.port import HostError, HostRunner, Opened
+from re_workers.hosts.session import SHELL_TIMEOUT
+from re_workers.hosts.ssh.masters import Masters
+from re_workers.hosts.ssh.way import STRICT, Way
+from re_workers.hosts.surroundings import Surroundings
+
+
+class MuxChannel:
+    """A host over a connection that is kept."""
+
+    def __init__(self, masters: Masters, way: Way, become: Become | None, control: bool = False) -> None:
+        self.host = way.host
+        self.first = become.first if become is not None else b""
+        self._masters, self._way, self._become, self._control = masters, way, become, control
+
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
+        """As of every channel."""
+        asked = command if self._become is None else self._become.command(command)
+        return self._masters.session(self._way, asked, stop, self._control)
+
+    def explain(self, noise: str, code: int | None) -> HostError | None:
+        """As of every channel."""
+        return None if self._become is None else self._become.explain(noise, self.host)
+
+
+def ssh(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostRunner:
+    """A runner. `user`: whom programs run as, in place of the one that the plan says. Raises BadHost, OperatorError."""
+    way = way_of(facts, surroundings.ssh_config)
+    way.check()
+    become = _become(facts, user)
+    masters = surroundings.masters()
+    return OnChannel(
+        facts.name,
+        f"{way.digest} {become.user if become is not None else ''}",
+        surroundings,
+        MuxChannel(masters, way, become),
+        MuxChannel(masters, way, become, control=True),
+        records=facts.row.get("records", ""),
+        shell_timeout=facts.row.get("shell_timeout", SHELL_TIMEOUT),
+    )
+
+
+def way_of(facts: HostFacts, config: str = "") -> Way:
+    """How it is reached. `config`: another ssh_config than the user's."""
+    row = facts.row
+    return Way(
+        facts.name,
+        row.get("address") or facts.name,
+        row.get("port"),
+        row.get("user", ""),
+        row.get("identity", ""),
+        row.get("host_key", STRICT),
+        tuple(row.get("host_keys", ())),
+        way_of(facts.jumps[0]._replace(jumps=facts.jumps[1:]), config) if facts.jumps else None,
+        row.get("connect_timeout", 10.0),
+        config,
+    )
+
+
+def _become(facts: HostFacts, user: str) -> Become | None:
+    said = facts.row.get("become")
+    if not user and said is None:
+        return None
+    password = (said or {}).get("password", "")
+    whom = user or (said or {}).get("user", "root")
+    if said is None and whom == facts.row.get("user", ""):
+        return None
+    return Become(whom, facts.secret(password) if password else "")

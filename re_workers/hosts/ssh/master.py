@@ -1,0 +1,184 @@
+"""One ssh process that keeps a connection: how it is started, when it is ready, and what it says when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from re_core.backoff import Backoff
+from re_workers.hosts.port import Unreachable
+from re_workers.hosts.ssh import mux
+from re_workers.hosts.ssh.diagnosis import Diagnosis, diagnose
+from re_workers.hosts.ssh.dialling import NotWanted
+from re_workers.hosts.ssh.way import Way, master
+
+#: times that a connection is tried which the server drops before the login, and the pauses between them
+TRIES = 4
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
+#: seconds for the login, after those for the connection: keys of hardware want a finger
+_LOGIN = 25.0
+#: seconds between two looks at whether it is ready
+_LOOK = 0.01
+#: bytes of what it prints that are kept: what a pipe holds
+_MOST = 64 * 1024
+
+
+class Master:
+    """A connection. Who counts its sessions holds the lock."""
+
+    def __init__(self, process: subprocess.Popen[bytes], socket: Path, said: int, jump: Master | None) -> None:
+        """`said`: what it prints. `jump`: the master of the host through which it goes, which stays while this one does."""
+        self.socket, self.jump = socket, jump
+        self._process, self._said = process, said
+        #: sessions that are open or being opened, those that are open, and the most that were open at once
+        self.sessions = self.opened = self.most = 0
+        #: sessions that the server allows at once, where it has refused one
+        self.limit: int | None = None
+        #: until when it is asked for no further session, since it has just refused one
+        self.rests_until = 0.0
+        #: masters that go through this one
+        self.holds = 0
+        self.used = time.monotonic()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing uses it."""
+        return not self.sessions and not self.holds
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self) -> None:
+        """End it. Safe to repeat."""
+        self.terminate()
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self.socket.unlink(missing_ok=True)
+        self.socket.with_suffix(".known").unlink(missing_ok=True)
+        if self._said >= 0:
+            os.close(self._said)
+            self._said = -1
+
+    def said(self) -> str:
+        """What it has printed since the last look."""
+        try:
+            return os.read(self._said, _MOST).decode("utf-8", "replace")
+        except (BlockingIOError, OSError):
+            return ""
+
+
+def connect(
+    way: Way,
+    sockets: Path,
+    environment: Mapping[str, str],
+    known_hosts: Sequence[str],
+    jump: Master | None,
+    is_wanted: Callable[[], bool],
+) -> Master:
+    """A master that is ready; tried again where the server drops the connection before the login. Raises HostError."""
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+    for left in reversed(range(TRIES)):
+        found = _once(way, sockets, environment, known_hosts, jump, is_wanted)
+        if isinstance(found, Master):
+            return found
+        if not (found.is_passing and left and is_wanted()):
+            raise found.error
+        time.sleep(backoff.next())
+    raise AssertionError("the last try returns or raises")
+
+
+def _once(
+    way: Way,
+    sockets: Path,
+    environment: Mapping[str, str],
+    known_hosts: Sequence[str],
+    jump: Master | None,
+    is_wanted: Callable[[], bool],
+) -> Master | Diagnosis:
+    started = _start(way, sockets, environment, known_hosts, jump)
+    is_ready = False
+    try:
+        problem = _await(started, way, is_wanted)
+        is_ready = problem is None
+        return started if problem is None else problem
+    finally:
+        if not is_ready:
+            started.jump = None
+            started.end()
+
+
+def _start(
+    way: Way, sockets: Path, environment: Mapping[str, str], known_hosts: Sequence[str], jump: Master | None
+) -> Master:
+    socket = sockets / secrets.token_hex(8)
+    known = socket.with_suffix(".known") if way.host_keys else None
+    if known is not None:
+        # whatever name the host is looked up by: the file is this way's alone
+        known.write_text("".join(f"* {key}\n" for key in way.host_keys))
+    said, writes = os.pipe()
+    try:
+        # it never waits for what it prints to be read
+        os.set_blocking(said, False)
+        os.set_blocking(writes, False)
+        argv = master(way, str(socket), str(known or ""), known_hosts, str(jump.socket) if jump is not None else "")
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=writes,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        os.close(said)
+        raise Unreachable(f"{way.host}: cannot start ssh: {error}; install an OpenSSH client") from error
+    finally:
+        os.close(writes)
+    return Master(process, socket, said, jump)
+
+
+def _await(started: Master, way: Way, is_wanted: Callable[[], bool]) -> Diagnosis | None:
+    """None once it is ready."""
+    until = time.monotonic() + way.connect_timeout + _LOGIN
+    while True:
+        if started.is_dead:
+            return _diagnosis(started.said(), way, started.jump)
+        if started.socket.exists() and _answers(started.socket):
+            return None
+        if not is_wanted():
+            return Diagnosis(NotWanted(f"{way.host}: it was to stop before the connection was there"))
+        if time.monotonic() > until:
+            return _diagnosis(f"{started.said()}\nConnection timed out", way, None)
+        time.sleep(_LOOK)
+
+
+def _answers(socket: Path) -> bool:
+    try:
+        return bool(mux.alive(str(socket)))
+    except mux.MuxOther:
+        return True  # a client of its own version will be asked
+    except mux.MuxError:
+        return False
+
+
+def _diagnosis(said: str, way: Way, jump: Master | None) -> Diagnosis:
+    via = way.jump.host if way.jump is not None else ""
+    found = diagnose(said, way.host, way.by_hand(), via)
+    if found.is_passing and jump is not None and "open failed" in (there := jump.said()):
+        # the client only sees that it was closed; why, the connection to the other host has printed
+        return diagnose(there, way.host, way.by_hand(), via)
+    return found

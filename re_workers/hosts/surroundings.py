@@ -1,0 +1,105 @@
+"""What all runs on hosts of one process share: its directory, its connections, and what hosts have said of themselves.
+
+Must not know which hosts there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from re_workers.hosts.port import SLOW_SHELL, Confined, Facts
+from re_workers.hosts.session import Report
+from re_workers.hosts.ssh import sockets
+from re_workers.hosts.ssh.masters import IDLE, Masters
+
+#: seconds for which a host's facts count, and hosts whose facts are kept
+KEPT, _MOST = 3600.0, 4096
+
+_log = logging.getLogger(__name__)
+
+
+def _logged(text: str) -> None:
+    _log.warning("%s", text, extra={"action": "host"})
+
+
+class Surroundings:
+    """Of one process; to be closed. Thread-safe."""
+
+    def __init__(
+        self,
+        directory: Path,
+        confinement: Confined,
+        engine: str = "",
+        *,
+        ssh_config: Path | None = None,
+        ssh_idle: float = IDLE,
+        say: Callable[[str], None] = _logged,
+    ) -> None:
+        """`directory`: the engine's own, which programs of steps cannot read; records of runs on this machine are in it.
+
+        `engine` names this installation, or the place of a worker: one process at a time has it. `ssh_config`: in place of the user's.
+        `say` hears once per host of what makes it slow.
+        """
+        self.confinement = confinement
+        self.records = directory / "runs"
+        self.ssh_config = str(ssh_config) if ssh_config is not None else ""
+        self._known_hosts = directory / "known_hosts"
+        self._engine = engine or str(directory)
+        self._idle, self._say = ssh_idle, say
+        self._lock = threading.Lock()
+        self._masters: Masters | None = None
+        self._facts: OrderedDict[str, tuple[float, Facts]] = OrderedDict()
+        self._said: OrderedDict[str, None] = OrderedDict()
+
+    def masters(self) -> Masters:
+        """The connections of this process. Raises OperatorError where their sockets have no place."""
+        with self._lock:
+            if self._masters is None:
+                directory = sockets.make(self._engine)
+                sockets.tidy(directory)
+                # ssh is the engine's: of the variables all but the engine's own, and what it says in one language
+                environment = {name: value for name, value in os.environ.items() if not name.startswith("RE_")}
+                environment |= {"LC_ALL": "C", sockets.OWNED: str(directory)}
+                known = [str(self._known_hosts)] if self._known_hosts.is_file() else []
+                self._masters = Masters(directory, environment, known, self._idle)
+            return self._masters
+
+    def facts(self, host: str, ask: Callable[[], Facts]) -> Facts:
+        """Of a host, by what tells it apart; asked again after an hour. Raises what `ask` raises."""
+        with self._lock:
+            at, found = self._facts.get(host, (0.0, None))
+        if found is not None and time.monotonic() - at < KEPT:
+            return found
+        found = ask()
+        with self._lock:
+            self._facts[host] = time.monotonic(), found
+            self._facts.move_to_end(host)
+            while len(self._facts) > _MOST:
+                self._facts.popitem(last=False)
+        return found
+
+    def notice(self, name: str, host: str, report: Report) -> None:
+        """Say once what a session shows of the host's login shell. `host`: by what tells it apart."""
+        if not report.login and report.milliseconds <= SLOW_SHELL:
+            return
+        with self._lock:
+            if host in self._said:
+                return
+            self._said[host] = None
+            while len(self._said) > _MOST:
+                self._said.popitem(last=False)
+        for warning in Facts(noise=report.login, milliseconds=report.milliseconds).warnings:
+            self._say(f"{name}: {warning}")
+
+    def close(self) -> None:
+        """End the connections. What runs on hosts runs on."""
+        with self._lock:
+            masters, self._masters = self._masters, None
+        if masters is not None:
+            masters.close()
