@@ -119,7 +119,7 @@ class Forwarder(StepConsumer):
             return
         attempt = Attempt(delivery, self._token(), self._identity, self._clock.now(), self._observer.traces)
         problem = attempt.prepare(self._worker, self._redaction)
-        lane = "" if problem else self._worker.lane(attempt.arguments)
+        lane = "" if problem else self._worker.lane_of(attempt.call.subcommand, attempt.arguments)
         problem = problem or lane_problem(lane, self.control)
         if problem:
             self._settle(attempt, Outcome("failed", None, problem))

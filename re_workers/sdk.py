@@ -162,6 +162,10 @@ class Worker:
         """Of a worker with lanes: the one of a step with these arguments, which were checked."""
         raise NotImplementedError(f"{type(self).__name__} has lanes and does not say which one a step belongs to")
 
+    def lane_of(self, subcommand: str, arguments: Mapping[str, Any]) -> str:
+        """As `lane`, where the step's name counts too: what the process calls."""
+        return self.lane(arguments)
+
     def reserve(self, call: Call, token: str, arguments: Mapping[str, Any]) -> bool:
         """Of a worker with lanes: set aside what this attempt needs, before it is claimed; False where there is nothing free.
 

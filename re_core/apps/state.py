@@ -24,7 +24,7 @@ from re_core.deployment.records import Void
 from re_core.jobs.table import CLOSED, JobStatus
 
 #: what a state keeps at most; what is beyond is refused with its reason, or the oldest goes
-MOST_VERSIONS, MOST_OLD, MOST_PENDING, MOST_OPEN_RUNS = 100, 1_000, 10, 20
+MOST_VERSIONS, MOST_OLD, MOST_PENDING, MOST_OPEN_RUNS = 100, 1_000, 10, 5
 MOST_RUNS, MOST_CLOSED, MOST_COUNTS = 50, 100, 40
 
 

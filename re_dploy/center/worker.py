@@ -1,7 +1,8 @@
 """The worker `dploy`, as the engine sees the center and the builders. Must not know zones, sockets or files.
 
-Both offer the same command, so its steps are divided into lanes by their parameter `part`; a step goes only to a process that has
-that part. A step's parameters never say what is done: the app's journal does, to which the step must belong.
+Both offer the same command, so its steps are divided into lanes by their parameter `part`, and those of the center by how long they
+may last; a step goes only to a process that has that part. A step's parameters never say what is done: the app's journal does, to
+which the step must belong.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from re_workers import Context, Worker, step
 from re_workers.limits import Limit
 from re_workers.outcomes import Cancelled, Failed
 
-#: steps of the center at once
-CENTER_SLOTS = 32
+#: steps of the center at once: what checks and decides, what gets a version ready in a zone, and commands. Each has a lane of its
+#: own, since the last two last as long as the programs of apps do: those of one group must not stop the decisions of all others
+CENTER_SLOTS, DEPLOY_SLOTS, RUN_SLOTS = 32, 64, 32
+#: lanes beside those that are named like a part, by step
+_LANES = {"Deploy": "deploy", "Run": "run"}
 #: characters of the id of an app
 MOST_ID = 64
 #: seconds after its cancel in which the end of a run is awaited
@@ -96,21 +100,25 @@ class Dploy(Worker):
         return self._tools
 
     def lanes(self) -> Mapping[str, int]:
-        """By part: the steps that this process carries out at once."""
-        center = {} if self._tools is None else {"center": CENTER_SLOTS}
+        """By lane: the steps that this process carries out at once."""
+        center = {} if self._tools is None else {"center": CENTER_SLOTS, "deploy": DEPLOY_SLOTS, "run": RUN_SLOTS}
         return center if self._builds is None else {**center, "build": self._builds.slots}
 
     def lane(self, arguments: Mapping[str, Any]) -> str:
         """The part."""
         return str(arguments["part"])
 
+    def lane_of(self, subcommand: str, arguments: Mapping[str, Any]) -> str:
+        """That of the step, or the part. By the step's name, since the parts of steps that were planned stay as they are."""
+        return _LANES.get(subcommand) or self.lane(arguments)
+
     def offers(self) -> dict[str, dict[str, Any]]:
         """The steps of the parts that this process has: a Build that no process takes is refused with that reason."""
-        parts = self.lanes()
+        parts = {"center": self._tools is not None, "build": self._builds is not None}
         return {
             name: {**offer, "accepts": {"part": [part]}}
             for name, offer in super().offers().items()
-            if (part := "build" if name == "dploy:Build" else "center") in parts
+            if parts[part := "build" if name == "dploy:Build" else "center"]
         }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from re_core.apps import asking
 from re_core.apps import events as e
-from re_core.apps.state import State
+from re_core.apps.state import MOST_OPEN_RUNS, State
 from re_core.apps.values import Version
 from re_core.usecases.apps.asking import Said
 from re_dploy import wire
@@ -18,7 +18,7 @@ from re_dploy.center import worker
 from re_dploy.center.calls import Seen, ZoneAway
 from re_dploy.center.orders import Orders
 from re_dploy.center.tools import Tools
-from re_dploy.center.worker import CENTER_SLOTS, Dploy
+from re_dploy.center.worker import RUN_SLOTS, Dploy
 from re_workers import Context
 from re_workers.testing import run
 from tests.apps import ID, Shop, build
@@ -102,9 +102,20 @@ def test_a_process_offers_the_steps_of_its_parts_alone() -> None:
     center, builder = Dploy(World(Seen(None, None)).tools), Dploy(builds=Builds())
     assert sorted(center.offers()) == ["dploy:Commit", "dploy:Deploy", "dploy:Prepare", "dploy:Run"]
     assert sorted(builder.offers()) == ["dploy:Build"]
-    assert (center.lanes(), builder.lanes()) == ({"center": CENTER_SLOTS}, {"build": 2})
+    assert (set(center.lanes()), builder.lanes()) == ({"center", "deploy", "run"}, {"build": 2})
     assert builder.offers()["dploy:Build"]["accepts"] == {"part": ["build"]}
-    assert center.lane({"part": "center"}) == "center"
+
+
+def test_what_lasts_as_long_as_a_program_of_an_app_takes_no_place_of_what_decides() -> None:
+    center = Dploy(World(Seen(None, None)).tools)
+    lanes = {name: center.lane_of(name, {"part": "center"}) for name in ("Prepare", "Deploy", "Commit", "Run")}
+    assert lanes == {"Prepare": "center", "Deploy": "deploy", "Commit": "center", "Run": "run"}
+    assert set(lanes.values()) == center.lanes().keys()
+    assert center.lane_of("Build", {"part": "build"}) == "build"
+
+
+def test_the_commands_of_one_app_leave_places_for_those_of_others() -> None:
+    assert MOST_OPEN_RUNS * 4 <= RUN_SLOTS
 
 
 def test_a_step_that_no_app_asked_for_does_nothing() -> None:

@@ -15,6 +15,8 @@ class Rail(Worker):
 
     def __init__(self, **lanes: int) -> None:
         self.open = dict(lanes)
+        #: steps with a lane of their own
+        self.by_step: dict[str, str] = {}
         #: what it set aside: (attempt, token)
         self.reserved: list[tuple[str, str]] = []
         #: reservations that it still gives out; None: without limit
@@ -31,6 +33,9 @@ class Rail(Worker):
         if self.breaks:
             raise self.breaks
         return str(arguments["to"])
+
+    def lane_of(self, subcommand: str, arguments: Mapping[str, Any]) -> str:
+        return self.by_step.get(subcommand) or super().lane_of(subcommand, arguments)
 
     def reserve(self, call: Call, token: str, arguments: Mapping[str, Any]) -> bool:
         if self.breaks:

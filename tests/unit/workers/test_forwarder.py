@@ -60,6 +60,15 @@ def test_a_step_goes_to_the_queue_of_its_lane_unchanged() -> None:
     assert junction.forwarder.running() == []
 
 
+def test_a_worker_may_divide_its_steps_by_their_names_too() -> None:
+    junction = Junction()
+    junction.worker.by_step["Go"] = "express"
+    lane = junction.lane("express")
+    junction.send(to="oslo")
+    junction.turn()
+    assert len(lane.take(10, 0)) == 1
+
+
 def test_a_step_whose_lane_has_no_consumer_is_kept_until_one_comes() -> None:
     junction = Junction()
     attempt = junction.send(to="oslo")
