@@ -6,6 +6,7 @@ numbers; an end that was said shortly before its death is said once more.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -26,6 +27,10 @@ LATE = 900_000
 QUIET = 2
 #: messages of one look at one version
 MOST_AT_ONCE = 500
+#: ids that two apps have, of which that is said
+MOST_DOUBLED = 1_000
+
+_log = logging.getLogger(__name__)
 
 #: (broadcast id, body)
 Publish = Callable[[str, bytes], None]
@@ -66,14 +71,16 @@ class Announcer:
         #: of every version that is kept
         self._places: dict[str, _Place] = {}
         self._first = True
+        #: broadcasts of two apps of which was said so
+        self._doubled: set[str] = set()
 
     def turn(self) -> None:
         """Look once, and say what is new. Raises StoreUnavailable."""
         found = [Found(state, version) for state in self._apps() for version in state.versions.values()]
-        places = {one.version.broadcast_id: _Place(one.state.id, one.version.number, one.state.group) for one in found}
+        owned = self._owned(found)
         with self._lock:
-            self._places = places
-        open_ones = {one.version.broadcast_id: one for one in found if self._is_open(one)}
+            self._places = {id: _Place(one.state.id, one.version.number, one.state.group) for id, one in owned.items()}
+        open_ones = {id: one for id, one in owned.items() if self._is_open(one)}
         for id, one in open_ones.items():
             self._follow(id, one)
         self._followed = {id: known for id, known in self._followed.items() if id in open_ones}
@@ -95,6 +102,24 @@ class Announcer:
         """Groups of the known broadcasts whose ids begin so: who subscribes to it hears all of them."""
         with self._lock:
             return {place.group for id, place in self._places.items() if id.startswith(prefix)}
+
+    def _owned(self, found: Iterable[Found]) -> dict[str, Found]:
+        """By broadcast; of two apps with one id it is the one's that had it first, as the claims of ids have it since there are any."""
+        owned: dict[str, Found] = {}
+        for one in found:
+            id = one.version.broadcast_id
+            other = owned.setdefault(id, one)
+            if other is not one:
+                owned[id], late = sorted((other, one), key=lambda one: (one.version.at, one.state.id))
+                self._warn(late)
+        return owned
+
+    def _warn(self, late: Found) -> None:
+        id = late.version.broadcast_id
+        if id not in self._doubled and len(self._doubled) < MOST_DOUBLED:
+            self._doubled.add(id)
+            text = "v%s of %s has the broadcast id of an older version: it is not broadcast"
+            _log.warning(text, late.version.number, late.state.name, extra={"action": "broadcast_doubled"})
 
     def _is_open(self, found: Found) -> bool:
         version = found.version

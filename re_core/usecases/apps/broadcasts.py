@@ -5,6 +5,7 @@ So every reader gets the same messages under the same numbers, on every process,
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -12,8 +13,10 @@ from re_core import ports
 from re_core.apps.broadcasts import TERMINAL, Broadcast, broadcast
 from re_core.apps.state import State
 from re_core.apps.values import OVER, Version
-from re_core.errors import NotFound
+from re_core.errors import Conflict, NotFound
+from re_core.ports import KeyRecord
 from re_core.usecases.authorization import Principal, Verb, require
+from re_core.usecases.ids import new_id
 
 #: messages of one answer
 MOST_MESSAGES = 500
@@ -45,6 +48,15 @@ class Page(NamedTuple):
 
     messages: list[Broadcast]
     over: bool
+
+
+def claim(keys: ports.IdempotencyKeys, broadcast_id: str, app: str) -> None:
+    """Hold an id of a broadcast to the app with that id: of two apps one has it. Raises Conflict.
+
+    It stands for an id of its own, by whose age it is pruned.
+    """
+    if keys.claim(KeyRecord(_key(broadcast_id), new_id(), app)).digest != app:
+        raise Conflict(f"the broadcast id {broadcast_id[:128]!r} is taken: make a new one for each request")
 
 
 def find(store: Store, reader: Reader, broadcast_id: str) -> Found:
@@ -79,6 +91,10 @@ def is_decided(found: Found) -> bool:
 def is_settled(found: Found, now: int) -> bool:
     """Whether it has been decided for so long that no line comes any more."""
     return is_decided(found) and now - max(found.version.ended, found.state.entry_at) >= SETTLING
+
+
+def _key(broadcast_id: str) -> str:
+    return "dploy:" + hashlib.sha256(broadcast_id.encode()).hexdigest()
 
 
 def _more(store: ports.Output, found: Found, lines: Iterable[Any]) -> bool:

@@ -20,6 +20,7 @@ from re_core.ports.apps import MOST_CONFIGS
 from re_core.rows import AppRow, ConfigRow
 from re_core.usecases.apps.apps import Desk, refusal
 from re_core.usecases.apps.asking import Said
+from re_core.usecases.apps.broadcasts import claim
 from re_core.usecases.apps.sealing import close_values, values_of
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
@@ -58,7 +59,8 @@ def values(desk: Desk, principal: Principal, found: AppRow) -> dict[str, str]:
 def change(desk: Desk, principal: Principal, found: AppRow, wanted: Change, source: str = "") -> Said:
     """Set and remove variables; where something runs, that is a release. What is so already changes nothing (version 0).
 
-    Raises NotAllowed, BadDocument with all problems, Conflict, BadSettings, BusUnavailable, NoAnswer.
+    Raises NotAllowed, BadDocument with all problems, Conflict, also where another app has the broadcast id, BadSettings, BusUnavailable,
+    NoAnswer.
     """
     require_secrets(principal, found.group)
     check(wanted)
@@ -71,6 +73,8 @@ def change(desk: Desk, principal: Principal, found: AppRow, wanted: Change, sour
         if after == before:
             return Said(True)
         _check_size(after)
+        if wanted.broadcast_id:
+            claim(desk.store, wanted.broadcast_id, found.id)
         event = e.Configure(
             state.config.id,
             _store(desk, found, after),

@@ -14,11 +14,11 @@ from re_core.apps.state import State
 from re_core.apps.values import Kind, Status, Version
 from re_core.artifacts import content as forms
 from re_core.errors import CallerError, Conflict, NotFound
-from re_core.ports import KeyRecord
 from re_core.rows import AppRow
 from re_core.usecases import artifact_pushing
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import Said
+from re_core.usecases.apps.broadcasts import claim
 from re_core.usecases.apps.configs import require_secrets
 from re_core.usecases.apps.stored import ARTIFACT, CREDENTIALS
 from re_core.usecases.artifact_pushing import Bounds, Wanted
@@ -57,7 +57,7 @@ def push(
     known = next((one for one in desk.state(found).versions.values() if one.broadcast_id == said.broadcast_id), None)
     if known is not None:
         return Said(True, version=known.number, broadcast_id=known.broadcast_id)
-    claim_broadcast(desk, said.broadcast_id, found)
+    claim(desk.store, said.broadcast_id, found.id)
     name = source_name(found, said.broadcast_id)
     wanted = Wanted(found.group, name, forms.ARCHIVE, {})
     artifact_pushing.push_archive(desk.store, desk.clock, principal, wanted, pieces, bounds)
@@ -69,7 +69,7 @@ def build(desk: Desk, principal: Principal, found: AppRow, archive: str, said: P
     require_secrets(principal, found.group)
     said = _checked(said)
     _check_address(archive)
-    claim_broadcast(desk, said.broadcast_id, found)
+    claim(desk.store, said.broadcast_id, found.id)
     user = principal.subject
     return desk.say(found, e.Build(archive, said.commit, said.broadcast_id, said.note, user, source))
 
@@ -89,7 +89,7 @@ def rollback(
     """
     require(principal, Verb.DEPLOY, found.group)
     said = _checked(Push("", note, broadcast_id))
-    claim_broadcast(desk, said.broadcast_id, found)
+    claim(desk.store, said.broadcast_id, found.id)
     return desk.say(found, e.Rollback(number, said.note, said.broadcast_id, principal.subject, source))
 
 
@@ -103,7 +103,7 @@ def retry(
     if failed.status is not Status.FAILED:
         raise Conflict(f"v{number} {_how(failed.status)}; only a release that failed is tried again")
     said = _checked(Push(failed.commit, f"Retry v{number}", broadcast_id))
-    claim_broadcast(desk, said.broadcast_id, found)
+    claim(desk.store, said.broadcast_id, found.id)
     user = principal.subject
     if failed.kind is Kind.ROLLBACK:
         return desk.say(found, e.Rollback(failed.of, said.note, said.broadcast_id, user, source))
@@ -147,17 +147,6 @@ def one(desk: Desk, principal: Principal, found: AppRow, number: int) -> api.App
         if payload is None
         else {"digest": payload.digest, "size": payload.size, "python": payload.python},
     }
-
-
-def claim_broadcast(desk: Desk, broadcast_id: str, found: AppRow) -> None:
-    """Hold an id of a broadcast to its app: of two apps one has it. Raises Conflict.
-
-    It stands for an id of its own, by whose age it is pruned.
-    """
-    key = "dploy:" + hashlib.sha256(broadcast_id.encode()).hexdigest()
-    standing = desk.store.claim(KeyRecord(key, new_id(), found.id))
-    if standing.digest != found.id:
-        raise Conflict(f"the broadcast id {broadcast_id[:128]!r} is taken: make a new one for each request")
 
 
 def source_name(found: AppRow, broadcast_id: str) -> str:

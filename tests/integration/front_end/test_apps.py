@@ -142,6 +142,8 @@ def test_an_id_of_a_broadcast_belongs_to_one_app(apps_here: AppHarness) -> None:
     other = apps_here.push("?broadcast_id=taken", name="blog")
     assert other.status_code == 409
     assert "is taken" in other.json["detail"]
+    config = {"set": {"A": "1"}, "broadcast_id": "taken"}
+    assert apps_here.call("PATCH", f"{URL}/blog/config", json=config).status_code == 409
     assert apps_here.state("blog").versions == {}
 
 
