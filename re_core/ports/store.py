@@ -143,6 +143,10 @@ class IdempotencyKeys(Protocol):
         """Insert it unless its key is there; the one that stands now, one's own or the winner's."""
         ...
 
+    def standing_claim(self, key: str) -> KeyRecord | None:
+        """What stands there; nothing is claimed."""
+        ...
+
     def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """As `claim` for each, in this order, in one go; of two with one key the first comes first.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -73,18 +74,22 @@ class Announcer:
         self._first = True
         #: broadcasts of two apps of which was said so
         self._doubled: set[str] = set()
+        #: ids of the places, sorted, so that those with a prefix stand together
+        self._ids: list[str] = []
 
     def turn(self) -> None:
         """Look once, and say what is new. Raises StoreUnavailable."""
         found = [Found(state, version) for state in self._apps() for version in state.versions.values()]
-        owned = self._owned(found)
-        with self._lock:
-            self._places = {id: _Place(one.state.id, one.version.number, one.state.group) for id, one in owned.items()}
+        owned = self._learned(found)
         open_ones = {id: one for id, one in owned.items() if self._is_open(one)}
         for id, one in open_ones.items():
             self._follow(id, one)
         self._followed = {id: known for id, known in self._followed.items() if id in open_ones}
         self._first = False
+
+    def learn(self) -> None:
+        """Know whose the broadcasts are, before the first listener comes. Raises StoreUnavailable."""
+        self._learned(Found(state, version) for state in self._apps() for version in state.versions.values())
 
     def find(self, broadcast_id: str) -> Found:
         """The version with that broadcast. Raises NotFound, StoreUnavailable."""
@@ -99,9 +104,27 @@ class Announcer:
         return Found(state, version)
 
     def groups_of(self, prefix: str) -> set[str]:
-        """Groups of the known broadcasts whose ids begin so: who subscribes to it hears all of them."""
+        """Groups of the broadcasts whose ids begin so, for who subscribes to it hears all of them: of those that are known, and of
+        the one that a request has claimed for a version that is not known yet. Raises StoreUnavailable.
+        """
         with self._lock:
-            return {place.group for id, place in self._places.items() if id.startswith(prefix)}
+            ids, places = self._ids, self._places
+        groups, at = set(), bisect_left(ids, prefix)
+        while at < len(ids) and ids[at].startswith(prefix):
+            groups.add(places[ids[at]].group)
+            at += 1
+        if not groups and (app := broadcasts.owner(self._store, prefix)):
+            groups.add(self._reader.fresh(app).group)
+        return groups
+
+    def _learned(self, found: Iterable[Found]) -> dict[str, Found]:
+        owned = self._owned(found)
+        places = {id: _Place(one.state.id, one.version.number, one.state.group) for id, one in owned.items()}
+        if places != self._places:
+            ids = sorted(places)
+            with self._lock:
+                self._places, self._ids = places, ids
+        return owned
 
     def _owned(self, found: Iterable[Found]) -> dict[str, Found]:
         """By broadcast; of two apps with one id it is the one's that had it first, as the claims of ids have it since there are any."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from re_core.apps.broadcasts import PLATFORM
 from re_core.apps.state import State
 from re_core.apps.values import OVER
-from re_core.errors import BadMessage, CallerError, NotAllowed, NotFound
+from re_core.errors import BadMessage, NotAllowed, NotFound
 from re_core.playbook import json_schema
 from re_core.usecases.apps import broadcasts
 from re_core.usecases.apps.apps import Desk, by_name
@@ -32,6 +32,8 @@ SOURCE = "zeromq"
 MOST_NOTE = 500
 #: bytes a second, and at once, that one key may broadcast
 RATE, BURST = 1024 * 1024, 4 * 1024 * 1024
+#: bytes for which a message counts in any case, so that small ones have a rate too: 1 024 a second
+LEAST = 1024
 #: keys whose rate is remembered
 MOST_RATES = 1_000
 
@@ -107,10 +109,12 @@ class Door:
         data = self._cargoes.piece(client.zone, state, version, ask.offset)
         return Piece(data, self._cargoes.size(state, version))
 
-    def take(self, client: Client, key: str, broadcast_id: str, body: bytes) -> None:
+    def admits(self, key: str, size: int) -> bool:
+        """Whether a message of so many bytes may be broadcast under this key now. It costs nothing to ask, and waits for nothing."""
+        return self._rates.takes(key, size + LEAST)
+
+    def take(self, client: Client, broadcast_id: str, body: bytes) -> None:
         """A BroadcastMessage of a client or a zone: a line of the version's output. Only the journal ends a broadcast."""
-        if not self._rates.takes(key, len(body)):
-            raise CallerError(f"more than {RATE // 1024} KiB a second under one key: dropped")
         state, version = self._find(broadcast_id)
         if version.status in OVER or not version.job:
             raise NotFound(f"v{version.number} of {state.name} takes no lines now")

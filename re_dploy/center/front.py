@@ -11,7 +11,6 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import zmq
@@ -25,12 +24,11 @@ from re_core.errors import ReleaseEngineError
 from re_core.wire import strict_json
 from re_dploy import wire
 from re_dploy.center.door import Door
+from re_dploy.center.gates import Gate
 from re_dploy.center.peers import Client, Peers, PeerSocket, peer_of
 
-#: threads that answer
-THREADS = 8
-#: requests that wait for one of them; more are refused
-MOST_WAITING = 500
+#: threads that answer requests and history, give cargo, and take lines: a flood of one kind leaves the others theirs
+THREADS = {"request": 4, "fetch": 3, "in": 1}
 #: messages that wait to be sent; more are dropped, and clients find them in the history
 MOST_UNSENT = 20_000
 #: bytes of a message that comes
@@ -51,8 +49,7 @@ class Office:
     def __init__(self, door: Door, peers: Peers, groups_of: Callable[[str], set[str]]) -> None:
         """`groups_of`: of the known broadcasts whose ids begin so."""
         self.door, self.peers, self.groups_of = door, peers, groups_of
-        self._pool = ThreadPoolExecutor(THREADS, "dploy.door")
-        self._waiting = threading.Semaphore(MOST_WAITING)
+        self._gates = {kind: Gate(kind, threads) for kind, threads in THREADS.items()}
         #: (name of the socket, envelope)
         self._outbox: queue.Queue[tuple[str, Envelope]] = queue.Queue(MOST_UNSENT)
         self._wake: Callable[[], None] = lambda: None
@@ -86,25 +83,17 @@ class Office:
         """To all that listen to it."""
         self.send("out", Envelope.new(JSON_MIMETYPE, body, id=broadcast_id))
 
-    def answer(self, socket: str, envelope: Envelope, make: Callable[[], tuple[str, bytes]]) -> None:
-        """Answer what `make` gives, mimetype and body, or why it gives nothing."""
+    def answer(self, socket: str, peer: str, envelope: Envelope, make: Callable[[], tuple[str, bytes]]) -> None:
+        """Answer what `make` gives, mimetype and body, or why it gives nothing. `peer`: the key that asks."""
 
         def work() -> None:
-            try:
-                mimetype, body = made(make)
-                self.send(socket, envelope.response_envelope(mimetype, body))
-            finally:
-                self._waiting.release()
+            mimetype, body = made(make)
+            self.send(socket, envelope.response_envelope(mimetype, body))
 
-        if not self._waiting.acquire(blocking=False):
+        if not self._gates["fetch" if socket == "fetch" else "request"].take(peer, work):
             self.send(socket, envelope.response_envelope(*_problem("try-again", "too many requests wait")))
-            return
-        try:
-            self._pool.submit(work)
-        except RuntimeError:  # it stops
-            self._waiting.release()
 
-    def run(self, work: Callable[[], object]) -> None:
+    def run(self, peer: str, work: Callable[[], object]) -> None:
         """In one of the threads; dropped where too many wait."""
 
         def guarded() -> None:
@@ -113,20 +102,14 @@ class Office:
             except ReleaseEngineError as error:
                 self.dropped[error.reason] += 1
                 _log.debug("dropped a broadcast: %s", error, extra={"action": "broadcast_dropped"})
-            finally:
-                self._waiting.release()
 
-        if not self._waiting.acquire(blocking=False):
+        if not self._gates["in"].take(peer, guarded):
             self.dropped["too many wait"] += 1
-            return
-        try:
-            self._pool.submit(guarded)
-        except RuntimeError:  # it stops
-            self._waiting.release()
 
     def close(self) -> None:
         """Take no more work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for one in self._gates.values():
+            one.close()
 
 
 def made(make: Callable[[], tuple[str, bytes]]) -> tuple[str, bytes]:
@@ -169,7 +152,7 @@ def _on_request(server: Any, socket: Any, received: ReceivedData, peer: str) -> 
             raise
         return JSON_MIMETYPE, strict_json.dumps(asked.document()).encode()
 
-    office.answer("request", envelope, make)
+    office.answer("request", peer, envelope, make)
 
 
 def _say_refused(office: Office, client: Client, body: bytes, error: ReleaseEngineError) -> None:
@@ -191,6 +174,7 @@ def _on_history(server: Any, socket: Any, received: ReceivedData, peer: str) -> 
     client, body = office.peers.of(peer), _body(received)
     office.answer(
         "history",
+        peer,
         received.envelope,
         lambda: (JSON_MIMETYPE, strict_json.dumps(office.door.history(client, body)).encode()),
     )
@@ -204,13 +188,17 @@ def _on_fetch(server: Any, socket: Any, received: ReceivedData, peer: str) -> No
         piece = office.door.cargo(client, body)
         return wire.cargo_mimetype(piece.size), piece.data
 
-    office.answer("fetch", received.envelope, make)
+    office.answer("fetch", peer, received.envelope, make)
 
 
 def _on_broadcast(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
     client, id, body = office.peers.of(peer), received.envelope.id, _body(received)
-    office.run(lambda: office.door.take(client, peer, id, body))
+    # before anything of it is kept: what one key sends too much of costs the others nothing
+    if not office.door.admits(peer, len(body)):
+        office.dropped["too fast"] += 1
+        return
+    office.run(peer, lambda: office.door.take(client, id, body))
 
 
 class _Out(SocketDescription):

@@ -21,6 +21,10 @@ from re_core.usecases.authorization import Principal
 PeerHandler = Callable[[Any, Any, ReceivedData, str], object]
 
 
+#: messages of one connection that wait unread; what comes then waits with its sender
+MOST_UNREAD = 10
+
+
 class Client(NamedTuple):
     """What a key stands for."""
 
@@ -62,7 +66,7 @@ class PeerSocket(SocketDescription):
     """A bound socket whose handler gets the key of the sender too. What it raises is answered as dploylib does."""
 
     def __init__(self, name: str, socket_type: str, handle: PeerHandler, longest: int) -> None:
-        super().__init__(name, socket_type, "bind", default_options=[("maxmsgsize", longest)])
+        super().__init__(name, socket_type, "bind", default_options=[("maxmsgsize", longest), ("rcvhwm", MOST_UNREAD)])
         self._handle = handle
 
     def handler(self, server: Any) -> Callable[[Any], object]:

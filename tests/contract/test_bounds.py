@@ -47,6 +47,7 @@ def test_keys_come_in_the_order_of_ids_and_keys(store: Store) -> None:
 
 def test_a_key_is_dropped_only_while_it_stands_for_the_same(store: Store) -> None:
     store.claim(KeyRecord("k", "a", "d"))
+    assert (store.standing_claim("k"), store.standing_claim("other")) == (KeyRecord("k", "a", "d"), None)
     store.drop_claims([KeyRecord("k", "b", "d"), KeyRecord("other", "a", "d")])
     assert store.claim(KeyRecord("k", "new", "d")).deployment == "a"
     store.drop_claims([KeyRecord("k", "a", "d")])

@@ -205,6 +205,10 @@ class SimStore:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
+    def standing_claim(self, key: str) -> KeyRecord | None:
+        """See ports.Requests."""
+        return self._call(lambda: self._server.claims.get(key))
+
     def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests."""
         return self._write(lambda: [self._server.claims.setdefault(one.key, one) for one in claims])

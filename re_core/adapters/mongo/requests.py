@@ -18,6 +18,12 @@ class RequestsPart:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
+    def standing_claim(self, key: str) -> KeyRecord | None:
+        """See ports.Requests."""
+        with self._database.translating_errors():
+            found = self._database.requests.find_one({"_id": key})
+        return None if found is None else self._read(found)
+
     def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests."""
         database = self._database

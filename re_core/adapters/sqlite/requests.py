@@ -20,6 +20,11 @@ class RequestsPart:
         """See ports.Requests."""
         return self.claim_all([claim])[0]
 
+    def standing_claim(self, key: str) -> KeyRecord | None:
+        """See ports.Requests."""
+        found = self._database.row(_FIND, (key,))
+        return None if found is None else KeyRecord._make(found)
+
     def claim_all(self, claims: Sequence[KeyRecord]) -> list[KeyRecord]:
         """See ports.Requests. Not synced: the log is written in order, so the sync of the append takes the claims along."""
         if not claims:

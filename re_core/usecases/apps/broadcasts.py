@@ -32,7 +32,7 @@ class Reader(Protocol):
         ...
 
 
-class Store(ports.AppRows, ports.Output, Protocol):
+class Store(ports.IdempotencyKeys, ports.Output, Protocol):
     """What is needed of a store."""
 
 
@@ -59,13 +59,19 @@ def claim(keys: ports.IdempotencyKeys, broadcast_id: str, app: str) -> None:
         raise Conflict(f"the broadcast id {broadcast_id[:128]!r} is taken: make a new one for each request")
 
 
+def owner(keys: ports.IdempotencyKeys, broadcast_id: str) -> str:
+    """Id of the app that has claimed the id of a broadcast, maybe for a version that there is not yet; empty: none has."""
+    standing = keys.standing_claim(_key(broadcast_id))
+    return "" if standing is None else standing.digest
+
+
 def find(store: Store, reader: Reader, broadcast_id: str) -> Found:
-    """The version with that broadcast. Raises NotFound."""
-    for row in store.apps():
-        state = reader.fresh(row.id)
-        for version in state.versions.values():
-            if version.broadcast_id == broadcast_id:
-                return Found(state, version)
+    """The version with that broadcast, of the app that has claimed the id: one journal is read at most. Raises NotFound."""
+    app = owner(store, broadcast_id)
+    state = reader.fresh(app) if app else None
+    for version in state.versions.values() if state is not None else ():
+        if state is not None and version.broadcast_id == broadcast_id:
+            return Found(state, version)
     raise NotFound(f"there is no broadcast {broadcast_id[:128]!r}")
 
 

@@ -44,6 +44,7 @@ class World:
         self.shop = Shop(build())
         self._stored = 0
         self.store.save_app(AppRow(ID, "shop", "web", 1))
+        broadcasts.claim(self.store, "push-1", ID)
         self.keep()
 
     def keep(self) -> None:

@@ -35,6 +35,7 @@ from re_core.wire.redaction import Redaction
 from re_dploy import wire
 from re_dploy.cargo import pack
 from re_dploy.center.center import Center
+from re_dploy.center.door import Door
 from re_dploy.center.options import CENTER_SOCKETS, Options, ZoneOptions, spread
 from re_dploy.center.peers import Peers
 from re_dploy.wire.names import MAX_PIECE
@@ -294,6 +295,14 @@ def test_a_client_broadcasts_lines_into_its_versions_output_and_cannot_end_it(wo
         output.ack(taken)
     assert sorted(lines) == ["completed: over", "from ann", "v1 is released"]
     output.close()
+
+
+def test_small_messages_have_a_rate_too_and_each_key_its_own() -> None:
+    desk: Any = None
+    door = Door(desk, desk, desk, desk)
+    taken = sum(door.admits("noisy", 1) for _ in range(20_000))
+    assert 1_000 < taken < 20_000
+    assert door.admits("other", 1)
 
 
 def test_who_sends_without_a_key_is_who_the_settings_say() -> None:
