@@ -150,7 +150,10 @@ class Center:
     # -- its life ----------------------------------------------------------------------------------
 
     def bind(self) -> dict[str, str]:
-        """Listen, and exist for the core; socket -> address. Raises BadSettings where an address cannot be had, BusUnavailable."""
+        """Listen, and exist for the core; socket -> address.
+
+        Raises BadSettings where an address cannot be had, StoreUnavailable, BusUnavailable.
+        """
         if self._host is None:
             self._serve()
             self._host = self._make_host()
@@ -166,6 +169,8 @@ class Center:
         encrypted = (
             {} if own is None else {"curve": {"secret_key": own.secret, "clients": self._peers.keys or [own.public]}}
         )
+        # old listeners come again as soon as the sockets stand, and are asked whose broadcasts they want to hear
+        self._announcer.learn()
         sockets = {name: {"uri": uri, **encrypted} for name, uri in self._options.listen.items()}
         try:
             self._service.start(config_dict={"servers": {"center": sockets}})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from re_dploy import wire
 from re_dploy.center.door import Door
 from re_dploy.center.gates import Gate
 from re_dploy.center.peers import Client, Peers, PeerSocket, peer_of
+from re_dploy.center.topics import LONGEST_ID, SHORTEST_ID, Topics
 
 #: threads that answer requests and history, give cargo, and take lines: a flood of one kind leaves the others theirs
 THREADS = {"request": 4, "fetch": 3, "in": 1}
@@ -35,8 +37,6 @@ MOST_UNSENT = 20_000
 LONGEST = 1024 * 1024
 #: bytes of a frame that comes to the publisher: a subscription, or a command of the handshake, which counts too
 LONGEST_FRAME = 4 * 1024
-#: characters of a subscription that is granted: a uuid at least
-SHORTEST_ID, LONGEST_ID = 36, 255
 
 _SUBSCRIBE, _UNSUBSCRIBE = b"\1", b"\0"
 
@@ -47,8 +47,9 @@ class Office:
     """What the servers work with, and the way from other threads to their sockets. Thread-safe."""
 
     def __init__(self, door: Door, peers: Peers, groups_of: Callable[[str], set[str]]) -> None:
-        """`groups_of`: of the known broadcasts whose ids begin so."""
+        """`groups_of`: of the broadcasts whose ids begin so; none where no version has them yet. It raises StoreUnavailable."""
         self.door, self.peers, self.groups_of = door, peers, groups_of
+        self.topics = Topics(time.monotonic, door.may_hear)
         self._gates = {kind: Gate(kind, threads) for kind, threads in THREADS.items()}
         #: (name of the socket, envelope)
         self._outbox: queue.Queue[tuple[str, Envelope]] = queue.Queue(MOST_UNSENT)
@@ -79,8 +80,11 @@ class Office:
         except queue.Empty:
             return None
 
-    def publish(self, broadcast_id: str, body: bytes) -> None:
-        """To all that listen to it."""
+    def publish(self, broadcast_id: str, body: bytes, keys: set[str] | None = None) -> None:
+        """To all that listen to it; to none where one of them may not hear it. `keys`: those that may, where it has no version."""
+        if not self.topics.may_publish(broadcast_id, self.groups_of(broadcast_id) if keys is None else set(), keys):
+            self.dropped["a stranger listens"] += 1
+            return
         self.send("out", Envelope.new(JSON_MIMETYPE, body, id=broadcast_id))
 
     def answer(self, socket: str, peer: str, envelope: Envelope, make: Callable[[], tuple[str, bytes]]) -> None:
@@ -148,14 +152,14 @@ def _on_request(server: Any, socket: Any, received: ReceivedData, peer: str) -> 
         try:
             asked = office.door.build(client, body)
         except ReleaseEngineError as error:
-            _say_refused(office, client, body, error)
+            _say_refused(office, peer, client, body, error)
             raise
         return JSON_MIMETYPE, strict_json.dumps(asked.document()).encode()
 
     office.answer("request", peer, envelope, make)
 
 
-def _say_refused(office: Office, client: Client, body: bytes, error: ReleaseEngineError) -> None:
+def _say_refused(office: Office, peer: str, client: Client, body: bytes, error: ReleaseEngineError) -> None:
     """Who listens already hears the end too, unless the id is that of a version: the journal alone ends those."""
     try:
         document = strict_json.loads(body)
@@ -166,7 +170,9 @@ def _say_refused(office: Office, client: Client, body: bytes, error: ReleaseEngi
         return
     if not office.groups_of(id):
         text = f"{error.reason}: {error}"[: problems.LONGEST]
-        office.publish(id, strict_json.dumps({"type": "status", "body": {"type": "error", "data": text}}).encode())
+        office.publish(
+            id, strict_json.dumps({"type": "status", "body": {"type": "error", "data": text}}).encode(), {peer}
+        )
 
 
 def _on_history(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
@@ -232,13 +238,26 @@ def _on_subscription(office: Office, socket: Any, frame: bytes, peer: str) -> No
         return
     id = topic.decode("utf-8", "surrogateescape")
     client = office.peers.of(peer)
-    if client.principal is None or not all(office.door.may_hear(client, group) for group in office.groups_of(id)):
+    if not _may_subscribe(office, client, peer, id):
         office.dropped["subscription"] += 1
         return
     socket.zmq_socket.setsockopt(zmq.SUBSCRIBE, topic)
     # it counts from now on: a client that hears this may ask for what it wants to hear of
     hello = {"type": "status", "body": {"type": "info", "data": "ready"}}
     socket.send_envelope(Envelope.new(JSON_MIMETYPE, strict_json.dumps(hello).encode(), id=id))
+
+
+def _may_subscribe(office: Office, client: Client, peer: str, id: str) -> bool:
+    """Asked once for each subscription, in the loop: it cannot be granted later, nor taken back."""
+    if client.principal is None or not office.door.admits(peer, 0):
+        return False
+    try:
+        groups = office.groups_of(id)
+    except ReleaseEngineError:
+        return False  # whose it is cannot be known now
+    if not groups:
+        return office.topics.grant(id, peer, client)
+    return all(office.door.may_hear(client, group) for group in groups)
 
 
 #: those that clients and zones connect to

@@ -26,6 +26,7 @@ from re_core.ports import Append, EntryCodec
 from re_core.rows import AppRow, OutputChunk
 from re_core.sequencer.apps import Apps
 from re_core.usecases import artifact_pushing
+from re_core.usecases.apps import broadcasts
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.reader import AppReader
 from re_core.usecases.artifact_pushing import Bounds, Wanted
@@ -54,7 +55,8 @@ EVE = Principal("eve", (Binding("member", "other"),))
 class World:
     """A center that listens, and the app `shop` in its store."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, start: bool = True) -> None:
+        """`start`: it takes steps, and looks after zones and versions too."""
         self.store = SqliteStore(str(directory / "re.db"), codec=EntryCodec(Apps))
         self.bus = EmbeddedBus(self.store)
         self.keys = {name: curve.new_keys() for name in ("ann", "eve", "eu", "far", "stranger")}
@@ -78,7 +80,8 @@ class World:
         self.desk = Desk(self.bus, self.store, system_clock(), reader, None, 0.3)
         self.center = Center(options, self.desk, Redaction(), _fatal)
         self.addresses = self.center.bind()
-        self.center.start()
+        if start:
+            self.center.start()
         self.context = Context.new()
         self._open: list[Socket] = []
 
@@ -214,6 +217,24 @@ def test_nobody_hears_what_is_not_for_them(world: World) -> None:
     world.printed("secret")
     assert json.loads(mine.receive_envelope(timeout=LONG).data)["body"]["data"] == "secret"
     assert not any(one.poll(SHORT) for one in (every, short, other, zone))
+
+
+def test_a_claim_without_a_version_is_no_strangers_to_hear(world: World) -> None:
+    asked = BROADCAST.replace("a" * 40, "c" * 40)
+    broadcasts.claim(world.store, asked, ID)
+    stranger, own = world.listen("eve", asked), world.listen("ann", asked)
+    assert json.loads(own.receive_envelope(timeout=LONG).data)["body"]["data"] == "ready"
+    assert not stranger.poll(SHORT)
+
+
+def test_a_center_knows_whose_broadcasts_are_before_it_listens(tmp_path: Path) -> None:
+    made = World(tmp_path, start=False)
+    try:
+        stranger, own = made.listen("eve", BROADCAST), made.listen("ann", BROADCAST)
+        assert json.loads(own.receive_envelope(timeout=LONG).data)["body"]["data"] == "ready"
+        assert not stranger.poll(SHORT)
+    finally:
+        made.close()
 
 
 def test_a_key_that_is_not_admitted_gets_nothing(world: World) -> None:
