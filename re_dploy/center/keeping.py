@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from re_core.apps import events as e
 from re_core.apps.state import State, held, wanted
 from re_core.apps.values import Version, Wanted
-from re_core.errors import NotFound, ReleaseEngineError
+from re_core.errors import CallerError, NotFound, ReleaseEngineError, TransientError
 from re_dploy import wire
 from re_dploy.center.calls import Zone, ZoneAway
 from re_dploy.center.orders import is_of
@@ -26,6 +26,10 @@ PERIOD = 2.0
 AGAIN, LONGEST = 5.0, 300.0
 #: characters of an error that is shown
 MOST_ERROR = 500
+#: characters of a report that is stored: what a zone says of its own apps, in that order, without processes and routes behind these
+MOST_REPORTED = 4 * 1024 * 1024
+#: apps of a zone that are none of this engine there, which are stored too
+MOST_STRANGERS = 256
 
 _log = logging.getLogger(__name__)
 
@@ -77,22 +81,25 @@ class Keeper:
         self._efforts: dict[str, _Effort] = {}
         self._zone_id = ""
         self._cursors: dict[str, tuple[int, int]] = {}
+        #: name -> id, of the apps that have something to do with this zone
+        self._own: dict[str, str] = {}
 
     def turn(self) -> None:
         """Look once, and do what is to be done. Raises TransientError."""
         try:
             report = self._look()
-        except ZoneAway as error:
+            self._keep_apps(report)
+            self._shelf.keep(self._bounded(report), self.errors)
+            self._keep_logs(report)
+        except (ZoneAway, CallerError) as error:
+            # also what cannot be kept of its report: a zone must not end the center
             if not self.trouble:
-                _log.warning("the zone %s does not answer: %s", self.zone.name, error, extra={"action": "zone_away"})
+                _log.warning("the zone %s is no use: %s", self.zone.name, error, extra={"action": "zone_away"})
             self.trouble = str(error)
             return
         if self.trouble:
             _log.info("the zone %s answers again", self.zone.name, extra={"action": "zone_back"})
         self.trouble = ""
-        self._keep_apps(report)
-        self._shelf.keep(report, self.errors)
-        self._keep_logs(report)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -111,12 +118,29 @@ class Keeper:
             self._zone_id, self._cursors = report.id, dict(self._shelf.cursors(self.zone.name, report.id))
             return
         for piece in report.logs:
-            app = report.apps.get(piece.log.partition("/")[0])
-            if app is not None and app.app_id:
-                if not self._shelf.keep_lines(report, app.app_id, piece):
+            # of which app the lines are is not for the zone to say
+            app = self._own.get(piece.log.partition("/")[0])
+            if app is not None:
+                if not self._shelf.keep_lines(report, app, piece):
                     self._zone_id = ""
                     return
                 self._cursors = newest(self._cursors | {piece.log: (piece.gen, piece.offset)})
+
+    def _bounded(self, report: wire.Report) -> wire.Report:
+        """What is stored of it: what the zone's apps do there, and of others that they are there."""
+        apps, left, strangers = {}, MOST_REPORTED, 0
+        for name, app in report.apps.items():
+            if self._own.get(name) == app.app_id:
+                left -= len(str(app.document()))
+                if left < 0:
+                    self._complain(name, "the report of the zone is too long, so its processes are not shown")
+                    app = app._replace(ps=(), addresses=())
+            elif (strangers := strangers + 1) > MOST_STRANGERS:
+                continue
+            else:
+                app = app._replace(ps=(), addresses=())
+            apps[name] = app
+        return report._replace(apps=apps)
 
     # -- apps --------------------------------------------------------------------------------------
 
@@ -124,6 +148,8 @@ class Keeper:
         known = set()
         self.errors = {}
         states = [state for state in self._apps() if state.ended is None]
+        zone = self.zone.name
+        self._own = {state.name: state.id for state in states if zone in {*state.zones, *state.touched}}
         for state in states:
             known.add(state.id)
             self._guard(state.name, lambda state=state: self._keep(state, report))  # type: ignore[misc]

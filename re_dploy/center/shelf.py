@@ -19,6 +19,8 @@ MOST_LINE = 4 * 1024
 ZONE_LOG = "dploy.0"
 #: instances of one name of which it is remembered how far their logs are stored: three that ended, five that run, and some to spare
 MOST_OF_A_NAME = 12
+#: logs of one zone of which that is remembered: what a question of the center names
+MOST_PLACES = 10_000
 #: key of a stored report: app -> why it is not as it should be
 ERRORS = "errors"
 
@@ -61,7 +63,7 @@ class Shelf:
         return found
 
     def keep(self, report: wire.Report, errors: Mapping[str, str]) -> None:
-        """See keeping.Shelf."""
+        """See keeping.Shelf. Raises NotStorable where the report is too long."""
         with self._lock:
             row = self._read.get(report.zone)
         now = self._clock.now()
@@ -100,7 +102,9 @@ def newest(places: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         numbered = bool(name) and number.isdigit()
         found.setdefault(name if numbered else log, []).append((int(number) if numbered else 0, log))
     kept = {log for logs in found.values() for _, log in sorted(logs)[-MOST_OF_A_NAME:]}
-    return {log: place for log, place in places.items() if log in kept}
+    left = [(log, place) for log, place in places.items() if log in kept]
+    # names are the zone's word, so that there may be any number of them
+    return dict(left[-MOST_PLACES:])
 
 
 def _said_of(log: str, text: str) -> tuple[str, str]:
