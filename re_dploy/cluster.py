@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from re_core.apps.names import GROUP
 from re_core.errors import BadSettings
 from re_core.ports import ZoneFigures
 from re_core.runtime.settings import Settings
@@ -139,7 +140,7 @@ def options_of(settings: Settings) -> Options:
         None if settings.dploy_plain else file,
         read_zones(settings.dploy_zones),
         {} if settings.dploy_clients is None else read_clients(settings.dploy_clients),
-        Principal(PLAIN, (Binding("member"),)) if settings.dploy_plain else None,
+        Principal(PLAIN, (Binding("member", GROUP),)) if settings.dploy_plain else None,
         settings.dploy_zone_wait,
         settings.request_timeout,
     )

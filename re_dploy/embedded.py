@@ -109,13 +109,12 @@ def _options(settings: Settings, pairs: Mapping[str, KeyPair], local: Mapping[st
     clients = {} if settings.dploy_clients is None else read_clients(settings.dploy_clients)
     # who can read its file can read the token beside it, which has all rights
     clients[pairs[CLIENT].public] = Principal(_user(), (Binding("admin"),))
-    is_plain = settings.dploy_plain
     return Options(
         spread(_listen(settings), CENTER_SOCKETS, "dploy_listen"),
-        None if is_plain else settings.dploy_keys_dir / f"{CENTER}.key_secret",
-        {**zones, LOCAL: ZoneOptions(local, "" if is_plain else pairs[LOCAL].public)},
+        settings.dploy_keys_dir / f"{CENTER}.key_secret",
+        {**zones, LOCAL: ZoneOptions(local, pairs[LOCAL].public)},
         clients,
-        Principal("local", (Binding("member", GROUP),)) if is_plain else None,
+        Principal("local", (Binding("member", GROUP),)) if settings.dploy_plain else None,
         settings.dploy_zone_wait,
         settings.request_timeout,
     )

@@ -48,7 +48,8 @@ class LocalZone:
     ) -> None:
         """`general`: what its configuration says of apps, see `apps_of`.
 
-        `is_plain`: without encryption, on the loopback interface alone.
+        `is_plain`: the center gives cargo without encryption. The zone's own sockets have it in any case: who may order there
+        runs any program as the user of its apps.
         """
         self._is_plain = is_plain
         self._keys, self._center_key, self._general = keys, center_key, general
@@ -137,7 +138,7 @@ class LocalZone:
 
     def _configuration(self) -> dict[str, Any]:
         own = {"secret_key": self._keys.secret}
-        server = {} if self._is_plain else {"curve": {**own, "clients": [self._center_key]}}
+        server = {"curve": {**own, "clients": [self._center_key]}}
         client = {} if self._is_plain else {"curve": {**own, "server_key": self._center_key}}
         return {
             "general": {

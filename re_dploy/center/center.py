@@ -6,6 +6,7 @@ in journals, rows and zones, so another center goes on where this one ends.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from dploylib.errors import DploylibError
 from dploylib.services import Service
 from dploylib.transport import Context, curve
 from dploylib.transport.curve import Curve, KeyPair
+from re_core.apps.names import GROUP
 from re_core.errors import BadSettings
 from re_core.ports import UNOBSERVED, Observer, ZoneFigures
 from re_core.services.polling import PollingThread
@@ -51,6 +53,8 @@ BIND = 10.0
 FLUSH = 0.25
 #: seconds of a stop that are kept for threads and sockets
 LAST = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class _Configs:
@@ -165,7 +169,10 @@ class Center:
         return dict(self._office.addresses)
 
     def _serve(self) -> None:
-        own = _keys(self._options)
+        own = None if self._options.plain is not None else _keys(self._options)
+        if own is None:
+            text = "without keys any program of this machine may release the apps of the group %s: unset dploy_plain"
+            _log.warning(text, GROUP, extra={"action": "dploy_plain"})
         encrypted = (
             {} if own is None else {"curve": {"secret_key": own.secret, "clients": self._peers.keys or [own.public]}}
         )

@@ -146,6 +146,7 @@ def _office(server: Any) -> Office:
 
 def _on_request(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
+    peer = office.peers.key(peer)
     client, body, envelope = office.peers.of(peer), _body(received), received.envelope
 
     def make() -> tuple[str, bytes]:
@@ -177,6 +178,7 @@ def _say_refused(office: Office, peer: str, client: Client, body: bytes, error: 
 
 def _on_history(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
+    peer = office.peers.key(peer)
     client, body = office.peers.of(peer), _body(received)
     office.answer(
         "history",
@@ -188,6 +190,7 @@ def _on_history(server: Any, socket: Any, received: ReceivedData, peer: str) -> 
 
 def _on_fetch(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
+    peer = office.peers.key(peer)
     client, body = office.peers.of(peer), _body(received)
 
     def make() -> tuple[str, bytes]:
@@ -199,6 +202,7 @@ def _on_fetch(server: Any, socket: Any, received: ReceivedData, peer: str) -> No
 
 def _on_broadcast(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
+    peer = office.peers.key(peer)
     client, id, body = office.peers.of(peer), received.envelope.id, _body(received)
     # before anything of it is kept: what one key sends too much of costs the others nothing
     if not office.door.admits(peer, len(body)):
@@ -237,6 +241,7 @@ def _on_subscription(office: Office, socket: Any, frame: bytes, peer: str) -> No
         office.dropped["subscription"] += 1
         return
     id = topic.decode("utf-8", "surrogateescape")
+    peer = office.peers.key(peer)
     client = office.peers.of(peer)
     if not _may_subscribe(office, client, peer, id):
         office.dropped["subscription"] += 1

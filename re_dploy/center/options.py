@@ -44,12 +44,12 @@ class Options(NamedTuple):
 
     #: socket -> URI
     listen: Mapping[str, str]
-    #: file of the center's own keys; None: unencrypted
+    #: file of the center's own keys; None: zones are asked unencrypted
     key_file: Path | None
     zones: Mapping[str, ZoneOptions]
     #: public key -> who asks under it
     clients: Mapping[str, Principal]
-    #: who asks over an unencrypted connection; None: there are none
+    #: who asks: the center's own sockets are unencrypted then; None: that is known by their keys
     plain: Principal | None = None
     #: seconds that a zone may be silent before a release gives up on it
     zone_wait: float = 120.0

@@ -50,8 +50,15 @@ class Peers:
         return sorted(self._known)
 
     def of(self, key: str) -> Client:
-        """Who sends under this key; one without a principal and without a zone may nothing."""
-        return self._known.get(key, Client()) if key else self._plain
+        """Who sends under this key; one without a principal and without a zone may nothing.
+
+        Without CURVE a peer says itself which key it has, so there all are one.
+        """
+        return self._plain if self._plain.is_local else self._known.get(key, Client()) if key else Client()
+
+    def key(self, said: str) -> str:
+        """The key of a connection, of which `said` was said; empty where anyone could say it."""
+        return "" if self._plain.is_local else said
 
 
 def peer_of(frame: zmq.Frame) -> str:

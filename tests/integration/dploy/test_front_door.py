@@ -328,5 +328,9 @@ def test_small_messages_have_a_rate_too_and_each_key_its_own() -> None:
 
 def test_who_sends_without_a_key_is_who_the_settings_say() -> None:
     peers = Peers({"k": ANN}, {"z": "eu"}, EVE)
-    assert (peers.of("k").principal, peers.of("z").zone, peers.of("").principal) == (ANN, "eu", EVE)
-    assert peers.of("other") == Peers({}, {}, None).of("")
+    # a peer without CURVE says its key itself: it is no one's
+    assert [peers.of(key).principal for key in ("", "k", "z", "other")] == [EVE] * 4
+    assert {peers.key(key) for key in ("", "k")} == {""}
+    known = Peers({"k": ANN}, {"z": "eu"}, None)
+    assert (known.of("k").principal, known.of("z").zone, known.of("").principal) == (ANN, "eu", None)
+    assert known.of("other") == known.of("")
