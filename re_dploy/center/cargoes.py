@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from re_core import ports
@@ -20,8 +21,12 @@ from re_dploy.cargo import compose, head
 from re_dploy.center.orders import payload_of
 from re_dploy.wire.names import MAX_PIECE
 
-#: cargos whose digest is remembered, and those that are being fetched
-MOST_KNOWN, MOST_OPEN = 256, 16
+#: cargos whose digest is remembered, and those that are being fetched, in all and by one peer
+MOST_KNOWN, MOST_OPEN, MOST_OF_A_PEER = 256, 64, 8
+#: readings from the beginning on that one peer may ask for to get at a place in the middle: at once, and a second
+SEEKS, SEEKS_A_SECOND = 30, 0.5
+#: peers of which that is remembered
+MOST_PEERS = 1_000
 
 #: format of release.json
 FORMAT = 1
@@ -43,9 +48,21 @@ class _Fetch:
         self._pieces = pieces
         self._rest = b""
         self.offset = 0
+        #: the last piece, and where it begins: an answer may be lost
+        self._last = (0, b"")
+
+    def has(self, offset: int) -> bool:
+        """Whether that is where the peer stands, or the piece that it got last."""
+        return offset in (self.offset, self._last[0])
 
     def read(self, offset: int) -> bytes:
-        """Up to MAX_PIECE bytes from there, which is not before `self.offset`; nothing at the end."""
+        """Up to MAX_PIECE bytes from there, which is not before `self.offset` unless `has` says so; nothing at the end."""
+        if offset == self._last[0] and self._last[1]:
+            return self._last[1]
+        self._last = (offset, self._next(offset))
+        return self._last[1]
+
+    def _next(self, offset: int) -> bytes:
         while self.offset + len(self._rest) <= offset and (piece := next(self._pieces, b"")):
             self.offset += len(self._rest)
             self._rest = piece
@@ -77,8 +94,11 @@ def release_document(state: State, version: Version) -> dict[str, Any]:
 class Cargoes:
     """Thread-safe."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: steady, in seconds."""
+        self._store, self._time = store, clock
+        #: peer -> readings in the middle that it has left, and when that was so; the one that asked last is the last
+        self._seeks: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], _Known] = {}
         self._open: dict[tuple[str, str, int], _Fetch] = {}
@@ -92,7 +112,8 @@ class Cargoes:
         return self._measured(state, version).size
 
     def piece(self, peer: str, state: State, version: Version, offset: int) -> bytes:
-        """Up to MAX_PIECE bytes from `offset` on; nothing at the end. Raises CallerError behind it, and as `uri`.
+        """Up to MAX_PIECE bytes from `offset` on; nothing at the end. Raises CallerError behind it, and for a peer that jumps to
+        and fro, and as `uri`.
 
         `peer` fetches one piece after the other: each peer has a reading of its own.
         """
@@ -103,15 +124,35 @@ class Cargoes:
         name = peer, state.id, version.number
         with self._lock:
             fetch = self._open.pop(name, None)
-        if fetch is None or fetch.offset > offset:
+        if fetch is None or not fetch.has(offset):
+            if offset and not self._may_seek(peer):
+                raise CallerError("cargo is served from its beginning on, one piece after the other: begin again")
             fetch = _Fetch(self._composed(state, version))
         data = fetch.read(offset)
-        with self._lock:
-            while len(self._open) >= MOST_OPEN:
-                del self._open[next(iter(self._open))]
-            if data:
+        if data:
+            with self._lock:
+                self._make_room(peer)
                 self._open[name] = fetch
         return data
+
+    def _make_room(self, peer: str) -> None:
+        """At the cost of the peer's own readings first."""
+        own = [name for name in self._open if name[0] == peer]
+        for name in own[: max(0, len(own) - MOST_OF_A_PEER + 1)]:
+            del self._open[name]
+        while len(self._open) >= MOST_OPEN:
+            del self._open[next(iter(self._open))]
+
+    def _may_seek(self, peer: str) -> bool:
+        """A reading that begins in the middle costs one of all that is before; a zone needs it after another center's end."""
+        now = self._time()
+        with self._lock:
+            left, at = self._seeks.pop(peer, (float(SEEKS), now))
+            left = min(float(SEEKS), left + (now - at) * SEEKS_A_SECOND)
+            self._seeks[peer] = (left - 1 if left >= 1 else left, now)
+            while len(self._seeks) > MOST_PEERS:
+                del self._seeks[next(iter(self._seeks))]
+        return left >= 1
 
     def _measured(self, state: State, version: Version) -> _Known:
         name = state.id, version.number

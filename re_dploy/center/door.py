@@ -95,15 +95,17 @@ class Door:
         return {"messages": [one.document() for one in page.messages], "over": page.over}
 
     def cargo(self, client: Client, body: bytes) -> Piece:
-        """A piece of the cargo of a version, for a zone that its app has, or had."""
+        """A piece of the cargo of a version, for a zone that its app has, or had when it was released."""
         ask = wire.parse_cargo_ask(body)
         if not client.zone and not client.is_local:
             raise NotAllowed("cargo is served to zones alone, under their own keys")
         row = self._desk.store.app_by_name(ask.app)
         state = None if row is None else self._desk.reader.fresh(row.id)
-        if state is None or (client.zone and client.zone not in {*state.zones, *state.touched}):
+        version = None if state is None else state.versions.get(ask.version)
+        # one that was taken off the app has no claim to what was pushed since
+        zones = () if state is None else (*state.zones, *(version.zones if version is not None else ()))
+        if state is None or (client.zone and client.zone not in zones):
             raise NotFound(f"the zone {client.zone} has no app {ask.app}")
-        version = state.versions.get(ask.version)
         if version is None or version.payload is None:
             raise NotFound(f"v{ask.version} of {ask.app} has no cargo")
         data = self._cargoes.piece(client.zone, state, version, ask.offset)

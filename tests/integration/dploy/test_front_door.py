@@ -22,6 +22,7 @@ from re_core.apps import events as e
 from re_core.apps.broadcasts import TERMINAL
 from re_core.artifacts import content as forms
 from re_core.bootstrap import system_clock
+from re_core.errors import CallerError
 from re_core.ports import Append, EntryCodec
 from re_core.rows import AppRow, OutputChunk
 from re_core.sequencer.apps import Apps
@@ -35,6 +36,7 @@ from re_core.wire.messages import JOURNAL_GREW, Message
 from re_core.wire.redaction import Redaction
 from re_dploy import wire
 from re_dploy.cargo import pack
+from re_dploy.center.cargoes import SEEKS, Cargoes
 from re_dploy.center.center import Center
 from re_dploy.center.door import Door
 from re_dploy.center.options import CENTER_SOCKETS, Options, ZoneOptions, spread
@@ -284,6 +286,44 @@ def test_a_zone_fetches_the_cargo_of_its_apps_in_pieces_that_fit_its_digest(worl
         ("eu", wire.CargoAsk("shop", 1, size + 1), "bad-request"),
     ):
         assert _problem(world.ask("fetch", who, json.loads(ask.emit()))) == code
+
+
+def test_a_zone_that_was_taken_off_an_app_gets_no_cargo_of_later_versions(world: World, tmp_path: Path) -> None:
+    _stored_payload(world, tmp_path)
+    world.shop.release()
+    world.shop.send(e.Zones(["us"]))
+    world.shop.push(2)
+    world.keep()
+    assert "eu" in world.shop.state.touched
+    refused = world.ask("fetch", "eu", json.loads(wire.CargoAsk("shop", 2, 0).emit()))
+    assert (_problem(refused), "has no app" in json.loads(refused.data)["detail"]) == ("not-found", True)
+    assert (
+        world.ask("fetch", "eu", json.loads(wire.CargoAsk("shop", 1, 0).emit())).mimetype != problems.PROBLEM_MIMETYPE
+    )
+
+
+def test_a_peer_that_jumps_to_and_fro_in_a_cargo_is_refused_and_hinders_no_other(world: World, tmp_path: Path) -> None:
+    _stored_payload(world, tmp_path)
+    state, read = world.shop.state, 0
+
+    class Counting(Cargoes):
+        def _composed(self, state: Any, version: Any) -> Any:
+            nonlocal read
+            read += 1
+            return super()._composed(state, version)
+
+    cargoes = Counting(world.store, lambda: 0.0)
+    version = state.versions[1]
+    size = cargoes.size(state, version)
+    first = cargoes.piece("eu", state, version, 0)
+    read = 0
+    assert [cargoes.piece("eu", state, version, 0) for _ in range(100)] == [first] * 100, "an answer was lost"
+    assert read == 0
+    with pytest.raises(CallerError, match="begin again"):
+        for n in range(SEEKS + 1):
+            cargoes.piece("eu", state, version, size - 1 - n % 2)
+    assert read == SEEKS
+    assert cargoes.piece("us", state, version, 1_000) and cargoes.piece("eu", state, version, 0) == first
 
 
 def test_frames_that_are_no_envelopes_stop_nobody(world: World) -> None:
