@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import yaml
@@ -29,8 +30,8 @@ from tests.e2e.dploy_traffic import Traffic
 from tests.e2e.engine_process import STOP, EngineProcess, wait_until
 from tests.services.server import LOOPBACK, free_ports
 
-#: the app, and its zones
-APP, ZONES = "shop", ("eu", "us")
+#: the app, its group, and its zones
+APP, GROUP, ZONES = "shop", "dploy", ("eu", "us")
 
 #: sockets of the center, and of a zone, in the order of their ports
 CENTER = ("request", "in", "out", "history", "fetch")
@@ -181,17 +182,71 @@ def _word_below(process: psutil.Process, places: Path) -> str:
     return Path(words[0]).name if words else "?"
 
 
+class Engine(Protocol):
+    """What the zones belong to: one process, or a cluster."""
+
+    @property
+    def builder_data(self) -> Path:
+        """The data directory of what builds."""
+        ...
+
+    def set_up(self, environ: Mapping[str, str]) -> None:
+        """Before anything of it is started."""
+        ...
+
+    def start(self) -> None:
+        """Start, and wait until it is of use."""
+        ...
+
+    def client(self) -> Client:
+        """With all rights."""
+        ...
+
+    def kill(self, victim: str) -> Callable[[], None]:
+        """kill -9 of the part that is called so, `all`: of every part; what starts it again, and waits until it is of use."""
+        ...
+
+    def end(self) -> None:
+        """Whatever has happened."""
+        ...
+
+
+class OneProcess(EngineProcess):
+    """`rectl up`: core, center and builder die together, alone (`core`) or with what supervises them (`engine`)."""
+
+    @property
+    def builder_data(self) -> Path:
+        """See Engine."""
+        return self.data
+
+    def set_up(self, environ: Mapping[str, str]) -> None:
+        """See Engine. Programs are confined, as they are where nothing else is set."""
+        self.environ.pop("RE_STEP_ISOLATION", None)
+        self.environ.update(environ)
+
+    def kill(self, victim: str) -> Callable[[], None]:
+        """See Engine."""
+        if victim in ("engine", "all"):
+            self.kill_everything()
+            return self.start
+        if victim == "core":
+            self.kill_worker()
+            return self.await_ready
+        return lambda: None
+
+
 class Rig:
     """All of it. `start` is called once; `close` ends everything, whatever has happened."""
 
-    def __init__(self, directory: Path) -> None:
-        self.engine = EngineProcess(directory)
-        self.directory = directory
-        keys = self.engine.data / "dploy" / "keys"
-        keys.mkdir(mode=0o700, parents=True)
-        center = curve.new_keys()
+    def __init__(self, directory: Path, engine: Engine) -> None:
+        self.engine = engine
+        keys = directory / "keys"
+        keys.mkdir(mode=0o700)
+        center, listener = curve.new_keys(), curve.new_keys()
         curve.write(center, keys, "center")
-        curve.write(curve.new_keys(), keys, "client")
+        curve.write(listener, keys, "client")
+        clients = directory / "clients.yml"
+        clients.write_text(yaml.safe_dump({listener.public: {"user": "listener", "groups": [GROUP]}}))
         first = ports_in_a_row(len(CENTER))
         at = {name: f"tcp://{LOOPBACK}:{first + place}" for place, name in enumerate(CENTER)}
         self.zones = {name: Agent(name, directory / name, center, at["fetch"]) for name in ZONES}
@@ -199,14 +254,17 @@ class Rig:
         zones.write_text(
             yaml.safe_dump({name: {"uri": one.uri, "key": one.keys.public} for name, one in self.zones.items()})
         )
-        self.engine.environ |= {
-            "RE_DPLOY": "1",
-            "RE_DPLOY_LISTEN": f"{LOOPBACK}:{first}",
-            "RE_DPLOY_ZONES": str(zones),
-        }
-        del self.engine.environ["RE_STEP_ISOLATION"]
+        self.engine.set_up(
+            {
+                "RE_DPLOY": "1",
+                "RE_DPLOY_LISTEN": f"{LOOPBACK}:{first}",
+                "RE_DPLOY_ZONES": str(zones),
+                "RE_DPLOY_CLIENTS": str(clients),
+                "RE_DPLOY_KEYS_DIR": str(keys),
+            }
+        )
         #: where programs build, as this user or as another one
-        self.builds = (self.engine.data / "dploy" / "build", apart(self.engine.data) / "build")
+        self.builds = (self.engine.builder_data / "dploy" / "build", apart(self.engine.builder_data) / "build")
         self.listener = Listener(keys, at["out"], at["history"])
         self.traffic = Traffic({name: one.table for name, one in self.zones.items()}, APP)
         #: release -> its broadcast id, of all that the engine has accepted
@@ -306,6 +364,26 @@ class Rig:
             assert version not in failed, f"{version} has failed, and answered"
             assert self.editions.get(int(version[1:]), edition) == edition, f"{version} answered as {edition}"
 
+    def kill(self, victim: str) -> str:
+        """kill -9, and start again, what is called so; what was killed."""
+        if victim == "program":
+            return self._kill_program()
+        agents = [one for one in self.zones.values() if victim in (one.name, "zones", "all")]
+        for one in agents:
+            one.kill()
+        revive = self.engine.kill(victim)
+        for one in agents:
+            one.start()
+        revive()
+        return victim
+
+    def _kill_program(self) -> str:
+        for process in random.sample(found := self.building(), len(found)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                return "program"
+        return "nothing"
+
     # -- its end -----------------------------------------------------------------------------------
 
     def destroy(self) -> None:
@@ -340,7 +418,7 @@ class Rig:
         for one in (*self.left(), *self.building()):
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        shutil.rmtree(apart(self.engine.data), ignore_errors=True)
+        shutil.rmtree(apart(self.engine.builder_data), ignore_errors=True)
 
 
 def _reached(client: Client) -> bool:

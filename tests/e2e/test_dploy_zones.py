@@ -11,13 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.dploy_rig import APP, Rig
+from tests.e2e.dploy_rig import APP, OneProcess, Rig
 from tests.e2e.engine_process import STOP
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def engine(tmp_path: Path) -> OneProcess:
+    """Not started yet; ends with the rig."""
+    return OneProcess(tmp_path)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, engine: OneProcess) -> Iterator[Rig]:
+    made = Rig(tmp_path, engine)
     try:
         yield made
     finally:
@@ -26,17 +32,19 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_clients_lose_no_request_while_an_app_is_released_scaled_configured_broken_and_rolled_back(rig: Rig) -> None:
+def test_clients_lose_no_request_while_an_app_is_released_scaled_configured_broken_and_rolled_back(
+    rig: Rig, engine: OneProcess
+) -> None:
     rig.start()
     rig.succeed(rig.push("first"))
     rig.await_running()
     rig.traffic.poll()
     rig.await_answers("v1", "first")
-    _scale(rig)
+    _scale(rig, engine)
     _configure(rig)
     _break(rig)
-    _roll_back(rig)
-    _read_the_log(rig)
+    _roll_back(rig, engine)
+    _read_the_log(rig, engine)
     rig.await_instances(2)  # of a release that was replaced, and of one that failed, nothing is left
     rig.check_answers()
     rig.check_ends()
@@ -45,8 +53,8 @@ def test_clients_lose_no_request_while_an_app_is_released_scaled_configured_brok
     rig.destroy()
 
 
-def _scale(rig: Rig) -> None:
-    done = rig.engine.run("apps", "scale", APP, "web=2")
+def _scale(rig: Rig, engine: OneProcess) -> None:
+    done = engine.run("apps", "scale", APP, "web=2")
     assert done.returncode == 0, done.stderr
     rig.await_running()
     with rig.client() as client:
@@ -77,8 +85,8 @@ def _break(rig: Rig) -> None:
     rig.await_answers(f"v{before['release']}", "first", "hello")
 
 
-def _roll_back(rig: Rig) -> None:
-    done = rig.engine.run("apps", "rollback", APP, "v1")
+def _roll_back(rig: Rig, engine: OneProcess) -> None:
+    done = engine.run("apps", "rollback", APP, "v1")
     assert done.returncode == 0, done.stdout + done.stderr
     with rig.client() as client:
         newest = client.apps.releases(APP)[0]
@@ -87,13 +95,13 @@ def _roll_back(rig: Rig) -> None:
     rig.await_running()
 
 
-def _read_the_log(rig: Rig) -> None:
+def _read_the_log(rig: Rig, engine: OneProcess) -> None:
     """A follower of the log sees what a process prints from now on."""
-    done = rig.engine.run("apps", "logs", APP, "-n", "100")
+    done = engine.run("apps", "logs", APP, "-n", "100")
     assert done.returncode == 0, done.stderr
     assert "State changed from starting to up" in done.stdout
     words = ["rectl", "apps", "logs", APP, "-n", "1", "--tail"]
-    with subprocess.Popen(words, env=rig.engine.environ, stdout=subprocess.PIPE, text=True) as tail:
+    with subprocess.Popen(words, env=engine.environ, stdout=subprocess.PIPE, text=True) as tail:
         assert tail.stdout is not None
         try:
             assert tail.stdout.readline()
