@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from re_core.apps import events as e
 from re_core.apps.state import State, held, wanted
 from re_core.apps.values import Version, Wanted
-from re_core.errors import CallerError, NotFound, ReleaseEngineError, TransientError
+from re_core.errors import CallerError, NotFound, ReleaseEngineError
 from re_dploy import wire
 from re_dploy.center.calls import Zone, ZoneAway
 from re_dploy.center.orders import is_of
