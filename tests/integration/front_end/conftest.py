@@ -11,6 +11,7 @@ from flask import Flask
 from re_core.adapters.sqlite import SqliteStore
 from re_core.playbook.command_rules import CommandRules
 from re_rest.app import close_streams
+from tests.integration.front_end.app_harness import AppHarness
 from tests.integration.front_end.front_end_harness import EVERYTHING, FrontEndHarness
 
 
@@ -27,6 +28,14 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
     """A front end on a store and a bus of its own."""
     yield from _opened(tmp_path, routes)
+
+
+@pytest.fixture
+def apps_here(tmp_path: Path, routes: Flask) -> Iterator[AppHarness]:
+    """A front end with a core behind it that releases apps."""
+    made = AppHarness(tmp_path, routes)
+    yield made
+    made.close()
 
 
 @pytest.fixture

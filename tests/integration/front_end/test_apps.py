@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from re_core.apps import events as e
 from re_core.playbook import json_schema
@@ -21,13 +19,6 @@ from tests.integration.front_end.app_harness import PATIENCE, URL, AppHarness
 
 #: found nowhere but where it belongs
 CANARY = "canary-5f3d9b"
-
-
-@pytest.fixture
-def apps_here(tmp_path: Path, routes: Flask) -> Iterator[AppHarness]:
-    made = AppHarness(tmp_path, routes)
-    yield made
-    made.close()
 
 
 def _events(answer: Any) -> list[dict[str, Any]]:
