@@ -338,10 +338,21 @@ follow | look | end)
     ;;
   esac
   ;;
-sweep)
+sweep | tidy)
   cd "$root" 2>/dev/null || stop swept 0
   count=0
+  if [ "$verb" = tidy ]; then # all that has not changed for so many days
+    set -- $(find . ! -name . -prune -type d -mtime "+$1" 2>/dev/null | head -n 200)
+    key=
+  fi
   for one in "$key" "$@"; do
+    case $one in
+    '') continue ;;
+    ./.gone-*) # a sweep that was cut
+      rm -rf "$one"
+      continue
+      ;;
+    esac
     if [ -d "$one" ] && cd "$one"; then
       stand
       cd ..

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from re_workers.hosts import agent
 from re_workers.hosts.channels import Channel
-from re_workers.hosts.port import AS_IT_WAS, Ended, Facts, Got, Put, Run, RunKey, Say, Standing, Stored
+from re_workers.hosts.port import AS_IT_WAS, Ended, Facts, Got, HostError, Put, Run, RunKey, Say, Standing, Stored
 from re_workers.hosts.probe import probe
 from re_workers.hosts.runs import HostRuns
 from re_workers.hosts.session import SHELL_TIMEOUT
 from re_workers.hosts.surroundings import Surroundings
 from re_workers.hosts.transfer import Transfer
+
+_log = logging.getLogger(__name__)
 
 
 class OnChannel:
@@ -49,8 +52,18 @@ class OnChannel:
         self._transfer = Transfer(channel, shell_timeout)
 
     def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
-        """As of HostRunner."""
-        return self._runs.run(run, say, stop)
+        """As of HostRunner. Now and then it also removes old records there."""
+        ended = self._runs.run(run, say, stop)
+        if not stop.is_set() and self._surroundings.is_due(self._identity):
+            self._tidy()
+        return ended
+
+    def _tidy(self) -> None:
+        try:
+            if count := self._runs.tidy():
+                _log.info("%s: removed %s old records of runs", self.host, count, extra={"action": "host_records"})
+        except HostError as error:  # the run has ended, whatever this comes to
+            _log.warning("%s: old records of runs stay: %s", self.host, error, extra={"action": "host_records"})
 
     def look(self, key: RunKey) -> Standing:
         """As of HostRunner."""

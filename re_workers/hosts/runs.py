@@ -40,6 +40,8 @@ from re_workers.hosts.session import SHELL_TIMEOUT, Body, Report, Session, nonce
 END_PATIENCE = 25.0
 #: records that one visit sweeps
 MOST_SWEPT = 200
+#: days after its end in which a record is kept that nothing has swept
+KEPT_DAYS = 30
 #: records of one run at most: all but the last were made by what died before it began the run
 MOST_TURNS = 5
 #: sessions in a row that may be lost before it was begun
@@ -95,7 +97,17 @@ class HostRuns:
         records = [key._replace(turn=turn).record for key in list(keys)[:MOST_SWEPT] for turn in turns]
         if not records:
             return 0
-        report = self._session("sweep", records[0], *records[1:])
+        return self._swept(self._session("sweep", records[0], *records[1:]))
+
+    def tidy(self, days: int = KEPT_DAYS) -> int:
+        """Remove at most MOST_SWEPT records of those that ended so many days ago; how many there were. Raises as `look`.
+
+        What an outcome was reported of is swept by its key; this finds the rest: of workers that are gone, of engines that were restored.
+        """
+        return self._swept(self._session("tidy", "", str(days)))
+
+    @staticmethod
+    def _swept(report: Report) -> int:
         counts = [int(words[1]) for words in report.lines if words[0] == "swept" and words[1:]]
         return counts[-1] if counts else 0
 

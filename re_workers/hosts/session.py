@@ -205,7 +205,10 @@ class Session:
         if code == _SSH_FAILED:
             return Unreachable(f"{host} cannot be reached{said}")
         advice = "see what its login shell runs (~/.bashrc, ~/.profile, a ForceCommand)"
-        return ShellSilent(f"the login shell of {host} does not start `sh`; {advice}; it printed{said or ' nothing'}")
+        within = f" within {self._patience:g} s" if code is None else ""
+        return ShellSilent(
+            f"the login shell of {host} does not start `sh`{within}; {advice}; it printed{said or ' nothing'}"
+        )
 
 
 def _text(noise: bytes) -> str:

@@ -18,8 +18,8 @@ from re_workers.hosts.session import Report
 from re_workers.hosts.ssh import sockets
 from re_workers.hosts.ssh.masters import IDLE, Masters
 
-#: seconds for which a host's facts count, and hosts whose facts are kept
-KEPT, _MOST = 3600.0, 4096
+#: seconds for which a host's facts count, those between two looks for old records there, and hosts of which either is kept
+KEPT, TIDIED, _MOST = 3600.0, 3600.0, 4096
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Surroundings:
         self._masters: Masters | None = None
         self._facts: OrderedDict[str, tuple[float, Facts]] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
+        self._tidied: OrderedDict[str, float] = OrderedDict()
 
     def masters(self) -> Masters:
         """The connections of this process. Raises OperatorError where their sockets have no place."""
@@ -96,6 +97,19 @@ class Surroundings:
                 self._said.popitem(last=False)
         for warning in Facts(noise=report.login, milliseconds=report.milliseconds).warnings:
             self._say(f"{name}: {warning}")
+
+    def is_due(self, host: str) -> bool:
+        """Whether it is time to tidy up there: once in a while, for one caller."""
+        with self._lock:
+            now = time.monotonic()
+            at = self._tidied.get(host)
+            if at is not None and now - at < TIDIED:
+                return False
+            self._tidied[host] = now
+            self._tidied.move_to_end(host)
+            while len(self._tidied) > _MOST:
+                self._tidied.popitem(last=False)
+            return True
 
     def close(self) -> None:
         """End the connections. What runs on hosts runs on."""

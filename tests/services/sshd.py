@@ -24,6 +24,7 @@ RECIPE = Recipe(
     user="root",
 )
 
+#: SHLVL: from 2 on bash leaves out the rc files of the user who runs the tests
 _CONFIGURATION = """
 Port {port}
 ListenAddress {host}
@@ -35,7 +36,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
 Subsystem sftp internal-sftp
-SetEnv TEST_DATA={data}
+SetEnv TEST_DATA={data} SHLVL=5
 {more}
 """
 

@@ -137,6 +137,15 @@ def test_a_run_that_was_begun_is_gone_on_with_by_another_worker(data: Path) -> N
             assert ended.attached is bool(n)
 
 
+def test_old_records_go_when_a_run_has_ended(free: HostRunner, data: Path) -> None:
+    old = data / "runs" / "old.0.0"
+    old.mkdir(parents=True)
+    (old / "end").write_text("end 0 .\n")
+    os.utime(old, (0, 0))
+    run(free, "true")
+    assert not old.exists()
+
+
 def test_another_user_than_that_of_steps_is_refused(data: Path) -> None:
     with closing(Surroundings(data, Confinement(isolation="off"), "x")) as surroundings:
         with pytest.raises(BadHost, match="step_user"):

@@ -373,6 +373,20 @@ def test_records_of_what_has_ended_are_swept_and_no_others(local: HostRuns, reco
     running.end()
 
 
+def test_records_that_ended_long_ago_are_tidied_up_and_no_others(shell: HostRuns, records: Path) -> None:
+    for name in ("d/0/1", "d/1/1"):
+        _run(shell, Run(key(name), "true"))
+    running = Beside(shell, Run(key("d/2/1"), "sleep 600"))
+    until(lambda: shell.look(key("d/2/1")).state == RUNS)
+    (records / ".gone-0123").mkdir()
+    for name in (key("d/0/1").record, key("d/2/1").record, ".gone-0123"):
+        os.utime(records / name, (0, 0))
+    assert shell.tidy() == 1
+    assert {one.name for one in records.iterdir()} == {key("d/1/1").record, key("d/2/1").record}
+    running.stop.set()
+    running.end()
+
+
 def test_a_text_that_no_shell_can_carry_is_refused(local: HostRuns) -> None:
     with pytest.raises(ValueError, match="NUL"):
         _run(local, Run(key(), "echo \0"))
