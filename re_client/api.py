@@ -255,6 +255,15 @@ class Client(Calls):
         """Delete it."""
         self._transport.send("DELETE", _dead_letter(id))
 
+    def notifications(
+        self, limit: int | None = 100, group: str = "", deployment: str = "", outcome: str = "", transport: str = ""
+    ) -> list[answers.NotificationRow]:
+        """The newest notifications that were sent or failed."""
+        wanted = given(
+            group=group or None, deployment=deployment or None, outcome=outcome or None, transport=transport or None
+        )
+        return [cast(answers.NotificationRow, row) for row in self._pages("/api/v1/notifications", wanted, limit)]
+
     def groups(self) -> list[dict[str, Any]]:
         """Groups that own playbooks."""
         return self._pages("/api/v1/groups", {})

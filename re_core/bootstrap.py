@@ -18,6 +18,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
+from re_core.playbook.notice_routes import read_routes
 from re_core.playbook.secret_rules import SecretRules
 from re_core.ports import (
     UNOBSERVED,
@@ -42,6 +43,7 @@ from re_core.sequencer.pipelines import Pipelines
 from re_core.services.cdpm import PipelineServices
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
+from re_core.services.notification_recorder import NotificationRecorder
 from re_core.services.output_recorder import Recorder
 from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
@@ -201,6 +203,7 @@ def around(settings: Settings) -> EnginePolicy:
         actions=settings.post_deploy_action,
         triggers=settings.triggers,
         notify=settings.phase_notification,
+        routes=read_routes(settings.notify_routes),
         step_timeout=settings.step_timeout,
         patience=settings.queue_timeout,
         output_quota=settings.output_quota,
@@ -268,8 +271,9 @@ class Core:
             Heartbeats(bus, store, clock, self._presence),
             DeadLetterRecorder(bus, store, clock),
             SecretAnswers(bus, _release(settings, store, clock, secret_seal)),
+            NotificationRecorder(bus, store, clock),
         )
-        names = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets")
+        names = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets", "notifications")
         self._pumps = [
             PollingThread(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
             for name, consumer in zip(names, self._consumers, strict=True)

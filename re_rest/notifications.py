@@ -1,21 +1,22 @@
-"""Notifications from outside: handed to a notifier's queue. Must not know any transport."""
+"""Notifications: from outside to a notifier's queue, and the list of what was sent. Must not know any transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from re_core.api import requests
 from re_core.errors import BadDocument, BadMessage
 from re_core.playbook import json_schema
+from re_core.ports import NotifiedFilter
 from re_core.usecases import notifications
 from re_core.wire import messages
 from re_core.wire.messages import Notification
 from re_rest import request_parsing
 from re_rest.app_context import caller, services
-from re_rest.responses import json_answer
+from re_rest.responses import json_answer, page_answer
 
 blueprint = Blueprint("notifications", __name__, url_prefix="/api/v1/notifications")
 
@@ -30,6 +31,16 @@ def send() -> Response:
         here.bus, here.store, caller(), document["transport"], notification, document.sent, request_parsing.key()
     )
     return json_answer({"id": id}, 202)
+
+
+@blueprint.get("")
+def listed() -> Response:
+    said = request.args
+    wanted = NotifiedFilter(None, said.get("deployment", ""), said.get("outcome", ""), said.get("transport", ""))
+    group, cursor = said.get("group"), said.get("cursor", "")
+    return page_answer(
+        *notifications.listed(services().store, caller(), group, wanted, request_parsing.limit(), cursor)
+    )
 
 
 def _notification(document: Mapping[str, Any]) -> Notification:

@@ -232,6 +232,9 @@ _PARAMETERS: Mapping[str, Shape] = {
         "Requests with the same key are carried out once; the same key with another body is refused.",
         {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
     ),
+    "deployment": _query("deployment", TEXT, "Only those of this deployment."),
+    "outcome": _query("outcome", {"enum": ["sent", "failed"]}, "Only those with this outcome."),
+    "transport": _query("transport", TEXT, "Only those of this transport."),
     "values": _query("values", {"type": "boolean"}, "`true`: the values too."),
     "note": _query("note", {**TEXT, "maxLength": 500}, "What people see of the release; `Deploy <commit>` if omitted."),
     "broadcast": _query(

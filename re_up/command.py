@@ -72,11 +72,13 @@ def _try(settings: Settings) -> None:
     """Settings that cannot be used raise here, before a worker process starts. Raises OperatorError, StoreUnavailable."""
     from re_core import bootstrap
     from re_gateways.forest.opening import check_extra
+    from re_workers.notify.transports import policy
     from re_workers.worker_selection import confinement, handlers
 
     if settings.forest_listen:
         check_extra()
     handlers(settings)
+    policy(settings)
     confinement(settings).announce()
     store = bootstrap.open_store(settings)
     try:

@@ -29,8 +29,9 @@ from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
+from re_workers.notify.transports import policy, probes
 from re_workers.steps.orphans import ENGINE, end_orphans
-from re_workers.worker_selection import handlers, probes, secrets, workers
+from re_workers.worker_selection import handlers, secrets, workers
 
 if TYPE_CHECKING:
     from re_dploy.embedded import Embedded
@@ -87,13 +88,8 @@ class Engine:
             refused=self._peers.refused,
             secret_seal=self.secret_seal,
         )
-        transports = handlers(settings)
         self._reach = Reach(probes(settings))
-        found = workers(settings, identity, transports)
-        redaction = Redaction(settings.redact)
-        self._host = WorkerHost(
-            self.bus, self.clock, found, transports, redaction=redaction, observer=observer, secrets=secrets(settings)
-        )
+        self._host = self._opened_host(identity, observer)
         self._observation.watch(self.core, self.store, self.clock)
         self._dploy = self._opened_dploy(identity, observer) if self.seal is not None else None
         self._gateway = None
@@ -102,6 +98,20 @@ class Engine:
         self._observation.metrics.watch_running(self._running)
         self._http = self._observation.metrics.http(measuring.ROUTES)
         self._observation.listen(settings)
+
+    def _opened_host(self, identity: str, observer: Observer) -> WorkerHost:
+        """The workers and notifiers of this process."""
+        settings, transports = self._settings, handlers(self._settings)
+        return WorkerHost(
+            self.bus,
+            self.clock,
+            workers(settings, identity, transports),
+            transports,
+            redaction=Redaction(settings.redact),
+            observer=observer,
+            secrets=secrets(settings),
+            notices=policy(settings),
+        )
 
     def start(self) -> None:
         """Begin; returns when deployments can be accepted. Raises StoreUnavailable."""

@@ -21,6 +21,7 @@ from re_core.wire.redaction import Redaction
 from re_workers.host import SLOTS, WorkerHost
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify.reach import Reach
+from re_workers.notify.transports import policy
 from re_workers.worker_selection import ALL, Crew, chosen, listed, secrets
 
 
@@ -44,6 +45,7 @@ class WorkerProcess:
                 degraded=self._reach.trouble,
                 secrets=secrets(settings),
                 place=_place(settings),
+                notices=policy(settings),
             )
         except BaseException:
             self._bus.close()

@@ -25,6 +25,7 @@ from re_workers.forwarder import Forwarder
 from re_workers.lane_consumer import LaneConsumer
 from re_workers.lanes import Lanes
 from re_workers.notify.consumer import Notifier
+from re_workers.notify.digest import NoticePolicy
 from re_workers.notify.handler import Handler
 from re_workers.outgoing import APP
 from re_workers.polling_thread import BREATH, PollingThread
@@ -75,13 +76,14 @@ class WorkerHost:
         degraded: Callable[[], Mapping[str, str]] = dict,
         secrets: Places | None = None,
         place: WorkerPlace = WorkerPlace(),  # noqa: B008  # it is immutable
+        notices: NoticePolicy = NoticePolicy(),  # noqa: B008  # it is immutable
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
         `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either. `spawn` runs the
         steps that are not quick. `identity` must be new at every start; one is made where it is empty. `degraded`: transport -> why
         its server cannot be reached, of those that cannot. `secrets`: where those of steps are looked for. `place`: for which
-        steps this process is there.
+        steps this process is there. `notices`: the words of notifications, and how many come alone.
         """
         self.identity = identity or str(ULID())
         self._bus = bus
@@ -100,7 +102,9 @@ class WorkerHost:
         self._plain_slots = 0
         #: those of the workers' own queues
         self._consumers = [self._consumer_of(one) for one in self._workers]
-        notifiers = [Notifier(bus, clock, self.identity, handler, observer=observer) for handler in handlers]
+        notifiers = [
+            Notifier(bus, clock, self.identity, handler, observer=observer, policy=notices) for handler in handlers
+        ]
         self._loops = [
             *(
                 PollingThread(f"worker.{one.command}", turning)

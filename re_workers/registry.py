@@ -15,7 +15,7 @@ from pathlib import Path
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
 from re_workers.notify.handler import Handler
-from re_workers.notify.steps import Announce, Console, Email, Irc
+from re_workers.notify.steps import announcer
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
@@ -29,9 +29,6 @@ ENTRY_POINTS = "re_workers"
 
 #: command -> built-in worker that needs nothing to be made
 PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep}
-
-#: transport, and command -> notifier as a step
-NOTIFIERS: Mapping[str, type[Announce]] = {"email": Email, "irc": Irc, "console": Console}
 
 
 def built_in(
@@ -47,7 +44,7 @@ def built_in(
     them; `addresses` says where `httprequest` may go; each of `handlers` (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
-    notifiers = [NOTIFIERS[handler.transport](handler) for handler in handlers if handler.transport in NOTIFIERS]
+    notifiers = [announcer(handler) for handler in handlers]
     return [*workers, HttpRequest(addresses), Command(engine_id, notes, confinement), *notifiers]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -13,15 +12,11 @@ from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
 from re_core.wording import did_you_mean
 from re_workers.machine_slot import MachineSlot
-from re_workers.notify import email, irc
-from re_workers.notify.console import ConsoleHandler
-from re_workers.notify.email import EmailHandler
 from re_workers.notify.handler import Handler, Notice, Undeliverable
-from re_workers.notify.irc import IrcHandler
 from re_workers.notify.reach import Probe
-from re_workers.notify.settings import EmailSettings, IrcSettings
-from re_workers.notify.steps import Shared
-from re_workers.registry import NOTIFIERS, built_in, installed, load_directory, together
+from re_workers.notify.steps import NOTIFIERS, Shared
+from re_workers.notify.transports import makers, missing, probes, secret_files
+from re_workers.registry import built_in, installed, load_directory, together
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.secrets.opening import Places, opened
@@ -30,6 +25,9 @@ from re_workers.steps.confinement import Confinement, code
 
 #: stands for every worker, and every notifier whose server is known
 ALL = "all"
+
+#: transports that the one process has also without a server, so that what is sent over them becomes a dead letter that says why
+EXPECTED = ("email", "irc")
 
 #: begins the URL of a store that is a file, and the ends of the names of what SQLite keeps beside it
 SQLITE, SQLITE_FILES = "sqlite:///", ("", "-wal", "-shm", "-journal", "-artifacts")
@@ -43,7 +41,7 @@ class Unconfigured:
 
     def deliver(self, notice: Notice, notification_id: str) -> NoReturn:
         """Raises Undeliverable, always."""
-        raise Undeliverable(f"{self.transport} is not configured: {_missing(self.transport)}", notice.target)
+        raise Undeliverable(f"{self.transport} is not configured: {missing(self.transport)}", notice.target)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -60,18 +58,9 @@ class Crew(NamedTuple):
 
 def handlers(settings: Settings) -> list[Handler]:
     """One handler per transport, safe to share between threads. Raises BadSettings."""
-    configured = {transport: make() for transport, make in _transports(settings).items()}
-    return [configured.get(name) or Shared(Unconfigured(name)) for name in NOTIFIERS]
-
-
-def probes(settings: Settings) -> Mapping[str, Probe]:
-    """Of each transport with a server that is known: how to see whether it can be reached. Raises BadSettings."""
-    found: dict[str, Probe] = {}
-    if settings.email:
-        found["email"] = partial(email.trouble, EmailSettings.from_mapping(settings.email))
-    if settings.irc:
-        found["irc"] = partial(irc.trouble, IrcSettings.from_mapping(settings.irc))
-    return found
+    configured = {transport: Shared(make()) for transport, make in makers(settings).items()}
+    others = [name for name in EXPECTED if name not in configured]
+    return [*configured.values(), *(Shared(Unconfigured(name)) for name in others)]
 
 
 def workers(
@@ -98,8 +87,7 @@ def confinement(settings: Settings) -> Confinement:
 
 def hidden(settings: Settings) -> list[Path]:
     """What no program that the engine runs for others shall reach."""
-    files = (section.get(key) for section in (settings.email, settings.irc) for key in ("password_file", "key_file"))
-    named = [Path(str(file)).expanduser().absolute() for file in files if file]
+    named = [Path(file).expanduser().absolute() for file in secret_files(settings)]
     found = [settings.data_dir, *settings.step_hidden, *named, *secrets(settings).hidden]
     found += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
     found += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
@@ -117,20 +105,21 @@ def secrets(settings: Settings) -> Places:
 def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew:
     """The workers and notifiers of these names. Raises BadSettings for one that is not there, or not configured."""
     wanted = list(dict.fromkeys(names))
-    transports = _transports(settings)
+    transports = makers(settings)
+    known = list(dict.fromkeys((*NOTIFIERS, *transports)))
     if ALL in wanted:
         picked = list(transports)
     else:
-        picked = [name for name in wanted if name in NOTIFIERS]
+        picked = [name for name in wanted if name in known]
         for name in picked:
             if name not in transports:
-                raise BadSettings(f"{name}: {_missing(name)}")
-    made = [transports[name]() for name in picked]
+                raise BadSettings(f"{name}: {missing(name)}")
+    made: list[Handler] = [Shared(transports[name]()) for name in picked]
     found = {worker.command: worker for worker in workers(settings, place.identity, made, place.notes)}
     if ALL not in wanted:
         for name in wanted:
             if name not in found:
-                raise BadSettings(_unknown(name, [*found, *NOTIFIERS]))
+                raise BadSettings(_unknown(name, [*found, *known]))
         found = {name: found[name] for name in wanted}
     if Command.command in found:
         confinement(settings).announce()
@@ -141,26 +130,11 @@ def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew
 def listed(settings: Settings) -> list[tuple[str, str]]:
     """Name of every worker and notifier that there is -> what it offers, or why it cannot be had. Raises BadSettings."""
     rows = [(worker.command, ", ".join(sorted(worker.offers()))) for worker in workers(settings, "", ())]
-    transports = _transports(settings)
-    for name in NOTIFIERS:
+    transports = makers(settings)
+    for name in dict.fromkeys((*NOTIFIERS, *transports)):
         label = f"notify.{name}, {name}:*"
-        rows.append((name, label if name in transports else f"{label} (not configured: {_missing(name)})"))
+        rows.append((name, label if name in transports else f"{label} (not configured: {missing(name)})"))
     return sorted(rows)
-
-
-def _transports(settings: Settings) -> Mapping[str, Callable[[], Handler]]:
-    """Of each transport whose server is known, how its handler is made."""
-    known: dict[str, Callable[[], Handler]] = {}
-    if settings.email:
-        known["email"] = lambda: Shared(EmailHandler(EmailSettings.from_mapping(settings.email)))
-    if settings.irc:
-        known["irc"] = lambda: Shared(IrcHandler(IrcSettings.from_mapping(settings.irc)))
-    known["console"] = lambda: Shared(ConsoleHandler())
-    return known
-
-
-def _missing(transport: str) -> str:
-    return f"the settings file has no section {transport!r}"
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -52,7 +52,16 @@ PACKAGES = (
 )
 
 #: settings of which the page itself tells more
-TOLD_BELOW = ("email", "irc", "pre_deploy_check", "post_deploy_action", "phase_notification", "triggers")
+TOLD_BELOW = (
+    "email",
+    "irc",
+    "notify_routes",
+    "notify_templates",
+    "pre_deploy_check",
+    "post_deploy_action",
+    "phase_notification",
+    "triggers",
+)
 
 #: columns of the help
 COLUMNS = 100

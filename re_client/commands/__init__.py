@@ -30,6 +30,7 @@ COMMANDS = {
     "events": "re_client.commands.events:events",
     "groups": "re_client.commands.registry:groups",
     "logs": "re_client.commands.logs:logs",
+    "notifications": "re_client.commands.notifications:notifications",
     "playbook": "re_client.commands.playbook:playbook",
     "resolve": "re_client.commands.resolve:resolve",
     "result": "re_client.commands.result:result",

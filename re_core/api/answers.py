@@ -344,6 +344,26 @@ class Sent(TypedDict):
     id: str
 
 
+class NotificationRow(TypedDict):
+    """A notification that a notifier is done with."""
+
+    id: str
+    notification: Annotated[str, "id of the notification"]
+    at: Annotated[Time, "time when it was sent, or when the notifier gave up"]
+    transport: str
+    target: Annotated[list[str], "its targets; of a failed one those that it did not reach"]
+    phase: Annotated[str, "started, completed or failed"]
+    slug: Annotated[str, "its headline"]
+    outcome: Literal["sent", "failed"]
+    why: Annotated[str, "why it failed; empty if it did not"]
+    tries: int
+    together: Annotated[int, "number of notifications that were sent as one message with it; 0: it was sent alone"]
+    deployment: Annotated[str, "id of its deployment; empty if it belongs to none"]
+    group: Annotated[str, "empty if it belongs to none"]
+    playbook: str
+    worker: Annotated[str, "id of the worker that sent it"]
+
+
 class Token(TypedDict):
     """A token, without its secret."""
 
@@ -439,6 +459,7 @@ COMPONENTS: dict[str, Any] = {
     "Groups": Page[Group],
     "Workers": Page[Worker],
     "DeadLetters": Page[DeadLetterRow],
+    "Notifications": Page[NotificationRow],
     "Tokens": Page[Token],
     "Runners": Page[Runner],
     "Secrets": Page[Secret],

@@ -21,7 +21,7 @@ _PHASES = {
 }
 
 #: steps that did not go well, of each of which its author may want a notification
-_AWRY = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
+AWRY = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT, StepStatus.LOST})
 
 
 def describe_step(planned: PlannedStep) -> str:
@@ -62,7 +62,7 @@ def repeated_notices(state: State, about: int | None) -> Iterator[Notify]:
     attempt that was repeated has led to is not known any more.
     """
     for number, step in sorted(state.steps.items()):
-        if number == about or step.status in _AWRY:
+        if number == about or step.status in AWRY:
             yield from _notices_of_step(state, number)
     if state.ended is not None:
         yield from deployment_notices(state)

@@ -18,7 +18,7 @@ from re_core.rows import Token
 ALL = "*"
 
 #: commands that run no program and no code of a playbook's author
-HARMLESS = ("console", "email", "httprequest", "irc", "noop", "sleep")
+HARMLESS = ("apprise", "console", "email", "httprequest", "irc", "noop", "sleep", "webhook")
 
 #: as if each group were reached
 STRICTEST = frozenset({ALL})

@@ -18,6 +18,7 @@ from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_docu
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.json_pointer import escape
 from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.notice_routes import Route, route
 from re_core.playbook.secret_rules import SecretRules, fits_environment
 from re_core.rows import Token
 from re_core.secret_names import references
@@ -47,6 +48,8 @@ class EnginePolicy(NamedTuple):
     actions: Sequence[Mapping[str, Any]] = ()
     triggers: Sequence[Mapping[str, Any]] = ()
     notify: Notices = {}
+    #: which deployments notify which targets besides
+    routes: Sequence[Route] = ()
     #: seconds that a step may take unless it says otherwise
     step_timeout: float = 3600
     #: seconds that a dispatched step waits for a worker
@@ -102,7 +105,8 @@ def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: 
     finish = {"always": {**actions, "on_failure": OnFailure.CONTINUE.value}} if around.actions else {}
     stages = [str(sequence.get("description") or "") for sequence in sequences]
     tree: Tree = {"serial": main, **finish}
-    return plan_to_document(draft.steps, tree, around.patience, around.notify, around.on_lost, stages, size)
+    notify = route(around.routes, around.notify, _group(document), _name(document))
+    return plan_to_document(draft.steps, tree, around.patience, notify, around.on_lost, stages, size)
 
 
 def compile_plan(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> Plan:
@@ -337,6 +341,11 @@ def _quota(document: Any, around: EnginePolicy, problems: list[Problem]) -> int:
 def _group(document: Any) -> str:
     group = document.get("group") if isinstance(document, Mapping) else None
     return group if isinstance(group, str) else ""
+
+
+def _name(document: Any) -> str:
+    name = document.get("name") if isinstance(document, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _items(document: Any, name: str) -> list[Any]:

@@ -10,6 +10,7 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, OtherKind, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
+from re_core.ports.notifications import Notifications, NotifiedFilter
 from re_core.ports.observer import (
     UNOBSERVED,
     LinkFigures,
@@ -77,6 +78,8 @@ __all__ = [
     "Locks",
     "Mailbox",
     "Maintenance",
+    "Notifications",
+    "NotifiedFilter",
     "Observer",
     "OtherKind",
     "Output",

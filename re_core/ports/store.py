@@ -11,6 +11,7 @@ from re_core.model import DeploymentStatus
 from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
+from re_core.ports.notifications import Notifications
 from re_core.ports.pipelines import Pipelines
 from re_core.ports.runners import Releases, Runners
 from re_core.ports.secrets import SecretRows
@@ -378,6 +379,7 @@ class Store(
     Output,
     Registry,
     DeadLetters,
+    Notifications,
     Tokens,
     Runners,
     Releases,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from re_core.cdpm.sources import ARCHIVES, allowed
 from re_core.errors import BadMessage
 from re_core.playbook.command_rules import ENTRY
+from re_core.playbook.notice_routes import read_routes
 from re_core.runtime.addresses import rule
 from re_core.secret_names import FORM, is_name
 from re_core.wire.places import A_WORD, is_word, read_place
@@ -234,12 +235,19 @@ def sections(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
     return tuple(section(one, base) for one in value)
 
 
+def routes(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
+    """A list of rules, as notice_routes reads them."""
+    found = sections(value, base)
+    read_routes(found)
+    return found
+
+
 def masked(value: Any, secret: bool = False) -> Any:
     """`value` as JSON has it, with every secret in it hidden: passwords of URLs, keys that are named like secrets."""
-    if secret and value:
+    if secret and value and not isinstance(value, Mapping):
         return MASK
     if isinstance(value, Mapping):
-        return {name: masked(one, is_secret(str(name))) for name, one in value.items()}
+        return {name: masked(one, secret or is_secret(str(name))) for name, one in value.items()}
     if isinstance(value, tuple | list):
         return [masked(one) for one in value]
     if isinstance(value, str):

@@ -190,6 +190,20 @@ class Settings:
     email: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
     #: of the irc notifier
     irc: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
+    #: of the webhook notifier: targets by name, each with its URL and secret
+    webhook: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
+    #: of the apprise notifier: targets by name, each with its URL; needs the extra `apprise`
+    apprise: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
+    #: of the notifiers of installed packages: transport -> its section
+    notifiers: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
+    #: which deployments notify which targets, beside PHASE_NOTIFICATION: rules of `group`, `playbook`, `outcome` and `to`
+    notify_routes: tuple[Mapping[str, Any], ...] = _setting((), kinds.routes, scalar=False)
+    #: texts of notifications: transport -> phase -> `slug` and `message`; `*` stands for all transports or phases
+    notify_templates: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
+    #: notifications to the same targets within a minute that come alone; the others come as one message. 0: all come alone
+    notify_digest: int = _setting(10, kinds.whole(0, 1000))
+    #: URL at which people reach the API: links in notifications begin with it; empty: no links
+    public_url: str = _setting("", kinds.url("http", "https"))
     #: docs/reference/settings.md, Around every deployment
     pre_deploy_check: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="check")
     post_deploy_action: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="action")

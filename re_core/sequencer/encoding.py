@@ -7,11 +7,13 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
+from re_core.deployment.notice_facts import facts_of
 from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
+from re_core.wire import notice_facts
 from re_core.wire.messages import APP, Message
 from re_core.wire.places import ENVIRONMENT, POOL, step_queue
 from re_core.wire.redaction import Redaction
@@ -142,18 +144,20 @@ def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> 
 
 def _notify(state: State, effect: e.Notify, redaction: Redaction) -> Message:
     about = f"{state.deployment}/{effect.about}" if effect.about else state.deployment
+    values = _values(state, redaction)
     # of a step it has the step's number in it
-    whole = "/" not in effect.about
-    values = _values(state, redaction) if whole else []
-    text = (
-        f"{effect.message} ({', '.join([f'revision {state.accepted.revision}', *values])})" if whole else effect.message
-    )
-    slug = ", ".join([effect.slug, *values])
+    number, slash, _ = effect.about.partition("/")
+    facts = facts_of(state, int(number) if slash else None, effect.phase, ", ".join(values))
+    slug, text = effect.slug, effect.message
+    if not slash:
+        text = f"{text} ({', '.join([f'revision {state.accepted.revision}', *values])})"
+        slug = ", ".join([slug, *values])
     if len(slug) > m.MAX_SLUG or not slug.isprintable():
         slug = effect.slug
     body = {"slug": slug, "message": text, "phase": effect.phase, "target": list(effect.target)}
     id = f"{about}/{effect.phase}/{effect.transport}"
-    return m.notification_message(effect.transport, body, id, state.deployment, APP)
+    headers = {notice_facts.ABOUT: notice_facts.write(facts)}
+    return m.notification_message(effect.transport, body, id, state.deployment, APP, headers)
 
 
 def _values(state: State, redaction: Redaction) -> list[str]:

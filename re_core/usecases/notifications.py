@@ -1,17 +1,20 @@
-"""Say something to people through a notifier. Must not know any transport."""
+"""Say something to people through a notifier, and list what was said. Must not know any transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.errors import Conflict
-from re_core.ports import Bus, IdempotencyKeys, Published
+from re_core.api import answers
+from re_core.errors import CallerError, Conflict
+from re_core.ports import Bus, IdempotencyKeys, Notifications, NotifiedFilter, Published
 from re_core.usecases import keys
-from re_core.usecases.authorization import Principal, Verb, require
+from re_core.usecases.authorization import Principal, Verb, groups_of, require
 from re_core.usecases.deployments import APP_ID
 from re_core.usecases.ids import new_id
+from re_core.usecases.times import rfc3339
 from re_core.wire.messages import Notification, notification_message
+from re_core.wire.notified import OUTCOMES, Notified
 
 
 def send(
@@ -36,3 +39,41 @@ def send(
     if bus.publish([message]) != [Published.TAKEN]:
         raise Conflict(f"no notifier has ever consumed the transport {transport!r}")
     return id
+
+
+def listed(
+    rows: Notifications,
+    principal: Principal,
+    group: str | None,
+    wanted: NotifiedFilter,
+    limit: int,
+    cursor: str,
+) -> tuple[list[answers.NotificationRow], str | None]:
+    """What notifiers were done with, the newest first, and where to go on.
+
+    Those that belong to no group (sent from outside) are shown to a caller that sees every group. Raises NotAllowed, CallerError.
+    """
+    if wanted.outcome and wanted.outcome not in OUTCOMES:
+        raise CallerError(f"outcome: expected one of {', '.join(OUTCOMES)}, found {wanted.outcome[:40]!r}")
+    found = rows.notified(wanted._replace(groups=groups_of(principal, Verb.SEE, group)), limit + 1, cursor)
+    return [_document(row) for row in found[:limit]], found[limit - 1].id if len(found) > limit else None
+
+
+def _document(row: Notified) -> answers.NotificationRow:
+    return {
+        "id": row.id,
+        "notification": row.notification,
+        "at": rfc3339(row.at),
+        "transport": row.transport,
+        "target": list(row.target),
+        "phase": row.phase,
+        "slug": row.slug,
+        "outcome": "failed" if row.outcome == "failed" else "sent",
+        "why": row.why,
+        "tries": row.tries,
+        "together": row.together,
+        "deployment": row.deployment,
+        "group": row.group,
+        "playbook": row.playbook,
+        "worker": row.worker,
+    }

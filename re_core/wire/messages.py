@@ -83,7 +83,7 @@ AGAIN = "again"
 STEP = "re-step"
 
 #: docs/wire-format.md, Exchange and queues
-JOB_CREATE, OUTPUT, HEARTBEAT, DEAD = "re.job.create", "output", "re.heartbeat", "re.dead"
+JOB_CREATE, OUTPUT, HEARTBEAT, DEAD, NOTIFIED = "re.job.create", "output", "re.heartbeat", "re.dead", "re.notified"
 #: where a worker asks the engine's store for the secrets of a step that was granted to it
 SECRETS = "re.secrets"
 #: the queue that a notification's `reply_to` names; it drops what it is given (a notifier of 2014 answers, or dies)
@@ -105,7 +105,7 @@ REPLY_QUEUES = 16
 _REPLY_QUEUES = tuple(f"re.reply.{number}" for number in range(REPLY_QUEUES))
 
 #: routing key -> queue, for the queues whose names differ from their key
-BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT}
+BINDINGS: Mapping[str, str] = {"job.create": JOB_CREATE, "heartbeat": HEARTBEAT, "notified": NOTIFIED}
 
 #: what the name of an attempt's own reply queue begins with
 _ATTEMPT_QUEUE = "re.attempt."
@@ -268,9 +268,16 @@ def reply_queues() -> tuple[str, ...]:
     return _REPLY_QUEUES
 
 
-def notification_message(transport: str, document: Mapping[str, Any], id: str, deployment: str, app_id: str) -> Message:
+def notification_message(
+    transport: str,
+    document: Mapping[str, Any],
+    id: str,
+    deployment: str,
+    app_id: str,
+    headers: Mapping[str, str] = _NO_HEADERS,
+) -> Message:
     """docs/wire-format.md, Notification, for all queues of the transport's key: our notifier's, that of 2014, or both."""
-    return Message(NOTIFY + transport, encode(document), id, deployment, DISCARD, app_id=app_id)
+    return Message(NOTIFY + transport, encode(document), id, deployment, DISCARD, headers, app_id)
 
 
 def parse_deployment_request(body: bytes) -> DeploymentRequest:

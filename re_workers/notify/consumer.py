@@ -3,6 +3,9 @@
 Must not know any transport. What is out of reach waits here, unacked, while others go first; after its time it is
 a dead letter, as is what could not be delivered: nothing ends silently.
 
+Where very many go to the same targets, some wait and are sent as one (digest.py). What became of each is reported to the core
+(reports.py).
+
 How far one has come is remembered by its id: when its connection is lost, or it was held for so long that the broker
 would lose patience and it was requeued, it comes again and continues from there.
 """
@@ -18,8 +21,11 @@ from typing import NamedTuple
 from re_core.backoff import Backoff
 from re_core.errors import BadMessage
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
-from re_core.wire.messages import Notification, parse_notification
-from re_workers.notify.handler import Handler, Undeliverable, Unreachable
+from re_core.wire import notice_facts
+from re_core.wire.messages import parse_notification
+from re_workers.notify.digest import Digest, NoticePolicy, summary, summary_id
+from re_workers.notify.handler import Handler, Told, Undeliverable, Unreachable
+from re_workers.notify.reports import Reports
 from re_workers.outbox import Outbox
 from re_workers.seen import REMEMBERED, Seen
 
@@ -27,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 #: notifications that may wait for another try at once
 HELD = 256
+
+#: the transport that nothing is held back from
+CONSOLE = "console"
 
 #: seconds for which one is tried again
 PATIENCE = 15 * 60.0
@@ -45,11 +54,17 @@ class _Held(NamedTuple):
     delivery: Delivery
     #: milliseconds since the epoch: when the delivery came
     came: int
-    notification: Notification
+    notification: Told
     tries: int
     #: milliseconds since the epoch: when to try again, and when to give up
     due: int
     until: int
+    #: goes with all others of these targets that wait; empty: alone
+    together: tuple[str, ...] = ()
+
+
+#: what is tried at once: one, or several to the same targets; each with its key
+_Batch = list[tuple[str, _Held]]
 
 
 class Notifier:
@@ -63,6 +78,7 @@ class Notifier:
         handler: Handler,
         patience: float = PATIENCE,
         observer: Observer = UNOBSERVED,
+        policy: NoticePolicy = NoticePolicy(),  # noqa: B008  # it is immutable
     ) -> None:
         """`identity` is the worker process's id; `patience` the seconds for which one notification is tried."""
         self.transport = handler.transport
@@ -71,6 +87,10 @@ class Notifier:
         self._subscription = bus.subscribe([self._queue], HELD)
         self._backoff = Backoff(BACKOFF, MAX_BACKOFF)
         self._outbox = Outbox(bus, self._subscription, clock, f"re-worker {identity}")
+        self._reports = Reports(bus, clock, identity, handler.transport)
+        self._templates = policy.templates
+        # a terminal shows each where it happens
+        self._digest = Digest(0 if handler.transport == CONSOLE else policy.digest)
         #: came, and when (milliseconds since the epoch); not tried yet
         self._inbox: deque[tuple[Delivery, int]] = deque()
         #: by id, or by a number where it has none: what waits for its next try
@@ -98,12 +118,16 @@ class Notifier:
         while self._inbox and not self._draining:
             tries += self._first(*self._inbox.popleft())
             self._settle()
-        for key in self._due():
-            held = self._held.pop(key, None)
-            if held is not None:
+        for due in self._due():
+            # what was settled meanwhile may have given some of them back
+            batch = [(key, held) for key, held in due if self._held.get(key) is held]
+            for key, _ in batch:
+                del self._held[key]
+            if batch:
                 tries += 1
-                self._try(key, held)
+                self._try(batch)
                 self._settle()
+        self._reports.send()
         return tries
 
     def wake(self) -> None:
@@ -168,6 +192,7 @@ class Notifier:
                 self._left.popitem(last=False)
 
     def _first(self, delivery: Delivery, came: int) -> int:
+        """The tries that this one took: none where it waits, or is a copy."""
         id = delivery.message.id
         if id in self._seen or id in self._held:
             self._outbox.done(delivery)
@@ -175,49 +200,82 @@ class Notifier:
         if id in self._left:
             self._held[id] = self._left.pop(id)._replace(delivery=delivery, came=came)
             return 0
+        told = self._read(delivery)
+        if told is None:
+            return 0
+        now = self._clock.now()
+        due = self._digest.wait(told.target, told.phase, now)
+        held = _Held(delivery, came, told, 0, due, now + self._patience, told.target if due > now else ())
+        key = id or f"#{next(self._numbers)}"
+        if due > now:
+            self._held[key] = held
+            return 0
+        self._try([(key, held)])
+        return 1
+
+    def _read(self, delivery: Delivery) -> Told | None:
+        """The notice in the words of its template; None where it is none, which is a dead letter then."""
+        message = delivery.message
         try:
-            notification = parse_notification(delivery.message.body)
+            facts = notice_facts.read(message.headers.get(notice_facts.ABOUT, ""))
+            told = Told(*parse_notification(message.body), facts)
+            return self._templates.render(self.transport, told)
         except BadMessage as error:
             self._refuse(delivery, error.reason, str(error))
-            return 0
         except Exception as error:  # one message must not stop all others
             _log.exception("%s could not read a message", self._queue, extra={"action": "notifier_error"})
             self._refuse(delivery, "notifier-error", f"{type(error).__name__}: {error}")
-            return 0
-        now = self._clock.now()
-        held = _Held(delivery, came, notification, 0, now, now + self._patience)
-        self._try(id or f"#{next(self._numbers)}", held)
-        return 1
+        return None
 
-    def _try(self, key: str, held: _Held) -> None:
-        delivery, began = held.delivery, time.time_ns()
+    def _try(self, batch: _Batch) -> None:
+        """Send it; what happens to one of a batch happens to all of it."""
+        began = time.time_ns()
         try:
-            self._handler.deliver(held.notification, delivery.message.id)
+            self._deliver(batch)
         except Unreachable as error:
-            self._again(key, held, error)
+            # what was sent as one is sent as one again, without what came meanwhile
+            together = (_id_of(batch),) if len(batch) > 1 else ()
+            for key, held in batch:
+                self._again(key, held._replace(together=together), error, len(batch))
         except Undeliverable as error:
-            self._refuse(delivery, error.reason, str(error))
+            for _, held in batch:
+                self._give_up(_left(held, error.targets), error.reason, str(error), len(batch))
         except Exception as error:  # a transport's mistake must not stop all others
             _log.exception("%s failed", self._queue, extra={"action": "notifier_error"})
-            self._refuse(delivery, "notifier-error", f"{type(error).__name__}: {error}")
+            for _, held in batch:
+                self._give_up(held, "notifier-error", f"{type(error).__name__}: {error}", len(batch))
         else:
-            self._seen.add(delivery.message.id)
-            self._outbox.done(delivery)
-            self._observer.notified(self.transport, delivery.message, True, began)
+            for _, held in batch:
+                message = held.delivery.message
+                self._seen.add(message.id)
+                self._outbox.done(held.delivery)
+                self._observer.notified(self.transport, message, True, began)
+                self._reports.add(message, held.notification, held.tries + 1, len(batch))
 
-    def _again(self, key: str, held: _Held, error: Unreachable) -> None:
+    def _deliver(self, batch: _Batch) -> None:
+        notices = [held.notification for _, held in batch]
+        if len(batch) == 1:
+            self._handler.deliver(notices[0], batch[0][1].delivery.message.id)
+        else:
+            self._handler.deliver(summary(notices, self._templates.url), _id_of(batch))
+
+    def _again(self, key: str, held: _Held, error: Unreachable, together: int) -> None:
         now = self._clock.now()
         over = now >= held.until or now + error.pause * 1000 > held.until
         if over and not error.pending:
-            self._refuse(held.delivery, error.reason, f"not delivered after {held.tries + 1} tries: {error}")
+            detail = f"not delivered after {held.tries + 1} tries: {error}"
+            self._give_up(_left(held, error.targets), error.reason, detail, together)
             return
         _log.info("%s tries again: %s", self._queue, error, extra={"action": "notification_waits"})
-        notification = held.notification._replace(target=error.targets or held.notification.target)
         pause = max(error.pause, self._backoff.after(held.tries + 1))
         due = now + int(pause * 1000)
         if now < held.until:
             due = min(due, held.until)
-        self._held[key] = held._replace(notification=notification, tries=held.tries + 1, due=due)
+        self._held[key] = _left(held, error.targets)._replace(tries=held.tries + 1, due=due)
+
+    def _give_up(self, held: _Held, reason: str, detail: str, together: int) -> None:
+        self._reports.add(held.delivery.message, held.notification, held.tries + 1, together, detail)
+        self._refuse(held.delivery, reason, detail)
 
     def _refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
         """Make it a dead letter. Its id is not remembered: an operator may replay it, under that id."""
@@ -226,9 +284,30 @@ class Notifier:
         self._outbox.refuse(delivery, reason, detail)
         self._observer.notified(self.transport, delivery.message, False, time.time_ns())
 
-    def _due(self) -> list[str]:
+    def _due(self) -> list[_Batch]:
+        """What is to be tried now: each alone, or with all others that wait for the same targets."""
         if self._draining:
             return []
         now = self._clock.now()
-        due = [(held.due, key) for key, held in self._held.items() if held.due <= now]
-        return [key for _, key in sorted(due)]
+        crowded = len(self._held) >= HELD // 2  # nothing new could be taken soon
+        batches: dict[object, _Batch] = {}
+        due: dict[object, int] = {}
+        for key, held in self._held.items():
+            group: object = held.together or key
+            batches.setdefault(group, []).append((key, held))
+            due[group] = min(due.get(group, held.due), 0 if held.together and not held.tries and crowded else held.due)
+        for group in [group for group in batches if due[group] > now]:
+            del batches[group]
+        for group in batches:
+            if isinstance(group, tuple):
+                self._digest.flushed(group)
+        return [batches[group] for group in sorted(batches, key=lambda one: due[one])]
+
+
+def _left(held: _Held, targets: tuple[str, ...]) -> _Held:
+    """With those targets that did not get it; with all where none is named."""
+    return held._replace(notification=held.notification._replace(target=targets or held.notification.target))
+
+
+def _id_of(batch: _Batch) -> str:
+    return summary_id([held.delivery.message.id for _, held in batch])

@@ -7,13 +7,14 @@ any transport.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from re_core.errors import CallerError, TransientError
+from re_core.wire.notice_facts import NO_FACTS, Facts
 
 
 class Notice(Protocol):
-    """The text and its targets; `re_core.wire.messages.Notification` is one."""
+    """The text and its targets."""
 
     @property
     def slug(self) -> str:
@@ -34,6 +35,21 @@ class Notice(Protocol):
     def target(self) -> tuple[str, ...]:
         """The targets in the transport's own terms: addresses, channels, nicks. Not checked yet."""
         ...
+
+    @property
+    def facts(self) -> Facts:
+        """What it is about, as values; NO_FACTS where its sender did not say."""
+        ...
+
+
+class Told(NamedTuple):
+    """A notice as the notifier has it: the texts are those of its template."""
+
+    slug: str
+    message: str
+    phase: str
+    target: tuple[str, ...]
+    facts: Facts = NO_FACTS
 
 
 class Undeliverable(CallerError):

@@ -5,7 +5,7 @@ Every complaint is a BadSettings that names the section and the key, and never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from re_core.errors import BadSettings
@@ -93,6 +93,23 @@ class Section:
         inner = Section(f"{self._name}.{key}", value)
         return {name: inner.text(name, "") for name in map(str, value)}
 
+    def sections(self, key: str) -> dict[str, Section]:
+        """An object of objects, by name, each as a section of its own."""
+        value = self._take(key, {})
+        if not isinstance(value, Mapping):
+            raise self.bad(key, f"must be an object, not {_kind(value)}")
+        for name, inner in value.items():
+            if not isinstance(inner, Mapping):
+                raise self.bad(f"{key}.{name}", f"must be an object, not {_kind(inner)}")
+        return {str(name): Section(f"{self._name}.{key}.{name}", inner) for name, inner in value.items()}
+
+    def items(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """A list of strings."""
+        value = self._take(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.bad(key, f"must be a list of strings, not {_kind(value)}")
+        return tuple(value)
+
     def done(self) -> None:
         """Raise for the first key that is not known, with the nearest that is."""
         for key in self._values:
@@ -104,6 +121,13 @@ class Section:
         self._known.add(key)
         value = self._values.get(key)
         return default if value is None else value
+
+
+def unknown_target(transport: str, name: str, known: Iterable[str]) -> str:
+    """What to say of a target that the settings do not name."""
+    names = sorted(known)
+    near = did_you_mean(name, names) or f"known are {', '.join(names) or 'none'}"
+    return f"the settings have no {transport}.targets.{name[:60]}; {near}"
 
 
 def _kind(value: object) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 
 from re_core.backoff import Backoff
 from re_core.wire.messages import notification_from
+from re_core.wire.notice_facts import Facts
 from re_workers.context import Context, Phase
-from re_workers.notify.handler import Handler, Notice, Undeliverable, Unreachable
+from re_workers.notify.handler import Handler, Notice, Told, Undeliverable, Unreachable
 from re_workers.outcomes import Failed
 from re_workers.sdk import ANY, Worker, step
 
@@ -54,7 +56,8 @@ class Announce(Worker):
     @step(name=ANY)
     def send(self, ctx: Context, slug: str, message: str, phase: Phase, target: list[str]) -> None:
         """Sends it to every target; fails where one of them could not be reached."""
-        notification = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
+        said = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
+        notification = Told(*said, Facts(deployment=ctx.deployment, group=ctx.group))
         until = time.monotonic() + PATIENCE
         backoff, waits = Backoff(BACKOFF, MAX_BACKOFF), False
         while True:
@@ -85,3 +88,23 @@ class Irc(Announce):
 
 class Console(Announce):
     """A message on the engine's own terminal, as a step."""
+
+
+class Webhook(Announce):
+    """A signed HTTP request, as a step."""
+
+
+class Apprise(Announce):
+    """A message over a service that Apprise knows, as a step."""
+
+
+#: transport, and command -> notifier as a step
+NOTIFIERS: Mapping[str, type[Announce]] = {kind.command: kind for kind in (Email, Irc, Console, Webhook, Apprise)}
+
+
+def announcer(handler: Handler) -> Announce:
+    """The worker whose command is the handler's transport; `handler` must allow several threads."""
+    kind = NOTIFIERS.get(handler.transport)
+    if kind is None:  # of an installed package
+        kind = type(handler.transport.capitalize(), (Announce,), {"command": handler.transport})
+    return kind(handler)

@@ -13,10 +13,12 @@ import httpx2
 import pytest
 import trustme
 import yaml
+from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.conftest import MakeEngine
-from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
+from tests.e2e.deploying import PATIENCE, begin, ended, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, wait_until
+from tests.integration.notify.hooks import Hooks
 from tests.integration.notify.irc_peer import Peer, join_as_user
 from tests.integration.notify.mail_server import MailServer
 from tests.services.ngircd import IrcServer
@@ -196,3 +198,49 @@ def test_a_transport_without_settings_makes_dead_letters_that_say_so(new_engine:
         assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"
     wait_until("there is a dead letter", lambda: bool(dead_letters(engine)), PATIENCE)
     assert "the settings file has no section 'irc'" in dead_letters(engine)[0]["detail"]
+
+
+def test_a_webhook_says_what_failed_and_the_list_says_what_was_sent(new_engine: MakeEngine) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    with Hooks() as hooks:
+        hooks.answer = lambda request: 410 if request.path == "/gone" else 204
+        targets = {name: {"url": f"{hooks.url}/{name}", "secret": secret} for name in ("oncall", "gone")}
+        chats = {"team": {"url": f"json://user:s3cr3t-word@127.0.0.1:{hooks.port}/chat"}}
+        routes = [
+            {"playbook": "*", "outcome": "failed", "to": {"webhook": ["oncall"], "apprise": ["team"]}},
+            {"group": "nowhere", "to": {"webhook": ["oncall"]}},
+            {"outcome": "failed", "to": {"webhook": ["gone"]}},
+        ]
+        settings = {
+            "webhook": {"targets": targets},
+            "apprise": {"targets": chats},
+            "notify_routes": routes,
+            "notify_templates": {"apprise": {"failed": {"slug": "{outcome}: {step}", "message": "{lines}\n{link}"}}},
+            "public_url": "https://re.example.com",
+        }
+        engine = new_engine(json.dumps(settings))
+        engine.start()
+        with engine.client() as client:
+            id = begin(client, steps_book(run_step("echo the disk is full; exit 3")))
+            assert ended(client, id)["status"] == "failed"
+        wait_until("all of it was reported", lambda: len(notifications(engine)) == 2, PATIENCE)
+        found = {row["transport"]: row for row in notifications(engine)}
+        assert engine.stop() == 0
+    by_path = {request.path.rstrip("/"): request for request in hooks.requests}
+    event = Webhook(secret).verify(by_path["/oncall"].body, by_path["/oncall"].headers)
+    assert (event["type"], event["subject"]) == ("release-engine.notification.failed", id)
+    assert event["data"]["step"]["lines"] == ["the disk is full"]
+    chat = json.loads(by_path["/chat"].body)
+    assert chat["title"].startswith("failed: command:Run on one")
+    assert chat["message"] == f"the disk is full\nhttps://re.example.com/api/v1/deployments/{id}"
+    assert (found["apprise"]["outcome"], found["apprise"]["target"]) == ("sent", ["team"])
+    assert (found["webhook"]["outcome"], found["webhook"]["target"]) == ("failed", ["gone"])
+    assert "'gone': it answered 410" in found["webhook"]["why"]
+    assert "s3cr3t-word" not in engine.log.read_text()
+
+
+def notifications(engine: EngineProcess) -> list[dict[str, Any]]:
+    listed = engine.run("notifications", "--json")
+    assert listed.returncode == 0, listed.stderr
+    found: list[dict[str, Any]] = json.loads(listed.stdout)
+    return found

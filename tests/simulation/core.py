@@ -9,6 +9,7 @@ from re_core.bootstrap import Core
 from re_core.ports import Bus, Store
 from re_core.runtime.settings import Settings
 from re_core.services.dead_letters import DeadLetterRecorder
+from re_core.services.notification_recorder import NotificationRecorder
 from re_core.services.output_recorder import Recorder
 from tests.simulation.process import Process
 
@@ -34,7 +35,7 @@ class CoreProcess(Process):
             part._monotonic = world.time.monotonic
         self.core._presence._monotonic = world.time.monotonic
         for pump, consumer in zip(self.core._pumps, self.core._consumers, strict=True):
-            asleep = partial(isinstance, consumer, (Recorder, DeadLetterRecorder))
+            asleep = partial(isinstance, consumer, (Recorder, DeadLetterRecorder, NotificationRecorder))
             self.add(pump._thread.name, self._turn(pump, consumer), PERIOD, consumer, asleep)
         self.core._sweep.request_stop()  # it pauses for real otherwise
         self.add("sweeper", self.core._sweep._turn, PERIOD)

@@ -9,6 +9,7 @@ from re_core.deployment.records import DEPLOYMENT, Ended, Entry, TakenBack, entr
 from re_core.errors import StoreUnavailable
 from re_core.ports import Append, Appended, EntryRef, KeyRecord, Lock, Page, ViewFilter
 from re_core.rows import DeadLetter, OutputChunk, PipelineRow, StoredPlaybook, Token, View, WorkerRecord
+from re_core.wire.notified import Notified
 from tests.simulation.faults import SLOW, Faults
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Server:
         self.chunks: dict[str, OutputChunk] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.letters: dict[str, DeadLetter] = {}
+        self.notified: dict[str, Notified] = {}
         self.pipelines: list[PipelineRow] = []
         #: keys of the entries that tell something, in the order in which they became readable
         self.feed: list[str] = []
@@ -288,6 +290,14 @@ class SimStore:
         """See ports.DeadLetters."""
         old = sorted(self._server.letters)[:-most]
         return self._call(lambda: sum(self._server.letters.pop(id, None) is not None for id in old))
+
+    def add_notified(self, rows: Sequence[Notified]) -> None:
+        """See ports.Notifications."""
+        self._write(lambda: [self._server.notified.setdefault(row.id, row) for row in rows])
+
+    def trim_notified(self, before: int, most: int) -> int:
+        """See ports.Notifications; a run is too short for it to drop any."""
+        return self._call(lambda: 0)
 
     def ping(self) -> None:
         """See ports.Store."""

@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.wire.messages import DEAD, DISCARD, HEARTBEAT, JOB_CREATE, OUTPUT, SECRETS, Message, is_lane_queue
+from re_core.wire.messages import BINDINGS, DEAD, DISCARD, HEARTBEAT, OUTPUT, SECRETS, Message, is_lane_queue
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
@@ -88,7 +88,7 @@ class Topology:
         """The queue that a message is for."""
         if direct:
             return message_key
-        return {"job.create": JOB_CREATE, HEARTBEAT_KEY: HEARTBEAT}.get(message_key, message_key)
+        return BINDINGS.get(message_key, message_key)
 
 
 def is_fleeting(message: Message) -> bool:

@@ -103,6 +103,7 @@ class Database:
         self.zones = database["zones"]
         self.app_logs = database["app_logs"]
         self.secrets = database["secrets"]
+        self.notified = database["notified"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

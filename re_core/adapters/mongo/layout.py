@@ -57,6 +57,7 @@ INDEXES: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]] = {
     "apps": {"re_id": (("id", 1),), "re_group": (("group", 1), ("_id", 1))},
     "app_configs": {"re_app": (("app", 1), ("created", 1))},
     "app_logs": {"re_zone": (("zones", 1),)},
+    "notified": {"re_group": (("group", 1), ("_id", -1)), "re_at": (("at", 1),)},
 }
 
 #: what the engine keeps its documents in
@@ -88,6 +89,7 @@ COLLECTIONS = (
     "zones",
     "app_logs",
     "secrets",
+    "notified",
 )
 
 

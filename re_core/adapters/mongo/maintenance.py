@@ -13,6 +13,7 @@ from re_core.adapters.mongo.dead_letters import letter_of
 from re_core.adapters.mongo.feed import readable_chunk
 from re_core.adapters.mongo.journal import split
 from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
+from re_core.adapters.mongo.notifications import notified_of
 from re_core.adapters.mongo.output import chunk_of
 from re_core.adapters.mongo.pipelines import file_of, key_of, pipeline_of, position_of
 from re_core.adapters.mongo.playbooks import playbook_of
@@ -51,6 +52,7 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "app_configs": config_of,
     "zones": zone_of,
     "app_logs": log_of,
+    "notified": notified_of,
 }
 
 #: documents of one collection that a survey names

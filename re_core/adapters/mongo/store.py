@@ -10,6 +10,7 @@ from re_core.adapters.mongo.feed import FeedPart
 from re_core.adapters.mongo.layout import prepare
 from re_core.adapters.mongo.locks import LocksPart
 from re_core.adapters.mongo.maintenance import MaintenancePart
+from re_core.adapters.mongo.notifications import NotificationsPart
 from re_core.adapters.mongo.output import OutputPart
 from re_core.adapters.mongo.pipelines import PipelinesPart
 from re_core.adapters.mongo.playbooks import PlaybooksPart
@@ -33,6 +34,7 @@ class MongoStore(
     OutputPart,
     RegistryPart,
     DeadLettersPart,
+    NotificationsPart,
     TokensPart,
     RunnersPart,
     ReleasesPart,

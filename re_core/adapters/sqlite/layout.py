@@ -227,6 +227,15 @@ CREATE TABLE secrets (
 ALTER TABLE workers ADD COLUMN place TEXT NOT NULL DEFAULT '{}';
 """
 
+_NOTIFIED = """
+CREATE TABLE notified (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, "group" TEXT NOT NULL, deployment TEXT NOT NULL, outcome TEXT NOT NULL,
+    transport TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE INDEX notified_group ON notified ("group", id);
+CREATE INDEX notified_at ON notified (at);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -244,6 +253,7 @@ STEPS: tuple[str, ...] = (
     _PIPELINES,
     _APPS,
     _SECRETS,
+    _NOTIFIED,
 )
 
 #: the tables of the newest layout
@@ -276,6 +286,7 @@ TABLES = frozenset(
         "app_logs",
         "app_log_cursors",
         "secrets",
+        "notified",
     }
 )
 

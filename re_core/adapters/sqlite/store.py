@@ -15,6 +15,7 @@ from re_core.adapters.sqlite.journal import JournalPart
 from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
 from re_core.adapters.sqlite.maintenance import MaintenancePart
+from re_core.adapters.sqlite.notifications import NotificationsPart
 from re_core.adapters.sqlite.output import OutputPart
 from re_core.adapters.sqlite.pipelines import PipelinesPart
 from re_core.adapters.sqlite.playbooks import PlaybooksPart
@@ -41,6 +42,7 @@ class SqliteStore(
     OutputPart,
     RegistryPart,
     DeadLettersPart,
+    NotificationsPart,
     TokensPart,
     RunnersPart,
     ReleasesPart,

@@ -68,7 +68,7 @@ def test_a_refusal_names_group_step_and_setting() -> None:
     told = rules.problems("web", step_entries(DOCUMENT))[1].message
     assert told == (
         "the group 'web' may not use 'command:Run': the setting group_commands does not list 'command' for it; "
-        "it may use console, email, httprequest, irc, noop, sleep"
+        "it may use apprise, console, email, httprequest, irc, noop, sleep, webhook"
     )
 
 

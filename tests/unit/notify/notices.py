@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from re_core.wire.notice_facts import NO_FACTS, Facts
+
 
 class Said(NamedTuple):
     """The least that is a notice."""
@@ -12,3 +14,4 @@ class Said(NamedTuple):
     message: str = "The rpms in my cart are promoted"
     phase: str = "completed"
     target: tuple[str, ...] = ()
+    facts: Facts = NO_FACTS
