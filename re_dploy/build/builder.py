@@ -187,6 +187,8 @@ class Builder:
             raise Failed(f"this deployment does not release v{number} of any app; nothing was done")
         if version.status is Status.FAILED:
             raise Failed(f"v{number} failed: {version.why}")
+        if state.destroyed:
+            raise Failed(f"{state.name} was destroyed")
         return state, version
 
     @contextmanager

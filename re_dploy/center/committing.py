@@ -93,7 +93,7 @@ class Committing(Looking):
         return True
 
     def _say_switch(self, subject: Subject, zone: str, app: wire.AppReport | None) -> None:
-        """A zone that holds it no more is the reconciler's: it gets an order without hold."""
+        """A zone that holds it no more gets an order without hold, from the reconciler."""
         order = app.order if app is not None else None
         if order is not None and order.state == "ready" and order.id.startswith(f"{self.talk.deployment}/"):
             self.zone(zone).control(wire.Control("switch", subject.state.name, order.id, subject.state.epoch))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from re_core.apps import events as e
@@ -36,6 +37,8 @@ class Holding:
         self._after = 0
         self._busy_since: float | None = None
         self._state = ""
+        #: lines of the order that an earlier attempt of a step has said, where this one has not given it; None: not read yet
+        self._said: Counter[str] | None = None
 
     @property
     def order(self) -> str:
@@ -60,8 +63,18 @@ class Holding:
         if is_of(newest.id, self._step.talk.deployment) and attempt_of(newest.id) > max(1, self._attempt):
             self._next(attempt_of(newest.id))
 
+    def _say(self, line: str) -> None:
+        """Once: a step that another center goes on with, and the commit, read an order from its first line on."""
+        if self._said is None:
+            self._said = Counter(self._step.tools.said(self._step.talk.deployment))
+        text = self._step.shown(line)
+        if self._said[text]:
+            self._said[text] -= 1
+        else:
+            self._step.line(line)
+
     def _next(self, attempt: int) -> None:
-        self._attempt, self._after, self._state = attempt, 0, ""
+        self._attempt, self._after, self._state, self._said = attempt, 0, "", None
 
     def _give(self, subject: Subject) -> None:
         """Give the order; the zone attaches to one that it has already."""
@@ -79,9 +92,11 @@ class Holding:
             raise Failed(str(error)) from None
         if not answer.refused:
             self._busy_since = None
+            if answer.state == "accepted":
+                self._said = Counter()
         elif answer.code == "busy":
             self._wait_while_busy(answer)
-        else:
+        elif not self._step.is_late(answer):
             raise refused(self.zone, answer, state.epoch)
 
     def _wait_while_busy(self, answer: wire.Answer) -> None:
@@ -94,7 +109,7 @@ class Holding:
 
     def _read(self, subject: Subject, report: wire.OrderReport) -> bool:
         for line in report.lines:
-            self._step.line(line)
+            self._say(line)
         self._after = max(self._after, report.next)
         if report.state != self._state:
             self._state = report.state

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
+from re_core import ports
 from re_core.errors import CallerError
 from re_core.ports import Bus
 from re_core.wire.messages import Message
@@ -18,6 +20,14 @@ MOST_DEPLOYMENTS = 200
 MAX_WAITING = 8 * 1024 * 1024
 #: number of the step under which they stand: the first
 STEP = 0
+
+
+def output_texts(store: ports.Output, deployment: str) -> Iterator[str]:
+    """The lines of its output that are stored. Raises StoreUnavailable."""
+    after = 0
+    while lines := store.output(deployment, after):
+        yield from (line.text for line in lines)
+        after = lines[-1].number
 
 
 class Lines:

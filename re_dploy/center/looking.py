@@ -11,7 +11,7 @@ from typing import NamedTuple
 from re_core.apps import events as e
 from re_core.apps.broadcasts import PLATFORM
 from re_core.apps.state import State
-from re_core.apps.values import Status, Version
+from re_core.apps.values import OVER, Status, Version
 from re_core.errors import TransientError
 from re_core.usecases.apps.asking import Said
 from re_dploy import wire
@@ -52,6 +52,8 @@ class Looking:
         version = state.versions.get(self._number)
         if version is None or version.job != self.talk.deployment:
             raise Failed(f"this deployment does not release v{self._number} of any app; nothing was done")
+        if state.destroyed and version.status not in OVER:
+            raise Failed(f"{state.name} was destroyed")
         return Subject(state, version)
 
     def status(self, text: str) -> None:
@@ -60,7 +62,12 @@ class Looking:
 
     def line(self, text: str) -> None:
         """A line of the log."""
-        self.talk.output(f"       {text}\n")
+        self.talk.output(f"{self.shown(text)}\n")
+
+    @staticmethod
+    def shown(text: str) -> str:
+        """How a line of the log stands there."""
+        return f"       {text}"
 
     def say(self, event: e.Request) -> Said:
         """Tell the app. Raises TransientError: what was not answered is said again at the next look."""
@@ -73,6 +80,13 @@ class Looking:
             known = ", ".join(sorted(self.tools.zones)) or "none"
             raise Failed(f"the center knows no zone {name}; it knows {known} (dploy_zones)")
         return zone
+
+    def is_late(self, answer: wire.Answer) -> bool:
+        """Whether a zone refuses an order only because the app has said something else there since it was made.
+
+        The journal has that by now, so the next look makes the order once more.
+        """
+        return answer.code == "stale-epoch" and self.tools.reader.fresh(self._app).epoch >= answer.epoch
 
     def seen(self, zone: Zone, app: str, order: str = "", after: int = 0) -> Seen | None:
         """What the zone has; None where it does not answer. Raises Failed where it has not for too long."""

@@ -43,6 +43,8 @@ class Preparing(Looking):
             Kind.ROLLBACK: f"Releasing {state.name} v{version.number} as v{version.of} was",
         }[version.kind]
         self.status(f"{what} (deployment {self.talk.deployment})")
+        if version.kind is Kind.ROLLBACK:
+            self.line("its files are those that were built then: no archive is read")
 
     def _check(self, subject: Subject) -> None:
         """Raises Failed where what it is made of is not there. From then on a known payload is not pruned."""

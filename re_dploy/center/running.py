@@ -84,6 +84,8 @@ class Running(Looking):
         except ZoneAway as error:
             self.silent(run.zone, error)
             return
+        if answer.refused and self.is_late(answer):
+            return  # it is asked for once more
         if answer.refused:
             raise refused(run.zone, answer, state.epoch)
         self._given = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from re_core.apps import events as e
@@ -36,6 +36,8 @@ class Tools(NamedTuple):
     #: seconds of a steady clock
     time: Callable[[], float]
     zone_wait: float = ZONE_WAIT
+    #: deployment -> the lines that are in its output already
+    said: Callable[[str], Iterable[str]] = lambda deployment: ()
 
 
 class Talk(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from re_dploy.center.tools import Tools
 from re_dploy.center.worker import RUN_SLOTS, Dploy
 from re_workers import Context
 from re_workers.testing import run
-from tests.apps import ID, Shop, build
+from tests.apps import ID, Shop, build, payload
 
 
 class Builds:
@@ -155,3 +155,102 @@ def test_a_run_ends_with_the_exit_code_of_its_command(monkeypatch: pytest.Monkey
     assert [line for line in done.output if line in ("one", "two")] == ["one", "two"]
     assert [one.do for one in world.zone.said] == ["run"]
     assert world.shop.state.runs[1].code == 3
+
+
+# -- what others say meanwhile -----------------------------------------------------------------------
+
+
+class Refusing(Zone):
+    """Refuses a word or an order as older than what it has, as often as the test says."""
+
+    def __init__(self, epochs: list[int], *answers: Any) -> None:
+        super().__init__(*answers)
+        self.epochs = epochs
+        self.orders: list[wire.Order] = []
+
+    def order(self, order: wire.Order) -> wire.Answer:
+        self.orders.append(order)
+        return self._answer()
+
+    def control(self, control: wire.Control) -> wire.Answer:
+        super().control(control)
+        return self._answer()
+
+    def _answer(self) -> wire.Answer:
+        if not self.epochs:
+            return wire.Answer("accepted")
+        return wire.Answer("refused", "older", "stale-epoch", self.epochs.pop(0))
+
+
+def _only(zone: Refusing) -> Any:
+    """The zones of a world that has this one alone."""
+    return {"eu": zone}
+
+
+def _deploying(monkeypatch: pytest.MonkeyPatch, epochs: Callable[[World], list[int]]) -> tuple[World, Refusing, Any]:
+    """v1 got ready in a zone that refuses the first orders."""
+    _jobs(monkeypatch, "test")
+    world = World(Seen(None, None))
+    world.shop.send(build())
+    world.shop.prepare()
+    world.shop.step(e.Built, **payload(1, release=""))
+    ready = lambda order: Seen(None, wire.OrderReport(order, "ready"))  # noqa: E731
+    zone = Refusing(epochs(world), Seen(None, None), Seen(None, None), ready)
+    world.tools = world.tools._replace(zones=_only(zone), zone_wait=60.0)
+    return world, zone, world.step("Deploy", part="center", version=1)
+
+
+def test_an_order_that_was_overtaken_by_a_command_is_given_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, zone, done = _deploying(monkeypatch, lambda world: [world.shop.state.epoch])
+    assert done.status == "completed", done
+    assert len(zone.orders) == 2
+
+
+def test_a_zone_that_knows_more_than_the_journal_says_so_with_both_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, done = _deploying(monkeypatch, lambda world: [world.shop.state.epoch + 1])
+    assert done.status == "failed" and "rectl apps takeover" in str(done.message)
+
+
+def test_a_command_that_was_overtaken_is_asked_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    _jobs(monkeypatch, "release", "test")
+    world = World(Seen(None, None))
+    world.shop.push(1)
+    world.shop.send(e.RunCommand("ls", "ann", request="r"))
+    over = wire.OrderReport
+    runs = wire.AppReport("shop", ID, version=1)
+    answers = [lambda order: Seen(runs, None)] * 2 + [lambda order: Seen(None, over(order, "done", code=0))]
+    zone = Refusing([world.shop.state.epoch], *answers)
+    world.tools = world.tools._replace(zones=_only(zone), zone_wait=60.0)
+    done = world.step("Run", part="center", run=1)
+    assert (done.status, [one.do for one in zone.said]) == ("completed", ["run", "run"])
+
+
+@pytest.mark.parametrize(("name", "stage"), [("Prepare", "pending"), ("Deploy", "deploying"), ("Commit", "deploying")])
+def test_an_app_that_is_destroyed_is_got_ready_no_further(
+    monkeypatch: pytest.MonkeyPatch, name: str, stage: str
+) -> None:
+    _jobs(monkeypatch, "test")
+    world = World(Seen(None, None))
+    world.shop.send(build())
+    if stage == "deploying":
+        world.shop.ready()
+    world.shop.send(e.Destroy("ann"))
+    zone = Refusing([], Seen(None, None))
+    world.tools = world.tools._replace(zones=_only(zone))
+    done = world.step(name, part="center", version=1)
+    assert (done.status, "shop was destroyed" in str(done.message)) == ("failed", True), done
+    assert zone.orders == []
+
+
+def test_a_step_that_goes_on_says_no_line_of_an_order_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    _jobs(monkeypatch, "test")
+    world = World(Seen(None, None))
+    world.shop.send(build())
+    world.shop.prepare()
+    world.shop.step(e.Built, **payload(1))
+    lines = ("one", "two", "two", "three")
+    zone = Refusing([], lambda order: Seen(None, wire.OrderReport(order, "ready", lines=lines, next=4)))
+    said = lambda deployment: ["       one", "       two", "a line of the build"]  # noqa: E731
+    world.tools = world.tools._replace(zones=_only(zone), said=said)
+    done = world.step("Deploy", part="center", version=1)
+    assert [line.strip() for line in done.output if line.strip() in lines] == ["two", "three"]
