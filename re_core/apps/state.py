@@ -35,6 +35,7 @@ class State:
         "active",
         "base",
         "checkpointed",
+        "closed",
         "config",
         "counts",
         "current",
@@ -91,6 +92,8 @@ class State:
         self.runs: dict[int, Run] = {}
         self.last_run = 0
         self.jobs: dict[str, Job] = {}
+        #: id -> when that job was closed, of those that were since the checkpoint that the state was read from
+        self.closed: dict[str, int] = {}
         #: number of the entry that has the newest checkpoint
         self.checkpointed = 0
 
@@ -150,9 +153,15 @@ def wanted(state: State, zone: str) -> Wanted | None:
 
 
 def held(state: State) -> tuple[str, ...]:
-    """Zones of the release that goes on: its job gives the orders there, and no other order is given meanwhile."""
+    """Zones in which a version is got ready: its job gives the orders there, and no other order is given meanwhile.
+
+    Not before its files are there, which may take a day: until then what runs is looked after. Nor after its decision, from which
+    on every order is for it.
+    """
     version = state.versions.get(state.active)
-    return () if version is None else version.zones
+    if version is None or version.status is not Status.DEPLOYING or state.destroyed:
+        return ()
+    return version.zones
 
 
 def source_of(state: State, version: Version) -> Version | None:
@@ -255,6 +264,8 @@ def _job(state: State, id: str, at: int, **changes: Any) -> None:
     closed = [one.id for one in state.jobs.values() if one.status in CLOSED]
     for old in closed[:-MOST_CLOSED]:
         del state.jobs[old]
+        state.closed.pop(old, None)
+    state.closed[id] = at
     if known.purpose is Purpose.RELEASE and state.active == known.version:
         state.active = 0
     _end_if_over(state, at)

@@ -69,14 +69,15 @@ class Zone:
         report = self.look(wire.Ask({order: after} if order else {}, only=app))
         return Seen(report.apps.get(app), report.order(order))
 
-    def reports(self, ask: wire.Ask) -> Iterator[wire.Report]:
-        """Its report, page by page."""
+    def reports(self, question: Callable[[str], wire.Ask]) -> Iterator[tuple[str, wire.Report]]:
+        """Its report, page by page, each with the name of the app that it begins behind; `question` asks for one page."""
+        after = ""
         for _ in range(MOST_PAGES):
-            report = self.look(ask)
-            yield report
+            report = self.look(question(after))
+            yield after, report
             if not report.more or not report.apps:
                 return
-            ask = ask._replace(after=max(report.apps), orders={}, logs={})
+            after = max(report.apps)
 
     def _ask(self, socket: str, body: bytes, parse: Callable[[bytes], _Read]) -> _Read:
         try:

@@ -36,7 +36,7 @@ from re_dploy.center.door import Door
 from re_dploy.center.front import Office, Waker, front_of
 from re_dploy.center.keeping import PERIOD as KEEP
 from re_dploy.center.keeping import Keeper
-from re_dploy.center.lines import Lines
+from re_dploy.center.lines import Lines, output_texts
 from re_dploy.center.links import ZmqLink, fixed
 from re_dploy.center.options import Options
 from re_dploy.center.orders import Orders
@@ -102,9 +102,10 @@ class Center:
             Checks(desk.store, desk.clock).check,
             time.monotonic,
             options.zone_wait,
+            lambda deployment: output_texts(desk.store, deployment),
         )
         shelf = Shelf(desk.store, desk.clock, redaction.text)
-        self.keepers = {name: Keeper(zone, tools, self._apps.states, shelf) for name, zone in zones.items()}
+        self.keepers = {name: Keeper(zone, tools, self._apps.states, shelf, self.id) for name, zone in zones.items()}
         self._lines = Lines(desk.bus, self.id, redaction)
         self._announcer = Announcer(desk.store, desk.reader, desk.clock, self._apps.states, self._publish)
         peers = Peers(

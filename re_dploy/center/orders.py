@@ -62,8 +62,8 @@ class Orders:
         release_phase = first and bool(payload_of(version).release)
         return self._order(state, version, id)._replace(hold=True, release_phase=release_phase)
 
-    def keep(self, state: State, zone: str, attempt: int) -> wire.Order:
-        """Run the current version, at once. Raises as `release`."""
+    def keep(self, state: State, zone: str, attempt: str) -> wire.Order:
+        """Run the current version, at once. `attempt` is never used twice: what has failed is tried again. Raises as `release`."""
         version = state.versions[state.current]
         return self._order(state, version, f"{state.id}/{state.epoch}/{zone}/{attempt}")
 

@@ -51,6 +51,8 @@ class Ask(NamedTuple):
     only: str = ""
     #: id of the zone's directory that `routes` is about: a zone that was made again numbers its routes from the start
     id: str = ""
+    #: the log that was served last on this page: those behind it come first. Empty: from the first on
+    served: str = ""
 
     def emit(self) -> bytes:
         """As it travels."""
@@ -62,6 +64,7 @@ class Ask(NamedTuple):
                 "after": self.after,
                 "only": self.only,
                 "id": self.id,
+                **({"served": self.served} if self.served else {}),
             }
         )
 
@@ -212,6 +215,7 @@ def parse_ask(body: bytes) -> Ask:
         fields.match("after", APP, NAME, ""),
         fields.match("only", APP, NAME, ""),
         fields.match("id", ID, "the id of a zone's directory", ""),
+        fields.match("served", LOG, "<app>/<instance>", ""),
     )
 
 

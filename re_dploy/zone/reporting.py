@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
+from pathlib import Path
 
 from re_core.wire import strict_json
 from re_dploy.wire import AppReport, Ask, LogPiece, LogText, OrderReport, PsRow, Report
@@ -13,7 +15,8 @@ from re_dploy.zone.process import Process
 from re_dploy.zone.state import RUN, Run
 from re_dploy.zone.worker import AppWorker
 
-#: lines of one log in one report, so that a process that prints much leaves room for others
+#: lines of one log in one report, so that a process that prints much leaves room for others; those that got none come first
+#: in the next one
 SHARE = 50
 
 
@@ -132,20 +135,26 @@ def _run(worker: AppWorker, run: Run, after: int, room: _Room) -> OrderReport:
 
 
 def _logs(workers: Mapping[str, AppWorker], ask: Ask, room: _Room) -> Iterator[LogPiece]:
-    for name, worker in workers.items():
-        with worker.lock:
-            places = {agent_log.NAME: worker.disk.dir}
-            places |= {one.instance.dir: one.dir for one in worker.processes.values() if _is_logged(one)}
-        for log, directory in places.items():
-            key = f"{name}/{log}"
-            generation, offset = ask.logs.get(key, (0, 0))
-            piece = log_reader.read(directory, generation, offset, min(SHARE, room.lines))
-            kept = list(takewhile(lambda line: room.take(line.text), piece.lines))
-            if len(kept) < len(piece.lines):
-                piece = piece._replace(offset=kept[-1].offset if kept else offset)
-            if kept:
-                texts = (LogText(one.offset, one.at, "dploy" if one.source == "s" else "app", one.text) for one in kept)
-                yield LogPiece(key, piece.generation, piece.offset, tuple(texts))
+    places = sorted(place for name, worker in workers.items() for place in _places(name, worker))
+    first = bisect_right([key for key, _ in places], ask.served)
+    for key, directory in [*places[first:], *places[:first]]:
+        generation, offset = ask.logs.get(key, (0, 0))
+        piece = log_reader.read(directory, generation, offset, min(SHARE, room.lines))
+        kept = list(takewhile(lambda line: room.take(line.text), piece.lines))
+        if len(kept) < len(piece.lines):
+            piece = piece._replace(offset=kept[-1].offset if kept else offset)
+        if kept:
+            texts = (LogText(one.offset, one.at, "dploy" if one.source == "s" else "app", one.text) for one in kept)
+            yield LogPiece(key, piece.generation, piece.offset, tuple(texts))
+
+
+def _places(name: str, worker: AppWorker) -> Iterator[tuple[str, Path]]:
+    """The logs of an app, and where they are."""
+    with worker.lock:
+        places = {agent_log.NAME: worker.disk.dir}
+        places |= {one.instance.dir: one.dir for one in worker.processes.values() if _is_logged(one)}
+    for log, directory in places.items():
+        yield f"{name}/{log}", directory
 
 
 def _is_logged(process: Process) -> bool:

@@ -5,7 +5,7 @@ Must not know what is promised. What re_dploy/zone/worker.py does with threads a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from re_dploy import wire
@@ -128,8 +128,8 @@ class SimZone:
         report = self.look(wire.Ask({order: after} if order else {}, only=app))
         return SeenApp(report.apps.get(app), report.order(order))
 
-    def reports(self, ask: wire.Ask) -> Iterator[wire.Report]:
-        yield self.look(ask)
+    def reports(self, question: Callable[[str], wire.Ask]) -> Iterator[tuple[str, wire.Report]]:
+        yield "", self.look(question(""))
 
     def look(self, ask: wire.Ask) -> wire.Report:
         report: wire.Report = self._call("look", lambda: self._report(ask))

@@ -105,7 +105,8 @@ class SimCenter:
         rows = cast(Any, world.rows)
         clock = SimClock(world)
         shelf = Shelf(rows, clock)
-        keepers = [Keeper(zone, self.tools, self._apps, shelf) for zone in zones.values()]
+        me = world.unique(name)
+        keepers = [Keeper(zone, self.tools, self._apps, shelf, me) for zone in zones.values()]
         announcer = Announcer(rows, cast(Any, world), clock, self._apps, world.oracle.heard)
         for keeper in keepers:
             self._repeat(keeper.turn, KEEP)
@@ -197,7 +198,7 @@ class AppWorld:
     # -- time --------------------------------------------------------------------------------------
 
     def mono(self) -> float:
-        """Seconds of a clock that nobody sets."""
+        """Seconds of a clock that is never set."""
         return (self.now - START) / 1000
 
     def at(self, time: int, do: Callable[[], object]) -> None:
@@ -218,6 +219,10 @@ class AppWorld:
         self._left[kind] -= 1
         self.happened[kind] += 1
         return True
+
+    def unique(self, name: str) -> str:
+        """Another id at every call."""
+        return f"{name}.{next(self._numbers)}"
 
     def strike_center(self, center: SimCenter | None) -> bool:
         """Whether a step's center is gone at this moment."""

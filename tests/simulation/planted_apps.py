@@ -1,4 +1,4 @@
-"""Mistakes that somebody could make with apps, each as small as it would be made. Must not know which promise each one breaks."""
+"""Mistakes that a developer could make with apps, each as small as it would be made. Must not know which promise each one breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from re_core.apps.state import State
 from re_core.apps.values import OVER, Version
 from re_core.jobs.table import JobAct
 from re_dploy import wire
-from re_dploy.center import keeping
+from re_dploy.center import bringing
 from re_dploy.center.deploying import Holding
 from re_dploy.center.looking import Subject
 from re_dploy.center.orders import Orders
@@ -58,7 +58,7 @@ def takes_orders_of_any_age(patch: Patch) -> None:
 
 
 def drains_by_the_clock(patch: Patch) -> None:
-    """Nobody waits for readers of the table."""
+    """Readers of the table are not waited for."""
     patch.setattr(machine, "_is_drained", lambda app, drain, seen: True)
 
 
@@ -96,7 +96,7 @@ def keeps_a_plan_by_the_id_of_its_playbook(patch: Patch) -> None:
 
 def keeps_zones_that_a_job_holds(patch: Patch) -> None:
     """The reconciler knows better."""
-    patch.setattr(keeping, "held", lambda state: ())
+    patch.setattr(bringing, "held", lambda state: ())
 
 
 def asks_again_for_what_never_began(patch: Patch) -> None:
@@ -141,8 +141,8 @@ def takes_a_table_of_another_directory_for_known(patch: Patch) -> None:
 
 
 def believes_that_a_zone_is_empty(patch: Patch) -> None:
-    """Once it was told to stop."""
-    patch.setattr(keeping, "_is_empty", lambda app: True)
+    """Once it was asked to stop."""
+    patch.setattr(bringing, "is_empty", lambda app: True)
 
 
 def acknowledges_a_table_before_it_is_stored(patch: Patch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from re_dploy.center.looking import Looking
 from re_dploy.center.orders import Orders
 from re_dploy.center.preparing import Preparing
 from re_dploy.center.running import Running
+from re_dploy.center.shelf import Kept
 from re_dploy.center.tools import Tools
 from re_dploy.zone.agent import Agent
 from re_dploy.zone.server import NAME, server
@@ -56,11 +57,14 @@ class Shelf:
     def cursors(self, zone: str, zone_id: str) -> Mapping[str, tuple[int, int]]:
         return {}
 
-    def keep(self, report: wire.Report, errors: Mapping[str, str]) -> None:
+    def keep(self, report: wire.Report, errors: Mapping[str, str], waiting: Collection[str]) -> None:
         self.report = report
 
-    def keep_lines(self, report: wire.Report, app: str, piece: wire.LogPiece) -> bool:
-        return True
+    def keep_lines(self, report: wire.Report, app: str, piece: wire.LogPiece) -> Kept:
+        return Kept.STORED
+
+    def away(self, zone: str, why: str) -> None:
+        """It is not asked for."""
 
 
 class World:
@@ -93,7 +97,8 @@ class World:
             self, self.tell, {"eu": self.zone}, Orders(self, self), lambda *_: None, time.monotonic, zone_wait=ENOUGH
         )
         self.shelf = Shelf()
-        self.keeper = Keeper(self.zone, self.tools, lambda: [self.shop.state], self.shelf)
+        shelf: Any = self.shelf
+        self.keeper = Keeper(self.zone, self.tools, lambda: [self.shop.state], shelf, "c1")
 
     # -- what a center works with ------------------------------------------------------------------
 

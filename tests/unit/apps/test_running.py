@@ -83,6 +83,7 @@ def test_a_restart_raises_the_generation_once(shop: Shop) -> None:
 
 def test_a_command_runs_once_in_the_first_zone_and_waits_for_no_release(shop: Shop) -> None:
     shop.send(build(2))
+    shop.ready()
     one = e.RunCommand("python manage.py migrate", "ann", "rectl", request="r1")
     answer = shop.answer(one)
     assert (answer.run, answer.deployment) == (1, shop.state.runs[1].job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from re_core.apps import events as e
@@ -13,7 +13,7 @@ from re_core.errors import NotStorable
 from re_dploy import wire
 from re_dploy.center.keeping import MOST_REPORTED, MOST_STRANGERS, Keeper
 from re_dploy.center.orders import Orders
-from re_dploy.center.shelf import MOST_PLACES, newest
+from re_dploy.center.shelf import MOST_PLACES, Kept, newest
 from re_dploy.center.tools import Tools
 from tests.apps import ID, KEY, Shop
 
@@ -33,10 +33,11 @@ class World:
         self.fails: Exception | None = None
         here: Any = self
         tools = Tools(here, here, {"eu": here}, Orders(here, here), lambda *_: None, time.monotonic, zone_wait=0.0)
-        self.keeper = Keeper(here, tools, lambda: [self.shop.state], here)
+        self.keeper = Keeper(here, tools, lambda: [self.shop.state], here, "c1")
 
-    def reports(self, ask: wire.Ask) -> Iterator[wire.Report]:
-        yield self.report
+    def reports(self, question: Callable[[str], wire.Ask]) -> Iterator[tuple[str, wire.Report]]:
+        question("")
+        yield "", self.report
 
     def fresh(self, id: str) -> State:
         return self.shop.state if id == app_id(KEY) else begin(f"app:{id}")
@@ -50,14 +51,17 @@ class World:
     def cursors(self, zone: str, zone_id: str) -> Mapping[str, tuple[int, int]]:
         return {}
 
-    def keep(self, report: wire.Report, errors: Mapping[str, str]) -> None:
+    def keep(self, report: wire.Report, errors: Mapping[str, str], waiting: Collection[str]) -> None:
         if self.fails:
             raise self.fails
         self.stored_report = report
 
-    def keep_lines(self, report: wire.Report, app: str, piece: wire.LogPiece) -> bool:
+    def keep_lines(self, report: wire.Report, app: str, piece: wire.LogPiece) -> Kept:
         self.lines.append(app)
-        return True
+        return Kept.STORED
+
+    def away(self, zone: str, why: str) -> None:
+        self.stored_report = None
 
     def turn(self, *apps: wire.AppReport, **more: Any) -> Mapping[str, wire.AppReport]:
         """What is stored of a report of these, looked at twice: the first look reads how far logs are stored."""
@@ -74,8 +78,10 @@ def _ps(many: int) -> tuple[wire.PsRow, ...]:
 def test_lines_go_to_the_apps_of_the_zone_alone_whatever_the_zone_calls_them() -> None:
     world = World()
     pieces = tuple(wire.LogPiece(f"{app}/web.1-1", 1, 9) for app in ("shop", "other"))
-    world.turn(wire.AppReport("shop", OTHER), wire.AppReport("other", OTHER), logs=pieces)
+    world.turn(wire.AppReport("shop", ID), wire.AppReport("other", OTHER), logs=pieces)
     assert world.lines == [ID]
+    world.turn(wire.AppReport("shop", OTHER), logs=pieces)
+    assert world.lines == [ID], "an earlier app of this name has left lines there"
     world.shop.state.zones, world.shop.state.touched = ("us",), ("us",)
     world.turn(logs=pieces)
     assert world.lines == [ID]
