@@ -6,11 +6,7 @@ numbers; an end that was said shortly before its death is said once more.
 
 from __future__ import annotations
 
-import logging
-import threading
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from re_core.apps.state import State
 from re_core.apps.values import OVER
@@ -19,6 +15,7 @@ from re_core.ports import Clock
 from re_core.usecases.apps import broadcasts
 from re_core.usecases.apps.broadcasts import Found
 from re_core.wire import strict_json
+from re_dploy.center.places import Place, Places
 
 #: seconds between two looks
 PERIOD = 0.25
@@ -28,10 +25,6 @@ LATE = 900_000
 QUIET = 2
 #: messages of one look at one version
 MOST_AT_ONCE = 500
-#: ids that two apps have, of which that is said
-MOST_DOUBLED = 1_000
-
-_log = logging.getLogger(__name__)
 
 #: (broadcast id, body)
 Publish = Callable[[str, bytes], None]
@@ -49,12 +42,6 @@ class _Followed:
         self.over = False
 
 
-class _Place(NamedTuple):
-    app: str
-    number: int
-    group: str
-
-
 class Announcer:
     """One thread calls `turn`; `find` and `groups_of` may be called by any."""
 
@@ -67,34 +54,33 @@ class Announcer:
         publish: Publish,
     ) -> None:
         self._store, self._reader, self._clock, self._apps, self._publish = store, reader, clock, apps, publish
-        self._lock = threading.Lock()
         self._followed: dict[str, _Followed] = {}
-        #: of every version that is kept
-        self._places: dict[str, _Place] = {}
+        self._places = Places()
+        #: id of an app -> number of the entry up to which its versions are known here
+        self._seen: dict[str, int] = {}
+        #: broadcasts that may have something to say
+        self._open: dict[str, Place] = {}
         self._first = True
-        #: broadcasts of two apps of which was said so
-        self._doubled: set[str] = set()
-        #: ids of the places, sorted, so that those with a prefix stand together
-        self._ids: list[str] = []
 
     def turn(self) -> None:
         """Look once, and say what is new. Raises StoreUnavailable."""
-        found = [Found(state, version) for state in self._apps() for version in state.versions.values()]
-        owned = self._learned(found)
-        open_ones = {id: one for id, one in owned.items() if self._is_open(one)}
-        for id, one in open_ones.items():
-            self._follow(id, one)
-        self._followed = {id: known for id, known in self._followed.items() if id in open_ones}
+        states = self._learned()
+        for id, place in list(self._open.items()):
+            found = self._found(states, id, place)
+            if found is not None and self._is_open(found):
+                self._follow(id, found)
+            else:
+                del self._open[id]
+                self._followed.pop(id, None)
         self._first = False
 
     def learn(self) -> None:
         """Know whose the broadcasts are, before the first listener comes. Raises StoreUnavailable."""
-        self._learned(Found(state, version) for state in self._apps() for version in state.versions.values())
+        self._learned()
 
     def find(self, broadcast_id: str) -> Found:
         """The version with that broadcast. Raises NotFound, StoreUnavailable."""
-        with self._lock:
-            place = self._places.get(broadcast_id)
+        place = self._places.get(broadcast_id)
         if place is None:
             return broadcasts.find(self._store, self._reader, broadcast_id)
         state = self._reader.fresh(place.app)
@@ -107,42 +93,40 @@ class Announcer:
         """Groups of the broadcasts whose ids begin so, for who subscribes to it hears all of them: of those that are known, and of
         the one that a request has claimed for a version that is not known yet. Raises StoreUnavailable.
         """
-        with self._lock:
-            ids, places = self._ids, self._places
-        groups, at = set(), bisect_left(ids, prefix)
-        while at < len(ids) and ids[at].startswith(prefix):
-            groups.add(places[ids[at]].group)
-            at += 1
+        groups = self._places.groups(prefix)
         if not groups and (app := broadcasts.owner(self._store, prefix)):
             groups.add(self._reader.fresh(app).group)
         return groups
 
-    def _learned(self, found: Iterable[Found]) -> dict[str, Found]:
-        owned = self._owned(found)
-        places = {id: _Place(one.state.id, one.version.number, one.state.group) for id, one in owned.items()}
-        if places != self._places:
-            ids = sorted(places)
-            with self._lock:
-                self._places, self._ids = places, ids
-        return owned
+    def _learned(self) -> dict[str, State]:
+        """The apps now. Those without a new entry cost one comparison: there may be a hundred thousand versions."""
+        states = {state.id: state for state in self._apps()}
+        for id, state in states.items():
+            if self._seen.get(id) == state.entry:
+                continue
+            self._seen[id] = state.entry
+            self._places.learn(state)
+            for version in state.versions.values():
+                if self._is_open(Found(state, version)):
+                    self._open[version.broadcast_id] = Place.of(state, version)
+        for id in self._seen.keys() - states.keys():
+            del self._seen[id]
+            self._places.forget(id)
+        return states
 
-    def _owned(self, found: Iterable[Found]) -> dict[str, Found]:
-        """By broadcast; of two apps with one id it is the one's that had it first, as the claims of ids have it since there are any."""
-        owned: dict[str, Found] = {}
-        for one in found:
-            id = one.version.broadcast_id
-            other = owned.setdefault(id, one)
-            if other is not one:
-                owned[id], late = sorted((other, one), key=lambda one: (one.version.at, one.state.id))
-                self._warn(late)
-        return owned
-
-    def _warn(self, late: Found) -> None:
-        id = late.version.broadcast_id
-        if id not in self._doubled and len(self._doubled) < MOST_DOUBLED:
-            self._doubled.add(id)
-            text = "v%s of %s has the broadcast id of an older version: it is not broadcast"
-            _log.warning(text, late.version.number, late.state.name, extra={"action": "broadcast_doubled"})
+    def _found(self, states: Mapping[str, State], id: str, place: Place) -> Found | None:
+        """The version as it is now; None where it is gone, or where the broadcast is another app's."""
+        owner = self._places.get(id)
+        state = states.get(place.app)
+        version = None if state is None else state.versions.get(place.number)
+        if owner is None or version is None or state is None:
+            return None
+        if owner != place:
+            # of two apps with one id the older version has it, in whatever order they were met
+            self._open[id] = owner
+            state = states.get(owner.app)
+            version = None if state is None else state.versions.get(owner.number)
+        return None if state is None or version is None else Found(state, version)
 
     def _is_open(self, found: Found) -> bool:
         version = found.version

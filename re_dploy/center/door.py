@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from re_core.apps.broadcasts import PLATFORM
+from re_core.apps.names import BROADCAST_ID
 from re_core.apps.state import State
 from re_core.apps.values import OVER
 from re_core.errors import BadMessage, NotAllowed, NotFound
@@ -79,6 +80,10 @@ class Door:
             push = Push(document["commit"], note, broadcast_id)
             said = build(self._desk, principal, found, document["archive_uri"], push, SOURCE)
         return Asked(said.version, said.broadcast_id)
+
+    def refuse(self, broadcast_id: str) -> bool:
+        """Whether the end of a request that was refused may be said under the id: none has it, nor ever will. Raises StoreUnavailable."""
+        return bool(BROADCAST_ID.fullmatch(broadcast_id)) and broadcasts.refuse(self._desk.store, broadcast_id)
 
     def history(self, client: Client, body: bytes) -> dict[str, Any]:
         """Messages of a broadcast behind a number: what a late listener missed."""

@@ -21,7 +21,7 @@ from dploylib.servers import Server
 from dploylib.servers.server import SocketDescription, default_options
 from dploylib.transport import Envelope, ReceivedData
 from dploylib.transport.envelope import JSON_MIMETYPE
-from re_core.errors import ReleaseEngineError
+from re_core.errors import CallerError, ReleaseEngineError
 from re_core.wire import strict_json
 from re_dploy import wire
 from re_dploy.center.door import Door
@@ -147,29 +147,39 @@ def _office(server: Any) -> Office:
 def _on_request(server: Any, socket: Any, received: ReceivedData, peer: str) -> None:
     office = _office(server)
     peer = office.peers.key(peer)
-    client, body, envelope = office.peers.of(peer), _body(received), received.envelope
+    client, body = office.peers.of(peer), _body(received)
+    office.answer("request", peer, received.envelope, lambda: asked(office, peer, client, body))
 
-    def make() -> tuple[str, bytes]:
-        try:
-            asked = office.door.build(client, body)
-        except ReleaseEngineError as error:
-            _say_refused(office, peer, client, body, error)
-            raise
-        return JSON_MIMETYPE, strict_json.dumps(asked.document()).encode()
 
-    office.answer("request", peer, envelope, make)
+def asked(office: Office, peer: str, client: Client, body: bytes) -> tuple[str, bytes]:
+    """The answer to a BuildRequest. Raises ReleaseEngineError; one that nothing can come of is said to who listens too."""
+    try:
+        found = office.door.build(client, body)
+    except ReleaseEngineError as error:
+        _say_refused(office, peer, client, body, error)
+        raise
+    return JSON_MIMETYPE, strict_json.dumps(found.document()).encode()
 
 
 def _say_refused(office: Office, peer: str, client: Client, body: bytes, error: ReleaseEngineError) -> None:
-    """Who listens already hears the end too, unless the id is that of a version: the journal alone ends those."""
+    """Who listens already hears the end too, where it is one: what was not answered may be carried out yet.
+
+    No request can have the id then; the journal alone ends the broadcast of one that had it.
+    """
+    if client.principal is None or not isinstance(error, CallerError):
+        return
     try:
         document = strict_json.loads(body)
     except ReleaseEngineError:
         return
     id = document.get("broadcast_id") if isinstance(document, dict) else None
-    if client.principal is None or not isinstance(id, str) or not SHORTEST_ID <= len(id) <= LONGEST_ID:
+    if not isinstance(id, str) or not SHORTEST_ID <= len(id) <= LONGEST_ID:
         return
-    if not office.groups_of(id):
+    try:
+        is_free = office.door.refuse(id)
+    except ReleaseEngineError:
+        return  # whose it is cannot be known now
+    if is_free:
         text = f"{error.reason}: {error}"[: problems.LONGEST]
         office.publish(
             id, strict_json.dumps({"type": "status", "body": {"type": "error", "data": text}}).encode(), {peer}

@@ -23,6 +23,9 @@ MOST_MESSAGES = 500
 #: milliseconds after the end of a version's job in which lines may still come; the end of the broadcast stands behind all of them
 SETTLING = 5_000
 
+#: who has an id whose request was refused, and heard so by who listens
+_REFUSED = "-"
+
 
 class Reader(Protocol):
     """Apps as their journals say."""
@@ -59,10 +62,17 @@ def claim(keys: ports.IdempotencyKeys, broadcast_id: str, app: str) -> None:
         raise Conflict(f"the broadcast id {broadcast_id[:128]!r} is taken: make a new one for each request")
 
 
+def refuse(keys: ports.IdempotencyKeys, broadcast_id: str) -> bool:
+    """Let no request have the id any more; whether it is free until now, so that its end may be said: it is refused."""
+    mine = new_id()
+    standing = keys.claim(KeyRecord(_key(broadcast_id), mine, _REFUSED))
+    return (standing.deployment, standing.digest) == (mine, _REFUSED)
+
+
 def owner(keys: ports.IdempotencyKeys, broadcast_id: str) -> str:
     """Id of the app that has claimed the id of a broadcast, maybe for a version that there is not yet; empty: none has."""
     standing = keys.standing_claim(_key(broadcast_id))
-    return "" if standing is None else standing.digest
+    return "" if standing is None or standing.digest == _REFUSED else standing.digest
 
 
 def find(store: Store, reader: Reader, broadcast_id: str) -> Found:
@@ -96,7 +106,16 @@ def is_decided(found: Found) -> bool:
 
 def is_settled(found: Found, now: int) -> bool:
     """Whether it has been decided for so long that no line comes any more."""
-    return is_decided(found) and now - max(found.version.ended, found.state.entry_at) >= SETTLING
+    return is_decided(found) and now - max(found.version.ended, _job_ended(found)) >= SETTLING
+
+
+def _job_ended(found: Found) -> int:
+    """When the job of a version that is decided had ended at the latest: versions are released one at a time."""
+    state, version = found
+    if version.job in state.closed:
+        return state.closed[version.job]
+    later = (job.first for job in state.jobs.values() if not job.run and job.version > version.number)
+    return min(later, default=state.entry_at)
 
 
 def _key(broadcast_id: str) -> str:

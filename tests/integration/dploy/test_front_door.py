@@ -22,7 +22,7 @@ from re_core.apps import events as e
 from re_core.apps.broadcasts import TERMINAL
 from re_core.artifacts import content as forms
 from re_core.bootstrap import system_clock
-from re_core.errors import CallerError
+from re_core.errors import CallerError, StoreUnavailable
 from re_core.ports import Append, EntryCodec
 from re_core.rows import AppRow, OutputChunk
 from re_core.sequencer.apps import Apps
@@ -187,6 +187,34 @@ def test_what_may_not_be_asked_for_is_refused_by_name(world: World, who: str, re
     assert _problem(world.ask("request", who, request_)) == code
 
 
+def test_a_request_that_may_still_be_carried_out_ends_no_broadcast(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = _request()
+    listening = world.listen("ann", request["broadcast_id"])
+    listening.receive_envelope(timeout=LONG)
+
+    def away(name: str) -> Any:
+        raise StoreUnavailable("it fails over")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "app_by_name", away)
+        assert _problem(world.ask("request", "ann", request)) == "store-unavailable"
+    assert _problem(world.ask("request", "ann", request)) == "bus-unavailable"
+    assert not listening.poll(SHORT)
+
+
+def test_an_id_whose_request_was_refused_has_one_end_and_no_other_request_gets_it(world: World) -> None:
+    request = _request(app="nope")
+    listening = world.listen("ann", request["broadcast_id"])
+    listening.receive_envelope(timeout=LONG)
+    codes = [_problem(world.ask("request", "ann", {**request, "app": app})) for app in ("nope", "nope", "shop")]
+    assert codes == ["not-found", "not-found", "conflict"]
+    assert json.loads(listening.receive_envelope(timeout=LONG).data)["body"]["type"] == "error"
+    assert not listening.poll(SHORT)
+    assert _problem(world.ask("history", "ann", {"broadcast_id": request["broadcast_id"]})) == "not-found"
+
+
 def test_a_late_listener_reads_the_history_and_a_stranger_to_its_group_does_not(world: World) -> None:
     world.printed("-----> Building shop v1", "hello")
     answer = json.loads(world.ask("history", "ann", {"broadcast_id": BROADCAST, "after": 1}).data)
@@ -242,8 +270,11 @@ def test_a_center_knows_whose_broadcasts_are_before_it_listens(tmp_path: Path) -
 def test_a_key_that_is_not_admitted_gets_nothing(world: World) -> None:
     socket = world.socket("req", "request", world.keys["stranger"])
     socket.send_envelope(Envelope.new(JSON_MIMETYPE, json.dumps(_request())))
-    assert not socket.poll(SHORT)
-    assert not world.listen("stranger", BROADCAST).poll(SHORT)
+    listening = world.listen("stranger", BROADCAST)
+    # what a known key asks for afterwards is answered
+    assert _problem(world.ask("request", "ann", _request())) == "bus-unavailable"
+    assert json.loads(world.listen("ann", BROADCAST).receive_envelope(timeout=LONG).data)["body"]["data"] == "ready"
+    assert not socket.poll(SHORT) and not listening.poll(SHORT)
 
 
 def _stored_payload(world: World, directory: Path) -> bytes:
