@@ -14,6 +14,7 @@ from re_core.apps import records as r
 from re_core.apps.advancing import Advance, Refusal, known_already
 from re_core.apps.asking import ask_release
 from re_core.apps.names import BROADCAST_ID, COMMIT, DIGEST, TYPE_NAME
+from re_core.apps.payloads import MOST_PAYLOADS, digest_of, kept_payloads
 from re_core.apps.state import MOST_PENDING, State, source_of
 from re_core.apps.values import Job, Kind, Payload, Status, Version
 
@@ -120,7 +121,7 @@ def _before(state: State) -> int:
     for one in reversed(state.versions.values()):
         differs = (one.payload, one.config) != (current.payload, current.config)
         if one.number < current.number and one.status is Status.SUCCEEDED and differs:
-            return one.number
+            return one.number  # of all that differ the newest, so that its files are kept
     raise Refusal(
         "not-deployable", f"no version of {state.name} before v{current.number} differs from it and succeeded"
     )
@@ -141,6 +142,9 @@ def _deployable(state: State, number: int) -> Version:
         how = "failed and never ran" if status == Status.FAILED else f"is {status}"
         fit = [f"v{one.number}" for one in reversed(state.versions.values()) if one.status is Status.SUCCEEDED]
         raise Refusal("not-deployable", f"v{number} {how}; succeeded: {', '.join(fit[:_NAMED]) or 'none'}")
+    if digest_of(known) not in kept_payloads(state):
+        what = f"{MOST_PAYLOADS} different ones of the newest releases that succeeded are"
+        raise Refusal("payload-gone", f"the files of v{number} of {state.name} are not kept any more: {what}")
     return known
 
 

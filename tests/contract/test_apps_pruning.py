@@ -9,6 +9,7 @@ import pytest
 
 from re_core.apps import records as r
 from re_core.apps.names import app_key
+from re_core.apps.payloads import MOST_PAYLOADS
 from re_core.artifacts import content as forms
 from re_core.artifacts.names import name_problem
 from re_core.deployment.records import Entry
@@ -209,3 +210,24 @@ def test_those_of_one_kind_that_ended_come_oldest_first(store: Store) -> None:
     assert store.ended_of("app", 30, 10) == ["app/a", "app/b"]
     assert store.ended_of("app", 100, 2) == ["app/a", "app/b"]
     assert store.ended_of("app", 10, 10) == [] and store.ended_of("pipeline", 2, 10) == ["pipeline/x"]
+
+
+def test_files_that_were_built_to_versions_which_cannot_come_back_go_after_a_day(known: Store) -> None:
+    records: list[Any] = []
+    for number in range(1, MOST_PAYLOADS + 3):
+        payload = {
+            "artifact": f"dploy-shop-{number:012x}",
+            "digest": f"{number:064x}",
+            "size": 1,
+            "crc": 1,
+            "length": 1,
+        }
+        built = r.Prepared(number), r.Built(number, payload, {"web": "run"}), r.Committed(number, {"web": 1})
+        records += [*_version(number, *built), r.JobEnded(f"job{number}", "completed")]
+        _artifact(known, name)
+    _artifact(known, "not-of-the-app")
+    _app(known, _id(OLD), *records)
+    assert tidy(known, OLD + 1) == 0
+    assert tidy(known, OLD + DAY + 1) == 3, "the config of no version goes too"
+    kept = [f"dploy-shop-{number:012x}" for number in range(3, MOST_PAYLOADS + 3)]
+    assert _names(known) == sorted([*kept, "not-of-the-app"])

@@ -102,6 +102,7 @@ def retry(
     failed = _version(state, found, number)
     if failed.status is not Status.FAILED:
         raise Conflict(f"v{number} {_how(failed.status)}; only a release that failed is tried again")
+    _require_archive(desk, found, failed)
     said = _checked(Push(failed.commit, f"Retry v{number}", broadcast_id))
     claim(desk.store, said.broadcast_id, found.id)
     user = principal.subject
@@ -120,6 +121,15 @@ def _check_address(archive: str) -> None:
             "the archive's address has a user or a password in front of the host, and addresses are kept and shown; "
             "name one without, or push the archive with rectl apps push"
         )
+
+
+def _require_archive(desk: Desk, found: AppRow, failed: Version) -> None:
+    """Raises Conflict where what was pushed is not kept any more, so that it would fail again."""
+    prefix = f"{ARTIFACT}{found.group}/"
+    if failed.kind is not Kind.BUILD or not failed.archive.startswith(prefix):
+        return
+    if desk.store.artifact(found.group, failed.archive.removeprefix(prefix)) is None:
+        raise Conflict(f"the archive of v{failed.number} is not kept any more: push it again")
 
 
 def listed(desk: Desk, principal: Principal, found: AppRow) -> list[api.AppReleaseRow]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from re_core.apps.checkpoint import from_document
 from re_core.apps.names import KIND, app_id, app_key
+from re_core.apps.payloads import kept_payloads
 from re_core.apps.state import State, begin, fold
 from re_core.apps.values import OVER
 from re_core.deployment.records import Entry
@@ -43,16 +44,23 @@ def states(store: Store, group: str | None = None) -> Iterator[tuple[AppRow, Sta
 
 
 def needed_artifacts(state: State) -> dict[str, str]:
-    """Name of an artifact of the app's group -> what needs it: payloads of versions, and archives of those that are not over."""
+    """Name of an artifact of the app's group -> what needs it: payloads that may come back, and archives of what is not over."""
     found: dict[str, str] = {}
+    kept = kept_payloads(state)
     for version in state.versions.values():
         label = f"v{version.number} of the app {state.name}"
         own, archive = f"{ARTIFACT}{state.group}/", version.archive
         if version.status not in OVER and archive.startswith(own):
             found[archive.removeprefix(own)] = label
-        if version.payload is not None:
+        if version.payload is not None and version.payload.digest in kept:
             found[version.payload.artifact] = label
     return {} if state.ended is not None else found
+
+
+def old_payloads(state: State) -> set[str]:
+    """Names of artifacts that were built to versions, and that nothing of the app can need again."""
+    built = {one.payload.artifact for one in state.versions.values() if one.payload is not None}
+    return built - needed_artifacts(state).keys()
 
 
 def needed_configs(state: State) -> set[str]:

@@ -1,13 +1,16 @@
-"""Deletes what apps need no more while they go on: configs that no version has, and archives that were pushed. Must not know when."""
+"""Deletes what apps need no more while they go on: configs that no version has, archives that were pushed, and files that were built
+to versions that cannot come back. Must not know when.
+"""
 
 from __future__ import annotations
 
 import re
 
+from re_core.apps.state import State
 from re_core.ports import ArtifactFilter, Store
 from re_core.rows import AppRow
 from re_core.usecases import artifact_pruning
-from re_core.usecases.apps.stored import Unreadable, needed_configs, states
+from re_core.usecases.apps.stored import Unreadable, needed_configs, old_payloads, states
 
 #: milliseconds that both are kept in any case: a request may be under way that names them next
 KEPT = artifact_pruning.DAY
@@ -21,7 +24,21 @@ def tidy(store: Store, now: int) -> int:
     count = 0
     for row, state in states(store):
         if not isinstance(state, Unreadable):
-            count += store.drop_configs(row.id, needed_configs(state), now - KEPT) + _archives(store, row, now)
+            count += store.drop_configs(row.id, needed_configs(state), now - KEPT)
+            count += _archives(store, row, now) + _payloads(store, row, state, now)
+    return count
+
+
+def _payloads(store: Store, row: AppRow, state: State, now: int) -> int:
+    """Delete those of old versions: the quota of artifacts is one for all groups."""
+    count, names = 0, None
+    for name in sorted(old_payloads(state)):
+        artifact = store.artifact(row.group, name)
+        if artifact is None or artifact.created >= now - KEPT:
+            continue
+        names = names or artifact_pruning.Names(store)
+        if artifact_pruning.why_kept(store, artifact, now, KEPT, names) is None:
+            count += store.delete_artifact(artifact)
     return count
 
 
