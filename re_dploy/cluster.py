@@ -19,7 +19,7 @@ from re_core.usecases.authorization import Binding, Principal
 from re_core.wire.redaction import Redaction
 from re_dploy.build.builder import Apps, open_builder
 from re_dploy.center.center import Center
-from re_dploy.center.options import CENTER_SOCKETS, Options, read_clients, read_zones, spread
+from re_dploy.center.options import CENTER_SOCKETS, Options, is_loopback, read_clients, read_zones, spread
 from re_dploy.center.worker import Dploy
 from re_dploy.surroundings import Surroundings
 from re_workers.host import WorkerHost
@@ -126,7 +126,7 @@ def options_of(settings: Settings) -> Options:
         raise BadSettings(
             "RE_DPLOY_ZONES is not set: set it to the file that names the zones (docs/how-to/run-zones.md)"
         )
-    if settings.dploy_plain and not _is_local(settings.dploy_listen):
+    if settings.dploy_plain and not is_loopback(settings.dploy_listen):
         raise BadSettings(
             f"RE_DPLOY_LISTEN is {settings.dploy_listen}: with RE_DPLOY_PLAIN who can connect may release, so it has to be 127.0.0.1"
         )
@@ -138,13 +138,9 @@ def options_of(settings: Settings) -> Options:
     return Options(
         spread(f"tcp://{settings.dploy_listen}", CENTER_SOCKETS, "RE_DPLOY_LISTEN"),
         None if settings.dploy_plain else file,
-        read_zones(settings.dploy_zones),
+        read_zones(settings.dploy_zones, settings.dploy_plain),
         {} if settings.dploy_clients is None else read_clients(settings.dploy_clients),
         Principal(PLAIN, (Binding("member", GROUP),)) if settings.dploy_plain else None,
         settings.dploy_zone_wait,
         settings.request_timeout,
     )
-
-
-def _is_local(listen: str) -> bool:
-    return listen.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")

@@ -24,7 +24,7 @@ from re_core.usecases.authorization import Binding, Principal
 from re_core.wire.redaction import Redaction
 from re_dploy.build.builder import Apps, open_builder
 from re_dploy.center.center import Center
-from re_dploy.center.options import CENTER_SOCKETS, Options, ZoneOptions, read_clients, read_zones, spread
+from re_dploy.center.options import CENTER_SOCKETS, Options, ZoneOptions, is_loopback, read_clients, read_zones, spread
 from re_dploy.local_zone import LOCAL, LocalZone, apps_of
 from re_dploy.surroundings import Surroundings
 from re_workers.worker_selection import confinement
@@ -103,7 +103,7 @@ class Embedded:
 
 def _options(settings: Settings, pairs: Mapping[str, KeyPair], local: Mapping[str, str]) -> Options:
     """Raises BadSettings."""
-    zones = {} if settings.dploy_zones is None else read_zones(settings.dploy_zones)
+    zones = {} if settings.dploy_zones is None else read_zones(settings.dploy_zones, settings.dploy_plain)
     if LOCAL in zones:
         raise BadSettings(f"{settings.dploy_zones}: {LOCAL} is the zone of this machine; give the other another name")
     clients = {} if settings.dploy_clients is None else read_clients(settings.dploy_clients)
@@ -124,8 +124,7 @@ def _listen(settings: Settings) -> str:
     """Raises BadSettings where other hosts would reach a center that asks for no key."""
     if not settings.dploy_listen:
         return "tcp://127.0.0.1:*"
-    host = settings.dploy_listen.rpartition(":")[0]
-    if settings.dploy_plain and host not in ("127.0.0.1", "[::1]", "localhost"):
+    if settings.dploy_plain and not is_loopback(settings.dploy_listen):
         raise BadSettings(f"dploy_plain: other hosts reach {settings.dploy_listen}; listen at 127.0.0.1, or unset it")
     return f"tcp://{settings.dploy_listen}"
 

@@ -22,7 +22,7 @@ from re_dploy.center.orders import payload_of
 from re_dploy.wire.names import MAX_PIECE
 
 #: cargos whose digest is remembered, and those that are being fetched, in all and by one peer
-MOST_KNOWN, MOST_OPEN, MOST_OF_A_PEER = 256, 64, 8
+MOST_KNOWN, MOST_OPEN, MOST_OF_A_PEER = 10_000, 64, 8
 #: readings from the beginning on that one peer may ask for to get at a place in the middle: at once, and a second
 SEEKS, SEEKS_A_SECOND = 30, 0.5
 #: peers of which that is remembered
@@ -100,6 +100,8 @@ class Cargoes:
         #: peer -> readings in the middle that it has left, and when that was so; the one that asked last is the last
         self._seeks: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
+        #: taken while one is measured: zones that want to know of the same cargo read it once
+        self._measuring = threading.Lock()
         self._known: dict[tuple[str, int], _Known] = {}
         self._open: dict[tuple[str, str, int], _Fetch] = {}
 
@@ -156,8 +158,11 @@ class Cargoes:
 
     def _measured(self, state: State, version: Version) -> _Known:
         name = state.id, version.number
-        known = self._known.get(name)
-        if known is None:
+        if (known := self._remembered(name)) is not None:
+            return known
+        with self._measuring:
+            if (known := self._remembered(name)) is not None:
+                return known
             digest, size = hashlib.sha256(), 0
             for piece in self._composed(state, version):
                 digest.update(piece)
@@ -166,6 +171,13 @@ class Cargoes:
             with self._lock:
                 while len(self._known) >= MOST_KNOWN:
                     del self._known[next(iter(self._known))]
+                self._known[name] = known
+        return known
+
+    def _remembered(self, name: tuple[str, int]) -> _Known | None:
+        """What was asked for last is forgotten last."""
+        with self._lock:
+            if (known := self._known.pop(name, None)) is not None:
                 self._known[name] = known
         return known
 

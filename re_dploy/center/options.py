@@ -71,16 +71,23 @@ def spread(uri: str, sockets: Sequence[str], what: str) -> dict[str, str]:
     return {name: f"tcp://{host}:{first + place}" for place, name in enumerate(sockets)}
 
 
-def read_zones(path: Path) -> dict[str, ZoneOptions]:
-    """The file of zones: `<name>: {uri: tcp://HOST:PORT, key: <public key>}`. Raises BadSettings."""
+def read_zones(path: Path, plain: bool = False) -> dict[str, ZoneOptions]:
+    """The file of zones: `<name>: {uri: tcp://HOST:PORT, key: <public key>}`. Raises BadSettings.
+
+    Orders have configs in clear, so one without a key has to be on this machine; `plain`: or anywhere, as the settings have it.
+    """
     zones = {}
     for name, given in _entries(path, MOST_ZONES).items():
         where = f"{path}: {name}"
         if not ZONE.fullmatch(name):
             raise BadSettings(f"{where}: a zone is named by a lower-case letter, then letters, digits and hyphens")
-        zones[name] = ZoneOptions(
-            spread(_text(given, "uri", where), ZONE_SOCKETS, f"{where}.uri"), _public(given.get("key", ""), where)
-        )
+        uri, key = _text(given, "uri", where), _public(given.get("key", ""), where)
+        addresses = spread(uri, ZONE_SOCKETS, f"{where}.uri")
+        if not (key or plain or is_loopback(uri.removeprefix("tcp://"))):
+            raise BadSettings(
+                f"{where}: key is missing, and {uri} is on another host: write the public key of its agent (docs/how-to/run-zones.md)"
+            )
+        zones[name] = ZoneOptions(addresses, key)
     return zones
 
 
@@ -95,6 +102,11 @@ def read_clients(path: Path) -> dict[str, Principal]:
         bindings = tuple(Binding("member", group) for group in groups)
         clients[_public(key, where)] = Principal(_text(given, "user", where), bindings)
     return clients
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `HOST:PORT` is on this machine."""
+    return address.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")
 
 
 def _entries(path: Path, most: int) -> dict[str, Mapping[str, Any]]:

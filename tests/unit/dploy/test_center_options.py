@@ -29,7 +29,7 @@ def test_an_address_that_is_none_is_refused_by_name(uri: str) -> None:
 
 def test_zones_and_clients_are_read(tmp_path: Path) -> None:
     zones, clients = tmp_path / "zones.yml", tmp_path / "clients.yml"
-    zones.write_text(f"eu: {{uri: 'tcp://10.0.0.5:7600', key: '{KEY}'}}\nus: {{uri: 'tcp://10.0.0.6:7600'}}\n")
+    zones.write_text(f"eu: {{uri: 'tcp://10.0.0.5:7600', key: '{KEY}'}}\nus: {{uri: 'tcp://127.0.0.1:7600'}}\n")
     clients.write_text(f"'{OTHER}': {{user: ann, groups: [web, ops]}}\n")
     found = read_zones(zones)
     assert (found["eu"].key, found["eu"].addresses["status"]) == (KEY, "tcp://10.0.0.5:7603")
@@ -40,6 +40,16 @@ def test_zones_and_clients_are_read(tmp_path: Path) -> None:
     assert read_zones(zones) == {}
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_a_zone_without_a_key_is_on_this_machine_or_where_the_settings_have_no_keys(tmp_path: Path, host: str) -> None:
+    (file := tmp_path / "zones.yml").write_text(f"eu: {{uri: 'tcp://{host}:7600'}}")
+    assert read_zones(file)["eu"].key == ""
+    file.write_text("eu: {uri: 'tcp://far.example:7600'}")
+    assert read_zones(file, plain=True)["eu"].key == ""
+    with pytest.raises(BadSettings, match="key is missing"):
+        read_zones(file)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -47,6 +57,7 @@ def test_zones_and_clients_are_read(tmp_path: Path) -> None:
         ("eu: tcp://10.0.0.5:7600", "keys and values"),
         ("../eu: {uri: 'tcp://a:1'}", "lower-case"),
         ("eu: {key: x}", "uri is missing"),
+        ("eu: {uri: 'tcp://10.0.0.5:7600'}", "key is missing, and .*is on another host"),
         ("eu: {uri: 'tcp://a:1', key: short}", "public key"),
         ("eu: {uri: 'a:1'}", "expected tcp"),
         ("eu: [", r"zones\.yml"),
