@@ -35,7 +35,7 @@ class Apps(Calls):
         self._transport.send("DELETE", _app(app))
 
     def set_zones(self, app: str, zones: Sequence[str]) -> api.App:
-        """The zones of its next releases. Safe to repeat."""
+        """Its zones from now on. Safe to repeat."""
         return cast(api.App, self._repeatable("PUT", f"{_app(app)}/zones", json={"zones": list(zones)}))
 
     def takeover(self, app: str) -> api.App:
@@ -52,7 +52,9 @@ class Apps(Calls):
         return cast(api.ReleaseAsked, self._repeatable("PATCH", f"{_app(app)}/config", json=body))
 
     def push(self, app: str, archive: Iterable[bytes], commit: str = "", note: str = "") -> api.ReleaseAsked:
-        """Build a tar.gz that comes in pieces, and release it. One that was cut off made no release."""
+        """Build a tar.gz that comes in pieces, and release it. An archive that was cut off makes no release; where the answer alone was
+        lost, it does.
+        """
         id = f"{new_key()}:{commit}" if commit else new_key()
         params = {"broadcast_id": id, **given(commit=commit or None, note=note or None)}
         headers = {"content-type": "application/gzip"}
@@ -121,6 +123,10 @@ class Apps(Calls):
         """What the release with that broadcast id says, from its first line to its end. Lost connections are made again."""
         path = f"{_app(app)}/broadcasts/{quote(id, safe='')}"
         return events.follow_broadcast(self._transport, path, self._pause)
+
+    def remove_zone(self, zone: str) -> None:
+        """Remove a zone that never comes back."""
+        self._transport.send("DELETE", f"/api/v1/zones/{quote(zone, safe='')}")
 
     def zones(self) -> list[api.ZoneRow]:
         """All zones of the engine, by name."""

@@ -47,7 +47,8 @@ ROUTES = (
         (*SENT, 504),
         (),
         "ZonesRequest",
-        "They count from the next release on. Zones that are not named stop the app.",
+        "Zones that come run what the app runs, as soon as they can; releases that have begun keep theirs. Zones that are not named "
+        "stop the app.",
     ),
     Route(
         "post",
@@ -197,4 +198,15 @@ ROUTES = (
         "Events `message`, each of the schema `dploy-broadcast-message`; exactly one is `completed` or `error`, the last. Then `end`.",
     ),
     Route("get", "/api/v1/zones", ENGINE_SEE, "Zones, by name", {200: "Zones"}, READ),
+    Route(
+        "delete",
+        "/api/v1/zones/{zone}",
+        ENGINE_ADMIN,
+        "Remove a zone that never comes back",
+        {204: ""},
+        _ASKED,
+        (),
+        "",
+        "Apps that it has still to stop wait for it no more. Refused where it answers, and where an app has it: set other zones first.",
+    ),
 )

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from re_core.api import apps as api
 from re_core.apps.names import GROUP
 from re_core.usecases.apps import apps, configs, processes, releases
+from re_core.usecases.apps import zones as zone_cases
 from re_core.usecases.apps.apps import Desk, NewApp
 from re_core.usecases.apps.configs import Change
 from re_core.usecases.apps.reader import AppReader
@@ -148,7 +149,13 @@ def run(app: str) -> Response:
 
 @zones.get("")
 def all_zones() -> Response:
-    return page_answer(list(processes.zones(desk(), caller())), None)
+    return page_answer(zone_cases.listed(desk(), caller()), None)
+
+
+@zones.delete("/<zone>")
+def remove_zone(zone: str) -> Response:
+    zone_cases.remove(desk(), caller(), zone)
+    return Response(status=204)
 
 
 def desk() -> Desk:

@@ -104,21 +104,37 @@ def destroy(session: Session, app: str, confirm: str) -> None:
     if typed != name:
         raise BadInput(f"that is not the name of the app, {name}: nothing is destroyed")
     session.client.apps.destroy(name)
-    session.terminal.note(f"{safe(name)} is destroyed; its name is free when its zones have stopped it")
+    session.terminal.note(
+        f"{safe(name)} is destroyed: its zones stop it, today or when they are back, and its name is free when all have"
+    )
 
 
-@apps.command(short_help="List zones, or set the zones of an app.")
+@apps.command(short_help="List zones, set those of an app, or remove one.")
 @click.argument("app", required=False)
-@click.option("--set", "wanted", default="", metavar="ZONE,…", help="The zones of the app from its next release on.")
+@click.option("--set", "wanted", default="", metavar="ZONE,…", help="The zones of the app from now on.")
+@click.option("--remove", "removed", default="", metavar="ZONE", help="Remove a zone that never comes back.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @pass_session
-def zones(session: Session, app: str | None, wanted: str, as_json: bool) -> None:
-    """List the zones of the engine; with APP and --set, set the zones of an app.
+def zones(session: Session, app: str | None, wanted: str, removed: str, yes: bool, as_json: bool) -> None:
+    """List the zones of the engine; with APP and --set, set the zones of an app; with --remove, remove a zone.
 
-    Zones that are not named any more stop the app at once; new ones run it from its next release on.
+    Zones that are not named any more stop the app; those that come run what it runs. Both begin at once, or when the zone is back.
+
+    --remove is for a host that is gone for good, and for administrators: first take it out of dploy_zones, and set other zones for
+    the apps that have it. Apps that it had still to stop wait for it no more.
     """
+    if removed and (wanted or app is not None):
+        raise click.UsageError("--remove goes without an app and without --set: rectl apps zones --remove us")
     if wanted and app is None:
         raise click.UsageError("--set needs an app: rectl apps zones APP --set eu,us")
+    if removed:
+        session.confirm(
+            f"Remove the zone {safe(removed)}? What still runs on its host goes on there, if it is not gone.", yes
+        )
+        session.client.apps.remove_zone(removed)
+        session.terminal.note(f"the zone {safe(removed)} is removed")
+        return
     if app is not None:
         made = session.client.apps.set_zones(app, _names(wanted)) if wanted else session.client.apps.one(app)
         if as_json:

@@ -60,6 +60,8 @@ def routes(session: Session, app: str, as_json: bool) -> None:
 def scale(session: Session, app: str, counts: tuple[str, ...], as_json: bool) -> None:
     """Set how many processes of a type each zone runs; without counts, show them. It is no release.
 
+    Each zone follows by itself: at once, when it is back, or when the release that it gets ready is over.
+
     \b
     rectl apps scale shop web=2 worker=1
     """
@@ -69,14 +71,18 @@ def scale(session: Session, app: str, counts: tuple[str, ...], as_json: bool) ->
         session.terminal.json(after)
         return
     shown = " ".join(f"{name}={count}" for name, count in sorted(after.items())) or "nothing"
-    session.terminal.line(f"{safe(app)} runs {safe(shown)} in each zone")
+    verb = "is to run" if wanted else "runs"
+    session.terminal.line(f"{safe(app)} {verb} {safe(shown)} in each zone")
 
 
 @click.command(short_help="Replace all processes by new ones.")
 @click.argument("app")
 @pass_session
 def restart(session: Session, app: str) -> None:
-    """Replace all processes of an app by new ones. The new ones start beside the old ones, so no request is lost."""
+    """Replace all processes of an app by new ones. The new ones start beside the old ones, so no request is lost.
+
+    Each zone follows by itself: at once, when it is back, or when the release that it gets ready is over.
+    """
     session.client.apps.restart(app)
     session.terminal.note(f"{safe(app)} restarts; to see it: rectl apps ps {safe(app)}")
 

@@ -207,7 +207,7 @@ class Bringer:
             self._stop(state, app)
 
     def _refusal(self, state: State, answer: wire.Answer) -> str:
-        """Why a word was refused; empty where it was not, or where the next try needs nothing from anyone."""
+        """Why a word was refused; empty where it was not, or where the next try may succeed by itself."""
         if not answer.refused or answer.code == "busy":
             return ""  # what it is at is seen in the next report
         if answer.code == "stale-epoch":
@@ -225,7 +225,7 @@ def is_empty(app: wire.AppReport) -> bool:
 
 
 def is_at_work(app: wire.AppReport | None) -> bool:
-    """Whether the zone carries out an order, of whomever: it takes no other one meanwhile."""
+    """Whether the zone carries out an order, of this center or another one: it takes no other meanwhile."""
     order = None if app is None else app.order
     return order is not None and order.state != "ready" and order.state not in wire.OVER | {"draining"}
 

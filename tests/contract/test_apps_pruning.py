@@ -215,8 +215,9 @@ def test_those_of_one_kind_that_ended_come_oldest_first(store: Store) -> None:
 def test_files_that_were_built_to_versions_which_cannot_come_back_go_after_a_day(known: Store) -> None:
     records: list[Any] = []
     for number in range(1, MOST_PAYLOADS + 3):
+        name = f"dploy-shop-{number:012x}"
         payload = {
-            "artifact": f"dploy-shop-{number:012x}",
+            "artifact": name,
             "digest": f"{number:064x}",
             "size": 1,
             "crc": 1,

@@ -82,7 +82,7 @@ def archive(edition: str, web: str = "exec python3 web.py") -> bytes:
 
 
 def ports_in_a_row(count: int) -> int:
-    """The first of so many TCP ports of the loopback address that nobody listened on a moment ago."""
+    """The first of so many TCP ports of the loopback address that no program listened on a moment ago."""
     for first in free_ports(100):
         try:
             with ExitStack() as held:

@@ -32,7 +32,7 @@ def test_the_demo_pushes_scales_configures_rolls_back_and_leaves_nothing_behind(
     for words in (
         "Successfully installed",
         "hello from web.1 of v1",
-        "shop runs web=2 in each zone",
+        "shop is to run web=2 in each zone",
         "good evening from web.1 of v2",
         "hello from web.1 of v3",
         "Rollback to v1",

@@ -202,7 +202,7 @@ class Oracle:
         return made_of.endswith(" well")
 
     def _check_broadcast(self, found: Found) -> None:
-        """Whoever reads it, now or then, reads the same."""
+        """Each reader, now or then, reads the same."""
         id = found.version.broadcast_id
         messages = list(self._history(found))
         ends = [(one["seq"], one["body"]["type"]) for one in messages if one["body"]["type"] in ("completed", "error")]

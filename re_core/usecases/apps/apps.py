@@ -24,6 +24,7 @@ from re_core.rows import AppRow
 from re_core.usecases import keys
 from re_core.usecases.apps.asking import Said, ask
 from re_core.usecases.apps.reader import AppReader
+from re_core.usecases.apps.zone_rows import known_zones
 from re_core.usecases.authorization import Principal, Verb, groups_of, require
 from re_core.usecases.ids import new_id
 from re_core.usecases.times import rfc3339
@@ -184,11 +185,6 @@ def takeover(desk: Desk, principal: Principal, found: AppRow) -> int:
     return max(epochs)
 
 
-def known_zones(store: ports.AppRows) -> list[str]:
-    """Names of the zones that the center knows, sorted."""
-    return sorted(zone.name for zone in store.zones())
-
-
 def row_document(row: AppRow, state: State) -> api.AppRow:
     """One row of the list."""
     newest = state.versions.get(state.last)
@@ -316,6 +312,8 @@ def _save_zones(desk: Desk, found: AppRow, zones: tuple[str, ...]) -> AppRow:
         newer = desk.store.app(found.id)
         if newer is None:
             raise NotFound(f"the app {found.name} is gone")
+        if zones and found.zones and not newer.zones:
+            raise Conflict(f"{found.name} was destroyed meanwhile")
         found = newer
     raise Conflict("other requests keep changing this app; try again")
 

@@ -12,16 +12,20 @@ from re_core.api import apps as api
 from re_core.apps import events as e
 from re_core.apps.running import MOST_INSTANCES
 from re_core.apps.state import State, wanted
-from re_core.errors import BadDocument, Problem
+from re_core.errors import BadDocument, Conflict, Problem
 from re_core.json_pointer import pointer
 from re_core.rows import AppRow, ZoneRow
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import Said
 from re_core.usecases.apps.configs import require_secrets
+from re_core.usecases.apps.zone_rows import last_look, trouble_of
 from re_core.usecases.authorization import Principal, Verb, require
 from re_core.usecases.ids import new_id
 from re_core.usecases.keys import key_digest
 from re_core.usecases.times import rfc3339
+
+#: commands of apps of one group that run at once: half of the places of one center, so that other groups have theirs
+MOST_OPEN_RUNS = 16
 
 
 class Reported(NamedTuple):
@@ -61,10 +65,22 @@ def restart(desk: Desk, principal: Principal, found: AppRow, key: str = "") -> N
 
 
 def run(desk: Desk, principal: Principal, found: AppRow, command: str, key: str = "", source: str = "") -> Said:
-    """Run a command once, in the first zone, with the environment of what runs. Raises NotAllowed, CallerError, Conflict, NoAnswer."""
+    """Run a command once, in the first zone, with the environment of what runs.
+
+    Raises NotAllowed, CallerError, Conflict, also where too many run of the group, NoAnswer.
+    """
     require_secrets(principal, found.group)
     request = _request(principal, found, "run", key)
+    if not any(one.request == request for one in desk.state(found).runs.values()):
+        _require_room(desk, found)
     return desk.say(found, e.RunCommand(command, principal.subject, source, request=request))
+
+
+def _require_room(desk: Desk, found: AppRow) -> None:
+    """A command has a place of the center for as long as it goes on. Raises Conflict."""
+    states = (desk.state(row) for row in desk.store.apps(found.group) if row.zones)
+    if sum(not one.ended for state in states for one in state.runs.values()) >= MOST_OPEN_RUNS:
+        raise Conflict(f"{MOST_OPEN_RUNS} commands of apps of the group {found.group} run; try again later")
 
 
 def processes(desk: Desk, principal: Principal, found: AppRow) -> api.AppProcesses:
@@ -83,20 +99,6 @@ def routes(desk: Desk, principal: Principal, found: AppRow) -> api.AppRoutes:
     return {"addresses": [address for one in tables for address in one["addresses"]], "zones": tables}
 
 
-def zones(desk: Desk, principal: Principal) -> list[api.ZoneRow]:
-    """All that the center knows, by name. Raises NotAllowed."""
-    require(principal, Verb.SEE, None)
-    return [
-        {
-            "name": zone.name,
-            "seen": rfc3339(zone.at or None),
-            "apps": sorted(map(str, _mapping(_mapping(zone.report).get("apps")))),
-            "trouble": _text(_mapping(zone.report).get("trouble")),
-        }
-        for zone in sorted(desk.store.zones(), key=lambda zone: zone.name)
-    ]
-
-
 def _request(principal: Principal, found: AppRow, what: str, key: str) -> str:
     """Id of a request: the same whenever this user repeats it with its key."""
     return key_digest(principal.subject, f"apps/{found.id}/{what}", key) if key else new_id()
@@ -105,20 +107,22 @@ def _request(principal: Principal, found: AppRow, what: str, key: str) -> str:
 def _reports(desk: Desk, state: State, found: AppRow) -> Iterator[Reported]:
     """One for each zone of the app, and for each that has still to stop it."""
     known = {zone.name: zone for zone in desk.store.zones()}
+    now, newest = desk.clock.now(), last_look(known.values())
     for name in dict.fromkeys((*state.zones, *state.leaving)):
         zone = known.get(name)
         if zone is None:
             yield Reported(name, None, {}, "the engine has no zone of this name")
         else:
-            yield _reported(zone, state, found)
+            yield _reported(zone, state, found, trouble_of(zone, now, newest))
 
 
-def _reported(zone: ZoneRow, state: State, found: AppRow) -> Reported:
+def _reported(zone: ZoneRow, state: State, found: AppRow, trouble: str) -> Reported:
+    """`trouble`: why what the zone has said may not be so any more."""
     report = _mapping(zone.report)
     app = _mapping(_mapping(report.get("apps")).get(found.name))
     if app.get("app_id", found.id) != found.id:
         return Reported(zone.name, zone.at or None, {}, "an earlier app of this name has not been stopped there yet")
-    trouble = _text(report.get("trouble")) or _text(_mapping(report.get("errors")).get(found.name))
+    trouble = trouble or _text(_mapping(report.get("errors")).get(found.name))
     want = wanted(state, zone.name)
     if not trouble and want is not None and _number(app.get("version")) != want.version:
         trouble = f"it follows to v{want.version}"

@@ -223,7 +223,7 @@ def test_counts_are_set_and_shown(engine: FakeEngine, rectl: Rectl) -> None:
     engine.on(f"PATCH {APPS}/shop/formation", Answer({"formation": {"worker": 1, "web": 2}}))
     engine.on(f"GET {APPS}/shop", Answer(_app()))
     ran = rectl("apps", "scale", "shop", "web=2", "worker=1")
-    assert (ran.code, ran.out) == (0, "shop runs web=2 worker=1 in each zone\n")
+    assert (ran.code, ran.out) == (0, "shop is to run web=2 worker=1 in each zone\n")
     assert engine.asked[-1].document == {"formation": {"web": 2, "worker": 1}}
     assert rectl("apps", "scale", "shop").out == "shop runs web=2 worker=0 in each zone\n"
     assert rectl("apps", "scale", "shop", "web=-1").code == 2
@@ -291,6 +291,16 @@ def test_zones_are_listed_and_set(engine: FakeEngine, rectl: Rectl) -> None:
     assert rectl("apps", "zones", "shop", "--set", "us").out == "shop runs in us\n"
     assert engine.asked[-1].document == {"zones": ["us"]}
     assert rectl("apps", "zones", "--set", "us").code == 2
+
+
+def test_a_zone_that_never_comes_back_is_removed_after_a_question(engine: FakeEngine, rectl: Rectl) -> None:
+    engine.on("DELETE /api/v1/zones/us", Answer(None, 204))
+    assert rectl("apps", "zones", "shop", "--remove", "us").code == 2
+    assert rectl("apps", "zones", "--remove", "us").code != 0
+    assert engine.requests("DELETE /api/v1/zones/us") == []
+    removed = rectl("apps", "zones", "--remove", "us", "--yes")
+    assert (removed.code, "the zone us is removed" in removed.err) == (0, True)
+    assert len(engine.requests("DELETE /api/v1/zones/us")) == 1
 
 
 def test_an_app_is_shown_with_what_it_runs(engine: FakeEngine, rectl: Rectl) -> None:

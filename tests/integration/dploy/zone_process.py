@@ -28,7 +28,7 @@ SOCKETS = ("deploy", "stop", "control", "status")
 
 
 class ZoneProcess:
-    """Started anew by `start`, with the same directory and the same sockets."""
+    """Started again by `start`, with the same directory and the same sockets."""
 
     def __init__(self, directory: Path, general: dict[str, Any], sockets: dict[str, Any] | None = None) -> None:
         self.dir = directory

@@ -129,10 +129,12 @@ class AppHarness(FrontEndHarness):
         headers = {"Content-Type": "application/gzip"}
         return self.call("POST", f"{URL}/{name}/releases{query}", data=archive, headers=headers)
 
-    def zone(self, name: str, **report: Any) -> None:
-        """What the center has stored of a zone."""
+    def zone(self, name: str, ago: int = 0, **report: Any) -> None:
+        """What the center has stored of a zone that answered so many milliseconds ago."""
         before = self.store.zone(name)
-        row = ZoneRow(name, self.clock.now(), f"{name}-directory", report, 1 if before is None else before.version + 1)
+        row = ZoneRow(
+            name, self.clock.now() - ago, f"{name}-directory", report, 1 if before is None else before.version + 1
+        )
         assert self.store.save_zone(row)
 
     # -- what steps, zones and time do -----------------------------------------------------------------

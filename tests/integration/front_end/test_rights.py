@@ -88,7 +88,7 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
 
 def _status(harness: FrontEndHarness, method: str, path: str) -> int:
     id = "letter" if "deadletters" in path else "book" if "playbook" in path else "node" if "cdpm" in path else "dep1"
-    names = {"name": "shop", "app": "shop", "group": "ours", "broadcast": "b1"}
+    names = {"name": "shop", "app": "shop", "group": "ours", "broadcast": "b1", "zone": "eu"}
     address = path.format(id=id, step=0, revision=1, release=1, **names)
     if "{name}" in path:  # without its group, an artifact of a group that the caller does not see is not found
         address += "?group=ours"
