@@ -76,7 +76,8 @@ def begin(
     said = "\n".join(f"{name}={quote(value)}" for name, value in parts.items())
     limit = f"{max(1, round(run.limit))}"
     body = f"RE1 go {nonce}\n{said}\nRE1 all {nonce}".encode("utf-8", "surrogateescape")
-    return command("begin", root, run.key.record, nonce, limit, str(run.cap), str(offset), boot=boot), body
+    more = limit, str(run.cap), str(offset), f"{run.key.family}.over"
+    return command("begin", root, run.key.record, nonce, *more, boot=boot), body
 
 
 class Lines:

@@ -111,6 +111,50 @@ report() {
   say "$standing" "${code:--}" "$size" "$dropped"
 }
 
+# End the run of this directory, first asked and then made to. It may be about to begin
+end_it() {
+  mkdir cancel 2>/dev/null
+  round=0
+  stand
+  while [ "$standing" = beginning ] && [ $round -lt 100 ]; do
+    nap 0.1
+    round=$((round + 1))
+    stand
+  done
+  [ "$standing" != runs ] || kill -TERM "$pid" 2>/dev/null
+  while [ "$standing" = runs ] && [ $round -lt 150 ]; do
+    nap 0.1
+    round=$((round + 1))
+    stand
+  done
+  if [ "$standing" = vanished ] && { read -r session watchdog <program; } 2>/dev/null; then
+    kill -KILL $(family "$session" "${PWD##*/}") $(members "$watchdog") 2>/dev/null
+  fi
+}
+
+# End what runs of one attempt, and have nothing more of it begin: `begin` makes its directory and then looks for this mark; here it
+# is the other way round, so that one of the two sees the other
+supersede() {
+  mkdir "$1.over" 2>/dev/null
+  set +f
+  for one in "$1".*; do
+    set -f
+    if [ "$one" != "$1.over" ] && cd "$root/$one" 2>/dev/null; then
+      stand
+      case $standing in
+      runs | beginning)
+        count=$((count + 1))
+        end_it
+        ;;
+      vanished) end_it ;;
+      esac
+      cd "$root" || exit 0
+      say alive
+    fi
+  done
+  set -f
+}
+
 # What it prints from an offset on, until it has ended. Each round says that it is there, so that it ends when nothing listens
 follow() {
   offset=$1 tick=0.01 quiet=0
@@ -264,7 +308,7 @@ which_boot
 here
 case $verb in
 begin)
-  limit=$1 cap=$2 offset=$3
+  limit=$1 cap=$2 offset=$3 fence=$4
   skip_to_input
   text=$(cat)
   case $text in
@@ -290,6 +334,10 @@ RE1 all $nonce") ;;
     fi
   fi
   cd "$directory" || stop failed "cannot enter $directory"
+  if [ -d "$root/$fence" ]; then
+    cd / && rm -rf "$directory"
+    stop superseded
+  fi
   began $$
   if ! why=$( (printf '%s\n' "$boot" >boot && printf '%s %s\n' $$ "$t" >starter && printf '%63s\n' ' ' >end && printf '%s' "$re_cmd" >cmd &&
     printf '%s' "$re_in" >in && : >out && printf '%s\n' "$re_spec" >spec) 2>&1); then
@@ -317,26 +365,17 @@ follow | look | end)
     report
     ;;
   end)
-    mkdir cancel 2>/dev/null
-    round=0
-    stand
-    while [ "$standing" = beginning ] && [ $round -lt 100 ]; do
-      nap 0.1
-      round=$((round + 1))
-      stand
-    done
-    [ "$standing" != runs ] || kill -TERM "$pid" 2>/dev/null
-    while [ "$standing" = runs ] && [ $round -lt 150 ]; do
-      nap 0.1
-      round=$((round + 1))
-      stand
-    done
-    if [ "$standing" = vanished ] && { read -r session watchdog <program; } 2>/dev/null; then
-      kill -KILL $(family "$session" "$key") $(members "$watchdog") 2>/dev/null
-    fi
+    end_it
     report
     ;;
   esac
+  ;;
+supersede)
+  [ -d "$root" ] || mkdir -p "$root" 2>/dev/null
+  cd "$root" || stop failed "cannot enter $root"
+  count=0
+  for family_of in "$key" "$@"; do supersede "$family_of"; done
+  say superseded $count
   ;;
 sweep | tidy)
   cd "$root" 2>/dev/null || stop swept 0
@@ -348,6 +387,10 @@ sweep | tidy)
   for one in "$key" "$@"; do
     case $one in
     '') continue ;;
+    *.over) # that a later attempt has begun
+      rmdir "$one" 2>/dev/null
+      continue
+      ;;
     ./.gone-*) # a sweep that was cut
       rm -rf "$one"
       continue

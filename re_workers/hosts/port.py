@@ -29,11 +29,15 @@ class RunKey(NamedTuple):
     @property
     def record(self) -> str:
         """Name of its record's directory: letters, digits and `._%-`, of at most 255. Two names of one machine do not meet in it."""
+        return f"{self.family}.{self.n}" + (f".{self.turn}" if self.turn else "")
+
+    @property
+    def family(self) -> str:
+        """What the names of all records of the attempt on the host begin with."""
         attempt = quote(self.attempt.replace("/", "."), safe="")
         if len(attempt) > _MOST:
             attempt = hashlib.sha256(self.attempt.encode()).hexdigest()
-        host = hashlib.sha256(self.host.encode()).hexdigest()[:12]
-        return f"{attempt}.{host}.{self.n}" + (f".{self.turn}" if self.turn else "")
+        return f"{attempt}.{hashlib.sha256(self.host.encode()).hexdigest()[:12]}"
 
 
 #: characters of an attempt's id that stand in a name as they are
@@ -62,6 +66,17 @@ class Run(NamedTuple):
         """Tells whether a run of the same key is the same run. Values of variables do not count: a secret may be rotated meanwhile."""
         said = "\0".join((self.script, self.stdin, self.cwd, *sorted(self.env)))
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Claim(NamedTuple):
+    """What may have happened before a run's first session with its host."""
+
+    #: another worker may have begun it
+    resumed: bool = False
+    #: when its attempt was claimed: seconds of the monotonic clock; None where that is not known
+    at: float | None = None
+    #: earlier attempts of the step, oldest first: what they left is ended before this run begins
+    earlier: Sequence[str] = ()
 
 
 #: how a run stands: it never began and never will; it is about to; it runs; it has ended; its supervisor was killed, so that its
@@ -314,6 +329,12 @@ class OtherRun(HostError):
     """Under this key something else was begun."""
 
     reason = "other-run"
+
+
+class Left(HostError):
+    """The run was left running: another worker goes on with it."""
+
+    reason = "left"
 
 
 class HostLost(HostError):

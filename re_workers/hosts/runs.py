@@ -21,10 +21,12 @@ from re_workers.hosts.port import (
     REBOOTED,
     RUNS,
     VANISHED,
+    Claim,
     Ended,
     HostError,
     HostLost,
     Killed,
+    Left,
     NoSpace,
     NotBegun,
     OtherRun,
@@ -46,8 +48,14 @@ KEPT_DAYS = 30
 MOST_TURNS = 5
 #: sessions in a row that may be lost before it was begun
 _FIRST_TRIES = 3
+#: attempts of one step that are superseded at once: the newest of those before it
+MOST_SUPERSEDED = 50
+#: seconds by which two clocks may differ that measure how long ago a claim was made
+SLACK = 60.0
 #: seconds between two tries to reach it again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
+#: seconds between two looks, in such a pause, at whether the run shall end
+_LOOK = 0.1
 
 
 class HostRuns:
@@ -74,29 +82,51 @@ class HostRuns:
         self._control = control or channel
         self._place, self._confined, self._notice = place, confined, notice
 
-    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
+    def run(
+        self,
+        run: Run,
+        say: Say,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        claim: Claim = Claim(),  # noqa: B008  # it is immutable
+    ) -> Ended:
         """Begin it, or go on with it where it was begun; returns when it has ended. Its output comes from its beginning.
 
-        When `stop` is set it is ended with all its children, and its end is waited for. Where the connection is lost it is tried
-        again until the run's time is over. Raises Unreachable where nothing is known of it and the host cannot be reached; ShellSilent;
-        NotBegun; OtherRun; Killed; HostLost.
+        When `stop` is set it is ended with all its children, and its end is waited for; when `leave` is set it is left as it is.
+        Where the connection is lost it is tried again until the run's time is over. Raises Unreachable and ShellSilent where the host
+        was never reached, and the run cannot have begun; NotBegun; OtherRun; Killed; Left; HostLost.
         """
-        return _Following(self, run, say, stop).ended()
+        return _Following(self, run, say, stop, leave or threading.Event(), claim).ended()
 
     def look(self, key: RunKey) -> Standing:
         """How it stands. Raises Unreachable, ShellSilent."""
-        return self._ask("look", key)
+        return self.ask("look", key)[1]
 
     def end(self, key: RunKey) -> Standing:
         """End it with all its children, first asked and after five seconds made to; how it stands then. Raises as `look`."""
-        return self._ask("end", key)
+        return self.ask("end", key)[1]
+
+    def supersede(self, key: RunKey, attempts: Sequence[str]) -> int:
+        """End what these attempts left running on the host, and have it refuse what they would begin there; how many ran.
+
+        `key`: any of the host. Raises as `look`.
+        """
+        families = [key._replace(attempt=one).family for one in attempts][-MOST_SUPERSEDED:]
+        if not families:
+            return 0
+        report = self._session("supersede", families[0], *families[1:])
+        counts = [int(words[1]) for words in report.lines if words[0] == "superseded" and words[1:]]
+        if not counts:
+            raise Unreachable(f"{self.host}: the connection was lost before it answered")
+        return counts[-1]
 
     def sweep(self, keys: Iterable[RunKey]) -> int:
         """Remove the records of those that have ended, at most MOST_SWEPT; how many there were. Raises as `look`."""
-        turns = range(MOST_TURNS)
-        records = [key._replace(turn=turn).record for key in list(keys)[:MOST_SWEPT] for turn in turns]
+        swept = list(keys)[:MOST_SWEPT]
+        records = [key._replace(turn=turn).record for key in swept for turn in range(MOST_TURNS)]
         if not records:
             return 0
+        records += sorted({f"{key.family}.over" for key in swept})
         return self._swept(self._session("sweep", records[0], *records[1:]))
 
     def tidy(self, days: int = KEPT_DAYS) -> int:
@@ -128,13 +158,13 @@ class HostRuns:
         """For people."""
         return self._channel.host
 
-    def _ask(self, verb: str, key: RunKey) -> Standing:
-        """Of its newest record: one that will never begin is followed by another, or by none."""
+    def ask(self, verb: str, key: RunKey) -> tuple[RunKey, Standing]:
+        """Of its newest record: one that will never begin is followed by another, or by none. Raises as `look`."""
         found = self._answer(verb, key.record)
         if found.state != NEVER or key.turn + 1 >= MOST_TURNS:
-            return found
-        newer = self._ask(verb, key._replace(turn=key.turn + 1))
-        return found if newer.state == NONE else newer
+            return key, found
+        newer = self.ask(verb, key._replace(turn=key.turn + 1))
+        return (key, found) if newer[1].state == NONE else newer
 
     def _answer(self, verb: str, record: str) -> Standing:
         found = last_standing(self._session(verb, record).lines)
@@ -165,9 +195,13 @@ class HostRuns:
 class _Following:
     """One run from its begin to its end, over as many sessions as that takes."""
 
-    def __init__(self, host: HostRuns, run: Run, say: Say, stop: threading.Event) -> None:
-        self._host, self._run, self._say, self._stop = host, run, say, stop
+    def __init__(
+        self, host: HostRuns, run: Run, say: Say, stop: threading.Event, leave: threading.Event, claim: Claim
+    ) -> None:
+        self._host, self._run, self._say, self._stop, self._leave, self._claim = host, run, say, stop, leave, claim
         self._offset = 0
+        #: it is known what was there before
+        self._is_met = False
         #: it was begun, by this session or an earlier one; it may have been: what begins it was sent
         self._begun = self._attached = self._sent = False
         self._tries = _FIRST_TRIES
@@ -182,6 +216,8 @@ class _Following:
         """When it has ended, and all of its output was heard."""
         while True:
             before = self._offset
+            if self._leave.is_set() and not self._stop.is_set():
+                raise Left(f"{self._host.host}: the run goes on there, and its worker has left")
             standing = self._visit()
             if standing is not None and (found := self._judge(standing)) is not None:
                 return found
@@ -194,10 +230,10 @@ class _Following:
 
     def _visit(self) -> Standing | None:
         """One session; None where it was cut, or ended because the run shall."""
-        stop = None if self._asked else self._stop
-        if self._stop.is_set() and not (self._begun or self._sent):
-            raise NotBegun(f"{self._host.host}: the run was to stop before it began")
+        stop = None if self._asked else _Either(self._stop, self._leave)
         try:
+            if not (self._begun or self._sent or self._asked):
+                self._meet()
             if self._begun or self._asked:
                 report = self._host.follow(self._run.key, self._offset, self._heard, stop)
             else:
@@ -212,13 +248,40 @@ class _Following:
 
     def _judge_loss(self, error: Unreachable) -> None:
         """Raises where nothing can have begun, and there is no point in another try."""
-        if self._begun or self._sent:
+        if self._begun or self._sent or self._claim.resumed:
             return
         if self._stop.is_set():
             raise NotBegun(f"{self._host.host}: the run was to stop before it began") from error
         self._tries -= 1
         if self._tries <= 0 or type(error) is not Unreachable:  # a password that is wrong is not tried again
             raise error
+
+    def _meet(self) -> None:
+        """Before it begins: is there something of it, or of earlier attempts?"""
+        host, claim = self._host, self._claim
+        if self._stop.is_set():
+            key, standing = host.ask("end", self._run.key) if claim.resumed else (self._run.key, Standing(NONE))
+            if standing.state in (NONE, NEVER):
+                raise NotBegun(f"{host.host}: the run was to stop before it began")
+            self._run = self._run._replace(key=key)
+            self._begun = self._attached = self._asked = True
+        elif not self._is_met:
+            if claim.earlier:
+                host.supersede(self._run.key, claim.earlier)
+            if claim.resumed:
+                self._judge_absence(host.look(self._run.key))
+            self._is_met = True
+
+    def _judge_absence(self, standing: Standing) -> None:
+        """Without a record it was never begun, unless that went with an earlier boot."""
+        if standing.state != NONE:
+            return
+        age = None if self._claim.at is None else time.monotonic() - self._claim.at + SLACK
+        if age is None or standing.uptime is None or standing.uptime < age:
+            host = self._host.host
+            raise HostLost(
+                f"{host} has no record of the run, and was booted after its step began; whether it ran is unknown"
+            )
 
     def _note(self, words: Sequence[str]) -> None:
         host = self._host.host
@@ -229,6 +292,8 @@ class _Following:
                 self._begun = self._attached = True
             case ["other"]:
                 raise OtherRun(f"{host}: something else runs, or ran, as {self._run.key.record}")
+            case ["superseded"]:
+                raise NotBegun(f"{host}: a later attempt of the step has begun there")
             case ["failed", *why]:
                 raise not_begun(host, " ".join(why))
 
@@ -251,6 +316,8 @@ class _Following:
             raise HostLost(f"{host} was booted again while the run was there; whether it finished is unknown")
         if state == NONE and not self._begun and self._asked:
             raise NotBegun(f"{host}: the run was to stop before it began")
+        if state == NONE and not (self._begun or self._sent):
+            raise NotBegun(f"{host}: the run was to stop before it began")
         if state == NONE:
             raise HostLost(f"{host} has no record of the run: it is another machine now, or the record was removed")
         return None
@@ -258,7 +325,7 @@ class _Following:
     def _once_more(self) -> None:
         """What was to begin it died before it did: it may begin, under another record."""
         key = self._run.key._replace(turn=self._run.key.turn + 1)
-        if key.turn >= MOST_TURNS or self._stop.is_set():
+        if key.turn >= MOST_TURNS:
             raise NotBegun(f"{self._host.host}: what was to begin the run was killed before it did")
         self._run = self._run._replace(key=key)
         self._begun = self._asked = self._sent = False
@@ -282,7 +349,29 @@ class _Following:
         if self._stop.is_set():
             time.sleep(pause)
         else:
-            self._stop.wait(pause)
+            _Either(self._stop, self._leave).wait(pause)
+
+
+class _Either(threading.Event):
+    """Set when one of two events is."""
+
+    def __init__(self, one: threading.Event, other: threading.Event) -> None:
+        super().__init__()
+        self._one, self._other = one, other
+
+    def is_set(self) -> bool:
+        """As of every event."""
+        return self._one.is_set() or self._other.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of every event."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LOOK if until is None else min(_LOOK, until - time.monotonic())
+            if left <= 0:
+                return False
+            self._one.wait(left)
+        return True
 
 
 #: how systems say that there is no room
