@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
-from re_core.deployment.records import Completed, Failed, Record, Resolved
+from re_core.deployment.records import Completed, Failed, Fenced, Lost, Record, Resolved, Started, TimedOut
 from re_core.errors import BadMessage, StoreRefused
 from re_core.model import Resolution
 from re_core.ports import Journal
@@ -15,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 class OrphanPolicy:
     """The set of attempts whose programs must not go on: those that are about to be called lost or repeated, or were given up.
+
+    What is recorded on its host, this machine, goes on: a worker of this start adopts it.
 
     What an attempt that completed or failed left running, it left on purpose (a daemon that it started), and the engine of
     that time left it alone. A deployment without a journal has ended and was deleted (`rectl store prune`,
@@ -37,7 +40,16 @@ class OrphanPolicy:
                 "the processes that %s left running continue: %s", attempt, error, extra={"action": "journal_unread"}
             )
             return False
-        return bool(entries) and not any(_is_end_of(one, step, number) for entry in entries for one in entry.records)
+        records = [one for entry in entries for one in entry.records]
+        over = any(_is_end_of(one, step, number) for one in records) or _is_adopted(records, step, number)
+        return bool(entries) and not over
+
+
+def _is_adopted(records: Iterable[Record], step: int, attempt: int) -> bool:
+    """Whether it is recorded on its host, and was not given up."""
+    of_it = [one for one in records if (getattr(one, "step", None), getattr(one, "attempt", None)) == (step, attempt)]
+    recorded = any(isinstance(one, Started) and one.recorded for one in of_it)
+    return recorded and not any(isinstance(one, Fenced | Lost | TimedOut) for one in of_it)
 
 
 def _is_end_of(record: Record, step: int, attempt: int) -> bool:

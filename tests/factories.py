@@ -127,9 +127,9 @@ class Run:
     def attempt(self, step: int) -> int:
         return self.state.step(step).attempt
 
-    def claim(self, step: int, by: str = "t", attempt: int = 0, worker: str = "w") -> Decision:
+    def claim(self, step: int, by: str = "t", attempt: int = 0, worker: str = "w", recorded: bool = False) -> Decision:
         number = attempt or self.attempt(step)
-        return self.send(e.ClaimMade(step, number, worker, by, f"control.{worker}"))
+        return self.send(e.ClaimMade(step, number, worker, by, f"control.{worker}", recorded, recorded=recorded))
 
     def complete(self, step: int, attempt: int = 0, **more: Any) -> Decision:
         return self.send(e.OutcomeReported(step, attempt or self.attempt(step), True, **more))
@@ -146,6 +146,9 @@ class Run:
 
     def lose(self, step: int, by: str = "t", attempt: int = 0, reason: str = "") -> Decision:
         return self.send(e.AttemptLost(step, attempt or self.attempt(step), by, reason))
+
+    def release(self, step: int, by: str = "t", worker: str = "w") -> Decision:
+        return self.send(e.AttemptReleased(step, self.attempt(step), by, worker))
 
     def nobody(self, step: int) -> Decision:
         return self.send(e.NoWorkerAvailable(step, self.attempt(step)))

@@ -34,6 +34,7 @@ WORDS: Mapping[type[Any], str] = {
     e.OutcomeReported: "outcome",
     e.ClaimReleased: "declined",
     e.AttemptLost: "reported lost",
+    e.AttemptReleased: "released",
     e.NoWorkerAvailable: "no worker offers it",
     e.HandOver: "only a 2014 worker serves it",
     e.HandedInDoubt: "hand-over in doubt",
@@ -132,10 +133,13 @@ def _events(state: State) -> Iterator[e.Event]:
     for number in sorted(state.open):
         attempt = state.steps[number].attempt
         yield e.ClaimMade(number, attempt, "w", "t", "c")
+        if len(state.plan.steps) == 1:  # what follows is the same beside others
+            yield e.ClaimMade(number, attempt, "w", "t", "c", True, recorded=True)
         yield e.OutcomeReported(number, attempt, completed=True)
         yield e.OutcomeReported(number, attempt, completed=False)
         yield e.ClaimReleased(number, attempt, "t")
         yield e.AttemptLost(number, attempt, "t")
+        yield e.AttemptReleased(number, attempt, "t", "w")
         yield e.NoWorkerAvailable(number, attempt)
         yield e.HandOver(number, attempt)
         yield e.HandedInDoubt(number, attempt)
@@ -152,9 +156,12 @@ def _events(state: State) -> Iterator[e.Event]:
     yield e.WorkerLost(2**53)
 
 
-def _unseen(state: State) -> list[tuple[int, bool, bool]]:
-    """What a step's status does not say: whether it was handed over, or told to stop."""
-    return [(number, step.handed, step.stop_requested_at is not None) for number, step in state.steps.items()]
+def _unseen(state: State) -> list[tuple[int, bool, bool, bool, bool]]:
+    """What a step's status does not say: whether it was handed over, or told to stop; is recorded, or offered to other workers."""
+    return [
+        (number, step.handed, step.stop_requested_at is not None, step.recorded, step.offered > 0)
+        for number, step in state.steps.items()
+    ]
 
 
 def _statuses(state: State) -> dict[int, str]:

@@ -51,23 +51,48 @@ def deadline_of(state: State, number: int, step: StepState) -> int:
     """
     stopped = stopped_at(state, number)
     if stopped is not None:
-        return stopped + CANCEL_GRACE
+        # a worker that goes on with what another one had begun hears of the stop when it does
+        return max(stopped, (step.moved_at or 0) if step.recorded else 0) + CANCEL_GRACE
     if step.status is StepStatus.DISPATCHED:
         end = (step.dispatched_at or 0) + int(state.plan.patience * 1000)
     else:
-        end = (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
+        end = _end_of_time(state, number, step)
     return min(end, (state.cancelled_at or 0) + CANCEL_GRACE) if is_cancelled(state, number) else end
 
 
 def due_of(state: State, number: int, now: int) -> int:
     """When something about this open step is due next."""
     step = state.steps[number]
+    if step.offered:
+        return _due_of_offer(state, number, step, now)
     if step.status is StepStatus.STARTED:
         deadline = deadline_of(state, number, step)
         return min(deadline, _doubling(step.started_at or 0, INQUIRE_AFTER, now)) if step.control else deadline
     if step.handed:
         return deadline_of(state, number, step)
     return min(_doubling(step.dispatched_at or 0, REDISPATCH_AFTER, now), patience_end(state, step))
+
+
+def _due_of_offer(state: State, number: int, step: StepState, now: int) -> int:
+    due = min(_doubling(step.orphaned_at or 0, REDISPATCH_AFTER, now), end_of_offer(state, number, step))
+    return due if stopped_at(state, number) is not None else min(due, _end_of_time(state, number, step))
+
+
+def end_of_offer(state: State, number: int, step: StepState) -> int:
+    """When an orphaned step has waited for another worker for long enough: its patience, but its own time and some grace at most."""
+    stopped = stopped_at(state, number)
+    own = _end_of_time(state, number, step) if stopped is None else stopped
+    since = step.orphaned_at or 0
+    return min(since + int(state.plan.patience * 1000), max(own, since) + CANCEL_GRACE)
+
+
+def time_is_over(state: State, number: int, step: StepState, now: int) -> bool:
+    """Whether a step that was started has had its timeout."""
+    return now >= _end_of_time(state, number, step)
+
+
+def _end_of_time(state: State, number: int, step: StepState) -> int:
+    return (step.started_at or 0) + int(state.plan.steps[number].spec.timeout * 1000)
 
 
 def patience_end(state: State, step: StepState) -> int:

@@ -26,6 +26,8 @@ class ClaimMade(NamedTuple):
     moves: int = 0
     #: those that its worker is bound to; empty: it is bound to none
     environments: tuple[str, ...] = ()
+    #: what it runs is recorded on its host
+    recorded: bool = False
 
 
 class OutcomeReported(NamedTuple):
@@ -63,6 +65,16 @@ class AttemptLost(NamedTuple):
     attempt: int
     token: str = ""
     reason: str = ""
+    worker: str = ""
+
+
+class AttemptReleased(NamedTuple):
+    """A worker says `released`: it leaves, and what it has begun goes on, recorded on its host."""
+
+    step: int
+    attempt: int
+    token: str = ""
+    worker: str = ""
 
 
 class NoWorkerAvailable(NamedTuple):
@@ -156,6 +168,7 @@ Event = (
     | OutcomeReported
     | ClaimReleased
     | AttemptLost
+    | AttemptReleased
     | NoWorkerAvailable
     | HandOver
     | HandedInDoubt
@@ -176,6 +189,15 @@ class Dispatch(NamedTuple):
     step: int
     attempt: int
     again: bool = False
+
+
+class Adopt(NamedTuple):
+    """Offer the attempt, whose worker is gone, to others: one of them may have the claim of this token by a move of this number."""
+
+    step: int
+    attempt: int
+    moves: int
+    token: str
 
 
 class HandedOver(NamedTuple):
@@ -234,4 +256,4 @@ class Answer(NamedTuple):
     holder: str = ""
 
 
-Effect = Dispatch | HandedOver | Notify | Grant | Inquire | Stop | Answer
+Effect = Dispatch | Adopt | HandedOver | Notify | Grant | Inquire | Stop | Answer

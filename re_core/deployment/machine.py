@@ -25,6 +25,7 @@ Rules that hold everywhere:
    and its `always` however it ended. The root is the block of checks and sequences; the actions are its `always`.
 3. A step that may not be repeated is begun by grant (docs/decisions/0004): the claim's record is the grant. Its second
    claimant gets no-go. A claim can move (docs/decisions/0027): what was begun under its token goes on in another process.
+   Where the attempt is recorded on its host, the core itself offers it to others when its worker is gone (0037).
 4. Before a step is dispatched again its old attempt is fenced. What is repeated without a new attempt is only what
    the state still awaits (`awaited`), so copies carry the same id and their receivers drop them.
 5. Cancel is an event like any other. What has not begun is withdrawn, what runs is stopped and awaited GRACE, and the
@@ -45,8 +46,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from re_core.deployment import adoption, interventions, transitions
 from re_core.deployment import events as e
-from re_core.deployment import interventions, transitions
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import stopped_at
 from re_core.deployment.notifications import deployment_notices
@@ -148,6 +149,7 @@ _LIVE: Mapping[type[Any], Callable[[Advance, Any], None]] = {
     e.OutcomeReported: _step,
     e.ClaimReleased: _step,
     e.AttemptLost: _step,
+    e.AttemptReleased: _step,
     e.NoWorkerAvailable: _step,
     e.HandOver: _step,
     e.HandedInDoubt: _step,
@@ -195,6 +197,7 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
         e.OutcomeReported: transitions.outcome,
         e.ClaimReleased: transitions.on_declined,
         e.AttemptLost: transitions.on_attempt_lost,
+        e.AttemptReleased: adoption.on_released,
     },
     StepStatus.COMPLETED: {e.OutcomeReported: transitions.repeat},
     StepStatus.FAILED: {e.OutcomeReported: transitions.repeat},
@@ -203,6 +206,7 @@ STEP: Mapping[StepStatus, Mapping[type[Any], Callable[[Advance, StepState, Any],
         e.ClaimMade: transitions.moved_when_lost,
         e.OutcomeReported: transitions.outcome_of_lost,
         e.AttemptLost: transitions.repeat,
+        e.AttemptReleased: transitions.repeat,
     },
     StepStatus.SKIPPED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},
     StepStatus.CANCELLED: {e.OutcomeReported: transitions.outdated, e.ClaimReleased: transitions.repeat},

@@ -55,9 +55,11 @@ def awaited(state: State) -> Iterator[e.Effect]:
             continue
         if step.status is StepStatus.DISPATCHED:
             yield e.Dispatch(number, step.attempt, again=True)
+        elif step.offered:
+            yield e.Adopt(number, step.attempt, step.offered, step.token)
         elif stopped_at(state, number) is not None:
             yield e.Stop(step.control, number, step.attempt)
-        elif step.control and (step.moves or not state.plan.steps[number].spec.repeatable):
+        elif step.control and (step.moves or step.recorded or not state.plan.steps[number].spec.repeatable):
             yield e.Grant(step.control, number, step.attempt, step.token, go=True)
 
 

@@ -19,6 +19,12 @@ def cancelled_by(request: CancelRequested) -> str:
     return f"{by}: {request.reason}" if request.reason else by
 
 
+def whose(state: State, number: int) -> str:
+    """Of which workers a step needs one: ` of the pool dmz`, or nothing where any will do."""
+    pool = state.plan.steps[number].spec.pool
+    return f" of the pool {pool}" if pool else ""
+
+
 def stop_reason(state: State, number: int, attempt: int) -> str:
     """Why the worker of that attempt is asked to end it."""
     step = state.step(number)

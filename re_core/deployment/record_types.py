@@ -52,6 +52,8 @@ class Started(NamedTuple):
     begun: int = 1
     #: what the deployment's status becomes; empty where it stays
     deployment: str = ""
+    #: what it runs is recorded on its host, so that another worker can go on with it
+    recorded: bool = False
 
 
 class Moved(NamedTuple):
@@ -64,6 +66,21 @@ class Moved(NamedTuple):
     control: str
     #: as in ClaimMade: of two processes the one with the higher number has it
     moves: int
+    #: what the step says of itself from now on; None where that stays
+    message: str | None = None
+
+
+class Orphaned(NamedTuple):
+    """The worker of an attempt that is recorded on its host is gone: the attempt is offered to others, under the same token."""
+
+    step: int
+    attempt: int
+    #: the number of the move by which one of them may have it
+    moves: int
+    #: what the step says of itself from now on
+    message: str
+    #: workers that were lost with this attempt so far; one that has left in order is none
+    deaths: int = 0
 
 
 class Completed(NamedTuple):
@@ -282,6 +299,7 @@ Record = (
     | Dispatched
     | Started
     | Moved
+    | Orphaned
     | Completed
     | Failed
     | StopRequested
@@ -312,6 +330,7 @@ KINDS: Mapping[str, type[Any]] = {
     "dispatched": Dispatched,
     "started": Started,
     "moved": Moved,
+    "orphaned": Orphaned,
     "completed": Completed,
     "failed": Failed,
     "stop_requested": StopRequested,

@@ -62,6 +62,9 @@ from re_core.deployment.record_types import (
     Moved as Moved,
 )
 from re_core.deployment.record_types import (
+    Orphaned as Orphaned,
+)
+from re_core.deployment.record_types import (
     Record as Record,
 )
 from re_core.deployment.record_types import (
@@ -100,7 +103,7 @@ from re_core.deployment.record_types import (
 from re_core.errors import NewerFormat, StoreRefused
 
 #: newest format of an entry that this engine reads; a core refuses newer ones, so that a rolling upgrade is safe
-FORMAT = 6
+FORMAT = 7
 
 #: bytes of JSON of one step's data that the journal keeps; the rest is cut, marked
 MAX_DATA = 256 * 1024
@@ -110,8 +113,9 @@ MAX_DATA = 256 * 1024
 SINCE: Mapping[type[Any], Mapping[str, int]] = {
     Accepted: {"exclusive": 2},
     Dispatched: {"since": 4},
-    Started: {"begun": 4, "deployment": 4},
-    Moved: {"": 6},
+    Started: {"begun": 4, "deployment": 4, "recorded": 7},
+    Moved: {"": 6, "message": 7},
+    Orphaned: {"": 7},
     Completed: {"begun": 4, "deployment": 4},
     Failed: {"status": 4, "begun": 4, "deployment": 4},
     StopRequested: {"": 3},

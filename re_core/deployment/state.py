@@ -28,12 +28,16 @@ class StepState:
         "attempt",
         "begun",
         "control",
+        "deaths",
         "dispatched_at",
         "ended_at",
         "handed",
         "message",
         "moved_at",
         "moves",
+        "offered",
+        "orphaned_at",
+        "recorded",
         "result",
         "started_at",
         "status",
@@ -56,6 +60,13 @@ class StepState:
         #: how far the claim has moved from the process that made it, and when it last did
         self.moves = 0
         self.moved_at: int | None = None
+        #: what the current attempt runs is recorded on its host, so that another worker can go on with it
+        self.recorded = False
+        #: number of the move by which another worker may have it; 0 where its claimant goes on with it, as far as is known
+        self.offered = 0
+        #: when it last was offered, and workers that were lost with it
+        self.orphaned_at: int | None = None
+        self.deaths = 0
         #: the current attempt was given to a worker that cannot be asked
         self.handed = False
         self.dispatched_at: int | None = None
@@ -184,6 +195,8 @@ class State:
         step.handed = False
         if step.moves:
             step.moves, step.moved_at = 0, None
+        if step.recorded:
+            step.recorded, step.offered, step.orphaned_at, step.deaths = False, 0, None, 0
         step.waiting_since = record.since or at
         step.dispatched_at, step.started_at, step.stop_requested_at, step.ended_at = at, None, None, None
         if step.attempt > 1:
@@ -200,6 +213,7 @@ class State:
         step.status = StepStatus.STARTED
         step.begun = record.begun
         step.worker, step.token, step.control = record.worker, record.token, record.control
+        step.recorded = record.recorded
         step.started_at = at
         if record.deployment:
             self._run(record.deployment, at)
@@ -207,7 +221,14 @@ class State:
     def _moved(self, record: r.Moved, at: int) -> None:
         step = self.steps[record.step]
         step.worker, step.control = record.worker, record.control
-        step.moves, step.moved_at = record.moves, at
+        step.moves, step.moved_at, step.offered = record.moves, at, 0
+        if record.message is not None:
+            self._note(step, record.message)
+
+    def _orphaned(self, record: r.Orphaned, at: int) -> None:
+        step = self.steps[record.step]
+        step.offered, step.orphaned_at, step.deaths = record.moves, at, record.deaths
+        self._note(step, record.message)
 
     def _completed(self, record: r.Completed, at: int) -> None:
         self._outcome(record, at, StepStatus.COMPLETED)
@@ -343,7 +364,7 @@ class State:
 
     def _close(self, number: int, status: StepStatus, at: int) -> None:
         step = self.steps[number]
-        step.waiting_since = None
+        step.waiting_since, step.offered = None, 0
         step.status, step.ended_at = status, at
         if number in self.open:
             self.open.remove(number)
@@ -379,6 +400,7 @@ _APPLY: Mapping[type[Any], Callable[[State, Any, int], None]] = {
     r.Dispatched: State._dispatched,
     r.Started: State._started,
     r.Moved: State._moved,
+    r.Orphaned: State._orphaned,
     r.Completed: State._completed,
     r.Failed: State._failed,
     r.StopRequested: State._stop_requested,

@@ -11,6 +11,7 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment import records as r
+from re_core.deployment.adoption import give_up, look_after_orphan, move_message, orphan
 from re_core.deployment.deadlines import (
     CANCEL_GRACE,
     INQUIRE_AFTER,
@@ -37,7 +38,7 @@ from re_core.deployment.progress import (
     stops,
     withdraw,
 )
-from re_core.deployment.reasons import too_long
+from re_core.deployment.reasons import too_long, whose
 from re_core.deployment.state import State, StepState
 from re_core.model import StepStatus
 from re_core.wire.strict_json import dumps, equal
@@ -71,11 +72,6 @@ def not_of_environment(state: State, event: e.ClaimMade) -> str:
     return f"worker {event.worker} is bound to {', '.join(event.environments)}; step {event.step} is {whose}"
 
 
-def _whose(state: State, number: int) -> str:
-    pool = state.plan.steps[number].spec.pool
-    return f" of the pool {pool}" if pool else ""
-
-
 def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     if why := not_of_environment(go.state, event):
         raise Refusal(why)
@@ -83,7 +79,10 @@ def claim(go: Advance, step: StepState, event: e.ClaimMade) -> None:
         raise Refusal(f"step {event.step} was not begun, so no other worker can go on with it")
     first = step.begun == 0
     begun = step.begun + 1
-    go.emit(r.Started(event.step, event.attempt, event.worker, event.token, event.control, begun, runs(go.state)))
+    recorded = event.recorded and bool(event.control)
+    go.emit(
+        r.Started(event.step, event.attempt, event.worker, event.token, event.control, begun, runs(go.state), recorded)
+    )
     _grant(go, event)
     if first:
         go.effects.extend(step_notices(go.state, event.step, StepStatus.STARTED))
@@ -110,7 +109,8 @@ def _move(go: Advance, step: StepState, event: e.ClaimMade) -> None:
     if why := not_of_environment(go.state, event):
         raise Refusal(why)
     if event.moves > step.moves:
-        go.emit(r.Moved(event.step, event.attempt, event.worker, event.control, event.moves))
+        said = move_message(step, event.worker)
+        go.emit(r.Moved(event.step, event.attempt, event.worker, event.control, event.moves, said))
     elif (event.moves, event.worker) == (step.moves, step.worker):
         go.repeated = True
     else:
@@ -253,9 +253,9 @@ def handed_in_doubt(go: Advance, step: StepState, event: e.HandedInDoubt) -> Non
 
 def outdated(go: Advance, step: StepState, event: Any) -> None:
     """Replies of a fenced, lost or timed out attempt: kept for people, once."""
-    if not isinstance(event, e.OutcomeReported | e.ClaimReleased | e.AttemptLost):
+    if not isinstance(event, e.OutcomeReported | e.ClaimReleased | e.AttemptLost | e.AttemptReleased):
         raise Refusal(f"attempt {event.attempt} of step {event.step} no longer counts")
-    if isinstance(event, e.ClaimReleased | e.AttemptLost):
+    if isinstance(event, e.ClaimReleased | e.AttemptLost | e.AttemptReleased):
         repeat(go, step, event)
         return
     completed, _ = _judge(go.state.plan.steps[event.step].spec, event)
@@ -275,6 +275,8 @@ def on_timer(go: Advance, event: e.TimerFired) -> None:
         step = go.state.steps[number]
         if step.status is StepStatus.DISPATCHED and not step.handed:
             _overdue_dispatch(go, number, step)
+        elif step.offered:
+            look_after_orphan(go, number, step)
         elif go.now >= deadline_of(go.state, number, step):
             _overdue_step(go, number, step)
         elif step.control and go.now - (step.started_at or 0) >= INQUIRE_AFTER:
@@ -286,7 +288,7 @@ def _overdue_dispatch(go: Advance, number: int, step: StepState) -> None:
     if go.now >= patience_end(go.state, step):
         fence(go, number, "no worker started it")
         go.emit(
-            r.TimedOut(number, step.attempt, f"no worker{_whose(go.state, number)} started it within {patience:g} s")
+            r.TimedOut(number, step.attempt, f"no worker{whose(go.state, number)} started it within {patience:g} s")
         )
         after_failure(go, number, may_repeat=False)
     elif go.now - (step.dispatched_at or 0) >= REDISPATCH_AFTER:
@@ -300,7 +302,10 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
     in_time = go.now < (step.started_at or 0) + spec.timeout * 1000
     if step.control:
         go.do(e.Stop(step.control, number, step.attempt))
-    if step.status is StepStatus.DISPATCHED:
+    if _may_be_stopped_by_another(go.state, number, step):
+        why = f"worker {step.worker} did not say within {CANCEL_GRACE // 1000} s that it has ended it"
+        orphan(go, number, step, why, died=True)
+    elif step.status is StepStatus.DISPATCHED:
         mark_lost(go, number, step, "the worker of 2014 that received it did not reply in time, and cannot be asked")
     elif step.stop_requested_at is not None:
         text = f"{too_long(spec)}, and did not stop within {CANCEL_GRACE // 1000} s after it"
@@ -317,42 +322,45 @@ def _overdue_step(go: Advance, number: int, step: StepState) -> None:
         after_failure(go, number, may_repeat)
 
 
+def _may_be_stopped_by_another(state: State, number: int, step: StepState) -> bool:
+    """Its worker did not end it when it was asked to, and no other was asked yet."""
+    stopped = stopped_at(state, number)
+    return step.recorded and stopped is not None and (step.orphaned_at or 0) < stopped
+
+
 def on_worker_lost(go: Advance, event: e.WorkerLost) -> None:
     """Claimed and silent is lost; the step's author decided beforehand what that means."""
     mine = [number for number in sorted(go.state.open) if _claimant_gone(number, go.state.steps[number], event)]
     for number in mine:
         step = go.state.steps[number]
         who = f"worker {step.worker}" if step.worker else "its worker"
+        if step.recorded:
+            orphan(go, number, step, f"lost contact with {who}", died=True)
+            continue
         mark_lost(
             go, number, step, f"lost contact with {who} while the step was running; whether it finished is unknown"
         )
     if event.workers is None:
-        sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch)}
+        sent = {(effect.step, effect.attempt) for effect in go.effects if isinstance(effect, e.Dispatch | e.Adopt)}
         go.effects.extend(one for one in awaited(go.state) if not _is_sent(one, sent))
 
 
 def _is_sent(effect: e.Effect, sent: set[tuple[int, int]]) -> bool:
-    return isinstance(effect, e.Dispatch) and (effect.step, effect.attempt) in sent
+    return isinstance(effect, e.Dispatch | e.Adopt) and (effect.step, effect.attempt) in sent
 
 
 def on_attempt_lost(go: Advance, step: StepState, event: e.AttemptLost) -> None:
-    """Its worker lives, and has lost what it had started: the step's author decided beforehand what that means.
-
-    After its timeout only `retries` repeat it, as where no reply comes: what was started may still run.
-    """
+    """Its worker lives, and has lost what it had started: the step's author decided beforehand what that means."""
     if step.status is StepStatus.STARTED and event.token != step.token:
         raise Refusal(f"step {event.step} was claimed by another worker")
+    if step.recorded and step.moves and not step.offered and event.worker != step.worker:
+        raise Refusal(f"another worker goes on with step {event.step}")
     text = event.reason or "its worker lost contact with what it had started; whether it finished is unknown"
-    if step.stop_requested_at is None:
-        mark_lost(go, event.step, step, text)
-        return
-    spec = go.state.plan.steps[event.step].spec
-    go.emit(r.Lost(event.step, event.attempt, f"{too_long(spec)}; {text}", begun_by_end(step)))
-    after_failure(go, event.step, may_repeat=step.begun - 1 < spec.retries)
+    give_up(go, event.step, step, text)
 
 
 def _claimant_gone(number: int, step: StepState, event: e.WorkerLost) -> bool:
-    if (number, step.attempt) in event.spared:
+    if step.offered or (number, step.attempt) in event.spared:
         return False
     before = step.status is StepStatus.STARTED and (step.moved_at or step.started_at or 0) < event.before
     return before and (event.workers is None or step.worker in event.workers)

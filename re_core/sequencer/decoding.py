@@ -79,7 +79,8 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
         control = message.reply_to if token else ""
         moves = _moves(headers[m.MOVES]) if m.MOVES in headers else 0
         bound = tuple(one for one in headers.get(BOUND, "").split(",") if one)
-        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves, bound)
+        recorded = headers.get(m.RECORDED) == "1"
+        claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves, bound, recorded)
         return AddressedEvent(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None
     data, cut = (reply.data if shown is None else shown.get("data")), False
@@ -136,7 +137,14 @@ def _declined(message: Message, redaction: Redaction) -> AddressedEvent:
 
 def _lost(message: Message, redaction: Redaction) -> AddressedEvent:
     attempt, token, why = _given_up(message, redaction)
-    return AddressedEvent(attempt.deployment, e.AttemptLost(attempt.step, attempt.attempt, token, why))
+    worker = message.headers.get(m.WORKER, "")
+    return AddressedEvent(attempt.deployment, e.AttemptLost(attempt.step, attempt.attempt, token, why, worker))
+
+
+def _released(message: Message, redaction: Redaction) -> AddressedEvent:
+    attempt, token, _ = _given_up(message, redaction)
+    worker = message.headers.get(m.WORKER, "")
+    return AddressedEvent(attempt.deployment, e.AttemptReleased(attempt.step, attempt.attempt, token, worker))
 
 
 def _given_up(message: Message, redaction: Redaction) -> tuple[m.AttemptId, str, str]:
@@ -223,6 +231,7 @@ def _spared(attempts: Any) -> tuple[tuple[int, int], ...]:
 _EVENTS = {
     "declined": _declined,
     "lost": _lost,
+    "released": _released,
     "cancel": _cancel,
     "retry": _retry,
     "decide": _resolve,

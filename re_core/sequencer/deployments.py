@@ -188,7 +188,8 @@ class Deployments(Aggregate):
 
     def encode(self, state: State, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
         """See Aggregate."""
-        return messages_of(state, effects, self._redaction, trace, pooled=self._router is not None)
+        now = self._clock.now()
+        return messages_of(state, effects, self._redaction, trace, pooled=self._router is not None, now=now)
 
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""

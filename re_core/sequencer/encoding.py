@@ -35,10 +35,12 @@ def messages_of(
     redaction: Redaction = Redaction(),  # noqa: B008  # it is immutable
     trace: DeploymentTrace | None = None,
     pooled: bool = True,
+    now: int = 0,
 ) -> list[Message]:
     """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace.
 
-    `pooled`: a step that names a pool goes to the pool's queue; else one process has all workers.
+    `pooled`: a step that names a pool goes to the pool's queue; else one process has all workers. `now` in milliseconds since the
+    epoch.
     """
     messages: list[Message] = []
     for effect in dict.fromkeys(effects):
@@ -46,6 +48,10 @@ def messages_of(
             message = _dispatch(state, effect, trace, pooled)
         elif type(effect) is e.HandedOver:
             message = _hand(state, effect, trace)
+        elif type(effect) is e.Adopt:
+            message = _adopt(state, effect, trace, pooled)
+        elif type(effect) is e.Grant:
+            message = _grant(state, effect, now)
         elif type(effect) is e.Notify:
             message = _notify(state, effect, redaction)
             if trace is not None:
@@ -85,7 +91,7 @@ def _hint(entry: Entry) -> Message:
 
 
 def _dispatch(
-    state: State, effect: e.Dispatch | e.HandedOver, trace: DeploymentTrace | None, pooled: bool = True
+    state: State, effect: e.Dispatch | e.Adopt | e.HandedOver, trace: DeploymentTrace | None, pooled: bool = True
 ) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
@@ -131,6 +137,16 @@ def _dispatch(
     )
 
 
+def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled: bool) -> Message:
+    """The step once more, for a worker that goes on with it. An older worker asks to begin it, and is refused."""
+    message = _dispatch(state, effect, trace, pooled)
+    moves = str(effect.moves)
+    return message._replace(
+        id=f"{message.id}/adopt/{moves}",
+        headers={**message.headers, m.GRANT: "1", m.ADOPT: "1", m.TOKEN: effect.token, m.MOVES: moves},
+    )
+
+
 def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> Message:
     """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
     message = _dispatch(state, effect, trace)
@@ -166,8 +182,13 @@ def _values(state: State, redaction: Redaction) -> list[str]:
     return [f"{name}={value if isinstance(value, str) else dumps(value)}" for name, value in shown.items()]
 
 
-def _grant(state: State, effect: e.Grant) -> Message:
+def _grant(state: State, effect: e.Grant, now: int) -> Message:
     message = _control(state, effect, "go" if effect.go else "no-go", effect.token, GRANT_LIFE)
+    step = state.step(effect.step)
+    if effect.go and step.recorded and step.moves:
+        # a host that was booted since may have lost the record. Here, and not with the step: that may lie in its queue for long
+        age = max(0, now - (step.started_at or 0))
+        message = message._replace(headers={**message.headers, m.CLAIMED: str(age)})
     return message._replace(body=m.encode({"reason": effect.reason})) if effect.reason else message
 
 
@@ -229,7 +250,6 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
 
 #: of what carries no trace
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
-    e.Grant: _grant,
     e.Inquire: _inquire,
     e.Stop: _stop,
     e.Answer: _answer,

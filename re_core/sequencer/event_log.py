@@ -28,6 +28,7 @@ _NOTABLE = (
     r.Late,
     r.Lost,
     r.Moved,
+    r.Orphaned,
     r.Retried,
     r.Settled,
     r.StopRequested,

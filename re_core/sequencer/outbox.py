@@ -192,7 +192,7 @@ class Outbox:
     def _without_queue(self, message: Message, declared: set[str]) -> list[Message]:
         """A step that found no queue: what to publish again."""
         if not self._declares:
-            self.unoffered.append(m.parse_attempt(message.id))
+            self.unoffered.append(m.parse_attempt(message.headers[m.ATTEMPT]))
         elif message.key not in declared:
             self._bus.declare(message.key)
             return [message]

@@ -112,6 +112,12 @@ def _place(number: int, step: PlannedStep) -> answers.StepPlace:
     }
 
 
+def _message(step: StepState) -> str | None:
+    if not step.offered:
+        return step.message
+    return f"{step.message or 'its worker is gone'}; it goes on on its host, and another worker is asked to see to it"
+
+
 def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool, here: str) -> answers.Step:
     place = _place(number, step)
     if state is None:
@@ -126,7 +132,7 @@ def _step(number: int, step: PlannedStep, state: StepState | None, asks: bool, h
         "dispatched": rfc3339(state.dispatched_at),
         "started": rfc3339(state.started_at),
         "ended": rfc3339(state.ended_at),
-        "message": state.message,
+        "message": _message(state),
         "data": None if state.result is None else state.result.data,
         "result": None if known is None else {**known, "href": f"{here}/steps/{number}/result"},
     }

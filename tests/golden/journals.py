@@ -35,6 +35,7 @@ _NO_LINKS: Links = {"self": "", "journal": "", "output": "", "events": "", "canc
 #: how an effect is called in a golden file, whatever its class is called by now
 _EFFECTS: Mapping[type[Any], str] = {
     e.Dispatch: "dispatch",
+    e.Adopt: "adopt",
     e.HandedOver: "hand over",
     e.Notify: "notify",
     e.Grant: "grant",
@@ -43,7 +44,20 @@ _EFFECTS: Mapping[type[Any], str] = {
     e.Answer: "answer",
 }
 #: fields of effects that are names, numbers and answers: no wording
-_TOLD = ("step", "attempt", "again", "go", "control", "token", "about", "phase", "transport", "accepted", "request")
+_TOLD = (
+    "step",
+    "attempt",
+    "again",
+    "go",
+    "control",
+    "token",
+    "about",
+    "phase",
+    "transport",
+    "accepted",
+    "request",
+    "moves",
+)
 
 
 def files() -> list[Path]:
@@ -107,6 +121,8 @@ def brief(state: State) -> str:
     words = [state.status.value, f"due={due_at(state, state.entry_at)}", f"retries={state.retries}"]
     words += [f"open={sorted(state.open)}"] if state.open else []
     words += [f"asked={sorted(state.asked)}"] if state.asked else []
+    offered = [number for number, one in sorted(state.steps.items()) if one.offered]
+    words += [f"offered={offered}"] if offered else []
     return f"{' '.join(words)} | {steps}"
 
 
@@ -132,10 +148,12 @@ def possible_events(state: State) -> Iterator[tuple[str, e.Event]]:
         yield f"completed {number}", e.OutcomeReported(number, attempt, True, token=step.token)
         yield f"declined {number}", e.ClaimReleased(number, attempt, step.token)
         yield f"reported lost {number}", e.AttemptLost(number, attempt, step.token)
+        yield f"released {number}", e.AttemptReleased(number, attempt, step.token, step.worker)
         yield f"move {number}", e.ClaimMade(number, attempt, "v", step.token, "c2", True, step.moves + 1)
         if not is_open:
             continue
         yield f"claim {number}", e.ClaimMade(number, attempt, "w", "t", "c")
+        yield f"recorded {number}", e.ClaimMade(number, attempt, "w", "t", "c", True, recorded=True)
         yield f"failed {number}", e.OutcomeReported(number, attempt, False, token=step.token)
         yield f"no worker {number}", e.NoWorkerAvailable(number, attempt)
         yield f"hand over {number}", e.HandOver(number, attempt)
@@ -197,6 +215,7 @@ def _context(state: State | None, number: int | None) -> tuple[Any, ...]:
         return ()
     step = state.step(number) if number is not None else None
     told = step is not None and (step.handed, step.stop_requested_at is not None, step.status, step.begun > 1)
+    held = step is not None and (step.recorded, step.offered > 0, step.moves > 0)
     action = number is not None and state.plan.runs_always(number)
     lost = any(one.status is StepStatus.LOST for one in state.steps.values())
-    return (state.status, state.cancel is not None, bool(state.draining), told, action, lost, state.retries > 0)
+    return (state.status, state.cancel is not None, bool(state.draining), told, held, action, lost, state.retries > 0)

@@ -96,7 +96,7 @@ def test_a_core_with_nothing_to_do_does_nothing(harness: CoreHarness) -> None:
         (b"[]", {m.ATTEMPT: "d1/0/1"}, "expected an object"),
         (b'{"status": "maybe"}', {m.ATTEMPT: "d1/0/1"}, "expected started, completed or failed"),
         (b'{"status": "started"}', {m.ATTEMPT: "d1"}, "not <deployment>/<step>/<attempt>"),
-        (b"{}", {m.EVENT: "explode"}, "known are cancel, decide, declined, due, gone, lost, retry"),
+        (b"{}", {m.EVENT: "explode"}, "known are cancel, decide, declined, due, gone, lost, released, retry"),
         (b'{"user": 1}', {m.EVENT: "cancel"}, "user and reason must be strings"),
         (b'{"before": "now"}', {m.EVENT: "gone"}, "before must be a number"),
     ],

@@ -22,6 +22,7 @@ WORDS = (
     e.OutcomeReported,
     e.ClaimReleased,
     e.AttemptLost,
+    e.AttemptReleased,
     e.NoWorkerAvailable,
     e.HandOver,
     e.HandedInDoubt,
@@ -73,12 +74,12 @@ DEPLOYMENTS: dict[DeploymentStatus, Callable[[], Run]] = {
 
 #: events that change something in a deployment of DEPLOYMENTS, or say again what was said
 _ALWAYS = {e.CancelAsked, e.TimerFired, e.WorkerLost}
-_RUNS = {e.ClaimMade, e.OutcomeReported, e.ClaimReleased, e.AttemptLost, *_ALWAYS}
+_RUNS = {e.ClaimMade, e.OutcomeReported, e.ClaimReleased, e.AttemptLost, e.AttemptReleased, *_ALWAYS}
 _LIVE = {*_RUNS, e.TakeBack}
 TAKEN: dict[DeploymentStatus, set[type[Any]]] = {
-    DeploymentStatus.ACCEPTED: {*_LIVE, e.NoWorkerAvailable, e.HandOver},
+    DeploymentStatus.ACCEPTED: {*_LIVE, e.NoWorkerAvailable, e.HandOver} - {e.AttemptReleased},
     DeploymentStatus.RUNNING: _LIVE,
-    DeploymentStatus.WAITING: {e.OutcomeReported, e.AttemptLost, e.Resolved, e.TakeBack, *_ALWAYS},
+    DeploymentStatus.WAITING: {e.OutcomeReported, e.AttemptLost, e.AttemptReleased, e.Resolved, e.TakeBack, *_ALWAYS},
     DeploymentStatus.CANCELLING: _RUNS,
     DeploymentStatus.COMPLETED: set(),
     DeploymentStatus.FAILED: {e.RetryAsked},
@@ -93,6 +94,7 @@ def _make(kind: type[Any], step: int = 0, attempt: int = 1) -> e.Event:
         e.OutcomeReported: e.OutcomeReported(step, attempt, True),
         e.ClaimReleased: e.ClaimReleased(step, attempt, "t"),
         e.AttemptLost: e.AttemptLost(step, attempt, "t"),
+        e.AttemptReleased: e.AttemptReleased(step, attempt, "t", "w"),
         e.NoWorkerAvailable: e.NoWorkerAvailable(step, attempt),
         e.HandOver: e.HandOver(step, attempt),
         e.HandedInDoubt: e.HandedInDoubt(step, attempt),

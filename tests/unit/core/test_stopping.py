@@ -62,6 +62,15 @@ TABLE: list[tuple[str, Callable[[Run], object], Verdict, list[str], list[int], l
     ("declined", lambda run: run.decline(0), Verdict.APPLIED, ["fenced", "dispatched"], [], ["dispatched", "pending"]),
     ("another's declined", lambda run: run.decline(0, "u"), Verdict.REFUSED, [], [], ["started", "pending"]),
     (
+        "released, by its worker",
+        lambda run: run.release(0),
+        Verdict.APPLIED,
+        ["lost", "fenced", "dispatched"],
+        [],
+        ["dispatched", "pending"],
+    ),
+    ("another's released", lambda run: run.release(0, "u"), Verdict.REFUSED, [], [], ["started", "pending"]),
+    (
         "lost, by its worker",
         lambda run: run.lose(0),
         Verdict.APPLIED,
