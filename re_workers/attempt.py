@@ -11,12 +11,14 @@ from re_core.errors import BadDocument, BadMessage
 from re_core.ports import Delivery
 from re_core.secret_names import replaced
 from re_core.wire.messages import (
+    ADOPT,
     ASKS,
     ATTEMPT,
     EVENT,
     GRANT,
     MOVES,
     QUOTA,
+    RECORDED,
     TIMEOUT,
     TOKEN,
     TURN,
@@ -108,6 +110,10 @@ class Attempt:
         self.secrets: Mapping[tuple[str | int, ...], str] = {}
         #: keeps the values of these out of what is sent; None while it has none
         self.mask: Mask | None = None
+        #: what it runs is recorded on its host, so that another worker can go on with it
+        self.recorded = False
+        #: when its claim was made, where another process made it: seconds of the monotonic clock; None where that is not known
+        self.claimed_at: float | None = None
         self._headers = _headers(id, token, worker_id, bound)
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
@@ -124,6 +130,18 @@ class Attempt:
         # the core stops it: two clocks may differ by more than its timeout
         attempt.call = attempt.call._replace(timeout=None)
         attempt.moves, attempt.began = moves, saved.began
+        return attempt
+
+    @classmethod
+    def offered(cls, delivery: Delivery, worker_id: str, traces: bool = False, bound: Sequence[str] = ()) -> Attempt:
+        """One that another worker had begun, and that the core offers to any other. Raises BadMessage."""
+        headers = delivery.message.headers
+        moves = digits(headers.get(MOVES, ""))
+        if not moves or not headers.get(TOKEN):
+            raise BadMessage(f"an offer to go on with a step needs the headers {TOKEN} and {MOVES}")
+        attempt = cls(delivery, headers[TOKEN], worker_id, 0, traces, bound)
+        attempt.granted, attempt.moves = True, moves
+        attempt.call = attempt.call._replace(timeout=None)  # as above
         return attempt
 
     def prepare(self, worker: Worker, redaction: Redaction) -> str:
@@ -145,6 +163,8 @@ class Attempt:
             return f"{self.call.command}:{self.call.subcommand}: {why}"
         self.step: Step = step
         self._supplied = supplied
+        self.recorded = step.options.recorded and bool(self.call.attempt_id)
+        self.granted = self.granted or self.recorded
         return self._take_references()
 
     def _take_references(self) -> str:
@@ -195,11 +215,18 @@ class Attempt:
         origin = Origin(self.call.deployment, self.call.step, f"{prefix}.{self.moves}" if self.moves else prefix)
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
         self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""), self._saved)
-        self.context.resumed = self.moves > 0
+        self.context.resumed, self.context.claimed_at = self.moves > 0, self.claimed_at
+        self.context.allowed = _seconds(self.delivery.message.headers.get(TIMEOUT))
         self.began = self.began or time.time_ns()
 
     def _saved(self) -> bytes:
         return write(Saved(self.delivery.message, self.token, self.began))
+
+    def dates_claim(self, age: str) -> None:
+        """The core has answered that the claim, which another process had made, is so many milliseconds old; empty: it did not say."""
+        milliseconds = digits(age)
+        if milliseconds is not None:
+            self.claimed_at = time.monotonic() - milliseconds / 1000
 
     def started(self, control: str) -> list[Message]:
         """The first reply, and the queue for its answer; none where the message names no reply queue.
@@ -207,6 +234,8 @@ class Attempt:
         A claim never travels twice: the core must not grant a step by a message that was left from the last connection.
         """
         headers = {**self._headers, ASKS: "1"} if self.granted else self._headers
+        if self.recorded:
+            headers = {**headers, RECORDED: "1"}
         if self.moves:  # it may travel again: the core knows it by its number
             headers = {**headers, MOVES: str(self.moves)}
             return self._reply(f"moved/{self.moves}", STARTED, control, headers)
@@ -219,6 +248,10 @@ class Attempt:
     def lost(self, body: bytes, control: str) -> list[Message]:
         """In place of the last reply: what it started may go on, out of this worker's sight."""
         return self._reply("lost", body, control, {**self._headers, EVENT: "lost"})
+
+    def released(self, control: str) -> list[Message]:
+        """In place of the last reply: this worker leaves, and what it has begun goes on, recorded on its host."""
+        return self._reply(f"released/{self.moves}", reason_body(""), control, {**self._headers, EVENT: "released"})
 
     def declined(self, reason: str, control: str) -> list[Message]:
         """This delivery will not begin, or another worker may run the step."""
@@ -237,6 +270,11 @@ def _headers(id: str, token: str, worker_id: str, bound: Sequence[str]) -> dict[
     """Of all replies."""
     known = {ATTEMPT: id} if id else {}
     return {**known, TOKEN: token, WORKER: worker_id, **({BOUND: ",".join(bound)} if bound else {})}
+
+
+def is_offer(message: Message) -> bool:
+    """Whether another worker has begun the step, so that this one may go on with it."""
+    return message.headers.get(ADOPT) == "1"
 
 
 def outcome_of(message: Message, token: str, worker_id: str, control: str, body: bytes) -> list[Message]:

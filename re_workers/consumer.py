@@ -11,26 +11,24 @@ goes on, and when the broker delivers it again it is recognised: still running, 
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
-from collections.abc import Callable
 
 from re_core.errors import BadMessage, ReleaseEngineError
-from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer, StepRun
+from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
 from re_core.rows import WorkerPlace
-from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
+from re_core.wire.messages import ATTEMPT, CLAIMED, EVENT, TOKEN, Message, lane_queue
 from re_core.wire.places import step_queue
 from re_core.wire.redaction import Redaction
-from re_workers.attempt import Attempt, declined_of, outcome_of, reason_body, reported_again, stop_reason, unreadable
+from re_workers.attempt import Attempt, is_offer, outcome_of, reported_again, stop_reason, unreadable
 from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
-from re_workers.outcomes import DECLINED, HANDED_OVER, LOST, Outcome, encode, reason_of
+from re_workers.outcomes import DECLINED, HANDED_OVER, LOST, Outcome
 from re_workers.outgoing import APP
+from re_workers.reporter import Reporter
 from re_workers.runs import Runs, Spawn, on_thread
 from re_workers.saved import Saved
 from re_workers.sdk import Worker
 from re_workers.secrets.resolver import Secrets
-from re_workers.seen import Outcomes, Remembered, Reported
 
 #: tokens of one attempt, each of a delivery whose claim was declined, that are remembered
 MOST_DECLINED = 8
@@ -52,7 +50,7 @@ BATCH = 1024
 PULSE = 1.0
 
 
-class StepConsumer:
+class StepConsumer(Reporter):
     """One command's consumer in one worker process. One thread calls it; only `running` and `wake` are for others too."""
 
     def __init__(
@@ -75,30 +73,16 @@ class StepConsumer:
         `place`: the pool whose steps it takes, and the environments that it is bound to.
         """
         queue = lane_queue(worker.command, lane) if lane else step_queue(worker.command, place.pool)
-        self._bound = place.environments
-        self.control = f"re.control.{identity}.{worker.command}" + (f".{lane}" if lane else "")
-        self._clock, self._worker, self._identity, self._queue = clock, worker, identity, queue
-        self._subscription = bus.subscribe([queue, self.control], slots)
-        self._window = InFlightWindow(self._subscription, queue, slots, clock)
-        self._outbox = Outbox(bus, self._subscription, clock, APP)
-        self._redaction = redaction or Redaction()
-        self._observer = observer
+        control = f"re.control.{identity}.{worker.command}" + (f".{lane}" if lane else "")
+        self._subscription, self._queue, self._bound = bus.subscribe([queue, control], slots), queue, place.environments
+        window = InFlightWindow(self._subscription, queue, slots, clock)
+        outbox = Outbox(bus, self._subscription, clock, APP)
+        super().__init__(clock, worker, identity, control, window, outbox, redaction or Redaction(), observer)
         self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction, secrets)
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
-        #: keys of those whose outcome goes out with the next sending
-        self._over: list[str] = []
-        #: the worker wants to hear which outcomes the bus has taken
-        self._hears = type(worker).settled is not Worker.settled
-        #: id of a last reply that the bus has not taken yet -> its attempt, where the worker wants to hear of it
-        self._unconfirmed: dict[str, str] = {}
         #: from other threads: runs of other processes, each with why it is given up; None where it goes on here
         self._incoming: deque[tuple[Attempt, str | None]] = deque()
-        #: an attempt was handed over to another process, so this one must not say that it leaves nothing behind
-        self.handed_over = False
-        self._outcomes = Outcomes()
-        #: attempts that were claimed and not begun -> the token of the claim
-        self._declined = Remembered()
         self._draining = False
         self._tokens = 0
 
@@ -188,13 +172,6 @@ class StepConsumer:
         if self._unconfirmed:
             self._confirm()
 
-    def _confirm(self) -> None:
-        """Say to the worker which of its outcomes the bus has taken."""
-        for id in self._outbox.given_up():
-            self._unconfirmed.pop(id, None)
-        for id in [one for one in self._unconfirmed if not self._outbox.is_unsent(one)]:
-            self._say("settled", self._worker.settled, self._unconfirmed.pop(id))
-
     def _settle_doubts(self) -> None:
         """It is unknown whether these claims arrived: they are dropped, and declined."""
         for message in self._outbox.doubtful():
@@ -255,6 +232,9 @@ class StepConsumer:
             self._reject(delivery, "worker-error", f"{type(error).__name__}: {error}")
 
     def _on_step(self, delivery: Delivery) -> None:
+        if is_offer(delivery.message):
+            self._on_offer(delivery)
+            return
         if self._is_copy(delivery):
             return
         if self._window.full:
@@ -306,6 +286,7 @@ class StepConsumer:
             if waiting is not None and waiting.token == headers.get(TOKEN):
                 if event == "no-go":
                     self._log_refusal(waiting, delivery.message)
+                waiting.dates_claim(headers.get(CLAIMED, ""))
                 self._on_answer(waiting, event == "go")
         elif event == "cancel" and waiting is not None and waiting.moves:
             self._on_answer(waiting, True)  # the core has moved its claim: only then it knows this queue
@@ -326,17 +307,6 @@ class StepConsumer:
         if message.body != b"{}":
             where = {"action": "claim_refused", "deployment_id": waiting.call.deployment, "worker": self._identity}
             _log.warning("the core does not grant %s: %s", waiting.key, reason, extra=where)
-
-    def _repeat_reply(self, delivery: Delivery, key: str) -> None:
-        """The core waits for a reply that was sent: it may have been lost with a queue."""
-        reported, tokens = self._outcomes.get(key), self._declined.get(key)
-        message, me = delivery.message, self._identity
-        if reported is not None:
-            self._outbox.add(reported_again(message, reported, me, self.control))
-        elif tokens is not None:
-            # the core knows one of them as the claimant; which, only it can say
-            for token in tokens.split():
-                self._outbox.add(declined_of(message, token, me, self.control, "the worker has already declined it"))
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: the step may run elsewhere by now
@@ -373,8 +343,38 @@ class StepConsumer:
                 self._ask_for(attempt)
             # else it goes on here already
 
+    def _on_offer(self, delivery: Delivery) -> None:
+        """The core offers a step whose worker is gone, as far as it knows."""
+        attempt = Attempt.offered(delivery, self._identity, self._observer.traces, self._bound)
+        held = self._window.get(attempt.key)
+        if held is not None and not held.over and held.moves < attempt.moves:
+            self._go_on_here(held, attempt)
+        elif self._is_copy(delivery):
+            return
+        elif self._window.full:
+            self._window.misjudged()
+            self._subscription.requeue([delivery])
+        else:
+            self._ask_for(attempt)
+
+    def _go_on_here(self, held: Attempt, offer: Attempt) -> None:
+        """What is offered is here: it runs, and this process is not gone; or it waits for the answer to an older claim."""
+        if held.key not in self._waiting:
+            held.moves = offer.moves
+            self._outbox.add(held.started(self.control))
+            self._is_copy(offer.delivery)
+            return
+        self._not_begun(held)
+        del self._waiting[held.key]
+        if not held.parted:
+            self._outbox.done(held.delivery)
+        self._window.drop(held.key)
+        self._ask_for(offer)
+
     def _ask_for(self, attempt: Attempt) -> None:
         problem = attempt.prepare(self._worker, self._redaction)
+        if not problem and is_offer(attempt.delivery.message) and not attempt.recorded:
+            problem = f"here {self._worker.command}:{attempt.call.subcommand} is not recorded on its host"
         if problem:
             self._lose(attempt, Outcome(LOST, None, f"no worker can go on with it: {problem}"))
             return
@@ -389,71 +389,23 @@ class StepConsumer:
 
     def _leave(self, attempt: Attempt) -> None:
         """This process stops before it went on with the run: another one may."""
-        self.handed_over = True
         del self._waiting[attempt.key]
         self._window.drop(attempt.key)
-        if not attempt.parted:
-            self._outbox.done(attempt.delivery)
-
-    def _say(self, what: str, to: Callable[[str], None], attempt: str) -> None:
-        """Tell the worker; what it raises must not stop all others."""
-        try:
-            to(attempt)
-        except Exception:
-            where = {"action": "worker_error", "worker": self._identity}
-            _log.exception("the worker failed to hear that %s is %s", attempt, what, extra=where)
+        self._hand_over(attempt)
 
     # -- ends --------------------------------------------------------------------------------------
-
-    def _not_begun(self, attempt: Attempt) -> None:
-        """It has no outcome: what was set aside for it is free."""
 
     def _end_without_outcome(self, attempt: Attempt, outcome: Outcome) -> None:
         if outcome.status == DECLINED:
             self._decline(attempt, self._reason(attempt, outcome))
         elif outcome.status == HANDED_OVER:
-            self.handed_over = True
             self._not_begun(attempt)
             self._window.drop(attempt.key)
-            if not attempt.parted:
-                self._outbox.done(attempt.delivery)
+            self._hand_over(attempt)
         elif attempt.call.attempt_id:
             self._lose(attempt, outcome)
         else:  # a core of 2014 knows nothing of losses
             self._settle(attempt, Outcome("failed", None, self._reason(attempt, outcome)))
-
-    def _lose(self, attempt: Attempt, outcome: Outcome) -> None:
-        body = reason_body(self._reason(attempt, outcome))
-        self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now(), "lost"))
-        self._report(attempt, outcome, attempt.lost(body, self.control))
-
-    def _reason(self, attempt: Attempt, outcome: Outcome) -> str:
-        reason = reason_of(outcome, attempt.redaction(self._redaction))
-        return reason if attempt.mask is None else attempt.mask.text(reason)
-
-    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        body = attempt.said(encode(outcome, attempt.redaction(self._redaction)))
-        self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
-        self._report(attempt, outcome, attempt.outcome(body, self.control))
-
-    def _report(self, attempt: Attempt, outcome: Outcome, messages: list[Message]) -> None:
-        """Its last reply; it is held until the bus has taken that."""
-        if self._hears and messages and attempt.call.attempt_id:
-            self._unconfirmed[messages[-1].id] = attempt.call.attempt_id
-        if attempt.parted:
-            self._outbox.add(messages)
-        else:
-            self._outbox.done(attempt.delivery, messages)
-        attempt.over = True
-        if self._observer is not UNOBSERVED:
-            self._observer.ran(self._run_of(attempt, outcome))
-        self._over.append(attempt.key)
-
-    def _run_of(self, attempt: Attempt, outcome: Outcome) -> StepRun:
-        call = attempt.call
-        who = (call.command, call.subcommand, call.deployment, call.attempt_id, self._identity)
-        now = time.time_ns()
-        return StepRun(*who, outcome.status, attempt.began or now, now, attempt.parent, attempt.trace)
 
     def _decline(self, attempt: Attempt, reason: str) -> None:
         if attempt.moves and attempt.key in self._waiting:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from re_workers.hosts.port import Claim
 from re_workers.outcomes import Cancelled
 from re_workers.outgoing import Outgoing
 
@@ -46,6 +47,10 @@ class Context:
         self.call = call
         #: another process had begun it, and this one goes on with it
         self.resumed = False
+        #: when that process had claimed it: seconds of the monotonic clock; None where that is not known
+        self.claimed_at: float | None = None
+        #: seconds that the step has from its start, whichever process began it; None where it has no limit
+        self.allowed = call.timeout
         self._saved = saved
         #: W3C Trace Context of this run, for what the step calls; empty where the core sent none
         self.traceparent = traceparent
@@ -71,6 +76,12 @@ class Context:
         if self._stopping is None:
             self._stopping = threading.Event()
         return self._stopping
+
+    @property
+    def claim(self) -> Claim:
+        """What may have happened on the step's hosts before this process was given it: for their runners."""
+        earlier = (f"{self.deployment}/{self.step}/{number}" for number in range(1, self.attempt))
+        return Claim(self.resumed, self.claimed_at, tuple(earlier))
 
     @property
     def deployment(self) -> str:

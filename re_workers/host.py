@@ -238,6 +238,8 @@ class WorkerHost:
 
         lanes = Lanes(bus, worker, make)
         lanes.forwarder = Forwarder(bus, clock, worker, me, lanes.serves, *common, self._secrets)
+        if any(one.options.recorded for one in worker.steps.values()):
+            raise TypeError(f"{worker.command} has lanes, so that none of its steps can be recorded")
         self._lanes.append(lanes)
         return lanes.forwarder
 

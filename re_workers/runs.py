@@ -78,7 +78,7 @@ class Runs:
         self._running[attempt.key] = attempt
         attempt.begin(self._wake, self._redaction)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
-        if self._worker.outlives:
+        if self._outlives(attempt):
             attempt.context.stopping.clear()
         attempt.limit = float("inf")  # it was that of its grant
         if attempt.call.timeout is not None:
@@ -133,17 +133,19 @@ class Runs:
 
     def let_go(self) -> None:
         """The process stops: what outlives it is asked to leave, so that another process can go on with it."""
-        if self._worker.outlives:
-            for attempt in self._running.values():
-                attempt.context.stopping.set()
+        for attempt in filter(self._outlives, self._running.values()):
+            attempt.context.stopping.set()
+
+    def _outlives(self, attempt: Attempt) -> bool:
+        return self._worker.outlives or attempt.recorded
 
     def abandon(self, reason: str) -> None:
         """Cancel all. What may be repeated is left to another worker, unless it was cancelled before; what outlives the process
         is let go."""
-        if self._worker.outlives:
-            self.let_go()
-            return
+        self.let_go()
         for attempt in self._running.values():
+            if self._outlives(attempt):
+                continue
             attempt.left = attempt.repeatable and not attempt.context.cancelled.is_set()
             self._cancel(attempt, reason)
 

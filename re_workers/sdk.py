@@ -43,6 +43,8 @@ class Options(NamedTuple):
     quick: bool = False
     #: it gives all of the deployment's dynamic values to programs, as variables of their environment
     environment: bool = False
+    #: all that it does, it does by runs that are recorded on their host: where its worker dies, another one goes on with it
+    recorded: bool = False
 
 
 class Step(NamedTuple):
@@ -58,13 +60,13 @@ class Step(NamedTuple):
 
     def offer(self) -> dict[str, Any]:
         """What the heartbeat says of it."""
-        _, idempotent, retries, timeout, _, environment = self.options
+        options = self.options
         return {
-            "parameters": {**self.signature.schema(), **({PASSES: ENVIRONMENT} if environment else {})},
+            "parameters": {**self.signature.schema(), **({PASSES: ENVIRONMENT} if options.environment else {})},
             "summary": self.summary,
-            "idempotent": idempotent,
-            "retries": retries,
-            "timeout": timeout,
+            "idempotent": options.idempotent,
+            "retries": options.retries,
+            "timeout": options.timeout,
         }
 
 
@@ -81,6 +83,7 @@ def step(
     timeout: float | None = ...,
     quick: bool = ...,
     environment: bool = ...,
+    recorded: bool = ...,
 ) -> Callable[[_Method], _Method]: ...
 
 
@@ -93,11 +96,14 @@ def step(
     timeout: float | None = None,
     quick: bool = False,
     environment: bool = False,
+    recorded: bool = False,
 ) -> object:
     """Make a method a step; `Options` says what each means. With or without parentheses."""
     if retries < 0 or (timeout is not None and timeout <= 0):
         raise TypeError("retries must be 0 or more, and timeout a number of seconds above 0")
-    options = Options(name, idempotent, retries, timeout, quick, environment)
+    if quick and recorded:
+        raise TypeError("a quick step is over at once, so that none can go on with it")
+    options = Options(name, idempotent, retries, timeout, quick, environment, recorded)
 
     def mark(marked: _Method) -> _Method:
         setattr(marked, _MARK, options)
