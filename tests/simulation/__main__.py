@@ -11,6 +11,7 @@ from tests.simulation.app_seeds import play_apps
 from tests.simulation.many import Played, Player, each, say
 from tests.simulation.pipeline_seeds import play_pipelines
 from tests.simulation.play import play
+from tests.simulation.recorded_seeds import play_recorded
 
 #: a line on the screen after so many seeds
 PROGRESS = 5_000
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=_positive, default=2000, help="how many; a broken one stops no other")
     parser.add_argument("--pipelines", action="store_true", help="clusters with pipelines that subscribe to each other")
     parser.add_argument("--apps", action="store_true", help="apps, their zones and two centers")
+    parser.add_argument("--hosts", action="store_true", help="steps that are recorded on a host")
     parser.add_argument("--workers", type=_positive, default=1, help="how many processes share them")
     return parser
 
@@ -50,6 +52,8 @@ def _player(given: argparse.Namespace) -> Callable[..., Counter[str]] | None:
     """None: a cluster of deployments alone."""
     if given.apps:
         return play_apps
+    if given.hosts:
+        return play_recorded
     return play_pipelines if given.pipelines else None
 
 

@@ -99,7 +99,7 @@ class Ledger:
         id = parse_attempt(attempt)
         wanted = Moved(id.step, id.attempt, worker, "", moves)
         allowed = any(
-            isinstance(record, Moved) and record._replace(control="") == wanted
+            isinstance(record, Moved) and record._replace(control="", message=None) == wanted
             for entry in self._server.journal.get(id.deployment, ())
             for record in entry.records
         )
@@ -108,9 +108,9 @@ class Ledger:
     def begin(self, attempt: str, worker: str) -> None:
         """A step does its work from now on."""
         id = parse_attempt(attempt)
-        wanted = ((Started, worker), (Handed, ""))
+        wanted = ((Started, worker), (Moved, worker), (Handed, ""))
         allowed = any(
-            isinstance(record, Started | Handed)
+            isinstance(record, Started | Moved | Handed)
             and (record.step, record.attempt) == (id.step, id.attempt)
             and (type(record), getattr(record, "worker", "")) in wanted
             for entry in self._server.journal.get(id.deployment, ())

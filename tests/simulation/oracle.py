@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from re_core.deployment.records import (
     Failed,
     Lost,
     Moved,
+    Orphaned,
     Started,
     TimedOut,
     entry_from_document,
@@ -215,10 +217,16 @@ def _steps_of_the_dead_are_lost_in_time(cluster: SimulatedCluster) -> Iterator[s
         return  # a worker that has left in order has said all, and said bye; its words may have gone with a queue
     for id, entries in cluster.server.begun.items():
         for at, record in ((entry.at, record) for entry in entries for record in entry.records):
-            if isinstance(record, TimedOut | Lost):
+            if isinstance(record, TimedOut | Lost) and not _was_offered(entries, record):
                 died = cluster.ledger.died.get(_claimant(entries, record))
                 if died is not None and at - died > MISSED:
                     yield f"step {record.step} of {id} was lost {at - died} ms after its worker had died"
+
+
+def _was_offered(entries: list[Entry], about: TimedOut | Lost) -> bool:
+    """Whether other workers were asked to go on with it, and so had their time."""
+    offers = (one for entry in entries for one in entry.records if isinstance(one, Orphaned))
+    return any((one.step, one.attempt) == (about.step, about.attempt) for one in offers)
 
 
 def _claimant(entries: list[Entry], about: TimedOut | Lost) -> str:
@@ -239,7 +247,7 @@ def _silence_of_one_is_no_loss_of_another(cluster: SimulatedCluster) -> Iterator
         for record in (record for entry in entries for record in entry.records):
             if isinstance(record, Lost) and record.message.startswith("lost contact with worker"):
                 claimant = _claimant(entries, record)
-                if f"worker {claimant} " not in record.message:
+                if not re.search(rf"worker {re.escape(claimant)}[ ;,]", record.message):
                     yield f"step {record.step} of {id} is lost, and {claimant} has it: {record.message}"
 
 

@@ -9,6 +9,7 @@ from re_workers.context import Context
 from re_workers.notify.handler import Notice
 from re_workers.outcomes import Declined, Failed, HandedOver, Lost
 from re_workers.sdk import Worker, step
+from tests.simulation.following import Following
 
 if TYPE_CHECKING:
     from re_workers.attempt import Attempt
@@ -46,14 +47,34 @@ class Site:
         self._process = process
         #: key and token of the attempt -> its work
         self._under_way: dict[tuple[str, str], Under] = {}
+        #: key of the attempt -> what follows its run
+        self._followed: dict[str, Following] = {}
 
     def spawn(self, work: Callable[[], None]) -> None:
         """See re_workers.runs.Spawn: a step that is not quick begins."""
         attempt = next(one for one in self._process.attempts() if (one.key, one.token) not in self._under_way)
         under = self._under_way[attempt.key, attempt.token] = Under(attempt, work)
+        if attempt.recorded:
+            self._follow(under)
+            return
         takes = self._begin(attempt)
         self._process.world.ledger.go_on(attempt.call.attempt_id, self._process.name)
         self._process.world.after(takes, lambda: self._end(under))
+
+    def _follow(self, under: Under) -> None:
+        """What runs elsewhere, and is recorded there."""
+        attempt, ledger = under.attempt, self._process.world.ledger
+        if attempt.context.resumed:
+            ledger.resume(attempt.call.attempt_id, self._process.name, attempt.moves)
+        ledger.go_on(attempt.call.attempt_id, self._process.name)
+        following = self._followed[attempt.key] = Following(self._process, under)
+        self._process.world.after(0, following.visit)
+
+    def tell_recorded(self, ctx: Context) -> None:
+        """How it ended. Raises what its follower has found."""
+        end = self._followed.pop(ctx.attempt_id).end
+        if end is not None:
+            raise end
 
     def _begin(self, attempt: Attempt) -> int:
         """Milliseconds until it ends."""
@@ -94,7 +115,7 @@ class Site:
         running = {(one.key, one.token) for one in self._process.attempts()}
         self._under_way = {which: under for which, under in self._under_way.items() if which in running}
         for under in list(self._under_way.values()):
-            if under.stopped:
+            if under.stopped and not under.attempt.recorded:
                 self._end(under)
 
     def begin_quick(self, ctx: Context) -> None:
@@ -190,6 +211,20 @@ class Away(Worker):
 
     def refused(self, attempt_id: str) -> None:
         self._site.refuse_remote(attempt_id)
+
+
+class Recorded(Worker):
+    """Steps that are recorded on a host."""
+
+    command = "host"
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @step(recorded=True)
+    def Run(self, ctx: Context, takes: int = 0, fails: int = 0) -> None:
+        """Ends after that many milliseconds, whatever becomes of the process; the first `fails` attempts fail."""
+        self._site.tell_recorded(ctx)
 
 
 class NotificationCounter:

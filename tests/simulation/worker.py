@@ -13,7 +13,7 @@ from re_workers.host import DEADLINE, HEARTBEAT, WorkerHost
 from re_workers.polling_thread import LAST_WORDS
 from tests.simulation.process import Process
 from tests.simulation.remote import Watch
-from tests.simulation.steps import Away, Job, NotificationCounter, Other, Site
+from tests.simulation.steps import Away, Job, NotificationCounter, Other, Recorded, Site
 
 if TYPE_CHECKING:
     from re_workers.attempt import Attempt
@@ -34,7 +34,7 @@ class WorkerProcess(Process):
         self.mortal = not world.faults.spares_workers
         self.site = Site(self)
         afar = world.faults.afar
-        kinds = [Job, *([Other] if other else []), *([Away] if afar else [])]
+        kinds = [Job, *([Other] if other else []), *([Away] if afar else []), *([Recorded] if world.records else [])]
         self.host = WorkerHost(
             cast(Bus, self.bus),
             self.clock,

@@ -16,6 +16,7 @@ from re_core.sequencer.aggregate import Aggregate
 from tests.simulation.broker import Broker
 from tests.simulation.clock import Time
 from tests.simulation.faults import Bias, Death, Faults
+from tests.simulation.hosts import SimulatedHost
 from tests.simulation.ledger import Ledger
 from tests.simulation.process import Actor, Process
 from tests.simulation.remote import Remote
@@ -40,6 +41,8 @@ class World:
     kinds: tuple[type[Aggregate], ...] = ()
     #: whether parts that time gives nothing to do take fewer turns (Actor): faster, and less happens in the middle of those
     lets_sleep = False
+    #: whether its workers have steps that are recorded on a host
+    records = False
 
     def __init__(self, seed: int, loud: bool = False, bias: Bias | None = None) -> None:
         self.faults = Faults(seed, bias)
@@ -49,6 +52,7 @@ class World:
         self.server = Server(transactional=self.random.random() < 0.4)
         self.ledger = Ledger(self.time, self.server)
         self.remote = Remote(self.time)
+        self.host = SimulatedHost(self)
         self.processes: list[Process] = []
         self._actors: list[Actor] = []
         self._events: list[tuple[int, int, Callable[[], None]]] = []
