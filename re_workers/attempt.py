@@ -60,6 +60,11 @@ PROMPT = 5_000
 class Attempt:
     """A step message, parsed; `token` distinguishes this delivery from every other of the same attempt."""
 
+    #: what it runs is recorded on its host, so that another worker can go on with it
+    recorded = False
+    #: when its claim was made, where another process made it: seconds of the monotonic clock; None where that is not known
+    claimed_at: float | None = None
+
     def __init__(
         self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False, bound: Sequence[str] = ()
     ) -> None:
@@ -110,10 +115,6 @@ class Attempt:
         self.secrets: Mapping[tuple[str | int, ...], str] = {}
         #: keeps the values of these out of what is sent; None while it has none
         self.mask: Mask | None = None
-        #: what it runs is recorded on its host, so that another worker can go on with it
-        self.recorded = False
-        #: when its claim was made, where another process made it: seconds of the monotonic clock; None where that is not known
-        self.claimed_at: float | None = None
         self._headers = _headers(id, token, worker_id, bound)
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
