@@ -164,7 +164,7 @@ class Attempt:
             return f"{self.call.command}:{self.call.subcommand}: {why}"
         self.step: Step = step
         self._supplied = supplied
-        self.recorded = step.options.recorded and bool(self.call.attempt_id)
+        self.recorded = step.options.recorded and bool(self.call.attempt_id) and worker.records(self.call)
         self.granted = self.granted or self.recorded
         return self._take_references()
 

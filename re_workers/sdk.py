@@ -156,6 +156,11 @@ class Worker:
         """`command:Subcommand` -> what the heartbeat says of it. One that overrides this is asked for every heartbeat."""
         return {f"{self.command}:{name}": one.offer() for name, one in self.steps.items()}
 
+    def records(self, call: Call) -> bool:
+        """Whether every worker of the command reaches the host on which a recorded step keeps what it runs; else it is lost with its
+        worker, as a step that is not recorded."""
+        return True
+
     def lanes(self) -> Mapping[str, int] | None:
         """Lane -> attempts at once, of a worker whose steps are divided into lanes; None: they are not.
 

@@ -9,7 +9,20 @@ from typing import BinaryIO
 
 from re_workers.hosts import agent
 from re_workers.hosts.channels import Channel
-from re_workers.hosts.port import AS_IT_WAS, Ended, Facts, Got, HostError, Put, Run, RunKey, Say, Standing, Stored
+from re_workers.hosts.port import (
+    AS_IT_WAS,
+    Claim,
+    Ended,
+    Facts,
+    Got,
+    HostError,
+    Put,
+    Run,
+    RunKey,
+    Say,
+    Standing,
+    Stored,
+)
 from re_workers.hosts.probe import probe
 from re_workers.hosts.runs import HostRuns
 from re_workers.hosts.session import SHELL_TIMEOUT
@@ -51,9 +64,16 @@ class OnChannel:
         )
         self._transfer = Transfer(channel, shell_timeout)
 
-    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
+    def run(
+        self,
+        run: Run,
+        say: Say,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        claim: Claim = Claim(),  # noqa: B008  # it is immutable
+    ) -> Ended:
         """As of HostRunner. Now and then it also removes old records there."""
-        ended = self._runs.run(run, say, stop)
+        ended = self._runs.run(run, say, stop, leave, claim)
         if not stop.is_set() and self._surroundings.is_due(self._identity):
             self._tidy()
         return ended

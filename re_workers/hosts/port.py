@@ -199,8 +199,16 @@ class HostRunner(Protocol):
         """Its name."""
         ...
 
-    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
-        """Begin it, or go on with it where it was begun; returns when it has ended. When `stop` is set, it is ended."""
+    def run(
+        self,
+        run: Run,
+        say: Say,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        claim: Claim = ...,
+    ) -> Ended:
+        """Begin it, or go on with it where it was begun; returns when it has ended. When `stop` is set, it is ended; when `leave` is
+        set it is left as it is, and Left is raised."""
         ...
 
     def look(self, key: RunKey) -> Standing:

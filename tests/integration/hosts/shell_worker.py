@@ -18,6 +18,7 @@ from re_core.runtime.settings import Settings, load
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_workers import Context, Failed, HandedOver, Lost, Worker, step
+from re_workers.context import Call
 from re_workers.host import WorkerHost
 from re_workers.hosts.channels import LocalChannel
 from re_workers.hosts.port import HostError, HostLost, Left, Run, RunKey
@@ -31,6 +32,10 @@ class Shell(Worker):
 
     def __init__(self, records: Path) -> None:
         self._runs = HostRuns(LocalChannel("web1"), str(records))
+
+    def records(self, call: Call) -> bool:
+        """All workers of the tests are on this machine."""
+        return True
 
     @step(recorded=True)
     def Run(self, ctx: Context, scripts: list[str]) -> list[int]:

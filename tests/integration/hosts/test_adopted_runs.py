@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from re_workers.hosts.port import (
     HostLost,
     Left,
     NotBegun,
+    Opened,
     Run,
     RunKey,
     Unreachable,
@@ -43,12 +43,12 @@ class Away(LocalChannel):
         self.away = True
         self.tried = 0
 
-    def open(self, command: str) -> subprocess.Popen[bytes]:
+    def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel."""
         self.tried += 1
         if self.away:
             raise Unreachable("web1 cannot be reached")
-        return super().open(command)
+        return super().open(command, stop)
 
 
 # -- leaving -----------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_a_run_that_shall_stop_is_ended_though_its_worker_leaves(local: HostRuns
     run = Beside(local, Run(key(), "echo ready; sleep 600"))
     run.heard.until(b"ready\n")
     run.stop.set()
-    assert local.run(Run(key(), "echo ready; sleep 600"), Heard(), run.stop, leave).code == 143
+    assert local.run(Run(key(), "echo ready; sleep 600"), Heard(), run.stop, leave, _just_claimed()).code == 143
     assert run.end().code == 143
 
 
