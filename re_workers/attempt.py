@@ -11,14 +11,12 @@ from re_core.errors import BadDocument, BadMessage
 from re_core.ports import Delivery
 from re_core.secret_names import replaced
 from re_core.wire.messages import (
-    ADOPT,
     ASKS,
     ATTEMPT,
     EVENT,
     GRANT,
     MOVES,
     QUOTA,
-    RECORDED,
     TIMEOUT,
     TOKEN,
     TURN,
@@ -32,6 +30,7 @@ from re_core.wire.messages import (
     reply_queue,
 )
 from re_core.wire.places import BOUND
+from re_core.wire.recorded import ADOPT, RECORDED
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits, loads
 from re_core.wire.trace_context import TRACEPARENT, parse, span_id

@@ -16,8 +16,9 @@ from collections import deque
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
 from re_core.rows import WorkerPlace
-from re_core.wire.messages import ATTEMPT, CLAIMED, EVENT, TOKEN, Message, lane_queue
+from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
 from re_core.wire.places import step_queue
+from re_core.wire.recorded import CLAIMED
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, is_offer, outcome_of, reported_again, stop_reason, unreadable
 from re_workers.in_flight import InFlightWindow

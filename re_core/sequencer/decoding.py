@@ -13,6 +13,7 @@ from re_core.model import Resolution
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.places import BOUND
+from re_core.wire.recorded import RECORDED
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import digits, dumps
 
@@ -79,7 +80,7 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
         control = message.reply_to if token else ""
         moves = _moves(headers[m.MOVES]) if m.MOVES in headers else 0
         bound = tuple(one for one in headers.get(BOUND, "").split(",") if one)
-        recorded = headers.get(m.RECORDED) == "1"
+        recorded = headers.get(RECORDED) == "1"
         claim = e.ClaimMade(attempt.step, attempt.attempt, worker, token, control, asks, moves, bound, recorded)
         return AddressedEvent(attempt.deployment, claim)
     shown = redaction.value(reply.body) if redaction else None

@@ -16,6 +16,7 @@ from re_core.wire import messages as m
 from re_core.wire import notice_facts
 from re_core.wire.messages import APP, Message
 from re_core.wire.places import ENVIRONMENT, POOL, step_queue
+from re_core.wire.recorded import ADOPT, CLAIMED
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
 from re_core.wire.trace_context import TRACEPARENT, DeploymentTrace
@@ -143,7 +144,7 @@ def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled:
     moves = str(effect.moves)
     return message._replace(
         id=f"{message.id}/adopt/{moves}",
-        headers={**message.headers, m.GRANT: "1", m.ADOPT: "1", m.TOKEN: effect.token, m.MOVES: moves},
+        headers={**message.headers, m.GRANT: "1", ADOPT: "1", m.TOKEN: effect.token, m.MOVES: moves},
     )
 
 
@@ -188,7 +189,7 @@ def _grant(state: State, effect: e.Grant, now: int) -> Message:
     if effect.go and step.recorded and step.moves:
         # a host that was booted since may have lost the record. Here, and not with the step: that may lie in its queue for long
         age = max(0, now - (step.started_at or 0))
-        message = message._replace(headers={**message.headers, m.CLAIMED: str(age)})
+        message = message._replace(headers={**message.headers, CLAIMED: str(age)})
     return message._replace(body=m.encode({"reason": effect.reason})) if effect.reason else message
 
 

@@ -53,12 +53,6 @@ TOKEN = "re-token"
 MOVES = "re-moves"
 #: header of a reply: the worker that sends it
 WORKER = "re-worker"
-#: header of a step message: `1` where another worker has begun the attempt, and the one that gets this goes on with it
-ADOPT = "re-adopt"
-#: header of `started`: `1` where what the attempt runs is recorded on its host, so that another worker can go on with it
-RECORDED = "re-recorded"
-#: header of the `go` for a claim that moves: milliseconds since it was made
-CLAIMED = "re-claimed"
 #: header of a message on a reply or control queue that is not a reply: what happened
 EVENT = "re-event"
 #: what it says on the last heartbeat of a worker that leaves

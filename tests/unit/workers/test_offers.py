@@ -10,18 +10,16 @@ import pytest
 
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.wire.messages import (
-    ADOPT,
     ASKS,
     ATTEMPT,
-    CLAIMED,
     EVENT,
     GRANT,
     MOVES,
-    RECORDED,
     TOKEN,
     Message,
     parse_reply,
 )
+from re_core.wire.recorded import ADOPT, CLAIMED, RECORDED
 from re_workers import Context, Declined, HandedOver, Worker, step
 from re_workers.consumer import GRANT_PATIENCE
 from re_workers.host import WorkerHost
