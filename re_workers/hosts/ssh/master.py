@@ -22,7 +22,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 #: seconds for the login, after those for the connection: keys of hardware want a finger
 _LOGIN = 25.0
 #: seconds between two looks at whether it is ready
-_LOOK = 0.01
+_LOOK = 0.025
 #: bytes of what it prints that are kept: what a pipe holds
 _MOST = 64 * 1024
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from re_workers.hosts.port import HostRunner, NoSpace, Put, Run, RunKey, TransferFailed
@@ -141,11 +142,13 @@ def test_what_cannot_be_read_is_said(runner: HostRunner, web1: SshHost) -> None:
 def test_a_file_of_two_gigabytes_takes_no_memory(runner: HostRunner, web1: SshHost, tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as source:
         source.truncate(2 << 30)
+        before = psutil.Process().memory_info().rss
         heard: list[int] = []
         stored = runner.put(source, f"{web1.seen}/huge", Put(progress=heard.append))
         assert stored.size == 2 << 30 == heard[-1]
         with Path(os.devnull).open("wb") as sink:
             assert runner.get(f"{web1.seen}/huge", sink, 3 << 30).sha256 == stored.sha256
+        assert psutil.Process().memory_info().rss < before + (64 << 20)
     (web1.data / "huge").unlink()
 
 

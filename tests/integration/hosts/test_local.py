@@ -147,8 +147,8 @@ def test_old_records_go_when_a_run_has_ended(free: HostRunner, data: Path) -> No
 
 
 def test_another_user_than_that_of_steps_is_refused(data: Path) -> None:
-    with closing(Surroundings(data, Confinement(isolation="off"), "x")) as surroundings:
-        with pytest.raises(BadHost, match="step_user"):
-            open_runner("here", ROWS, surroundings, user="postgres")
-        with pytest.raises(BadHost, match="has no runner 'telnet' for hosts; it has local, ssh"):
-            open_runner("here", {"here": {"runner": "telnet"}}, surroundings)
+    with (
+        closing(Surroundings(data, Confinement(isolation="off"), "x")) as surroundings,
+        pytest.raises(BadHost, match="step_user"),
+    ):
+        open_runner("here", ROWS, surroundings, user="postgres")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from re_workers.hosts.channels import SshChannel
+from re_workers.hosts.facts import HostFacts
 from re_workers.hosts.port import (
     RUNS,
     BadHost,
@@ -26,9 +29,13 @@ from re_workers.hosts.port import (
     ShellSilent,
     Unreachable,
 )
-from re_workers.hosts.ssh import mux
-from tests.integration.hosts.farm import Farm, clients, run
-from tests.integration.hosts.rig import Beside
+from re_workers.hosts.remote import way_of
+from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.ssh import mux, sockets
+from re_workers.hosts.ssh.masters import Masters
+from re_workers.hosts.ssh.way import Way, client
+from tests.integration.hosts.farm import STOP, Farm, clients, run
+from tests.integration.hosts.rig import Beside, Heard
 from tests.integration.workers.waiting import until
 from tests.network_link import NetworkLink
 from tests.services.recipe import Place
@@ -328,6 +335,46 @@ def test_an_idle_connection_ends(web1: SshHost, tmp_path: Path, request: pytest.
     with closing(Farm(tmp_path / "worker", ssh_idle=0.2)) as farm:
         run(farm.runner({"web1": _row(web1, request)}), "true")
         until(lambda: not farm.surroundings.masters().masters() and not clients())
+
+
+def test_the_connection_that_was_idle_for_longest_gives_way(web1: SshHost, tmp_path: Path) -> None:
+    ways = [Way("web1", "127.0.0.1", web1.port, "root", str(web1.data / "client_key"), "pinned", (web1.key,))]
+    ways += [ways[0]._replace(connect_timeout=8.0 + n) for n in range(2)]
+    with closing(Masters(sockets.make(str(tmp_path)), os.environ, most=2)) as masters:
+
+        def use(way: Way) -> int:
+            session = masters.session(way, "true")
+            try:
+                return session.wait(20)
+            finally:
+                for pipe in (session.stdin, session.stdout, session.stderr):
+                    pipe.close()
+
+        assert [use(ways[0]), use(ways[1])] == [0, 0]
+        first, second = sorted(clients(), key=lambda one: one.create_time())
+        assert use(ways[0]) == 0
+        assert use(ways[2]) == 0
+        assert masters.masters() == 2
+        assert first.is_running()
+        assert not second.is_running()
+
+
+def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_none(
+    sshd: Place, tmp_path: Path, farm: Farm
+) -> None:
+    with running(sshd, tmp_path, "web1", "LogLevel VERBOSE") as host:
+        runner = farm.runner({"web1": host.row(records=f"{host.seen}/records")})
+        assert run(runner, "true")[0] == 0
+        (socket_of,) = [one for one in sockets.make(str(tmp_path / "worker")).iterdir() if one.is_socket()]
+        way = way_of(HostFacts.of("web1", {"web1": host.row()}))
+        runs = HostRuns(SshChannel("web1", client(way, str(socket_of))), f"{host.seen}/records")
+        heard = Heard()
+        assert runs.run(Run(RunKey("d/1/1", "web1"), "echo hi"), heard, STOP).code == 0
+        assert heard.output == b"hi\n"
+        farm.close()
+        with pytest.raises(Unreachable):
+            runs.look(RunKey("d/1/1", "web1"))
+        assert (tmp_path / "log").read_text().count("Accepted publickey") == 1
 
 
 def test_no_connection_is_left_when_the_worker_ends(farm: Farm, web1: SshHost, request: pytest.FixtureRequest) -> None:
