@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode
 from re_client import events
 from re_client.apps import Apps
 from re_client.calls import YAML, Calls, given, new_key
+from re_client.hosts import Hosts
 from re_client.nodes import Nodes
 from re_client.transport import Transport
 from re_core.api import answers
@@ -40,6 +41,8 @@ class Client(Calls):
         self.apps = Apps(self._transport, pause)
         #: what concerns pipeline nodes
         self.nodes = Nodes(self._transport, pause)
+        #: what concerns hosts
+        self.hosts = Hosts(self._transport, pause)
 
     def __enter__(self) -> Client:
         return self

@@ -18,6 +18,7 @@ from re_core.deployment.plan import OnLost
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
+from re_core.playbook.host_rules import AsWritten, HostResolver, HostRules
 from re_core.playbook.notice_routes import read_routes
 from re_core.playbook.secret_rules import SecretRules
 from re_core.ports import (
@@ -34,6 +35,7 @@ from re_core.ports import (
 )
 from re_core.ports.peering import Peering, Seal
 from re_core.runtime import addresses
+from re_core.runtime.inventory_sources import sources_of
 from re_core.runtime.setting_kinds import masked
 from re_core.runtime.settings import Settings
 from re_core.sequencer.aggregate import Aggregate
@@ -43,6 +45,7 @@ from re_core.sequencer.pipelines import Pipelines
 from re_core.services.cdpm import PipelineServices
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
+from re_core.services.inventory_watch import InventoryWatch
 from re_core.services.notification_recorder import NotificationRecorder
 from re_core.services.output_recorder import Recorder
 from re_core.services.polling import PollingThread
@@ -196,8 +199,13 @@ def system_clock() -> Clock:
     return SystemClock()
 
 
-def around(settings: Settings) -> EnginePolicy:
-    """What the settings put around every deployment."""
+def open_inventory(settings: Settings, store: Store, on_fatal: Callable[[Exception], None]) -> InventoryWatch:
+    """What keeps the inventory of the settings and of the store, once it is started."""
+    return InventoryWatch(sources_of(settings.inventory), store, settings.unknown_hosts == "refuse", on_fatal)
+
+
+def around(settings: Settings, hosts: HostResolver = AsWritten()) -> EnginePolicy:  # noqa: B008  # it is immutable
+    """What the settings put around every deployment; `hosts` as `open_inventory` made it."""
     return EnginePolicy(
         checks=settings.pre_deploy_check,
         actions=settings.post_deploy_action,
@@ -210,6 +218,8 @@ def around(settings: Settings) -> EnginePolicy:
         on_lost=OnLost(settings.lost_steps),
         commands=CommandRules(settings.group_commands),
         secrets=SecretRules(settings.group_secrets),
+        hosts=hosts,
+        host_rules=HostRules(settings.group_hosts),
     )
 
 
@@ -249,7 +259,8 @@ class Core:
         self._presence = Presence(self.identity)
         self._roll = RollCall(store, self._presence)
         offers = LiveOffers(self._roll, clock)
-        acceptance = Acceptance(store, offers, around(settings), Exclusive(store, clock, self.identity))
+        self.inventory = open_inventory(settings, store, on_fatal)
+        acceptance = Acceptance(store, offers, around(settings, self.inventory), Exclusive(store, clock, self.identity))
         shared = settings.bus_url != EMBEDDED
         legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
         waits = settings.missing_worker == "wait"
@@ -306,6 +317,7 @@ class Core:
 
     def start(self) -> None:
         """Begin to take turns."""
+        self.inventory.start()
         for pump in self._all:
             pump.start()
 
@@ -329,7 +341,7 @@ class Core:
 
     def alive(self) -> bool:
         """Whether all of it still works."""
-        return all(pump.alive for pump in self._all)
+        return all(pump.alive for pump in (*self._all, *self.inventory.threads))
 
     def figures(self) -> Mapping[str, ThreadFigures]:
         """Name of a thread -> whether it keeps up; without the one that looks every few hours."""
@@ -365,6 +377,7 @@ class Core:
         end = time.monotonic() + deadline
         for pump in self._all:
             pump.request_stop()
+        self.inventory.request_stop()
         if self._pipelines is not None:
             self._pipelines.request_stop()
         ended = [pump.join(max(0.0, end - time.monotonic())) for pump in self._all]

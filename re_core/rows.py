@@ -179,6 +179,15 @@ class Token(NamedTuple):
     notify: bool = False
 
 
+class StoredHosts(NamedTuple):
+    """What people say of hosts by the API, all of it."""
+
+    #: grows by one with each change; 0: nothing was ever stored
+    version: int = 0
+    #: name -> what is said of it (re_core/inventory/stored.py)
+    hosts: Mapping[str, Mapping[str, Any]] = {}
+
+
 class Runner(NamedTuple):
     """A forest runner that was enrolled: who it is, and how a gateway saw it last."""
 

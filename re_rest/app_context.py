@@ -15,6 +15,7 @@ from re_core.runtime.settings import Settings
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
 from re_core.usecases.authorization import Principal
+from re_core.usecases.hosts import KnownHosts, NoHosts
 from re_core.wire.redaction import Redaction
 
 #: where the application keeps what is ours
@@ -74,6 +75,8 @@ class AppContext:
     metrics: Callable[[], tuple[bytes, str]] = lambda: (b"", "text/plain; version=0.0.4; charset=utf-8")
     #: None: there are no pipelines for others
     peering: PeerAccess | None = None
+    #: what the inventory knows
+    inventory: KnownHosts = NoHosts()  # noqa: RUF009  # it is immutable
     #: closes the configs of apps; None: there are none
     seal: Seal | None = None
     #: closes the values of secrets; None: there are none

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 from re_core import errors
 from re_core.errors import MAX_PROBLEMS, BadDocument, NoAnswer, Problem, Problems, Refused, ReleaseEngineError
 from re_core.ports.peering import PeerRefused
+from re_core.runtime.host_keys import ScanFailed
 from re_core.usecases.cdpm import refusals
 from re_core.usecases.checking import problem_document
 from re_core.wire import strict_json
@@ -36,6 +37,7 @@ STATUS: dict[type[Exception], int] = {
     errors.TooLarge: 413,
     errors.BadDocument: 422,
     errors.KeyReused: 422,
+    ScanFailed: 502,
     errors.TransientError: 503,
     errors.NoAnswer: 504,
     errors.ReleaseEngineError: 500,

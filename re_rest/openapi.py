@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.api import answers, apps, artifacts, pipelines, requests, version0
+from re_core.api import answers, apps, artifacts, hosts, pipelines, requests, version0
 from re_core.api.schema import Components, Shape, ref
 from re_core.artifacts import annotation
 from re_core.ports.apps import MOST_LOG_LINES
@@ -55,7 +55,7 @@ def document(version: str, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str
 def described() -> dict[str, Shape]:
     """A component for each document of HTTP, by name."""
     components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
-    theirs = [part for one in (artifacts, pipelines, apps) for part in (one.COMPONENTS, one.REQUESTS)]
+    theirs = [part for one in (artifacts, pipelines, apps, hosts) for part in (one.COMPONENTS, one.REQUESTS)]
     for part in (answers.COMPONENTS, version0.COMPONENTS, requests.COMPONENTS, *theirs):
         for name, kind in part.items():
             components.add(name, kind)
@@ -195,6 +195,7 @@ _PARAMETERS: Mapping[str, Shape] = {
         {**NUMBER, "minimum": 1, "maximum": MOST_LINES},
         "Only the last lines, this many; not together with `limit`.",
     ),
+    "pattern": _query("pattern", TEXT, "Only hosts that the patterns mean, as in a playbook's list. Repeatable."),
     "place": _header(
         "Last-Event-ID",
         "The id of the last event that was read: the stream starts after it. `0`: all events that are kept. If omitted: only new events.",
@@ -273,6 +274,7 @@ _FAILURES: Mapping[int, str] = {
     415: "The body has a content type that is not supported.",
     422: "The body is not valid.",
     429: "Too many messages; try again later.",
+    502: "The host does not answer.",
     503: "The bus or the store is not available; nothing was done; try again.",
     504: "The core did not answer in time; use the id in the document to find out whether the request was carried out.",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from re_core.artifacts import annotation
 from re_core.usecases.authorization import Verb
-from re_rest import app_routes, cdpm_routes
+from re_rest import app_routes, cdpm_routes, host_routes
 from re_rest.rights import (
     ANY_TOKEN,
     AUTHOR,
@@ -382,6 +382,7 @@ V1 = (
     ),
     *cdpm_routes.ROUTES,
     *app_routes.ROUTES,
+    *host_routes.ROUTES,
 )
 
 OPEN = (

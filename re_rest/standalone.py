@@ -21,15 +21,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from re_core import bootstrap
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
+from re_core.playbook.host_rules import AsWritten
 from re_core.ports import Bus, Clock, Store
 from re_core.ports.peering import REFUSALS
 from re_core.process import DONE, Patience, leave, pinged, reach
 from re_core.runtime import interpreter
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
+from re_core.services.inventory_watch import InventoryWatch
 from re_core.usecases import workers
 from re_core.usecases.artifact_pruning import DAY
 from re_core.usecases.artifact_pushing import Bounds
+from re_core.usecases.hosts import NoHosts
 from re_core.wire import messages as m
 from re_core.wire.redaction import Redaction
 from re_rest import measuring
@@ -100,7 +103,10 @@ class Opening:
         except Exception as error:
             _log.critical("this is a bug: %r", error, exc_info=error, extra={"action": "bug"})
             leave(FAILED)
-        bind_services(self.app, self._services(bus, store, lambda: reachable(bus, store, bootstrap.system_clock())))
+        inventory = bootstrap.open_inventory(self._settings, store, _fatal)
+        inventory.start()
+        ready = partial(reachable, bus, store, bootstrap.system_clock())
+        bind_services(self.app, self._services(bus, store, ready, inventory))
         interpreter.settle()
         _log.info("re-rest is ready", extra={"action": "ready"})
 
@@ -112,15 +118,17 @@ class Opening:
         self._waiting[part] = ""
         return found
 
-    def _services(self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]]) -> AppContext:
+    def _services(
+        self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]], inventory: InventoryWatch | None = None
+    ) -> AppContext:
         clock = bootstrap.system_clock()
         return AppContext(
             bus=bus,
             store=store,
             clock=clock,
-            around=bootstrap.around(self._settings),
+            around=bootstrap.around(self._settings, inventory or AsWritten()),
             ready=ready,
-            degraded=lambda: degraded(store, clock),
+            degraded=lambda: {**degraded(store, clock), **(inventory.degraded() if inventory else {})},
             redaction=Redaction(self._settings.redact),
             request_timeout=self._settings.request_timeout,
             viewers=max(1, self._settings.http_threads * 3 // 4),
@@ -132,6 +140,7 @@ class Opening:
             peering=access_of(self._peering, self._settings, self.peers.refused),
             seal=self._seal,
             secret_seal=bootstrap.open_secret_seal(self._settings),
+            inventory=inventory or NoHosts(),
         )
 
 
@@ -153,6 +162,11 @@ def degraded(store: Store, clock: Clock) -> dict[str, str]:
         return workers.degraded(store, clock)
     except ReleaseEngineError:
         return {}
+
+
+def _fatal(error: Exception) -> None:
+    """A thread of this process cannot go on; it was logged. Another process takes its place."""
+    leave(REFUSED if isinstance(error, OperatorError) else FAILED)
 
 
 class Server(BaseApplication):

@@ -148,7 +148,7 @@ class Engine:
             bus=self.bus,
             store=self.store,
             clock=self.clock,
-            around=bootstrap.around(self._settings),
+            around=bootstrap.around(self._settings, self.core.inventory),
             ready=self.ready,
             degraded=self._degraded,
             trouble=self.core.trouble,
@@ -163,10 +163,12 @@ class Engine:
             peering=access_of(self.peering, self._settings, self._peers.refused),
             seal=self.seal,
             secret_seal=self.secret_seal,
+            inventory=self.core.inventory,
         )
 
     def _degraded(self) -> Mapping[str, str]:
-        return {**self._reach.trouble(), **({} if self._dploy is None else self._dploy.degraded())}
+        dploy = {} if self._dploy is None else self._dploy.degraded()
+        return {**self._reach.trouble(), **dploy, **self.core.inventory.degraded()}
 
     def ready(self) -> Mapping[str, str]:
         """Part -> why it cannot be used; empty where it can."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from re_core.deployment.host_rows import unknown_host
 from re_core.deployment.quota import DEFAULT, read_quota
 from re_core.errors import BadDocument, BadMessage
 from re_core.ports import Delivery
@@ -20,6 +21,7 @@ from re_core.wire.messages import (
     TIMEOUT,
     TOKEN,
     TURN,
+    UNKNOWN_HOST,
     WORKER,
     AttemptId,
     Message,
@@ -218,6 +220,10 @@ class Attempt:
         self.context.resumed, self.context.claimed_at = self.moves > 0, self.claimed_at
         self.context.allowed = _seconds(self.delivery.message.headers.get(TIMEOUT))
         self.began = self.began or time.time_ns()
+        advice = self.delivery.message.headers.get(UNKNOWN_HOST)
+        if advice is not None and self.call.hosts and not self.moves:
+            here = f": this runs on the machine of the worker {self._headers[WORKER]}"
+            self.outgoing.remark(unknown_host(self.call.hosts[0], here, advice))
 
     def _saved(self) -> bytes:
         return write(Saved(self.delivery.message, self.token, self.began))

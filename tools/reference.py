@@ -26,7 +26,7 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
-from re_core.api import answers, apps, artifacts, pipelines, requests, version0
+from re_core.api import answers, apps, artifacts, hosts, pipelines, requests, version0
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
@@ -199,8 +199,20 @@ def documents() -> str:
         "Playbooks, requests for a deployment by id and messages on the bus have JSON Schemas: `GET /api/v1/schemas`.\n"
     )
     parts = {
-        "Answers": {**answers.COMPONENTS, **artifacts.COMPONENTS, **pipelines.COMPONENTS, **apps.COMPONENTS},
-        "Requests": {**requests.COMPONENTS, **artifacts.REQUESTS, **pipelines.REQUESTS, **apps.REQUESTS},
+        "Answers": {
+            **answers.COMPONENTS,
+            **artifacts.COMPONENTS,
+            **pipelines.COMPONENTS,
+            **apps.COMPONENTS,
+            **hosts.COMPONENTS,
+        },
+        "Requests": {
+            **requests.COMPONENTS,
+            **artifacts.REQUESTS,
+            **pipelines.REQUESTS,
+            **apps.REQUESTS,
+            **hosts.REQUESTS,
+        },
         "Version 0": version0.COMPONENTS,
     }
     shown: set[str] = set()

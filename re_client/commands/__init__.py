@@ -29,6 +29,7 @@ COMMANDS = {
     "deployments": "re_client.commands.deployments:deployments",
     "events": "re_client.commands.events:events",
     "groups": "re_client.commands.registry:groups",
+    "hosts": "re_client.commands.hosts:hosts",
     "logs": "re_client.commands.logs:logs",
     "notifications": "re_client.commands.notifications:notifications",
     "playbook": "re_client.commands.playbook:playbook",

@@ -14,6 +14,9 @@ from re_client.session import Session, json_option, pass_session
 from re_client.text import day, safe
 from re_core.api.answers import Plan, PlannedStep, PlaybookRow
 
+#: hosts of a stage that are listed above the table, which has them all
+MOST_NAMES = 20
+
 
 @click.group()
 def playbook() -> None:
@@ -108,6 +111,10 @@ def _show_plan(session: Session, plan: Plan) -> None:
     for number, stage in enumerate(plan.get("stages", [])):
         if stage:
             session.terminal.note(f"stage {number + 1}: {safe(stage)}")
+    for meant in plan.get("hosts", []):
+        names = f"{', '.join(meant['names'][:MOST_NAMES])}{', …' if len(meant['names']) > MOST_NAMES else ''}"
+        patterns = ", ".join(meant["patterns"])
+        session.terminal.note(f"hosts of stage {meant['sequence'] + 1}: {safe(patterns)}: {safe(names)}")
     head = ("no", "kind", "step", "host", "timeout", "repeatable", "args")
     session.terminal.table(head, rows, "No steps.", spare=("repeatable", "kind", "timeout"))
     for warning in plan["warnings"]:

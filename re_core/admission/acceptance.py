@@ -38,6 +38,7 @@ from re_core.playbook.compiler import (
     step_entries,
 )
 from re_core.playbook.dynamic_values import demands, value_problems
+from re_core.playbook.host_rules import AsWritten, HostResolver, HostRules
 from re_core.ports import IdempotencyKeys, Journal, KeyRecord, Playbooks, Tokens
 from re_core.rows import StoredPlaybook
 from re_core.wire import messages as m
@@ -74,6 +75,8 @@ class Acceptance:
         self._around = around
         #: with the tokens that there are, as they were found since `look_again`
         self._around_now: EnginePolicy | None = None
+        #: as it was since `look_again`
+        self._hosts: HostResolver | None = None
         self._plans = Plans()
         #: as they were found since `look_again`
         self._found: dict[str, StoredPlaybook] = {}
@@ -89,7 +92,7 @@ class Acceptance:
         """
         self._found.clear()
         self._groups.clear()
-        self._around_now = None
+        self._around_now = self._hosts = None
         wanted = [claim for message in requests if (claim := _claim_of(message)) is not None]
         try:
             standing = self._library.claim_all(wanted) if wanted else []
@@ -145,16 +148,23 @@ class Acceptance:
         return event
 
     def _no_longer_allowed(self, state: State) -> str:
-        """Why the group may not use a command of a step that is still to run; empty if it may. The settings' own steps are exempt."""
+        """Why the group may not use a command or a host of a step that is still to run; empty if it may.
+
+        The settings' own steps are exempt.
+        """
         left = [
-            (str(number), planned.spec.name, planned.spec.parameters)
+            (number, planned)
             for number, planned in enumerate(state.plan.steps)
             if planned.spec.kind in _WRITTEN and state.step(number).status is not StepStatus.COMPLETED
         ]
+        steps = [(str(number), planned.spec.name, planned.spec.parameters) for number, planned in left]
+        hosts = [(str(number), (planned.host,)) for number, planned in left if planned.host is not None]
         rules, group = self._around.commands, state.accepted.group
-        if not rules.depends(group, left):
+        depends = rules.depends(group, steps)
+        if not depends and not self._around.host_rules.listed:
             return ""
-        problems = policy_now(self._around, self._library).commands.problems(group, left)
+        around = policy_now(self._around, self._library)
+        problems = around.commands.problems(group, steps) + around.host_rules.problems(group, hosts, around.hosts)
         return f"step {problems[0].path} would run again, but {problems[0].message}" if problems else ""
 
     def _begun(self, deployment: str, digest: str) -> Admission | None:
@@ -228,12 +238,13 @@ class Acceptance:
         offers = self._offers.read()
         if playbook.id.startswith(BUILT_IN):
             return self._built_in_plan(playbook, offers)
-        any_tokens = (playbook.id, playbook.revision, self._offers.version, STRICTEST)
+        hosts = self._hosts = self._hosts or self._around.hosts.now()
+        any_tokens = (playbook.id, playbook.revision, self._offers.version, hosts.version, STRICTEST)
         if (kept := self._plans.get(any_tokens)) is not None:
             return kept
-        around = self._around_now or policy_now(self._around, self._library)
+        around = self._around_now or policy_now(self._around._replace(hosts=hosts), self._library)
         self._around_now = around
-        these_tokens = (*any_tokens[:3], around.commands.reached)
+        these_tokens = (*any_tokens[:4], around.commands.reached)
         if (kept := self._plans.get(these_tokens)) is not None:
             return kept
         try:
@@ -246,8 +257,9 @@ class Acceptance:
         return self._plans.add(key, Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers)))
 
     def _built_in_plan(self, playbook: StoredPlaybook, offers: Offers) -> Compiled:
-        """Kept for no other one; and no rule about the commands of groups is asked, since its text is no author's."""
-        document = compile_document(playbook.document, self._around._replace(commands=CommandRules()), offers)
+        """Kept for no other one; and no rule about groups is asked, since its text is no author's. Its hosts are zones."""
+        around = self._around._replace(commands=CommandRules(), hosts=AsWritten(), host_rules=HostRules())
+        document = compile_document(playbook.document, around, offers)
         plan = plan_from_document(document)
         return Compiled(document, plan, frozenset(required_dynamic(plan)), demands(plan, offers))
 

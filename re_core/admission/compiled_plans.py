@@ -16,8 +16,8 @@ MOST, MOST_BYTES = 256, 64 * 1024 * 1024
 #: bytes that a step of a plan takes, and that a byte of its JSON does
 _STEP, _BYTE = 500, 8
 
-#: playbook, revision, which offers of workers it was compiled with, and under which rule for commands
-Key = tuple[str, int, int, Hashable]
+#: playbook, revision, which offers of workers and which inventory it was compiled with, and under which rule for commands
+Key = tuple[str, int, int, str, Hashable]
 
 
 class Compiled(NamedTuple):

@@ -275,12 +275,21 @@ class DynamicNames(TypedDict):
     missing: Annotated[list[str], "the names that the request does not supply"]
 
 
+class StageHosts(TypedDict):
+    """What the list of hosts of a stage means by the inventory."""
+
+    sequence: Annotated[int, "number of the stage, from 0"]
+    patterns: Annotated[list[str], "the list as the playbook has it"]
+    names: Annotated[list[str], "the hosts, in the order in which the stage reaches them"]
+
+
 class Plan(TypedDict):
     """The steps that a deployment would run, in order."""
 
     stages: Annotated[list[str], "titles of the stages, by their number; empty if no stage has one"]
     steps: list[PlannedStep]
     dynamic: DynamicNames
+    hosts: NotRequired[Annotated[list[StageHosts], "of the stages whose lists have patterns"]]
     warnings: list[Fault]
 
 

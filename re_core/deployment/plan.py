@@ -7,6 +7,7 @@ from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
 from re_core.deployment import quota
+from re_core.deployment.host_rows import Rows
 
 #: phase -> transport -> targets
 Notices = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -160,6 +161,15 @@ class Block(NamedTuple):
 Node = Task | Block
 
 
+class Hosts(NamedTuple):
+    """What the inventory said of the hosts of a plan at the deployment's acceptance; empty where there was none."""
+
+    #: name -> row, of the hosts of the steps that were in it, and of those through which they are reached
+    rows: Rows = {}
+    #: names of hosts of steps that were not in it -> advice, which may be empty
+    unknown: Mapping[str, str] = {}
+
+
 class Plan(NamedTuple):
     """Everything that a deployment will do, frozen at its acceptance. Steps are numbered in playbook order."""
 
@@ -180,6 +190,8 @@ class Plan(NamedTuple):
     stages: tuple[str, ...] = ()
     #: bytes of output that one attempt of a step may have
     output_quota: int = quota.DEFAULT
+    #: of the steps
+    hosts: Hosts = Hosts()
 
     @property
     def root(self) -> Block:

@@ -11,9 +11,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 from re_core.deployment import quota
+from re_core.deployment.host_rows import INVENTORY, OF_HOSTS, UNKNOWN_HOSTS
 from re_core.deployment.plan import (
     AfterRescue,
     Block,
+    Hosts,
     Mode,
     Node,
     Notices,
@@ -42,6 +44,7 @@ def plan_to_document(
     on_lost: OnLost = OnLost.FAIL,
     stages: Sequence[str] = (),
     output_quota: int = quota.DEFAULT,
+    of_hosts: Hosts = Hosts(),  # noqa: B008  # it is immutable
 ) -> dict[str, Any]:
     """Equal to what comes back when it was JSON on the way; specifications and hosts that many steps share are written once."""
     specs: dict[int, int] = {}
@@ -65,8 +68,13 @@ def plan_to_document(
         "on_lost": on_lost.value,
     }
     # left out where it says nothing, so that such plans are as they always were
-    more = {"stages": list(stages)} if any(stages) else {}
-    return {**document, **more, **({"output_quota": output_quota} if output_quota != quota.DEFAULT else {})}
+    more = {
+        "stages": list(stages) if any(stages) else None,
+        "output_quota": output_quota if output_quota != quota.DEFAULT else None,
+        INVENTORY: {name: dict(row) for name, row in of_hosts.rows.items()} or None,
+        UNKNOWN_HOSTS: dict(of_hosts.unknown) or None,
+    }
+    return {**document, **{name: value for name, value in more.items() if value is not None}}
 
 
 def _written(spec: StepSpec) -> dict[str, Any]:
@@ -85,7 +93,9 @@ VERSION = 2
 MAX_DEPTH = 50
 
 #: what this version knows of a plan, of a block, of a step's specification and of a step
-_PLAN = frozenset({"v", "specs", "hosts", "steps", "tree", "patience", "notify", "on_lost", "stages", "output_quota"})
+_PLAN = frozenset(
+    {"v", "specs", "hosts", "steps", "tree", "patience", "notify", "on_lost", "stages", "output_quota", *OF_HOSTS}
+)
 _BLOCK = frozenset({*Mode, "limit", "on_failure", "max_failures", "rescue", "after_rescue", "always"})
 _SPEC = frozenset(StepSpec._fields)
 _STEP = 3
@@ -124,6 +134,7 @@ def plan_from_document(document: Mapping[str, Any]) -> Plan:
         _member(OnLost, "on_lost", document.get("on_lost", OnLost.FAIL)),
         tuple(document.get("stages", ())),
         int(document.get("output_quota", quota.DEFAULT)),
+        Hosts(*({**document[name]} if name in document else {} for name in OF_HOSTS)),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from re_core.deployment.host_rows import OF_HOSTS
 from re_core.deployment.numbering import ordinal
 from re_core.deployment.record_types import (
     KINDS as KINDS,
@@ -140,6 +141,8 @@ SINCE: Mapping[type[Any], Mapping[str, int]] = {
 _FOLLOWS = 4
 #: since which format the plan is a tree of nodes, and a block drains where the playbook was halted
 _NODES = 5
+#: since which format a plan keeps what the inventory says of its hosts
+_HOSTS = 7
 #: the records that do: what follows from an older one was a rule of its time (re_core/deployment/upcasts.py)
 _SAY_WHAT_FOLLOWS = frozenset(kind for kind, fields in SINCE.items() if _FOLLOWS in fields.values())
 #: the records that may need a format after that
@@ -247,6 +250,8 @@ def _format_of(entry: Entry) -> int:
 
 def _format_of_record(record: Record) -> int:
     """Of what it says beside what follows."""
+    if isinstance(record, Accepted) and any(name in record.plan for name in OF_HOSTS):
+        return _HOSTS
     if isinstance(record, Accepted) and record.plan.get("v") not in (None, 1):
         return _NODES
     if isinstance(record, Accepted) and record.plan.get("on_lost", "fail") != "fail":

@@ -27,6 +27,10 @@ WORD = re.compile(r"[\w.@/+-]{1,100}")
 POOL = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
+#: policy: one of the keys that the inventory has, and no other
+PINNED = "pinned"
+
+
 class Become(NamedTuple):
     """As which user programs run, beside the one who logs in."""
 

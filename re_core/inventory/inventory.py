@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from re_core.errors import Problem
 from re_core.inventory.findings import BadPattern, Finding
-from re_core.inventory.hosts import Host
+from re_core.inventory.hosts import PINNED, Host
 from re_core.inventory.patterns import ALL, MOST_TERMS, By, Condition, Term, parse
 from re_core.wire.strict_json import dumps
 from re_core.wording import did_you_mean, quoted
@@ -30,7 +30,7 @@ class Selection(NamedTuple):
     names: tuple[str, ...]
     #: of these the plain ones that are not in the inventory
     unknown: tuple[str, ...]
-    #: for people
+    #: for people: entries that mean no host now
     warnings: tuple[str, ...]
 
 
@@ -53,6 +53,17 @@ class Inventory:
 
     def __bool__(self) -> bool:
         return bool(self.hosts)
+
+    def with_keys(self, keys: Mapping[str, Sequence[str]]) -> Inventory:
+        """The same, with these public keys of hosts beside their own. Pinned keys stand alone."""
+        more = {name: self.hosts[name] for name in keys if name in self.hosts and self.hosts[name].host_key != PINNED}
+        if not more:
+            return self
+        known = {
+            name: host._replace(host_keys=tuple(dict.fromkeys((*host.host_keys, *keys[name]))))
+            for name, host in more.items()
+        }
+        return Inventory({**self.hosts, **known}, self.groups, self.warnings)
 
     def facts(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
         """All that a plan keeps of these hosts, and of those through which they are reached."""
@@ -96,10 +107,11 @@ class Inventory:
         if not names:
             raise BadPattern(_why_none([term for _, term in terms]))
         unknown = tuple(name for name in names if name not in self.hosts)
-        for name in unknown[:_LISTED]:
-            near = did_you_mean(name, self.hosts)
-            warnings.append(f"{quoted(name)} is not in the inventory{f'; {near}' if near else ''}")
         return Selection(names, unknown, tuple(warnings))
+
+    def nearest(self, name: str) -> str:
+        """`did you mean 'web1'?` for a name that is not in it; empty where none is near."""
+        return did_you_mean(name, self.hosts)
 
     def _meant(self, term: Term, named: Collection[str]) -> tuple[str, ...]:
         """The hosts of one term, in their order. Raises BadPattern where one of its words is unknown."""

@@ -28,22 +28,25 @@ def read_inventory(sources: Sequence[SourceText]) -> Inventory:
         raise BadInventory(
             [Finding(Place("inventory"), f"{size} characters; all sources have at most {MOST_BYTES_ALL}")]
         )
-    parsed: list[Parsed] = []
-    problems: list[Finding] = []
-    warnings: list[Finding] = []
-    for source in sources:
-        try:
-            document, doubts = parse(source)
-        except BadInventory as error:
-            problems += error.findings
-            continue
-        warnings += doubts
-        parsed.append(read_ansible(document) if is_ansible(document.value) else DocumentReader(document).read())
-    problems += chain.from_iterable(one.problems for one in parsed)
-    warnings += chain.from_iterable(one.warnings for one in parsed)
+    return merge([read_source(source) for source in sources])
+
+
+def read_source(source: SourceText) -> Parsed:
+    """What one of them says; its mistakes are among it. `merge` makes an inventory of several."""
+    try:
+        document, doubts = parse(source)
+    except BadInventory as error:
+        return Parsed([], [], [], [*error.findings], [])
+    found = read_ansible(document) if is_ansible(document.value) else DocumentReader(document).read()
+    return found._replace(warnings=[*doubts, *found.warnings])
+
+
+def merge(parsed: Sequence[Parsed]) -> Inventory:
+    """The inventory that they are together. Raises BadInventory with all that is wrong, in all of them."""
+    problems = list(chain.from_iterable(one.problems for one in parsed))
     if problems:  # what is missing because of them is not missing
         raise BadInventory(problems)
-    return _Merger(parsed, warnings).inventory()
+    return _Merger(parsed, list(chain.from_iterable(one.warnings for one in parsed))).inventory()
 
 
 class _Merger:

@@ -13,17 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from re_core.deployment import quota
-from re_core.deployment.plan import Notices, OnFailure, OnLost, Plan, PlannedStep, StepKind, StepSpec
+from re_core.deployment.host_rows import MAX_BYTES_ALL
+from re_core.deployment.plan import Hosts, Notices, OnFailure, OnLost, Plan, PlannedStep, StepKind, StepSpec
 from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_document
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.json_pointer import escape
 from re_core.playbook.command_rules import CommandRules
+from re_core.playbook.host_rules import AsWritten, HostResolver, HostRules, Named, Resolved
 from re_core.playbook.notice_routes import Route, route
 from re_core.playbook.secret_rules import SecretRules, fits_environment
 from re_core.rows import Token
 from re_core.secret_names import references
 from re_core.wire.messages import check_limits
 from re_core.wire.places import check_place
+from re_core.wire.strict_json import dumps
 
 #: steps of one deployment, after expansion
 MAX_STEPS = 10_000
@@ -62,6 +65,9 @@ class EnginePolicy(NamedTuple):
     commands: CommandRules = CommandRules()
     #: which group may use which secrets; of what the settings themselves put around, those of no group
     secrets: SecretRules = SecretRules()
+    #: what the lists of hosts mean, and which group may use which of them
+    hosts: HostResolver = AsWritten()
+    host_rules: HostRules = HostRules()
 
 
 class _Tokens(Protocol):
@@ -69,8 +75,8 @@ class _Tokens(Protocol):
 
 
 def policy_now(around: EnginePolicy, tokens: _Tokens) -> EnginePolicy:
-    """The same, for the tokens that there are now: they decide what a group may use of which the settings say nothing."""
-    return around._replace(commands=around.commands.with_tokens(tokens.tokens()))
+    """The same, for the inventory and the tokens of now: these decide what a group may use of which the settings say nothing."""
+    return around._replace(commands=around.commands.with_tokens(tokens.tokens()), hosts=around.hosts.now())
 
 
 class _Draft:
@@ -78,6 +84,9 @@ class _Draft:
 
     def __init__(self) -> None:
         self.steps: list[PlannedStep] = []
+        #: of the hosts of the steps, as Resolved has them
+        self.rows: dict[str, Mapping[str, Any]] = {}
+        self.unknown: dict[str, str] = {}
 
     def chain(self, specs: Iterable[StepSpec], host: str | None, sequence: int | None) -> dict[str, Any]:
         first = len(self.steps)
@@ -96,8 +105,13 @@ def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: 
     if around.checks:
         main.append(draft.chain(_surrounding(around.checks, StepKind.CHECK, around, offers), None, None))
     sequences = _list(document, "execution", "/execution", problems)
+    named: list[Named] = []
     for number, sequence in enumerate(sequences):
-        main.extend(_sequence(draft, sequence, number, around, offers, problems))
+        resolved = _resolve(sequence, number, around)
+        problems += resolved.problems
+        named.append((_at_hosts(number), resolved.names))
+        main.extend(_sequence(draft, sequence, resolved, number, around, offers, problems))
+    problems += around.host_rules.problems(_group(document), named, around.hosts)
     size = _quota(document, around, problems)
     if problems:
         raise BadDocument("", problems)
@@ -106,7 +120,13 @@ def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: 
     stages = [str(sequence.get("description") or "") for sequence in sequences]
     tree: Tree = {"serial": main, **finish}
     notify = route(around.routes, around.notify, _group(document), _name(document))
-    return plan_to_document(draft.steps, tree, around.patience, notify, around.on_lost, stages, size)
+    hosts = Hosts(draft.rows, draft.unknown)
+    if draft.rows and (size_of_rows := len(dumps(draft.rows))) > MAX_BYTES_ALL:
+        raise BadDocument(
+            f"what the inventory says of its hosts has {size_of_rows} characters; a deployment keeps at most "
+            f"{MAX_BYTES_ALL}: make their variables smaller, or split the playbook"
+        )
+    return plan_to_document(draft.steps, tree, around.patience, notify, around.on_lost, stages, size, hosts)
 
 
 def compile_plan(document: Mapping[str, Any], around: EnginePolicy, offers: Offers) -> Plan:
@@ -177,17 +197,40 @@ def _specs(plan: Plan) -> list[StepSpec]:
     return list({id(step.spec): step.spec for step in plan.steps}.values())
 
 
+def resolve_hosts(document: Any, around: EnginePolicy) -> dict[int, Resolved]:
+    """Number of a stage -> what its list of hosts means."""
+    return {number: _resolve(one, number, around) for number, one in enumerate(_items(document, "execution"))}
+
+
+def _resolve(sequence: Any, number: int, around: EnginePolicy) -> Resolved:
+    if not isinstance(sequence, Mapping):  # which is said of all of it
+        return Resolved()
+    at = _at_hosts(number)
+    problems: list[Problem] = []
+    hosts = _list(sequence, "hosts", at, problems)
+    for place, host in enumerate(hosts):
+        if not isinstance(host, str) or not host:
+            problems.append(Problem(f"{at}/{place}", f"expected a host's name, found {host!r:.40}"))
+    return Resolved(problems=tuple(problems)) if problems else around.hosts.resolve(hosts, at)
+
+
+def _at_hosts(number: int) -> str:
+    return f"/execution/{number}/hosts"
+
+
 def _sequence(
-    draft: _Draft, sequence: Any, number: int, around: EnginePolicy, offers: Offers, problems: list[Problem]
+    draft: _Draft,
+    sequence: Any,
+    hosts: Resolved,
+    number: int,
+    around: EnginePolicy,
+    offers: Offers,
+    problems: list[Problem],
 ) -> Iterator[Tree]:
     at = f"/execution/{number}"
     if not isinstance(sequence, Mapping):
         problems.append(Problem(at, "expected a stage: an object with hosts and steps"))
         return
-    hosts = _list(sequence, "hosts", f"{at}/hosts", problems)
-    for place, host in enumerate(hosts):
-        if not isinstance(host, str) or not host:
-            problems.append(Problem(f"{at}/hosts/{place}", f"expected a host's name, found {host!r:.40}"))
     before = _list(sequence, "preflight", f"{at}/preflight", problems) if sequence.get("preflight", []) != [] else []
     preflight = [
         _spec(one, StepKind.PREFLIGHT, around, offers, f"{at}/preflight/{n}", problems) for n, one in enumerate(before)
@@ -198,10 +241,31 @@ def _sequence(
     if problems:
         return
     steps = _with_triggers(steps, around, offers)
+    draft.rows.update(hosts.rows)
+    draft.unknown.update(hosts.unknown)
+    in_pools = _Pools(hosts)
     if preflight:
-        yield {"parallel": [draft.chain(preflight, host, number) for host in hosts]}
-    for host in hosts:
-        yield draft.chain(steps, host, number)
+        yield {"parallel": [draft.chain(in_pools.of(preflight, host), host, number) for host in hosts.names]}
+    for host in hosts.names:
+        yield draft.chain(in_pools.of(steps, host), host, number)
+
+
+class _Pools:
+    """Steps in the pool of the workers that reach a host. Hosts of one pool share their specifications."""
+
+    def __init__(self, hosts: Resolved) -> None:
+        self._rows = hosts.rows
+        self._made: dict[tuple[int, str], list[StepSpec]] = {}
+
+    def of(self, specs: list[StepSpec], host: str) -> list[StepSpec]:
+        """The same, where they name no pool themselves."""
+        pool = str(self._rows.get(host, {}).get("pool", ""))
+        if not pool:
+            return specs
+        made = self._made.get((id(specs), pool))
+        if made is None:
+            made = self._made[id(specs), pool] = [one._replace(pool=one.pool or pool) for one in specs]
+        return made
 
 
 def _placed(specs: list[StepSpec], sequence: Mapping[str, Any], at: str, problems: list[Problem]) -> list[StepSpec]:

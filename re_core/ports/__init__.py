@@ -10,6 +10,7 @@ from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, OtherKind, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
+from re_core.ports.hosts import HostRows
 from re_core.ports.notifications import Notifications, NotifiedFilter
 from re_core.ports.observer import (
     UNOBSERVED,
@@ -69,6 +70,7 @@ __all__ = [
     "Feed",
     "FeedPage",
     "FeedRange",
+    "HostRows",
     "IdempotencyKeys",
     "Ids",
     "Journal",

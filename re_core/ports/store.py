@@ -11,6 +11,7 @@ from re_core.model import DeploymentStatus
 from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import Artifacts
 from re_core.ports.feed import Feed
+from re_core.ports.hosts import HostRows
 from re_core.ports.notifications import Notifications
 from re_core.ports.pipelines import Pipelines
 from re_core.ports.runners import Releases, Runners
@@ -387,6 +388,7 @@ class Store(
     Pipelines,
     AppRows,
     SecretRows,
+    HostRows,
     Maintenance,
     Protocol,
 ):

@@ -13,20 +13,22 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from re_core.inventory.findings import BadInventory, Finding, Place
 from re_core.inventory.sources import MOST_BYTES, Form, SourceText
 
-#: files of one directory
-MOST_FILES = 1_000
-#: seconds that a program has
-TIMEOUT = 30.0
+#: sources of one engine, and files of one directory
+MOST_SOURCES, MOST_FILES = 20, 1_000
+#: seconds that a program has, between two of its runs, and for which its last good result counts
+TIMEOUT, EVERY, STALE = 30.0, 60.0, 3600.0
+#: what a setting may say beside `command`, and what it is by default
+COMMAND_WORDS = {"timeout": TIMEOUT, "every": EVERY, "stale": STALE}
 
 #: ending -> form; JSON is YAML, whose reader knows the places
-_FORMS: Mapping[str, Form] = {".yml": "yaml", ".yaml": "yaml", ".json": "yaml", ".toml": "toml"}
+FORMS: Mapping[str, Form] = {".yml": "yaml", ".yaml": "yaml", ".json": "yaml", ".toml": "toml"}
 #: how often a file is read again that changes meanwhile
 _TRIES = 3
 #: bytes that are read at once, and of what a program says on its standard error that is shown
@@ -40,22 +42,64 @@ class FileSource(NamedTuple):
 
     path: Path
 
+    @property
+    def name(self) -> str:
+        """As people name it."""
+        return str(self.path)
+
 
 class DirectorySource(NamedTuple):
     """All such files of a directory, by name; not those below it, nor those whose names begin with a dot."""
 
     path: Path
 
+    @property
+    def name(self) -> str:
+        """As people name it."""
+        return str(self.path)
+
 
 class CommandSource(NamedTuple):
     """A program that prints JSON: of our own form, or of Ansible's for `--list`."""
 
     argv: tuple[str, ...]
-    #: seconds
+    #: seconds that it has
     timeout: float = TIMEOUT
+    #: seconds between the end of one run and the next
+    every: float = EVERY
+    #: seconds for which its last good result counts while it fails
+    stale: float = STALE
+
+    @property
+    def name(self) -> str:
+        """As people name it."""
+        return shlex.join(self.argv)
 
 
 Source = FileSource | DirectorySource | CommandSource
+
+
+def sources_of(setting: Iterable[Mapping[str, Any]]) -> list[Source]:
+    """The sources that the setting `inventory` names, as setting_kinds.inventory reads it."""
+    return [_source(one) for one in setting]
+
+
+def _source(words: Mapping[str, Any]) -> Source:
+    if "file" in words:
+        return FileSource(words["file"])
+    if "directory" in words:
+        return DirectorySource(words["directory"])
+    return CommandSource(words["command"], *(words[word] for word in COMMAND_WORDS))
+
+
+def signature(source: FileSource | DirectorySource) -> Hashable:
+    """Another one where a file has changed, as far as its directory says that. Never raises."""
+    try:
+        files = [source.path] if isinstance(source, FileSource) else _files(source.path)
+        found = [(str(path), path.stat()) for path in files]
+    except (OSError, BadInventory) as error:
+        return str(error)
+    return tuple((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in found)
 
 
 def read_sources(sources: Sequence[Source]) -> list[SourceText]:
@@ -81,9 +125,9 @@ def _texts(source: Source) -> list[SourceText]:
 
 
 def _file(path: Path) -> SourceText:
-    form = _FORMS.get(path.suffix.lower())
+    form = FORMS.get(path.suffix.lower())
     if form is None:
-        raise _bad(str(path), f"expected a name that ends with {', '.join(_FORMS)}")
+        raise _bad(str(path), f"expected a name that ends with {', '.join(FORMS)}")
     try:
         data = _whole(path)
     except OSError as error:
@@ -107,7 +151,7 @@ def _whole(path: Path) -> bytes:
 
 def _files(directory: Path) -> list[Path]:
     try:
-        found = sorted(one for one in directory.iterdir() if one.suffix.lower() in _FORMS and _is_meant(one))
+        found = sorted(one for one in directory.iterdir() if one.suffix.lower() in FORMS and _is_meant(one))
     except OSError as error:
         raise _bad(str(directory), f"cannot be read: {error.strerror or error}") from None
     if len(found) > MOST_FILES:
@@ -120,7 +164,7 @@ def _is_meant(path: Path) -> bool:
 
 
 def _printed(source: CommandSource) -> SourceText:
-    name = shlex.join(source.argv)
+    name = source.name
     try:
         process = subprocess.Popen(
             source.argv,

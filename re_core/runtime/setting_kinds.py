@@ -15,12 +15,16 @@ from urllib.parse import urlsplit
 
 from re_core.cdpm.sources import ARCHIVES, allowed
 from re_core.errors import BadMessage
+from re_core.inventory.findings import BadPattern
+from re_core.inventory.patterns import parse as parse_pattern
 from re_core.playbook.command_rules import ENTRY
+from re_core.playbook.host_rules import ALL
 from re_core.playbook.notice_routes import read_routes
 from re_core.runtime.addresses import rule
 from re_core.secret_names import FORM, is_name
 from re_core.wire.places import A_WORD, is_word, read_place
 from re_core.wire.redaction import is_secret
+from re_core.wording import did_you_mean
 
 #: what is shown in a secret's place
 MASK = "***"
@@ -208,6 +212,55 @@ def secret_names(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
                     f"{group}: expected the name of a secret, {FORM}, or one that ends with /*, found {entry[:80]!r}"
                 )
     return listed
+
+
+def group_hosts(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
+    """Group -> entries as a playbook's list of hosts has them, or `*`. Whether they mean a host shows when they are used."""
+    listed = {group: texts(one, base) for group, one in section(value, base).items()}
+    for group, entries in listed.items():
+        for entry in entries:
+            try:
+                parse_pattern("group:all" if entry == ALL else entry)
+            except BadPattern as error:
+                raise ValueError(f"{group}: {error}") from None
+    return listed
+
+
+def inventory(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
+    """A list of sources, or one: a path, {file}, {directory}, or {command} with `every`, `timeout` and `stale`."""
+    # imported late: where it is not set, YAML is not needed
+    from re_core.runtime.inventory_sources import MOST_SOURCES
+
+    listed = value if isinstance(value, list) else [value]
+    if len(listed) > MOST_SOURCES:
+        raise ValueError(f"expected at most {MOST_SOURCES} sources, found {len(listed)}")
+    return tuple(_source(one, base) for one in listed)
+
+
+def _source(value: Any, base: Path) -> dict[str, Any]:
+    from re_core.runtime.inventory_sources import COMMAND_WORDS, FORMS
+
+    if isinstance(value, str):
+        found = path(value, base)
+        return _source({"directory" if found.is_dir() else "file": value}, base)
+    which = [word for word in ("file", "directory", "command") if word in section(value, base)]
+    if len(which) != 1:
+        raise ValueError("expected a path, or an object with one of `file`, `directory` and `command`")
+    known = {which[0], *(COMMAND_WORDS if which[0] == "command" else ())}
+    if unknown := sorted(set(value) - known):
+        near = did_you_mean(unknown[0], known)
+        raise ValueError(f"a source has no key {unknown[0][:80]!r}; {near or 'there are ' + ', '.join(sorted(known))}")
+    if which[0] != "command":
+        found = path(value[which[0]], base)
+        if which[0] == "file" and found.suffix.lower() not in FORMS:
+            raise ValueError(f"{found}: expected a file whose name ends with {', '.join(FORMS)}")
+        return {which[0]: found}
+    argv = texts(value["command"], base)
+    if not argv or not argv[0]:
+        raise ValueError("a command is a list of strings, the program first: [/etc/inventory.py, --list]")
+    program = str(path(argv[0], base)) if "/" in argv[0] else argv[0]
+    limits = {word: seconds(value.get(word, usual), base) for word, usual in COMMAND_WORDS.items()}
+    return {"command": (program, *argv[1:]), **limits}
 
 
 def patterns(value: Any, base: Path) -> tuple[re.Pattern[str], ...]:

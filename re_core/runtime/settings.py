@@ -120,6 +120,12 @@ class Settings:
     workers_dir: Path = _setting(Path(), kinds.path)  # noqa: RUF009
     #: steps that a group may use: group, or `*` for all other groups -> commands, steps (`command:Run`), or `*`
     group_commands: Mapping[str, tuple[str, ...]] = _setting({}, kinds.commands, scalar=False)
+    #: from where hosts are known: a file, a directory, or a list of {file}, {directory} and {command, every, timeout, stale}
+    inventory: tuple[Mapping[str, Any], ...] = _setting((), kinds.inventory)
+    #: a host of a playbook that the inventory lacks: as_before (its steps run on a worker's machine, with a warning), or refuse
+    unknown_hosts: str = _setting("as_before", kinds.one_of("as_before", "refuse"))
+    #: hosts that a group may use: group, or `*` for all other groups -> entries as in a playbook's `hosts`, or `*`
+    group_hosts: Mapping[str, tuple[str, ...]] = _setting({}, kinds.group_hosts, scalar=False)
     #: addresses to which `httprequest` must not connect: link-local, metadata, loopback, private, or networks such as 10.0.0.0/8
     httprequest_denied: tuple[str, ...] = _setting(addresses.DEFAULT, kinds.networks)
     #: pipelines of other projects may subscribe to those of this engine, and the other way round; needs the extra `cdpm`

@@ -7,7 +7,9 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
+from re_core.deployment.host_rows import header_of
 from re_core.deployment.notice_facts import facts_of
+from re_core.deployment.plan import Hosts
 from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
 from re_core.deployment.state import State
@@ -112,6 +114,8 @@ def _dispatch(
         m.QUOTA: str(state.plan.output_quota),
         m.TURN: str(state.steps[effect.step].dispatched_at or 0),
     }
+    if planned.host is not None:
+        headers |= _host_headers(planned.host, state.plan.hosts)
     if not spec.repeatable:
         headers[m.GRANT] = "1"
     elif isinstance(effect, e.Dispatch) and effect.again:
@@ -146,6 +150,13 @@ def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled:
         id=f"{message.id}/adopt/{moves}",
         headers={**message.headers, m.GRANT: "1", ADOPT: "1", m.TOKEN: effect.token, m.MOVES: moves},
     )
+
+
+def _host_headers(host: str, hosts: Hosts) -> dict[str, str]:
+    """What the inventory said of the step's host when the deployment was accepted."""
+    if rows := header_of(host, hosts.rows):
+        return {m.HOST: rows}
+    return {m.UNKNOWN_HOST: hosts.unknown[host]} if host in hosts.unknown else {}
 
 
 def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> Message:

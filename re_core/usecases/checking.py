@@ -14,6 +14,7 @@ from re_core.playbook import compiler, documents, json_schema, schema_errors
 from re_core.playbook.accepting import accepted_by, refusal
 from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
+from re_core.playbook.host_rules import Resolved
 from re_core.secret_names import PUBLIC, references, replaced
 from re_core.usecases import workers
 from re_core.usecases.describe import planned_document
@@ -60,6 +61,8 @@ def check(
     warnings = _step_warnings(document, offers)
     doubtful = _doubtful(doubts)
     warnings.add(doubtful.shown, doubtful.more)
+    if not wrong.shown:
+        warnings.add(_host_warnings(document, around))
     if _add_step_errors(wrong, document, offers):
         warnings.add(
             [Problem("", "it is too long to be checked against the steps that workers offer; the workers check it")]
@@ -92,15 +95,30 @@ def preview(
     if wrong := value_problems(demands(compiled, offers), supplied):
         raise BadDynamic(wrong[0].message, wrong)
     required = compiler.required_dynamic(compiled)
-    return {
+    hosts = compiler.resolve_hosts(document, around)
+    warnings = _step_warnings(document, offers)
+    warnings.add(one for found in hosts.values() for one in found.warnings)
+    plan: answers.Plan = {
         "stages": list(compiled.stages),
         "steps": [planned_document(number, step) for number, step in enumerate(compiled.steps)],
         "dynamic": {"required": list(required), "missing": [name for name in required if name not in supplied]},
         "warnings": [
-            problem_document(problem)
-            for problem in (*_step_warnings(document, offers).listed(), *unasked_values(document, supplied, around))
+            problem_document(problem) for problem in (*warnings.listed(), *unasked_values(document, supplied, around))
         ],
     }
+    if meant := _meant(document, hosts):
+        plan["hosts"] = meant
+    return plan
+
+
+def _meant(document: Mapping[str, Any], hosts: Mapping[int, Resolved]) -> list[answers.StageHosts]:
+    """Of the stages whose lists say something else than the names of their hosts."""
+    written = {number: document["execution"][number]["hosts"] for number in hosts}
+    return [
+        {"sequence": number, "patterns": list(written[number]), "names": list(one.names)}
+        for number, one in hosts.items()
+        if list(one.names) != written[number]
+    ]
 
 
 def problem_document(problem: Problem) -> answers.Fault:
@@ -118,6 +136,10 @@ def _plan_errors(document: Mapping[str, Any], offers: Offers, around: EnginePoli
     except BadDocument as error:
         return error.problems or (Problem("", str(error)),)
     return ()
+
+
+def _host_warnings(document: Mapping[str, Any], around: EnginePolicy) -> list[Problem]:
+    return [one for found in compiler.resolve_hosts(document, around).values() for one in found.warnings]
 
 
 def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offers) -> bool:

@@ -71,6 +71,8 @@ USER, SOURCE, KEY, KEY_DIGEST = "re-user", "re-source", "re-key", "re-key-digest
 GRANT, TIMEOUT = "re-grant", "re-timeout"
 #: header of a step message: bytes of output that the attempt may have; of an output message: those that its sender keeps to
 QUOTA = "re-output-quota"
+#: headers of a step message: JSON of what the inventory says of its host; or, of one that is not in it, advice
+HOST, UNKNOWN_HOST = "re-host", "re-unknown-host"
 #: header of what came through a queue that only forwards: that queue (RabbitMQ's name for it)
 FORWARDED_BY = "x-first-death-queue"
 #: header of a step message: when its turn came, milliseconds since the epoch

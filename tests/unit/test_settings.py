@@ -157,6 +157,15 @@ def test_a_value_of_the_wrong_kind_is_refused(name: str, text: str, why: str) ->
         ("group_commands: [a]", "group_commands: expected a section"),
         ("group_commands: {web: {a: b}}", "group_commands: expected a list of strings, found a section"),
         ("group_commands: {web: [noop, 'rm -rf']}", "web: expected a command, command:Subcommand or *, found 'rm -rf'"),
+        ("group_hosts: {web: ['group:']}", "web: 'group:': expected group:NAME"),
+        ("inventory: 3", "inventory: expected a section, `name: value`, found a number"),
+        ("inventory: hosts.ini", "hosts.ini: expected a file whose name ends with .yml, .yaml, .json, .toml"),
+        ("inventory: [{file: a.yml, directory: b}]", "an object with one of `file`, `directory` and `command`"),
+        ("inventory: [{file: a.yml, every: 3}]", "a source has no key 'every'; there are file"),
+        ("inventory: [{command: [x], evry: 3}]", "a source has no key 'evry'; did you mean 'every'?"),
+        ("inventory: [{command: x}]", "expected a list of strings, found a string"),
+        ("inventory: [{command: []}]", "a command is a list of strings, the program first"),
+        ("inventory: [{command: [x], every: 0}]", "expected a number of seconds above 0, found 0"),
         ("email: [a]", "email: expected a section, `name: value`, found a list"),
         ("- a", "expected settings, `name: value`, found a list"),
         ("a: 1\na: 2", "twice"),
@@ -167,6 +176,21 @@ def test_a_wrong_file_is_refused_with_the_line(tmp_path: Path, text: str, why: s
     told = _refusal(_file(tmp_path, text + "\n"))
     assert told.startswith(f"{tmp_path}/re.yaml:")
     assert why in told
+
+
+def test_sources_of_the_inventory_are_paths_and_programs(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    text = "inventory: [a.yml, more, {file: b.toml}, {command: [./list, --all], every: 5}, {command: [list]}]\n"
+    found = settings.load(_file(tmp_path, text))
+    limits = {"timeout": 30.0, "every": 60.0, "stale": 3600.0}
+    assert found.inventory == (
+        {"file": tmp_path / "a.yml"},
+        {"directory": tmp_path / "more"},
+        {"file": tmp_path / "b.toml"},
+        {"command": (str(tmp_path / "list"), "--all"), **limits, "every": 5},
+        {"command": ("list",), **limits},
+    )
+    assert settings.load({"RE_INVENTORY": str(tmp_path / "a.yml")}).inventory == ({"file": tmp_path / "a.yml"},)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

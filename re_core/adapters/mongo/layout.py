@@ -90,6 +90,7 @@ COLLECTIONS = (
     "app_logs",
     "secrets",
     "notified",
+    "hosts",
 )
 
 

@@ -11,6 +11,7 @@ from re_core.adapters.mongo.artifacts import artifact_of, content_of, use_of
 from re_core.adapters.mongo.database import Database, Document, attempted, foreign
 from re_core.adapters.mongo.dead_letters import letter_of
 from re_core.adapters.mongo.feed import readable_chunk
+from re_core.adapters.mongo.hosts import hosts_of
 from re_core.adapters.mongo.journal import split
 from re_core.adapters.mongo.layout import COLLECTIONS, examine, index_problems
 from re_core.adapters.mongo.notifications import notified_of
@@ -53,6 +54,7 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "zones": zone_of,
     "app_logs": log_of,
     "notified": notified_of,
+    "hosts": hosts_of,
 }
 
 #: documents of one collection that a survey names

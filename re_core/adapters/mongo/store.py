@@ -7,6 +7,7 @@ from re_core.adapters.mongo.artifacts import ArtifactsPart
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.dead_letters import DeadLettersPart
 from re_core.adapters.mongo.feed import FeedPart
+from re_core.adapters.mongo.hosts import HostsPart
 from re_core.adapters.mongo.layout import prepare
 from re_core.adapters.mongo.locks import LocksPart
 from re_core.adapters.mongo.maintenance import MaintenancePart
@@ -42,6 +43,7 @@ class MongoStore(
     PipelinesPart,
     AppsPart,
     SecretsPart,
+    HostsPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

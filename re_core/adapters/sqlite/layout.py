@@ -236,6 +236,11 @@ CREATE INDEX notified_group ON notified ("group", id);
 CREATE INDEX notified_at ON notified (at);
 """
 
+# One row.
+_HOSTS = """
+CREATE TABLE hosts (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, document TEXT NOT NULL);
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -254,6 +259,7 @@ STEPS: tuple[str, ...] = (
     _APPS,
     _SECRETS,
     _NOTIFIED,
+    _HOSTS,
 )
 
 #: the tables of the newest layout
@@ -287,6 +293,7 @@ TABLES = frozenset(
         "app_log_cursors",
         "secrets",
         "notified",
+        "hosts",
     }
 )
 

@@ -11,6 +11,7 @@ from re_core.adapters.sqlite.artifacts import ArtifactsPart
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.dead_letters import DeadLettersPart
 from re_core.adapters.sqlite.feed import FeedPart
+from re_core.adapters.sqlite.hosts import HostsPart
 from re_core.adapters.sqlite.journal import JournalPart
 from re_core.adapters.sqlite.locks import LocksPart
 from re_core.adapters.sqlite.mailbox import MailboxPart
@@ -50,6 +51,7 @@ class SqliteStore(
     PipelinesPart,
     AppsPart,
     SecretsPart,
+    HostsPart,
     MaintenancePart,
     MailboxPart,
 ):

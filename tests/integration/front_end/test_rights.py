@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 from flask import Flask
 
 from re_core.adapters.sqlite import SqliteStore
-from re_core.rows import AppRow, DeadLetter, PipelineRow, Token
+from re_core.rows import AppRow, DeadLetter, PipelineRow, StoredHosts, Token
+from re_core.services.inventory_watch import InventoryWatch
 from re_core.usecases.authorization import ROLES, Binding, Principal
 from re_rest import auth
 from re_rest import routes as table
+from re_rest.app import bind_services
 from re_rest.rights import Over, Right
 from tests.integration.front_end.front_end_harness import PLAYBOOK, FrontEndHarness
 
@@ -59,6 +62,10 @@ BODIES: dict[str, Any] = {
     "/api/v1/apps/{app}/formation": {"formation": {"web": 1}},
     "/api/v1/apps/{app}/runs": {"command": "true"},
     "/api/v1/secrets/{name}": {"value": "a secret"},
+    "/api/v1/hosts": {"hosts": {"new": {}}},
+    "/api/v1/hosts/select": {"patterns": ["shop"]},
+    "/api/v1/hosts/scan": {"name": "shop"},
+    "/api/v1/hosts/trust": {"name": "shop", "keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"]},
     "/api/v0/{group}/playbook/": PLAYBOOK,
     "/api/v0/{group}/playbook/{id}/": PLAYBOOK,
 }
@@ -80,6 +87,9 @@ def harness(tmp_path: Path, routes: Flask) -> Iterator[FrontEndHarness]:
     made.bus.declare("re.reply.0")
     assert store.save_pipeline(PipelineRow("node", "ours", "own", NODE["source"], 1, NODE))
     assert store.save_app(AppRow("app", "shop", "ours", 1, ("eu",)))
+    assert store.save_hosts(StoredHosts(1, {"shop": {"words": {"runner": "local"}, "user": "root", "at": 1}}))
+    made.services = dataclasses.replace(made.services, inventory=InventoryWatch([], store, False, lambda error: None))
+    bind_services(made.app, made.services)
     store.store_letter(DeadLetter("letter", "re.reply.0", "reason", "", "core", 1, b"x", {}))
     yield made
     made.bus.close()

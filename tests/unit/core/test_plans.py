@@ -16,7 +16,7 @@ def _compiled(text: str = "") -> Compiled:
 
 
 def _key(name: str) -> Key:
-    return (name, 1, 1, frozenset())
+    return (name, 1, 1, "", frozenset())
 
 
 def test_the_plan_unused_for_longest_goes() -> None:

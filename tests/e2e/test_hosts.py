@@ -1,0 +1,62 @@
+"""Hosts in the shipped engine: a file of them, patterns in a playbook, mistakes, and hosts that are added."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.conftest import MakeEngine
+from tests.e2e.deploying import PATIENCE, ended, printed
+from tests.e2e.engine_process import wait_until
+
+_BOOK = """
+group: ours
+name: %s
+execution:
+- hosts: [%s]
+  steps:
+  - noop:Say
+"""
+
+
+def _book(name: str, *hosts: str) -> bytes:
+    return (_BOOK % (name, json.dumps(hosts)[1:-1])).encode()
+
+
+def test_a_playbook_names_groups_of_a_file_and_follows_its_changes_without_a_restart(new_engine: MakeEngine) -> None:
+    engine = new_engine("inventory: [hosts.yml]\n")
+    file = engine.directory / "hosts.yml"
+    file.write_text("hosts: {'web[1:3]': {groups: [web]}, db1: {}}\n")
+    engine.start()
+    with engine.client() as client:
+        stored = client.apply_playbook(_book("all", "group:web", "!web2", "db1"))
+        found = ended(client, client.deploy("ours", stored["id"], {})["id"])
+        assert [step["host"] for step in found["steps"]] == ["web1", "web3", "db1"]
+
+        file.write_text("hosts:\n  web1: {groups: [web]}\n  db1: {prt: 22}\n")
+        wait_until("the mistake is noticed", lambda: not client.hosts.check()["usable"], PATIENCE)
+        refused = engine.run("deploy", "ours/all")
+        assert refused.returncode == 2
+        assert "hosts.yml:3: unknown key 'prt'; did you mean 'port'?" in refused.stderr
+        checked = engine.run("hosts", "check")
+        assert (checked.returncode, f"{file}:3: unknown key 'prt'" in checked.stderr) == (2, True)
+
+        file.write_text("hosts:\n  web1: {groups: [web]}\n  web2: {}\n  db1: {port: 22}\n")
+        wait_until("it is mended", lambda: client.hosts.check()["usable"], PATIENCE)
+        client.hosts.save({"new1": {"groups": ["web"]}})
+        found = ended(client, client.deploy("ours", stored["id"], {})["id"])
+        assert [step["host"] for step in found["steps"]] == ["web1", "new1", "db1"]
+
+
+def test_a_name_that_is_not_there_runs_as_before_and_its_output_says_where(new_engine: MakeEngine) -> None:
+    engine = new_engine("inventory: [hosts.yml]\n")
+    (engine.directory / "hosts.yml").write_text("hosts: [web1]\n")
+    engine.start()
+    with engine.client() as client:
+        applied = client.apply_playbook(_book("one", "web11"))
+        assert "'web11' is not in the inventory" in applied["warnings"][0]["message"]
+        found = client.deploy("ours", applied["id"], {})
+        assert ended(client, found["id"])["status"] == "completed"
+        wait_until("the line is there", lambda: bool(printed(client, found["id"])), PATIENCE)
+        (line,) = printed(client, found["id"])
+        assert line.startswith("'web11' is not in the inventory: this runs on the machine of the worker ")
+        assert line.endswith("; did you mean 'web1'?")
