@@ -14,18 +14,18 @@ from tests.simulation.faults import Bias
 from tests.simulation.many import Played, play_within
 from tests.simulation.peering import WIRE
 from tests.simulation.pipeline_seeds import play_pipelines
-from tests.simulation.planted_cdpm import MISTAKES
+from tests.simulation.planted_cdpm import MISTAKES, RARE_MISTAKES
 from tests.simulation.test_seeds import CHOSEN, DAILY, FIRST_DAY, day_chosen, violations
 
-#: seeds of one run, and of one test
-SEEDS, CHUNK = 2_000, 50
+#: seeds of one run, those that every run plays, and those of one test
+SEEDS, ALWAYS, CHUNK = 2_000, 700, 50
 #: how many deployments must have begun in one test's seeds
 DEPLOYMENTS = 150
 #: seconds in which a test begins seeds of the day
 ENOUGH = 4.0
 
-#: seeds within which each planted mistake must be found
-FOUND = 250
+#: seeds within which each planted mistake must be found, and each that one seed in a thousand shows
+FOUND, FOUND_RARE = 500, 4_000
 
 _OPTION = "--pipelines "
 
@@ -33,7 +33,11 @@ _OPTION = "--pipelines "
 _FIRSTS = (
     [int(CHOSEN)]
     if CHOSEN
-    else [0, *(pytest.param(one, marks=pytest.mark.no_cover) for one in range(CHUNK, SEEDS, CHUNK))]
+    else [
+        0,
+        *(pytest.param(one, marks=pytest.mark.no_cover) for one in range(CHUNK, ALWAYS, CHUNK)),
+        *(pytest.param(one, marks=[pytest.mark.no_cover, pytest.mark.slow]) for one in range(ALWAYS, SEEDS, CHUNK)),
+    ]
 )
 
 
@@ -69,12 +73,20 @@ def test_every_kind_of_fault_between_peers_happens(kind: str) -> None:
 
 @pytest.mark.no_cover
 @pytest.mark.long
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(("mistake", "bias"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_with_pipelines_is_found(mistake: Callable[[pytest.MonkeyPatch], None], bias: Bias) -> None:
+@pytest.mark.parametrize(
+    ("mistake", "bias", "within"),
+    [
+        *((*one, FOUND) for one in MISTAKES),
+        *(pytest.param(*one, FOUND_RARE, marks=pytest.mark.slow) for one in RARE_MISTAKES),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_mistake_with_pipelines_is_found(
+    mistake: Callable[[pytest.MonkeyPatch], None], bias: Bias, within: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         mistake(patch)
-        found = next((seed for seed in range(FOUND) if _is_broken(seed, bias)), None)
+        found = next((seed for seed in range(within) if _is_broken(seed, bias)), None)
     assert found is not None, "the mistake was not found"
     for seed in range(max(0, found - 20), found + 1):
         play_pipelines(seed, bias=bias)  # the engine as it is keeps every promise in the same seeds
