@@ -45,6 +45,10 @@ class Program:
         self._process.terminate()
         assert self._process.wait(20) == 0
 
+    def ask_to_leave(self) -> None:
+        """It leaves in order, sooner or later."""
+        self._process.terminate()
+
     def freeze(self) -> None:
         """It stands still."""
         os.kill(self._process.pid, signal.SIGSTOP)
@@ -111,21 +115,27 @@ class Site:
         """The processes that began, according to themselves."""
         return [int(line) for line in self.ledger.read_text().split()] if self.ledger.exists() else []
 
-    def save(self, scripts: Sequence[str], **beside: Any) -> None:
-        """The playbook `p`, of one step."""
+    def save(self, scripts: Sequence[str], name: str = "p", **beside: Any) -> None:
+        """A playbook of one step."""
         steps = [{"shell:Run": {"scripts": list(scripts)}, **beside}]
-        document = {"group": "web", "name": "p", "execution": [{"hosts": ["web1"], "steps": steps}]}
+        document = {"group": "web", "name": name, "execution": [{"hosts": ["web1"], "steps": steps}]}
         at = self._clock.now()
-        assert self.store.save_playbook(StoredPlaybook("p", "web", "p", 1, document, at, at, "pat"))
+        assert self.store.save_playbook(StoredPlaybook(name, "web", name, 1, document, at, at, "pat"))
 
     def deploy(self, *scripts: str, **beside: Any) -> str:
         """The id of a deployment whose step runs these; returns when the first of them has begun."""
-        self.save(scripts, **beside)
-        id = f"d{next(self._numbers)}"
-        answer = self.bus.request(Message("job.create", m.encode({"group": "web", "playbook_id": "p"}), id), 10)
+        id = self.ask(scripts, **beside)
+        until(lambda: self.begun() and self.lines(id))
+        return id
+
+    def ask(self, scripts: Sequence[str], **beside: Any) -> str:
+        """The id of a deployment whose step runs these."""
+        number = next(self._numbers)
+        id, name = f"d{number}", f"p{number}"
+        self.save(scripts, name, **beside)
+        answer = self.bus.request(Message("job.create", m.encode({"group": "web", "playbook_id": name}), id), 10)
         assert answer is not None
         assert json.loads(answer.body)["id"] == id, answer
-        until(lambda: self.begun() and self.lines(id))
         return id
 
     def lose(self, program: Program, deployment: str) -> None:

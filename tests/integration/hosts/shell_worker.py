@@ -1,10 +1,13 @@
-"""A worker whose steps are scripts with a record on this machine, and the processes that run it. Must not know what is tested.
+"""A worker whose steps are scripts with a record on a host, and the processes that run it. Must not know what is tested.
+
+The host is this machine, or what CHANNEL in the directory names: {"argv": the ssh client, "records": …, "boot": file of the boot's id}.
 
 By hand: python -m tests.integration.hosts.shell_worker worker|engine DIRECTORY [BUS_URL]
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
@@ -20,18 +23,24 @@ from re_core.wire.messages import Message
 from re_workers import Context, Failed, HandedOver, Lost, Worker, step
 from re_workers.context import Call
 from re_workers.host import WorkerHost
-from re_workers.hosts.channels import LocalChannel
+from re_workers.hosts.channels import LocalChannel, SshChannel
 from re_workers.hosts.port import HostError, HostLost, Left, Run, RunKey
 from re_workers.hosts.runs import HostRuns
 from re_workers.outcomes import Cancelled
 from tests.integration.workers.waiting import until
 
+#: a file of the directory
+CHANNEL = "channel.json"
+
 
 class Shell(Worker):
     """Its records are in a directory of this machine."""
 
-    def __init__(self, records: Path) -> None:
-        self._runs = HostRuns(LocalChannel("web1"), str(records))
+    def __init__(self, directory: Path) -> None:
+        self._runs = HostRuns(LocalChannel("web1"), str(directory / "records"))
+        if (directory / CHANNEL).exists():
+            said = json.loads((directory / CHANNEL).read_text())
+            self._runs = HostRuns(SshChannel("web1", said["argv"]), said["records"], said["boot"])
 
     def records(self, call: Call) -> bool:
         """All workers of the tests are on this machine."""
@@ -76,7 +85,7 @@ def main(role: str, directory: str, bus_url: str = "") -> None:
     """Run until TERM, then stop in order. An engine begins the deployment `d1` of its playbook `p`, where there is none."""
     stop, clock, here = threading.Event(), SystemClock(), Path(directory)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    settings, worker = settings_of(here, bus_url), Shell(here / "records")
+    settings, worker = settings_of(here, bus_url), Shell(here)
     store = store_of(here) if role == "engine" else None
     bus = bootstrap.open_bus(settings, None) if store is None else EmbeddedBus(store, clock)
     host = WorkerHost(bus, clock, [worker], slots=1)
