@@ -1,7 +1,8 @@
 """Workers and a network that honour the protocol and are otherwise as bad as can be. Must not know the machine's rules.
 
 Messages are kept in bags: any may come next, come twice, or be lost. A worker begins a step that may be repeated
-at once, any other only when its own claim is granted; it declines when it is tired of waiting.
+at once, any other only when its own claim is granted; it declines when it is tired of waiting. Steps of `git` are recorded on a
+host: they begin by grant, once there for each attempt, and any worker may go on with what another one had begun.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class HeldDelivery:
         self.running = False
         #: how often what it runs has gone to another process
         self.moves = 0
+        #: on a host, which goes on with it
+        self.recorded = False
 
     @property
     def control(self) -> str:
@@ -40,6 +43,9 @@ class ModelWorkers:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.dispatches: list[e.Dispatch] = []
+        self.offers: list[e.Adopt] = []
+        #: attempts that have a record on the host
+        self.records: set[tuple[int, int]] = set()
         self.controls: list[e.Grant | e.Stop] = []
         self.words: list[e.Event] = []
         self.held: list[HeldDelivery] = []
@@ -58,6 +64,8 @@ class ModelWorkers:
         for effect in effects:
             if isinstance(effect, e.Dispatch):
                 self.dispatches.append(effect)
+            elif isinstance(effect, e.Adopt):
+                self.offers.append(effect)
             elif isinstance(effect, e.Grant | e.Stop):
                 self.controls.append(effect)
 
@@ -70,10 +78,35 @@ class ModelWorkers:
         self._seen.add(key)
         self._tokens += 1
         one = HeldDelivery(dispatch.step, dispatch.attempt, worker, f"t{self._tokens}")
+        spec = self.plan.steps[one.step].spec
+        one.recorded = spec.command == "git"
         self.held.append(one)
-        self.words.append(e.ClaimMade(one.step, one.attempt, worker, one.token, one.control))
-        if self.plan.steps[one.step].spec.repeatable:
+        asks = one.recorded
+        self.words.append(
+            e.ClaimMade(one.step, one.attempt, worker, one.token, one.control, asks, recorded=one.recorded)
+        )
+        if spec.repeatable and not one.recorded:
             self._run(one)
+
+    def adopt(self, offer: e.Adopt, place: int) -> None:
+        """A worker is offered what another one had begun."""
+        worker = self.worker(place)
+        one = HeldDelivery(offer.step, offer.attempt, worker, offer.token)
+        one.recorded, one.moves = True, offer.moves
+        self.held.append(one)
+        self._ask(one)
+
+    def _ask(self, one: HeldDelivery) -> None:
+        self.words.append(
+            e.ClaimMade(
+                one.step, one.attempt, one.worker, one.token, one.control, True, one.moves, recorded=one.recorded
+            )
+        )
+
+    def leave(self, one: HeldDelivery) -> None:
+        """Its worker stops, and says that it goes on."""
+        self.held.remove(one)
+        self.words.append(e.AttemptReleased(one.step, one.attempt, one.token, one.worker))
 
     def hear(self, control: e.Grant | e.Stop) -> None:
         """A worker gets an answer, or a word to stop."""
@@ -81,7 +114,7 @@ class ModelWorkers:
             if (one.control, one.step, one.attempt) != (control.control, control.step, control.attempt):
                 continue
             if isinstance(control, e.Stop):
-                if one.running:
+                if one.running or one.moves:
                     self.finish(one, completed=False)
                 else:
                     self.decline(one)
@@ -102,12 +135,12 @@ class ModelWorkers:
     def lose(self, one: HeldDelivery) -> None:
         """A worker has lost sight of what it started."""
         self.held.remove(one)
-        self.words.append(e.AttemptLost(one.step, one.attempt, one.token, "out of sight"))
+        self.words.append(e.AttemptLost(one.step, one.attempt, one.token, "out of sight", one.worker))
 
     def move(self, one: HeldDelivery, place: int) -> None:
         """What a worker started goes on, and another process sees to it."""
         one.worker, one.moves = self.worker(place), one.moves + 1
-        self.words.append(e.ClaimMade(one.step, one.attempt, one.worker, one.token, one.control, True, one.moves))
+        self._ask(one)
 
     def decline(self, one: HeldDelivery) -> None:
         """A worker has waited long enough for its grant."""
@@ -126,4 +159,8 @@ class ModelWorkers:
 
     def _run(self, one: HeldDelivery) -> None:
         one.running = True
+        if one.recorded:
+            if (one.step, one.attempt) in self.records:
+                return
+            self.records.add((one.step, one.attempt))
         self.begun[one.step] += 1

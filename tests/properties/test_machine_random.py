@@ -113,8 +113,9 @@ class Deployments(RuleBasedStateMachine):
         return any((one.step, one.attempt) == (dispatch.step, dispatch.attempt) for one in self.workers.held)
 
     def _lose_a_message(self, index: int) -> None:
-        bags: list[list[Any]] = [self.workers.dispatches, self.workers.controls, self.workers.words]
-        bag = bags[index % 3]
+        workers = self.workers
+        bags: list[list[Any]] = [workers.dispatches, workers.offers, workers.controls, workers.words]
+        bag = bags[index % 4]
         if bag:
             bag.pop(index % len(bag))
 
@@ -138,6 +139,21 @@ class Deployments(RuleBasedStateMachine):
         if settled:
             dispatches.remove(dispatch)
         self.workers.begin(dispatch, place)
+
+    @precondition(lambda self: self.workers.offers)
+    @rule(index=_index, place=st.integers(0, 2), settled=_often)
+    def offer_a_step_to_a_worker(self, index: int, place: int, settled: bool) -> None:
+        offers = self.workers.offers
+        offer = offers[index % len(offers)]
+        if settled:
+            offers.remove(offer)
+        self.workers.adopt(offer, place)
+
+    @precondition(lambda self: any(one.recorded and (one.running or one.moves) for one in self.workers.held))
+    @rule(index=_index)
+    def stop_a_worker_with_a_recorded_step(self, index: int) -> None:
+        recorded = [one for one in self.workers.held if one.recorded and (one.running or one.moves)]
+        self.workers.leave(recorded[index % len(recorded)])
 
     @precondition(lambda self: self.workers.controls)
     @rule(index=_index, settled=_often)
@@ -165,10 +181,10 @@ class Deployments(RuleBasedStateMachine):
         elif place == 3:
             self.workers.lose(one)
 
-    @precondition(lambda self: any(not one.running for one in self.workers.held))
+    @precondition(lambda self: any(not (one.running or one.moves) for one in self.workers.held))
     @rule(index=_index)
     def decline(self, index: int) -> None:
-        waiting = [one for one in self.workers.held if not one.running]
+        waiting = [one for one in self.workers.held if not (one.running or one.moves)]
         self.workers.decline(waiting[index % len(waiting)])
 
     @rule(place=st.integers(0, 2))
@@ -198,7 +214,9 @@ class Deployments(RuleBasedStateMachine):
         """A step is dispatched again only as its author allows, and a playbook that has stopped dispatches nothing."""
         spec = self.run.plan.steps[number].spec
         assert spec.kind is StepKind.ACTION or not self.stopped
-        if spec.repeatable:
+        if spec.repeatable and spec.command == "git":  # it asks first, and may decline any number of times
+            assert self.run.state.step(number).begun <= max(spec.retries, 2 if spec.idempotent else 0)
+        elif spec.repeatable:
             assert attempt <= 1 + max(spec.retries, 2 if spec.idempotent else 0)
         else:
             assert attempt == 1 or isinstance(self.event, e.ClaimReleased), (
@@ -251,13 +269,15 @@ class Deployments(RuleBasedStateMachine):
         self.workers.take(tuple(awaited(self.run.state)))
         for dispatch in self.workers.dispatches:
             self.workers.begin(dispatch, place)
+        for offer in self.workers.offers:
+            self.workers.adopt(offer, place)
         for control in self.workers.controls:
             self.workers.hear(control)
         for one in list(self.workers.held):
             if one.running:
                 self.workers.finish(one, completed=True)
         words, self.workers.words = self.workers.words, []
-        self.workers.dispatches, self.workers.controls = [], []
+        self.workers.dispatches, self.workers.offers, self.workers.controls = [], [], []
         for word in words:
             self._send(word)
 
