@@ -118,7 +118,8 @@ def _dispatch(
         headers |= _host_headers(planned.host, state.plan.hosts)
     if not spec.repeatable:
         headers[m.GRANT] = "1"
-    elif isinstance(effect, e.Dispatch) and effect.again:
+    elif m.HOST in headers or (isinstance(effect, e.Dispatch) and effect.again):
+        # on a host the worker asks first in any case, so that no copy reaches it
         headers[m.GRANT] = m.AGAIN
     if spec.pool:
         headers[POOL] = spec.pool

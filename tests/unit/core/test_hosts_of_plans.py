@@ -77,6 +77,7 @@ def test_a_message_says_how_its_host_is_reached_and_of_a_jump_host_nothing_else(
         "web1": {"name": "web1", "jump": "bastion", "user": "deploy", "groups": ["web"], "vars": {"root": "/srv"}},
         "bastion": {"name": "bastion", "port": 2222},
     }
+    assert message.headers[m.GRANT] == "1"
     run.claim(0)
     run.complete(0)
     (message,) = [one for one in messages_of(run.state, run.last.effects) if one.key == "worker.noop"]
@@ -182,3 +183,13 @@ def test_steps_of_a_host_go_to_the_pool_that_reaches_it_unless_their_stage_names
     plan = plan_from_document(compile_document(playbook(stage, {**stage, "pool": "own"}), policy, {}))
     assert [step.spec.pool for step in plan.steps] == ["dmz", "dmz", ""] * 2 + ["own"] * 6
     assert plan.steps[3].spec is plan.steps[4].spec
+
+
+def test_a_repeatable_step_on_a_host_of_the_inventory_begins_by_grant_too() -> None:
+    step = {"noop:A": {}, "idempotent": True}
+    granted = []
+    for host in ("web1", "elsewhere"):
+        run = Run(simple(step, hosts=(host,)), _policy())
+        (message,) = [one for one in messages_of(run.state, run.effects) if one.key == "worker.noop"]
+        granted.append(message.headers.get(m.GRANT))
+    assert granted == ["again", None]
