@@ -29,7 +29,7 @@ members() {
   set -f
 }
 is_member() { [ "$2" != Z ] && [ "$5" = "$1" ]; }
-# processes of the session $1, and those that left it and still carry the mark of the record $2
+# processes of the session $1, and those that left it and still carry the mark of the record $2: its path
 family() {
   members "$1"
   set +f
@@ -128,7 +128,7 @@ end_it() {
     stand
   done
   if [ "$standing" = vanished ] && { read -r session watchdog <program; } 2>/dev/null; then
-    kill -KILL $(family "$session" "${PWD##*/}") $(members "$watchdog") 2>/dev/null
+    kill -KILL $(family "$session" "$PWD") $(members "$watchdog") 2>/dev/null
   fi
 }
 
@@ -201,7 +201,7 @@ variables=$(cat)
 text=$watch
 unset watch
 watch=$text
-limit=$2 mask=$3 place=$4 confined=$5 file=$1/cmd record=${1##*/} ending= program=
+limit=$2 mask=$3 place=$4 confined=$5 file=$1/cmd record=$PWD ending= program=
 finish() { printf "end %s .\n" "$1" 1<>end; }
 end_all() {
   for signal in TERM KILL; do
