@@ -294,9 +294,8 @@ def test_a_supervisor_that_comes_late_finds_that_it_must_not_begin(records: Path
     """It was started, and stood still before it had written who it is; by then the run had been given up."""
     (tmp_path / "bin").mkdir()
     setsid = tmp_path / "bin" / "setsid"
-    setsid.write_text(
-        f'#!/bin/sh\nPATH={os.environ["PATH"]}\nuntil [ -d {records / key().record}/void ]; do sleep 0.02; done\nexec setsid "$@"\n'
-    )
+    late = f": >{tmp_path}/came; until [ -d {records / key().record}/void ]; do sleep 0.02; done"
+    setsid.write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]}\n{late}\nexec setsid "$@"\n')
     setsid.chmod(0o755)
 
     def start(argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
@@ -309,7 +308,7 @@ def test_a_supervisor_that_comes_late_finds_that_it_must_not_begin(records: Path
     assert process.stdin is not None
     process.stdin.write(agent.begin(Run(key(), f"touch {tmp_path}/happened"), str(records), "n")[1])
     process.stdin.close()
-    until((records / key().record / "spec").exists)
+    until((tmp_path / "came").exists)
     process.kill()  # the starter
     process.wait()
     assert slow.look(key()).state in (NEVER, RUNS)  # it comes now, and finds that
