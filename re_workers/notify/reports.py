@@ -5,11 +5,10 @@ A report that cannot be sent waits for the next turn, MOST at a time: it is for 
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from contextlib import suppress
 from itertools import islice
-
-from ulid import ULID
 
 from re_core.errors import ReleaseEngineError
 from re_core.ports import Bus, Clock
@@ -31,11 +30,14 @@ class Reports:
     def __init__(self, bus: Bus, clock: Clock, worker: str, transport: str) -> None:
         self._bus, self._clock, self._worker, self._transport = bus, clock, worker, transport
         self._waiting: deque[Message] = deque(maxlen=MOST)
+        #: reports so far
+        self._count = 0
 
     def add(self, message: Message, told: Told, tries: int, batch: int, why: str = "") -> None:
         """This notification is done with: sent, with `batch` - 1 others, or not, because of `why`."""
+        at = self._clock.now()
         found = Notified(
-            id=str(ULID()),
+            id=self._id(at, message.id),
             notification=message.id,
             transport=self._transport,
             target=told.target,
@@ -44,7 +46,7 @@ class Reports:
             outcome=FAILED if why else SENT,
             why=why,
             tries=tries,
-            at=self._clock.now(),
+            at=at,
             together=batch if batch > 1 else 0,
             deployment=message.correlation_id or told.facts.deployment,
             group=told.facts.group,
@@ -52,6 +54,12 @@ class Reports:
             worker=self._worker,
         )
         self._waiting.append(report(found, APP))
+
+    def _id(self, at: int, notification: str) -> str:
+        """Sorts by time; no chance is in it, so that a simulated world stays the same."""
+        self._count += 1
+        about = f"{self._worker} {self._transport} {self._count} {notification}"
+        return f"{at:013d}-{hashlib.sha256(about.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
     def send(self) -> None:
         """Send what waits; where the bus is away it goes on waiting."""
