@@ -20,9 +20,11 @@ from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
+from re_workers.steps.git import Git
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.steps.noop import Noop
 from re_workers.steps.sleep import Sleep
+from re_workers.steps.sql import Sql
 
 #: entry points of installed packages: any name, each a subclass of Worker
 ENTRY_POINTS = "re_workers"
@@ -45,7 +47,8 @@ def built_in(
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
-    return [*workers, HttpRequest(addresses), Command(engine_id, notes, confinement), *notifiers]
+    programs = [Command(engine_id, notes, confinement), Git(confinement), Sql(confinement)]
+    return [*workers, HttpRequest(addresses), *programs, *notifiers]
 
 
 def installed() -> list[Worker]:
