@@ -193,6 +193,10 @@ class SimStore:
         rows = self._call(lambda: [row for row in self._server.rows.values() if row.due is not None and row.due <= now])
         return [row.id for row in sorted(rows, key=lambda row: (row.due or 0, row.id))][:limit]
 
+    def hosts_version(self) -> int:
+        """See ports.HostRows; no host is ever described."""
+        return self._call(lambda: 0)
+
     def rows(self, ids: Sequence[str]) -> list[View]:
         """See ports.Maintenance."""
         return self._call(lambda: [self._server.rows[id] for id in ids if id in self._server.rows])
