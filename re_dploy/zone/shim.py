@@ -296,6 +296,8 @@ class Shim:
         #: why it ends: exited, stopped, killed, time, processes; empty while it runs
         self.why = ""
         self._kill_at = 0.0
+        #: processes that got a TERM from here
+        self._asked: set[int] = set()
         self._end_at = time.monotonic() + spec["time"] if spec["time"] else float("inf")
         self._count_at = time.monotonic()
 
@@ -348,6 +350,7 @@ class Shim:
             # the program itself may not have its session yet
             if pid == self._child.pid or known.get(pid, ("", 0, 0, 0))[2] == self._child.pid:
                 _kill(pid, number)
+                self._asked |= {pid} if number == signal.SIGTERM else set()
 
     def _is_over(self) -> bool:
         now = time.monotonic()
@@ -360,18 +363,24 @@ class Shim:
         if left and now >= self._kill_at:
             kill_all(self._reap)
             left = []
+        if self._child.status is not None:
+            self._ask_orphans(left)
         self._reap()
         return not left
+
+    def _ask_orphans(self, left: list[int]) -> None:
+        """TERM to what the program has left: what it began in the moment of its end was not asked with it."""
+        for pid in left:
+            if pid not in self._asked:
+                self._asked.add(pid)
+                _kill(pid, signal.SIGTERM)
 
     def _judge(self, now: float) -> None:
         if self._child.status is not None:
             left = len(descendants(os.getpid()))
             if left:
-                self._log.say(
-                    f"it has ended and left {left} processes: it put itself into the background; they are ended too"
-                )
-                for pid in descendants(os.getpid()):
-                    _kill(pid, signal.SIGTERM)
+                text = "it put itself into the background; they are ended too"
+                self._log.say(f"it has ended and left {left} processes: {text}")
             self.why = "exited"
             self._kill_at = now + min(self._spec["grace"], 5.0)
         elif now >= self._end_at:

@@ -129,10 +129,18 @@ def test_a_request_to_end_that_comes_before_the_shim_can_listen_waits_for_it(pla
     assert ended(handle).why == "stopped"
 
 
+def test_what_a_program_begins_in_the_moment_of_its_end_is_asked_to_end_too(place: Place) -> None:
+    program = "trap 'sleep 600 & exit 0' TERM; echo ready; while :; do sleep 0.1; done"
+    handle = place.run("/bin/sh", "-c", program, grace=10 * ENOUGH)
+    until(lambda: "ready" in place.texts(handle), "it is ready")
+    handle.terminate()
+    assert ended(handle)[:3] == (0, None, "stopped")
+
+
 def test_a_request_to_end_reaches_a_program_that_has_no_session_of_its_own_yet() -> None:
     program = subprocess.Popen(["/bin/sleep", "600"])
     begun = shim.Shim.__new__(shim.Shim)
-    begun._child = SimpleNamespace(pid=program.pid)  # type: ignore[assignment]
+    begun._child, begun._asked = SimpleNamespace(pid=program.pid), set()  # type: ignore[assignment]
     try:
         begun._signal(signal.SIGTERM)
         assert program.wait(ENOUGH) == -signal.SIGTERM
