@@ -185,6 +185,8 @@ class Builder:
         version = state.versions.get(number)
         if version is None or version.job != ctx.deployment:
             raise Failed(f"this deployment does not release v{number} of any app; nothing was done")
+        if state.destroyed:
+            raise Failed(f"{state.name} was destroyed; nothing was built")
         if version.status is Status.FAILED:
             raise Failed(f"v{number} failed: {version.why}")
         if state.destroyed:

@@ -20,10 +20,10 @@ from re_core.artifacts.tar import PIECE, TarBounds
 from re_core.errors import BadDocument
 from re_dploy.build import with_pip
 from re_dploy.build.failures import BuildFailed, BuildStopped
-from re_dploy.build.fetching import opened
 from re_dploy.build.python import Python
 from re_dploy.build.sandbox import GIVEN, Limits, Sandbox, free, run
 from re_dploy.cargo import BadCargo, Packed, pack, unpack_source
+from re_dploy.zone.fetching import open_beneath
 
 #: bytes of `.dploy/env`, and of the variables in it together
 MOST_ENV = 4096
@@ -205,7 +205,7 @@ def _read(tree: Path, parts: list[str], most: int) -> str | None:
     """A text of the app, without following a link; None where there is none. Raises BuildFailed."""
     name = "/".join(parts)
     try:
-        file = opened(os.fspath(tree), parts)
+        file = open_beneath(tree, parts)
     except FileNotFoundError:
         return None
     except OSError as error:

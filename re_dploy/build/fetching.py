@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from re_core.runtime.http_exchange import ExchangeFailed, Question, Way, ask
 from re_core.usecases.apps.stored import ARTIFACT, CREDENTIALS
 from re_core.usecases.artifact_reading import archive, content_of, missing
 from re_dploy.build.failures import BuildFailed, BuildStopped
+from re_dploy.zone.fetching import open_beneath
 
 #: bytes of an archive
 MOST = 64 * 1024 * 1024
@@ -91,7 +91,7 @@ class Fetcher:
         if directory is None or path.endswith("/"):
             raise BuildFailed(f"{path[:200]}: RE_DPLOY_SOURCES names no directory that this file is below")
         try:
-            handle = opened(directory, path[len(directory) + 1 :].split("/"))
+            handle = open_beneath(Path(directory), path[len(directory) + 1 :].split("/"))
         except OSError as error:
             raise BuildFailed(
                 f"{path[:200]}: cannot be read: {error.strerror} (links below {directory} are not followed)"
@@ -118,22 +118,6 @@ class Fetcher:
 def _shown(uri: str) -> str:
     """The begin of an address for people: without a password, and without what follows the path."""
     return CREDENTIALS.sub(r"\1", uri, count=1).partition("?")[0][:200]
-
-
-def opened(directory: str, parts: list[str]) -> int:
-    """A regular file below a directory, one component after the other, so that no link leads out. Raises OSError, BuildFailed."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for number, part in enumerate(parts, 1):
-        kind = os.O_DIRECTORY if number < len(parts) else os.O_NONBLOCK
-        try:
-            inner = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=handle)
-        finally:
-            os.close(handle)
-        handle = inner
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise BuildFailed(f"{'/'.join(parts)[:200]}: expected a regular file")
-    return handle
 
 
 def _copy(pieces: Iterable[bytes], file: BinaryIO, stop: threading.Event) -> None:

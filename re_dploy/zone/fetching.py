@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 import time
-from collections.abc import Callable, Collection, Generator
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
@@ -176,7 +178,7 @@ class Fetcher:
         except ValueError:
             raise FetchFailed(f"{path} is not below {self._root}") from None
         try:
-            file = _open_beneath(self._root, inside)
+            file = open_beneath(self._root, inside.parts)
         except OSError as error:
             raise FetchFailed(f"{path} cannot be read: {error.strerror}") from None
         with os.fdopen(file, "rb") as source:
@@ -212,22 +214,22 @@ class _Unwanted(threading.Event):
         return not self._goes_on()
 
 
-def _open_beneath(root: Path, inside: Path) -> int:
-    """A regular file, reached without following a link."""
-    if ".." in inside.parts or not inside.parts:
-        raise FileNotFoundError(2, "not a file below the directory", str(inside))
+def open_beneath(root: Path, inside: Sequence[str]) -> int:
+    """A regular file below a directory, one component after the other, so that no link leads out. Raises OSError."""
+    if not inside or not set(inside).isdisjoint(("", ".", "..")):
+        raise FileNotFoundError(errno.ENOENT, "not a file below the directory", "/".join(inside))
     place = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in inside.parts[:-1]:
+    for number, part in enumerate(inside, 1):
+        kind = os.O_DIRECTORY if number < len(inside) else os.O_NONBLOCK
         try:
-            deeper = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+            deeper = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=place)
         finally:
             os.close(place)
         place = deeper
-    try:
-        return os.open(inside.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
-    finally:
-        with suppress(OSError):
-            os.close(place)
+    if not stat.S_ISREG(os.fstat(place).st_mode):
+        os.close(place)
+        raise OSError(errno.EINVAL, "expected a regular file", "/".join(inside))
+    return place
 
 
 def center_of(make: Callable[[], Any], timeout: float = 5.0) -> Callable[[], Center]:

@@ -287,6 +287,15 @@ def test_only_the_deployment_of_a_version_builds_it(bench: Bench, store: SqliteS
     assert shop.told == [] and list(bench.directory.iterdir()) == []
 
 
+def test_a_version_of_an_app_that_was_destroyed_is_built_no_more(bench: Bench, store: SqliteStore) -> None:
+    shop = Shop()
+    shop.state.destroyed = True
+    push_source(store, "source", tgz(member("Procfile", PROCFILE)))
+    with pytest.raises(Failed, match="shop was destroyed"):
+        _builder(bench, shop, store).build(_Step(), "a1", 1)
+    assert shop.told == [] and list(bench.directory.iterdir()) == []
+
+
 def test_a_payload_that_came_too_late_fails_the_step(bench: Bench, store: SqliteStore) -> None:
     shop = Shop()
     shop.answer = _Said(False, "over", "v1 failed: cancelled")

@@ -122,6 +122,14 @@ def test_a_range_of_ports_that_is_none_is_refused(range_: tuple[int, int]) -> No
         Ports(*range_)
 
 
+def test_a_range_of_ports_that_the_kernel_gives_away_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("re_dploy.zone.health._ephemeral", lambda: (5500, 6000))
+    for first, last in ((5000, 5500), (6000, 6100), (5600, 5700), (5000, 7000)):
+        with pytest.raises(BadSettings, match="overlaps 5500-6000"):
+            Ports(first, last)
+    assert Ports(5000, 5499).next(()) >= 5000
+
+
 def test_an_environment_is_sealed_for_one_version_of_one_app_and_opens_for_no_other(tmp_path: Path) -> None:
     seal = Seal(tmp_path / "secret.key")
     assert (tmp_path / "secret.key").stat().st_mode & 0o77 == 0
