@@ -102,6 +102,8 @@ class Bringer:
             self._keep_out(state, app)
         elif self._is_as_wanted(state, want, app):
             self._efforts.pop(state.name, None)
+            if app is not None and app.order is not None and app.order.state not in wire.OVER and app.order.why:
+                self.complain(state.name, app.order.why)  # it serves, and what it waits for is for people to mend
         else:
             self._bring(state, want, app)
 

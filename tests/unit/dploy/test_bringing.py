@@ -111,6 +111,15 @@ def test_what_an_order_failed_by_stays_until_it_runs() -> None:
     assert world.look() == {}
 
 
+def test_what_an_order_waits_for_that_serves_already_is_shown_until_it_is_done() -> None:
+    world = World()
+    why = "the processes before still serve, until the proxy reads the new addresses: caddy ended with 1"
+    world.app = world.runs(order=wire.OrderReport("01X/eu/1", "draining", why))
+    assert [world.look() for _ in range(3)] == [{"shop": why}] * 3
+    world.app = world.runs(order=wire.OrderReport("01X/eu/1", "done", "already running v1"))
+    assert world.look() == {}
+
+
 @pytest.mark.parametrize("word", ["scale", "restart"])
 def test_a_scale_or_restart_that_fails_in_the_zone_is_shown(word: str) -> None:
     world = World()
