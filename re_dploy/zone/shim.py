@@ -468,7 +468,8 @@ def main(directory: str, descriptors: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return 3
-    if os.path.exists(f"{directory}/stop"):  # noqa: PTH110
+    # an agent that found no shim here removes the lock's file before `stop`, so look at them in the other order
+    if os.path.exists(f"{directory}/stop") or not os.fstat(lock).st_nlink:  # noqa: PTH110
         return 3
     _prctl(_DUMPABLE, 0)
     me = identity(os.getpid())

@@ -449,6 +449,7 @@ class AppWorker:
         for path, instance in self.disk.instances().items():
             found = find(path)
             if found.handle is None and found.exit is None:
+                (path / "lock").unlink(missing_ok=True)  # first: a shim that is late sees that, or `stop`
                 prune.directory(path)  # its shim was never started, or starts nothing any more
                 continue
             process = self._launcher.adopted(self.name, instance, path)

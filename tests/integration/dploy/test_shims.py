@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -320,6 +321,27 @@ def test_a_shim_that_is_late_starts_nothing_once_its_directory_was_looked_at(pla
     assert handle.wait(ENOUGH)
     assert read_exit(directory) is None
     assert place.texts(handle) == []
+
+
+class Late:
+    """Starts a shim as soon as a file is gone."""
+
+    def __init__(self, gate: Path) -> None:
+        self._gate = gate
+
+    def start(self, argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+        waits = f'while [ -e {self._gate} ]; do sleep 0.02; done; exec "$@"'
+        return subprocess.Popen(["/bin/sh", "-c", waits, "sh", *argv], **how)
+
+
+def test_a_shim_that_is_so_late_that_its_directory_was_removed_starts_nothing(place: Place) -> None:
+    (gate := place.dir / "gate").touch()
+    handle = place.run("/bin/sh", "-c", f"touch {place.dir}/ran", backend=Late(gate))
+    assert find(handle.dir) == (None, None)
+    shutil.rmtree(handle.dir)
+    gate.unlink()
+    assert handle.wait(ENOUGH)
+    assert not (place.dir / "ran").exists()
 
 
 def test_a_shim_whose_agent_dies_while_it_says_what_to_run_runs_nothing(tmp_path: Path) -> None:
