@@ -72,7 +72,7 @@ def _run(argv: list[str]) -> str:
         raise ScanFailed(f"{argv[0]} did not end within {_ALL} s") from None
     except (OSError, ValueError) as error:
         raise ScanFailed(f"{argv[0]} cannot be started: {error}") from None
-    if done.returncode and not done.stdout:
-        said = done.stderr.decode(errors="replace").strip()[-500:]
-        raise ScanFailed(f"{argv[0]}: {said or f'exit code {done.returncode}'}")
+    said = done.stderr.decode(errors="replace").strip()[-500:]
+    if done.returncode and said and not done.stdout:
+        raise ScanFailed(f"{argv[0]}: {said}")
     return done.stdout.decode(errors="replace")
