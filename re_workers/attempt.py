@@ -16,6 +16,7 @@ from re_core.wire.messages import (
     ATTEMPT,
     EVENT,
     GRANT,
+    HOST,
     MOVES,
     QUOTA,
     TIMEOUT,
@@ -375,8 +376,17 @@ def _read(message: Message, id: str) -> tuple[Call, Mapping[str, Any]]:
         tuple(parameters.get("hosts", ())),
         step.dynamic,
         _seconds(message.headers.get(TIMEOUT)),
+        _rows(message.headers.get(HOST)),
     )
     return call, parameters
+
+
+def _rows(text: str | None) -> Mapping[str, Mapping[str, Any]]:
+    """Of the step's host, and of those through which it is reached."""
+    rows = {} if text is None else loads(text.encode())
+    if not isinstance(rows, dict) or not all(isinstance(one, dict) for one in rows.values()):
+        raise BadMessage(f"the header {HOST} is no object of objects")
+    return rows
 
 
 def _seconds(text: str | None) -> float | None:

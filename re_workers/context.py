@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from re_workers.cancellation import Cancellation
+from re_workers.host_handle import HostHandle, Reach, new_run_id, on_this_machine
 from re_workers.hosts.port import Claim
-from re_workers.outcomes import Cancelled
+from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import Outgoing
+
+#: the host of a step that names none: the worker's machine
+HERE = "localhost"
 
 #: phases of a notification
 Phase = Literal["started", "completed", "failed"]
@@ -36,15 +41,31 @@ class Call(NamedTuple):
     dynamic: Mapping[str, Any]
     #: seconds that the step may take; None where it has no limit
     timeout: float | None
+    #: name -> what the inventory said of it when the deployment was accepted: the step's host, and those through which it is reached
+    rows: Mapping[str, Mapping[str, Any]] = {}
+
+    @property
+    def reaches(self) -> bool:
+        """It acts on another machine than the worker's, so that another worker could go on with it."""
+        return any(name in self.rows and self.rows[name].get("runner") != "local" for name in self.hosts)
 
 
 class Context:
     """Handed to a step as its first argument."""
 
     def __init__(
-        self, call: Call, outgoing: Outgoing, traceparent: str = "", saved: Callable[[], bytes] = lambda: b""
+        self,
+        call: Call,
+        outgoing: Outgoing,
+        traceparent: str = "",
+        saved: Callable[[], bytes] = lambda: b"",
     ) -> None:
         self.call = call
+        #: names the records of its runs on hosts
+        self.run_id = call.attempt_id or new_run_id()
+        #: makes what reaches a host; set by what runs the step
+        self.reach: Reach = on_this_machine
+        self._handles: dict[str, HostHandle] = {}
         #: another process had begun it, and this one goes on with it
         self.resumed = False
         #: when that process had claimed it: seconds of the monotonic clock; None where that is not known
@@ -56,7 +77,7 @@ class Context:
         self.traceparent = traceparent
         self._outgoing = outgoing
         self._until = None if call.timeout is None else time.monotonic() + call.timeout
-        self._cancelled: threading.Event | None = None
+        self._cancelled: Cancellation | None = None
         self._stopping: threading.Event | None = None
         #: the step has said that it knows of its cancel
         self.heeded = False
@@ -64,10 +85,11 @@ class Context:
         self.cancel_reason = "cancelled"
 
     @property
-    def cancelled(self) -> threading.Event:
-        """Set when the step shall stop. (Made when it is first looked at: a step that is over at once needs none.)"""
+    def cancelled(self) -> Cancellation:
+        """Set when the step shall stop; a coroutine may await it. (Made when it is first looked at: a step that is over at once
+        needs none.)"""
         if self._cancelled is None:
-            self._cancelled = threading.Event()
+            self._cancelled = Cancellation()
         return self._cancelled
 
     @property
@@ -119,6 +141,22 @@ class Context:
         return self.call.hosts
 
     @property
+    def host(self) -> HostHandle:
+        """The step's host; the worker's machine where the step names none. Raises Failed where it names several: see `on_hosts`."""
+        if len(self.hosts) > 1:
+            raise Failed(
+                f"{self.call.command}:{self.subcommand} acts on one host, and its message names {len(self.hosts)}"
+            )
+        return next(self.on_hosts())
+
+    def on_hosts(self) -> Iterator[HostHandle]:
+        """Each of the step's hosts; the worker's machine where it names none."""
+        for name in self.hosts or (HERE,):
+            if name not in self._handles:
+                self._handles[name] = HostHandle(self, name, self.call.rows, self.reach)
+            yield self._handles[name]
+
+    @property
     def dynamic(self) -> Mapping[str, Any]:
         """Every dynamic value of the deployment."""
         return self.call.dynamic
@@ -131,6 +169,14 @@ class Context:
     def output(self, text: str) -> None:
         """Lines for the deployment's log, sent while the step runs. A line is cut after 16 KiB."""
         self._outgoing.output(text)
+
+    def progress(self, done: float, of: float = 0, words: str = "") -> None:
+        """How far the step is, for people: `done` of `of`, or of an unknown number where that is 0.
+
+        It is a line of the output at most every 10 s, with what was said last; so say it as often as you like. `words` has at most
+        200 characters. Raises ValueError where a number is no number, or below 0.
+        """
+        self._outgoing.progress(done, of, words)
 
     def beginning(self, text: str, most: int) -> str:
         """The first `most` characters of a text, for a message or a result: without what the settings redact, also where

@@ -228,10 +228,9 @@ class WorkerHost:
         if self._place.pool and worker.lanes() is not None:
             raise BadSettings(f"{worker.command} divides its steps into lanes, so that it cannot be of a pool")
         if worker.lanes() is None:
-            self._plain_slots += worker.slots or self._slots
-            return StepConsumer(
-                bus, clock, worker, me, worker.slots or self._slots, *common, secrets=self._secrets, place=self._place
-            )
+            slots = worker.slots or max(self._slots, worker.crowd)
+            self._plain_slots += slots
+            return StepConsumer(bus, clock, worker, me, slots, *common, secrets=self._secrets, place=self._place)
 
         def make(lane: str, capacity: int) -> LaneConsumer:
             return LaneConsumer(bus, clock, worker, me, lane, capacity, *common, self._secrets)

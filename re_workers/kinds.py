@@ -5,9 +5,23 @@ Must not know steps or methods. Each kind also writes itself down as JSON Schema
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from re_core.json_pointer import escape
 from re_core.secret_names import FORM, PUBLIC, SECRET, reference
@@ -63,11 +77,72 @@ def kind_of(annotation: Any) -> Kind:
         return _list(kind_of(arguments[0]))
     if origin in (dict, Mapping) and len(arguments) == 2 and _is_text(arguments[0]):
         return _dict(kind_of(arguments[0]), kind_of(arguments[1]))
+    if (fields := fields_of(annotation)) is not None:
+        return _record(annotation, fields)
     name = getattr(annotation, "__name__", None) or str(annotation)
     raise TypeError(
         f"{name} is not a type for a parameter; use str, int, float, bool, list[...], dict[str, ...], "
-        "Literal[...], Optional[...] or Any"
+        "Literal[...], Optional[...], Any, or a TypedDict, NamedTuple or dataclass of these"
     )
+
+
+class Field(NamedTuple):
+    """One of a record."""
+
+    name: str
+    annotation: Any
+    required: bool
+
+
+def fields_of(annotation: Any) -> list[Field] | None:
+    """The fields of a TypedDict, NamedTuple or dataclass; None for what is none of them."""
+    if is_typeddict(annotation):
+        hints = get_type_hints(annotation, include_extras=True)
+        return [_entry(name, hint, name in annotation.__required_keys__) for name, hint in hints.items()]
+    if not inspect.isclass(annotation):
+        return None
+    if issubclass(annotation, tuple) and hasattr(annotation, "_field_defaults"):
+        optional = set(annotation._field_defaults)
+    elif dataclasses.is_dataclass(annotation):
+        missing = dataclasses.MISSING
+        optional = {
+            one.name
+            for one in dataclasses.fields(annotation)
+            if one.default is not missing or one.default_factory is not missing
+        }
+    else:
+        return None
+    hints = get_type_hints(annotation, include_extras=True)
+    names = getattr(annotation, "_fields", None) or [one.name for one in dataclasses.fields(annotation)]
+    return [Field(name, hints[name], name not in optional) for name in names]
+
+
+def _entry(name: str, hint: Any, required: bool) -> Field:
+    """Of a TypedDict: where annotations are postponed, its own list of keys does not know of `NotRequired`."""
+    if get_origin(hint) in (Required, NotRequired):
+        return Field(name, get_args(hint)[0], get_origin(hint) is Required)
+    return Field(name, hint, required)
+
+
+def _record(annotation: Any, fields: list[Field]) -> Kind:
+    kinds = {field.name: kind_of(field.annotation) for field in fields}
+    required = [field.name for field in fields if field.required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: kind.schema for name, kind in kinds.items()},
+        "additionalProperties": False,
+    }
+
+    def read(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            raise Mismatch(path, f"expected an object, found {describe_value(value)}")
+        if absent := [name for name in required if name not in value]:
+            raise Mismatch(path, f"expected an object with {', '.join(absent)}")
+        if unknown := [name for name in value if name not in kinds]:
+            raise Mismatch(path, f"unknown key {unknown[0][:80]!r}; known are {', '.join(kinds)}")
+        return annotation(**{name: kinds[name].read(one, f"{path}/{escape(name)}") for name, one in value.items()})
+
+    return Kind({**schema, "required": required} if required else schema, "an object", read)
 
 
 def _exactly(kind: type, words: str, schema: str) -> Kind:
@@ -118,11 +193,11 @@ def _is_text(annotation: Any) -> bool:
 
 
 def _noted(kind: Kind, notes: tuple[Any, ...]) -> Kind:
-    """With what `Annotated` says beside the type: the first text describes it, limits limit it."""
+    """With what `Annotated` says beside the type: the last text describes it, limits limit it."""
     texts = [note for note in notes if isinstance(note, str)]
     limits = [note for note in notes if isinstance(note, Limit)]
     public = next((note for note in notes if isinstance(note, Public)), None)
-    schema = {**kind.schema, **({"description": texts[0]} if texts else {})}
+    schema = {**kind.schema, **({"description": texts[-1]} if texts else {})}
     for limit in limits:
         schema |= limit.schema
     if public is not None:

@@ -5,14 +5,17 @@ Must not know when they are sent. Any thread may write; one drains.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from re_core.deployment.quota import DEFAULT, Quota
 from re_core.wire.messages import (
     MAX_SLUG,
     OUTPUT,
+    PROGRESS,
     QUOTA,
     STEP,
     Message,
@@ -39,6 +42,13 @@ MAX_WAITING = 1024 * 1024
 
 #: seconds that a printing step waits at most for room, so that a bus that is away does not hang it for ever
 PATIENCE = 30.0
+
+
+#: characters of the words beside a progress
+MAX_WORDS = 200
+
+#: seconds between two messages of one step's progress, each of which is a line of its output
+PROGRESS_INTERVAL = 10.0
 
 
 class Origin(NamedTuple):
@@ -81,6 +91,9 @@ class Outgoing:
         self._size = 0
         self._notices = 0
         self._chunks = 0
+        #: the newest that was not sent, how many were, and when the last one was
+        self._progress: dict[str, Any] | None = None
+        self._progresses, self._progressed = 0, -PROGRESS_INTERVAL
         self._lock = threading.Lock()
         self._room = None if wake is None else threading.Condition(self._lock)
 
@@ -97,6 +110,16 @@ class Outgoing:
         """A line of the worker's own, whatever is left of the quota."""
         self._add([shown(text, self.redaction)])
 
+    def progress(self, done: float, of: float, words: str) -> None:
+        """How far the step is: a line now and then, with the newest only. Raises ValueError where a number is none, or below 0."""
+        if not all(math.isfinite(one) and one >= 0 for one in (done, of)):
+            raise ValueError(f"expected numbers from 0 on, found {done!r} of {of!r}")
+        clean = self.redaction.beginning(" ".join(words.split()), MAX_WORDS)
+        with self._lock:
+            self._progress = {"done": done, "of": of, "words": clean.encode("utf-8", "replace").decode()}
+        if self._wake is not None and self._is_progress_due():
+            self._wake()
+
     def notify(self, transport: str, targets: list[str], slug: str, message: str, phase: str) -> None:
         """A notification. Raises BadMessage where a notifier would refuse it."""
         document = {"slug": slug, "message": message, "phase": phase, "target": targets}
@@ -110,12 +133,14 @@ class Outgoing:
     @property
     def waiting(self) -> bool:
         """Something was said and not drained."""
-        return bool(self._kept)
+        return bool(self._kept) or self._is_progress_due()
 
     def drain(self) -> list[Message]:
         """What was said since the last time, as messages."""
-        if not self._kept:
-            return []
+        progress = self._progress_message() if self._is_progress_due() else []
+        return progress + self._drain() if self._kept else progress
+
+    def _drain(self) -> list[Message]:
         with self._lock:
             said, self._kept, self._size = self._kept, [], 0
             if self._room is not None:
@@ -146,6 +171,19 @@ class Outgoing:
         if first and self._wake is not None:
             self._wake()
 
+    def _is_progress_due(self) -> bool:
+        return self._progress is not None and time.monotonic() - self._progressed >= PROGRESS_INTERVAL
+
+    def _progress_message(self) -> list[Message]:
+        with self._lock:
+            document, self._progress = self._progress or {}, None
+            self._progressed = time.monotonic()
+            self._progresses += 1
+        headers = {STEP: str(self._origin.step), PROGRESS: encode(document).decode()}
+        id = f"{self._origin.prefix}/progress/{self._progresses}"
+        body = encode({"message": _bar(**document)})
+        return [Message(OUTPUT, body, id, self._origin.deployment, headers=headers, app_id=APP)]
+
     def _flush(self, lines: list[str], messages: list[Message]) -> None:
         if not lines:
             return
@@ -162,3 +200,10 @@ class Outgoing:
             )
         )
         lines.clear()
+
+
+def _bar(done: float, of: float, words: str) -> str:
+    """A progress as a line."""
+    share = f"{min(done / of, 1):.0%}" if of else ""
+    count = f"{done:g} of {of:g}" if of else f"{done:g}" if done else ""
+    return f"[{', '.join(part for part in (share, count, words) if part)}]"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
 
 from re_core.errors import ReleaseEngineError
 from re_workers.context import Context
 from re_workers.outcomes import Cancelled, Declined, Failed, HandedOver, Lost, Outcome
+from re_workers.results import plain
 from re_workers.sdk import Step, Worker
 
 _log = logging.getLogger(__name__)
@@ -19,8 +20,8 @@ _DONE = Outcome("completed")
 def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, Any]) -> Outcome:
     """Never raises: a step may be any code, and its end must be reported however it ended."""
     try:
-        data = step.call(worker, ctx, **arguments)
-        return _DONE if data is None else Outcome("completed", data)
+        data = _called(worker, step, ctx, arguments)
+        return _DONE if data is None else Outcome("completed", _declared(step, ctx, data))
     except Failed as failure:
         return Outcome("failed", failure.data, str(failure))
     except Cancelled as stop:
@@ -31,6 +32,29 @@ def perform(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, An
         return Outcome("failed", None, str(error))
     except BaseException as error:  # SystemExit in a step must not end the worker of all others
         return Outcome("failed", None, _unexpected(ctx, error))
+
+
+def _called(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, Any]) -> Any:
+    if not step.is_async:
+        return step.call(worker, ctx, **arguments)
+    from re_workers import coroutines  # most processes have no such step
+
+    try:
+        return coroutines.run(cast(Coroutine[Any, Any, Any], step.call(worker, ctx, **arguments)), ctx.cancelled)
+    except coroutines.Stopped:
+        raise Cancelled(ctx.cancel_reason) from None
+
+
+def _declared(step: Step, ctx: Context, data: Any) -> Any:
+    """The data as JSON has it; what differs from what the step declares is said, and travels all the same: the work is done."""
+    try:
+        data = plain(data)
+    except RecursionError:
+        return data  # the reply says so
+    returned = step.signature.returned
+    if returned is not None and (problem := returned.problem(data)):
+        ctx.output(f"[{problem}]")
+    return data
 
 
 def _unexpected(ctx: Context, error: BaseException) -> str:

@@ -29,6 +29,9 @@ TIMEOUT_GRACE = 5
 #: milliseconds after which a cancelled step should have stopped: what a program gets before and after it is killed, and more
 STUBBORN = 15_000
 
+#: seconds between two looks of a step that waits for others of its kind at whether it was cancelled
+ROOM_LOOK = 0.2
+
 #: milliseconds between two publishings of what running steps print
 OUTPUT_INTERVAL = 200
 
@@ -65,6 +68,8 @@ class Runs:
         self._running: dict[str, Attempt] = {}
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         self._spoke = 0
+        #: step -> room for as many attempts of it as may run at once
+        self._rooms: dict[str, threading.Semaphore] = {}
 
     def __len__(self) -> int:
         return len(self._running) + len(self._ended)
@@ -73,10 +78,15 @@ class Runs:
         """Run it. It shows up in `ended`, now or later."""
         if attempt.step.options.quick and not attempt.secrets:  # to find a secret may take long
             attempt.begin(None, self._redaction)
+            attempt.context.reach = self._worker.reach
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
         self._running[attempt.key] = attempt
+        most = attempt.step.options.concurrency
+        if most is not None:
+            self._rooms.setdefault(attempt.step.name, threading.Semaphore(most))
         attempt.begin(self._wake, self._redaction)
+        attempt.context.reach = self._worker.reach
         attempt.context.cancelled.clear()  # it is there before two threads look at it
         if self._outlives(attempt):
             attempt.context.stopping.clear()
@@ -164,8 +174,21 @@ class Runs:
         _log.warning("%s:%s does not stop", call.command, call.subcommand, extra=where)
 
     def _run(self, attempt: Attempt) -> None:
-        self._ended.append((attempt, self._performed(attempt)))
+        self._ended.append((attempt, self._in_its_room(attempt)))
         self._wake()
+
+    def _in_its_room(self, attempt: Attempt) -> Outcome:
+        """Once there is room for it beside others of its kind."""
+        room = self._rooms.get(attempt.step.name)
+        if room is None:
+            return self._performed(attempt)
+        while not room.acquire(timeout=ROOM_LOOK):
+            if attempt.context.cancelled.is_set():
+                return Outcome("failed", None, attempt.context.cancel_reason)
+        try:
+            return self._performed(attempt)
+        finally:
+            room.release()
 
     def _performed(self, attempt: Attempt) -> Outcome:
         try:

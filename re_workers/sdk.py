@@ -6,6 +6,12 @@
             ctx.output(f"Hello {name}")
 
 makes the step `greet:Hello`. What is wrong with a worker is a TypeError when its class is made, not when it runs.
+
+Beside a method may stand what it would change, without changing it:
+
+    @Hello.plan
+    def _(self, ctx: Context, name: str) -> Change:
+        return Change("yes", why=f"{name} has not been greeted")
 """
 
 from __future__ import annotations
@@ -13,19 +19,66 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar, overload
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from re_core.playbook.formats import ENVIRONMENT, PASSES
 from re_workers.context import Call
+from re_workers.host_handle import Reach, on_this_machine
 from re_workers.signature import Signature, hint, read_signature
 
 #: the name of a step that stands for every name
 ANY = "*"
 
 _MARK = "__release_engine_step__"
+_PLAN = "__release_engine_plan__"
 _WORD = re.compile(r"\w+\Z")
 
-_Method = TypeVar("_Method", bound=Callable[..., object])
+_Worker = TypeVar("_Worker")
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_Planner = TypeVar("_Planner", bound=Callable[..., object])
+
+
+class Change(NamedTuple):
+    """What a step would change, where it was not run."""
+
+    will: Literal["yes", "no", "unknown"]
+    #: unified diff, where there is one
+    diff: str = ""
+    #: for people: "nginx 1.24 is installed"
+    why: str = ""
+
+
+class Method(Generic[_Worker, _Parameters, _Result]):
+    """What a method marked with `step` is to a type checker: the method as it was, with `plan`. At run time it is the plain function."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any], /) -> Self: ...
+    @overload
+    def __get__(self, instance: _Worker, owner: type[Any], /) -> Callable[_Parameters, _Result]: ...
+    def __get__(self, instance: object, owner: type[Any], /) -> object:
+        raise NotImplementedError
+
+    def __call__(self, worker: _Worker, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        """As of the function."""
+        raise NotImplementedError
+
+    def plan(self, planner: _Planner, /) -> _Planner:
+        """Mark a method, with the same parameters, that says which Change the step would make."""
+        raise NotImplementedError
 
 
 class Options(NamedTuple):
@@ -43,8 +96,10 @@ class Options(NamedTuple):
     quick: bool = False
     #: it gives all of the deployment's dynamic values to programs, as variables of their environment
     environment: bool = False
-    #: all that it does, it does by runs that are recorded on their host: where its worker dies, another one goes on with it
+    #: all that it does, it does by runs on its host: where its worker dies, another one goes on with it
     recorded: bool = False
+    #: attempts of it at once in one process, more of which wait; None leaves it to the worker's slots
+    concurrency: int | None = None
 
 
 class Step(NamedTuple):
@@ -57,21 +112,42 @@ class Step(NamedTuple):
     #: first paragraph of the method's docstring
     summary: str
     options: Options
+    #: says what the step would change, called as `call`; None where that cannot be known
+    plan: Callable[..., Change] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Its method is a coroutine."""
+        return inspect.iscoroutinefunction(self.call)
 
     def offer(self) -> dict[str, Any]:
         """What the heartbeat says of it."""
-        options = self.options
-        return {
+        options, returned = self.options, self.signature.returned
+        offer: dict[str, Any] = {
             "parameters": {**self.signature.schema(), **({PASSES: ENVIRONMENT} if options.environment else {})},
             "summary": self.summary,
             "idempotent": options.idempotent,
             "retries": options.retries,
             "timeout": options.timeout,
         }
+        return offer if returned is None else {**offer, "returns": returned.schema}
+
+
+class Mark(Protocol):
+    """Makes a method a step."""
+
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[_Worker, _Parameters], _Result], /
+    ) -> Method[_Worker, _Parameters, _Result]: ...
+    @overload
+    def __call__(self, method: _Planner, /) -> _Planner: ...
 
 
 @overload
-def step(method: _Method) -> _Method: ...
+def step(method: Callable[Concatenate[_Worker, _Parameters], _Result], /) -> Method[_Worker, _Parameters, _Result]: ...
+@overload
+def step(method: _Planner, /) -> _Planner: ...
 
 
 @overload
@@ -84,11 +160,13 @@ def step(
     quick: bool = ...,
     environment: bool = ...,
     recorded: bool = ...,
-) -> Callable[[_Method], _Method]: ...
+    concurrency: int | None = ...,
+) -> Mark: ...
 
 
 def step(
     method: Callable[..., object] | None = None,
+    /,
     *,
     name: str = "",
     idempotent: bool = False,
@@ -97,16 +175,24 @@ def step(
     quick: bool = False,
     environment: bool = False,
     recorded: bool = False,
-) -> object:
+    concurrency: int | None = None,
+) -> Any:
     """Make a method a step; `Options` says what each means. With or without parentheses."""
     if retries < 0 or (timeout is not None and timeout <= 0):
         raise TypeError("retries must be 0 or more, and timeout a number of seconds above 0")
-    if quick and recorded:
-        raise TypeError("a quick step is over at once, so that none can go on with it")
-    options = Options(name, idempotent, retries, timeout, quick, environment, recorded)
+    if concurrency is not None and concurrency < 1:
+        raise TypeError("concurrency must be 1 or more")
+    if quick and (recorded or concurrency is not None):
+        raise TypeError("a quick step has no thread: it neither waits for a host nor for others of its kind")
+    options = Options(name, idempotent, retries, timeout, quick, environment, recorded, concurrency)
 
-    def mark(marked: _Method) -> _Method:
+    def mark(marked: Callable[..., object]) -> Callable[..., object]:
+        def plan(planner: _Planner) -> _Planner:
+            setattr(marked, _PLAN, planner)
+            return planner
+
         setattr(marked, _MARK, options)
+        setattr(marked, "plan", plan)  # noqa: B010 - a function has no such attribute
         return marked
 
     return mark if method is None else mark(method)
@@ -124,6 +210,8 @@ class Worker:
     slots: ClassVar[int | None] = None
     #: what its steps start goes on without this process: at an orderly stop `ctx.stopping` is set, and nothing is cancelled
     outlives: ClassVar[bool] = False
+    #: makes what reaches a host, of its name and facts; set by the process that runs the worker
+    reach: Reach = staticmethod(on_this_machine)
     #: tell the process that lanes, their capacity or offers have changed, from any thread; set by the process that runs the worker
     changed: Callable[[], None] = staticmethod(lambda: None)
     #: by name, of this class and its bases
@@ -141,6 +229,11 @@ class Worker:
                 name = options.name or attribute
                 steps[name] = _step(cls.command, name, method, options)
         cls.steps = steps
+
+    @property
+    def crowd(self) -> int:
+        """Attempts that one of its steps may have at once, by its `concurrency`; 0 where none says so."""
+        return max((one.options.concurrency or 0 for one in self.steps.values()), default=0)
 
     @classmethod
     def find(cls, subcommand: str) -> Step | None:
@@ -203,7 +296,22 @@ def _step(command: str, name: str, method: Callable[..., object], options: Optio
     where = f"{command}:{name}"
     if name != ANY and not _WORD.match(name):
         raise TypeError(f"{where}: a step's name is one word, or {ANY}")
-    if inspect.iscoroutinefunction(method):
-        raise TypeError(f"{where}: a step is a plain function, not a coroutine")
+    if inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method):
+        raise TypeError(f"{where}: a step returns once; it cannot yield")
+    if options.quick and inspect.iscoroutinefunction(method):
+        raise TypeError(f"{where}: a coroutine waits, so it cannot be quick")
     summary = " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split())
-    return Step(name, method, read_signature(method, where), summary, options)
+    signature = read_signature(method, where)
+    return Step(name, method, signature, summary, options, _planner(method, signature, where))
+
+
+def _planner(method: Callable[..., object], signature: Signature, where: str) -> Callable[..., Change] | None:
+    planner = getattr(method, _PLAN, None)
+    if planner is None:
+        return None
+    if inspect.iscoroutinefunction(planner):
+        raise TypeError(f"{where}: its plan is a plain function, not a coroutine")
+    found = read_signature(planner, f"{where}, plan")
+    if (list(found.parameters), found.open) != (list(signature.parameters), signature.open):
+        raise TypeError(f"{where}: its plan has other parameters than the step")
+    return cast(Callable[..., Change], planner)

@@ -15,6 +15,7 @@ from re_core.secret_names import references
 from re_core.wire import strict_json
 from re_core.wording import did_you_mean
 from re_workers.kinds import Kind, Mismatch, kind_of
+from re_workers.results import Returned, returned_of
 
 #: keys of a step message's `parameters` that are the message's own; a step reads them from its context
 RESERVED = frozenset({"command", "subcommand", "hosts", "dynamic"})
@@ -41,6 +42,8 @@ class Signature(NamedTuple):
     parameters: Mapping[str, Parameter]
     #: takes any others too (the method has `**names`)
     open: bool
+    #: what it returns, where its author says so
+    returned: Returned | None = None
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the arguments as the playbook's author writes them."""
@@ -111,7 +114,7 @@ def read_signature(method: Callable[..., Any], where: str) -> Signature:
             takes_others = True
         else:
             parameters[one.name] = _parameter(one, hints, where)
-    return Signature(parameters, takes_others)
+    return Signature(parameters, takes_others, returned_of(hints.get("return")))
 
 
 def _parameter(one: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Parameter:

@@ -83,6 +83,8 @@ ASKS = "re-asks"
 AGAIN = "again"
 #: header of an output message: number of the step
 STEP = "re-step"
+#: header of an output message whose line says how far its step is: the same as JSON {done, of, words}
+PROGRESS = "re-progress"
 
 #: docs/wire-format.md, Exchange and queues
 JOB_CREATE, OUTPUT, HEARTBEAT, DEAD, NOTIFIED = "re.job.create", "output", "re.heartbeat", "re.dead", "re.notified"

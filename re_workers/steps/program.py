@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from re_workers.steps.lines import Lines
+from re_workers.lines import Lines
 from re_workers.steps.orphans import ATTEMPT, ENGINE, end_program, family_of
 
 _log = logging.getLogger(__name__)

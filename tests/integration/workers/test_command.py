@@ -16,12 +16,12 @@ import pytest
 from re_core.wire.messages import parse_output
 from re_core.wire.redaction import REDACTED, Redaction
 from re_workers.context import Call, Context
+from re_workers.lines import KEPT
 from re_workers.outcomes import Outcome
 from re_workers.outgoing import MAX_LINE, Origin, Outgoing
 from re_workers.perform import perform
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
-from re_workers.steps.lines import KEPT
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.testing import Result, run
 from tests.integration.workers.waiting import until

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from re_workers.steps.lines import KEPT, Lines
+from re_workers.lines import KEPT, Lines
 
 
 def _all(*pieces: bytes) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 
 from re_core.wire.messages import DISCARD, parse_notification, parse_output
 from re_core.wire.redaction import REDACTED, Redaction
+from re_workers.lines import KEPT, Lines
 from re_workers.outgoing import CUT, MAX_CHUNK, MAX_LINE, MAX_WAITING, Origin, Outgoing
-from re_workers.steps.lines import KEPT, Lines
 
 ORIGIN = Origin("D", 4, "D/4/1/T")
 SECRET = Redaction([re.compile("hunter2")])

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from re_workers import Context, Failed, Worker, step
-from re_workers.testing import run
+from re_workers import Change, Context, Failed, Worker, step
+from re_workers.testing import plan, run
 
 
 class Greet(Worker):
@@ -199,8 +199,24 @@ def _contextless() -> None:
 
 def _coroutine() -> None:
     class Bad(Worker):
-        @step
+        @step(quick=True)
         async def Run(self, ctx: Context) -> None: ...
+
+
+def _otherwise_planned() -> None:
+    class Bad(Worker):
+        @step
+        def Run(self, ctx: Context, name: str) -> None: ...
+
+        @Run.plan
+        def _(self, ctx: Context, nam: str) -> Change:
+            return Change("no")
+
+
+def _crowdless() -> None:
+    class Bad(Worker):
+        @step(concurrency=0)
+        def Run(self, ctx: Context) -> None: ...
 
 
 def _unnameable() -> None:
@@ -226,7 +242,9 @@ def _negative() -> None:
         (_impossible, "bad:Run: the parameter 'what': "),
         (_positional, "bad:Run: parameters are passed by name; 'what' cannot be"),
         (_contextless, "bad:Run: a step takes self, the context"),
-        (_coroutine, "bad:Run: a step is a plain function"),
+        (_coroutine, "bad:Run: a coroutine waits, so it cannot be quick"),
+        (_otherwise_planned, "bad:Run: its plan has other parameters than the step"),
+        (_crowdless, "concurrency must be 1 or more"),
         (_unnameable, "bad:two words: a step's name is one word"),
         (_unspeakable, "the command 'a:b' is not one word"),
         (_negative, "retries must be 0 or more"),
@@ -241,3 +259,21 @@ def test_a_wrong_worker_is_refused_when_its_class_is_made(make: Callable[[], Non
 def test_a_step_of_another_worker_cannot_be_run() -> None:
     with pytest.raises(ValueError, match="not one of greet's steps"):
         run(Greet(), "noop:Run")
+
+
+class Planned(Worker):
+    @step
+    def Set(self, ctx: Context, value: int) -> None:
+        ctx.output(f"set to {value}")
+
+    @Set.plan
+    def _(self, ctx: Context, value: int) -> Change:
+        return Change("no" if value == 3 else "yes", f"+{value}\n", "it is 3")
+
+
+def test_a_plan_stands_beside_its_method_with_the_same_parameters() -> None:
+    assert plan(Planned(), "planned:Set", {"value": 3}) == ("no", "+3\n", "it is 3")
+    assert plan(Planned(), "planned:Set", {"value": 4}).will == "yes"
+    assert run(Planned(), "planned:Set", {"value": 4}).output == ["set to 4"]
+    with pytest.raises(ValueError, match="has no plan"):
+        plan(Greet(), "greet:Bye")
