@@ -1,11 +1,13 @@
-"""`command:Run`: a command line on this machine, once for each of the step's hosts. Must not know the bus.
+"""`command:Run`, `command:Script`: programs on the step's host. Must not know the bus.
 
 The line is a string for the shell, as people type it: pipes, `&&` and variables work, and nothing that comes from
 outside is pasted into it. A script of several lines ends with the first one that fails (`sh -e`), unless its author says
 otherwise. The deployment's dynamic values are variables of the program: `cart-id` is `RE_DYNAMIC_CART_ID`, in capitals and
 with `_` for whatever is neither A to Z, a digit nor `_`; strings as they are, all else as JSON. The prefix is why no caller
-can set PATH or LD_PRELOAD. For now every host's run happens here, with `RE_HOST` naming the host; going there is a matter
-for later.
+can set PATH or LD_PRELOAD.
+
+On a host of the inventory the program runs there, with a record (hosts/). A host that the inventory does not have is a name: the
+program runs on this machine, once for each of the step's hosts, with `RE_HOST` naming it, as it always did.
 
 Programs have no way to what is the engine's (confinement.py). Each runs in a session of its own, so that it can be
 ended with all its children, and its environment names the step that started it (orphans.py).
@@ -18,15 +20,17 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Context
-from re_workers.limits import fits, items, public
+from re_workers.host_handle import HostHandle
+from re_workers.hosts.agent import line
+from re_workers.limits import at_least, at_most, fits, items, public
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import MAX_LINE
 from re_workers.running_attempts import RunningAttempts
-from re_workers.sdk import Worker, step
+from re_workers.sdk import Change, Worker, step
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.orphans import ATTEMPT, ENGINE
 from re_workers.steps.program import Program
@@ -48,6 +52,34 @@ _BY_ENVIRONMENT = "give it to the program as a variable, env: {NAME: {secret: â€
 
 _Text = Annotated[str, fits("re-text")]
 _Word = Annotated[str, fits("re-text"), public(_BY_ENVIRONMENT)]
+_Path = Annotated[str, fits("re-path")]
+_Words = _Word | Annotated[list[_Word], items(1, 100)]
+_Env = dict[Annotated[str, fits("re-variable")], _Text] | None
+_Code = Annotated[int, at_least(0), at_most(255)]
+_Creates = Annotated[_Path | None, "a path: where it is there, nothing is run"]
+_Removes = Annotated[_Path | None, "a path: where it is not there, nothing is run"]
+
+#: whether something is at `$1`: exit code 0, or 1
+_IS_THERE = '[ -e "$1" ] || [ -L "$1" ]'
+#: before the program that runs it: puts what comes on standard input into a file
+_SCRIPT = r"""
+RE_FILE=$(umask 077 && mktemp) || exit 1
+trap 'rm -f -- "$RE_FILE"' EXIT
+trap 'exit 143' TERM
+cat >"$RE_FILE" || exit 1
+"""
+
+
+class _Wanted(NamedTuple):
+    """What a step asks of its host."""
+
+    script: str
+    cwd: str
+    env: dict[str, str]
+    stdin: str
+    ok: tuple[int, ...]
+    creates: str | None
+    removes: str | None
 
 
 class Command(Worker):
@@ -66,23 +98,86 @@ class Command(Worker):
         self._notes = notes
         self._confinement = confinement or Confinement(isolation="off")
 
-    @step(environment=True)
+    @step(environment=True, recorded=True)
     def Run(
         self,
         ctx: Context,
         cmd: Annotated[str, fits("re-script"), public(_BY_ENVIRONMENT)],
         cwd: Annotated[str, fits("re-path")] | None = None,
-        env: dict[Annotated[str, fits("re-variable")], _Text] | None = None,
-        shell: _Word | Annotated[list[_Word], items(1, 100)] = "/bin/sh",
+        env: _Env = None,
+        shell: _Words = "/bin/sh",
         failfast: bool | None = None,
-    ) -> None:
-        """Runs `cmd` with the shell, on one host after the other; fails with the first exit code that is not 0."""
-        wrong = next(variable_problems(ctx.dynamic), None)
-        if wrong is not None:
-            raise Failed(wrong.message)
-        variables = {variable_of(name): carried(value) for name, value in ctx.dynamic.items()}
-        given = {**self._confinement.environment(), **variables, **(env or {})}
+        stdin: Annotated[str, "what the program reads", fits("re-text"), public(_BY_ENVIRONMENT)] = "",
+        ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
+        creates: _Creates = None,
+        removes: _Removes = None,
+    ) -> object:
+        """Runs `cmd` with the shell on the host; fails with an exit code that is not 0, or none of `ok`.
+
+        Returns data only where `ok`, `creates` or `removes` is given: whether it ran, and its exit code.
+        """
         argv = _argv(shell, failfast, cmd)
+        variables = _variables(ctx)
+        if ctx.call.rows or stdin or ok or creates or removes:
+            given = {**variables, **(env or {})}
+            wanted = _Wanted(f"exec {line(argv)}", cwd or "", given, stdin, tuple(ok or (0,)), creates, removes)
+            data = self._on_host(ctx, wanted)
+            return data if ok or creates or removes else None
+        self._here(ctx, argv, cwd, {**self._confinement.environment(), **variables, **(env or {})})
+        return None
+
+    @step(environment=True, recorded=True)
+    def Script(
+        self,
+        ctx: Context,
+        script: Annotated[str, "all of the file, which stands on the host while it runs", public(_BY_ENVIRONMENT)],
+        interpreter: Annotated[_Words, "what runs it"] = "/bin/sh",
+        args: Annotated[list[_Word] | None, "that the script gets", items(0, 1000)] = None,
+        cwd: Annotated[str, fits("re-path")] | None = None,
+        env: _Env = None,
+        ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
+        creates: _Creates = None,
+        removes: _Removes = None,
+    ) -> object:
+        """Runs a script of any language on the host. Returns whether it ran, and its exit code."""
+        if "\0" in script:
+            raise Failed("a script has no NUL")
+        words = [interpreter] if isinstance(interpreter, str) else interpreter
+        runs_it = f'{_SCRIPT}{line(words)} "$RE_FILE" {line(args or [])} </dev/null'
+        given = {**_variables(ctx), **(env or {})}
+        return self._on_host(ctx, _Wanted(runs_it, cwd or "", given, script, tuple(ok or (0,)), creates, removes))
+
+    @Run.plan
+    def _(
+        self,
+        ctx: Context,
+        cmd: str,
+        cwd: str | None = None,
+        env: _Env = None,
+        shell: _Words = "/bin/sh",
+        failfast: bool | None = None,
+        stdin: str = "",
+        ok: list[int] | None = None,
+        creates: str | None = None,
+        removes: str | None = None,
+    ) -> Change:
+        return _foreseen(ctx, creates, removes)
+
+    def _on_host(self, ctx: Context, wanted: _Wanted) -> dict[str, object]:
+        """On each of them; data of the last one, for there is one but in messages of 2014."""
+        data: dict[str, object] = {}
+        for host in ctx.on_hosts():
+            mine = {HOST: host.name, **({TRACEPARENT: ctx.traceparent} if ctx.traceparent else {})}
+            if why := _needless(host, wanted.creates, wanted.removes):
+                ctx.output(f"{host.name}: unchanged: {why}")
+                data = {"changed": False, "code": None}
+                continue
+            env = {**wanted.env, **mine}
+            ran = host.run(wanted.script, env=env, stdin=wanted.stdin, cwd=wanted.cwd, ok=wanted.ok)
+            data = {"changed": True, "code": ran.code}
+        return data
+
+    def _here(self, ctx: Context, argv: list[str], cwd: str | None, given: dict[str, str]) -> None:
         with self._notes.noted(ctx.attempt_id) if self._notes else nullcontext():
             for host in ctx.hosts or (None,):
                 ctx.check()
@@ -113,6 +208,28 @@ class Command(Worker):
             # the lines may be the beginnings of longer ones, in which nothing can be redacted later that their end divides
             shown = [ctx.beginning(line, MAX_LINE) for line in last]
             raise Failed(_failure(program.code, shown), data={"code": program.code, "output": shown})
+
+
+def _variables(ctx: Context) -> dict[str, str]:
+    """The deployment's dynamic values. Raises Failed where one cannot be a variable."""
+    wrong = next(variable_problems(ctx.dynamic), None)
+    if wrong is not None:
+        raise Failed(wrong.message)
+    return {variable_of(name): carried(value) for name, value in ctx.dynamic.items()}
+
+
+def _needless(host: HostHandle, creates: str | None, removes: str | None) -> str:
+    """Why nothing is to be run; empty where it is."""
+    if creates is not None and host.run(_IS_THERE, creates, quiet=True, ok=(0, 1)).code == 0:
+        return f"{creates} is there"
+    if removes is not None and host.run(_IS_THERE, removes, quiet=True, ok=(0, 1)).code == 1:
+        return f"{removes} is not there"
+    return ""
+
+
+def _foreseen(ctx: Context, creates: str | None, removes: str | None) -> Change:
+    why = _needless(ctx.host, creates, removes)
+    return Change("no", why=why) if why else Change("unknown", why="what a program does is known to it alone")
 
 
 def _argv(shell: str | list[str], failfast: bool | None, cmd: str) -> list[str]:
