@@ -1,0 +1,171 @@
+"""`archive:*`: archives and downloads on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, NamedTuple, TypedDict
+
+from re_workers.catalog.archives import Unpack
+from re_workers.catalog.operations import Act, Decision, Operation, operation_step
+from re_workers.catalog.paths import LOOK_PATH, AbsolutePath, Mode, OwnerName, there
+from re_workers.context import Context
+from re_workers.limits import Limit, at_least, at_most, fits
+from re_workers.outcomes import Failed
+from re_workers.sdk import Worker, step
+
+
+def _digest(value: str) -> str:
+    good = len(value) == 64 and all(one in "0123456789abcdefABCDEF" for one in value)
+    return "" if good else f"expected 64 hexadecimal digits, found {value[:80]!r}"
+
+
+Sha256 = Annotated[
+    str, "SHA-256 that it must have, 64 hexadecimal digits", Limit({"pattern": "^[0-9a-fA-F]{64}$"}, _digest)
+]
+
+#: `$1` URL, `$2` path, `$3` digest or nothing, `$4` permissions, `$5` owner, `$6` seconds
+_FETCH = r"""
+umask 022
+directory=$(dirname -- "$2")
+[ -d "$directory" ] || { echo "there is no directory $directory; make it with file:Directory"; exit 1; }
+temp=
+trap 'rm -f -- "$temp"' EXIT
+trap 'exit 143' TERM
+temp=$(mktemp "$directory/.re-XXXXXXXX") || exit 1
+if command -v curl >/dev/null; then
+  curl -fsSL --proto =http,https --max-time "$6" -o "$temp" -- "$1" || exit 1
+elif command -v wget >/dev/null; then
+  wget -q -T "$6" -O "$temp" -- "$1" || { echo "wget failed: $1"; exit 1; }
+elif command -v python3 >/dev/null; then
+  python3 -c 'import shutil, sys, urllib.request as u
+shutil.copyfileobj(u.urlopen(sys.argv[1], timeout=float(sys.argv[3])), open(sys.argv[2], "wb"))' "$1" "$temp" "$6" || exit 1
+else
+  echo "the host has none of curl, wget and python3"
+  exit 1
+fi
+found=$({ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null <"$temp" | cut -d' ' -f1)
+if [ -n "$3" ] && [ "$found" != "$3" ]; then
+  echo "$1 has the SHA-256 $found, expected $3"
+  exit 1
+fi
+chmod "$4" "$temp" || exit 1
+[ -z "$5" ] || chown -- "$5" "$temp" || exit 1
+mv -f -- "$temp" "$2" && temp=
+"""
+
+#: `$1` directory, `$2` archive, then patterns that are left out
+_PACK = r"""
+umask 077
+path=$1 target=$2
+shift 2
+[ -d "$path" ] || { echo "there is no directory $path"; exit 1; }
+for one; do
+  set -- "$@" "--exclude=$one"
+  shift
+done
+temp=
+trap 'rm -f -- "$temp"' EXIT
+trap 'exit 143' TERM
+temp=$(mktemp "$target.re-XXXXXXXX") || exit 1
+sorted=
+tar --sort=name -cf /dev/null -T /dev/null 2>/dev/null && sorted=--sort=name
+tar $sorted -cf - "$@" -C "$path" . | gzip -n >"$temp" || exit 1
+sum() { { sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null <"$1" | cut -d' ' -f1; }
+new=$(sum "$temp")
+changed=true
+[ ! -f "$target" ] || [ "$(sum "$target")" != "$new" ] || changed=false
+[ $changed = false ] || { chmod 644 "$temp" && mv -f -- "$temp" "$target" && temp= || exit 1; }
+echo "@packed=$changed $new"
+"""
+
+
+class Fetch(NamedTuple):
+    """A file of this digest, from this address."""
+
+    url: str
+    path: str
+    sha256: str
+    mode: str
+    owner: str
+    timeout: float
+
+    def look(self) -> Act:
+        """As of every operation."""
+        return Act(LOOK_PATH, (self.path, ""))
+
+    def decide(self, found: Mapping[str, str]) -> Decision:
+        """As of every operation. Without a digest a file that is there is taken for it."""
+        now = there(found)
+        if now.kind not in ("none", "file"):
+            raise Failed(f"{self.path} is no file, but a {now.kind}")
+        if (
+            now.kind == "file"
+            and self.sha256 in ("", now.sum)
+            and now.has_owner(self.owner)
+            and now.has_mode(self.mode)
+        ):
+            return Decision("no", why=f"{self.path} is there", result={"sha256": now.sum})
+        seconds = f"{max(1, round(self.timeout))}"
+        args = (self.url, self.path, self.sha256, self.mode, self.owner, seconds)
+        act = Act(_FETCH, args, words=f"fetch {self.path}")
+        return Decision("yes", f"+{self.path}\n", f"fetch {self.path}", (act,), confirm=True)
+
+
+class Unpacked(TypedDict):
+    """What a step with an archive returns."""
+
+    changed: bool
+    #: of the archive, or of the file
+    sha256: str
+
+
+class Archives(Worker):
+    """Fetches, unpacks and packs archives on hosts."""
+
+    command = "archive"
+
+    @operation_step(Unpacked, timeout=3600)
+    def Fetch(
+        self,
+        ctx: Context,
+        url: Annotated[str, fits("re-url")],
+        path: AbsolutePath,
+        sha256: Sha256 | None = None,
+        unverified: Annotated[bool, "take whatever comes; a file that is there stays"] = False,
+        mode: Mode = "0644",
+        owner: OwnerName = "",
+        timeout: Annotated[float, "seconds for the download", at_least(1), at_most(86_400)] = 600,
+    ) -> Operation:
+        """Downloads a file to the host (curl, wget or python3). What has another digest does not replace what is there."""
+        if not (sha256 or unverified):
+            raise Failed("expected sha256, by which the file is known; or `unverified: true`")
+        return Fetch(url, path, (sha256 or "").lower(), mode, owner, timeout)
+
+    @operation_step(Unpacked, timeout=3600)
+    def Unpack(
+        self,
+        ctx: Context,
+        source: Annotated[AbsolutePath, "the archive, of any kind that the host's tar reads"],
+        path: Annotated[AbsolutePath, "directory for what it holds"],
+        sha256: Sha256 | None = None,
+        strip: Annotated[int, "leading parts that are left out of names", at_least(0), at_most(20)] = 0,
+        replace: Annotated[bool, "also where the directory has what no archive put there"] = False,
+    ) -> Operation:
+        """Unpacks an archive of the host into a directory, which then has what the archive holds, and nothing else.
+
+        An archive is refused whose members could land outside. A file `.re-archive` in the directory says what it was made of.
+        """
+        return Unpack(source, path, sha256 or "", strip, replace)
+
+    @step(recorded=True, idempotent=True, timeout=3600)
+    def Pack(
+        self,
+        ctx: Context,
+        path: Annotated[AbsolutePath, "directory"],
+        target: Annotated[AbsolutePath, "the archive, a `.tar.gz`"],
+        exclude: Annotated[list[Annotated[str, fits("re-text")]] | None, "patterns of names that are left out"] = None,
+    ) -> Unpacked:
+        """Packs a directory of the host. An archive that is there with the same contents stays."""
+        ran = ctx.host.run(_PACK, path, target, *(exclude or []), quiet=True)
+        changed, _, digest = ran.out.rpartition("@packed=")[2].strip().partition(" ")
+        return {"changed": changed == "true", "sha256": digest}

@@ -1,0 +1,33 @@
+"""Which workers the catalogue has. Must not know how they are run."""
+
+from __future__ import annotations
+
+from re_core.runtime.addresses import AddressRule
+from re_workers.catalog.accounts import Cron, Groups, Users
+from re_workers.catalog.app import App
+from re_workers.catalog.archive import Archives
+from re_workers.catalog.files import FileOperations, Files
+from re_workers.catalog.machine import Machine
+from re_workers.catalog.package import PackageSteps
+from re_workers.catalog.service import Services
+from re_workers.catalog.wait import Wait
+from re_workers.sdk import Worker
+
+#: those that need nothing to be made
+PLAIN: tuple[type[Worker], ...] = (
+    App,
+    Archives,
+    Cron,
+    FileOperations,
+    Files,
+    Groups,
+    Machine,
+    PackageSteps,
+    Services,
+    Users,
+)
+
+
+def workers(addresses: AddressRule | None = None) -> list[Worker]:
+    """One of each; `addresses` says where those may go that connect from the worker's machine."""
+    return [*(kind() for kind in PLAIN), Wait(addresses)]

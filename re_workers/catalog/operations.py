@@ -1,0 +1,191 @@
+"""What the steps of the catalogue have in common: look at a host, decide, act. Must not know any of them.
+
+An operation is what is wanted, as a value. It looks by one script, which prints facts; decides by those alone, so that its
+decision can be tested without a host and be asked for without acting; and acts by scripts. Run again it finds what it wants, and
+does nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar
+
+from re_workers.context import Context
+from re_workers.host_handle import HostHandle
+from re_workers.outcomes import Failed
+from re_workers.sdk import Change, Method, Worker, step
+
+#: begins every script of the catalogue: words that programs print are the same everywhere, and nothing asks a person
+_ENVIRONMENT = "LC_ALL=C LANGUAGE=C; export LC_ALL LANGUAGE\n"
+
+#: what a look prints its facts with. A value of `fact` is one line
+_PRELUDE = (
+    _ENVIRONMENT
+    + r"""fact() { printf '@%s=%s\n' "$1" "$2"; }
+fact_text() { printf '@%s:%s\n' "$1" "$(printf %s "$2" | base64 | tr -d '\n')"; }
+fact_file() { printf '@%s:%s\n' "$1" "$(base64 <"$2" | tr -d '\n')"; }
+has() { for one; do command -v "$one" >/dev/null 2>&1 && printf '%s ' "$one"; done; }
+"""
+)
+#: seconds that a look may take
+LOOK_LIMIT = 300.0
+
+_FACT = re.compile(r"@(\w+)([=:])(.*)")
+
+Will = Literal["yes", "no", "unknown"]
+
+_Worker = TypeVar("_Worker", bound=Worker)
+_Parameters = ParamSpec("_Parameters")
+
+
+class Changed(TypedDict):
+    """What most steps return."""
+
+    #: false: it was so already, and nothing was done
+    changed: bool
+
+
+class Act(NamedTuple):
+    """A script for `sh`."""
+
+    script: str
+    #: its `$1` …; never pasted into it
+    args: tuple[str, ...] = ()
+    #: its variables; only they may be secret
+    env: Mapping[str, str] = {}
+    stdin: str = ""
+    #: for people, before it runs: "install nginx"
+    words: str = ""
+    #: exit codes that are well
+    ok: tuple[int, ...] = (0,)
+    #: what it prints is not in the output
+    quiet: bool = False
+
+
+class Decision(NamedTuple):
+    """What is to be done."""
+
+    will: Will
+    diff: str = ""
+    #: for people: why, or what is there already
+    why: str = ""
+    acts: tuple[Act, ...] = ()
+    #: what the step returns, beside `changed`
+    result: Mapping[str, Any] = {}
+    #: look again after acting: the step returns what is there then, and fails where that is not what was wanted
+    confirm: bool = False
+
+
+class Operation(Protocol):
+    """What is wanted of a host."""
+
+    def look(self) -> Act:
+        """The script that prints what must be known of the host."""
+        ...
+
+    def decide(self, found: Mapping[str, str]) -> Decision:
+        """By these facts. Pure. Raises Failed where it cannot be done there: what is missing, what to do."""
+        ...
+
+
+def operation_step(
+    returns: Any = Changed, *, idempotent: bool = True, timeout: float | None = None
+) -> Callable[
+    [Callable[Concatenate[_Worker, Context, _Parameters], Operation]],
+    Method[_Worker, Concatenate[Context, _Parameters], dict[str, Any]],
+]:
+    """Make a step, with its plan, of a method that returns what is wanted; `returns`: the type of its data.
+
+    @operation_step()
+    def Start(self, ctx: Context, service: str) -> Operation:
+        return Service("start", service)
+    """
+
+    def mark(make: Callable[..., Operation]) -> Any:
+        @functools.wraps(make)
+        def act(worker: Worker, ctx: Context, **arguments: Any) -> dict[str, Any]:
+            return carry_out(ctx, make(worker, ctx, **arguments))
+
+        @functools.wraps(make)
+        def plan(worker: Worker, ctx: Context, **arguments: Any) -> Change:
+            return foresee(ctx, make(worker, ctx, **arguments))
+
+        act.__annotations__ = {**make.__annotations__, "return": returns}
+        marked: Any = step(recorded=True, idempotent=idempotent, timeout=timeout)(act)
+        marked.plan(plan)
+        return marked
+
+    return mark
+
+
+def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None) -> dict[str, Any]:
+    """Do it, on the step's host: `{"changed": …}` with the operation's result.
+
+    Raises Failed, Cancelled, Lost as HostHandle.run.
+    """
+    handle = host or ctx.host
+    decision = operation.decide(found_by(handle, operation.look()))
+    if decision.will == "no":
+        ctx.output(f"{handle.name}: unchanged" + (f": {decision.why}" if decision.why else ""))
+        return {"changed": False, **decision.result}
+    if decision.diff:
+        ctx.output(decision.diff.rstrip("\n"))
+    for act in decision.acts:
+        perform_act(handle, act, ctx)
+    if decision.confirm:
+        decision = operation.decide(found_by(handle, operation.look()))
+        if decision.will == "yes":
+            raise Failed(f"{handle.name}: all was done, and it is not as it should be: {decision.why}")
+    return {"changed": True, **decision.result}
+
+
+def foresee(ctx: Context, operation: Operation, host: HostHandle | None = None) -> Change:
+    """What it would change; only looks. Raises as `carry_out`."""
+    decision = operation.decide(found_by(host or ctx.host, operation.look()))
+    return Change(decision.will, decision.diff, decision.why)
+
+
+def found_by(handle: HostHandle, look: Act) -> dict[str, str]:
+    """The facts that a look has printed. Raises Failed with what else it has printed where it failed."""
+    ran = handle.run(
+        _PRELUDE + look.script, *look.args, env=look.env, stdin=look.stdin, quiet=True, check=False, timeout=LOOK_LIMIT
+    )
+    if ran.code not in look.ok:
+        said = [line for line in ran.out.splitlines() if not line.startswith("@")]
+        raise Failed(f"{handle.name}: looking failed with exit code {ran.code}: {' / '.join(said[-3:]) or 'no output'}")
+    return facts_of(ran.out)
+
+
+def perform_act(handle: HostHandle, act: Act, ctx: Context) -> str:
+    """Run it; what it printed."""
+    if act.words:
+        ctx.output(f"{handle.name}: {act.words}")
+    script = _ENVIRONMENT + act.script
+    return handle.run(script, *act.args, env=act.env, stdin=act.stdin, ok=act.ok, quiet=act.quiet).out
+
+
+def facts_of(text: str) -> dict[str, str]:
+    """Of the lines that a look has printed. Pure. What is no fact is left out."""
+    found = {}
+    for line in text.splitlines():
+        if match := _FACT.fullmatch(line):
+            name, form, value = match.groups()
+            found[name] = value if form == "=" else _decoded(value)
+    return found
+
+
+def content_of(value: str) -> bytes:
+    """The bytes that `fact_file` has printed, as `found` has them."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def _decoded(value: str) -> str:
+    """Bytes that are no UTF-8 stay what they are: see `content_of`."""
+    try:
+        return base64.b64decode(value, validate=True).decode("utf-8", "surrogateescape")
+    except binascii.Error:
+        return ""

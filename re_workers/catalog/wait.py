@@ -1,0 +1,169 @@
+"""`wait:*`: waits until something is there."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Annotated, Literal, TypedDict
+
+from re_core.runtime.addresses import DEFAULT, AddressRule, rule
+from re_core.runtime.http_exchange import Question, Way
+from re_workers.context import Context
+from re_workers.limits import at_least, at_most, fits
+from re_workers.outcomes import Failed
+from re_workers.sdk import Worker, step
+from re_workers.steps.exchange import ask
+from re_workers.steps.httprequest import Codes, Headers, Url
+
+_Seconds = Annotated[float, "seconds in which it must be there", at_least(0), at_most(86_400)]
+_From = Annotated[Literal["worker", "host"], "from where it is looked"]
+
+#: seconds between two looks, at first and at most; and for one of them
+_FIRST, _LONGEST, _ONE = 0.2, 2.0, 10.0
+
+#: `$1` address, `$2` port, `$3` seconds
+_PORT = r"""
+if command -v nc >/dev/null; then
+  there() { nc -z -w 3 "$1" "$2" >/dev/null 2>&1; }
+elif command -v bash >/dev/null; then
+  there() { bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2" 2>/dev/null; }
+elif command -v python3 >/dev/null; then
+  there() { python3 -c 'import socket, sys; socket.create_connection(sys.argv[1:], 3)' "$1" "$2" 2>/dev/null; }
+else
+  echo "the host has none of nc, bash and python3 to look whether a port is open"
+  exit 2
+fi
+count=0
+until there "$1" "$2"; do
+  [ $count -lt "$3" ] || { echo "port $2 of $1 is not open after $3 s"; exit 1; }
+  sleep 1
+  count=$((count + 1))
+done
+"""
+#: `$1` path, `$2` state, `$3` text that it must have, `$4` seconds
+_FILE = r"""
+there() {
+  case $2 in
+  absent) [ ! -e "$1" ] && [ ! -L "$1" ] ;;
+  *) [ -e "$1" ] && { [ -z "$3" ] || grep -qF -e "$3" -- "$1" 2>/dev/null; } ;;
+  esac
+}
+count=0
+until there "$@"; do
+  [ $count -lt $(($4 * 2)) ] || { echo "$1 is not ${2:-present} after $4 s${3:+, or has not the text}"; exit 1; }
+  sleep 0.5 2>/dev/null || sleep 1
+  count=$((count + 1))
+done
+"""
+
+
+class Waited(TypedDict):
+    """What a step that waits returns."""
+
+    #: until it was there
+    seconds: float
+
+
+class Wait(Worker):
+    """Waits for ports, answers and files."""
+
+    def __init__(self, addresses: AddressRule | None = None) -> None:
+        """`addresses` says where the worker may go; None: the default of the settings."""
+        self._addresses = rule(DEFAULT) if addresses is None else addresses
+
+    @step(idempotent=True, timeout=86_500)
+    def ForPort(
+        self,
+        ctx: Context,
+        port: Annotated[int, at_least(1), at_most(65_535)],
+        address: Annotated[str, "name or address; empty: the host's own, as seen from there", fits("re-text")] = "",
+        by: _From = "worker",
+        timeout: _Seconds = 60,
+    ) -> Waited:
+        """Waits until a TCP port takes connections."""
+        began = time.monotonic()
+        if by == "host":
+            ctx.host.run(_PORT, address or "127.0.0.1", f"{port}", f"{round(timeout)}", quiet=True)
+            return _since(began)
+        found = address or str(ctx.host.facts.get("address") or (ctx.host.name if ctx.hosts else "127.0.0.1"))
+        _until(ctx, timeout, lambda: self._refusal(found, port))
+        return _since(began)
+
+    @step(idempotent=True, timeout=86_500)
+    def ForHttp(
+        self,
+        ctx: Context,
+        url: Url,
+        code: Codes = 200,
+        contains: Annotated[str, "text that the answer must have"] = "",
+        headers: Headers = None,
+        ca_file: Annotated[str, fits("re-path")] | None = None,
+        verify: bool = True,
+        timeout: _Seconds = 60,
+    ) -> Waited:
+        """Waits until a URL answers with the code, or one of several, as seen from the worker."""
+        began = time.monotonic()
+        way, codes = Way(self._addresses, ca_file, verify), [code] if isinstance(code, int) else code
+
+        def problem() -> str:
+            answer = ask(Question("GET", url, headers or {}), way, _ONE, ctx.cancelled)
+            if answer.code not in codes:
+                return f"it answered {answer.code}"
+            return "" if contains.encode() in answer.body else "its answer has not the text"
+
+        _until(ctx, timeout, problem)
+        return _since(began)
+
+    @step(recorded=True, idempotent=True, timeout=86_500)
+    def ForFile(
+        self,
+        ctx: Context,
+        path: Annotated[str, fits("re-path")],
+        state: Literal["present", "absent"] = "present",
+        contains: Annotated[str, "text that it must have", fits("re-text")] = "",
+        timeout: _Seconds = 60,
+    ) -> Waited:
+        """Waits until a file of the host is there, or gone."""
+        began = time.monotonic()
+        ctx.host.run(_FILE, path, state, contains, f"{round(timeout)}", quiet=True)
+        return _since(began)
+
+    def _refusal(self, address: str, port: int) -> str:
+        """Why nothing can be had there now. Raises Failed for an address that is denied."""
+        try:
+            places = {str(one[4][0]) for one in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)}
+        except OSError as error:
+            return str(error)
+        why = ""
+        for place in sorted(places):
+            if denied := self._addresses.why_not(place.partition("%")[0]):
+                raise Failed(denied)
+            try:
+                socket.create_connection((place, port), _ONE).close()
+                return ""
+            except OSError as error:
+                why = f"{place}: {error.strerror or error}"
+        return why
+
+
+def _until(ctx: Context, timeout: float, problem: Callable[[], str]) -> None:
+    until, pause = time.monotonic() + timeout, _FIRST
+    while True:
+        try:
+            why = problem()
+        except Failed as error:
+            why = str(error)
+            if "denied" in why:
+                raise
+        if not why:
+            return
+        if time.monotonic() + pause > until:
+            raise Failed(f"not there after {timeout:g} s: {why}", {"kind": "timeout"})
+        ctx.progress(0, 0, why)
+        ctx.wait(pause)
+        pause = min(pause * 1.3, _LONGEST)
+
+
+def _since(began: float) -> Waited:
+    return {"seconds": round(time.monotonic() - began, 1)}
