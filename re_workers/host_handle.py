@@ -129,7 +129,7 @@ class HostHandle:
             _script(what, args, cwd),
             dict(env or {}),
             stdin,
-            ceiling if timeout is None else min(timeout, ceiling),
+            limit=ceiling if timeout is None else min(timeout, ceiling),
         )
         self._count += 1
         heard = _Heard(None if quiet else self._step.output)
