@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Protocol
 
 from re_workers.hosts.agent import line, quote
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import LIMIT, Ended, HostError, HostLost, NotBegun, OtherRun, Run, RunKey, Say
+from re_workers.hosts.port import LIMIT, Claim, Ended, HostError, HostLost, Left, NotBegun, OtherRun, Run, RunKey, Say
 from re_workers.hosts.runs import HostRuns
 from re_workers.lines import Lines
-from re_workers.outcomes import Cancelled, Failed, Lost
+from re_workers.outcomes import Cancelled, Failed, HandedOver, Lost
 from re_workers.outgoing import MAX_LINE
 
 #: bytes of what a run prints that `Ran.out` has
@@ -45,8 +45,15 @@ class Ran(NamedTuple):
 class Runner(Protocol):
     """What reaches one host. Any thread."""
 
-    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
-        """See HostRuns.run."""
+    def run(
+        self,
+        run: Run,
+        say: Say,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        claim: Claim = Claim(),  # noqa: B008  # it is immutable
+    ) -> Ended:
+        """See HostRunner.run."""
         ...
 
 
@@ -70,9 +77,15 @@ class Stepping(Protocol):
     #: another process had begun it
     resumed: bool
     cancel_reason: str
+    #: seconds that the step has from its start; None where it has no limit
+    allowed: float | None
 
     @property
     def cancelled(self) -> threading.Event: ...
+    @property
+    def stopping(self) -> threading.Event: ...
+    @property
+    def claim(self) -> Claim: ...
     @property
     def remaining(self) -> float | None: ...
     def output(self, text: str) -> None: ...
@@ -123,7 +136,8 @@ class HostHandle:
         _refuse_a_loop()
         self._step.check()
         remaining = self._step.remaining
-        ceiling = LIMIT if remaining is None else remaining + GRACE
+        allowed = self._step.allowed if remaining is None else remaining  # another process began what is resumed
+        ceiling = LIMIT if allowed is None else allowed + GRACE
         run = Run(
             RunKey(self._step.run_id, self.name, self._count),
             _script(what, args, cwd),
@@ -147,7 +161,10 @@ class HostHandle:
         if self._runner is None:
             self._runner = self._reach(self.name, self._rows)
         try:
-            return self._runner.run(run, heard, self._step.cancelled)
+            claim = self._step.claim if run.key.n == 0 else self._step.claim._replace(earlier=())
+            return self._runner.run(run, heard, self._step.cancelled, self._step.stopping, claim)
+        except Left as error:
+            raise HandedOver(str(error)) from None
         except OtherRun as error:
             raise Lost(f"{error}; {_OTHER}") from None
         except HostLost as error:

@@ -23,7 +23,7 @@ from re_core.wire.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.host_handle import Rows, Runner, new_run_id
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import Ended, Run, Say
+from re_workers.hosts.port import Claim, Ended, Run, Say
 from re_workers.hosts.runs import HostRuns
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import Origin, Outgoing
@@ -50,7 +50,14 @@ class ScriptedHost:
         #: what was run, in order
         self.runs: list[Run] = []
 
-    def run(self, run: Run, say: Say, stop: threading.Event) -> Ended:
+    def run(
+        self,
+        run: Run,
+        say: Say,
+        stop: threading.Event,
+        leave: threading.Event | None = None,
+        claim: Claim = Claim(),  # noqa: B008  # it is immutable
+    ) -> Ended:
         """Raises AssertionError for a run that no answer is for."""
         self.runs.append(run)
         for text, answer in self._answers.items():

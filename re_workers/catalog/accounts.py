@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from re_workers.catalog.diff import unified
-from re_workers.catalog.operations import Act, Decision, Operation, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.context import Context
 from re_workers.limits import Limit, at_least, at_most, fits, items
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -246,7 +245,7 @@ def table_with(table: str, entry: Entry) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-class Users(Worker):
+class Users(HostWorker):
     """Makes and removes accounts of hosts."""
 
     command = "user"
@@ -281,7 +280,7 @@ class Users(Worker):
         return NoUser(name, remove_home)
 
 
-class Groups(Worker):
+class Groups(HostWorker):
     """Makes and removes groups of hosts."""
 
     command = "group"
@@ -297,7 +296,7 @@ class Groups(Worker):
         return Group(name, present=False)
 
 
-class Cron(Worker):
+class Cron(HostWorker):
     """Keeps lines of crontabs on hosts."""
 
     @operation_step()

@@ -7,13 +7,12 @@ from typing import Annotated, NamedTuple, TypedDict
 
 from re_workers.catalog.archive import Sha256, Unpacked
 from re_workers.catalog.archives import Unpack
-from re_workers.catalog.operations import Act, Decision, Operation, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import AbsolutePath
 from re_workers.catalog.trees import LINK
 from re_workers.context import Context
 from re_workers.limits import Limit, at_least, at_most
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-")
 
@@ -130,7 +129,7 @@ class Pruned(TypedDict):
     removed: list[str]
 
 
-class App(Worker):
+class App(HostWorker):
     """Keeps releases of an app beside one another on hosts, and switches between them by a link."""
 
     command = "app"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
 
 from re_workers.catalog.archives import Unpack
-from re_workers.catalog.operations import Act, Decision, Operation, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import LOOK_PATH, AbsolutePath, Mode, OwnerName, there
 from re_workers.context import Context
 from re_workers.limits import Limit, at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker, step
+from re_workers.sdk import step
 
 
 def _digest(value: str) -> str:
@@ -119,7 +119,7 @@ class Unpacked(TypedDict):
     sha256: str
 
 
-class Archives(Worker):
+class Archives(HostWorker):
     """Fetches, unpacks and packs archives on hosts."""
 
     command = "archive"

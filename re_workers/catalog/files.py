@@ -6,7 +6,7 @@ import base64
 from typing import Annotated, Any, Literal, TypedDict
 
 from re_workers.catalog.contents import Copy, Line, rendered
-from re_workers.catalog.operations import Changed, Operation, operation_step
+from re_workers.catalog.operations import Changed, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import AbsolutePath, Mode, OwnerName
 from re_workers.catalog.trees import (
     FIND_PATHS,
@@ -23,7 +23,7 @@ from re_workers.catalog.trees import (
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker, step
+from re_workers.sdk import step
 
 _Backup = Annotated[bool, "keep what was there beside it, with the time in its name"]
 _Validate = Annotated[str, "command that finds the new file good, `%s` its path: `nginx -t -c %s`", fits("re-script")]
@@ -42,7 +42,7 @@ class Fetched(TypedDict):
     base64: str
 
 
-class Files(Worker):
+class Files(HostWorker):
     """Makes files, directories and links on hosts, and reads them."""
 
     command = "file"
@@ -174,7 +174,7 @@ class Files(Worker):
             return {"size": len(content), "text": "", "base64": base64.b64encode(content).decode()}
 
 
-class FileOperations(Worker):
+class FileOperations(HostWorker):
     """Steps of 2014 under their old names; new playbooks use `file:…`."""
 
     command = "fileops"

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, TypedDict
 
-from re_workers.catalog.operations import Act, found_by
+from re_workers.catalog.operations import Act, HostWorker, found_by
 from re_workers.context import Context
 from re_workers.host_handle import HostHandle
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed, Lost
-from re_workers.sdk import Change, Worker, step
+from re_workers.sdk import Change, step
 
 _FACTS = r"""
 fact kernel "$(uname -s)"
@@ -92,7 +92,7 @@ def facts_from(found: Mapping[str, str]) -> HostFacts:
     }
 
 
-class Machine(Worker):
+class Machine(HostWorker):
     """Asks hosts what they are, and reboots them."""
 
     command = "host"

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar
 
-from re_workers.context import Context
+from re_workers.context import Call, Context
 from re_workers.host_handle import HostHandle
 from re_workers.outcomes import Failed
 from re_workers.sdk import Change, Method, Worker, step
@@ -90,6 +90,14 @@ class Operation(Protocol):
     def decide(self, found: Mapping[str, str]) -> Decision:
         """By these facts. Pure. Raises Failed where it cannot be done there: what is missing, what to do."""
         ...
+
+
+class HostWorker(Worker):
+    """A worker whose steps act on hosts."""
+
+    def records(self, call: Call) -> bool:
+        """A record on the worker's own machine is out of every other worker's reach."""
+        return call.reaches
 
 
 def operation_step(

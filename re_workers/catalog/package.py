@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
 
 from re_workers.catalog.diff import versions
-from re_workers.catalog.operations import Act, Decision, Operation, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.context import Context
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker
 
 #: prints, for the n-th package, `v<n>` its installed version, `h<n>` where it is held, `c<n>` the version that would be installed
 _LOOK = r"""
@@ -174,7 +173,7 @@ def _names(package: str | None, packages: list[str] | None) -> tuple[str, ...]:
     return names
 
 
-class PackageSteps(Worker):
+class PackageSteps(HostWorker):
     """Installs, removes and updates packages of hosts, by apt, dnf or apk, whichever the host has."""
 
     command = "package"

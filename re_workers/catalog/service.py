@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
 
-from re_workers.catalog.operations import Act, Decision, Operation, found_by, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, found_by, operation_step
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker, step
+from re_workers.sdk import step
 
 _Name = Annotated[str, "name of the service, as its manager knows it"]
 _Wait = Annotated[float, "seconds in which it must be up, and stay so", at_least(0), at_most(3600)]
@@ -151,7 +151,7 @@ def state_of(found: Mapping[str, str]) -> State:
     }
 
 
-class Services(Worker):
+class Services(HostWorker):
     """Starts, stops and asks services of hosts, by systemd, OpenRC or init scripts, whichever runs the host."""
 
     command = "service"

@@ -9,10 +9,11 @@ from typing import Annotated, Literal, TypedDict
 
 from re_core.runtime.addresses import DEFAULT, AddressRule, rule
 from re_core.runtime.http_exchange import Question, Way
+from re_workers.catalog.operations import HostWorker
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker, step
+from re_workers.sdk import step
 from re_workers.steps.exchange import ask
 from re_workers.steps.httprequest import Codes, Headers, Url
 
@@ -65,7 +66,7 @@ class Waited(TypedDict):
     seconds: float
 
 
-class Wait(Worker):
+class Wait(HostWorker):
     """Waits for ports, answers and files."""
 
     def __init__(self, addresses: AddressRule | None = None) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
-from re_workers.context import Context
+from re_workers.context import Call, Context
 from re_workers.host_handle import HostHandle
 from re_workers.hosts.agent import line
 from re_workers.limits import at_least, at_most, fits, items, public
@@ -97,6 +97,10 @@ class Command(Worker):
         self._engine = engine
         self._notes = notes
         self._confinement = confinement or Confinement(isolation="off")
+
+    def records(self, call: Call) -> bool:
+        """A record on the worker's own machine is out of every other worker's reach."""
+        return call.reaches
 
     @step(environment=True, recorded=True)
     def Run(

@@ -11,9 +11,12 @@ import pytest
 
 from re_core.wire.messages import ATTEMPT, HOST, OUTPUT, PROGRESS
 from re_workers import Context, Worker, step
+from re_workers.catalog.files import Files
+from re_workers.context import Call
 from re_workers.host_handle import Rows, Runner
 from re_workers.outgoing import Origin, Outgoing
 from re_workers.runs import on_thread
+from re_workers.steps.command import Command
 from re_workers.testing import ScriptedHost
 from tests.integration.workers.waiting import until
 from tests.unit.workers.worker_harness import WorkerHarness
@@ -121,3 +124,12 @@ def test_a_progress_is_a_line_now_and_then_with_what_was_said_last() -> None:
 def test_a_progress_of_no_number_is_refused(done: float, of: float) -> None:
     with pytest.raises(ValueError, match="expected numbers from 0 on"):
         Outgoing(Origin("D", 3, "D/3/1/T")).progress(done, of, "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "recorded"), [({}, False), ({"web1": {"runner": "local"}}, False), ({"web1": {}}, True)]
+)
+def test_another_worker_goes_on_only_with_what_it_can_reach(rows: Mapping[str, Any], recorded: bool) -> None:
+    call = Call("D/0/1", "D", 0, 1, "command", "Run", "g", ("web1",), {}, None, rows)
+    assert Command().records(call) is recorded
+    assert Files().records(call) is recorded
