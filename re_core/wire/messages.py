@@ -81,10 +81,8 @@ TURN = "re-turn"
 ASKS = "re-asks"
 #: value of GRANT: it may be begun more than once, but a copy of it may be under way, so the worker that gets this one asks
 AGAIN = "again"
-#: header of an output message: number of the step
-STEP = "re-step"
-#: header of an output message whose line says how far its step is: the same as JSON {done, of, words}
-PROGRESS = "re-progress"
+#: headers of an output message: number of the step; where its line says how far the step is, the same as JSON {done, of, words}
+STEP, PROGRESS = "re-step", "re-progress"
 
 #: docs/wire-format.md, Exchange and queues
 JOB_CREATE, OUTPUT, HEARTBEAT, DEAD, NOTIFIED = "re.job.create", "output", "re.heartbeat", "re.dead", "re.notified"
