@@ -31,7 +31,7 @@ from re_workers.host import WorkerHost
 from re_workers.notify.reach import Reach
 from re_workers.notify.transports import policy, probes
 from re_workers.steps.orphans import ENGINE, end_orphans
-from re_workers.worker_selection import handlers, secrets, workers
+from re_workers.worker_selection import handlers, secrets, surroundings, workers
 
 if TYPE_CHECKING:
     from re_dploy.embedded import Embedded
@@ -89,6 +89,7 @@ class Engine:
             secret_seal=self.secret_seal,
         )
         self._reach = Reach(probes(settings))
+        self._hosts = surroundings(settings, identity)
         self._host = self._opened_host(identity, observer)
         self._observation.watch(self.core, self.store, self.clock)
         self._dploy = self._opened_dploy(identity, observer) if self.seal is not None else None
@@ -105,7 +106,7 @@ class Engine:
         return WorkerHost(
             self.bus,
             self.clock,
-            workers(settings, identity, transports),
+            workers(settings, identity, transports, hosts=self._hosts),
             transports,
             redaction=Redaction(settings.redact),
             observer=observer,
@@ -136,6 +137,7 @@ class Engine:
         if self._gateway is not None:
             self._gateway.stop(deadline * 0.3)
         self._host.stop(max(FINISH, end - time.monotonic() - deadline * 0.2))
+        self._hosts.close()
         self.core.stop(max(FINISH, end - time.monotonic()))
         self.bus.close()
         self._observation.close()

@@ -33,6 +33,7 @@ class WorkerProcess:
         self._bus = reach(settings, None)
         clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
         self._reach = Reach(crew.probes)
+        self._hosts = crew.hosts
         try:
             self._host = WorkerHost(
                 self._bus,
@@ -66,6 +67,7 @@ class WorkerProcess:
         """Running steps may end, then they are cancelled; what has not begun goes to another worker."""
         self._reach.stop()
         self._host.stop(seconds)
+        self._hosts.close()
         self._bus.close()
 
 

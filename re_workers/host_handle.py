@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from re_core.errors import OperatorError
 from re_workers.hosts.agent import line, quote
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import LIMIT, Claim, Ended, HostError, HostLost, Left, NotBegun, OtherRun, Run, RunKey, Say
+from re_workers.hosts.port import LIMIT, BadHost, Claim, Ended, HostError, HostLost, Left, NotBegun, OtherRun, Run, RunKey, Say
 from re_workers.hosts.runs import HostRuns
 from re_workers.lines import Lines
 from re_workers.outcomes import Cancelled, Failed, HandedOver, Lost
@@ -65,7 +66,9 @@ Reach = Callable[[str, Rows], Runner]
 
 
 def on_this_machine(name: str, rows: Rows) -> Runner:
-    """Whatever the host: here, as the user of this process."""
+    """Here, as the user of this process. Raises BadHost for a host of the inventory that is another machine."""
+    if rows and rows.get(name, {}).get("runner") != "local":
+        raise BadHost(f"{name}: this worker was started by what reaches no hosts; nothing of it runs on the worker's machine")
     return HostRuns(LocalChannel(name))
 
 
@@ -158,9 +161,9 @@ class HostHandle:
         return ran
 
     def _carried_out(self, run: Run, heard: _Heard) -> Ended:
-        if self._runner is None:
-            self._runner = self._reach(self.name, self._rows)
         try:
+            if self._runner is None:
+                self._runner = self._reach(self.name, self._rows)
             claim = self._step.claim if run.key.n == 0 else self._step.claim._replace(earlier=())
             return self._runner.run(run, heard, self._step.cancelled, self._step.stopping, claim)
         except Left as error:
@@ -175,7 +178,7 @@ class HostHandle:
             raise Failed(str(error), {"kind": error.reason, "host": self.name}) from None
         except HostError as error:
             raise Failed(str(error), {"kind": error.reason, "host": self.name}) from None
-        except ValueError as error:
+        except (ValueError, OperatorError) as error:
             raise Failed(f"{self.name}: {error}") from None
 
     def _failure(self, ran: Ran, timeout: float | None) -> Failed:

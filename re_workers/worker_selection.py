@@ -11,6 +11,10 @@ from re_core.errors import BadSettings
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
 from re_core.wording import did_you_mean
+from re_workers.host_handle import Rows
+from re_workers.hosts.port import HostRunner
+from re_workers.hosts.runners import open_runner
+from re_workers.hosts.surroundings import Surroundings
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify.handler import Handler, Notice, Undeliverable
 from re_workers.notify.reach import Probe
@@ -48,12 +52,13 @@ class Unconfigured:
 
 
 class Crew(NamedTuple):
-    """What a process of its own runs."""
+    """What a process of its own runs; what reaches hosts is to be closed at its end."""
 
     workers: list[Worker]
     handlers: list[Handler]
     #: of the transports whose servers may be away
     probes: Mapping[str, Probe]
+    hosts: Surroundings
 
 
 def handlers(settings: Settings) -> list[Handler]:
@@ -64,14 +69,34 @@ def handlers(settings: Settings) -> list[Handler]:
 
 
 def workers(
-    settings: Settings, identity: str, transports: Sequence[Handler], notes: RunningAttempts | None = None
+    settings: Settings,
+    identity: str,
+    transports: Sequence[Handler],
+    notes: RunningAttempts | None = None,
+    hosts: Surroundings | None = None,
 ) -> list[Worker]:
-    """The built-in workers, those of installed packages, and those of the user's directory. Raises BadSettings."""
+    """The built-in workers, those of installed packages, and those of the user's directory, which reach hosts by `hosts`.
+
+    Raises BadSettings.
+    """
     addresses = rule(settings.httprequest_denied)
     found = [*built_in(identity, transports, notes, confinement(settings), addresses), *installed()]
     if settings.workers_dir.is_dir():
         found.extend(load_directory(settings.workers_dir))
+    if hosts is not None:
+        for worker in found:
+            worker.reach = partial(_reach, hosts)
     return together(found)
+
+
+def surroundings(settings: Settings, identity: str) -> Surroundings:
+    """What runs on hosts share in this process; `identity` names it, and no other process has that name. Raises BadSettings."""
+    return Surroundings(settings.data_dir, confinement(settings), identity)
+
+
+def _reach(hosts: Surroundings, name: str, rows: Rows) -> HostRunner:
+    """What runs programs on a host. Without any row it is the worker's own machine, as without an inventory."""
+    return open_runner(name, rows or {name: {"runner": "local"}}, hosts)
 
 
 def confinement(settings: Settings) -> Confinement:
@@ -115,7 +140,8 @@ def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew
             if name not in transports:
                 raise BadSettings(f"{name}: {missing(name)}")
     made: list[Handler] = [Shared(transports[name]()) for name in picked]
-    found = {worker.command: worker for worker in workers(settings, place.identity, made, place.notes)}
+    hosts = surroundings(settings, place.identity)
+    found = {worker.command: worker for worker in workers(settings, place.identity, made, place.notes, hosts)}
     if ALL not in wanted:
         for name in wanted:
             if name not in found:
@@ -124,7 +150,7 @@ def chosen(settings: Settings, place: MachineSlot, names: Iterable[str]) -> Crew
     if Command.command in found:
         confinement(settings).announce()
     probing = {name: probe for name, probe in probes(settings).items() if name in picked}
-    return Crew(list(found.values()), made, probing)
+    return Crew(list(found.values()), made, probing, hosts)
 
 
 def listed(settings: Settings) -> list[tuple[str, str]]:
