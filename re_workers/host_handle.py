@@ -17,7 +17,20 @@ from typing import Any, NamedTuple, Protocol
 from re_core.errors import OperatorError
 from re_workers.hosts.agent import line, quote
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import LIMIT, BadHost, Claim, Ended, HostError, HostLost, Left, NotBegun, OtherRun, Run, RunKey, Say
+from re_workers.hosts.port import (
+    LIMIT,
+    BadHost,
+    Claim,
+    Ended,
+    HostError,
+    HostLost,
+    Left,
+    NotBegun,
+    OtherRun,
+    Run,
+    RunKey,
+    Say,
+)
 from re_workers.hosts.runs import HostRuns
 from re_workers.lines import Lines
 from re_workers.outcomes import Cancelled, Failed, HandedOver, Lost
@@ -68,7 +81,9 @@ Reach = Callable[[str, Rows], Runner]
 def on_this_machine(name: str, rows: Rows) -> Runner:
     """Here, as the user of this process. Raises BadHost for a host of the inventory that is another machine."""
     if rows and rows.get(name, {}).get("runner") != "local":
-        raise BadHost(f"{name}: this worker was started by what reaches no hosts; nothing of it runs on the worker's machine")
+        raise BadHost(
+            f"{name}: this worker was started by what reaches no hosts; nothing of it runs on the worker's machine"
+        )
     return HostRuns(LocalChannel(name))
 
 

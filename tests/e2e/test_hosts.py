@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import PATIENCE, ended, printed
 from tests.e2e.engine_process import wait_until
+from tests.services.recipe import Place
+from tests.services.sshd import running
 
 _BOOK = """
 group: ours
@@ -60,3 +66,37 @@ def test_a_name_that_is_not_there_runs_as_before_and_its_output_says_where(new_e
         (line,) = printed(client, found["id"])
         assert line.startswith("'web11' is not in the inventory: this runs on the machine of the worker ")
         assert line.endswith("; did you mean 'web1'?")
+
+
+#: SSH_CONNECTION ends with the port of the server on which the program runs
+_NAMED = """
+group: ours
+name: over-ssh
+execution:
+- hosts: ["group:web", "!web2"]
+  steps:
+  - command:Run: {cmd: 'echo "$RE_HOST is at ${SSH_CONNECTION##* }"'}
+"""
+
+
+@pytest.mark.service("sshd")
+def test_commands_run_over_ssh_on_the_hosts_of_a_group_and_nowhere_else(
+    new_engine: MakeEngine, sshd: Place, tmp_path: Path
+) -> None:
+    engine = new_engine("inventory: [hosts.yml]\n")
+    with ExitStack() as stack:
+        servers = {}
+        for name in ("web1", "web2", "web3"):
+            (tmp_path / name).mkdir()
+            servers[name] = stack.enter_context(running(sshd, tmp_path / name, name))
+        rows = {name: one.row(groups=["web"], records=f"{one.seen}/records") for name, one in servers.items()}
+        (engine.directory / "hosts.yml").write_text(json.dumps({"hosts": rows}))
+        engine.start()
+        with engine.client() as client:
+            applied = client.apply_playbook(_NAMED.encode())
+            id = client.deploy("ours", applied["id"], {})["id"]
+            found = ended(client, id)
+            assert (found["status"], [step["host"] for step in found["steps"]]) == ("completed", ["web1", "web3"])
+            expected = [f"{name} is at {servers[name].port}" for name in ("web1", "web3")]
+            wait_until("both have said where they are", lambda: sorted(printed(client, id)) == expected, PATIENCE)
+        assert not (servers["web2"].data / "records").exists()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from re_workers import Context, Worker, step
-from re_workers.hosts.port import HostLost, OtherRun, Run, Unreachable
+from re_workers.host_handle import on_this_machine
+from re_workers.hosts.port import BadHost, HostLost, OtherRun, Run, Unreachable
 from re_workers.testing import ScriptedHost, run
 
 
@@ -97,3 +98,11 @@ def test_arguments_arrive_as_they_are_whatever_is_in_them(arguments: list[str]) 
     run(Prints(), "prints:All", host=host)
     printed = subprocess.run(["/bin/sh", "-c", host.runs[0].script], capture_output=True, check=True).stdout
     assert printed == "".join(f"{one}\0" for one in arguments or [""]).encode()
+
+
+def test_where_the_process_reaches_no_hosts_nothing_of_another_machine_runs_on_this_one() -> None:
+    on_this_machine("web1", {})
+    on_this_machine("web1", {"web1": {"runner": "local"}})
+    for rows in ({"web1": {"address": "10.0.0.1"}}, {"web1": {"runner": "ssh"}}, {"jump": {"runner": "local"}}):
+        with pytest.raises(BadHost, match="web1"):
+            on_this_machine("web1", rows)
