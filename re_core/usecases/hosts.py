@@ -184,7 +184,7 @@ def trust(
             if other:
                 raise Conflict(
                     f"{quoted(name)} has another {key.split()[0]} key: {host_keys.fingerprint(other[0])} is trusted, "
-                    f"{host_keys.fingerprint(key)} is new; if the host was made anew, replace it: --replace"
+                    f"{host_keys.fingerprint(key)} is new; if the host was installed again, replace it: --replace"
                 )
         by = {"user": principal.subject, "at": clock.now()}
         return {**stored.hosts, name: {**row, KEYS: list(dict.fromkeys((*before, *keys))), **by}}

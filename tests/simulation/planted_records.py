@@ -1,4 +1,4 @@
-"""Mistakes that somebody could make with recorded steps, each as small as it would be made. Must not know which promise each breaks."""
+"""Mistakes that an engineer could make with recorded steps, each as small as it would be made. Must not know which promise each breaks."""
 
 from __future__ import annotations
 
