@@ -14,6 +14,7 @@ from pathlib import Path
 
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
+from re_workers.catalog import families
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import announcer
 from re_workers.running_attempts import RunningAttempts
@@ -48,7 +49,7 @@ def built_in(
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
     programs = [Command(engine_id, notes, confinement), Git(confinement), Sql(confinement)]
-    return [*workers, HttpRequest(addresses), *programs, *notifiers]
+    return [*workers, HttpRequest(addresses), *programs, *families.workers(addresses), *notifiers]
 
 
 def installed() -> list[Worker]:

@@ -35,6 +35,7 @@ from re_core.wording import one_of
 from re_rest import routes
 from re_rest.errors import status_of
 from re_rest.rights import Over
+from tools.step_pages import steps
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -314,6 +315,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 def pages() -> dict[str, str]:
     """Name of a page -> its text as it should be."""
     found = {"rectl.md": rectl(), "programs.md": programs(), "documents.md": documents(), "files.md": files()}
+    found["steps.md"] = steps()
     for (page, mark), make in TABLES.items():
         text = found.get(page) or (REFERENCE / page).read_text()
         begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"

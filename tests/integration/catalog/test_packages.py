@@ -83,6 +83,7 @@ def debian(tmp_path: Path) -> HostRuns:
     return HostRuns(Prefixed(before), str(tmp_path / "records"))
 
 
+@pytest.mark.long
 def test_packages_are_installed_held_updated_and_removed(act: Act, debian: HostRuns, tmp_path: Path) -> None:
     def versions(name: str, **parameters: object) -> object:
         return act(f"package:{name}", parameters, host=debian).data
