@@ -157,8 +157,9 @@ def _script(seen: str, seconds: float, code: int) -> str:
 
 
 def _ledger(server: SshHost) -> list[str]:
+    """Names of records; a program knows its record by its path."""
     path = server.data / "ledger"
-    return [line.rstrip(";") for line in path.read_text().split()] if path.exists() else []
+    return [Path(line.rstrip(";")).name for line in path.read_text().split()] if path.exists() else []
 
 
 def _without_turn(record: str) -> str:
