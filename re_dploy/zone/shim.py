@@ -296,8 +296,8 @@ class Shim:
         #: why it ends: exited, stopped, killed, time, processes; empty while it runs
         self.why = ""
         self._kill_at = 0.0
-        #: processes that got a TERM from here
-        self._asked: set[int] = set()
+        #: process that got a TERM from here -> when it gets a second one: a shell that has just forked loses the first
+        self._asked: dict[int, float] = {}
         self._end_at = time.monotonic() + spec["time"] if spec["time"] else float("inf")
         self._count_at = time.monotonic()
 
@@ -350,7 +350,7 @@ class Shim:
             # the program itself may not have its session yet
             if pid == self._child.pid or known.get(pid, ("", 0, 0, 0))[2] == self._child.pid:
                 _kill(pid, number)
-                self._asked |= {pid} if number == signal.SIGTERM else set()
+                self._asked[pid] = time.monotonic() + 1.0
 
     def _is_over(self) -> bool:
         now = time.monotonic()
@@ -371,8 +371,8 @@ class Shim:
     def _ask_orphans(self, left: list[int]) -> None:
         """TERM to what the program has left: what it began in the moment of its end was not asked with it."""
         for pid in left:
-            if pid not in self._asked:
-                self._asked.add(pid)
+            if time.monotonic() >= (due := self._asked.get(pid, 0.0)):
+                self._asked[pid] = float("inf") if due else time.monotonic() + 1.0
                 _kill(pid, signal.SIGTERM)
 
     def _judge(self, now: float) -> None:

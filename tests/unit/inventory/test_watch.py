@@ -88,7 +88,7 @@ def test_a_file_with_mistakes_counts_as_it_is_and_is_said_until_it_is_mended(
     assert f"{file}:2: unknown key 'prt'; did you mean 'port'? (and 1 more problem)" in _refusal(watch)
     assert "`rectl hosts check`" in _refusal(watch)
     assert watch.degraded()["inventory"].startswith(f"{file}:2: unknown key 'prt'")
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    until(lambda: [record.levelname for record in caplog.records] == ["ERROR"])
     file.write_text("hosts: [web3]")
     until(lambda: _names(watch) == ("web3",))
     assert watch.degraded() == {}
