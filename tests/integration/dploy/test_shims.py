@@ -141,7 +141,7 @@ def test_what_a_program_begins_in_the_moment_of_its_end_is_asked_to_end_too(plac
 def test_a_request_to_end_reaches_a_program_that_has_no_session_of_its_own_yet() -> None:
     program = subprocess.Popen(["/bin/sleep", "600"])
     begun = shim.Shim.__new__(shim.Shim)
-    begun._child, begun._asked = SimpleNamespace(pid=program.pid), set()  # type: ignore[assignment]
+    begun._child, begun._asked = SimpleNamespace(pid=program.pid), {}  # type: ignore[assignment]
     try:
         begun._signal(signal.SIGTERM)
         assert program.wait(ENOUGH) == -signal.SIGTERM
