@@ -8,7 +8,7 @@ import os
 import pwd
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,9 +30,9 @@ from re_workers.worker_selection import confinement
 from tests.integration.dploy.zone_harness import (
     ENOUGH,
     SERVER,
+    NewZone,
     Zone,
     cargo,
-    config,
     end_all,
     free_ports,
     get,
@@ -41,8 +41,6 @@ from tests.integration.dploy.zone_harness import (
     until,
 )
 from tests.integration.dploy.zone_process import ZoneProcess
-
-NewZone = Callable[..., Zone]
 
 
 @pytest.fixture(autouse=True)
@@ -57,21 +55,6 @@ def open_place() -> Iterator[Path]:
     with TemporaryDirectory() as name:
         Path(name).chmod(0o711)
         yield Path(name)
-
-
-@pytest.fixture
-def new_zone(tmp_path: Path) -> Iterator[NewZone]:
-    made: list[Zone] = []
-
-    def make(directory: Path = tmp_path, /, **more: Any) -> Zone:
-        made.append(Zone(config(directory, **more)))
-        return made[-1]
-
-    yield make
-    for zone in made:
-        id = zone.agent.id
-        zone.stop()
-        assert marked(id) == {}
 
 
 def instance(zone: Zone, name: str) -> Path:

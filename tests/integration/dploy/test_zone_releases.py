@@ -6,9 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,9 +15,8 @@ from re_dploy.zone import health, machine
 from tests.integration.dploy.zone_harness import (
     APP,
     SERVER,
-    Zone,
+    NewZone,
     cargo,
-    config,
     get,
     marked,
     order,
@@ -35,29 +32,12 @@ print("broken pipe of dreams")
 raise SystemExit(7)
 """
 
-NewZone = Callable[..., Zone]
-
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process is up as soon as it listens; the one test that is about the difference takes this back."""
     monkeypatch.setattr(health, "SETTLE", 0.1)
     monkeypatch.setattr(health, "ALIVE", 0.1)
-
-
-@pytest.fixture
-def new_zone(tmp_path: Path) -> Iterator[NewZone]:
-    made: list[Zone] = []
-
-    def make(**more: Any) -> Zone:
-        made.append(Zone(config(tmp_path, **more)))
-        return made[-1]
-
-    yield make
-    for zone in made:
-        id = zone.agent.id
-        zone.stop()
-        assert marked(id) == {}
 
 
 def test_a_release_serves_beside_the_old_one_until_its_table_was_acknowledged_and_then_alone(new_zone: NewZone) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,11 +15,9 @@ import pytest
 from re_dploy.wire import Ask, Order, Stop
 from re_dploy.zone import agent, health
 from re_dploy.zone.supervise import User
-from tests.integration.dploy.zone_harness import APP, Zone, cargo, config, get, marked, order, until
+from tests.integration.dploy.zone_harness import APP, NewZone, Zone, cargo, config, get, marked, order, until
 
 OTHER = "01J00000000000000000000999"
-
-NewZone = Callable[..., Zone]
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,9 +13,7 @@ from re_dploy.wire import Ask, Control
 from re_dploy.zone import health, process, router
 from re_dploy.zone.restarts import Restarts
 from re_dploy.zone.state import Slot
-from tests.integration.dploy.zone_harness import SERVER, Zone, cargo, config, get, marked, order, until
-
-NewZone = Callable[..., Zone]
+from tests.integration.dploy.zone_harness import SERVER, NewZone, Zone, cargo, get, order, until
 
 #: bytes of a message that a center takes
 LONGEST = 1024 * 1024
@@ -27,21 +23,6 @@ LONGEST = 1024 * 1024
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "SETTLE", 0.1)
     monkeypatch.setattr(health, "ALIVE", 0.1)
-
-
-@pytest.fixture
-def new_zone(tmp_path: Path) -> Iterator[NewZone]:
-    made: list[Zone] = []
-
-    def make(**more: Any) -> Zone:
-        made.append(Zone(config(tmp_path, **more)))
-        return made[-1]
-
-    yield make
-    for zone in made:
-        id = zone.agent.id
-        zone.stop()
-        assert marked(id) == {}
 
 
 def test_lines_of_control_characters_make_no_report_too_long_and_all_of_them_come(new_zone: NewZone) -> None:

@@ -205,3 +205,7 @@ def end_all(zone_id: str) -> None:
             os.kill(pid, signal.SIGKILL)
         except OSError:
             continue
+
+
+#: makes a zone; its directory may be named, and more of its configuration by keyword
+NewZone = Callable[..., Zone]
