@@ -195,8 +195,7 @@ class Git(Worker):
             ctx.output(f"unchanged: {tag} is at {commit}")
             return {"changed": False, "commit": commit}
         with scratch(self._confinement) as place:
-            git.run(ctx, "clone", "--quiet", "--bare", "--", url, str(place / "bare"))
-            bare = place / "bare"
+            bare = mirrored(ctx, git, place, url)
             git.run(ctx, "tag", "--annotate", "-m", message or name, "--", name, commit, cwd=bare)
             git.run(ctx, "push", "--", url, f"refs/tags/{name}:refs/tags/{name}", cwd=bare)
         return {"changed": True, "commit": commit}
@@ -219,10 +218,10 @@ class Git(Worker):
             raise Failed(f"the path must end in one of {', '.join(_FORMATS)}, and {path} does not")
         commit = resolved(ctx, git, url, checked_ref(ref))
         with scratch(self._confinement) as place:
-            git.run(ctx, "clone", "--quiet", "--bare", "--", url, str(place / "bare"))
+            bare = mirrored(ctx, git, place, url)
             made = place / f"archive.{form}"
             within = [f"--prefix={prefix.strip('/')}/"] if prefix.strip("/") else []
-            git.run(ctx, "archive", f"--format={form}", *within, f"--output={made}", commit, cwd=place / "bare")
+            git.run(ctx, "archive", f"--format={form}", *within, f"--output={made}", commit, cwd=bare)
             said = Tool("sh", self._confinement).run(ctx, "-c", _PUT, "put", str(made), path, quiet=True).out.split()
         digest, changed = said[0], said[1] == "changed"
         if not changed:
@@ -311,6 +310,13 @@ def resolved(ctx: Context, git: Tool, url: str, ref: str) -> str:
     raise Failed(
         f"the repository has no branch or tag {ref}; a commit is named by all of its digits. Branches: {', '.join(names)}"
     )
+
+
+def mirrored(ctx: Context, git: Tool, place: Path, url: str) -> Path:
+    """A clone without files, in `place`. Raises Failed."""
+    bare = place / "bare"
+    git.run(ctx, "clone", "--quiet", "--bare", "--", url, str(bare))
+    return bare
 
 
 def cloned(ctx: Context, git: Tool, place: Path, url: str, branch: str) -> str:
