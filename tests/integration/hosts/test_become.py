@@ -7,7 +7,6 @@ import secrets
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,12 +63,6 @@ def _guest(sshd: Place, data: Path) -> Iterator[Guest]:
     finally:
         there("rm", "-f", f"/etc/sudoers.d/{name}")
         there("userdel", "-r", name)
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    with closing(Farm(tmp_path / "worker")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -20,22 +20,9 @@ from re_workers.hosts.port import HostRunner, NoSpace, Put, Run, RunKey, Transfe
 from tests.integration.hosts.farm import STOP, Farm, run
 from tests.integration.hosts.rig import Heard
 from tests.network_link import NetworkLink
-from tests.services.recipe import Place
-from tests.services.sshd import SshHost, running
+from tests.services.sshd import SshHost
 
 pytestmark = pytest.mark.service("sshd")
-
-
-@pytest.fixture(scope="module")
-def web1(sshd: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
-    with running(sshd, tmp_path_factory.mktemp("files"), "web1") as host:
-        yield host
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    with closing(Farm(tmp_path / "worker")) as found:
-        yield found
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,6 @@ from tests.services.server import free_ports
 from tests.services.sshd import SshHost, running
 
 pytestmark = pytest.mark.service("sshd")
-
-
-@pytest.fixture(scope="module")
-def web1(sshd: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
-    with running(sshd, tmp_path_factory.mktemp("web1"), "web1") as host:
-        yield host
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    with closing(Farm(tmp_path / "worker")) as found:
-        yield found
 
 
 def _row(host: SshHost, request: pytest.FixtureRequest, **more: Any) -> dict[str, Any]:
