@@ -18,12 +18,13 @@ from re_core.deployment.plan import Hosts, Notices, OnFailure, OnLost, Plan, Pla
 from re_core.deployment.plan_codec import Tree, plan_from_document, plan_to_document
 from re_core.errors import BadDocument, BadMessage, Problem
 from re_core.json_pointer import escape
+from re_core.playbook import placing
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.host_rules import AsWritten, HostResolver, HostRules, Named, Resolved
 from re_core.playbook.notice_routes import Route, route
-from re_core.playbook.secret_rules import SecretRules, fits_environment
+from re_core.playbook.placing import Placement
+from re_core.playbook.secret_rules import SecretRules
 from re_core.rows import Token
-from re_core.secret_names import references
 from re_core.wire.messages import check_limits
 from re_core.wire.places import check_place
 from re_core.wire.strict_json import dumps
@@ -39,9 +40,7 @@ Offers = Mapping[str, Mapping[str, Any]]
 OVERWRITTEN = frozenset({"hosts", "command", "subcommand"})
 
 _STEP_NAME = re.compile(r"\w{1,200}:\w{1,200}", re.ASCII)
-_BESIDE = frozenset({"name", "timeout", "idempotent", "retries"})
-#: keys of a stage that say where its steps run
-_PLACE = ("pool", "environment")
+_BESIDE = frozenset({"name", "timeout", "idempotent", "retries", "pool"})
 
 
 class EnginePolicy(NamedTuple):
@@ -237,51 +236,17 @@ def _sequence(
     ]
     entries = _list(sequence, "steps", f"{at}/steps", problems)
     steps = [_spec(one, StepKind.STEP, around, offers, f"{at}/steps/{n}", problems) for n, one in enumerate(entries)]
-    preflight, steps = _placed(preflight, sequence, at, problems), _placed(steps, sequence, at, problems)
+    problems += placing.problems(sequence, hosts, [*preflight, *steps], at)
     if problems:
         return
     steps = _with_triggers(steps, around, offers)
     draft.rows.update(hosts.rows)
     draft.unknown.update(hosts.unknown)
-    in_pools = _Pools(hosts)
+    placed = Placement(sequence, hosts)
     if preflight:
-        yield {"parallel": [draft.chain(in_pools.of(preflight, host), host, number) for host in hosts.names]}
+        yield {"parallel": [draft.chain(placed.of(preflight, host), host, number) for host in hosts.names]}
     for host in hosts.names:
-        yield draft.chain(in_pools.of(steps, host), host, number)
-
-
-class _Pools:
-    """Steps in the pool of the workers that reach a host. Hosts of one pool share their specifications."""
-
-    def __init__(self, hosts: Resolved) -> None:
-        self._rows = hosts.rows
-        self._made: dict[tuple[int, str], list[StepSpec]] = {}
-
-    def of(self, specs: list[StepSpec], host: str) -> list[StepSpec]:
-        """The same, where they name no pool themselves."""
-        pool = str(self._rows.get(host, {}).get("pool", ""))
-        if not pool:
-            return specs
-        made = self._made.get((id(specs), pool))
-        if made is None:
-            made = self._made[id(specs), pool] = [one._replace(pool=one.pool or pool) for one in specs]
-        return made
-
-
-def _placed(specs: list[StepSpec], sequence: Mapping[str, Any], at: str, problems: list[Problem]) -> list[StepSpec]:
-    """The steps, where the stage runs; a secret of another environment is a problem."""
-    try:
-        check_place(sequence, at)
-    except BadMessage as error:
-        problems.extend(one for one in error.problems if one not in problems)
-        return specs
-    pool, environment = (str(sequence.get(key, "")) for key in _PLACE)
-    for spec in specs:
-        wrong = next((name for _, name in references(spec.parameters) if not fits_environment(name, environment)), None)
-        if wrong is not None and environment:
-            why = f"{spec.name} refers to the secret {wrong} of another environment than the stage's, {environment}"
-            problems.append(Problem(f"{at}/environment", why))
-    return [one._replace(pool=pool, environment=environment) for one in specs]
+        yield draft.chain(placed.of(steps, host), host, number)
 
 
 def _with_triggers(steps: list[StepSpec], around: EnginePolicy, offers: Offers) -> list[StepSpec]:
@@ -321,6 +286,7 @@ def _spec(
     try:
         name, arguments, beside = _split(entry)
         check_limits(beside, at)
+        check_place(beside, at)
         _check_notify(arguments.get("notify"), f"{at}/{name}/notify")
     except BadMessage as error:
         problems.extend(error.problems)
@@ -388,6 +354,7 @@ def _build(
         idempotent=beside.get("idempotent", offer.get("idempotent", False)),
         retries=beside.get("retries", offer.get("retries", 0)),
         label=str(beside.get("name", "")),
+        pool=beside.get("pool", ""),
     )
 
 

@@ -40,7 +40,7 @@ def told(*steps: Any, **other: Any) -> dict[str, str]:
         (
             {NOOP: {}, "x": 1},
             "/x",
-            "unknown key 'x'; expected command:Subcommand, or 'idempotent', 'name', 'retries' or 'timeout'",
+            "unknown key 'x'; expected command:Subcommand, or 'idempotent', 'name', 'pool', 'retries' or 'timeout'",
         ),
         (5, "", "expected command:Subcommand, or an object with that one key, found 5"),
         ("noop", "", "expected command:Subcommand, found 'noop'"),

@@ -177,12 +177,49 @@ def test_a_way_that_goes_round_is_said_once() -> None:
     assert header_of("c", rows) == ""
 
 
-def test_steps_of_a_host_go_to_the_pool_that_reaches_it_unless_their_stage_names_another() -> None:
+def test_a_step_goes_to_its_own_pool_else_to_that_of_its_stage_else_to_that_of_its_host() -> None:
     policy = EnginePolicy(hosts=_resolver("hosts: {a: {pool: dmz}, b: {pool: dmz}, c: {}}"))
-    stage = sequence("noop:A", hosts=("a", "b", "c"), preflight=("noop:P",))
+    stage = sequence("noop:A", {"noop:B": {}, "pool": "lab"}, hosts=("a", "b", "c"), preflight=("noop:P",))
     plan = plan_from_document(compile_document(playbook(stage, {**stage, "pool": "own"}), policy, {}))
-    assert [step.spec.pool for step in plan.steps] == ["dmz", "dmz", ""] * 2 + ["own"] * 6
-    assert plan.steps[3].spec is plan.steps[4].spec
+    pools = [step.spec.pool for step in plan.steps]
+    assert pools == ["dmz", "dmz", "", "dmz", "lab", "dmz", "lab", "", "lab"] + ["own"] * 3 + ["own", "lab"] * 3
+    assert plan.steps[3].spec is plan.steps[5].spec
+
+
+_OF_TWO = "hosts: {a: {environment: prod}, b: {environment: staging}, c: {}}"
+_TRIGGER = {"DESCRIPTION": "t", "WHEN": {"NEXT_COMMAND": "noop"}, "COMMAND": "say", "SUBCOMMAND": "So"}
+
+
+def test_the_steps_of_a_host_and_what_is_inserted_before_them_are_of_the_environment_of_that_host() -> None:
+    policy = EnginePolicy(hosts=_resolver(_OF_TWO), triggers=(_TRIGGER,))
+    plan = plan_from_document(compile_document(simple("noop:A", hosts=("a", "b", "c")), policy, {}))
+    assert [(step.spec.name, step.spec.environment) for step in plan.steps] == [
+        (name, environment) for environment in ("prod", "staging", "") for name in ("say:So", "noop:A")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts", "secret", "at", "says"),
+    [
+        ("prod", ("a", "b", "c"), "", "environment", "of the environment prod, and the inventory says that 'b' is of staging"),
+        ("lab", ("b", "c"), "", "environment", "'b' is of staging: take the hosts out, or leave out the stage's environment"),
+        ("", ("a", "c"), "web/staging/db", "hosts", "secret web/staging/db of another environment than that of 'a', prod"),
+        ("staging", ("b",), "web/prod/db", "environment", "of another environment than the stage's, staging"),
+    ],
+)  # fmt: skip
+def test_an_environment_that_does_not_fit_its_hosts_or_its_secrets_is_refused(
+    environment: str, hosts: tuple[str, ...], secret: str, at: str, says: str
+) -> None:
+    stage = sequence({"noop:A": {"key": {"secret": secret}} if secret else {}}, hosts=hosts)
+    document = {**playbook({**stage, "environment": environment} if environment else stage), "group": "web"}
+    (problem,) = _problems(document, EnginePolicy(hosts=_resolver(_OF_TWO)))
+    assert problem.path == f"/execution/0/{at}"
+    assert says in problem.message
+
+
+def test_a_pool_of_a_step_that_is_no_name_is_refused_with_its_place() -> None:
+    (problem,) = _problems(simple({"noop:A": {}, "pool": "DMZ"}, hosts=("web1",)), _policy())
+    assert problem.path == "/execution/0/steps/0/pool"
 
 
 def test_a_repeatable_step_on_a_host_of_the_inventory_begins_by_grant_too() -> None:
