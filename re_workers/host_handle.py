@@ -1,4 +1,5 @@
-"""A host, as a step sees it: run something there, and get what it said. Must not know the bus, nor how a host is reached.
+"""A host, as a step sees it: run something there, and get what it said; store files there, and read them. Must not know the bus, nor
+how a host is reached.
 
 Every run of a step has a number, and a record of that number on the host. Where a worker dies, another one calls the same method
 again: runs that had ended answer from their records, and the one that was under way is gone on with. So between two runs a method
@@ -8,38 +9,40 @@ decides by what runs have said, and by nothing else: no clock, no random number,
 from __future__ import annotations
 
 import asyncio
+import io
 import secrets
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol, overload
 
 from re_core.errors import OperatorError
+from re_workers.heard import Heard
+from re_workers.host_files import MOST_BYTES, MOST_COPIED, Either, Source, bits, check, opened, replacing
 from re_workers.hosts.agent import line, quote
 from re_workers.hosts.channels import LocalChannel
+from re_workers.hosts.direct import DirectRunner
 from re_workers.hosts.port import (
     LIMIT,
     BadHost,
     Claim,
     Ended,
+    Got,
     HostError,
     HostLost,
     Left,
     NotBegun,
     OtherRun,
+    Put,
     Run,
     RunKey,
     Say,
+    Stored,
 )
-from re_workers.hosts.runs import HostRuns
-from re_workers.lines import Lines
 from re_workers.outcomes import Cancelled, Failed, HandedOver, Lost
 from re_workers.outgoing import MAX_LINE
 
-#: bytes of what a run prints that `Ran.out` has
-MOST_OUT = 1024 * 1024
-#: lines that a failure repeats
-LAST_LINES = 5
 #: seconds that a host gives a run beyond the step's own time: the core stops it first, the host only where nothing can reach it
 GRACE = 60.0
 #: exit codes of what TERM and KILL ended
@@ -70,6 +73,14 @@ class Runner(Protocol):
         """See HostRunner.run."""
         ...
 
+    def put(self, source: BinaryIO, target: str, how: Put = ..., stop: threading.Event | None = None) -> Stored:
+        """See HostRunner.put."""
+        ...
+
+    def get(self, path: str, sink: BinaryIO, most: int, stop: threading.Event | None = None) -> Got:
+        """See HostRunner.get."""
+        ...
+
 
 #: name -> what the inventory says of it: of a host, and of those through which it is reached
 Rows = Mapping[str, Mapping[str, Any]]
@@ -84,7 +95,7 @@ def on_this_machine(name: str, rows: Rows) -> Runner:
         raise BadHost(
             f"{name}: this worker was started by what reaches no hosts; nothing of it runs on the worker's machine"
         )
-    return HostRuns(LocalChannel(name))
+    return DirectRunner(LocalChannel(name))
 
 
 class Stepping(Protocol):
@@ -107,6 +118,7 @@ class Stepping(Protocol):
     @property
     def remaining(self) -> float | None: ...
     def output(self, text: str) -> None: ...
+    def progress(self, done: float, of: float = 0, words: str = "") -> None: ...
     def check(self) -> None: ...
     def beginning(self, text: str, most: int) -> str: ...
 
@@ -164,7 +176,7 @@ class HostHandle:
             limit=ceiling if timeout is None else min(timeout, ceiling),
         )
         self._count += 1
-        heard = _Heard(None if quiet else self._step.output)
+        heard = Heard(None if quiet else self._step.output)
         ended = self._carried_out(run, heard)
         heard.end()
         if self._step.cancelled.is_set():
@@ -175,12 +187,81 @@ class HostHandle:
             raise self._failure(ran, timeout)
         return ran
 
-    def _carried_out(self, run: Run, heard: _Heard) -> Ended:
-        try:
-            if self._runner is None:
-                self._runner = self._reach(self.name, self._rows)
+    def put(
+        self, source: Source, target: str, *, mode: str | int | None = None, owner: str = "", sha256: str = ""
+    ) -> Stored:
+        """Store bytes, a file of the worker's machine (a Path) or a stream as a file of the host; how large it is, its digest, and
+        whether it was there already.
+
+        What was there stays until all of it has arrived and has the digest of what was sent; a cut connection is gone on with where it was
+        cut. `mode`: "0644"; None: that of the file that it replaces, or 0600. `owner`: `user`, `user:group` or `:group`.
+        `sha256`: that the source must have, or nothing is sent. It is no run and has no record: where the method is called again,
+        the file is compared again. Raises Failed with data.kind, also where the source cannot be read; Cancelled.
+        """
+        with self._transferring(), opened(source) as stream:
+            size = check(stream, sha256, target)
+
+            def progress(done: int) -> None:
+                self._step.progress(done // _MIB, size // _MIB, f"MiB of {target} on {self.name}")
+
+            how = Put(bits(mode), owner, progress if size >= _SHOWN else None)
+            return self._reached().put(stream, target, how, self._stop())
+
+    @overload
+    def get(self, path: str, to: None = None, *, most: int | None = None) -> bytes: ...
+    @overload
+    def get(self, path: str, to: Path | BinaryIO, *, most: int | None = None) -> Got: ...
+    def get(self, path: str, to: Path | BinaryIO | None = None, *, most: int | None = None) -> bytes | Got:
+        """A file of the host: its bytes; or, with `to`, how large it is and its digest, once all of it is in that file of the worker's
+        machine, or was written to that stream.
+
+        A larger one than `most` bytes fails the step: 16 MiB where the bytes are returned, 1 TiB elsewhere. Raises as `put`.
+        """
+        with self._transferring():
+            if to is None:
+                kept = io.BytesIO()
+                self._reached().get(path, kept, MOST_BYTES if most is None else most, self._stop())
+                return kept.getvalue()
+            bound = MOST_COPIED if most is None else most
+            if not isinstance(to, Path):
+                return self._reached().get(path, to, bound, self._stop())
+            with replacing(to) as file:
+                return self._reached().get(path, file, bound, self._stop())
+
+    def _reached(self) -> Runner:
+        if self._runner is None:
+            self._runner = self._reach(self.name, self._rows)
+        return self._runner
+
+    def _stop(self) -> threading.Event:
+        return Either(self._step.cancelled, self._step.stopping)
+
+    def _carried_out(self, run: Run, heard: Heard) -> Ended:
+        with self._failing():
             claim = self._step.claim if run.key.n == 0 else self._step.claim._replace(earlier=())
-            return self._runner.run(run, heard, self._step.cancelled, self._step.stopping, claim)
+            return self._reached().run(run, heard, self._step.cancelled, self._step.stopping, claim)
+
+    @contextmanager
+    def _transferring(self) -> Iterator[None]:
+        """What has to do with a file ends as the step has to."""
+        _refuse_a_loop()
+        self._step.check()
+        try:
+            with self._failing():
+                yield
+        except Failed:
+            self._step.check()
+            if self._step.stopping.is_set():
+                raise HandedOver("the worker stops while a file is on its way") from None
+            raise
+        except OSError as error:
+            raise Failed(f"{self.name}: {error}", {"kind": "transfer", "host": self.name}) from None
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What becomes of the host becomes of the step."""
+        try:
+            yield
         except Left as error:
             raise HandedOver(str(error)) from None
         except OtherRun as error:
@@ -206,34 +287,10 @@ class HostHandle:
         return Failed(words, {"kind": "exit", "host": self.name, "code": ran.code, "output": last})
 
 
+#: bytes of a file from which on people see how far it is, and those of one unit there
+_SHOWN, _MIB = 8 * 1024**2, 1024**2
 #: why a run of the number has other contents
 _OTHER = "the step's code has changed since, or it decides by something else than what its runs have said"
-
-
-class _Heard:
-    """Bytes of a run, as lines for people and as text."""
-
-    def __init__(self, output: Callable[[str], None] | None) -> None:
-        self._output, self._lines = output, Lines()
-        self._kept = bytearray()
-        self.last: deque[str] = deque(maxlen=LAST_LINES)
-
-    def __call__(self, piece: bytes) -> None:
-        self._kept += piece[: MOST_OUT - len(self._kept)]
-        self._say(self._lines.feed(piece))
-
-    def end(self) -> None:
-        """Its last line, where nothing ends it."""
-        self._say(self._lines.end())
-
-    def text(self) -> str:
-        """All of it, as far as it is kept."""
-        return self._kept.decode("utf-8", "replace")
-
-    def _say(self, lines: list[str]) -> None:
-        self.last.extend(lines)
-        if lines and self._output is not None:
-            self._output("\n".join(lines))
 
 
 def new_run_id() -> str:

@@ -10,11 +10,12 @@ assert run(Greet(), "greet:Kernel", host=host).data == "Linux"
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from re_core.errors import BadDocument
 from re_core.wire import strict_json
@@ -23,8 +24,8 @@ from re_core.wire.redaction import Redaction
 from re_workers.context import Call, Context
 from re_workers.host_handle import Rows, Runner, new_run_id
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.port import Claim, Ended, Run, Say
-from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.direct import DirectRunner
+from re_workers.hosts.port import AS_IT_WAS, Claim, Ended, Got, Put, Run, Say, Stored, TransferFailed
 from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import Origin, Outgoing
 from re_workers.perform import perform
@@ -41,10 +42,19 @@ class ScriptedHost:
     """A host that gives the answers of a table. Nothing is run."""
 
     def __init__(
-        self, answers: Mapping[str, Answer | Callable[[Run], Answer]], *, vars: Mapping[str, Any] | None = None
+        self,
+        answers: Mapping[str, Answer | Callable[[Run], Answer]],
+        *,
+        vars: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
-        """`answers`: a text that a run's script has -> what it answers; the first one that is in it counts. `vars`: of the inventory."""
+        """`answers`: a text that a run's script has -> what it answers; the first one that is in it counts. `vars`: of the inventory.
+        `files`: path -> what it has."""
         self._answers = answers
+        #: path -> its bytes: those that were given, and what the step has put there
+        self.files = dict(files or {})
+        #: path -> how the step wanted it stored
+        self.stored: dict[str, Put] = {}
         #: the inventory's row
         self.row = {"vars": dict(vars or {})}
         #: what was run, in order
@@ -67,6 +77,23 @@ class ScriptedHost:
                 say(output.encode())
                 return Ended(code, len(output.encode()), 0, False)
         raise AssertionError(f"no answer of the ScriptedHost is for this run:\n{run.script}")
+
+    def put(self, source: BinaryIO, target: str, how: Put = AS_IT_WAS, stop: threading.Event | None = None) -> Stored:
+        """Keep it in `files`."""
+        content = source.read()
+        is_new = self.files.get(target) != content
+        self.files[target], self.stored[target] = content, how
+        return Stored(len(content), hashlib.sha256(content).hexdigest(), is_new)
+
+    def get(self, path: str, sink: BinaryIO, most: int, stop: threading.Event | None = None) -> Got:
+        """Of `files`. Raises TransferFailed as a host does."""
+        content = self.files.get(path)
+        if content is None:
+            raise TransferFailed(f"ScriptedHost: {path!r}: there is no such file")
+        if len(content) > most:
+            raise TransferFailed(f"ScriptedHost: {path!r}: it has {len(content)} bytes, and {most} are the most")
+        sink.write(content)
+        return Got(len(content), hashlib.sha256(content).hexdigest())
 
 
 class Result(NamedTuple):
@@ -150,7 +177,7 @@ class _Here:
     def _reached(self, name: str, rows: Rows) -> Runner:
         if self._directory is None:
             self._directory = tempfile.TemporaryDirectory(prefix="re-test-")
-        return HostRuns(LocalChannel(name), self._directory.name)
+        return DirectRunner(LocalChannel(name), self._directory.name)
 
 
 def _context(

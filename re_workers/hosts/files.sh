@@ -20,6 +20,8 @@ sum() {
   total=${total%% *}
   [ -n "$total" ] || stop failed neither sha256sum nor shasum nor openssl can be used there
 }
+# where a policy of the system keeps it back, only opening it shows that
+readable() { [ -r "$1" ] && (: <"$1") 2>/dev/null; }
 length() { size_of=$(($(wc -c <"$1"))); }
 room() { free=$4; }
 # permissions and owner of $1, of what was there where nothing was said
@@ -41,7 +43,7 @@ put)
   [ -n "$name" ] || stop failed the path names a directory
   [ ! -d "$target" ] || stop failed it is a directory
   [ -d "${directory:-.}" ] || stop failed there is no directory "$directory"
-  if [ -f "$target" ] && [ -r "$target" ] && length "$target" && [ $size_of -eq "$size" ] && sum "$target" && [ "$total" = "$digest" ]; then
+  if [ -f "$target" ] && readable "$target" && length "$target" && [ $size_of -eq "$size" ] && sum "$target" && [ "$total" = "$digest" ]; then
     settle "$target" || failed
     stop stored same
   fi
@@ -79,7 +81,7 @@ get)
   path=$1 offset=$2 most=$3
   [ -e "$path" ] || stop failed there is no such file
   [ -f "$path" ] || stop failed it is not a file
-  [ -r "$path" ] || stop failed permission denied
+  readable "$path" || stop failed permission denied
   length "$path"
   [ $size_of -le "$most" ] || stop large $size_of
   tail -c +$((offset + 1)) "$path" | head -c $((size_of - offset))

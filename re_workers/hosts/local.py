@@ -10,7 +10,8 @@ from re_workers.hosts.surroundings import Surroundings
 
 
 def local(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostRunner:
-    """A runner. The agent runs as the engine's user and keeps the record; the program confines itself before it begins.
+    """A runner. The agent runs as the engine's user and keeps the record; the program confines itself before it begins. Files are
+    stored and read as such a program would.
 
     Raises BadHost where another user is wanted: programs on this machine run as `step_user`.
     """
@@ -18,7 +19,8 @@ def local(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostR
         advice = "set step_user, or reach this machine as a host over ssh"
         raise BadHost(f"{facts.name} is the worker's own machine, where programs run as step_user; {advice}")
     confinement = surroundings.confinement
-    channel = LocalChannel(facts.name, env=confinement.environment())
+    environment = confinement.environment()
+    channel = LocalChannel(facts.name, env=environment)
     return OnChannel(
         facts.name,
         f"local {facts.name}",
@@ -28,4 +30,5 @@ def local(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostR
         records=str(surroundings.records),
         place=confinement.directory(),
         confined=confinement.prefix(),
+        files=LocalChannel(facts.name, confinement.start, environment),
     )

@@ -47,8 +47,9 @@ class OnChannel:
         place: str = "",
         confined: Sequence[str] = (),
         boot: str = agent.BOOT,
+        files: Channel | None = None,
     ) -> None:
-        """`identity` tells this host and user from others; the rest as of HostRuns."""
+        """`identity` tells this host and user from others. `files`: another way, for files alone. The rest as of HostRuns."""
         self.host = host
         self._identity, self._surroundings, self._control = identity, surroundings, control
         self._records, self._patience, self._boot = records, shell_timeout, boot
@@ -62,7 +63,7 @@ class OnChannel:
             confined=confined,
             notice=lambda report: surroundings.notice(host, identity, report),
         )
-        self._transfer = Transfer(channel, shell_timeout)
+        self._transfer = Transfer(files or channel, shell_timeout)
 
     def run(
         self,

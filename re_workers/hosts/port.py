@@ -251,6 +251,10 @@ class Confined(Protocol):
         """A program that confines itself, and becomes the one whose arguments follow; empty: nothing is to be confined."""
         ...
 
+    def start(self, argv: Sequence[str], **how: Any) -> Any:
+        """Start one of them, as subprocess.Popen does."""
+        ...
+
 
 class Opened(Protocol):
     """A session that is open. subprocess.Popen is one."""

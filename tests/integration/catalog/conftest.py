@@ -10,7 +10,7 @@ import pytest
 
 from re_workers.catalog.families import workers
 from re_workers.hosts.channels import LocalChannel
-from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.direct import DirectRunner
 from re_workers.sdk import Change
 from re_workers.testing import Result, plan, run
 
@@ -19,13 +19,13 @@ Act = Callable[..., Result]
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> HostRuns:
+def machine(tmp_path: Path) -> DirectRunner:
     """This machine, with records in a directory of the test's."""
-    return HostRuns(LocalChannel("here"), str(tmp_path / "records"))
+    return DirectRunner(LocalChannel("here"), str(tmp_path / "records"))
 
 
 @pytest.fixture
-def act(machine: HostRuns) -> Act:
+def act(machine: DirectRunner) -> Act:
     """Runs a step of the catalogue, and fails where it does."""
 
     def perform(name: str, parameters: Mapping[str, Any] | None = None, fails: bool = False, **how: Any) -> Result:
@@ -38,7 +38,7 @@ def act(machine: HostRuns) -> Act:
 
 
 @pytest.fixture
-def foresee(machine: HostRuns) -> Callable[..., Change]:
+def foresee(machine: DirectRunner) -> Callable[..., Change]:
     """What a step would change."""
 
     def foreseen(name: str, parameters: Mapping[str, Any]) -> Change:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.direct import DirectRunner
 from tests.integration.catalog.conftest import Act
 from tests.integration.hosts.rig import Prefixed
 
@@ -59,7 +59,7 @@ def _index(repository: Path) -> None:
 
 
 @pytest.fixture
-def debian(tmp_path: Path) -> HostRuns:
+def debian(tmp_path: Path) -> DirectRunner:
     """A host whose apt works in a directory, with the packages a 1, a 2, b 1 and the essential c."""
     root, repository = tmp_path / "root", tmp_path / "repository"
     for place in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
@@ -80,11 +80,11 @@ def debian(tmp_path: Path) -> HostRuns:
     (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] copy:{repository} ./\n")
     (tmp_path / "apt.conf").write_text(_CONFIGURATION.format(root=root))
     before = f"export APT_CONFIG={tmp_path}/apt.conf DPKG_ADMINDIR={root}/var/lib/dpkg"
-    return HostRuns(Prefixed(before), str(tmp_path / "records"))
+    return DirectRunner(Prefixed(before), str(tmp_path / "records"))
 
 
 @pytest.mark.long
-def test_packages_are_installed_held_updated_and_removed(act: Act, debian: HostRuns, tmp_path: Path) -> None:
+def test_packages_are_installed_held_updated_and_removed(act: Act, debian: DirectRunner, tmp_path: Path) -> None:
     def versions(name: str, **parameters: object) -> object:
         return act(f"package:{name}", parameters, host=debian).data
 

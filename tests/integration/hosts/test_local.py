@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from re_workers.hosts.port import BadHost, HostRunner, Run, RunKey
+from re_workers.hosts.port import BadHost, HostRunner, Put, Run, RunKey, TransferFailed
 from re_workers.hosts.runners import open_runner
 from re_workers.hosts.surroundings import Surroundings
 from re_workers.steps import landlock
@@ -152,3 +153,29 @@ def test_another_user_than_that_of_steps_is_refused(data: Path) -> None:
         pytest.raises(BadHost, match="step_user"),
     ):
         open_runner("here", ROWS, surroundings, user="postgres")
+
+
+@needs_landlock
+def test_files_are_read_and_stored_as_programs_of_steps_could(confined: HostRunner, data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    assert confined.put(io.BytesIO(b"content"), f"{place}/file", Put(0o600)).changed
+    sink = io.BytesIO()
+    assert confined.get(f"{place}/file", sink, 100).size == 7
+    for path in (data / "token", data / "new"):
+        with pytest.raises(TransferFailed, match=r"ermission denied|no such file"):
+            confined.get(str(path), sink, 100)
+        with pytest.raises(TransferFailed, match=r"ermission denied|no directory"):
+            confined.put(io.BytesIO(b"mine"), str(path))
+    assert sink.getvalue() == b"content"
+    assert (data / "token").read_text() == "the engine's token"
+
+
+def test_files_are_those_of_the_user_of_programs(other: HostRunner, tmp_path: Path) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    place.chmod(0o777)
+    for one in (tmp_path, *tmp_path.parents[:3]):
+        one.chmod(one.stat().st_mode | 0o001)
+    other.put(io.BytesIO(b"x"), f"{place}/file")
+    assert (place / "file").owner() == "nobody"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shlex
 import subprocess
+import threading
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from re_workers import Context, Worker, step
+from re_workers.host_files import Either, Source
 from re_workers.host_handle import on_this_machine
-from re_workers.hosts.port import BadHost, HostLost, OtherRun, Run, Unreachable
+from re_workers.hosts.port import AS_IT_WAS, BadHost, HostLost, OtherRun, Put, Run, Stored, TransferFailed, Unreachable
 from re_workers.testing import ScriptedHost, run
 
 
@@ -106,3 +112,125 @@ def test_where_the_process_reaches_no_hosts_nothing_of_another_machine_runs_on_t
     for rows in ({"web1": {"address": "10.0.0.1"}}, {"web1": {"runner": "ssh"}}, {"jump": {"runner": "local"}}):
         with pytest.raises(BadHost, match="web1"):
             on_this_machine("web1", rows)
+
+
+class Moves(Worker):
+    @step
+    def Put(self, ctx: Context, path: str, sha256: str = "", mode: str = "0640") -> object:
+        with open(path, "rb") as file:  # noqa: PTH123  # a stream of a step's own
+            streamed = ctx.host.put(file, "/srv/stream")
+        sources: tuple[Source, ...] = (b"bytes", cast(BinaryIO, _Once(b"once")), Path(path))
+        stored = [ctx.host.put(one, f"/srv/{n}", mode=mode, owner="app") for n, one in enumerate(sources)]
+        return [
+            streamed.changed,
+            *(one.size for one in stored),
+            ctx.host.put(Path(path), "/srv/2", sha256=sha256).changed,
+        ]
+
+    @step
+    def Get(self, ctx: Context, path: str, most: int | None = None) -> object:
+        target = Path(path)
+        stream = io.BytesIO()
+        ctx.host.get("/srv/a", stream)
+        return [
+            ctx.host.get("/srv/a", most=most).decode(),
+            ctx.host.get("/srv/a", target).size,
+            stream.getvalue().decode(),
+        ]
+
+
+class _Once(io.RawIOBase):
+    """A stream that is read once, such as a program's output."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def test_bytes_files_and_streams_are_stored_with_permissions_and_owner(tmp_path: Path) -> None:
+    file = tmp_path / "a file"
+    file.write_bytes(b"of the worker")
+    host = ScriptedHost({}, files={"/srv/2": b"old"})
+    digest = hashlib.sha256(b"of the worker").hexdigest().upper()
+    assert run(Moves(), "moves:Put", {"path": str(file), "sha256": digest}, host=host).data == [True, 5, 4, 13, False]
+    assert host.files == {
+        "/srv/stream": b"of the worker",
+        "/srv/0": b"bytes",
+        "/srv/1": b"once",
+        "/srv/2": b"of the worker",
+    }
+    assert host.stored["/srv/0"][:2] == (0o640, "app")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ({"sha256": "0" * 64}, "has the SHA-256"),
+        ({"path": "/nowhere/file"}, "No such file"),
+        ({"mode": "rw"}, 'expected permissions as "0644"'),
+    ],
+)
+def test_what_cannot_be_stored_fails_the_step_and_nothing_of_it_arrives(
+    tmp_path: Path, parameters: dict[str, str], why: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    host = ScriptedHost({})
+
+    class Puts(Worker):
+        @step
+        def File(self, ctx: Context, path: str, sha256: str = "", mode: str = "0644") -> None:
+            ctx.host.put(Path(path), "/srv/file", sha256=sha256, mode=mode)
+
+    result = run(Puts(), "puts:File", {"path": str(tmp_path / "file"), **parameters}, host=host)
+    assert result.status == "failed"
+    assert why in str(result.message)
+    assert host.files == {}
+
+
+def test_a_file_of_a_host_is_read_to_memory_to_a_stream_and_to_a_file(tmp_path: Path) -> None:
+    host = ScriptedHost({}, files={"/srv/a": b"content"})
+    target = tmp_path / "got"
+    assert run(Moves(), "moves:Get", {"path": str(target)}, host=host).data == ["content", 7, "content"]
+    assert target.read_bytes() == b"content"
+    target.write_bytes(b"before")
+    failed = run(Moves(), "moves:Get", {"path": str(target), "most": 3}, host=host)
+    assert (failed.status, failed.data) == ("failed", {"kind": "transfer", "host": "localhost"})
+    host.files.clear()
+    assert "no such file" in str(run(Moves(), "moves:Get", {"path": str(target)}, host=host).message)
+    assert [one.name for one in tmp_path.iterdir()] == ["got"]
+    assert target.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(("event", "status"), [("cancelled", "failed"), ("stopping", "handed over")])
+def test_a_file_on_its_way_is_left_where_the_step_or_its_worker_stops(event: str, status: str) -> None:
+    class Waits(ScriptedHost):
+        def put(
+            self, source: BinaryIO, target: str, how: Put = AS_IT_WAS, stop: threading.Event | None = None
+        ) -> Stored:
+            assert stop is not None
+            assert stop.wait(20)
+            raise TransferFailed("it was to stop")
+
+    class Puts(Worker):
+        @step
+        def File(self, ctx: Context) -> None:
+            threading.Thread(target=lambda: getattr(ctx, event).set()).start()
+            ctx.host.put(b"x", "/srv/file")
+
+    assert run(Puts(), "puts:File", host=Waits({})).status == status
+
+
+def test_of_two_events_either_ends_the_wait() -> None:
+    one, other = threading.Event(), threading.Event()
+    either = Either(one, other)
+    assert not either.wait(0.0)
+    other.set()
+    assert either.wait()
+    assert either.is_set()
