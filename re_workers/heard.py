@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -16,8 +17,9 @@ LAST_LINES = 5
 class Heard:
     """Bytes of a run, as lines for people and as text."""
 
-    def __init__(self, output: Callable[[str], None] | None) -> None:
-        self._output, self._lines = output, Lines()
+    def __init__(self, output: Callable[[str], None] | None, hide: re.Pattern[str] | None = None) -> None:
+        """`output` gets the lines, but for those that are all `hide`."""
+        self._output, self._hide, self._lines = output, hide, Lines()
         self._kept = bytearray()
         self.last: deque[str] = deque(maxlen=LAST_LINES)
 
@@ -35,5 +37,6 @@ class Heard:
 
     def _say(self, lines: list[str]) -> None:
         self.last.extend(lines)
-        if lines and self._output is not None:
-            self._output("\n".join(lines))
+        said = [one for one in lines if self._hide is None or not self._hide.fullmatch(one)]
+        if said and self._output is not None:
+            self._output("\n".join(said))

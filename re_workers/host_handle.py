@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -155,8 +156,10 @@ class HostHandle:
         check: bool = True,
         ok: Collection[int] = (0,),
         quiet: bool = False,
+        hide: re.Pattern[str] | None = None,
     ) -> Ran:
-        """Run a program, given as a list, or a script for `sh`, whose `$1` … are `args`; its output is the step's, unless it is `quiet`.
+        """Run a program, given as a list, or a script for `sh`, whose `$1` … are `args`; its output is the step's, unless it is `quiet`,
+        but for lines that are all `hide`.
 
         `env`, and only it, may have secrets: it is in no process list, nor on the host's disk. `timeout`: seconds after which the host
         ends it; the step's own time holds in any case. Where the step is cancelled the run is ended with all its children.
@@ -176,7 +179,7 @@ class HostHandle:
             limit=ceiling if timeout is None else min(timeout, ceiling),
         )
         self._count += 1
-        heard = Heard(None if quiet else self._step.output)
+        heard = Heard(None if quiet else self._step.output, hide)
         ended = self._carried_out(run, heard)
         heard.end()
         if self._step.cancelled.is_set():

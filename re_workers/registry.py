@@ -21,7 +21,6 @@ from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
-from re_workers.steps.git import Git
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.steps.noop import Noop
 from re_workers.steps.sleep import Sleep
@@ -48,7 +47,7 @@ def built_in(
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
-    programs = [Command(engine_id, notes, confinement), Git(confinement), Sql(confinement)]
+    programs = [Command(engine_id, notes, confinement), Sql(confinement)]
     return [*workers, HttpRequest(addresses), *programs, *families.workers(addresses), *notifiers]
 
 

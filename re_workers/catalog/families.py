@@ -7,6 +7,7 @@ from re_workers.catalog.accounts import Cron, Groups, Users
 from re_workers.catalog.app import App
 from re_workers.catalog.archive import Archives
 from re_workers.catalog.files import FileOperations, Files
+from re_workers.catalog.git import Git
 from re_workers.catalog.machine import Machine
 from re_workers.catalog.package import PackageSteps
 from re_workers.catalog.service import Services
@@ -20,6 +21,7 @@ PLAIN: tuple[type[Worker], ...] = (
     Cron,
     FileOperations,
     Files,
+    Git,
     Groups,
     Machine,
     PackageSteps,

@@ -78,6 +78,8 @@ class Decision(NamedTuple):
     result: Mapping[str, Any] = {}
     #: look again after acting: the step returns what is there then, and fails where that is not what was wanted
     confirm: bool = False
+    #: the rest of what the step returns, of the facts that the last act ends with, at most LAST_LINES; raises Failed for what it refused
+    read: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None
 
 
 class Operation(Protocol):
@@ -142,8 +144,11 @@ def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None
         return {"changed": False, **decision.result}
     if decision.diff:
         ctx.output(decision.diff.rstrip("\n"))
+    last = ""
     for act in decision.acts:
-        perform_act(handle, act, ctx)
+        last = perform_act(handle, act, ctx)
+    if decision.read is not None:
+        return {"changed": True, **decision.result, **decision.read(facts_of(last))}
     if decision.confirm:
         decision = operation.decide(found_by(handle, operation.look()))
         if decision.will == "yes":
@@ -169,11 +174,12 @@ def found_by(handle: HostHandle, look: Act) -> dict[str, str]:
 
 
 def perform_act(handle: HostHandle, act: Act, ctx: Context) -> str:
-    """Run it; what it printed."""
+    """Run it; its last lines, where it may say facts too: these are not in the output."""
     if act.words:
         ctx.output(f"{handle.name}: {act.words}")
-    script = _ENVIRONMENT + act.script
-    return handle.run(script, *act.args, env=act.env, stdin=act.stdin, ok=act.ok, quiet=act.quiet).out
+    script = _PRELUDE + act.script
+    ran = handle.run(script, *act.args, env=act.env, stdin=act.stdin, ok=act.ok, quiet=act.quiet, hide=_FACT)
+    return "\n".join(ran.last)
 
 
 def facts_of(text: str) -> dict[str, str]:

@@ -74,6 +74,8 @@ def choose(recipe: Recipe, cache: Path) -> Place:
             continue
         return place
     named = f", or set {recipe.variable}" if recipe.variable else ""
+    if not recipe.program:
+        raise Unavailable(f"no {recipe.name}: {'; '.join(reasons) or ServiceRoot.refusal()}")
     raise Unavailable(
         f"no {recipe.name}: install {recipe.program} or start a container engine{named} "
         f"({'; '.join(reasons) or ServiceRoot.refusal()})"
@@ -81,10 +83,11 @@ def choose(recipe: Recipe, cache: Path) -> Place:
 
 
 def _places(recipe: Recipe, cache: Path) -> Iterator[Place]:
-    if shutil.which(recipe.program):
+    if recipe.program and shutil.which(recipe.program):
         yield OnPath()
         return
-    yield from map(InContainer, answering_engines())
+    if recipe.program:
+        yield from map(InContainer, answering_engines())
     if ServiceRoot.refusal() is None:
         yield InServiceRoot(ServiceRoot(cache))
 

@@ -24,6 +24,8 @@ from tests.services.documents import MongoDB
 from tests.services.places import cache_directory
 from tests.services.recipe import Place, Recipe
 from tests.services.shared import Asked, Keeper, Shared, workplace
+from tests.services.sshd import SshHost
+from tests.services.throwaway import running as throw_away
 from tests.services.unavailable import Unavailable
 
 #: Opens the name of a fixture whose server no other test sees.
@@ -145,6 +147,19 @@ def sshd(pytestconfig: pytest.Config) -> Place:
         return pytestconfig.stash[_SERVICES].place(PROGRAMS["sshd"])
     except Unavailable as reason:
         _give_up(reason)
+
+
+@pytest.fixture(scope="session")
+def throwaway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
+    """A Debian host behind sshd, of this process, which tests may change: users, packages, files."""
+    services, directory = pytestconfig.stash[_SERVICES], tmp_path_factory.mktemp("throwaway")
+    with ExitStack() as stack:
+        try:
+            place = services.place(PROGRAMS["throwaway"])
+            host = stack.enter_context(throw_away(place, directory, "web1", services.cache))
+        except Unavailable as reason:
+            _give_up(reason)
+        yield host
 
 
 @pytest.fixture

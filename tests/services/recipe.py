@@ -18,7 +18,7 @@ class Recipe(NamedTuple):
     name: str
     #: Environment variable with the URL of a server to use as it is; empty where no other server would do.
     variable: str
-    #: Program to look for on the PATH.
+    #: Program to look for on the PATH; empty where only a tree will do, which a test may change.
     program: str
     #: Debian packages that bring it, for a container and for the service root.
     packages: tuple[str, ...]

@@ -28,10 +28,17 @@ DATA_INSIDE = "/srv/data"
 #: Names the mirror by hand, for machines whose apt configuration has no Debian archive.
 MIRROR_VARIABLE = "RE_TEST_DEBIAN_MIRROR"
 
-#: Runs in a new mount namespace: $1 the tree, $2 the data directory or "", the rest the command.
+#: Runs in a new mount namespace: $1 the tree, $2 the data directory or "", $3 an empty directory or "", the rest the command. With $3 what
+#: is changed in the tree is in memory, and gone with the namespace.
 _INSIDE = f"""
 set -e
-root=$1 data=$2; shift 2
+root=$1 data=$2 layer=$3; shift 3
+if [ -n "$layer" ]; then
+  mount -t tmpfs -o size=512m tmpfs "$layer"
+  mkdir "$layer/over" "$layer/work" "$layer/root"
+  mount -t overlay overlay -o "lowerdir=$root,upperdir=$layer/over,workdir=$layer/work" "$layer/root"
+  root=$layer/root
+fi
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 if [ -n "$data" ]; then mkdir -p "$root{DATA_INSIDE}"; mount --bind "$data" "$root{DATA_INSIDE}"; fi
@@ -84,18 +91,20 @@ class ServiceRoot:
             yield
 
     def argv(
-        self, command: Sequence[str], data: Path, user: str, ends_by: signal.Signals = signal.SIGTERM
+        self, command: Sequence[str], data: Path, user: str, ends_by: signal.Signals = signal.SIGTERM, layer: str = ""
     ) -> list[str]:
         """The command line that runs `command` inside the tree as `user`, with `data` mounted at DATA_INSIDE.
+
+        With `layer`, an empty directory, it has the tree for itself: what it changes there goes with it.
 
         Every program on the way replaces itself by the next, so the pid started is the server's. The server gets
         the signal that ends it when its parent dies, so that a killed test run leaves nothing behind.
         """
         inside = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *last_signal(ends_by)]
-        return [*self._enter(str(data)), *inside, *command]
+        return [*self._enter(str(data), layer), *inside, *command]
 
-    def _enter(self, data: str = "") -> list[str]:
-        return [*_NAMESPACE, "sh", "-c", _INSIDE, "sh", str(self._tree), data]
+    def _enter(self, data: str = "", layer: str = "") -> list[str]:
+        return [*_NAMESPACE, "sh", "-c", _INSIDE, "sh", str(self._tree), data, layer]
 
     def _build(self) -> None:
         if not shutil.which("debootstrap"):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
 import os
+import shutil
 import subprocess
 import tarfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from re_workers.steps.confinement import Confinement
-from re_workers.steps.git import Git, checked_ref
+from re_workers.catalog.git import Git
+from re_workers.catalog.git_operations import checked_ref
 from re_workers.testing import Result, run
-from tests.services.recipe import Place
-from tests.services.sshd import running
+from tests.integration.catalog.conftest import Host
 
 #: whose commits the tests make; nothing of the machine's settings
 WHO = {
@@ -69,7 +73,7 @@ def repo(tmp_path: Path) -> Repo:
 
 
 def do(name: str, **parameters: Any) -> Result:
-    return run(Git(Confinement(isolation="off")), f"git:{name}", parameters)
+    return run(Git(), f"git:{name}", parameters)
 
 
 def test_a_merge_is_pushed_and_the_second_changes_nothing(repo: Repo) -> None:
@@ -187,15 +191,130 @@ def test_a_password_in_a_url_is_printed_nowhere() -> None:
     assert "hunter22" not in str(result)
 
 
-@pytest.mark.service("sshd")
-def test_a_branch_is_merged_over_ssh_with_a_key_and_a_known_host_alone(repo: Repo, sshd: Place, tmp_path: Path) -> None:
-    repo.commit("b", "two\n", branch="next")
-    data = tmp_path / "sshd"
-    data.mkdir()
-    with running(sshd, data, "forge") as forge:
-        url = f"ssh://root@127.0.0.1:{forge.port}{repo.url}"
-        wanted = {"repo": url, "to_branch": "main", "from_branch": "next", "ssh_key": str(data / "client_key")}
-        strange = do("Merge", **wanted)
-        assert strange.status == "failed" and "Host key verification failed" in (strange.message or "")
-        known = do("Merge", **wanted, known_hosts=str(data / "known_hosts"))
-    assert (known.status, known.data) == ("completed", {"changed": True, "commit": repo.at("main")})
+# -- over ssh ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def forge(web1: Host) -> Iterator[Repo]:
+    """A repository on a host, which that host and others reach over ssh."""
+    place = web1.data / "forge"
+    place.mkdir()
+    yield Repo(place)
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def way(web1: Host) -> dict[str, Any]:
+    """How a step gets in: a key and a known host of its own, of which nothing is on the host."""
+    port, key = web1.server.port, (web1.data / "client_key").read_text()
+    return {
+        "repo": f"ssh://root@127.0.0.1:{port}{web1.seen}/forge/bare.git",
+        "ssh_key": key,
+        "known_hosts": f"[127.0.0.1]:{port} {web1.server.key}",
+    }
+
+
+@pytest.mark.long
+def test_every_step_of_git_acts_on_a_host_once_and_says_so_before(web1: Host, forge: Repo, way: dict[str, Any]) -> None:
+    forge.commit("b", "two\n", branch="next")
+    forge.git("switch", "-q", "main")
+    picked = forge.commit("picked", "x\n", branch="later")
+    first = forge.at("main")
+    wanted: list[tuple[str, dict[str, Any]]] = [
+        ("Clone", {"path": "/srv/a site", "ref": "main"}),
+        ("Archive", {"path": "/srv/it's.tgz", "ref": "main", "prefix": "a b"}),
+        ("Tag", {"tag": "v1", "ref": "main"}),
+        ("Merge", {"to_branch": "main", "from_branch": "next"}),
+        ("CherryPickMerge", {"to_branch": "main", "temp_branch": "t", "commits": [picked[:12]]}),
+    ]
+    for name, parameters in wanted:
+        given = {**way, **parameters}
+        before = web1.foresee(f"git:{name}", given)
+        assert before.will == "yes" and before.diff.startswith("+"), (name, before)
+        assert web1.act(f"git:{name}", given).data["changed"], name
+        assert web1.foresee(f"git:{name}", given).will == "no", name
+        assert not web1.act(f"git:{name}", given).data["changed"], name
+    assert web1.sh("cat '/srv/a site/a'; git -C '/srv/a site' rev-parse HEAD") == f"one\n{first}"
+    assert (forge.show("main:b"), forge.show("main:picked"), forge.at("v1")) == ("two\n", "x\n", first)
+    # what only the attempt had is gone, and was nowhere else
+    assert web1.sh("ls -d /tmp/re-git.* 2>/dev/null || true") == ""
+    assert web1.sh("grep -rl 'PRIVATE K''EY' ~/.re /srv/a* /tmp || true") == ""
+
+
+def test_what_keeps_git_out_says_what_to_do(web1: Host, forge: Repo, way: dict[str, Any]) -> None:
+    tag = {**way, "tag": "v1"}
+    strange = web1.act("git:Tag", {**tag, "known_hosts": f"other {web1.server.key}"}, fails=True)
+    assert "Host key verification failed" in str(strange.message) and "ssh-keyscan" in str(strange.message)
+    other = web1.data / "other_key"
+    if not other.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    refused = web1.act("git:Tag", {**tag, "ssh_key": other.read_text()}, fails=True)
+    assert "Permission denied" in str(refused.message) and "ssh_key: {secret: …}" in str(refused.message)
+    by_token = web1.act("git:Tag", {**tag, "token": "t0ken-of-a-test"}, fails=True)
+    assert "https only" in str(by_token.message)
+
+
+class _Backend(http.server.BaseHTTPRequestHandler):
+    """git http-backend behind a name and a password."""
+
+    def do_GET(self) -> None:
+        """Also of POST."""
+        accepted = "Basic " + base64.b64encode(b"deploy:hunter22").decode()
+        if self.headers.get("Authorization") != accepted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="forge"')
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        env = {
+            **os.environ,
+            "GIT_PROJECT_ROOT": str(self.server.root),  # type: ignore[attr-defined]
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "REMOTE_USER": "deploy",
+        }
+        ran = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=True)
+        head, _, content = ran.stdout.partition(b"\r\n\r\n")
+        self.send_response(200)
+        for line in head.decode().splitlines():
+            self.send_header(*line.split(": ", 1))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *said: object) -> None:
+        """Nothing."""
+
+
+def test_a_token_goes_to_its_server_and_into_no_command_line(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = tmp_path / "bin" / "git"
+    spy.parent.mkdir()
+    spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{tmp_path}/said\nexec {shutil.which("git")} "$@"\n')
+    spy.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{spy.parent}:{os.environ['PATH']}")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Backend) as server:
+        server.root = tmp_path  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        at = f"127.0.0.1:{server.server_address[1]}/bare.git"
+        by_token = {"repo": f"http://{at}", "token": "hunter22", "https_user": "deploy"}
+        assert do("Tag", **by_token, tag="v1").data["changed"]
+        there = tmp_path / "site"
+        assert do("Clone", repo=f"http://deploy:hunter22@{at}", path=str(there)).data["changed"]
+        wrong = do("Tag", repo=f"http://{at}", tag="v2", token="wr0ng-one", https_user="deploy")
+        none = do("Tag", repo=f"http://{at}", tag="v2")
+        server.shutdown()
+    assert repo.at("v1") == repo.at("main")
+    assert "token: {secret: …}" in str(wrong.message) and "Authentication failed" in str(wrong.message)
+    assert "token: {secret: …}" in str(none.message)
+    said = (tmp_path / "said").read_text() + (there / ".git" / "config").read_text()
+    assert "ls-remote" in said and at in said
+    assert "hunter22" not in said and "wr0ng-one" not in said + str(wrong)
