@@ -15,8 +15,10 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+from tests.architecture.tree import ROOT
 from tests.services import mongodb as mongo
 from tests.services import ngircd as irc
+from tests.services import node
 from tests.services import rabbitmq as rabbit
 from tests.services.broker import RabbitMQ
 from tests.services.catalogue import KINDS, PROGRAMS, Services, recipe_of
@@ -160,6 +162,15 @@ def throwaway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
         except Unavailable as reason:
             _give_up(reason)
         yield host
+
+
+@pytest.fixture(scope="session")
+def worker_in_node(tests_cache: Path) -> Path:
+    """The directory of examples/worker-node with the packages that it needs: `node worker.js`."""
+    try:
+        return node.installed(ROOT / "examples" / "worker-node", tests_cache)
+    except Unavailable as reason:
+        _give_up(reason)
 
 
 @pytest.fixture
