@@ -5,6 +5,8 @@
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
+# A machine that keeps no bytecode compiles the engine at each start of a process, and the tests start thousands.
+unexport PYTHONDONTWRITEBYTECODE
 # Changes when the requirements do.
 METADATA := setup.cfg pyproject.toml tools/venv
 # Two pytest processes per core, four at most: a test that starts processes waits for them most of its time. Servers are
