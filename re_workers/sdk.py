@@ -77,7 +77,7 @@ class Method(Generic[_Worker, _Parameters, _Result]):
         raise NotImplementedError
 
     def plan(self, planner: _Planner, /) -> _Planner:
-        """Mark a method, with the same parameters, that says which Change the step would make."""
+        """Mark a method, with the same parameters or `**names`, that says which Change the step would make."""
         raise NotImplementedError
 
 
@@ -312,6 +312,7 @@ def _planner(method: Callable[..., object], signature: Signature, where: str) ->
     if inspect.iscoroutinefunction(planner):
         raise TypeError(f"{where}: its plan is a plain function, not a coroutine")
     found = read_signature(planner, f"{where}, plan")
-    if (list(found.parameters), found.open) != (list(signature.parameters), signature.open):
+    takes_all = found.open and not found.parameters
+    if not takes_all and (list(found.parameters), found.open) != (list(signature.parameters), signature.open):
         raise TypeError(f"{where}: its plan has other parameters than the step")
     return cast(Callable[..., Change], planner)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -93,9 +94,26 @@ class Way(NamedTuple):
     most: int = MAX_ANSWER
     #: gets the answer's bytes as they come, on the thread of the exchange; the body is empty then
     sink: Callable[[bytes], object] | None = None
+    #: PEM of the certificate and the key that the request shows to a server which asks for one; empty: it has none
+    identity: str = ""
 
     def trust(self) -> ssl.SSLContext | bool:
         """As httpx takes it. Raises ExchangeFailed."""
+        if not self.identity:
+            return self._trusting()
+        trusting = self._trusting()
+        context = httpx2.create_ssl_context(verify=False) if isinstance(trusting, bool) else trusting
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:  # OpenSSL reads it from nowhere else
+            file.write(self.identity)
+            file.flush()
+            try:
+                context.load_cert_chain(file.name, password="")
+            except (OSError, ValueError) as error:
+                words = "expected PEM of a certificate and of its key, which has no passphrase"
+                raise ExchangeFailed(f"the client certificate cannot be used: {words}: {_reason(error)}") from None
+        return context
+
+    def _trusting(self) -> ssl.SSLContext | bool:
         if self.ca_file is None:
             return httpx2.create_ssl_context() if self.verify else False
         file = Path(self.ca_file)
@@ -233,6 +251,10 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
 
 
 def _shown(location: str) -> str:

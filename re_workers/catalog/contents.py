@@ -1,15 +1,11 @@
-"""Files with a wanted content: copied, from a template, or with one line changed. Pure, but for the time that a template takes."""
+"""Files with a wanted content: copied, or with one line changed. Pure."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
+from typing import NamedTuple
 
 from re_workers.catalog.diff import unified
 from re_workers.catalog.operations import Act, Decision
@@ -19,8 +15,6 @@ from re_workers.outcomes import Failed
 #: bytes of a content that goes by a variable, so that it is in no record on the host; what is larger is in the record until that
 #: is swept
 MOST_IN_VARIABLE = 64 * 1024
-#: characters, and seconds, of what a template makes
-MOST_RENDERED, LONGEST_RENDERING = 1024 * 1024, 10.0
 #: permissions of a new file
 NEW = "0644"
 
@@ -181,28 +175,6 @@ def edited(content: bytes, wanted: Line, matches: list[int], afters: list[int]) 
         lines[place - 1] += end
     lines.insert(place, text + end)
     return b"".join(lines)
-
-
-def rendered(template: str, values: Mapping[str, Any]) -> str:
-    """What a template makes of the values. Raises Failed with the line where it is wrong, and where a value is not there."""
-    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    until = time.monotonic() + LONGEST_RENDERING
-    pieces: list[str] = []
-    size = 0
-    try:
-        for piece in environment.from_string(template).generate(**values):
-            size += len(piece)
-            if size > MOST_RENDERED or time.monotonic() > until:
-                raise Failed(
-                    f"the template makes more than {MOST_RENDERED} characters, or takes longer than {LONGEST_RENDERING:g} s"
-                )
-            pieces.append(piece)
-    except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        raise Failed(f"the template cannot be used{f', line {line}' if line else ''}: {error}") from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError) as error:
-        raise Failed(f"the template failed: {type(error).__name__}: {error}") from None
-    return "".join(pieces)
 
 
 def written(args: tuple[str, ...], content: bytes, words: str) -> Act:

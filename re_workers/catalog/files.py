@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Literal, TypedDict
 
-from re_workers.catalog.contents import Copy, Line, rendered
+from re_workers.catalog.contents import Copy, Line
 from re_workers.catalog.operations import Changed, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import AbsolutePath, Mode, OwnerName
 from re_workers.catalog.trees import (
@@ -24,6 +24,7 @@ from re_workers.context import Context
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
 from re_workers.sdk import step
+from re_workers.steps.limited import rendered
 
 _Backup = Annotated[bool, "keep what was there beside it, with the time in its name"]
 _Validate = Annotated[str, "command that finds the new file good, `%s` its path: `nginx -t -c %s`", fits("re-script")]

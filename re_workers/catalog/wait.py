@@ -5,17 +5,18 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
-from re_core.runtime.addresses import DEFAULT, AddressRule, rule
-from re_core.runtime.http_exchange import Question, Way
+from re_core.runtime.http_exchange import MAX_ANSWER, Question
 from re_workers.catalog.operations import HostWorker
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import step
-from re_workers.steps.exchange import ask
-from re_workers.steps.httprequest import Codes, Headers, Url
+from re_workers.sdk import Change, step
+from re_workers.steps.http_checks import checked, document_of, problem_of
+from re_workers.steps.http_sending import Limits, Sender
+from re_workers.steps.http_terms import Auth, Checks, Codes, Headers, Path, Redirects, Trust, Url
+from re_workers.steps.repeating import Hopeless, Pace, until
 
 _Seconds = Annotated[float, "seconds in which it must be there", at_least(0), at_most(86_400)]
 _From = Annotated[Literal["worker", "host"], "from where it is looked"]
@@ -66,12 +67,8 @@ class Waited(TypedDict):
     seconds: float
 
 
-class Wait(HostWorker):
+class Wait(Sender, HostWorker):
     """Waits for ports, answers and files."""
-
-    def __init__(self, addresses: AddressRule | None = None) -> None:
-        """`addresses` says where the worker may go; None: the default of the settings."""
-        self._addresses = rule(DEFAULT) if addresses is None else addresses
 
     @step(idempotent=True, timeout=86_500)
     def ForPort(
@@ -88,7 +85,7 @@ class Wait(HostWorker):
             ctx.host.run(_PORT, address or "127.0.0.1", f"{port}", f"{round(timeout)}", quiet=True)
             return _since(began)
         found = address or str(ctx.host.facts.get("address") or (ctx.host.name if ctx.hosts else "127.0.0.1"))
-        _until(ctx, timeout, lambda: self._refusal(found, port))
+        _until(ctx, timeout, lambda: self._connect(found, port))
         return _since(began)
 
     @step(idempotent=True, timeout=86_500)
@@ -99,21 +96,28 @@ class Wait(HostWorker):
         code: Codes = 200,
         contains: Annotated[str, "text that the answer must have"] = "",
         headers: Headers = None,
-        ca_file: Annotated[str, fits("re-path")] | None = None,
+        auth: Auth | None = None,
+        checks: Checks = None,
+        redirects: Redirects = 0,
+        ca_file: Path = None,
         verify: bool = True,
         timeout: _Seconds = 60,
     ) -> Waited:
-        """Waits until a URL answers with the code, or one of several, as seen from the worker."""
+        """Waits until a URL answers with the code, or one of several, and passes all `checks`, as seen from the worker."""
         began = time.monotonic()
-        way, codes = Way(self._addresses, ca_file, verify), [code] if isinstance(code, int) else code
+        codes, wanted = [code] if isinstance(code, int) else code, checked(checks or ())
+        question, trust = Question("GET", url, headers or {}), Trust(ca_file, verify, auth)
 
-        def problem() -> str:
-            answer = ask(Question("GET", url, headers or {}), way, _ONE, ctx.cancelled)
+        def look() -> None:
+            answer = self.send(ctx, question, trust, Limits(_ONE, redirects))
             if answer.code not in codes:
-                return f"it answered {answer.code}"
-            return "" if contains.encode() in answer.body else "its answer has not the text"
+                raise Failed(f"it answered {answer.code}")
+            if contains.encode() not in answer.body:
+                raise Failed("its answer has not the text")
+            if wanted and (problem := problem_of(document_of(answer.body, MAX_ANSWER), wanted)):
+                raise Failed(problem)
 
-        _until(ctx, timeout, problem)
+        _until(ctx, timeout, look)
         return _since(began)
 
     @step(recorded=True, idempotent=True, timeout=86_500)
@@ -130,40 +134,37 @@ class Wait(HostWorker):
         ctx.host.run(_FILE, path, state, contains, f"{round(timeout)}", quiet=True)
         return _since(began)
 
-    def _refusal(self, address: str, port: int) -> str:
-        """Why nothing can be had there now. Raises Failed for an address that is denied."""
+    def _connect(self, address: str, port: int) -> None:
+        """Raises Failed where nothing can be had there now, Hopeless for an address that is denied."""
         try:
             places = {str(one[4][0]) for one in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)}
         except OSError as error:
-            return str(error)
+            raise Failed(str(error)) from None
         why = ""
         for place in sorted(places):
             if denied := self._addresses.why_not(place.partition("%")[0]):
-                raise Failed(denied)
+                raise Hopeless(denied)
             try:
                 socket.create_connection((place, port), _ONE).close()
-                return ""
+                return
             except OSError as error:
                 why = f"{place}: {error.strerror or error}"
-        return why
+        raise Failed(why)
+
+    def _foreseen(self, ctx: Context, **arguments: Any) -> Change:
+        return Change("no", why="it only waits")
+
+    for _one in (ForPort, ForHttp, ForFile):
+        _one.plan(_foreseen)
 
 
-def _until(ctx: Context, timeout: float, problem: Callable[[], str]) -> None:
-    until, pause = time.monotonic() + timeout, _FIRST
-    while True:
-        try:
-            why = problem()
-        except Failed as error:
-            why = str(error)
-            if "denied" in why:
-                raise
-        if not why:
-            return
-        if time.monotonic() + pause > until:
-            raise Failed(f"not there after {timeout:g} s: {why}", {"kind": "timeout"})
-        ctx.progress(0, 0, why)
-        ctx.wait(pause)
-        pause = min(pause * 1.3, _LONGEST)
+def _until(ctx: Context, timeout: float, look: Callable[[], None]) -> None:
+    try:
+        until(ctx, Pace(_FIRST, _LONGEST, seconds=timeout), look, f"not there after {timeout:g} s")
+    except Hopeless:
+        raise
+    except Failed as error:
+        raise Failed(str(error), {"kind": "timeout"}) from None
 
 
 def _since(began: float) -> Waited:

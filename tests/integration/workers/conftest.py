@@ -12,6 +12,7 @@ from re_core.adapters.amqp.bus import AmqpBus
 from re_core.adapters.amqp.topology import Topology
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.ports import Bus
+from tests.integration.workers.http_server import Server, serving
 
 
 @pytest.fixture(params=["embedded", pytest.param("amqp", marks=pytest.mark.service("rabbitmq"))])
@@ -33,3 +34,10 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[], Bus]]:
                 return shared
 
         yield connect
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """What steps ask by HTTP."""
+    with serving() as server:
+        yield server

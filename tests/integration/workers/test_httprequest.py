@@ -10,7 +10,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,67 +25,19 @@ from re_workers.steps import exchange
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.testing import Result, run
 from re_workers.worker_selection import workers
+from tests.integration.workers.http_server import Server, serving
 from tests.integration.workers.waiting import until
 
 
-class _Answering(BaseHTTPRequestHandler):
-    """Answers by the path: a status, a redirect, much, or nothing at all."""
-
-    server: _Server
-
-    def _answer(self) -> None:
-        length = int(self.headers.get("content-length") or 0)
-        self.server.asked.append((self.command, self.path, self.headers.get("content-type"), self.rfile.read(length)))
-        self.server.headers.append(dict(self.headers.items()))
-        what = self.path.strip("/")
-        if what == "silent":
-            self.server.over.wait(60)
-            return
-        body = (
-            b"x" * 5000
-            if what == "much"
-            else b"x" * 297 + b"hunter2 " * 99
-            if what == "418"
-            else "zwölf".encode("latin-1")
-            if what == "409"
-            else b"it is\n so " + self.headers.get("authorization", "").encode()
-        )
-        self.send_response(int(what) if what.isdigit() else 200)
-        self.send_header("content-length", str(len(body)))
-        self.send_header("location", "http://ann:secret@there/200")
-        self.send_header("content-type", f"text/plain; charset={'latin-1' if what == '409' else 'none-such'}")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _answer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The tests look at what was asked."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answering)
-        self.headers: list[dict[str, str]] = []
-        self.asked: list[tuple[str, str, str | None, bytes]] = []
-        self.over = threading.Event()
-
-    def url(self, path: str, user: str = "") -> str:
-        return f"http://{user}127.0.0.1:{self.server_address[1]}{path}"
-
-
 @pytest.fixture
-def server() -> Iterator[_Server]:
-    with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
+def secure(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server with a certificate for localhost, and the file of the authority that signed it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with serving(context) as server:
+        yield server, tmp_path / "ca.pem"
 
 
 def _run(subcommand: str, **parameters: Any) -> Result:
@@ -94,25 +45,25 @@ def _run(subcommand: str, **parameters: Any) -> Result:
 
 
 @pytest.mark.parametrize("subcommand", ["Get", "Put", "Post", "Patch", "Delete"])
-def test_the_expected_answer_completes_the_step(server: _Server, subcommand: str) -> None:
+def test_the_expected_answer_completes_the_step(server: Server, subcommand: str) -> None:
     result = _run(subcommand, url=server.url("/201"), code=201)
     assert (result.status, result.data) == ("completed", {"code": 201})
     assert server.asked[0][0] == subcommand.upper()
     assert result.output[0].startswith(f"{subcommand.upper()} {server.url('/201')} answered 201 with 10 bytes in ")
 
 
-def test_head_reads_no_body(server: _Server) -> None:
+def test_head_reads_no_body(server: Server) -> None:
     result = _run("Head", url=server.url("/200"))
     assert (result.status, server.asked[0][0]) == ("completed", "HEAD")
     assert " answered 200 with 0 bytes in " in result.output[0]
 
 
-def test_one_of_several_codes_will_do(server: _Server) -> None:
+def test_one_of_several_codes_will_do(server: Server) -> None:
     assert _run("Get", url=server.url("/404"), code=[200, 404]).data == {"code": 404}
     assert "answered 404, not 200 or 204: " in (_run("Get", url=server.url("/404"), code=[200, 204]).message or "")
 
 
-def test_headers_are_sent_with_the_request(server: _Server) -> None:
+def test_headers_are_sent_with_the_request(server: Server) -> None:
     headers = {"Authorization": "Bearer t0ken", "Host": "site.example.com", "Content-Type": "application/json"}
     result = _run("Post", url=server.url("/404"), content="{}", headers=headers)
     (sent,) = server.headers
@@ -132,13 +83,13 @@ def test_headers_are_sent_with_the_request(server: _Server) -> None:
         ("x", "a" * 8001, "headers/x", "expected at most 8000 bytes"),
     ],
 )
-def test_a_header_that_cannot_be_sent_is_named(server: _Server, name: str, value: str, path: str, message: str) -> None:
+def test_a_header_that_cannot_be_sent_is_named(server: Server, name: str, value: str, path: str, message: str) -> None:
     result = _run("Get", url=server.url("/200"), headers={name: value})
     assert (result.message or "").startswith(f"the parameter {path!r} is wrong: {message}")
     assert server.asked == []
 
 
-def test_a_redirect_that_was_not_expected_says_where_to_and_no_password(server: _Server) -> None:
+def test_a_redirect_that_was_not_expected_says_where_to_and_no_password(server: Server) -> None:
     result = _run("Get", url=server.url("/302"))
     assert result.data == {"code": 302, "location": "http://there/200"}
     assert (result.message or "").startswith(
@@ -146,12 +97,12 @@ def test_a_redirect_that_was_not_expected_says_where_to_and_no_password(server: 
     )
 
 
-def test_the_charset_that_an_answer_declares_is_honoured_where_there_is_one(server: _Server) -> None:
+def test_the_charset_that_an_answer_declares_is_honoured_where_there_is_one(server: Server) -> None:
     assert (_run("Get", url=server.url("/409")).message or "").endswith(" answered 409, not 200: zwölf")
     assert (_run("Get", url=server.url("/404")).message or "").endswith(" answered 404, not 200: it is so")
 
 
-def test_content_is_sent_in_the_charset_that_its_type_declares(server: _Server) -> None:
+def test_content_is_sent_in_the_charset_that_its_type_declares(server: Server) -> None:
     _run("Patch", url=server.url("/200"), content="zwölf", contenttype="text/plain; charset=latin-1")
     assert server.asked[0][3] == "zwölf".encode("latin-1")
     result = _run("Put", url=server.url("/200"), content="€", contenttype="text/plain; charset=latin-1")
@@ -160,24 +111,7 @@ def test_content_is_sent_in_the_charset_that_its_type_declares(server: _Server) 
     assert result.status == "failed"
 
 
-@pytest.fixture
-def secure(tmp_path: Path) -> Iterator[tuple[_Server, Path]]:
-    """A server with a certificate for localhost, and the file of the authority that signed it."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    with _Server() as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server, tmp_path / "ca.pem"
-        server.over.set()
-        server.shutdown()
-        thread.join()
-
-
-def test_a_server_is_trusted_by_a_ca_file_or_because_the_step_says_so(secure: tuple[_Server, Path]) -> None:
+def test_a_server_is_trusted_by_a_ca_file_or_because_the_step_says_so(secure: tuple[Server, Path]) -> None:
     server, ca_file = secure
     url = f"https://localhost:{server.server_address[1]}/200"
     assert "CERTIFICATE_VERIFY_FAILED" in (_run("Get", url=url).message or "")
@@ -210,7 +144,7 @@ def _held(url: str, *denied: str, **parameters: Any) -> Result:
     return run(HttpRequest(rule(denied)), "httprequest:Get", {"url": url, **parameters})
 
 
-def test_no_request_goes_to_an_address_that_is_denied(server: _Server) -> None:
+def test_no_request_goes_to_an_address_that_is_denied(server: Server) -> None:
     told = f"GET {server.url('/200')}: 127.0.0.1 is denied by httprequest_denied (loopback)"
     assert _held(server.url("/200"), "loopback").message == told
     assert _held(server.url("/200"), "127.0.0.0/30").status == "failed"
@@ -219,13 +153,13 @@ def test_no_request_goes_to_an_address_that_is_denied(server: _Server) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0"])  # noqa: S104
-def test_a_name_or_another_spelling_is_no_way_around(server: _Server, host: str) -> None:
+def test_a_name_or_another_spelling_is_no_way_around(server: Server, host: str) -> None:
     message = _held(f"http://{host}:{server.server_address[1]}/", "loopback").message or ""
     assert "is denied by httprequest_denied (loopback)" in message
     assert server.asked == []
 
 
-def test_a_proxy_is_no_way_around(server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_no_way_around(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.url(""))
     monkeypatch.setenv("no_proxy", "")
     assert "is denied" in (_held("http://169.254.169.254/latest", "link-local").message or "")
@@ -238,14 +172,14 @@ def test_credentials_of_clouds_are_out_of_reach_by_default() -> None:
         assert "is denied by httprequest_denied" in (_run("Get", url=f"http://{host}/").message or "")
 
 
-def test_the_settings_say_where_requests_may_go(server: _Server, tmp_path: Path) -> None:
+def test_the_settings_say_where_requests_may_go(server: Server, tmp_path: Path) -> None:
     settings = load({"RE_DATA_DIR": str(tmp_path), "RE_HTTPREQUEST_DENIED": "loopback, 10.0.0.0/8"})
     (worker,) = [one for one in workers(settings, "", ()) if one.command == "httprequest"]
     result = run(worker, "httprequest:Get", {"url": server.url("/200")})
     assert "is denied by httprequest_denied (loopback)" in (result.message or "")
 
 
-def test_the_request_names_the_host_and_goes_to_the_address_at_which_it_listens(server: _Server) -> None:
+def test_the_request_names_the_host_and_goes_to_the_address_at_which_it_listens(server: Server) -> None:
     """localhost is often two addresses, and this server has one of them."""
     assert _run("Get", url=f"http://localhost:{server.server_address[1]}/200").status == "completed"
     assert {name.lower(): value for name, value in server.headers[0].items()}[
@@ -253,25 +187,25 @@ def test_the_request_names_the_host_and_goes_to_the_address_at_which_it_listens(
     ] == f"localhost:{server.server_address[1]}"
 
 
-def test_an_excerpt_has_no_part_of_a_secret(server: _Server) -> None:
+def test_an_excerpt_has_no_part_of_a_secret(server: Server) -> None:
     secret = Redaction([re.compile("hunter2")])
     result = run(HttpRequest(), "httprequest:Get", {"url": server.url("/418")}, redaction=secret)
     assert result.message is not None and result.message.endswith("xxx[redacted] …")
     assert "hun" not in result.message
 
 
-def test_another_answer_fails_it_with_what_was_said(server: _Server) -> None:
+def test_another_answer_fails_it_with_what_was_said(server: Server) -> None:
     result = _run("Get", url=server.url("/503"))
     assert (result.status, result.data) == ("failed", {"code": 503})
     assert result.message == f"GET {server.url('/503')} answered 503, not 200: it is so"
 
 
-def test_a_redirect_is_an_answer_and_not_followed(server: _Server) -> None:
+def test_a_redirect_is_an_answer_and_not_followed(server: Server) -> None:
     assert _run("Get", url=server.url("/302"), code=302).data == {"code": 302}
     assert len(server.asked) == 1
 
 
-def test_content_is_sent_as_it_is_or_from_base64(server: _Server) -> None:
+def test_content_is_sent_as_it_is_or_from_base64(server: Server) -> None:
     _run("Post", url=server.url("/200"), content="zwölf")
     data = base64.b64encode(b"\0\xff").decode()
     _run("Put", url=server.url("/200"), content=data, b64encoded=True, contenttype="application/octet-stream")
@@ -281,32 +215,32 @@ def test_content_is_sent_as_it_is_or_from_base64(server: _Server) -> None:
     ]
 
 
-def test_a_password_in_the_url_is_used_and_never_shown(server: _Server) -> None:
+def test_a_password_in_the_url_is_used_and_never_shown(server: Server) -> None:
     result = _run("Get", url=server.url("/404", "ann:secret@"))
     assert result.message is not None
     assert "Basic " in result.message
     assert "secret" not in result.message + "".join(result.output)
 
 
-def test_an_answer_without_end_is_cut_off(server: _Server) -> None:
+def test_an_answer_without_end_is_cut_off(server: Server) -> None:
     question, way = Question("GET", server.url("/much"), {}), Way(rule([]), most=4999)
     with pytest.raises(Failed) as failed:
         exchange.ask(question, way, 60, threading.Event())
     assert str(failed.value) == f"{question.shown}: the answer has more than 4999 bytes"
 
 
-def test_a_server_that_says_nothing_fails_the_step_in_time(server: _Server) -> None:
+def test_a_server_that_says_nothing_fails_the_step_in_time(server: Server) -> None:
     result = _run("Get", url=server.url("/silent"), timeout=0.2)
     assert result.status == "failed"
 
 
-def test_a_cancel_does_not_wait_for_the_server(server: _Server) -> None:
+def test_a_cancel_does_not_wait_for_the_server(server: Server) -> None:
     url = server.url("/silent")
     result = run(HttpRequest(), "httprequest:Get", {"url": url, "timeout": 3600}, cancelled=True)
     assert result.status == "failed"
 
 
-def test_what_was_given_up_leaves_no_thread_behind(server: _Server, secure: tuple[_Server, Path]) -> None:
+def test_what_was_given_up_leaves_no_thread_behind(server: Server, secure: tuple[Server, Path]) -> None:
     over_tls, ca_file = secure
     plain = Question("GET", server.url("/silent"), {})
     hidden = Question("GET", f"https://localhost:{over_tls.server_address[1]}/silent", {})
@@ -322,7 +256,7 @@ def test_what_was_given_up_leaves_no_thread_behind(server: _Server, secure: tupl
 
 
 def test_what_was_given_up_before_it_connected_closes_its_connection(
-    server: _Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A socket that is only dropped is a ResourceWarning, which fails the test at the collection here."""
     resolving, find = threading.Event(), socket.getaddrinfo
@@ -368,13 +302,13 @@ def test_what_cannot_be_asked_fails_with_the_reason(parameters: dict[str, Any], 
     assert (result.status, (result.message or "")[: len(message)]) == ("failed", message)
 
 
-def test_content_that_is_not_base64_fails_before_anything_is_sent(server: _Server) -> None:
+def test_content_that_is_not_base64_fails_before_anything_is_sent(server: Server) -> None:
     result = _run("Post", url=server.url("/200"), content="%%%", b64encoded=True)
     assert (result.message or "").startswith("the content is not base64")
     assert server.asked == []
 
 
-def test_a_header_cannot_be_smuggled_in(server: _Server) -> None:
+def test_a_header_cannot_be_smuggled_in(server: Server) -> None:
     result = _run("Post", url=server.url("/200"), contenttype="a/b\r\nx-evil: 1")
     assert result.status == "failed"
     assert server.asked == []

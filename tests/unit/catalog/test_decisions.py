@@ -10,13 +10,15 @@ import pytest
 from re_workers.catalog.accounts import Entry, Group, NoUser, User, table_with
 from re_workers.catalog.app import Prune, Switch
 from re_workers.catalog.archives import Unpack, checked
-from re_workers.catalog.contents import Copy, Line, edited, rendered
+from re_workers.catalog.contents import Copy, Line, edited
 from re_workers.catalog.operations import Operation, facts_of
 from re_workers.catalog.package import Packages
 from re_workers.catalog.paths import deep
 from re_workers.catalog.service import Service
 from re_workers.catalog.trees import Attributes, Directory, Link, Remove
 from re_workers.outcomes import Failed
+from re_workers.steps import limited
+from re_workers.steps.limited import rendered
 
 UP = {"manager": "systemd", "LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
 DOWN = {**UP, "ActiveState": "inactive", "UnitFileState": "disabled"}
@@ -210,11 +212,27 @@ def test_a_line_is_changed_and_all_others_stay_byte_for_byte(
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
         ("{% for one in range(99999) %}{{ one }}aaaaaaaaaaaaaaa{% endfor %}", "more than 1048576 characters"),
+        ("{{ 'a' * 10**10 }}", "more memory than it may"),
     ],
 )
 def test_a_template_that_is_wrong_says_so(template: str, words: str) -> None:
     with pytest.raises(Failed, match=words):
         rendered(template, {"name": "x"})
+
+
+def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "SECONDS", 1)
+    within = "{% for two in range(99999) %}{% endfor %}"
+    with pytest.raises(Failed, match="the template takes longer than 1 s of the processor"):
+        rendered(f"{{% for one in range(99999) %}}{within}{{% endfor %}}", {})
+    with pytest.raises(Failed, match="takes longer than 1 s of the processor"):
+        limited.found("(a+)+b", "a" * 60)
+
+
+def test_an_expression_is_found_or_refused() -> None:
+    assert (limited.found("^gr..n$", "green"), limited.found("^gr..n$", "red")) == (True, False)
+    with pytest.raises(Failed, match="the expression '\\(' cannot be used: missing"):
+        limited.found("(", "")
 
 
 def test_a_template_keeps_its_last_line_feed() -> None:
