@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from re_core.deployment.host_rows import unknown_host
+from re_core.deployment.host_rows import become_secret, unknown_host
 from re_core.deployment.quota import DEFAULT, read_quota
 from re_core.errors import BadDocument, BadMessage
 from re_core.ports import Delivery
@@ -115,8 +116,12 @@ class Attempt:
         self.moves = 0
         #: where its arguments refer to which secrets
         self.secrets: Mapping[tuple[str | int, ...], str] = {}
-        #: keeps the values of these out of what is sent; None while it has none
+        #: names of those that the inventory refers to for its hosts: found when a host is reached
+        self.of_hosts = frozenset(filter(None, (become_secret(name, self.call.rows) for name in self.call.hosts)))
+        #: keeps the values of both out of what is sent; None while it has none
         self.mask: Mask | None = None
+        self._finding = threading.Lock()
+        self._values: Mapping[str, str] = {}
         self._headers = _headers(id, token, worker_id, bound)
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
@@ -176,7 +181,7 @@ class Attempt:
         if self.secrets and not self.call.attempt_id:
             who = f"{self.call.command}:{self.call.subcommand}"
             return f"{who}: it refers to secrets, and its core does not say which attempt it is"
-        self.granted = self.granted or bool(self.secrets)
+        self.granted = self.granted or bool(self.secrets or (self.of_hosts and self.call.attempt_id))
         return ""
 
     def reveal(self, secrets: Secrets) -> None:
@@ -186,10 +191,7 @@ class Attempt:
         """
         if not self.secrets:
             return
-        asking = Asking(self.call.attempt_id, self.token, self.call.group)
-        values = secrets.resolve(self.secrets.values(), asking)
-        self.mask = Mask(values.values())
-        self.outgoing.redaction = self.outgoing.redaction.with_values(values.values())
+        values = self._found(secrets, self.secrets.values())
         known = {path: values[name] for path, name in self.secrets.items()}
         try:
             self.arguments = self.step.signature.bind(replaced(self.parameters, known), self._supplied)
@@ -197,6 +199,28 @@ class Attempt:
             # a message may have the beginning of a value, which no mask finds
             where = sorted({problem.path.split("/")[1] for problem in error.problems if "/" in problem.path})
             raise SecretFailed(f"the value of a secret does not fit the parameter {', '.join(where)}") from None
+
+    def secret_of_host(self, secrets: Secrets, name: str) -> str:
+        """One that the inventory refers to for a host of the step, for what reaches that host. Any thread. Raises SecretFailed."""
+        if name not in self.of_hosts or not self.call.attempt_id:
+            raise SecretFailed(f"the secret {name}: the inventory does not refer to it for a host of this step")
+        return self._found(secrets, [name])[name]
+
+    def _found(self, secrets: Secrets, names: Iterable[str]) -> Mapping[str, str]:
+        """The values; from here on none of them is in what the step says. Raises SecretFailed."""
+        with self._finding:
+            wanted = [name for name in names if name not in self._values]
+            if wanted:
+                asking = Asking(self.call.attempt_id, self.token, self.call.group)
+                found = secrets.resolve(wanted, asking)
+                self._values = {**self._values, **found}
+                self.mask = Mask(self._values.values())
+                self.outgoing.redaction = self.outgoing.redaction.with_values(found.values())
+            return self._values
+
+    def hidden(self, text: str) -> str:
+        """The text without the values that it has found so far."""
+        return text if self.mask is None else self.mask.text(text)
 
     def said(self, body: bytes) -> bytes:
         """The body of a reply as it may be sent."""

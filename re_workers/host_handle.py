@@ -24,6 +24,7 @@ from re_workers.host_files import MOST_BYTES, MOST_COPIED, Either, Source, bits,
 from re_workers.hosts.agent import line, quote
 from re_workers.hosts.channels import LocalChannel
 from re_workers.hosts.direct import DirectRunner
+from re_workers.hosts.facts import no_secret
 from re_workers.hosts.port import (
     LIMIT,
     BadHost,
@@ -89,8 +90,11 @@ Rows = Mapping[str, Mapping[str, Any]]
 #: makes the runner of the host of this name; without a row it is the worker's machine
 Reach = Callable[[str, Rows], Runner]
 
+#: the same for the hosts of all steps of a process; the last argument finds the value of a secret that a row names
+Reaching = Callable[[str, Rows, Callable[[str], str]], Runner]
 
-def on_this_machine(name: str, rows: Rows) -> Runner:
+
+def on_this_machine(name: str, rows: Rows, secret: Callable[[str], str] = no_secret) -> Runner:
     """Here, as the user of this process. Raises BadHost for a host of the inventory that is another machine."""
     if rows and rows.get(name, {}).get("runner") != "local":
         raise BadHost(

@@ -56,7 +56,7 @@ class Reporter:
 
     def _reason(self, attempt: Attempt, outcome: Outcome) -> str:
         reason = reason_of(outcome, attempt.redaction(self._redaction))
-        return reason if attempt.mask is None else attempt.mask.text(reason)
+        return attempt.hidden(reason)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         body = attempt.said(encode(outcome, attempt.redaction(self._redaction)))

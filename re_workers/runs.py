@@ -9,12 +9,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from re_core.ports import Clock
 from re_core.runtime.logs import hiding
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt
+from re_workers.host_handle import Reach
 from re_workers.outcomes import Outcome
 from re_workers.perform import perform
 from re_workers.sdk import Worker
@@ -78,7 +80,7 @@ class Runs:
         """Run it. It shows up in `ended`, now or later."""
         if attempt.step.options.quick and not attempt.secrets:  # to find a secret may take long
             attempt.begin(None, self._redaction)
-            attempt.context.reach = self._worker.reach
+            attempt.context.reach = self._reach_of(attempt)
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
         self._running[attempt.key] = attempt
@@ -86,7 +88,7 @@ class Runs:
         if most is not None:
             self._rooms.setdefault(attempt.step.name, threading.Semaphore(most))
         attempt.begin(self._wake, self._redaction)
-        attempt.context.reach = self._worker.reach
+        attempt.context.reach = self._reach_of(attempt)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
         if self._outlives(attempt):
             attempt.context.stopping.clear()
@@ -97,6 +99,11 @@ class Runs:
             self._spawn(lambda: self._run(attempt))
         except RuntimeError as error:  # no more threads
             self._ended.append((attempt, Outcome("failed", None, f"the step could not be started: {error}")))
+
+    def _reach_of(self, attempt: Attempt) -> Reach:
+        """What reaches the attempt's hosts, with the secrets that the inventory refers to for them."""
+        secret = partial(attempt.secret_of_host, self._secrets)
+        return lambda name, rows: self._worker.reach(name, rows, secret)
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Those that ended since the last time."""
@@ -200,7 +207,7 @@ class Runs:
                 "the secrets of a step could not be had: %s", type(error).__name__, extra={"action": "secret_error"}
             )
             return Outcome("failed", None, f"its secrets could not be had: {type(error).__name__}")
-        if attempt.mask is None:
+        if not (attempt.secrets or attempt.of_hosts):
             return perform(self._worker, attempt.step, attempt.context, attempt.arguments)
-        with hiding(attempt.mask.text):
+        with hiding(attempt.hidden):
             return perform(self._worker, attempt.step, attempt.context, attempt.arguments)

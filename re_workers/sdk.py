@@ -36,7 +36,7 @@ from typing import (
 
 from re_core.playbook.formats import ENVIRONMENT, PASSES
 from re_workers.context import Call
-from re_workers.host_handle import Reach, on_this_machine
+from re_workers.host_handle import Reaching, on_this_machine
 from re_workers.signature import Signature, hint, read_signature
 
 #: the name of a step that stands for every name
@@ -211,7 +211,7 @@ class Worker:
     #: what its steps start goes on without this process: at an orderly stop `ctx.stopping` is set, and nothing is cancelled
     outlives: ClassVar[bool] = False
     #: makes what reaches a host, of its name and facts; set by the process that runs the worker
-    reach: Reach = staticmethod(on_this_machine)
+    reach: Reaching = staticmethod(on_this_machine)
     #: tell the process that lanes, their capacity or offers have changed, from any thread; set by the process that runs the worker
     changed: Callable[[], None] = staticmethod(lambda: None)
     #: by name, of this class and its bases

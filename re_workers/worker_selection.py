@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -13,6 +13,7 @@ from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
 from re_core.wording import did_you_mean
 from re_workers.host_handle import Rows
+from re_workers.hosts.facts import no_secret
 from re_workers.hosts.port import HostRunner
 from re_workers.hosts.runners import open_runner
 from re_workers.hosts.surroundings import Surroundings
@@ -95,9 +96,11 @@ def surroundings(settings: Settings, identity: str) -> Surroundings:
     return Surroundings(settings.data_dir, confinement(settings), identity)
 
 
-def _reach(hosts: Surroundings, name: str, rows: Rows) -> HostRunner:
+def _reach(
+    hosts: Surroundings, name: str, rows: Rows, secret: Callable[[str], str] = no_secret
+) -> HostRunner:
     """What runs programs on a host. Without any row it is the worker's own machine, as without an inventory."""
-    return open_runner(name, rows or {name: {"runner": "local"}}, hosts)
+    return open_runner(name, rows or {name: {"runner": "local"}}, hosts, secret=secret)
 
 
 def confinement(settings: Settings) -> Confinement:

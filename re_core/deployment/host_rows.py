@@ -38,6 +38,13 @@ def header_of(host: str, rows: Rows) -> str:
     return dumps(found) if found else ""
 
 
+def become_secret(host: str, rows: Rows) -> str:
+    """Name of the secret that sudo asks for on a host; empty where it asks for none."""
+    become = rows.get(host, {}).get("become")
+    password = become.get("password") if isinstance(become, Mapping) else None
+    return password if isinstance(password, str) else ""
+
+
 def unknown_host(name: str, where: str, advice: str) -> str:
     """What people read of a name that the inventory lacks; `where` its steps run all the same."""
     return f"{quoted(name)} is not in the inventory{where}{f'; {advice}' if advice else ''}"

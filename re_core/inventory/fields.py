@@ -19,6 +19,7 @@ from re_core.inventory.hosts import (
     WORD,
     Become,
 )
+from re_core.secret_names import FORM, is_name
 from re_core.wire.strict_json import dumps
 from re_core.wording import did_you_mean, one_of
 
@@ -136,7 +137,9 @@ def _become(value: Any) -> Become | None:
         raise Wrong(
             "a password does not stand in an inventory: store it as a secret, and write `password: {secret: NAME}`"
         )
-    return Become(user, word(password["secret"]))
+    if not (isinstance(password["secret"], str) and is_name(password["secret"])):
+        raise Wrong(f"expected the name of a secret, {FORM}, found {_shown(password['secret'])}")
+    return Become(user, password["secret"])
 
 
 def _tags(value: Any) -> dict[str, str]:

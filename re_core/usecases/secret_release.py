@@ -1,7 +1,7 @@
 """Gives the values of secrets to the worker that runs a step which refers to them. Must not know the bus.
 
 Everything is asked of the journal: that the attempt was granted to this claim and has not ended, and that its step, as it was accepted,
-refers to these secrets. What is not shown is refused, and the refusal says nothing of a value.
+refers to these secrets, or the inventory for its host. What is not shown is refused, and the refusal says nothing of a value.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from re_core import ports
+from re_core.deployment.host_rows import become_secret
 from re_core.deployment.plan import PlannedStep, StepKind
 from re_core.deployment.state import State
 from re_core.errors import CallerError, ReleaseEngineError
@@ -88,10 +89,12 @@ def _granted(here: Release, request: SecretRequest) -> tuple[State, int]:
 def _check_names(here: Release, state: State, step: PlannedStep, names: Sequence[str]) -> None:
     group = state.accepted.group
     known = {name for _, name in references(step.spec.parameters)}
+    of_host = become_secret(step.host or "", state.plan.hosts.rows)
     for name in names:
-        if name not in known:
+        if name not in known and name != of_host:
             raise NotReleased(f"the step does not refer to the secret {name}")
-        if step.spec.kind in _OF_PLAYBOOKS and not here.rules.allows(group, name):
+        # what the inventory refers to is its administrator's choice; what a step refers to, its author's
+        if name in known and step.spec.kind in _OF_PLAYBOOKS and not here.rules.allows(group, name):
             raise NotReleased(f"the group {group!r:.100} may not use the secret {name} any more")
 
 

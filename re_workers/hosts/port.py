@@ -319,6 +319,10 @@ class SudoRefused(Unreachable):
     reason = "sudo"
 
 
+class PasswordRefused(SudoRefused):
+    """sudo does not take the password. It is not tried again: a few wrong ones lock accounts."""
+
+
 class NotBegun(HostError):
     """The run did not begin, and will not."""
 

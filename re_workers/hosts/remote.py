@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
+from re_core.errors import ReleaseEngineError
 from re_workers.hosts.become import Become
 from re_workers.hosts.facts import HostFacts
 from re_workers.hosts.on_channel import OnChannel
-from re_workers.hosts.port import HostError, HostRunner, Opened
+from re_workers.hosts.port import BadHost, HostError, HostRunner, Opened, PasswordRefused, SudoRefused
+from re_workers.hosts.refusals import Refusals
 from re_workers.hosts.session import SHELL_TIMEOUT
 from re_workers.hosts.ssh.masters import Masters
 from re_workers.hosts.ssh.way import STRICT, Way
@@ -17,19 +20,29 @@ from re_workers.hosts.surroundings import Surroundings
 class MuxChannel:
     """A host over a connection that is kept."""
 
-    def __init__(self, masters: Masters, way: Way, become: Become | None, control: bool = False) -> None:
+    def __init__(
+        self, masters: Masters, way: Way, become: Become | None, refusals: Refusals, control: bool = False
+    ) -> None:
+        """`refusals`: of passwords, by what tells host, user and password apart."""
         self.host = way.host
         self.first = become.first if become is not None else b""
         self._masters, self._way, self._become, self._control = masters, way, become, control
+        self._refusals = refusals
+        self._tried = "" if become is None else _told_apart(way, become)
 
     def open(self, command: str, stop: threading.Event | None = None) -> Opened:
-        """As of every channel."""
+        """As of every channel. A password that was refused there is not tried again for a while."""
+        if why := self._refusals.why(self._tried):
+            raise PasswordRefused(why)
         asked = command if self._become is None else self._become.command(command)
         return self._masters.session(self._way, asked, stop, self._control)
 
     def explain(self, noise: str, code: int | None) -> HostError | None:
         """As of every channel."""
-        return None if self._become is None else self._become.explain(noise, self.host)
+        problem = None if self._become is None else self._become.explain(noise, self.host, code is not None)
+        if isinstance(problem, PasswordRefused):
+            self._refusals.note(self._tried, str(problem))
+        return problem
 
 
 def ssh(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostRunner:
@@ -42,8 +55,8 @@ def ssh(facts: HostFacts, surroundings: Surroundings, user: str = "") -> HostRun
         facts.name,
         f"{way.digest} {become.user if become is not None else ''}",
         surroundings,
-        MuxChannel(masters, way, become),
-        MuxChannel(masters, way, become, control=True),
+        MuxChannel(masters, way, become, surroundings.refusals),
+        MuxChannel(masters, way, become, surroundings.refusals, control=True),
         records=facts.row.get("records", ""),
         shell_timeout=facts.row.get("shell_timeout", SHELL_TIMEOUT),
     )
@@ -74,4 +87,21 @@ def _become(facts: HostFacts, user: str) -> Become | None:
     whom = user or (said or {}).get("user", "root")
     if said is None and whom == facts.row.get("user", ""):
         return None
-    return Become(whom, facts.secret(password) if password else "")
+    return Become(whom, _password(facts, password) if password else "")
+
+
+def _password(facts: HostFacts, name: str) -> str:
+    """The value of the secret. Raises SudoRefused, which names it: sudo would refuse, too."""
+    try:
+        found = facts.secret(name)
+    except BadHost:
+        raise
+    except ReleaseEngineError as error:
+        raise SudoRefused(f"{facts.name}: become.password: {error}") from None
+    if "\n" in found:
+        raise SudoRefused(f"{facts.name}: become.password: the secret {name} has several lines; set it again as one")
+    return found
+
+
+def _told_apart(way: Way, become: Become) -> str:
+    return hashlib.sha256(repr((way.digest, become)).encode("utf-8", "surrogateescape")).hexdigest()

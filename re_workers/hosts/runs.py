@@ -30,6 +30,7 @@ from re_workers.hosts.port import (
     NoSpace,
     NotBegun,
     OtherRun,
+    PasswordRefused,
     Run,
     RunKey,
     Say,
@@ -247,7 +248,9 @@ class _Following:
         return last_standing(report.lines)
 
     def _judge_loss(self, error: Unreachable) -> None:
-        """Raises where nothing can have begun, and there is no point in another try."""
+        """Raises where nothing can have begun, and where there is no point in another try."""
+        if isinstance(error, PasswordRefused) and (self._begun or self._sent or self._claim.resumed):
+            raise self._out_of_reach(error) from error
         if self._begun or self._sent or self._claim.resumed:
             return
         if self._stop.is_set():
@@ -337,8 +340,15 @@ class _Following:
         try:
             self._host.end(self._run.key)
             self._asked = True
+        except PasswordRefused as error:
+            raise self._out_of_reach(error) from error
         except HostError:
             self._pause()
+
+    @staticmethod
+    def _out_of_reach(error: PasswordRefused) -> HostLost:
+        """Of a run that may be there: another try would bring the account nearer to being locked."""
+        return HostLost(f"{error}; the host ends the run when its time is over, and whether it finished is unknown")
 
     def _pause(self) -> None:
         pause = self._backoff.next()

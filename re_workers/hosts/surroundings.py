@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from re_workers.hosts.port import SLOW_SHELL, Confined, Facts
+from re_workers.hosts.refusals import Refusals
 from re_workers.hosts.session import Report
 from re_workers.hosts.ssh import sockets
 from re_workers.hosts.ssh.masters import IDLE, Masters
@@ -48,6 +49,7 @@ class Surroundings:
         """
         self.confinement = confinement
         self.records = directory / "runs"
+        self.refusals = Refusals()
         self.ssh_config = str(ssh_config) if ssh_config is not None else ""
         self._known_hosts = directory / "known_hosts"
         self._engine = engine or str(directory)
@@ -87,7 +89,9 @@ class Surroundings:
 
     def notice(self, name: str, host: str, report: Report) -> None:
         """Say once what a session shows of the host's login shell. `host`: by what tells it apart."""
-        if not report.login and report.milliseconds <= SLOW_SHELL:
+        # sudo warns where it cannot resolve the host's own name
+        login = "\n".join(line for line in report.login.splitlines() if not line.startswith("sudo: "))
+        if not login and report.milliseconds <= SLOW_SHELL:
             return
         with self._lock:
             if host in self._said:
@@ -95,7 +99,7 @@ class Surroundings:
             self._said[host] = None
             while len(self._said) > _MOST:
                 self._said.popitem(last=False)
-        for warning in Facts(noise=report.login, milliseconds=report.milliseconds).warnings:
+        for warning in Facts(noise=login, milliseconds=report.milliseconds).warnings:
             self._say(f"{name}: {warning}")
 
     def is_due(self, host: str) -> bool:
