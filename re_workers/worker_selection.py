@@ -96,9 +96,7 @@ def surroundings(settings: Settings, identity: str) -> Surroundings:
     return Surroundings(settings.data_dir, confinement(settings), identity)
 
 
-def _reach(
-    hosts: Surroundings, name: str, rows: Rows, secret: Callable[[str], str] = no_secret
-) -> HostRunner:
+def _reach(hosts: Surroundings, name: str, rows: Rows, secret: Callable[[str], str] = no_secret) -> HostRunner:
     """What runs programs on a host. Without any row it is the worker's own machine, as without an inventory."""
     return open_runner(name, rows or {name: {"runner": "local"}}, hosts, secret=secret)
 

@@ -2,81 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import subprocess
-import tempfile
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from re_workers.hosts.port import ENDED, HostRunner, Run, RunKey, SudoRefused
-from tests.integration.hosts.farm import Farm, run
-from tests.integration.hosts.rig import Beside
+from re_workers.hosts.port import ENDED, Claim, HostLost, HostRunner, PasswordRefused, Run, RunKey, SudoRefused
+from tests.integration.hosts.farm import STOP, Farm, run
+from tests.integration.hosts.rig import Beside, Heard
+from tests.services.guests import Guest, guest_of
 from tests.services.recipe import Place
-from tests.services.sshd import RECIPE, SshHost, running
 
 pytestmark = pytest.mark.service("sshd")
 
 #: writes rules of sudo for the user who logs in
 Allow = Callable[[str], None]
 
-#: the password of the user who logs in: of this test alone, for a user who is gone after it
-PASSWORD = secrets.token_urlsafe(12)
-
-
-class Guest(NamedTuple):
-    """A user of the host who logs in."""
-
-    host: SshHost
-    name: str
-
-    def row(self, **more: object) -> dict[str, object]:
-        return self.host.row(user=self.name, **more)
-
 
 @pytest.fixture(scope="module")
 def guest(sshd: Place) -> Iterator[Guest]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can add a user")
-    # no directory of pytest's: the user reads the keys
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        yield from _guest(sshd, Path(directory))
-
-
-def _guest(sshd: Place, data: Path) -> Iterator[Guest]:
-    name = f"re-test-{os.getpid()}"
-
-    def there(*command: str, feed: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(sshd.argv(RECIPE, command, data), input=feed, capture_output=True, text=True)
-
-    if there("sh", "-c", "command -v sudo && command -v useradd && command -v chpasswd").returncode:
-        pytest.skip("the host has no sudo")
-    try:
-        assert there("useradd", "-m", "-s", "/bin/sh", name).returncode == 0
-        assert there("chpasswd", feed=f"{name}:{PASSWORD}\n").returncode == 0
-        with running(sshd, data, "web1") as host:
-            yield Guest(host, name)
-    finally:
-        there("rm", "-f", f"/etc/sudoers.d/{name}")
-        there("userdel", "-r", name)
+    with guest_of(sshd) as found:
+        yield found
 
 
 @pytest.fixture
-def allow(guest: Guest, sshd: Place) -> Iterator[Allow]:
+def allow(guest: Guest) -> Iterator[Allow]:
     """Writes rules of sudo for the guest."""
-
-    def write(rules: str) -> None:
-        file = f"/etc/sudoers.d/{guest.name}"
-        text = "".join(f"{line.format(guest=guest.name)}\n" for line in rules.splitlines())
-        command = sshd.argv(RECIPE, ["sh", "-c", f"cat >{file}; chmod 440 {file}"], guest.host.data)
-        subprocess.run(command, input=text, text=True, check=True)
-
-    yield write
-    write("")
+    yield guest.allow
+    guest.allow("")
 
 
 def _runner(farm: Farm, guest: Guest, become: dict[str, str] | None, password: str = "") -> HostRunner:
@@ -101,12 +54,12 @@ def test_a_run_is_the_other_users_with_its_record_and_its_home(farm: Farm, guest
 def test_a_password_goes_over_a_channel_of_its_own(rules: str, farm: Farm, guest: Guest, allow: Allow) -> None:
     """Also where sudo does not ask for it: then the program must not read it."""
     allow(rules)
-    runner = _runner(farm, guest, {"user": "root", "password": "sudo"}, PASSWORD)
+    runner = _runner(farm, guest, {"user": "root", "password": "sudo"}, guest.password)
     name = f"d/{len(rules)}/1"
-    program = f"id -un; cat; env; tr '\\0' ' ' </proc/$PPID/cmdline; grep -rl {PASSWORD[:6]}'{PASSWORD[6:]}' /root/.re"
+    program = f"id -un; cat; env; tr '\\0' ' ' </proc/$PPID/cmdline; grep -rl {guest.password[:6]}'{guest.password[6:]}' /root/.re"
     code, output = run(runner, program, name, stdin="in\n")
     assert output.startswith(b"root\nin\n")
-    assert PASSWORD.encode() not in output
+    assert guest.password.encode() not in output
     assert code == 1  # grep found nothing
     assert runner.sweep([RunKey(name, "web1")]) == 1
 
@@ -127,10 +80,30 @@ def test_what_sudo_refuses_is_said_with_what_to_do(
     allow(rules)
     become = {"user": "root", **({"password": "sudo"} if password else {})}
     with pytest.raises(SudoRefused, match=f"web1: sudo: .*({said})"):
-        run(_runner(farm, guest, become, password.replace("right", PASSWORD)), "true", "d/9/1")
+        run(_runner(farm, guest, become, password.replace("right", guest.password)), "true", "d/9/1")
 
 
 def test_a_user_who_is_not_there_is_said(farm: Farm, guest: Guest, allow: Allow) -> None:
     allow("{guest} ALL=(ALL) NOPASSWD: ALL")
     with pytest.raises(SudoRefused, match="there is no user no-such-user"):
         run(_runner(farm, guest, {"user": "no-such-user"}), "true")
+
+
+def test_a_wrong_password_is_tried_once_whatever_asks_for_it(farm: Farm, guest: Guest, allow: Allow) -> None:
+    """Neither later steps nor a run that may be there already lock the account."""
+    log = f"/tmp/{guest.name}.log"
+    allow(f"Defaults:{{guest}} logfile={log}\n{{guest}} ALL=(ALL) ALL")
+    become = {"user": "root", "password": "sudo"}
+    try:
+        for name in ("d/0/1", "d/1/1"):
+            with pytest.raises(
+                PasswordRefused, match=r"the password is wrong; set the secret of become\.password again"
+            ):
+                run(_runner(farm, guest, become, "wrong"), "true", name)
+        adopted = _runner(farm, guest, become, "wrong")
+        with pytest.raises(HostLost, match=r"password is wrong.*whether it finished is unknown"):
+            adopted.run(Run(RunKey("d/2/1", "web1"), "true"), Heard(), STOP, None, Claim(True, time.monotonic()))
+        assert guest.there("cat", log).stdout.count("incorrect password attempt") == 1
+        assert run(_runner(farm, guest, become, guest.password), "id -un", "d/3/1")[1] == b"root\n", "another one is"
+    finally:
+        guest.there("rm", "-f", log)

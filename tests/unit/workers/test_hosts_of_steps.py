@@ -79,7 +79,7 @@ def test_a_message_says_what_the_inventory_says_of_its_host(work: tuple[Crowd, W
     worker, harness = work
     reached: list[Rows] = []
 
-    def reach(name: str, rows: Rows) -> Runner:
+    def reach(name: str, rows: Rows, secret: Callable[[str], str]) -> Runner:
         reached.append(rows)
         return ScriptedHost({"hostname": name})
 
