@@ -90,8 +90,13 @@ Rows = Mapping[str, Mapping[str, Any]]
 #: makes the runner of the host of this name; without a row it is the worker's machine
 Reach = Callable[[str, Rows], Runner]
 
-#: the same for the hosts of all steps of a process; the last argument finds the value of a secret that a row names
-Reaching = Callable[[str, Rows, Callable[[str], str]], Runner]
+
+class Reaching(Protocol):
+    """The same for the hosts of all steps of a process. Any thread."""
+
+    def __call__(self, name: str, rows: Rows, secret: Callable[[str], str] = no_secret, /) -> Runner:
+        """`secret` finds the value of one that a row names. Raises HostError, OperatorError."""
+        ...
 
 
 def on_this_machine(name: str, rows: Rows, secret: Callable[[str], str] = no_secret) -> Runner:
