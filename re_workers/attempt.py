@@ -239,7 +239,9 @@ class Attempt:
     def begin(self, wake: Callable[[], None] | None, redaction: Redaction) -> None:
         """From now on it runs: its time counts, and it can send."""
         prefix = f"{self.key}/{self.token}"
-        origin = Origin(self.call.deployment, self.call.step, f"{prefix}.{self.moves}" if self.moves else prefix)
+        recorded = self.key if self.recorded else ""
+        name = f"{prefix}.{self.moves}" if self.moves else prefix
+        origin = Origin(self.call.deployment, self.call.step, name, recorded, self.moves)
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
         self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""), self._saved)
         self.context.resumed, self.context.claimed_at = self.moves > 0, self.claimed_at

@@ -39,4 +39,5 @@ class Heard:
         self.last.extend(lines)
         said = [one for one in lines if self._hide is None or not self._hide.fullmatch(one)]
         if said and self._output is not None:
-            self._output("\n".join(said))
+            # each with its end: how lines come in pieces must not decide whether an empty one is the last
+            self._output("".join(f"{one}\n" for one in said))

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from re_core.deployment.quota import DEFAULT, Quota
 from re_core.wire.messages import (
+    ATTEMPT,
     MAX_SLUG,
+    MOVES,
     OUTPUT,
     PROGRESS,
     QUOTA,
@@ -23,6 +25,7 @@ from re_core.wire.messages import (
     notification_from,
     notification_message,
 )
+from re_core.wire.recorded import LINES, PLACE
 from re_core.wire.redaction import Redaction
 
 #: the messages' app_id
@@ -58,6 +61,16 @@ class Origin(NamedTuple):
     step: int
     #: start of every message's id: attempt and token
     prefix: str
+    #: the attempt, where another process may go on with it, and say its lines once more from the first on; else empty
+    recorded: str = ""
+    #: above 0 where another process had begun it
+    moves: int = 0
+
+
+class _Remark(str):
+    """A line of the worker's own: another process would not say it."""
+
+    __slots__ = ()
 
 
 def shown(line: str, redaction: Redaction) -> str:
@@ -91,6 +104,8 @@ class Outgoing:
         self._size = 0
         self._notices = 0
         self._chunks = 0
+        #: lines of the step's own that were drained
+        self._place = 0
         #: the newest that was not sent, how many were, and when the last one was
         self._progress: dict[str, Any] | None = None
         self._progresses, self._progressed = 0, -PROGRESS_INTERVAL
@@ -108,7 +123,7 @@ class Outgoing:
 
     def remark(self, text: str) -> None:
         """A line of the worker's own, whatever is left of the quota."""
-        self._add([shown(text, self.redaction)])
+        self._add([_Remark(shown(text, self.redaction))])
 
     def progress(self, done: float, of: float, words: str) -> None:
         """How far the step is: a line now and then, with the newest only. Raises ValueError where a number is none, or below 0."""
@@ -153,6 +168,10 @@ class Outgoing:
                 self._flush(lines, messages)
                 messages.append(one)
                 continue
+            if isinstance(one, _Remark):
+                self._flush(lines, messages)
+                messages.append(self._chunk([one]))
+                continue
             if size + len(one) > MAX_CHUNK:
                 self._flush(lines, messages)
                 size = 0
@@ -161,7 +180,7 @@ class Outgoing:
         self._flush(lines, messages)
         return messages
 
-    def _add(self, added: list[str] | list[Message]) -> None:
+    def _add(self, added: Sequence[str] | Sequence[Message]) -> None:
         with self._lock:
             if self._room is not None:
                 self._room.wait_for(lambda: self._size < MAX_WAITING, PATIENCE)
@@ -187,19 +206,29 @@ class Outgoing:
     def _flush(self, lines: list[str], messages: list[Message]) -> None:
         if not lines:
             return
-        self._chunks += 1
-        messages.append(
-            Message(
-                OUTPUT,
-                encode({"message": "\n".join(lines)}),
-                f"{self._origin.prefix}/output/{self._chunks}",
-                self._origin.deployment,
-                headers={STEP: str(self._origin.step), QUOTA: str(self._quota.size)},
-                # through the exchange, so that a recorder of 2014 that is bound to the key gets it too
-                app_id=APP,
-            )
-        )
+        place, self._place = self._place, self._place + len(lines)
+        chunk = self._chunk(lines)
+        if self._origin.recorded:
+            headers = {**chunk.headers, ATTEMPT: self._origin.recorded, PLACE: str(place)}
+            if self._origin.moves:
+                headers[MOVES] = str(self._origin.moves)
+            chunk = chunk._replace(id=f"{self._origin.prefix}{LINES}{self._place}", headers=headers)
+        messages.append(chunk)
         lines.clear()
+
+    def _chunk(self, lines: list[str]) -> Message:
+        self._chunks += 1
+        text = "\n".join(lines)
+        return Message(
+            OUTPUT,
+            # one line feed at its end is not of the last line
+            encode({"message": text if lines[-1] else f"{text}\n"}),
+            f"{self._origin.prefix}/output/{self._chunks}",
+            self._origin.deployment,
+            headers={STEP: str(self._origin.step), QUOTA: str(self._quota.size)},
+            # through the exchange, so that a recorder of 2014 that is bound to the key gets it too
+            app_id=APP,
+        )
 
 
 def _bar(done: float, of: float, words: str) -> str:

@@ -232,7 +232,7 @@ def _result(outcome: Outcome, outgoing: Outgoing) -> Result:
         if PROGRESS in message.headers:
             continue
         if message.key == OUTPUT:
-            output += parse_output(message.body).split("\n")
+            output += parse_output(message.body).removesuffix("\n").split("\n")
         else:
             notifications.append((message.key.removeprefix("notify."), parse_notification(message.body)))
     return Result(sent["status"], sent.get("data"), sent.get("message"), output, notifications)

@@ -67,3 +67,8 @@ def log_overhang(sizes: Sequence[int]) -> int:
             break
         kept += 1
     return len(sizes) - kept
+
+
+def behind(beginning: str) -> str:
+    """The least text that is above all that begin with this one, which ends with a slash."""
+    return f"{beginning[:-1]}0"  # the character after the slash

@@ -220,6 +220,10 @@ class Output(Protocol):
         """Those of the ids whose chunk is stored."""
         ...
 
+    def output_ids(self, beginning: str) -> list[str]:
+        """Ids of stored chunks that begin with this text, which ends with a slash; in no order."""
+        ...
+
     def last_line(self, deployment: str) -> int:
         """Number of the last stored line; 0 where there is none."""
         ...

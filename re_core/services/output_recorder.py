@@ -15,6 +15,7 @@ from re_core.ports import Bus, Clock, Delivery, Output
 from re_core.rows import OutputChunk
 from re_core.sequencer.decoding import readable
 from re_core.sequencer.guard import reject
+from re_core.services.output_places import OutputPlaces
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
@@ -47,6 +48,7 @@ class Recorder:
         self._clock = clock
         self._redaction = redaction
         self._last: OrderedDict[str, int] = OrderedDict()
+        self._places = OutputPlaces(store, _REMEMBERED)
         # without priorities: one recorder consumes until it leaves, so no other gives out numbers meanwhile
         self._subscription = bus.subscribe((m.OUTPUT,), BATCH)
         self._epoch = self._subscription.epoch
@@ -57,6 +59,7 @@ class Recorder:
         if self._epoch != self._subscription.epoch:  # another core may have recorded in between
             self._epoch = self._subscription.epoch
             self._last.clear()
+            self._places.clear()
         return self._record(deliveries) if deliveries else 0
 
     def _record(self, deliveries: Sequence[Delivery]) -> int:
@@ -77,10 +80,12 @@ class Recorder:
             self._hint(chunks)
         except (StoreUnavailable, BusUnavailable):
             self._last.clear()
+            self._places.clear()
             self._subscription.requeue([one for one in deliveries if one.tag not in rejected])
             raise
         except Exception as error:  # one message must not keep all others from being recorded
             self._last.clear()
+            self._places.clear()
             left = [one for one in deliveries if one.tag not in rejected]
             if len(left) == 1:
                 reject(self._subscription, left[0], error)
@@ -121,6 +126,7 @@ class Recorder:
                 return []
             stored.add(message.id)
         lines = [self._clean(line) for line in text.removesuffix("\n").split("\n")]
+        lines = self._places.new_lines(message, lines)
         number = digits(message.headers.get(m.STEP, ""))
         if read_quota(message.headers.get(m.QUOTA, "")) is None:
             lines = self._within((message.correlation_id, number), lines)

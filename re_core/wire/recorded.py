@@ -8,3 +8,7 @@ ADOPT = "re-adopt"
 RECORDED = "re-recorded"
 #: of the `go` for a claim that moves: milliseconds since it was made
 CLAIMED = "re-claimed"
+#: of output of a recorded attempt, beside the attempt's id: which of the attempt's lines the first one is, from 0
+PLACE = "re-place"
+#: stands in the id of such a message, between what names the process that sends it and the number of lines up to its end
+LINES = "/lines/"

@@ -199,7 +199,7 @@ class Command(Worker):
         try:
             for lines in program.lines(ctx.cancelled):
                 last.extend(lines)
-                ctx.output("\n".join(lines))
+                ctx.output("".join(f"{line}\n" for line in lines))
             if left := program.left():
                 ctx.output(f"[left behind: {left}; further output of it is dropped]")
         finally:

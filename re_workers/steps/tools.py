@@ -75,7 +75,7 @@ class Tool:
                     if each is not None:
                         each(line)
                 if not quiet:
-                    ctx.output("\n".join(without_passwords(line) for line in lines))
+                    ctx.output("".join(f"{without_passwords(line)}\n" for line in lines))
         finally:
             program.end()
         ctx.check()

@@ -166,6 +166,13 @@ def test_a_chunk_is_stored_once(store: Store) -> None:
     assert store.stored_output([]) == set()
 
 
+def test_chunks_are_found_by_how_their_ids_begin(store: Store) -> None:
+    ids = ["d/0/1/w/output/1", "d/0/1/w/lines/2", "d/0/1/ü/lines/9", "d/0/10/w/output/1", "d/0/2/w/output/1", "d/0/1"]
+    store.add_output([_chunk(id, place, 1) for place, id in enumerate(ids, 1)])
+    assert sorted(store.output_ids("d/0/1/")) == sorted(ids[:3])
+    assert store.output_ids("d/1/1/") == []
+
+
 def test_a_page_of_output_ends_with_its_characters(store: Store) -> None:
     store.add_output([OutputChunk(str(first), "d", first, 0, 5, ("x" * 16_000,) * 4) for first in range(1, 401, 4)])
     page = store.output("d", 0, 10_000)

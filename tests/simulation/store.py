@@ -269,6 +269,10 @@ class SimStore:
         """See ports.Output."""
         return self._call(lambda: {id for id in ids if id in self._server.chunks})
 
+    def output_ids(self, beginning: str) -> list[str]:
+        """See ports.Output."""
+        return self._call(lambda: [id for id in self._server.chunks if id.startswith(beginning)])
+
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""
         chunks = self._call(lambda: [one for one in self._server.chunks.values() if one.deployment == deployment])

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from re_core.adapters.mongo.database import Database, Document
-from re_core.adapters.paging import clamp_int64, lines_of
+from re_core.adapters.paging import behind, clamp_int64, lines_of
 from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
 
@@ -32,6 +32,12 @@ class OutputPart:
             return set()
         with self._database.translating_errors():
             return {one["_id"] for one in self._database.output.find({"_id": {"$in": list(ids)}}, {"_id": 1})}
+
+    def output_ids(self, beginning: str) -> list[str]:
+        """See ports.Output."""
+        wanted = {"_id": {"$gte": beginning, "$lt": behind(beginning)}}
+        with self._database.translating_errors():
+            return [one["_id"] for one in self._database.output.find(wanted, {"_id": 1})]
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""

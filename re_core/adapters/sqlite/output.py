@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
-from re_core.adapters.paging import clamp_int64, lines_of
+from re_core.adapters.paging import behind, clamp_int64, lines_of
 from re_core.adapters.sqlite.database import Database, insert
 from re_core.rows import OutputChunk, OutputLine
 from re_core.wire import strict_json
@@ -35,6 +35,11 @@ class OutputPart:
         """See ports.Output."""
         query = "SELECT id FROM output WHERE id IN (SELECT value FROM json_each(?))"
         return {id for (id,) in self._database.rows(query, (strict_json.dumps(ids),))}
+
+    def output_ids(self, beginning: str) -> list[str]:
+        """See ports.Output."""
+        query = "SELECT id FROM output WHERE id >= ? AND id < ?"
+        return [id for (id,) in self._database.rows(query, (beginning, behind(beginning)))]
 
     def last_line(self, deployment: str) -> int:
         """See ports.Output."""

@@ -14,6 +14,7 @@ from re_core.services.output_recorder import Recorder
 from re_core.wire import messages as m
 from re_core.wire.dead_letters import DETAIL, REASON
 from re_core.wire.messages import Message
+from re_core.wire.recorded import LINES, PLACE
 from re_core.wire.redaction import REDACTED, Redaction
 from tests.integration.core_loop.core_harness import CoreHarness
 
@@ -262,3 +263,50 @@ def test_what_was_not_stored_is_not_counted(harness: CoreHarness) -> None:
     recorder.turn(0)
     recorder.close()
     assert [len(text) for _, text in _lines(harness)] == [1500]
+
+
+# -- attempts that another process goes on with ----------------------------------------------------------
+
+
+def _say(bus: Bus, process: str, place: int, *lines: str, attempt: str = "d1/0/1", moves: int = 0) -> None:
+    """What a process of a recorded attempt sends: some of its lines, with the number of the first one."""
+    headers = {m.STEP: "0", m.ATTEMPT: attempt, PLACE: str(place), **({m.MOVES: str(moves)} if moves else {})}
+    id = f"{attempt}/{process}{LINES}{place + len(lines)}"
+    bus.publish([Message("output", m.encode({"message": "\n".join(lines)}), id, "d1", headers=headers)])
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_lines_that_another_process_says_again_are_recorded_once(harness: CoreHarness, restarts: bool) -> None:
+    recorder = _recorder(harness)
+    said = [
+        ("w1", 0, "a", "b"),
+        ("w1", 2, "c"),
+        ("w2", 0, "a", "b", "c", "d"),  # goes on with it, and says all of it
+        ("w1", 3, "d", "e"),  # was only frozen
+        ("w2", 4, "e"),
+        ("w2", 5, "f"),
+        ("w3", 0, "a", "b"),
+        ("w3", 2, "c", "d", "e", "f", "g"),
+    ]
+    for process, place, *lines in said:
+        _say(harness.bus, process, place, *lines, moves=process != "w1")
+        recorder.turn(0)
+        if restarts:  # what it remembered is gone; so is what no other recorder sees
+            recorder.close()
+            recorder = _recorder(harness)
+    _say(harness.bus, "w1", 0, "x", attempt="d1/0/2")
+    recorder.turn(0)
+    assert "".join(text for _, text in _lines(harness)) == "abcdefgx"
+    assert [number for number, _ in _lines(harness)] == list(range(1, 9))
+    assert harness.dead() == []
+    recorder.close()
+
+
+def test_what_one_process_says_late_is_recorded_all_the_same(harness: CoreHarness, recorder: Recorder) -> None:
+    """A bus may bring a message after those behind it."""
+    _say(harness.bus, "w1", 1, "b")
+    _say(harness.bus, "w1", 0, "a")
+    _say(harness.bus, "w1", 0, "a")
+    _say(harness.bus, "w9", 0, "z", attempt="other/0/1")
+    recorder.turn(0)
+    assert [text for _, text in _lines(harness)] == ["b", "a", "z"]

@@ -25,6 +25,10 @@ from tests.integration.hosts.shell_worker import settings_of, store_of
 from tests.integration.workers.waiting import until
 
 
+#: what a script prints before it waits, and afterwards
+FIRST, SECOND = ["first", "", *map(str, range(100)), ""], ["", *map(str, range(100, 200)), "second", ""]
+
+
 class Program:
     """One process of shell_worker.py."""
 
@@ -105,7 +109,8 @@ class Site:
     def script(self, *, waits: bool = True, code: int = 0) -> str:
         """Writes into the ledger that it began, prints, and ends when it is let go."""
         wait = f"until [ -e {self.directory}/go ]; do sleep 0.05; done; " if waits else ""
-        return f"echo $$ >>{self.ledger}; echo first; {wait}echo second; exit {code}"
+        before, after = ("; ".join(f"echo '{one}'" for one in part) for part in (FIRST, SECOND))
+        return f"echo $$ >>{self.ledger}; {before}; {wait}{after}; exit {code}"
 
     def let_go(self) -> None:
         """What waits may end."""
@@ -172,3 +177,8 @@ class Site:
 
     def lines(self, deployment: str) -> list[str]:
         return [line.text for line in self.store.output(deployment, 0, 1000)]
+
+    def printed(self, deployment: str, lines: Sequence[str]) -> bool:
+        """Whether these lines, and no others, are there in the end."""
+        until(lambda: len(self.lines(deployment)) >= len(lines))
+        return self.lines(deployment) == list(lines)

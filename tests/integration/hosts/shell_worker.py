@@ -22,6 +22,7 @@ from re_core.wire import messages as m
 from re_core.wire.messages import Message
 from re_workers import Context, Failed, HandedOver, Lost, Worker, step
 from re_workers.context import Call
+from re_workers.heard import Heard
 from re_workers.host import WorkerHost
 from re_workers.hosts.channels import LocalChannel, SshChannel
 from re_workers.hosts.port import HostError, HostLost, Left, Run, RunKey
@@ -52,11 +53,10 @@ class Shell(Worker):
         codes = []
         for n, script in enumerate(scripts):
             run = Run(RunKey(ctx.attempt_id, "web1", n), script, limit=(ctx.allowed or 60.0) + 60.0)
+            heard = Heard(ctx.output)
             try:
                 claim = ctx.claim if n == 0 else ctx.claim._replace(earlier=())
-                ended = self._runs.run(
-                    run, lambda piece: ctx.output(piece.decode()), ctx.cancelled, ctx.stopping, claim
-                )
+                ended = self._runs.run(run, heard, ctx.cancelled, ctx.stopping, claim)
             except Left as left:
                 raise HandedOver(str(left)) from None
             except HostLost as lost:
@@ -65,6 +65,7 @@ class Shell(Worker):
                 raise Failed(str(error)) from None
             if ctx.cancelled.is_set():
                 raise Cancelled(ctx.cancel_reason)
+            heard.end()
             codes.append(ended.code)
         return codes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.hosts.adopting import Site
+from tests.integration.hosts.adopting import FIRST, SECOND, Site
 from tests.integration.workers.waiting import until
 from tests.services.broker import RabbitMQ
 
@@ -40,6 +40,7 @@ def test_another_worker_goes_on_with_the_step_of_one_that_was_killed(site: Site)
     result = site.state(deployment).step(0).result
     assert result is not None
     assert result.data == [0, 5]
+    assert site.printed(deployment, [*FIRST, *SECOND, *FIRST, *SECOND]), "each line once, in order"
     assert len(site.begun()) == 2
     assert [kind for kind in site.kinds(deployment) if kind in ("started", "orphaned", "moved", "lost")] == [
         "started",
@@ -85,6 +86,7 @@ def test_a_worker_that_was_only_frozen_hears_the_same_end(site: Site) -> None:
     assert site.end(deployment) == "completed"
     first.terminate()
     second.terminate()
+    assert site.printed(deployment, [*FIRST, *SECOND])
     assert len(site.begun()) == 1
     assert site.kinds(deployment).count("completed") == 1
     assert "late" not in site.kinds(deployment)
@@ -104,5 +106,6 @@ def test_the_next_start_of_an_engine_goes_on_with_what_a_killed_one_had_begun(tm
         assert site.end(deployment) == "completed"
         assert len(site.begun()) == 1
         assert "lost" not in site.kinds(deployment)
+        assert site.printed(deployment, [*FIRST, *SECOND]), "also where what records them was killed"
     finally:
         site.close()

@@ -24,7 +24,7 @@ def test_lines_travel_together_in_one_message() -> None:
     outgoing.output("two\nthree")
     outgoing.output("")
     [message] = outgoing.drain()
-    assert parse_output(message.body) == "one\ntwo\nthree\n"
+    assert parse_output(message.body) == "one\ntwo\nthree\n\n", "of the last line feed the recorder makes no line"
     assert (message.key, message.direct, message.correlation_id) == ("output", False, "D")
     assert message.app_id == "re-worker"
     assert (message.id, message.headers) == (
