@@ -67,6 +67,12 @@ class Attempt:
     recorded = False
     #: when its claim was made, where another process made it: seconds of the monotonic clock; None where that is not known
     claimed_at: float | None = None
+    #: where its arguments refer to which secrets
+    secrets: Mapping[tuple[str | int, ...], str] = {}
+    #: keeps the values of these, and of those of its hosts, out of what is sent; None while it has none
+    mask: Mask | None = None
+    #: name -> value, of those that were found
+    _values: Mapping[str, str] = {}
 
     def __init__(
         self, delivery: Delivery, token: str, worker_id: str, now: int, traces: bool = False, bound: Sequence[str] = ()
@@ -114,14 +120,9 @@ class Attempt:
         self.began = 0
         #: above 0 where another process had begun it: how often its claim has moved, this time included
         self.moves = 0
-        #: where its arguments refer to which secrets
-        self.secrets: Mapping[tuple[str | int, ...], str] = {}
         #: names of those that the inventory refers to for its hosts: found when a host is reached
         self.of_hosts = frozenset(filter(None, (become_secret(name, self.call.rows) for name in self.call.hosts)))
-        #: keeps the values of both out of what is sent; None while it has none
-        self.mask: Mask | None = None
         self._finding = threading.Lock()
-        self._values: Mapping[str, str] = {}
         self._headers = _headers(id, token, worker_id, bound)
         if self.trace is not None:  # a core that takes the deployment over learns its trace by this
             self._headers[TRACEPARENT] = self.trace.header
@@ -275,8 +276,9 @@ class Attempt:
         return self._reply("started", STARTED, control, headers, self.granted)
 
     def outcome(self, body: bytes, control: str) -> list[Message]:
-        """The last reply."""
-        return self._reply("outcome", body, control, self._headers)
+        """The last reply. Of a recorded attempt the core says when it is in the journal: then the record may go."""
+        headers = {**self._headers, ASKS: "1"} if self.recorded else self._headers
+        return self._reply("outcome", body, control, headers)
 
     def lost(self, body: bytes, control: str) -> list[Message]:
         """In place of the last reply: what it started may go on, out of this worker's sight."""
@@ -320,6 +322,8 @@ def reported_again(message: Message, reported: Reported, worker_id: str, control
     headers = {TOKEN: reported.token, WORKER: worker_id}
     if reported.event:
         headers[EVENT] = reported.event
+    if reported.asks:
+        headers[ASKS] = "1"
     return _reply_of(message, reported.event or "outcome", reported.body, control, headers)
 
 

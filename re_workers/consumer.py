@@ -298,6 +298,8 @@ class StepConsumer(Reporter):
             self._runs.cancel(key, stop_reason(delivery.message.body))
         elif event == "tell":
             self._repeat_reply(delivery, key)
+        elif event == "kept":
+            self._say("kept", self._worker.kept, key)
         else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which is unknown")
         self._outbox.done(delivery)

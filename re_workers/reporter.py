@@ -60,7 +60,8 @@ class Reporter:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         body = attempt.said(encode(outcome, attempt.redaction(self._redaction)))
-        self._outcomes.add(attempt.call.attempt_id, Reported(attempt.token, body, self._clock.now()))
+        reported = Reported(attempt.token, body, self._clock.now(), asks=attempt.recorded)
+        self._outcomes.add(attempt.call.attempt_id, reported)
         self._report(attempt, outcome, attempt.outcome(body, self.control))
 
     def _report(self, attempt: Attempt, outcome: Outcome, messages: list[Message]) -> None:

@@ -54,6 +54,8 @@ class Reported(NamedTuple):
     at: int
     #: what it says in place of an outcome, `lost`; empty of an outcome
     event: str = ""
+    #: its worker wants to hear when it is in the journal
+    asks: bool = False
 
 
 class Outcomes:

@@ -87,7 +87,7 @@ def workers(
         found.extend(load_directory(settings.workers_dir))
     if hosts is not None:
         for worker in found:
-            worker.reach = partial(_reach, hosts)
+            worker.reach, worker.kept = partial(_reach, hosts), hosts.sweeper.kept
     return together(found)
 
 

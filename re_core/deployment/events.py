@@ -46,6 +46,8 @@ class OutcomeReported(NamedTuple):
     cut: bool = False
     #: `body` as people may read it; None where that is `body` itself
     shown: Any = None
+    #: queue of the worker that wants to hear when this is in the journal; empty: it does not
+    control: str = ""
 
 
 class ClaimReleased(NamedTuple):
@@ -230,6 +232,15 @@ class Grant(NamedTuple):
     reason: str = ""
 
 
+class Keep(NamedTuple):
+    """Say to the worker that the outcome of its attempt is in the journal."""
+
+    control: str
+    step: int
+    attempt: int
+    token: str
+
+
 class Inquire(NamedTuple):
     """Ask the worker for the state of the attempt: its outcome may have been lost with a queue."""
 
@@ -256,4 +267,4 @@ class Answer(NamedTuple):
     holder: str = ""
 
 
-Effect = Dispatch | Adopt | HandedOver | Notify | Grant | Inquire | Stop | Answer
+Effect = Dispatch | Adopt | HandedOver | Notify | Grant | Keep | Inquire | Stop | Answer

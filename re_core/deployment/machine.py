@@ -115,6 +115,8 @@ def _step(go: Advance, event: Any) -> None:
     if rule is None:
         raise Refusal(f"step {event.step} is {step.status}")
     rule(go, step, event)
+    if isinstance(event, e.OutcomeReported) and event.control:
+        go.do(e.Keep(event.control, event.step, event.attempt, event.token))
 
 
 def _refuse(state: State, event: e.Event, reason: str) -> Decision:
@@ -130,6 +132,8 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
             effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False, reason=why),)
         elif not _is_awaited(state, event):
             effects = (e.Stop(event.control, event.step, event.attempt),)
+    elif isinstance(event, e.OutcomeReported) and event.control and _is_kept(state, event):
+        effects = (e.Keep(event.control, event.step, event.attempt, event.token),)
     elif isinstance(event, e.OperatorRequest) and event.reply_to:
         holder = event.holder if isinstance(event, e.RetryAsked) else ""
         effects = (e.Answer(event.reply_to, event.request, accepted=False, reason=reason, holder=holder),)
@@ -140,6 +144,15 @@ def _is_awaited(state: State, claim: e.ClaimMade) -> bool:
     """Whether the attempt is open, and its worker was not asked to end it."""
     is_open = claim.step in state.open and state.steps[claim.step].attempt == claim.attempt
     return is_open and stopped_at(state, claim.step) is None
+
+
+def _is_kept(state: State, outcome: e.OutcomeReported) -> bool:
+    """Whether an outcome of the attempt is in the journal already: of the last step it ends the deployment."""
+    step = state.steps.get(outcome.step)
+    return step is not None and step.attempt == outcome.attempt and step.status in _WITH_OUTCOME
+
+
+_WITH_OUTCOME = frozenset({StepStatus.COMPLETED, StepStatus.FAILED})
 
 
 # -- the tables ------------------------------------------------------------------------------------

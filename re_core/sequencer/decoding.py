@@ -103,6 +103,7 @@ def _reply(message: Message, redaction: Redaction) -> AddressedEvent:
             worker,
             cut,
             shown,
+            message.reply_to if token and headers.get(m.ASKS) == "1" else "",
         ),
     )
 

@@ -205,6 +205,10 @@ def _grant(state: State, effect: e.Grant, now: int) -> Message:
     return message._replace(body=m.encode({"reason": effect.reason})) if effect.reason else message
 
 
+def _keep(state: State, effect: e.Keep) -> Message:
+    return _control(state, effect, "kept", effect.token)
+
+
 def _inquire(state: State, effect: e.Inquire) -> Message:
     return _control(state, effect, "tell", expires=GRANT_LIFE)._replace(reply_to=m.reply_queue(state.deployment))
 
@@ -215,7 +219,7 @@ def _stop(state: State, effect: e.Stop) -> Message:
 
 
 def _control(
-    state: State, effect: e.Grant | e.Inquire | e.Stop, word: str, token: str = "", expires: int | None = None
+    state: State, effect: e.Grant | e.Inquire | e.Keep | e.Stop, word: str, token: str = "", expires: int | None = None
 ) -> Message:
     """A message about an attempt, or about the claim of it that has this token, for the control queue of the worker that claimed it."""
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
@@ -264,6 +268,7 @@ def _answered(deployment: str, effect: e.Answer) -> Message:
 #: of what carries no trace
 _MAKERS: Mapping[type[Any], Callable[[State, Any], Message]] = {
     e.Inquire: _inquire,
+    e.Keep: _keep,
     e.Stop: _stop,
     e.Answer: _answer,
 }

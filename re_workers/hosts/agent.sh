@@ -206,11 +206,12 @@ finish() { printf "end %s .\n" "$1" 1<>end; }
 end_all() {
   for signal in TERM KILL; do
     sent=" "
-    round=0
+    round=0 gone=
     kill -$signal "$program" "-$program" 2>/dev/null
     while [ $round -lt 50 ]; do
       left=$(family "$program" "$record")
-      [ -n "$left" ] || kill -0 "$program" 2>/dev/null || return
+      # what is about to become another program shows no mark for a moment: twice nothing is nothing
+      if [ -n "$left" ] || kill -0 "$program" 2>/dev/null; then gone=; elif [ -n "$gone" ]; then return; else gone=1; fi
       for one in $left; do
         case $sent in *" $one "*) ;; *) kill -$signal "$one" 2>/dev/null ;; esac
         sent="$sent$one "
@@ -380,15 +381,21 @@ supersede)
 sweep | tidy)
   cd "$root" 2>/dev/null || stop swept 0
   count=0
-  if [ "$verb" = tidy ]; then # all that has not changed for so many days
-    set -- $(find . ! -name . -prune -type d -mtime "+$1" 2>/dev/null | head -n 200)
-    key=
+  if [ "$verb" = tidy ]; then # all that has not changed for so many days; marks of what is over for less
+    set -- $(find . ! -name . -prune -type d -mtime "+$1" 2>/dev/null | head -n 200) \
+      $(find . ! -name . -prune -type d -name '*.over' -mtime +7 2>/dev/null | head -n 2000)
+  else # the attempts are over. What begins one makes its directory and then looks for the mark; here it is the other way round
+    families="$key $*"
+    for one in $families; do mkdir "$one.over" 2>/dev/null; done
+    set --
+    set +f
+    for one in $families; do set -- "$@" "$one".*; done
+    set -f
   fi
-  for one in "$key" "$@"; do
+  for one in "$@"; do
     case $one in
-    '') continue ;;
-    *.over) # that a later attempt has begun
-      rmdir "$one" 2>/dev/null
+    *.over) # an attempt is over, or a later one has begun
+      [ "$verb" = sweep ] || rmdir "$one" 2>/dev/null
       continue
       ;;
     ./.gone-*) # a sweep that was cut

@@ -74,6 +74,7 @@ class OnChannel:
         claim: Claim = Claim(),  # noqa: B008  # it is immutable
     ) -> Ended:
         """As of HostRunner. Now and then it also removes old records there."""
+        self._surroundings.sweeper.note(self._identity, self, run.key.attempt)
         ended = self._runs.run(run, say, stop, leave, claim)
         if not stop.is_set() and self._surroundings.is_due(self._identity):
             self._tidy()

@@ -41,7 +41,7 @@ from re_workers.hosts.session import SHELL_TIMEOUT, Body, Report, Session, nonce
 
 #: seconds for which a host is tried again that could not be reached while a run was there to be ended; the core waits 30
 END_PATIENCE = 25.0
-#: records that one visit sweeps
+#: attempts that one visit sweeps
 MOST_SWEPT = 200
 #: days after its end in which a record is kept that nothing has swept
 KEPT_DAYS = 30
@@ -122,16 +122,17 @@ class HostRuns:
         return counts[-1]
 
     def sweep(self, keys: Iterable[RunKey]) -> int:
-        """Remove the records of those that have ended, at most MOST_SWEPT; how many there were. Raises as `look`."""
-        swept = list(keys)[:MOST_SWEPT]
-        records = [key._replace(turn=turn).record for key in swept for turn in range(MOST_TURNS)]
-        if not records:
-            return 0
-        records += sorted({f"{key.family}.over" for key in swept})
-        return self._swept(self._session("sweep", records[0], *records[1:]))
+        """Remove the records of these attempts that have ended; how many there were. Raises as `look`.
+
+        The host begins nothing more of such an attempt: a worker that stood still meanwhile may not know that it is over.
+        """
+        families = sorted({key.family for key in keys})
+        parts = [families[at : at + MOST_SWEPT] for at in range(0, len(families), MOST_SWEPT)]
+        return sum(self._swept(self._session("sweep", part[0], *part[1:])) for part in parts)
 
     def tidy(self, days: int = KEPT_DAYS) -> int:
-        """Remove at most MOST_SWEPT records of those that ended so many days ago; how many there were. Raises as `look`.
+        """Remove at most 200 records of those that ended so many days ago, and marks of attempts that are over; how many records there
+        were. Raises as `look`.
 
         What an outcome was reported of is swept by its key; this finds the rest: of workers that are gone, of engines that were restored.
         """
@@ -296,7 +297,7 @@ class _Following:
             case ["other"]:
                 raise OtherRun(f"{host}: something else runs, or ran, as {self._run.key.record}")
             case ["superseded"]:
-                raise NotBegun(f"{host}: a later attempt of the step has begun there")
+                raise NotBegun(f"{host}: a later attempt of the step has begun there, or this one was over")
             case ["failed", *why]:
                 raise not_begun(host, " ".join(why))
 

@@ -18,6 +18,7 @@ from re_workers.hosts.refusals import Refusals
 from re_workers.hosts.session import Report
 from re_workers.hosts.ssh import sockets
 from re_workers.hosts.ssh.masters import IDLE, Masters
+from re_workers.hosts.sweeping import SWEEP_AFTER, Sweeper
 
 #: seconds for which a host's facts count, those between two looks for old records there, and hosts of which either is kept
 KEPT, TIDIED, _MOST = 3600.0, 3600.0, 4096
@@ -40,16 +41,18 @@ class Surroundings:
         *,
         ssh_config: Path | None = None,
         ssh_idle: float = IDLE,
+        sweep_after: float = SWEEP_AFTER,
         say: Callable[[str], None] = _logged,
     ) -> None:
         """`directory`: the engine's own, which programs of steps cannot read; records of runs on this machine are in it.
 
         `engine` names this installation, or the place of a worker: one process at a time has it. `ssh_config`: in place of the user's.
-        `say` hears once per host of what makes it slow.
+        `sweep_after`: seconds (sweeping.py). `say` hears once per host of what makes it slow.
         """
         self.confinement = confinement
         self.records = directory / "runs"
         self.refusals = Refusals()
+        self.sweeper = Sweeper(sweep_after)
         self.ssh_config = str(ssh_config) if ssh_config is not None else ""
         self._known_hosts = directory / "known_hosts"
         self._engine = engine or str(directory)
@@ -116,7 +119,8 @@ class Surroundings:
             return True
 
     def close(self) -> None:
-        """End the connections. What runs on hosts runs on."""
+        """Remove records that may go, and end the connections. What runs on hosts runs on."""
+        self.sweeper.close()
         with self._lock:
             masters, self._masters = self._masters, None
         if masters is not None:

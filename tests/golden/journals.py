@@ -40,6 +40,7 @@ _EFFECTS: Mapping[type[Any], str] = {
     e.Notify: "notify",
     e.Grant: "grant",
     e.Inquire: "inquire",
+    e.Keep: "keep",
     e.Stop: "stop",
     e.Answer: "answer",
 }

@@ -24,7 +24,6 @@ from re_core.wire.messages import Message
 from tests.integration.hosts.shell_worker import settings_of, store_of
 from tests.integration.workers.waiting import until
 
-
 #: what a script prints before it waits, and afterwards
 FIRST, SECOND = ["first", "", *map(str, range(100)), ""], ["", *map(str, range(100, 200)), "second", ""]
 
@@ -80,12 +79,26 @@ class Site:
         self._programs: list[Program] = []
         self._numbers = itertools.count(1)
         self._failures: list[Exception] = []
-        self._core = None
+        self._core: bootstrap.Core | None = None
         if bus_url:
-            settings = settings_of(directory, bus_url)
-            self.bus = bootstrap.open_bus(settings, self.store)
-            self._core = bootstrap.Core(settings, self.bus, self.store, self._clock, self._failures.append)
-            self._core.start()
+            self.bus = bootstrap.open_bus(settings_of(directory, bus_url), self.store)
+            self.start_core()
+
+    def start_core(self) -> None:
+        """As after an outage."""
+        settings = settings_of(self.directory, self._bus_url)
+        self._core = bootstrap.Core(settings, self.bus, self.store, self._clock, self._failures.append)
+        self._core.start()
+
+    def stop_core(self) -> None:
+        """Nothing is written into the journal from here on."""
+        if self._core is not None:
+            self._core.stop(5, finish=False)
+        self._core = None
+
+    def left(self) -> list[str]:
+        """Names of the records of runs that are there."""
+        return [one.name for one in (self.directory / "records").iterdir() if not one.name.endswith(".over")]
 
     def start(self, role: str = "worker") -> Program:
         """Another process."""
@@ -98,8 +111,8 @@ class Site:
         """End everything."""
         for program in self._programs:
             program.close()
-        if self._core is not None:
-            self._core.stop(5, finish=False)
+        self.stop_core()
+        if self._bus_url:
             self.bus.close()
         self.store.close()
         assert self._failures == []

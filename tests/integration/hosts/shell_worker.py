@@ -27,6 +27,7 @@ from re_workers.host import WorkerHost
 from re_workers.hosts.channels import LocalChannel, SshChannel
 from re_workers.hosts.port import HostError, HostLost, Left, Run, RunKey
 from re_workers.hosts.runs import HostRuns
+from re_workers.hosts.sweeping import Sweeper
 from re_workers.outcomes import Cancelled
 from tests.integration.workers.waiting import until
 
@@ -42,6 +43,17 @@ class Shell(Worker):
         if (directory / CHANNEL).exists():
             said = json.loads((directory / CHANNEL).read_text())
             self._runs = HostRuns(SshChannel("web1", said["argv"]), said["records"], said["boot"])
+        self._directory = directory
+        self.sweeper = Sweeper(0.0)
+        self.kept = self.sweeper.kept
+
+    def settled(self, attempt_id: str) -> None:
+        """Write down that the broker has the outcome."""
+        (self._directory / "settled").write_text(attempt_id)
+
+    def close(self) -> None:
+        """What may go, goes."""
+        self.sweeper.close()
 
     def records(self, call: Call) -> bool:
         """All workers of the tests are on this machine."""
@@ -51,6 +63,7 @@ class Shell(Worker):
     def Run(self, ctx: Context, scripts: list[str]) -> list[int]:
         """One after the other; the exit codes."""
         codes = []
+        self.sweeper.note("web1", self._runs, ctx.attempt_id)
         for n, script in enumerate(scripts):
             run = Run(RunKey(ctx.attempt_id, "web1", n), script, limit=(ctx.allowed or 60.0) + 60.0)
             heard = Heard(ctx.output)

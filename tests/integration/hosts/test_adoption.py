@@ -41,6 +41,7 @@ def test_another_worker_goes_on_with_the_step_of_one_that_was_killed(site: Site)
     assert result is not None
     assert result.data == [0, 5]
     assert site.printed(deployment, [*FIRST, *SECOND, *FIRST, *SECOND]), "each line once, in order"
+    until(lambda: site.left() == [])  # the journal has the outcome
     assert len(site.begun()) == 2
     assert [kind for kind in site.kinds(deployment) if kind in ("started", "orphaned", "moved", "lost")] == [
         "started",
@@ -90,6 +91,24 @@ def test_a_worker_that_was_only_frozen_hears_the_same_end(site: Site) -> None:
     assert len(site.begun()) == 1
     assert site.kinds(deployment).count("completed") == 1
     assert "late" not in site.kinds(deployment)
+
+
+def test_a_record_stays_until_the_journal_has_the_outcome(site: Site) -> None:
+    first = site.start()
+    deployment = site.deploy(site.script(code=6))
+    site.stop_core()
+    site.let_go()
+    until((site.directory / "settled").exists)  # the broker has the outcome
+    first.kill()
+    (record,) = site.left()
+    assert (site.directory / "records" / record / "end").read_text().split() == ["end", "6", "."]
+    site.start_core()
+    assert site.end(deployment) == "completed"
+    assert site.left() == [record], "the worker that would hear of it is gone: it goes by its age"
+    second = site.start()
+    site.deploy(site.script())
+    until(lambda: site.left() == [record])
+    second.terminate()
 
 
 def test_the_next_start_of_an_engine_goes_on_with_what_a_killed_one_had_begun(tmp_path: Path) -> None:

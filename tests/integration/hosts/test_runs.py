@@ -278,7 +278,7 @@ def test_what_died_before_it_began_the_run_never_does(local: HostRuns, records: 
     assert _run(local, Run(key(), "echo now")) == (0, b"now\n")
     assert local.look(key()).state == ENDED
     assert local.sweep([key()]) == 2
-    assert list(records.iterdir()) == []
+    assert list(records.glob("*[!r]")) == [], "but for the mark that it is over"
 
 
 def test_what_always_dies_before_it_begins_the_run_is_not_tried_for_ever(local: HostRuns, records: Path) -> None:
@@ -361,12 +361,27 @@ def test_a_login_shell_that_reads_its_input_gets_none_of_ours(records: Path, tmp
     assert (tmp_path / "read").read_bytes() == b""
 
 
+def test_what_was_swept_begins_nothing_more(shell: HostRuns, records: Path, tmp_path: Path) -> None:
+    """A worker that stood still may not know that the attempt is over, and go on with its next run."""
+    for n in range(3):
+        _run(shell, Run(key(n=n), "true"))
+    assert shell.sweep([key(), key("d/0/11")]) == 3
+    for n in (0, 3):
+        with pytest.raises(NotBegun, match="or this one was over"):
+            _run(shell, Run(key(n=n), f"touch {tmp_path}/happened"))
+    assert not (tmp_path / "happened").exists()
+    for mark in records.iterdir():
+        os.utime(mark, (0, 0))
+    assert shell.tidy() == 0
+    assert list(records.iterdir()) == [], "marks go when they are old"
+
+
 def test_records_of_what_has_ended_are_swept_and_no_others(local: HostRuns, records: Path) -> None:
     _run(local, Run(key(), "true"))
     running = Beside(local, Run(key("d/1/1"), "sleep 600"))
     until(lambda: local.look(key("d/1/1")).state == RUNS)
     assert local.sweep([key(), key("d/1/1"), key("d/2/1")]) == 1
-    assert [one.name for one in records.iterdir()] == [key("d/1/1").record]
+    assert [one.name for one in records.glob("*[!r]")] == [key("d/1/1").record]
     assert local.look(key()).state == NONE
     running.stop.set()
     running.end()
