@@ -33,7 +33,7 @@ is_member() { [ "$2" != Z ] && [ "$5" = "$1" ]; }
 family() {
   members "$1"
   set +f
-  for one in $(grep -lsF "RE_RECORD=$2;" /proc/[0-9]*/environ 2>/dev/null); do
+  for one in $(grep -lszF "RE_RECORD=$2;" /proc/[0-9]*/environ 2>/dev/null); do
     one=${one#/proc/}
     printf "%s " "${one%/environ}"
   done
