@@ -279,16 +279,16 @@ def _say(bus: Bus, process: str, place: int, *lines: str, attempt: str = "d1/0/1
 def test_lines_that_another_process_says_again_are_recorded_once(harness: CoreHarness, restarts: bool) -> None:
     recorder = _recorder(harness)
     said = [
-        ("w1", 0, "a", "b"),
+        ("w1", 0, "ab"),
         ("w1", 2, "c"),
-        ("w2", 0, "a", "b", "c", "d"),  # goes on with it, and says all of it
-        ("w1", 3, "d", "e"),  # was only frozen
+        ("w2", 0, "abcd"),  # goes on with it, and says all of it
+        ("w1", 3, "de"),  # was only frozen
         ("w2", 4, "e"),
         ("w2", 5, "f"),
-        ("w3", 0, "a", "b"),
-        ("w3", 2, "c", "d", "e", "f", "g"),
+        ("w3", 0, "ab"),
+        ("w3", 2, "cdefg"),
     ]
-    for process, place, *lines in said:
+    for process, place, lines in said:
         _say(harness.bus, process, place, *lines, moves=process != "w1")
         recorder.turn(0)
         if restarts:  # what it remembered is gone; so is what no other recorder sees

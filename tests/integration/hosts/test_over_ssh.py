@@ -147,11 +147,12 @@ def test_a_network_that_is_cut_at_any_time_loses_and_repeats_nothing(
 
 def _kill(host: SshHost) -> None:
     """The server with all its sessions, and nothing that runs in them."""
-    (listener,) = [
-        one
-        for one in psutil.process_iter(["name", "cmdline"])
-        if f"{host.seen}/sshd_config" in (one.info["cmdline"] or ())
-    ]
+    found = psutil.process_iter(["name", "cmdline"])
+    # what it has just forked for a connection still has its arguments
+    listener = min(
+        (one for one in found if f"{host.seen}/sshd_config" in (one.info["cmdline"] or ())),
+        key=psutil.Process.create_time,
+    )
     for one in (*listener.children(recursive=True), listener):
         if one.name().startswith("sshd"):
             one.kill()
