@@ -23,8 +23,11 @@ from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.httprequest import HttpRequest
 from re_workers.steps.noop import Noop
+from re_workers.steps.prometheus import Prometheus
 from re_workers.steps.sleep import Sleep
 from re_workers.steps.sql import Sql
+from re_workers.steps.ticket import Tickets
+from re_workers.steps.ticket_trackers import Tracker
 
 #: entry points of installed packages: any name, each a subclass of Worker
 ENTRY_POINTS = "re_workers"
@@ -39,16 +42,19 @@ def built_in(
     notes: RunningAttempts | None = None,
     confinement: Confinement | None = None,
     addresses: AddressRule | None = None,
+    trackers: Mapping[str, Tracker] | None = None,
 ) -> list[Worker]:
     """The workers that come with the engine.
 
     `engine_id` marks the programs that `command` starts, `notes` keep which attempts run one, and `confinement` starts
-    them; `addresses` says where `httprequest` may go; each of `handlers` (which must allow several threads) also becomes a worker.
+    them; `addresses` says where those may go that ask by HTTP, `trackers` what `ticket`
+    asks; each of `handlers` (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
     programs = [Command(engine_id, notes, confinement), Sql(confinement)]
-    return [*workers, HttpRequest(addresses), *programs, *families.workers(addresses), *notifiers]
+    asking: list[Worker] = [HttpRequest(addresses), Prometheus(addresses), Tickets(addresses, trackers)]
+    return [*workers, *asking, *programs, *families.workers(addresses), *notifiers]
 
 
 def installed() -> list[Worker]:

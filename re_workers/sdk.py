@@ -77,7 +77,7 @@ class Method(Generic[_Worker, _Parameters, _Result]):
         raise NotImplementedError
 
     def plan(self, planner: _Planner, /) -> _Planner:
-        """Mark a method, with the same parameters or `**names`, that says which Change the step would make."""
+        """Mark a method, with the same parameters, or some of them and `**names`, that says which Change the step would make."""
         raise NotImplementedError
 
 
@@ -314,7 +314,7 @@ def _planner(method: Callable[..., object], signature: Signature, where: str) ->
     if inspect.iscoroutinefunction(planner):
         raise TypeError(f"{where}: its plan is a plain function, not a coroutine")
     found = read_signature(planner, f"{where}, plan")
-    takes_all = found.open and not found.parameters
+    takes_all = found.open and found.parameters.keys() <= signature.parameters.keys()
     if not takes_all and (list(found.parameters), found.open) != (list(signature.parameters), signature.open):
         raise TypeError(f"{where}: its plan has other parameters than the step")
     return cast(Callable[..., Change], planner)

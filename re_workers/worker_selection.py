@@ -28,6 +28,7 @@ from re_workers.sdk import Worker
 from re_workers.secrets.opening import Places, opened
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement, code
+from re_workers.steps.ticket_trackers import trackers
 
 #: stands for every worker, and every notifier whose server is known
 ALL = "all"
@@ -82,7 +83,10 @@ def workers(
     Raises BadSettings.
     """
     addresses = rule(settings.httprequest_denied)
-    found = [*built_in(identity, transports, notes, confinement(settings), addresses), *installed()]
+    found = [
+        *built_in(identity, transports, notes, confinement(settings), addresses, trackers(settings.tickets)),
+        *installed(),
+    ]
     if settings.workers_dir.is_dir():
         found.extend(load_directory(settings.workers_dir))
     if hosts is not None:

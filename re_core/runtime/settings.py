@@ -202,6 +202,8 @@ class Settings:
     apprise: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
     #: of the notifiers of installed packages: transport -> its section
     notifiers: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
+    #: trackers of `ticket:*`, by name: `kind`, `url`, `headers`, `fields`, and templates of requests
+    tickets: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
     #: which deployments notify which targets, beside PHASE_NOTIFICATION: rules of `group`, `playbook`, `outcome` and `to`
     notify_routes: tuple[Mapping[str, Any], ...] = _setting((), kinds.routes, scalar=False)
     #: texts of notifications: transport -> phase -> `slug` and `message`; `*` stands for all transports or phases

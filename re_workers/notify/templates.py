@@ -14,7 +14,7 @@ from urllib.parse import quote
 from re_core.errors import BadSettings
 from re_core.wire.messages import MAX_SLUG, PHASES
 from re_core.wire.notice_facts import Facts, StepFacts
-from re_core.wording import did_you_mean
+from re_workers import fields
 from re_workers.notify.handler import Notice, Told
 
 #: stands for every transport, or every phase
@@ -129,18 +129,8 @@ def check(template: str, where: str) -> None:
     """Raises BadSettings where it is none, with what is wrong and the nearest field."""
     if len(template) > MOST:
         raise BadSettings(f"{where}: has more than {MOST} characters")
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise BadSettings(f"{where}: {error}; a brace that is text is written twice: {{{{") from None
-    for _, field, spec, conversion in parts:
-        if field is None:
-            continue
-        if spec or conversion:
-            raise BadSettings(f"{where}: the field {{{field}}} takes no conversion and no format")
-        if field not in FIELDS:
-            near = did_you_mean(field, FIELDS) or f"known are {', '.join(FIELDS)}"
-            raise BadSettings(f"{where}: there is no field {field[:40]!r}; {near}")
+    if problem := fields.problem(template, FIELDS):
+        raise BadSettings(f"{where}: {problem}")
 
 
 def fill(template: str, about: About) -> str:

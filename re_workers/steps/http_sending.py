@@ -16,14 +16,12 @@ import httpx2
 
 from re_core.runtime.addresses import DEFAULT, AddressRule, rule
 from re_core.runtime.http_exchange import MAX_ANSWER, Answer, Question, Way
+from re_core.secret_names import LEAST_VALUE
 from re_core.wire.redaction import REDACTED
 from re_workers.context import Context
 from re_workers.steps.exchange import ask
 from re_workers.steps.http_terms import TIMEOUT, Auth, Trust
 from re_workers.steps.repeating import Hopeless
-
-#: characters of credentials that are looked for in an answer: shorter ones stand in every other word
-LEAST = 5
 
 #: headers that another server gets too
 _COMMON = frozenset({"accept", "accept-language", "content-type", "user-agent"})
@@ -116,7 +114,7 @@ def _server(url: httpx2.URL) -> tuple[str, str, int | None]:
 def _without(answer: Answer, who: str) -> Answer:
     """A server may repeat what it was sent: in a form that nothing recognises, where it is a user with a password."""
     secret = who.partition(" ")[2]
-    if len(secret) < LEAST:
+    if len(secret) < LEAST_VALUE:
         return answer
     headers = MappingProxyType({name: value.replace(secret, REDACTED) for name, value in answer.headers.items()})
     body = answer.body.replace(secret.encode("utf-8", "surrogateescape"), REDACTED.encode())

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.services import broker, documents, mongodb, nginx, ngircd, rabbitmq, sshd, throwaway
+from tests.services import broker, documents, mongodb, nginx, ngircd, prometheus, puppet, rabbitmq, sshd, throwaway
 from tests.services.places import choose
 from tests.services.recipe import Place, Recipe
 from tests.services.shared import workplace
@@ -37,7 +37,9 @@ KINDS = {
 }
 
 #: Programs that a test starts itself, with a configuration of its own: a URL in the environment could not stand for them.
-PROGRAMS = {recipe.name: recipe for recipe in (nginx.RECIPE, sshd.RECIPE, throwaway.RECIPE)}
+PROGRAMS = {
+    recipe.name: recipe for recipe in (nginx.RECIPE, prometheus.RECIPE, puppet.RECIPE, sshd.RECIPE, throwaway.RECIPE)
+}
 
 
 def recipe_of(name: str) -> Recipe:

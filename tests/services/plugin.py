@@ -136,19 +136,25 @@ def mongo_url(mongodb: MongoDB) -> Iterator[str]:
 @pytest.fixture
 def nginx(pytestconfig: pytest.Config) -> Place:
     """Where nginx runs: `with running(nginx, data, configuration, port)` of tests/services/nginx.py."""
-    try:
-        return pytestconfig.stash[_SERVICES].place(PROGRAMS["nginx"])
-    except Unavailable as reason:
-        _give_up(reason)
+    return _program(pytestconfig, "nginx")
 
 
 @pytest.fixture(scope="session")
 def sshd(pytestconfig: pytest.Config) -> Place:
     """Where an OpenSSH server runs: `with running(sshd, data, name)` of tests/services/sshd.py."""
-    try:
-        return pytestconfig.stash[_SERVICES].place(PROGRAMS["sshd"])
-    except Unavailable as reason:
-        _give_up(reason)
+    return _program(pytestconfig, "sshd")
+
+
+@pytest.fixture(scope="session")
+def prometheus(pytestconfig: pytest.Config) -> Place:
+    """Where Prometheus runs: `with running(prometheus, data, targets) as url` of tests/services/prometheus.py."""
+    return _program(pytestconfig, "prometheus")
+
+
+@pytest.fixture(scope="session")
+def puppet(pytestconfig: pytest.Config) -> Place:
+    """Where puppet runs: `program(puppet, data)` of tests/services/puppet.py."""
+    return _program(pytestconfig, "puppet")
 
 
 @pytest.fixture(scope="session")
@@ -185,6 +191,14 @@ def own_mongodb(pytestconfig: pytest.Config) -> Iterator[mongo.MongoServer]:
     """A MongoDB server for this test alone, to be killed, frozen and started again."""
     with _own(pytestconfig, mongo.RECIPE, mongo.mongodb_server) as server:
         yield server
+
+
+def _program(config: pytest.Config, name: str) -> Place:
+    """Where a program runs that tests start themselves; skips or fails the test where it cannot be had."""
+    try:
+        return config.stash[_SERVICES].place(PROGRAMS[name])
+    except Unavailable as reason:
+        _give_up(reason)
 
 
 def _server(config: pytest.Config, name: str) -> object:
