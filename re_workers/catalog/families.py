@@ -10,6 +10,7 @@ from re_workers.catalog.files import FileOperations, Files
 from re_workers.catalog.git import Git
 from re_workers.catalog.machine import Machine
 from re_workers.catalog.package import PackageSteps
+from re_workers.catalog.puppet import Puppet
 from re_workers.catalog.service import Services
 from re_workers.catalog.wait import Wait
 from re_workers.sdk import Worker
@@ -25,6 +26,7 @@ PLAIN: tuple[type[Worker], ...] = (
     Groups,
     Machine,
     PackageSteps,
+    Puppet,
     Services,
     Users,
 )

@@ -153,7 +153,7 @@ def prometheus(pytestconfig: pytest.Config) -> Place:
 
 @pytest.fixture(scope="session")
 def puppet(pytestconfig: pytest.Config) -> Place:
-    """Where puppet runs: `program(puppet, data)` of tests/services/puppet.py."""
+    """Puppet is on the host `throwaway`; a test names this fixture before that one."""
     return _program(pytestconfig, "puppet")
 
 

@@ -32,7 +32,7 @@ def test_the_built_in_workers_have_commands_of_their_own() -> None:
     workers = together(built_in("engine"))
     assert {worker.command for worker in workers} == {
         *("noop", "sleep", "command", "git", "httprequest", "prometheus", "sql", "ticket"),
-        *("app", "archive", "cron", "file", "fileops", "group", "host", "package", "service", "user", "wait"),
+        *("app", "archive", "cron", "file", "fileops", "group", "host", "package", "puppet", "service", "user", "wait"),
     }
 
 
