@@ -103,10 +103,13 @@ class Engine:
     def _opened_host(self, identity: str, observer: Observer) -> WorkerHost:
         """The workers and notifiers of this process."""
         settings, transports = self._settings, handlers(self._settings)
+        mine = workers(settings, identity, transports, hosts=self._hosts)
+        for worker in mine:
+            worker.alone = True
         return WorkerHost(
             self.bus,
             self.clock,
-            workers(settings, identity, transports, hosts=self._hosts),
+            mine,
             transports,
             redaction=Redaction(settings.redact),
             observer=observer,

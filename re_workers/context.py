@@ -49,6 +49,11 @@ class Call(NamedTuple):
         """It acts on another machine than the worker's, so that another worker could go on with it."""
         return any(name in self.rows and self.rows[name].get("runner") != "local" for name in self.hosts)
 
+    @property
+    def stays(self) -> bool:
+        """It acts on the worker's own machine, as a host of the inventory, so that its record is there."""
+        return any(self.rows.get(name, {}).get("runner") == "local" for name in self.hosts)
+
 
 class Context:
     """Handed to a step as its first argument."""

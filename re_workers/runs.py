@@ -148,10 +148,14 @@ class Runs:
             ):
                 self._complain(attempt)
 
-    def let_go(self) -> None:
-        """The process stops: what outlives it is asked to leave, so that another process can go on with it."""
+    def let_go(self, at_last: bool = False) -> None:
+        """The process stops: what outlives it is asked to leave, so that another process can go on with it.
+
+        What only the next start on this machine could go on with may end first, until it is `at_last` asked too.
+        """
         for attempt in filter(self._outlives, self._running.values()):
-            attempt.context.stopping.set()
+            if at_last or not (attempt.recorded and attempt.call.stays):
+                attempt.context.stopping.set()
 
     def _outlives(self, attempt: Attempt) -> bool:
         return self._worker.outlives or attempt.recorded
@@ -159,7 +163,7 @@ class Runs:
     def abandon(self, reason: str) -> None:
         """Cancel all. What may be repeated is left to another worker, unless it was cancelled before; what outlives the process
         is let go."""
-        self.let_go()
+        self.let_go(at_last=True)
         for attempt in self._running.values():
             if self._outlives(attempt):
                 continue

@@ -212,6 +212,8 @@ class Worker:
     outlives: ClassVar[bool] = False
     #: makes what reaches a host, of its name and facts; set by the process that runs the worker
     reach: Reaching = staticmethod(on_this_machine)
+    #: no other process has such a worker, but for the next start of this one: it finds what this one has recorded on the machine
+    alone: bool = False
     #: hears of each recorded attempt whose outcome is in the journal, so that its records may go; set as `reach` is
     kept: Callable[[str], None] = staticmethod(lambda attempt_id: None)
     #: tell the process that lanes, their capacity or offers have changed, from any thread; set by the process that runs the worker

@@ -98,8 +98,8 @@ class HostWorker(Worker):
     """A worker whose steps act on hosts."""
 
     def records(self, call: Call) -> bool:
-        """A record on the worker's own machine is out of every other worker's reach."""
-        return call.reaches
+        """A record on the worker's own machine is out of reach of a worker on another one."""
+        return call.reaches or (self.alone and call.stays)
 
 
 def operation_step(

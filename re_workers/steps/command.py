@@ -99,8 +99,8 @@ class Command(Worker):
         self._confinement = confinement or Confinement(isolation="off")
 
     def records(self, call: Call) -> bool:
-        """A record on the worker's own machine is out of every other worker's reach."""
-        return call.reaches
+        """A record on the worker's own machine is out of reach of a worker on another one."""
+        return call.reaches or (self.alone and call.stays)
 
     @step(environment=True, recorded=True)
     def Run(

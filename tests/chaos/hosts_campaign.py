@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import secrets
 import sys
 import time
 from collections import Counter
@@ -47,6 +48,8 @@ class Round:
         self._frozen: list[Program] = []
         self._gone: list[Program] = []
         self._deployments: dict[str, list[int]] = {}
+        #: begins the paths of its records on the host, and of no others on this machine
+        self._records = f"{json.loads((site.directory / CHANNEL).read_text())['records']}/"
         self.happened: Counter[str] = Counter()
 
     def play(self) -> list[str]:
@@ -88,7 +91,7 @@ class Round:
             self._server.server.start()
         else:
             (self._server.data / "boot").write_text(f"boot {self._dice.random()}\n")
-            _kill([*_of_server(sessions=True), *_of_records(self._server.seen)])
+            _kill([*_of_server(sessions=True), *_of_records(self._records)])
 
     def _calm(self) -> None:
         for worker in self._frozen:
@@ -134,12 +137,14 @@ class Round:
                 ran = sum(line.startswith(f"{deployment}.0.{step.attempt}.") for line in begun)
                 if ran != len(codes):
                     yield f"{deployment} completed, and {ran} of {len(codes)} programs began"
+                if step.attempt == 1 and not self._site.printed(deployment, ["begins", "ends"] * len(codes)):
+                    yield f"{deployment} shows {self._site.lines(deployment)}"
             if step.status is StepStatus.LOST and not (self.happened["boot"] or self.happened["sshd"]):
                 yield f"{deployment} is lost, and its host was there: {step.message}"
             if step.status is StepStatus.FAILED and not self._may_fail():
                 yield f"{deployment} failed: {step.message}"
         deadline = time.monotonic() + 5
-        while left := _of_records(self._server.seen):
+        while left := _of_records(self._records):
             if time.monotonic() > deadline:
                 yield f"left running: {[one.cmdline() for one in left]}"
                 _kill(left)
@@ -180,9 +185,9 @@ def _is_session(process: psutil.Process) -> bool:
     return False
 
 
-def _of_records(seen: str) -> list[psutil.Process]:
+def _of_records(records: str) -> list[psutil.Process]:
     """Supervisors and programs of the records there, and what else is of their sessions. Others on this machine have records too."""
-    records, found, sessions = f"{seen}/records/", [], set[int]()
+    found, sessions = [], set[int]()
     living = [one for one in psutil.process_iter() if _lives(one)]
     for one in living:
         with suppress(psutil.Error, OSError):
@@ -215,7 +220,8 @@ def opened(directory: Path, bus_url: str, server: SshHost) -> Iterator[Site]:
     (server.data / "boot").write_text("first\n")
     said = {
         "argv": ["ssh", "-F", str(server.client_config), "web1"],
-        "records": f"{server.seen}/records",
+        # all servers see their directories under one name
+        "records": f"{server.seen}/records-{secrets.token_hex(4)}",
         "boot": f"{server.seen}/boot",
     }
     (directory / CHANNEL).write_text(json.dumps(said))
