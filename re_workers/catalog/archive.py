@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
+from urllib.parse import urlsplit
 
+from re_core.runtime.addresses import DEFAULT, AddressRule, rule
 from re_workers.catalog.archives import Unpack
 from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import LOOK_PATH, AbsolutePath, Mode, OwnerName, there
@@ -23,7 +26,7 @@ Sha256 = Annotated[
     str, "SHA-256 that it must have, 64 hexadecimal digits", Limit({"pattern": "^[0-9a-fA-F]{64}$"}, _digest)
 ]
 
-#: `$1` URL, `$2` path, `$3` digest or nothing, `$4` permissions, `$5` owner, `$6` seconds
+#: `$1` URL, `$2` path, `$3` digest or nothing, `$4` permissions, `$5` owner, `$6` seconds, `$7` redirects that are followed
 _FETCH = r"""
 umask 022
 directory=$(dirname -- "$2")
@@ -33,12 +36,17 @@ trap 'rm -f -- "$temp"' EXIT
 trap 'exit 143' TERM
 temp=$(mktemp "$directory/.re-XXXXXXXX") || exit 1
 if command -v curl >/dev/null; then
-  curl -fsSL --proto =http,https --max-time "$6" -o "$temp" -- "$1" || exit 1
+  curl -fsSL --proto =http,https --max-redirs "$7" --max-time "$6" -o "$temp" -- "$1" || exit 1
 elif command -v wget >/dev/null; then
-  wget -q -T "$6" -O "$temp" -- "$1" || { echo "wget failed: $1"; exit 1; }
+  few=
+  [ "$7" != 0 ] || few=--max-redirect=0
+  wget -q $few -T "$6" -O "$temp" -- "$1" || { echo "wget failed: $1"; exit 1; }
 elif command -v python3 >/dev/null; then
   python3 -c 'import shutil, sys, urllib.request as u
-shutil.copyfileobj(u.urlopen(sys.argv[1], timeout=float(sys.argv[3])), open(sys.argv[2], "wb"))' "$1" "$temp" "$6" || exit 1
+class None_(u.HTTPRedirectHandler):
+    def redirect_request(self, *asked): return None
+opener = u.build_opener(*([None_] if sys.argv[4] == "0" else []))
+shutil.copyfileobj(opener.open(sys.argv[1], timeout=float(sys.argv[3])), open(sys.argv[2], "wb"))' "$1" "$temp" "$6" "$7" || exit 1
 else
   echo "the host has none of curl, wget and python3"
   exit 1
@@ -52,6 +60,9 @@ chmod "$4" "$temp" || exit 1
 [ -z "$5" ] || chown -- "$5" "$temp" || exit 1
 mv -f -- "$temp" "$2" && temp=
 """
+
+#: redirects of a download that are followed where they may be
+MOST_REDIRECTS = 10
 
 #: `$1` directory, `$2` archive, then patterns that are left out
 _PACK = r"""
@@ -88,6 +99,8 @@ class Fetch(NamedTuple):
     mode: str
     owner: str
     timeout: float
+    #: that are followed
+    redirects: int = 0
 
     def look(self) -> Act:
         """As of every operation."""
@@ -106,7 +119,7 @@ class Fetch(NamedTuple):
         ):
             return Decision("no", why=f"{self.path} is there", result={"sha256": now.sum})
         seconds = f"{max(1, round(self.timeout))}"
-        args = (self.url, self.path, self.sha256, self.mode, self.owner, seconds)
+        args = (self.url, self.path, self.sha256, self.mode, self.owner, seconds, f"{self.redirects}")
         act = Act(_FETCH, args, words=f"fetch {self.path}")
         return Decision("yes", f"+{self.path}\n", f"fetch {self.path}", (act,), confirm=True)
 
@@ -124,6 +137,10 @@ class Archives(HostWorker):
 
     command = "archive"
 
+    def __init__(self, addresses: AddressRule | None = None) -> None:
+        """`addresses` says where downloads may go; None: the default of the settings."""
+        self._addresses = rule(DEFAULT) if addresses is None else addresses
+
     @operation_step(Unpacked, timeout=3600)
     def Fetch(
         self,
@@ -136,10 +153,27 @@ class Archives(HostWorker):
         owner: OwnerName = "",
         timeout: Annotated[float, "seconds for the download", at_least(1), at_most(86_400)] = 600,
     ) -> Operation:
-        """Downloads a file to the host (curl, wget or python3). What has another digest does not replace what is there."""
+        """Downloads a file to the host (curl, wget or python3). What has another digest does not replace what is there.
+
+        The setting `httprequest_denied` holds for the URL, by the addresses that the worker finds for its name. Redirects are followed on
+        other machines only: on the worker's own they could lead where the setting forbids.
+        """
         if not (sha256 or unverified):
             raise Failed("expected sha256, by which the file is known; or `unverified: true`")
-        return Fetch(url, path, (sha256 or "").lower(), mode, owner, timeout)
+        self._check(url)
+        redirects = MOST_REDIRECTS if ctx.call.reaches else 0
+        return Fetch(url, path, (sha256 or "").lower(), mode, owner, timeout, redirects)
+
+    def _check(self, url: str) -> None:
+        """Raises Failed where it leads to an address that is denied. A name that only the host knows is the host's to resolve."""
+        try:
+            name = urlsplit(url).hostname or ""
+            places = {str(one[4][0]) for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+        except (OSError, ValueError):
+            return
+        for place in sorted(places):
+            if denied := self._addresses.why_not(place.partition("%")[0]):
+                raise Failed(f"{url}: {denied}")
 
     @operation_step(Unpacked, timeout=3600)
     def Unpack(

@@ -18,7 +18,6 @@ from re_workers.sdk import Worker
 #: those that need nothing to be made
 PLAIN: tuple[type[Worker], ...] = (
     App,
-    Archives,
     Cron,
     FileOperations,
     Files,
@@ -33,5 +32,5 @@ PLAIN: tuple[type[Worker], ...] = (
 
 
 def workers(addresses: AddressRule | None = None) -> list[Worker]:
-    """One of each; `addresses` says where those may go that connect from the worker's machine."""
-    return [*(kind() for kind in PLAIN), Wait(addresses)]
+    """One of each; `addresses` says where those may go that take a URL or an address."""
+    return [*(kind() for kind in PLAIN), Archives(addresses), Wait(addresses)]

@@ -384,6 +384,12 @@ sweep | tidy)
   if [ "$verb" = tidy ]; then # all that has not changed for so many days; marks of what is over for less
     set -- $(find . ! -name . -prune -type d -mtime "+$1" 2>/dev/null | head -n 200) \
       $(find . ! -name . -prune -type d -name '*.over' -mtime +7 2>/dev/null | head -n 2000)
+    user=$(id -un)
+    if [ "$user" != root ] && [ ! -e "/var/lib/systemd/linger/$user" ]; then
+      bus='org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager'
+      kills=$(busctl get-property $bus KillUserProcesses 2>/dev/null)
+      [ "$kills" != "b true" ] || say kills "$user"
+    fi
   else # the attempts are over. What begins one makes its directory and then looks for the mark; here it is the other way round
     families="$key $*"
     for one in $families; do mkdir "$one.over" 2>/dev/null; done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import selectors
 import subprocess
@@ -26,6 +27,8 @@ Body = Callable[[Sequence[Sequence[str]]], "Iterator[bytes] | None"]
 _PIECE, _MOST = 64 * 1024, 64 * 1024
 #: seconds between two looks at whether it shall end
 _LOOK = 0.1
+#: what csh and tcsh say of a text of several lines; of one with a `!` they repeat the rest
+_CSH = re.compile(r"^Unmatched\b.{0,4}['`]|: Event not found|^eval \"\$shared\"$", re.MULTILINE)
 #: the exit code of an ssh client that has lost, or never had, its connection
 _SSH_FAILED = 255
 
@@ -201,6 +204,9 @@ class Session:
         host = self._channel.host
         if (problem := self._channel.explain(noise, code)) is not None:
             return problem
+        if _CSH.search(noise):
+            advice = "name another user of the host, or run there: chsh -s /bin/sh"
+            return ShellSilent(f"the login shell of {host} is csh or tcsh, which can be given no script; {advice}")
         said = f": {noise[-2000:]}" if noise else ""
         if code == _SSH_FAILED:
             return Unreachable(f"{host} cannot be reached{said}")

@@ -91,18 +91,23 @@ class Surroundings:
         return found
 
     def notice(self, name: str, host: str, report: Report) -> None:
-        """Say once what a session shows of the host's login shell. `host`: by what tells it apart."""
+        """Say once what a session shows of the host: its login shell, or that it ends what should go on. `host`: by what tells it apart."""
+        if user := next((words[1] for words in report.lines if words[:1] == ["kills"] and words[1:]), ""):
+            self._say_once(name, f"{host} kills", Facts(user=user, uid=1, kills_sessions=True))
         # sudo warns where it cannot resolve the host's own name
         login = "\n".join(line for line in report.login.splitlines() if not line.startswith("sudo: "))
         if not login and report.milliseconds <= SLOW_SHELL:
             return
+        self._say_once(name, host, Facts(noise=login, milliseconds=report.milliseconds))
+
+    def _say_once(self, name: str, what: str, facts: Facts) -> None:
         with self._lock:
-            if host in self._said:
+            if what in self._said:
                 return
-            self._said[host] = None
+            self._said[what] = None
             while len(self._said) > _MOST:
                 self._said.popitem(last=False)
-        for warning in Facts(noise=login, milliseconds=report.milliseconds).warnings:
+        for warning in facts.warnings:
             self._say(f"{name}: {warning}")
 
     def is_due(self, host: str) -> bool:

@@ -20,7 +20,8 @@ RECIPE = Recipe(
     # a host of another owner is no place for what the tests release
     variable="",
     program="sshd",
-    packages=("openssh-server", "sudo"),
+    # the shells are those of users that log in
+    packages=("openssh-server", "sudo", "tcsh", "fish"),
     user="root",
 )
 

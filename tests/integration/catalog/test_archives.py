@@ -106,6 +106,20 @@ def _server(directory: Path) -> Iterator[str]:
         server.server_close()
 
 
+def test_a_download_goes_where_the_settings_let_it(act: Act, tmp_path: Path) -> None:
+    """Also by a redirect: on the worker's own machine none is followed."""
+    (tmp_path / "served" / "d").mkdir(parents=True)
+    wanted = {"path": str(tmp_path / "f"), "unverified": True}
+    with _server(tmp_path / "served") as url:
+        assert act("archive:Fetch", {**wanted, "url": f"{url}/d/"}).data["changed"]
+        (tmp_path / "f").unlink()
+        act("archive:Fetch", {**wanted, "url": f"{url}/d"}, fails=True)  # the server sends it to /d/
+    for denied in ("http://169.254.169.254/latest/", "http://[fe80::1]/", "http://0xa9fea9fe/"):
+        failed = act("archive:Fetch", {**wanted, "url": denied}, fails=True)
+        assert "is denied by httprequest_denied" in str(failed.message)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["records", "served"]
+
+
 def test_a_download_is_known_by_its_digest(act: Act, tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "f").write_bytes(b"content")
