@@ -12,11 +12,12 @@ import asyncio
 import io
 import re
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, overload
+from typing import Any, BinaryIO, NamedTuple, Protocol, overload, runtime_checkable
 
 from re_core.errors import OperatorError
 from re_workers.heard import Heard
@@ -81,6 +82,15 @@ class Runner(Protocol):
 
     def get(self, path: str, sink: BinaryIO, most: int, stop: threading.Event | None = None) -> Got:
         """See HostRunner.get."""
+        ...
+
+
+@runtime_checkable
+class Dialler(Protocol):
+    """A runner that also reaches the sockets of its host."""
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """See HostRunner.dial."""
         ...
 
 
@@ -239,6 +249,18 @@ class HostHandle:
                 return self._reached().get(path, to, bound, self._stop())
             with replacing(to) as file:
                 return self._reached().get(path, file, bound, self._stop())
+
+    def dial(self, path: str) -> socket.socket:
+        """A connection to a unix socket of the host, as the user of its login (`become` does not count). Not recorded there.
+
+        Also a step that was cancelled may ask for one, to stop what it has begun. Raises Failed with data.kind.
+        """
+        stop = self._step.cancelled
+        with self._failing():
+            runner = self._reached()
+            if not isinstance(runner, Dialler):
+                raise BadHost(f"{self.name}: its runner reaches no sockets of hosts")
+            return runner.dial(path, None if stop.is_set() else stop)
 
     def _reached(self) -> Runner:
         if self._runner is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
 from re_workers.catalog import families
+from re_workers.containers.worker import Containers
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import announcer
 from re_workers.running_attempts import RunningAttempts
@@ -33,7 +34,7 @@ from re_workers.steps.ticket_trackers import Tracker
 ENTRY_POINTS = "re_workers"
 
 #: command -> built-in worker that needs nothing to be made
-PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep}
+PLAIN: Mapping[str, type[Worker]] = {"container": Containers, "noop": Noop, "sleep": Sleep}
 
 
 def built_in(

@@ -5,12 +5,16 @@ A session has three pipes: its standard output and standard error come apart, so
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from re_workers.hosts.port import HostError, Opened, Unreachable
+from re_workers.hosts.port import BadHost, HostError, Opened, Unreachable
+
+#: seconds for a connection to a socket of this machine
+_DIALLING = 10.0
 
 #: starts a program as subprocess.Popen does
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -29,6 +33,10 @@ class Channel(Protocol):
 
         Raises HostError where that cannot be, and Unreachable when `stop` is set while it waits for a free session.
         """
+        ...
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """A connection to a unix socket there, as the user of the login. Raises HostError."""
         ...
 
     def explain(self, noise: str, code: int | None) -> HostError | None:
@@ -53,6 +61,17 @@ class LocalChannel:
         how = {} if self._env is None else {"env": self._env}
         return _opened(self._start, ["/bin/sh", "-c", command], self.host, how)
 
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """As of every channel."""
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            found.settimeout(_DIALLING)
+            found.connect(path)
+        except OSError as error:
+            found.close()
+            raise BadHost(f"{self.host}: cannot connect to {path}: {error.strerror or error}") from error
+        return found
+
     def explain(self, noise: str, code: int | None) -> HostError | None:
         """As of every channel."""
         return None
@@ -72,6 +91,10 @@ class SshChannel:
     def open(self, command: str, stop: threading.Event | None = None) -> Opened:
         """As of every channel. Without a terminal: what a host's shell shows there would mix with what programs print."""
         return _opened(self._start, [*self._argv, command], self.host, {})
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """As of every channel: only a connection that is kept does that."""
+        raise BadHost(f"{self.host}: {path} is reached over connections that are kept")
 
     def explain(self, noise: str, code: int | None) -> HostError | None:
         """As of every channel."""

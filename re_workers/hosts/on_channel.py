@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
@@ -106,6 +107,10 @@ class OnChannel:
     def get(self, path: str, sink: BinaryIO, most: int, stop: threading.Event | None = None) -> Got:
         """As of HostRunner."""
         return self._transfer.get(path, sink, most, stop)
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """As of HostRunner."""
+        return self._control.dial(path, stop)
 
     def facts(self) -> Facts:
         """As of HostRunner."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -229,6 +230,13 @@ class HostRunner(Protocol):
 
     def get(self, path: str, sink: BinaryIO, most: int, stop: threading.Event | None = None) -> Got:
         """Write a file of the host, of at most this many bytes, to `sink`."""
+        ...
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """A connection to a unix socket there, as the user of the login also where programs run as another one.
+
+        Raises BadHost where the host refuses it.
+        """
         ...
 
     def facts(self) -> Facts:

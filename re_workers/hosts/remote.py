@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 
 from re_core.errors import ReleaseEngineError
@@ -36,6 +37,10 @@ class MuxChannel:
             raise PasswordRefused(why)
         asked = command if self._become is None else self._become.command(command)
         return self._masters.session(self._way, asked, stop, self._control)
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """As of every channel."""
+        return self._masters.dial(self._way, path, stop)
 
     def explain(self, noise: str, code: int | None) -> HostError | None:
         """As of every channel."""

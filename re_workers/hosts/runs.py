@@ -6,6 +6,7 @@ the host; what it prints is heard once and whole up to its cap, because both sid
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -154,6 +155,10 @@ class HostRuns:
         mark = nonce()
         command = agent.command("follow", self._root, key.record, mark, str(offset), boot=self._boot)
         return self._visit(self._channel, command, mark, None, say, stop)
+
+    def dial(self, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """A connection to a unix socket of the host, as the user of its login. Raises HostError."""
+        return self._control.dial(path, stop)
 
     @property
     def host(self) -> str:

@@ -179,6 +179,15 @@ def worker_in_node(tests_cache: Path) -> Path:
         _give_up(reason)
 
 
+@pytest.fixture(scope="session")
+def podman(pytestconfig: pytest.Config) -> Place:
+    """Where podman runs: `with running(podman, data)` of tests/services/podman.py."""
+    try:
+        return pytestconfig.stash[_SERVICES].place(PROGRAMS["podman"])
+    except Unavailable as reason:
+        _give_up(reason)
+
+
 @pytest.fixture
 def own_rabbitmq(pytestconfig: pytest.Config) -> Iterator[rabbit.RabbitServer]:
     """A RabbitMQ for this test alone, to be killed, frozen, alarmed and started again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,8 +41,11 @@ class Master:
         self.limit: int | None = None
         #: until when it is asked for no further session, since it has just refused one
         self.rests_until = 0.0
-        #: masters that go through this one
+        #: masters and connections that go through this one
         self.holds = 0
+        #: sockets of the host -> those here that stand for them, and who makes one holds this
+        self.forwards: dict[str, str] = {}
+        self.forwarding = threading.Lock()
         self.used = time.monotonic()
 
     @property
@@ -69,6 +73,8 @@ class Master:
             self._process.wait()
         self.socket.unlink(missing_ok=True)
         self.socket.with_suffix(".known").unlink(missing_ok=True)
+        for local in self.forwards.values():
+            Path(local).unlink(missing_ok=True)
         if self._said >= 0:
             os.close(self._said)
             self._said = -1

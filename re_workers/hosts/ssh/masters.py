@@ -7,6 +7,7 @@ is learned when it refuses one. What asks how a run stands must not wait behind 
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from re_workers.hosts.channels import SshChannel
-from re_workers.hosts.port import HostError, LoginRefused, Opened, Unreachable
+from re_workers.hosts.port import BadHost, HostError, LoginRefused, Opened, Unreachable
 from re_workers.hosts.ssh import mux
+from re_workers.hosts.ssh.dialled import Dialled
 from re_workers.hosts.ssh.dialling import Dials, NotWanted
 from re_workers.hosts.ssh.master import Master, connect
 from re_workers.hosts.ssh.way import Way, client
@@ -105,6 +107,42 @@ class Masters:
                 self._works(master)
                 session.when_over(partial(self._ended, master))
                 return session
+
+    def dial(self, way: Way, path: str, stop: threading.Event | None = None) -> socket.socket:
+        """A connection to a unix socket of the host, as the user of its login. It takes no session of the host's.
+
+        Whether the host lets it through shows when it is read from: then it ends at once. Raises HostError.
+        """
+        master = self._take(way, stop, control=True)
+        try:
+            return Dialled(self._forward(master, path), partial(self._let_go, self._held(master)))
+        except (mux.MuxRefused, mux.MuxOther) as error:
+            raise BadHost(f"{way.host}: ssh opens no connection to {path}: {error}") from error
+        except (mux.MuxGone, OSError) as error:
+            self._drop(way, master)
+            raise Unreachable(f"{way.host}: the connection was lost: {error}") from error
+        finally:
+            self._give_back(master)
+
+    def _forward(self, master: Master, path: str) -> str:
+        """The socket here that stands for one of the host; it goes with the master."""
+        with master.forwarding:
+            if path not in master.forwards:
+                local = str(master.socket.with_suffix(f".{len(master.forwards)}"))
+                mux.forward(str(master.socket), local, path, _OPENING)
+                master.forwards[path] = local
+            return master.forwards[path]
+
+    def _held(self, master: Master) -> Master:
+        """Kept, however long nothing is asked of it."""
+        with self._changed:
+            master.holds += 1
+        return master
+
+    def _let_go(self, master: Master) -> None:
+        with self._changed:
+            master.holds -= 1
+            master.used = time.monotonic()
 
     def masters(self) -> int:
         """How many there are."""

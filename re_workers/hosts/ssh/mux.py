@@ -17,8 +17,11 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 _HELLO, _VERSION = 1, 4
-_NEW_SESSION, _ALIVE_CHECK = 0x10000002, 0x10000004
-_DENIED, _FAILURE, _EXIT, _ALIVE, _OPENED = 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006
+_NEW_SESSION, _ALIVE_CHECK, _OPEN_FORWARD = 0x10000002, 0x10000004, 0x10000006
+_OK, _DENIED, _FAILURE, _EXIT, _ALIVE, _OPENED = 0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006
+#: a forward of what connects to this machine; and in place of a port: what stands for the host is the path of a socket (PORT_STREAMLOCAL)
+_LOCAL = 1
+_NO_PORT = struct.pack(">I", 0xFFFFFFFE)
 #: no escape character
 _NO_ESCAPE = 0xFFFFFFFF
 #: bytes of a message: OpenSSH's own bound
@@ -214,6 +217,23 @@ def session(path: str, command: str, timeout: float = 30.0) -> MuxSession:
     if kind in (_DENIED, _FAILURE):
         raise MuxRefused(_text(body))
     raise MuxOther(f"the master answered with message {kind:#x}")
+
+
+def forward(path: str, local: str, target: str, timeout: float = 30.0) -> None:
+    """Have the master listen on the unix socket `local`, and connect what comes there to the host's `target`. Raises MuxError."""
+    link = _Link(path, timeout)
+    try:
+        ends = b"".join(_string(os.fsencode(one)) + _NO_PORT for one in (local, target))
+        link.send(struct.pack(">III", _OPEN_FORWARD, 0, _LOCAL) + ends)
+        kind, body = link.answer(0)
+    except TimeoutError as error:
+        raise MuxGone(str(error)) from error
+    finally:
+        link.close()
+    if kind in (_DENIED, _FAILURE):
+        raise MuxRefused(_text(body))
+    if kind != _OK:
+        raise MuxOther(f"the master answered with message {kind:#x}")
 
 
 def _asked(command: str) -> bytes:

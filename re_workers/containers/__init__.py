@@ -1,0 +1,1 @@
+"""Containers, by the API that Docker's engine and podman have in common."""
