@@ -16,6 +16,7 @@ from re_core.errors import BadSettings
 from re_core.runtime.addresses import AddressRule
 from re_workers.catalog import families
 from re_workers.containers.worker import Containers
+from re_workers.kubernetes.worker import Kubernetes
 from re_workers.notify.handler import Handler
 from re_workers.notify.steps import announcer
 from re_workers.running_attempts import RunningAttempts
@@ -53,7 +54,7 @@ def built_in(
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
-    programs = [Command(engine_id, notes, confinement), Sql(confinement)]
+    programs = [Command(engine_id, notes, confinement), Sql(confinement), Kubernetes(confinement)]
     asking: list[Worker] = [HttpRequest(addresses), Prometheus(addresses), Tickets(addresses, trackers)]
     return [*workers, *asking, *programs, *families.workers(addresses), *notifiers]
 

@@ -7,7 +7,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.services import broker, documents, mongodb, nginx, ngircd, podman, prometheus, puppet, rabbitmq, sshd, throwaway
+from tests.services import (
+    broker,
+    documents,
+    mongodb,
+    nginx,
+    ngircd,
+    podman,
+    prometheus,
+    puppet,
+    rabbitmq,
+    sshd,
+    throwaway,
+)
 from tests.services.places import choose
 from tests.services.recipe import Place, Recipe
 from tests.services.shared import workplace
@@ -38,7 +50,8 @@ KINDS = {
 
 #: Programs that a test starts itself, with a configuration of its own: a URL in the environment could not stand for them.
 PROGRAMS = {
-    recipe.name: recipe for recipe in (nginx.RECIPE, podman.RECIPE, prometheus.RECIPE, puppet.RECIPE, sshd.RECIPE, throwaway.RECIPE)
+    recipe.name: recipe
+    for recipe in (nginx.RECIPE, podman.RECIPE, prometheus.RECIPE, puppet.RECIPE, sshd.RECIPE, throwaway.RECIPE)
 }
 
 

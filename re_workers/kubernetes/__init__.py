@@ -1,0 +1,1 @@
+"""Kubernetes, by kubectl on the worker's machine."""
