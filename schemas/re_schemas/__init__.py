@@ -36,6 +36,7 @@ _NAMES = (
     "dploy-zone-stop-deploy",
     "event",
     "heartbeat",
+    "inventory",
     "notification",
     "output",
     "phase-notification",
