@@ -7,6 +7,7 @@ import json
 from pymongo.errors import DuplicateKeyError
 
 from re_core.adapters.mongo.database import Database, Document
+from re_core.adapters.offers import offers_of
 from re_core.adapters.paging import clamp_int64
 from re_core.adapters.places import place_of, place_text
 from re_core.rows import WorkerRecord
@@ -40,7 +41,7 @@ class RegistryPart:
 
 def worker_of(document: Document) -> WorkerRecord:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
-    offers, running = json.loads(document["offers"]), json.loads(document["running"])
+    offers, running = offers_of(document["offers"]), json.loads(document["running"])
     # older versions write no `beat`, no `degraded` and no `place`
     beat, degraded = int(document.get("beat", 0)), json.loads(document.get("degraded", "{}"))
     slots, seen = int(document["slots"]), int(document["seen"])

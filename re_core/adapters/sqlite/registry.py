@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from re_core.adapters.offers import offers_of
 from re_core.adapters.paging import clamp_int64
 from re_core.adapters.places import place_of, place_text
 from re_core.adapters.sqlite.database import Database
@@ -50,5 +51,5 @@ class RegistryPart:
 
 def _worker(id: str, slots: int, offers: str, running: str, seen: int, beat: int, *more: Any) -> WorkerRecord:
     degraded, place = more
-    said = json.loads(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded)
+    said = offers_of(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded)
     return WorkerRecord(id, slots, *said, place_of(place))
