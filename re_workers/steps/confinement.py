@@ -127,6 +127,11 @@ class Confinement:
         return frozenset(map(Path, self._hidden)) if self._landlock else None
 
     @property
+    def kept(self) -> frozenset[Path]:
+        """What no step shall reach, whether or not programs are kept from it."""
+        return frozenset(map(Path, self._hidden))
+
+    @property
     def fixed(self) -> frozenset[Path]:
         """What programs can read and not change, since they run as the engine's user, who can."""
         return frozenset(map(Path, self._fixed))

@@ -1,45 +1,32 @@
 """`sql:*`: statements on a database, by SQLAlchemy (extra `sql`), and a project's own tool for migrations. Must not know the bus.
 
-Values are bound and never written into a statement. A statement acts where the database is, so an attempt that was lost may have acted:
-only queries are repeated by themselves.
+The worker itself connects for queries and statements; a migration runs on the step's host. Values are bound and never written into a
+statement. A statement acts where the database is, so an attempt that was lost may have acted: only queries are repeated by themselves.
 """
 
 from __future__ import annotations
 
-import base64
-import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypedDict
-from uuid import UUID
 
-from re_workers.context import Context
+from re_workers.context import Call, Context
 from re_workers.limits import above, at_least, at_most, fits, items
-from re_workers.outcomes import Cancelled, Failed
-from re_workers.sdk import Worker, step
+from re_workers.outcomes import Failed
+from re_workers.sdk import Change, Worker, step
 from re_workers.steps.confinement import Confinement
-from re_workers.steps.tools import Tool, without_passwords
-
-_log = logging.getLogger(__name__)
-
-#: rows of a result, and bytes of one value; more is left out, and said
-MOST_ROWS, MOST_VALUE = 1000, 16 * 1024
-
-#: seconds that a connection may take, and between two looks at whether the step was cancelled
-CONNECT, LOOK = 10, 0.1
+from re_workers.steps.database import MOST_ROWS, Database, executed, rows_of
+from re_workers.steps.migration import Migration, look_at
 
 #: the variable in which a migration's program gets the database
 URL = "DATABASE_URL"
 
-_Url = Annotated[str, fits("re-text")]
+_Url = Annotated[str, "`dialect+driver://user@host/name`, or a secret with all of it", fits("re-text")]
+_Password = Annotated[str, "as a secret; takes the place of that in the url", fits("re-text")]
 _Sql = Annotated[str, fits("re-text")]
 _Value = str | int | float | bool | None
-_Params = dict[Annotated[str, fits("re-text")], _Value] | None
-_Seconds = Annotated[float, above(0), at_most(24 * 3600)]
+_Params = Annotated[dict[Annotated[str, fits("re-text")], _Value] | None, "bound where the statement says `:name`"]
+_Seconds = Annotated[float | None, "after which the statement is ended", above(0), at_most(24 * 3600)]
+_Command = Annotated[list[_Sql], items(1, 100)]
 
 
 class Rows(TypedDict):
@@ -60,6 +47,13 @@ class Executed(TypedDict):
     rows: list[int]
 
 
+class Migrated(TypedDict):
+    """What became of a schema."""
+
+    #: false: nothing was to be done, or `current` says the same as before
+    changed: bool
+
+
 class Sql(Worker):
     """Asks and changes databases."""
 
@@ -67,8 +61,12 @@ class Sql(Worker):
     slots: ClassVar[int | None] = 8
 
     def __init__(self, confinement: Confinement | None = None) -> None:
-        """`confinement` starts the tools of migrations."""
-        self._confinement = confinement or Confinement()
+        """`confinement` says which files are no databases of steps."""
+        self._confinement = confinement or Confinement(isolation="off")
+
+    def records(self, call: Call) -> bool:
+        """A record on the worker's own machine is out of every other worker's reach."""
+        return call.reaches
 
     @step(idempotent=True)
     def Query(
@@ -78,18 +76,37 @@ class Sql(Worker):
         sql: _Sql,
         params: _Params = None,
         expect: _Value | list[list[_Value]] = None,
-        limit: Annotated[int, at_least(1), at_most(MOST_ROWS)] = 100,
+        limit: Annotated[int, "rows that are returned", at_least(1), at_most(MOST_ROWS)] = 100,
+        password: _Password = "",
+        timeout: _Seconds = None,
     ) -> Rows:
         """Runs one query and returns its rows. With `expect` it fails unless the result is that: one value, or all rows.
 
-        `params` are bound where the query says `:name`. What the query changes is rolled back.
+        The worker connects. What the query changes is rolled back.
         """
-        found: Rows = self._carried_out(ctx, url, lambda connection: _rows(connection, sql, params or {}, limit))
-        ctx.output(f"{found['count']} rows{f', of which {limit} are returned' if found['cut'] else ''}")
+        found: Rows = self._done(
+            ctx, url, password, timeout, lambda connection: rows_of(connection, sql, params or {}, limit)
+        )
+        returned = len(found["rows"])
+        ctx.output(f"{found['count']} rows{f', of which {returned} are returned' if found['cut'] else ''}")
         if expect is not None and not _is_expected(found, expect):
             shown = found["rows"][0][0] if len(found["rows"]) == len(found["columns"]) == 1 else found["rows"][:3]
             raise Failed(f"the query found {shown!r:.300}, and {expect!r:.300} was expected", data=dict(found))
         return found
+
+    @Query.plan  # type: ignore[untyped-decorator]  # by the Any of its rows
+    def _(
+        self,
+        ctx: Context,
+        url: str,
+        sql: str,
+        params: dict[str, _Value] | None = None,
+        expect: _Value | list[list[_Value]] = None,
+        limit: int = 100,
+        password: str = "",
+        timeout: float | None = None,
+    ) -> Change:
+        return Change("no", why="what a query changes is rolled back")
 
     @step
     def Execute(
@@ -99,165 +116,101 @@ class Sql(Worker):
         sql: _Sql | Annotated[list[_Sql], items(1, 1000)],
         params: _Params = None,
         transaction: bool = True,
+        password: _Password = "",
+        timeout: _Seconds = None,
     ) -> Executed:
-        """Runs one statement or several, all of them or none; with `transaction: false` each for itself, as some must be."""
+        """Runs one statement or several, all of them or none; with `transaction: false` each for itself, as some must be.
+
+        The worker connects.
+        """
         statements = [sql] if isinstance(sql, str) else sql
-        touched = self._carried_out(
-            ctx, url, lambda connection: _executed(connection, statements, params or {}, ctx.check), commit=transaction
+        touched = self._done(
+            ctx,
+            url,
+            password,
+            timeout,
+            lambda connection: executed(connection, statements, params or {}, ctx.check),
+            commit=transaction,
         )
         ctx.output(f"{len(statements)} statement{'s' * (len(statements) != 1)}, rows: {', '.join(map(str, touched))}")
         return {"rows": touched}
 
-    @step
+    @Execute.plan
+    def _(
+        self,
+        ctx: Context,
+        url: str,
+        sql: str | list[str],
+        params: dict[str, _Value] | None = None,
+        transaction: bool = True,
+        password: str = "",
+        timeout: float | None = None,
+    ) -> Change:
+        return Change("unknown", why="what a statement changes is known to the database alone")
+
+    @step(recorded=True)
     def Migrate(
         self,
         ctx: Context,
-        cmd: Annotated[list[_Sql], items(1, 100)],
+        cmd: _Command,
         url: _Url = "",
-        cwd: Annotated[str, fits("re-path")] = "",
+        cwd: Annotated[str, "on the host", fits("re-path")] = "",
         env: dict[Annotated[str, fits("re-variable")], _Sql] | None = None,
-    ) -> None:
-        """Runs the project's own tool for migrations (alembic, flask db, django-admin); `url` is its variable DATABASE_URL."""
-        variables = {**(env or {}), **({URL: url} if url else {})}
-        Tool(cmd[0], self._confinement, variables).run(ctx, *cmd[1:], cwd=Path(cwd) if cwd else None)
+        password: _Password = "",
+        check: Annotated[_Command | None, "exit code 0: nothing is to be done, 1: something is"] = None,
+        current: Annotated[_Command | None, "prints where the schema is"] = None,
+        heads: Annotated[_Command | None, "prints where it should be, as `current` prints it"] = None,
+    ) -> Migrated:
+        """Runs the project's own tool for migrations (alembic, flask db, django-admin) on the host; `url` is its variable DATABASE_URL.
 
-    def _carried_out(self, ctx: Context, url: str, do: Callable[[Any], Any], commit: bool | None = None) -> Any:
-        """The answer of `do` for a connection. `commit`: at the end, or (False) after each statement; None: roll back.
-
-        The work is on a thread of its own: a driver that waits for its server hears no cancel, so its connection is closed.
+        Nothing is run where `check`, or `current` beside `heads`, says that nothing is to be done. Of `current` and `heads` the first
+        word of each line counts.
         """
-        with _engine(url) as engine:
-            work = _Work(engine, do, commit)
-            work.start()
-            while work.is_alive():
-                work.join(LOOK)
-                if ctx.cancelled.is_set() and work.is_alive():
-                    work.cut()
-                    work.join(CONNECT)
-                    raise Cancelled(ctx.cancel_reason)
-        if work.problem is not None:
-            if isinstance(work.problem, Cancelled | Failed):
-                raise work.problem
-            raise Failed(f"the database refused it: {_words(work.problem, url)}")
-        return work.answer
+        migration = self._migration(url, password, cwd, env)
+        before = look_at(ctx.host, migration, check, current, heads)
+        if before.will == "no":
+            ctx.output(f"{ctx.host.name}: unchanged: {before.why}")
+            return {"changed": False}
+        migration.run(ctx.host, cmd)
+        if current is None:
+            return {"changed": True}
+        return {"changed": migration.words(ctx.host, current) != before.current}
 
+    @Migrate.plan
+    def _(
+        self,
+        ctx: Context,
+        cmd: list[str],
+        url: str = "",
+        cwd: str = "",
+        env: dict[str, str] | None = None,
+        password: str = "",
+        check: list[str] | None = None,
+        current: list[str] | None = None,
+        heads: list[str] | None = None,
+    ) -> Change:
+        found = look_at(ctx.host, self._migration(url, password, cwd, env), check, current, heads)
+        return Change(found.will, found.diff, found.why)
 
-class _Work(threading.Thread):
-    def __init__(self, engine: Any, do: Callable[[Any], Any], commit: bool | None) -> None:
-        super().__init__(name="sql", daemon=True)
-        self._engine, self._do, self._commit = engine, do, commit
-        self._connection: Any = None
-        self.answer: Any = None
-        self.problem: Exception | None = None
+    def _migration(self, url: str, password: str, cwd: str, env: dict[str, str] | None) -> Migration:
+        variables = dict(env or {})
+        if url:
+            variables[URL] = Database(url, password, self._confinement).text if password else url
+        return Migration(cwd, variables)
 
-    def run(self) -> None:
-        try:
-            engine = (
-                self._engine.execution_options(isolation_level="AUTOCOMMIT") if self._commit is False else self._engine
-            )
-            with engine.connect() as connection:
-                self._connection = connection
-                self.answer = self._do(connection)
-                if self._commit:
-                    connection.commit()
-        except Exception as error:  # drivers raise what they like
-            self.problem = error
-
-    def cut(self) -> None:
-        """End what the connection waits for, from another thread, in the way that its driver has."""
-        driver = getattr(getattr(self._connection, "connection", None), "driver_connection", None)
-        for name in ("cancel", "interrupt", "close"):
-            end = getattr(driver, name, None)
-            if end is None:
-                continue
-            try:
-                end()
-            except Exception as error:  # the next way may do
-                _log.info("a statement could not be ended by %s: %s", name, error, extra={"action": "sql_cut"})
-            else:
-                return
-
-
-@contextmanager
-def _engine(url: str) -> Iterator[Any]:
-    """Raises Failed where the extra or the driver is not there, or the URL is none."""
-    try:
-        import sqlalchemy
-    except ImportError:
-        raise Failed(
-            "sql needs SQLAlchemy on the worker: pip install 'release-engine[sql]'", data={"kind": "tool"}
-        ) from None
-    try:
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    except ImportError as error:
-        raise Failed(
-            f"the driver of this database is not installed on the worker: {error.name}", data={"kind": "tool"}
-        ) from None
-    except Exception:  # its text repeats the URL
-        raise Failed("the url is none of a database: expected dialect+driver://user:password@host/name") from None
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _rows(connection: Any, sql: str, params: Mapping[str, Any], limit: int) -> Rows:
-    import sqlalchemy
-
-    result = connection.execute(sqlalchemy.text(sql), params)
-    if not result.returns_rows:
-        raise Failed("this statement returns no rows; use sql:Execute")
-    found = result.fetchmany(limit)
-    more = len(result.fetchmany(MOST_ROWS)) if len(found) == limit else 0
-    return {
-        "columns": list(map(str, result.keys())),
-        "rows": [[plain(value) for value in row] for row in found],
-        "count": len(found) + more,
-        "cut": bool(more),
-    }
-
-
-def _executed(
-    connection: Any, statements: Sequence[str], params: Mapping[str, Any], check: Callable[[], None]
-) -> list[int]:
-    import sqlalchemy
-
-    touched = []
-    for statement in statements:
-        check()
-        touched.append(int(connection.execute(sqlalchemy.text(statement), params).rowcount))
-    return touched
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: what is no number, text, truth or null is text, bytes are base64."""
-    if value is None or isinstance(value, bool | int):
-        return value if not isinstance(value, int) or -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        value = base64.b64encode(bytes(value)).decode()
-    elif isinstance(value, datetime | date | time):
-        value = value.isoformat()
-    elif isinstance(value, Decimal | UUID | timedelta):
-        value = str(value)
-    elif isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    elif isinstance(value, dict):
-        return {str(name): plain(one) for name, one in value.items()}
-    text = str(value)
-    return text if len(text) <= MOST_VALUE else text[:MOST_VALUE] + "…"
+    def _done(
+        self,
+        ctx: Context,
+        url: str,
+        password: str,
+        timeout: float | None,
+        do: Callable[[Any], Any],
+        commit: bool | None = None,
+    ) -> Any:
+        return Database(url, password, self._confinement).carry_out(ctx, do, commit, timeout)
 
 
 def _is_expected(found: Rows, expect: Any) -> bool:
     if isinstance(expect, list):
         return not found["cut"] and found["rows"] == expect
     return not found["cut"] and len(found["rows"]) == 1 and found["rows"][0] == [expect]
-
-
-def _words(error: Exception, url: str) -> str:
-    """What a driver says, without the URL, its password, and the statement with its values."""
-    text = str(getattr(error, "orig", None) or error)
-    for secret in {url, url.partition("://")[2].rpartition("@")[0].partition(":")[2]} - {""}:
-        text = text.replace(secret, "***")
-    return " ".join(without_passwords(text).split())[:500]

@@ -21,6 +21,9 @@ from tests.services import (
     throwaway,
 )
 from tests.services.places import choose
+from tests.services.postgresql import RECIPE as POSTGRESQL
+from tests.services.postgresql import named as named_postgresql
+from tests.services.postgresql import running as running_postgresql
 from tests.services.recipe import Place, Recipe
 from tests.services.shared import workplace
 from tests.services.unavailable import Unavailable
@@ -44,6 +47,7 @@ KINDS = {
     for kind in (
         Kind(ngircd.RECIPE, ngircd.named, ngircd.running, shared=False),
         Kind(mongodb.RECIPE, documents.named, mongodb.running),
+        Kind(POSTGRESQL, named_postgresql, running_postgresql),
         Kind(rabbitmq.RECIPE, broker.named, rabbitmq.running),
     )
 }

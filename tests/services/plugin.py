@@ -133,6 +133,14 @@ def mongo_url(mongodb: MongoDB) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def postgresql(pytestconfig: pytest.Config) -> str:
+    """The URL of a real PostgreSQL that others use too, without the password: take a database of your own."""
+    found = _server(pytestconfig, "postgresql")
+    assert isinstance(found, str)
+    return found
+
+
 @pytest.fixture
 def nginx(pytestconfig: pytest.Config) -> Place:
     """Where nginx runs: `with running(nginx, data, configuration, port)` of tests/services/nginx.py."""
