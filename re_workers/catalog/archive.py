@@ -14,7 +14,7 @@ from re_workers.catalog.paths import LOOK_PATH, AbsolutePath, Mode, OwnerName, t
 from re_workers.context import Context
 from re_workers.limits import Limit, at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import step
+from re_workers.sdk import Change, step
 
 
 def _digest(value: str) -> str:
@@ -64,11 +64,11 @@ mv -f -- "$temp" "$2" && temp=
 #: redirects of a download that are followed where they may be
 MOST_REDIRECTS = 10
 
-#: `$1` directory, `$2` archive, then patterns that are left out
+#: `$1` directory, `$2` archive, `$3` not empty: only look, then patterns that are left out
 _PACK = r"""
 umask 077
-path=$1 target=$2
-shift 2
+path=$1 target=$2 looks=$3
+shift 3
 [ -d "$path" ] || { echo "there is no directory $path"; exit 1; }
 for one; do
   set -- "$@" "--exclude=$one"
@@ -77,7 +77,7 @@ done
 temp=
 trap 'rm -f -- "$temp"' EXIT
 trap 'exit 143' TERM
-temp=$(mktemp "$target.re-XXXXXXXX") || exit 1
+if [ -n "$looks" ]; then temp=$(mktemp); else temp=$(mktemp "$target.re-XXXXXXXX"); fi || exit 1
 sorted=
 tar --sort=name -cf /dev/null -T /dev/null 2>/dev/null && sorted=--sort=name
 tar $sorted -cf - "$@" -C "$path" . | gzip -n >"$temp" || exit 1
@@ -85,7 +85,7 @@ sum() { { sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null <
 new=$(sum "$temp")
 changed=true
 [ ! -f "$target" ] || [ "$(sum "$target")" != "$new" ] || changed=false
-[ $changed = false ] || { chmod 644 "$temp" && mv -f -- "$temp" "$target" && temp= || exit 1; }
+[ $changed = false ] || [ -n "$looks" ] || { chmod 644 "$temp" && mv -f -- "$temp" "$target" && temp= || exit 1; }
 echo "@packed=$changed $new"
 """
 
@@ -200,6 +200,16 @@ class Archives(HostWorker):
         exclude: Annotated[list[Annotated[str, fits("re-text")]] | None, "patterns of names that are left out"] = None,
     ) -> Unpacked:
         """Packs a directory of the host. An archive that is there with the same contents stays."""
-        ran = ctx.host.run(_PACK, path, target, *(exclude or []), quiet=True)
-        changed, _, digest = ran.out.rpartition("@packed=")[2].strip().partition(" ")
-        return {"changed": changed == "true", "sha256": digest}
+        return _packed(ctx, path, target, exclude)
+
+    @Pack.plan
+    def _(self, ctx: Context, path: str, target: str, exclude: list[str] | None = None) -> Change:
+        if _packed(ctx, path, target, exclude, "looks")["changed"]:
+            return Change("yes", f"+{target}\n", f"{target} has something else, or is not there")
+        return Change("no", why=f"{target} has all of {path}")
+
+
+def _packed(ctx: Context, path: str, target: str, exclude: list[str] | None, looks: str = "") -> Unpacked:
+    ran = ctx.host.run(_PACK, path, target, looks, *(exclude or []), quiet=True)
+    changed, _, digest = ran.out.rpartition("@packed=")[2].strip().partition(" ")
+    return {"changed": changed == "true", "sha256": digest}

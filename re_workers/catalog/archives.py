@@ -104,7 +104,10 @@ class Unpack(NamedTuple):
         count = checked(found.get("list", ""), int(found.get("members") or 0))
         path = self.path.rstrip("/")
         act = Act(_UNPACK, (self.source, path, archive.sum, f"{self.strip}"), words=f"unpack {count} members to {path}")
-        return Decision("yes", "", f"unpack {self.source}", (act,), {"sha256": archive.sum})
+        before = found.get("marker", "").partition(" ")[0]
+        diff = (f"-{before}\n" if before else "") + f"+{archive.sum}\n"
+        why = f"{self.path} has {'another archive' if before else 'nothing of an archive'}"
+        return Decision("yes", diff, why, (act,), {"sha256": archive.sum})
 
     def _check_place(self, found: Mapping[str, str]) -> None:
         if "other" in found:

@@ -6,7 +6,7 @@ import base64
 from typing import Annotated, Any, Literal, TypedDict
 
 from re_workers.catalog.contents import Copy, Line
-from re_workers.catalog.operations import Changed, HostWorker, Operation, operation_step
+from re_workers.catalog.operations import Changed, HostWorker, Operation, only_looks, operation_step
 from re_workers.catalog.paths import AbsolutePath, Mode, OwnerName
 from re_workers.catalog.trees import (
     FIND_PATHS,
@@ -144,6 +144,7 @@ class Files(HostWorker):
         """Sets owner and group, by name or number. Links are not followed."""
         return _ownership(path, user, group, recursive)
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def Find(
         self,
@@ -159,6 +160,7 @@ class Files(HostWorker):
         paths = ran.out.splitlines()
         return {"paths": paths[:MOST_FOUND], "more": len(paths) > MOST_FOUND}
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def Fetch(
         self,
@@ -194,6 +196,7 @@ class FileOperations(HostWorker):
         """As `file:Permissions`."""
         return Attributes(path, mode, "", recursive)
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def FindInFiles(self, ctx: Context, path: AbsolutePath, regexp: _Regexp, case_insensitive: bool = False) -> Matches:
         """Finds lines of text files below a directory. Completes also where there are none."""

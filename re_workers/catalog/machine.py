@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Annotated, TypedDict
 
-from re_workers.catalog.operations import Act, HostWorker, found_by
+from re_workers.catalog.operations import Act, HostWorker, found_by, only_looks
 from re_workers.context import Context
 from re_workers.host_handle import HostHandle
 from re_workers.limits import at_least, at_most, fits
@@ -97,6 +97,7 @@ class Machine(HostWorker):
 
     command = "host"
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def Facts(self, ctx: Context) -> HostFacts:
         """Returns what the host is: system, memory, free space, tools."""

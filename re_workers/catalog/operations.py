@@ -132,6 +132,17 @@ def operation_step(
     return mark
 
 
+def only_looks(marked: Any) -> Any:
+    """Of a step that changes nothing: say so as its plan. Stands above `step`."""
+
+    @functools.wraps(marked)
+    def plan(worker: Worker, ctx: Context, **arguments: Any) -> Change:
+        return Change("no", why="it only looks")
+
+    marked.plan(plan)
+    return marked
+
+
 def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None) -> dict[str, Any]:
     """Do it, on the step's host: `{"changed": …}` with the operation's result.
 

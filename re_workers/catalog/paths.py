@@ -55,7 +55,7 @@ fact kind "$kind"
 if [ "$kind" != none ]; then
   fact about "$(stat -c '%a %U %G %u %g %s' -- "$1" 2>/dev/null || stat -f '%Lp %Su %Sg %u %g %z' -- "$1")"
 fi
-if [ "$kind" = file ]; then
+if [ "$kind" = file ] && [ -z "$RE_ABOUT" ]; then
   fact sum "$(sum "$1")"
   [ -z "$2" ] || [ "$(($(wc -c <"$1")))" -gt "$2" ] || fact_file content "$1"
 fi
@@ -69,6 +69,9 @@ rename() {
     python3 -c 'import os, sys; os.rename(*sys.argv[1:])' "$1" "$2"
 }
 """
+
+#: the same, and nothing of a file is read, however large it is
+LOOK_ABOUT = "RE_ABOUT=1\n" + LOOK_PATH
 
 
 class There(NamedTuple):

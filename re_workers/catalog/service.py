@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
 
-from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, found_by, operation_step
+from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, found_by, only_looks, operation_step
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most
 from re_workers.outcomes import Failed
@@ -186,6 +186,7 @@ class Services(HostWorker):
         """Has the service not begin with the host; what runs goes on."""
         return Service("disable", service)
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def Status(self, ctx: Context, service: _Name) -> State:
         """Says how the service stands, and completes whether it runs or not."""
@@ -195,6 +196,7 @@ class Services(HostWorker):
         ctx.output(f"{ctx.host.name}: {service} is {state['state'] or 'stopped'}")
         return state
 
+    @only_looks
     @step(recorded=True, idempotent=True)
     def Wait(self, ctx: Context, service: _Name, wait: _Wait = 30) -> State:
         """Waits until the service is up and stays so. Fails as `service:Start` does."""

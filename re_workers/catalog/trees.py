@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
 
 from re_workers.catalog.operations import Act, Decision
-from re_workers.catalog.paths import LOOK_PATH, RENAME, deep, there
+from re_workers.catalog.paths import LOOK_ABOUT, RENAME, deep, there
 from re_workers.outcomes import Failed
 
 #: lines that a search returns
@@ -24,7 +24,7 @@ class Directory(NamedTuple):
 
     def look(self) -> Act:
         """As of every operation."""
-        return Act(LOOK_PATH, (self.path, ""))
+        return Act(LOOK_ABOUT, (self.path, ""))
 
     def decide(self, found: Mapping[str, str]) -> Decision:
         """As of every operation."""
@@ -48,7 +48,7 @@ class Link(NamedTuple):
 
     def look(self) -> Act:
         """As of every operation."""
-        return Act(LOOK_PATH, (self.path, ""))
+        return Act(LOOK_ABOUT, (self.path, ""))
 
     def decide(self, found: Mapping[str, str]) -> Decision:
         """As of every operation."""
@@ -85,7 +85,7 @@ class Remove(NamedTuple):
 
     def look(self) -> Act:
         """As of every operation."""
-        return Act(LOOK_PATH, (self.path, ""))
+        return Act(LOOK_ABOUT, (self.path, ""))
 
     def decide(self, found: Mapping[str, str]) -> Decision:
         """As of every operation."""
@@ -144,7 +144,7 @@ each() { find "$path" $depth ! -type l "$@"; }
 path=$1 mode=$3 directory=$4 user=$5 group=$6
 """
 _LOOK_ATTRIBUTES = (
-    LOOK_PATH
+    LOOK_ABOUT
     + _EACH
     + r"""
 known() { case $2 in '' | *[!0-9]*) ;; *) return 0 ;; esac; "$1" "$2"; }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from re_core.runtime.http_exchange import MAX_ANSWER, Question
-from re_workers.catalog.operations import HostWorker
+from re_workers.catalog.operations import HostWorker, only_looks
 from re_workers.context import Context
 from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
-from re_workers.sdk import Change, step
+from re_workers.sdk import step
 from re_workers.steps.http_checks import checked, document_of, problem_of
 from re_workers.steps.http_sending import Limits, Sender
 from re_workers.steps.http_terms import Auth, Checks, Codes, Headers, Path, Redirects, Trust, Url
@@ -70,6 +70,7 @@ class Waited(TypedDict):
 class Wait(Sender, HostWorker):
     """Waits for ports, answers and files."""
 
+    @only_looks
     @step(idempotent=True, timeout=86_500)
     def ForPort(
         self,
@@ -88,6 +89,7 @@ class Wait(Sender, HostWorker):
         _until(ctx, timeout, lambda: self._connect(found, port))
         return _since(began)
 
+    @only_looks
     @step(idempotent=True, timeout=86_500)
     def ForHttp(
         self,
@@ -120,6 +122,7 @@ class Wait(Sender, HostWorker):
         _until(ctx, timeout, look)
         return _since(began)
 
+    @only_looks
     @step(recorded=True, idempotent=True, timeout=86_500)
     def ForFile(
         self,
@@ -150,12 +153,6 @@ class Wait(Sender, HostWorker):
             except OSError as error:
                 why = f"{place}: {error.strerror or error}"
         raise Failed(why)
-
-    def _foreseen(self, ctx: Context, **arguments: Any) -> Change:
-        return Change("no", why="it only waits")
-
-    for _one in (ForPort, ForHttp, ForFile):
-        _one.plan(_foreseen)
 
 
 def _until(ctx: Context, timeout: float, look: Callable[[], None]) -> None:

@@ -167,6 +167,21 @@ class Command(Worker):
     ) -> Change:
         return _foreseen(ctx, creates, removes)
 
+    @Script.plan
+    def _(
+        self,
+        ctx: Context,
+        script: str,
+        interpreter: _Words = "/bin/sh",
+        args: list[str] | None = None,
+        cwd: str | None = None,
+        env: _Env = None,
+        ok: list[int] | None = None,
+        creates: str | None = None,
+        removes: str | None = None,
+    ) -> Change:
+        return _foreseen(ctx, creates, removes)
+
     def _on_host(self, ctx: Context, wanted: _Wanted) -> dict[str, object]:
         """On each of them; data of the last one, for there is one but in messages of 2014."""
         data: dict[str, object] = {}

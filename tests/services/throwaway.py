@@ -44,7 +44,7 @@ def running(place: Place, directory: Path, name: str, cache: Path, more: str = "
         one.mkdir(parents=True)
     _require_overlay(layer)
     # the default of OpenSSH 10 costs a tenth of a second of processor for each connection of git
-    more = f"KexAlgorithms curve25519-sha256\n{more}"
+    more = f"KexAlgorithms curve25519-sha256\nPermitUserEnvironment yes\n{more}"
     with sshd.running(ThrowAway(ServiceRoot(cache), layer), data, name, more) as host:
         yield host
 

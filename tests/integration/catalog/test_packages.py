@@ -34,7 +34,7 @@ Acquire::Languages "none";
 """
 
 
-def _package(repository: Path, name: str, version: str, essential: bool = False) -> None:
+def package(repository: Path, name: str, version: str, essential: bool = False) -> None:
     tree = repository.parent / f"{name}-{version}"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN" / "control").write_text(
@@ -47,7 +47,7 @@ def _package(repository: Path, name: str, version: str, essential: bool = False)
     subprocess.run(["dpkg-deb", "-b", "-Znone", "--root-owner-group", tree, file], check=True, capture_output=True)
 
 
-def _index(repository: Path) -> None:
+def index(repository: Path) -> None:
     """What dpkg-scanpackages would write."""
     entries = []
     for file in sorted(repository.glob("*.deb")):
@@ -75,8 +75,8 @@ def debian(tmp_path: Path) -> DirectRunner:
         (root / "var/lib/dpkg" / file).write_text("")
     repository.mkdir()
     for name, version, essential in (("a", "1", False), ("b", "1", False), ("c", "1", True)):
-        _package(repository, name, version, essential)
-    _index(repository)
+        package(repository, name, version, essential)
+    index(repository)
     (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] copy:{repository} ./\n")
     (tmp_path / "apt.conf").write_text(_CONFIGURATION.format(root=root))
     before = f"export APT_CONFIG={tmp_path}/apt.conf DPKG_ADMINDIR={root}/var/lib/dpkg"
@@ -95,8 +95,8 @@ def test_packages_are_installed_held_updated_and_removed(act: Act, debian: Direc
     assert (share / "a" / "version").read_text() == "1"
     assert versions("Install", packages=["a", "b"]) == {"changed": False, "versions": {"a": "1", "b": "1"}}
 
-    _package(tmp_path / "repository", "a", "2")
-    _index(tmp_path / "repository")
+    package(tmp_path / "repository", "a", "2")
+    index(tmp_path / "repository")
     assert versions("Update", package="a") == {"changed": False, "versions": {"a": "1"}}
     assert versions("Update", package="a", refresh=True) == {"changed": True, "versions": {"a": "2"}}
     assert versions("Install", package="a", version="1") == {"changed": True, "versions": {"a": "1"}}
