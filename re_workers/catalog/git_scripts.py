@@ -19,8 +19,11 @@ umask 077
 RE_GIT_PLACE=
 trap '[ -z "$RE_GIT_PLACE" ] || { cd / && rm -rf -- "$RE_GIT_PLACE"; }' EXIT
 trap 'exit 143' TERM INT HUP
-find "${TMPDIR:-/tmp}" -maxdepth 1 -name 're-git.*' -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null
-RE_GIT_PLACE=$(mktemp -d "${TMPDIR:-/tmp}/re-git.XXXXXXXX") || exit 1
+for one in "${TMPDIR:-/tmp}" /var/tmp "$HOME"; do
+  find "$one" -maxdepth 1 -name 're-git.*' -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null
+  RE_GIT_PLACE=$(mktemp -d "$one/re-git.XXXXXXXX" 2>/dev/null) && break
+done
+[ -n "$RE_GIT_PLACE" ] || { echo "no room, or no right, for a directory in ${TMPDIR:-/tmp}, /var/tmp and $HOME"; exit 1; }
 export RE_GIT_PLACE
 [ -z "$RE_GIT_KEY" ] || printf '%s\n' "$RE_GIT_KEY" >"$RE_GIT_PLACE/key" || exit 1
 [ -z "$RE_GIT_KNOWN" ] || printf '%s\n' "$RE_GIT_KNOWN" >"$RE_GIT_PLACE/known" || exit 1

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import http.server
 import os
+import pwd
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,10 @@ import pytest
 
 from re_workers.catalog.git import Git
 from re_workers.catalog.git_operations import checked_ref
-from re_workers.testing import Result, run
+from re_workers.hosts.runners import open_runner
+from re_workers.hosts.surroundings import Surroundings
+from re_workers.steps.confinement import Confinement
+from re_workers.testing import Result, plan, run
 from tests.integration.catalog.conftest import Host
 
 #: whose commits the tests make; nothing of the machine's settings
@@ -189,6 +194,29 @@ def test_a_password_in_a_url_is_printed_nowhere() -> None:
     result = do("Tag", repo="https://user:hunter22@127.0.0.1:1/x.git", tag="v1")
     assert result.status == "failed"
     assert "hunter22" not in str(result)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts programs as another user")
+def test_on_the_workers_machine_git_is_confined_as_programs_of_steps_are(repo: Repo, tmp_path: Path) -> None:
+    """Where the engine's files are below /tmp, nothing can be made in /tmp itself."""
+    place = Path(tempfile.mkdtemp())  # pytest's own is for root alone
+    try:
+        place.chmod(0o755)
+        for name, mode, owner in (("engine", 0o700, 0), ("out", 0o755, pwd.getpwnam("nobody").pw_uid)):
+            (place / name).mkdir(mode=mode)
+            os.chown(place / name, owner, -1)
+        shutil.copytree(repo.url, place / "bare.git")
+        subprocess.run(["chown", "-R", "nobody", place / "bare.git"], check=True)
+        surroundings = Surroundings(place / "engine", Confinement([place / "engine"], user="nobody"), "test")
+        here = open_runner("localhost", {"localhost": {"runner": "local"}}, surroundings)
+        wanted = {"repo": str(place / "bare.git"), "path": str(place / "out" / "site")}
+        assert plan(Git(), "git:Clone", wanted, host=here).will == "yes"
+        assert run(Git(), "git:Clone", wanted, host=here).data == {"changed": True, "commit": repo.at("main")}
+        assert run(Git(), "git:Tag", {"repo": wanted["repo"], "tag": "v1"}, host=here).data["changed"]
+        assert (place / "out" / "site" / "a").owner() == "nobody"
+        surroundings.close()
+    finally:
+        shutil.rmtree(place)
 
 
 # -- over ssh ------------------------------------------------------------------------------------------
