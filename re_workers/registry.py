@@ -21,6 +21,7 @@ from re_workers.notify.handler import Handler
 from re_workers.notify.steps import announcer
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Worker
+from re_workers.steps.ansible import Ansible
 from re_workers.steps.command import Command
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.httprequest import HttpRequest
@@ -54,7 +55,7 @@ def built_in(
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
-    programs = [Command(engine_id, notes, confinement), Sql(confinement), Kubernetes(confinement)]
+    programs = [Command(engine_id, notes, confinement), Ansible(confinement), Sql(confinement), Kubernetes(confinement)]
     asking: list[Worker] = [HttpRequest(addresses), Prometheus(addresses), Tickets(addresses, trackers)]
     return [*workers, *asking, *programs, *families.workers(addresses), *notifiers]
 

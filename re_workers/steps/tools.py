@@ -85,6 +85,21 @@ class Tool:
             raise Failed(*self._failure(ctx, arguments, program.code, kept))
         return Ran(program.code, "\n".join(kept))
 
+    def stream(self, ctx: Context, *arguments: str, cwd: Path | None = None, each: Callable[[str], object]) -> int:
+        """Run it as `run` does, with any amount of output, of which `each` gets every line as it comes; its exit code.
+
+        Raises Failed where it cannot be started, Cancelled.
+        """
+        program = self._start(arguments, cwd, self._env)
+        try:
+            for lines in program.lines(ctx.cancelled):
+                for line in lines:
+                    each(line)
+        finally:
+            program.end()
+        ctx.check()
+        return program.code
+
     def _start(self, arguments: Sequence[str], cwd: Path | None, env: Mapping[str, str]) -> Program:
         where = str(cwd) if cwd is not None else self._confinement.directory()
         try:
@@ -95,7 +110,9 @@ class Tool:
             place = "" if Path(where).is_dir() else f", or there is no directory {where}"
             raise Failed(f"{self.name} is not installed on the worker's machine{place}", {"kind": "tool"}) from None
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise Failed(f"could not start {self.name}: {error}") from None
+            user = self._confinement.user
+            hint = "" if user is None else f"; programs of steps run as {user.name}, who must be able to run it"
+            raise Failed(f"could not start {self.name}: {error}{hint}") from None
 
     def _words(self, arguments: Sequence[str]) -> str:
         verb = next((one for one in arguments if _VERB.fullmatch(one)), "")

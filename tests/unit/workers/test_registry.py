@@ -31,7 +31,8 @@ class Pack(Base):
 def test_the_built_in_workers_have_commands_of_their_own() -> None:
     workers = together(built_in("engine"))
     assert {worker.command for worker in workers} == {
-        *("noop", "sleep", "command", "git", "httprequest", "prometheus", "sql", "ticket", "container", "kubernetes"),
+        *("ansible", "noop", "sleep", "command", "git", "httprequest", "prometheus", "sql", "ticket"),
+        *("container", "kubernetes"),
         *("app", "archive", "cron", "file", "fileops", "group", "host", "package", "puppet", "service", "user", "wait"),
     }
 
