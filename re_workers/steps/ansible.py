@@ -139,7 +139,7 @@ class Ansible(Worker):
         if not options:
             hosts, rows = ctx.hosts or (HERE,), ctx.call.rows
             known = self._write(directory / "known_hosts", known_hosts_of(hosts, rows))
-            found = inventory_of(hosts, rows, str(known))
+            found = inventory_of(hosts, rows, str(known), str(directory / "modules"))
             options = ["--inventory", f"{self._write(directory / 'hosts.json', strict_json.dumps(found))}"]
         if terms.extra_vars:
             text = strict_json.dumps(dict(terms.extra_vars))

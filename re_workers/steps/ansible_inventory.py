@@ -22,8 +22,8 @@ _MOST_JUMPS = 3
 Rows = Mapping[str, Mapping[str, Any]]
 
 
-def inventory_of(hosts: Sequence[str], rows: Rows, known_hosts: str) -> dict[str, Any]:
-    """As Ansible's YAML and JSON inventories are. A host without a row is the worker's machine.
+def inventory_of(hosts: Sequence[str], rows: Rows, known_hosts: str, tmp: str = "") -> dict[str, Any]:
+    """As Ansible's YAML and JSON inventories are. A host without a row is the worker's machine, where modules stand in `tmp`.
 
     `known_hosts`: the file that has the keys of `known_hosts_of`. Raises Failed for a runner that Ansible has no connection for.
     """
@@ -31,7 +31,7 @@ def inventory_of(hosts: Sequence[str], rows: Rows, known_hosts: str) -> dict[str
     for name in hosts:
         for group in rows.get(name, {}).get("groups", ()):
             groups.setdefault(group, {"hosts": {}})["hosts"][name] = {}
-    return {"all": {"hosts": {name: _host(name, rows, known_hosts) for name in hosts}, "children": groups}}
+    return {"all": {"hosts": {name: _host(name, rows, known_hosts, tmp) for name in hosts}, "children": groups}}
 
 
 def known_hosts_of(hosts: Sequence[str], rows: Rows) -> str:
@@ -45,10 +45,12 @@ def known_hosts_of(hosts: Sequence[str], rows: Rows) -> str:
     return "".join(lines)
 
 
-def _host(name: str, rows: Rows, known_hosts: str) -> dict[str, Any]:
+def _host(name: str, rows: Rows, known_hosts: str, tmp: str) -> dict[str, Any]:
     row = rows.get(name)
     if row is None or row.get("runner") == "local":
-        return {**LOCAL, **(row or {}).get("vars", {})}
+        # the user of programs of steps may have no home
+        place = {"ansible_remote_tmp": tmp} if tmp else {}
+        return {**LOCAL, **place, **(row or {}).get("vars", {})}
     if row.get("runner", "ssh") != "ssh":
         raise Failed(f"{name}: Ansible reaches hosts by ssh, and the inventory says the runner {row['runner']!r}")
     words: dict[str, Any] = {_WORDS[key]: value for key, value in row.items() if key in _WORDS}

@@ -183,6 +183,8 @@ def test_an_inventory_says_what_the_plan_says_of_a_host() -> None:
     }
     assert hosts["here"] == hosts["none"] == LOCAL
     assert hosts["far"] == {"ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
+    here = inventory_of(["here"], rows, "", "/s/modules")["all"]["hosts"]["here"]
+    assert here == {**LOCAL, "ansible_remote_tmp": "/s/modules"}
     assert known_hosts_of(["web1"], rows) == "[10.0.0.1]:2222 ssh-ed25519 AAAA\n"
     with pytest.raises(Failed, match="says the runner 'docker'"):
         inventory_of(["x"], {"x": {"runner": "docker"}}, "")
