@@ -9,6 +9,7 @@ from re_workers.catalog.archive import Archives
 from re_workers.catalog.files import FileOperations, Files
 from re_workers.catalog.git import Git
 from re_workers.catalog.machine import Machine
+from re_workers.catalog.nagios import Nagios
 from re_workers.catalog.package import PackageSteps
 from re_workers.catalog.puppet import Puppet
 from re_workers.catalog.service import Services
@@ -24,6 +25,7 @@ PLAIN: tuple[type[Worker], ...] = (
     Git,
     Groups,
     Machine,
+    Nagios,
     PackageSteps,
     Puppet,
     Services,

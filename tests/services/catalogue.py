@@ -11,6 +11,7 @@ from tests.services import (
     broker,
     documents,
     mongodb,
+    nagios,
     nginx,
     ngircd,
     podman,
@@ -55,7 +56,15 @@ KINDS = {
 #: Programs that a test starts itself, with a configuration of its own: a URL in the environment could not stand for them.
 PROGRAMS = {
     recipe.name: recipe
-    for recipe in (nginx.RECIPE, podman.RECIPE, prometheus.RECIPE, puppet.RECIPE, sshd.RECIPE, throwaway.RECIPE)
+    for recipe in (
+        nagios.RECIPE,
+        nginx.RECIPE,
+        podman.RECIPE,
+        prometheus.RECIPE,
+        puppet.RECIPE,
+        sshd.RECIPE,
+        throwaway.RECIPE,
+    )
 }
 
 

@@ -160,6 +160,12 @@ def prometheus(pytestconfig: pytest.Config) -> Place:
 
 
 @pytest.fixture(scope="session")
+def nagios(pytestconfig: pytest.Config) -> Place:
+    """Nagios is on the host `throwaway`; a test names this fixture before that one."""
+    return _program(pytestconfig, "nagios")
+
+
+@pytest.fixture(scope="session")
 def puppet(pytestconfig: pytest.Config) -> Place:
     """Puppet is on the host `throwaway`; a test names this fixture before that one."""
     return _program(pytestconfig, "puppet")
