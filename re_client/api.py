@@ -25,6 +25,7 @@ from re_client.nodes import Nodes
 from re_client.transport import Transport
 from re_core.api import answers
 from re_core.api import artifacts as documents
+from re_core.api import workers as worker_documents
 
 #: lines of one page of output: as many as the engine gives
 LINES = 10_000
@@ -321,6 +322,27 @@ class Client(Calls):
         """Seal all again, with the first key of the engine's key file."""
         return cast(answers.Rotated, self._transport.json("POST", "/api/v1/secrets/rotate"))
 
+    def add_worker_credential(
+        self, name: str, public_key: str, commands: Sequence[str] = (), pool: str = "", environments: Sequence[str] = ()
+    ) -> worker_documents.NewWorkerCredential:
+        """Add the public half of a worker's key, and say for which steps it counts."""
+        body: dict[str, Any] = {"name": name, "public_key": public_key}
+        body |= given(commands=list(commands) or None, pool=pool or None, environments=list(environments) or None)
+        made = self._transport.json("POST", "/api/v1/worker-credentials", json=body)
+        return cast(worker_documents.NewWorkerCredential, made)
+
+    def worker_credentials(self) -> list[worker_documents.WorkerCredential]:
+        """All credentials of workers."""
+        return [cast(worker_documents.WorkerCredential, row) for row in self._pages("/api/v1/worker-credentials", {})]
+
+    def revoke_worker_credential(self, name: str) -> worker_documents.WorkerCredential:
+        """Nothing is granted for it any more."""
+        return cast(worker_documents.WorkerCredential, self._transport.json("POST", f"{_credential(name)}/revoke"))
+
+    def remove_worker_credential(self, name: str) -> None:
+        """Delete a revoked one."""
+        self._transport.send("DELETE", _credential(name))
+
     def runners(self) -> list[answers.Runner]:
         """All forest runners, without their secrets."""
         return [cast(answers.Runner, row) for row in self._pages("/api/v1/runners", {})]
@@ -349,6 +371,10 @@ def _deployment(id: str) -> str:
 
 def _secret(name: str) -> str:
     return f"/api/v1/secrets/{quote(name)}"
+
+
+def _credential(name: str) -> str:
+    return f"/api/v1/worker-credentials/{quote(name, safe='')}"
 
 
 def _runner(name: str) -> str:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.exclusive import Exclusive
 from re_core.cdpm.sources import allowed
 from re_core.deployment.plan import OnLost
+from re_core.deployment.senders import Protection
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.playbook.command_rules import CommandRules
 from re_core.playbook.compiler import EnginePolicy
@@ -54,6 +56,7 @@ from re_core.services.secrets import SecretAnswers
 from re_core.services.sweeper import Sweeper, recover
 from re_core.usecases.secret_release import Release
 from re_core.usecases.secrets import SecretDesk
+from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.usecases.workers import living
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
@@ -69,6 +72,9 @@ EMBEDDED = "embedded:"
 
 #: seconds that a consumer waits for a delivery before it looks whether it shall stop
 WAIT = 1.0
+
+#: names of the threads of a core's consumers
+_THREADS = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets", "notifications")
 
 #: seconds between two looks of the sweeper
 SWEEP = 0.5
@@ -223,6 +229,28 @@ def around(settings: Settings, hosts: HostResolver = AsWritten()) -> EnginePolic
     )
 
 
+def protection(settings: Settings) -> Protection:
+    """Which steps only workers get that have shown who they are: in one process all are the engine's own. Raises BadSettings."""
+    if settings.bus_url == EMBEDDED:
+        return Protection()
+    found = Protection(
+        settings.worker_credentials == "required",
+        frozenset(settings.protected_environments),
+        frozenset(settings.protected_pools),
+    )
+    if found != Protection() and find_spec("cryptography") is None:
+        raise BadSettings(
+            "RE_WORKER_CREDENTIALS, RE_PROTECTED_ENVIRONMENTS and RE_PROTECTED_POOLS need cryptography: "
+            "pip install release-engine[secrets]"
+        )
+    return found
+
+
+def _proofs(settings: Settings, store: Store, clock: Clock) -> WorkerProofs | None:
+    """One for each thread."""
+    return None if settings.bus_url == EMBEDDED else WorkerProofs(store, clock, protection(settings))
+
+
 def _release(settings: Settings, store: Store, clock: Clock, seal: Seal | None) -> Release:
     rules = SecretRules(settings.group_secrets)
     return Release(store, SecretDesk(store, clock, seal), rules, alone=settings.bus_url == EMBEDDED)
@@ -258,10 +286,10 @@ class Core:
         redaction = Redaction(settings.redact)
         self._presence = Presence(self.identity)
         self._roll = RollCall(store, self._presence)
-        offers = LiveOffers(self._roll, clock)
+        offers, proofs = LiveOffers(self._roll, clock, protection(settings)), partial(_proofs, settings, store, clock)
+        shared = settings.bus_url != EMBEDDED
         self.inventory = open_inventory(settings, store, on_fatal)
         acceptance = Acceptance(store, offers, around(settings, self.inventory), Exclusive(store, clock, self.identity))
-        shared = settings.bus_url != EMBEDDED
         legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
         waits = settings.missing_worker == "wait"
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
@@ -277,17 +305,17 @@ class Core:
                 observer=observer,
                 kinds=kinds,
                 accepting=None if waits else offers,
+                proofs=proofs(),
             ),
             Recorder(bus, store, clock, redaction, settings.output_quota),
-            Heartbeats(bus, store, clock, self._presence),
+            Heartbeats(bus, store, clock, self._presence, proofs(), observer),
             DeadLetterRecorder(bus, store, clock),
-            SecretAnswers(bus, _release(settings, store, clock, secret_seal)),
+            SecretAnswers(bus, _release(settings, store, clock, secret_seal), proofs(), observer),
             NotificationRecorder(bus, store, clock),
         )
-        names = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets", "notifications")
         self._pumps = [
             PollingThread(name, lambda consumer=consumer: consumer.turn(WAIT), on_fatal)  # type: ignore[misc]
-            for name, consumer in zip(names, self._consumers, strict=True)
+            for name, consumer in zip(_THREADS, self._consumers, strict=True)
         ]
         self._sweeper = Sweeper(bus, store, clock)
         self._sweep = PollingThread("sweeper", self._look, on_fatal)

@@ -126,6 +126,29 @@ class WorkerRecord(NamedTuple):
     #: transport -> why the worker cannot reach its server, of those that it cannot reach
     degraded: Mapping[str, str] = MappingProxyType({})
     place: WorkerPlace = WorkerPlace()  # it is immutable
+    #: name of the credential by which it has shown who it is; empty: it has shown nothing
+    credential: str = ""
+    #: why what it has shown does not count, so that it gets no step; empty: nothing is wrong
+    fault: str = ""
+
+
+class WorkerCredential(NamedTuple):
+    """By what a worker shows who it is, and for which steps that counts. The private half is the worker's alone."""
+
+    name: str
+    #: public half of its key (Ed25519), in base64
+    public: str
+    #: commands whose steps it may have; empty: every one
+    commands: tuple[str, ...]
+    #: the pool whose steps it may have; empty: of those that name no pool
+    pool: str
+    #: environments whose steps and secrets it may have; empty: it is bound to none, and gets nothing of a protected one
+    environments: tuple[str, ...]
+    created: int
+    #: the user that made it
+    user: str
+    #: since when it counts no more; None: it counts
+    revoked: int | None = None
 
 
 class SecretRow(NamedTuple):

@@ -22,6 +22,7 @@ from re_dploy.center.center import Center
 from re_dploy.center.options import CENTER_SOCKETS, Options, is_loopback, read_clients, read_zones, spread
 from re_dploy.center.worker import Dploy
 from re_dploy.surroundings import Surroundings
+from re_workers.credential import read
 from re_workers.host import WorkerHost
 from re_workers.worker_selection import confinement
 
@@ -36,7 +37,15 @@ class ClusterCenter:
         """Raises BadSettings."""
         self._reader = AppReader(here.bus, here.store)
         desk = Desk(here.bus, here.store, here.clock, self._reader, here.seal, settings.request_timeout)
-        self._center = Center(options_of(settings), desk, Redaction(settings.redact), here.fatal, None, here.observer)
+        self._center = Center(
+            options_of(settings),
+            desk,
+            Redaction(settings.redact),
+            here.fatal,
+            None,
+            here.observer,
+            credential=read(settings.worker_credential_file),
+        )
 
     def start(self) -> None:
         """Listen, take steps, and look after zones. Raises BadSettings, StoreUnavailable, BusUnavailable."""
@@ -84,6 +93,7 @@ class ClusterBuilder:
             [Dploy(builds=self._builder)],
             redaction=Redaction(settings.redact),
             observer=here.observer,
+            credential=read(settings.worker_credential_file),
         )
         self._host: WorkerHost | None = None
 

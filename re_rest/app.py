@@ -39,6 +39,7 @@ from re_rest import (
     secrets,
     tokens,
     v0,
+    worker_credentials,
 )
 from re_rest.app_context import AppContext
 from re_rest.cdpm_sessions import PeerSessions
@@ -57,6 +58,7 @@ _BLUEPRINTS = (
     notifications.blueprint,
     tokens.blueprint,
     runners.blueprint,
+    worker_credentials.blueprint,
     secrets.blueprint,
     hosts.blueprint,
     cdpm_nodes.blueprint,

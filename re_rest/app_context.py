@@ -81,6 +81,8 @@ class AppContext:
     seal: Seal | None = None
     #: closes the values of secrets; None: there are none
     secret_seal: Seal | None = None
+    #: name of the bus's topic exchange
+    exchange: str = "re"
     #: is called for every answer: route, status, and seconds until it began
     answered: Callable[[str, int, float], None] = lambda route, status, seconds: None
 

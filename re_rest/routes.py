@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from re_core.artifacts import annotation
 from re_core.usecases.authorization import Verb
-from re_rest import app_routes, cdpm_routes, host_routes
+from re_rest import app_routes, cdpm_routes, host_routes, worker_routes
 from re_rest.rights import (
     ANY_TOKEN,
     AUTHOR,
@@ -318,47 +318,7 @@ V1 = (
     Route("get", f"{_V1}/tokens", ENGINE_ADMIN, "Tokens, without their secrets", {200: "Tokens"}, READ),
     Route("post", f"{_V1}/tokens", ENGINE_ADMIN, "Create a token", {201: "NewToken"}, SENT, ("key",), "TokenRequest"),
     Route("delete", f"{_V1}/tokens/{{id}}", ENGINE_ADMIN, "Revoke a token", {204: ""}, SEEN),
-    Route("get", f"{_V1}/runners", LIST, "Forest runners, without their secrets", {200: "Runners"}, READ),
-    Route(
-        "post",
-        f"{_V1}/runners",
-        ENGINE_ADMIN,
-        "Enroll a forest runner",
-        {201: "NewRunner"},
-        SENT,
-        (),
-        "RunnerRequest",
-        "The answer contains the id with which the runner connects; no other answer does.",
-    ),
-    Route(
-        "put",
-        f"{_V1}/runners/{{id}}",
-        ENGINE_ADMIN,
-        "Change how many releases a forest runner is given at once",
-        {200: "Runner"},
-        SENT,
-        (),
-        "RunnerChange",
-    ),
-    Route(
-        "post",
-        f"{_V1}/runners/{{id}}/revoke",
-        ENGINE_ADMIN,
-        "Revoke a forest runner",
-        {200: "Runner"},
-        SEEN,
-        (),
-        "",
-        "Gateways end its session and refuse it. A release that it executes goes on, and its completion counts.",
-    ),
-    Route(
-        "delete",
-        f"{_V1}/runners/{{id}}",
-        ENGINE_ADMIN,
-        "Delete a revoked forest runner",
-        {204: ""},
-        (*SEEN, 409),
-    ),
+    *worker_routes.ROUTES,
     Route("get", f"{_V1}/secrets", LIST, "Secrets of the engine's store, without their values", {200: "Secrets"}, READ),
     Route(
         "put",

@@ -140,6 +140,7 @@ class Opening:
             peering=access_of(self._peering, self._settings, self.peers.refused),
             seal=self._seal,
             secret_seal=bootstrap.open_secret_seal(self._settings),
+            exchange=self._settings.exchange,
             inventory=inventory or NoHosts(),
         )
 

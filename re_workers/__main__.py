@@ -17,7 +17,9 @@ from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged
 from re_core.rows import WorkerPlace
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
+from re_core.wire.proof import SigningKey
 from re_core.wire.redaction import Redaction
+from re_workers import credential as credentials
 from re_workers.host import SLOTS, WorkerHost
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify.reach import Reach
@@ -28,7 +30,14 @@ from re_workers.worker_selection import ALL, Crew, chosen, listed, secrets
 class WorkerProcess:
     """Bus, workers and notifiers."""
 
-    def __init__(self, settings: Settings, crew: Crew, slots: int, observation: bootstrap.Observation) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        crew: Crew,
+        slots: int,
+        observation: bootstrap.Observation,
+        credential: SigningKey | None = None,
+    ) -> None:
         """Connect and begin. Raises OperatorError, TransientError."""
         self._bus = reach(settings, None)
         clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
@@ -47,6 +56,7 @@ class WorkerProcess:
                 secrets=secrets(settings),
                 place=_place(settings),
                 notices=policy(settings),
+                credential=credential,
             )
         except BaseException:
             self._bus.close()
@@ -76,12 +86,15 @@ def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path |
     check_shared(settings, store=False)
     _place(settings)
     notifier = SupervisorNotifier(os.environ, ready_file)
+    key = credentials.read(settings.worker_credential_file)
     place = MachineSlot(settings.data_dir)
     crew = chosen(settings, place, names)
     observation = bootstrap.Observation(settings, "re-worker")
     observation.listen(settings)
     try:
-        return Process("re-worker", settings, notifier).run(lambda: WorkerProcess(settings, crew, slots, observation))
+        return Process("re-worker", settings, notifier).run(
+            lambda: WorkerProcess(settings, crew, slots, observation, key)
+        )
     finally:
         observation.close()
 
@@ -126,13 +139,32 @@ def show(settings: Settings) -> int:
     help="Bind the worker to this environment, instead of those of RE_WORKER_ENVIRONMENTS; repeatable.",
 )
 @click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="What people want to know of the worker, instead of RE_WORKER_LABELS; repeatable.",
+)
+@click.option(
+    "--credential",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file by which the worker shows who it is, instead of RE_WORKER_CREDENTIAL_FILE.",
+)
+@click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file that exists, and is touched every second, while the worker is ready.",
 )
 @click.version_option(package_name="release-engine", prog_name="re-worker", message="%(prog)s %(version)s")
 def command(
-    names: tuple[str, ...], as_list: bool, slots: int, pool: str, environments: tuple[str, ...], ready_file: Path | None
+    names: tuple[str, ...],
+    as_list: bool,
+    slots: int,
+    pool: str,
+    environments: tuple[str, ...],
+    labels: tuple[str, ...],
+    credential: Path | None,
+    ready_file: Path | None,
 ) -> None:
     """Run steps and deliver notifications.
 
@@ -149,7 +181,12 @@ def command(
         click.echo(f"re-worker: name the workers to run: NAME..., or {ALL}", err=True)
         launch("re-worker", "reworker", show, os.environ)
         leave(CANNOT)
-    said = {"RE_WORKER_POOL": pool, "RE_WORKER_ENVIRONMENTS": ",".join(environments)}
+    said = {
+        "RE_WORKER_POOL": pool,
+        "RE_WORKER_ENVIRONMENTS": ",".join(environments),
+        "RE_WORKER_LABELS": ",".join(labels),
+        "RE_WORKER_CREDENTIAL_FILE": "" if credential is None else str(credential.absolute()),
+    }
     given = {**os.environ, **{name: value for name, value in said.items() if value}}
     leave(launch("re-worker", "reworker", lambda settings: act(settings, names, slots, ready_file), given))
 

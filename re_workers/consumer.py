@@ -16,8 +16,9 @@ from collections import deque
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
 from re_core.rows import WorkerPlace
-from re_core.wire.messages import ATTEMPT, EVENT, TOKEN, Message, lane_queue
+from re_core.wire.messages import ATTEMPT, EVENT, REASON, TOKEN, Message, lane_queue
 from re_core.wire.places import step_queue
+from re_core.wire.proof import UNPROVEN
 from re_core.wire.recorded import CLAIMED
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, is_offer, outcome_of, reported_again, stop_reason, unreadable
@@ -43,6 +44,9 @@ GRANT_PATIENCE = 25_000
 #: milliseconds after which the outcome of a step that is asked for again is sent again. Sooner, the first is on its way;
 #: and a core that gets one twice repeats what it awaits, so that every copy would breed another
 RESEND_AFTER = 10_000
+
+#: milliseconds for which a consumer takes no steps after the core has said that it gives it none
+REST = 60_000
 
 #: deliveries handled in one turn
 BATCH = 1024
@@ -285,6 +289,10 @@ class StepConsumer(Reporter):
         waiting = self._waiting.get(key)
         if event in ("go", "no-go"):
             if waiting is not None and waiting.token == headers.get(TOKEN):
+                if headers.get(REASON) == UNPROVEN:
+                    self._rest(waiting, delivery.message)
+                    self._outbox.done(delivery)
+                    return
                 if event == "no-go":
                     self._log_refusal(waiting, delivery.message)
                 waiting.dates_claim(headers.get(CLAIMED, ""))
@@ -310,6 +318,20 @@ class StepConsumer(Reporter):
         if message.body != b"{}":
             where = {"action": "claim_refused", "deployment_id": waiting.call.deployment, "worker": self._identity}
             _log.warning("the core does not grant %s: %s", waiting.key, reason, extra=where)
+
+    def _rest(self, waiting: Attempt, message: Message) -> None:
+        """The core gives no step to this process as it is: another one may have it, and this one takes none for a while."""
+        where = {"action": "claim_refused", "deployment_id": waiting.call.deployment, "worker": self._identity}
+        words = "the core gives this worker no steps of %s: %s; it takes none for %d s (rectl worker add)"
+        _log.error(words, self._queue, stop_reason(message.body), REST // 1000, extra=where)
+        del self._waiting[waiting.key]
+        self._not_begun(waiting)
+        self._window.drop(waiting.key)
+        self._window.rest(REST)
+        if not waiting.parted:
+            self._subscription.requeue([waiting.delivery])
+        if waiting.moves:
+            self._say("refused", self._worker.refused, waiting.call.attempt_id)
 
     def _on_answer(self, waiting: Attempt, go: bool) -> None:
         if go and self._clock.now() >= waiting.limit:  # this process stood still: the step may run elsewhere by now

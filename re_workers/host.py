@@ -18,8 +18,10 @@ from re_core.errors import BadMessage, BadSettings, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Published
 from re_core.rows import WorkerPlace
 from re_core.wire.messages import BYE, EVENT, MAX_REASON, MAX_SLOTS, Message, check_offers, encode, parse_step
+from re_core.wire.proof import MARK, SigningKey
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
+from re_workers.credential import SignedBus
 from re_workers.engine_secrets import EngineSecrets
 from re_workers.forwarder import Forwarder
 from re_workers.lane_consumer import LaneConsumer
@@ -77,15 +79,20 @@ class WorkerHost:
         secrets: Places | None = None,
         place: WorkerPlace = WorkerPlace(),  # noqa: B008  # it is immutable
         notices: NoticePolicy = NoticePolicy(),  # noqa: B008  # it is immutable
+        credential: SigningKey | None = None,
     ) -> None:
         """`handlers` carry the notifications of their transports. `slots`: per command, where its worker does not say.
 
         `redaction` keeps out of every message what the core would cut out of it: no queue shall hold it either. `spawn` runs the
         steps that are not quick. `identity` must be new at every start; one is made where it is empty. `degraded`: transport -> why
         its server cannot be reached, of those that cannot. `secrets`: where those of steps are looked for. `place`: for which
-        steps this process is there. `notices`: the words of notifications, and how many come alone.
+        steps this process is there. `notices`: the words of notifications, and how many come alone. `credential`: by what this
+        process shows who it is.
         """
         self.identity = identity or str(ULID())
+        if credential is not None:
+            self.identity = f"{credential.name}{MARK}{self.identity}"
+            bus = SignedBus(bus, credential, self.identity)
         self._bus = bus
         self._workers = tuple(workers)
         self._clock, self._slots, self._spawn, self._redaction, self._observer = (

@@ -30,6 +30,8 @@ class InFlightWindow:
         self._extended = 0
         self._long_at: float = float("inf")
         self._stopped = False
+        #: milliseconds since the epoch until when nothing more is taken; 0: it is
+        self._rest_until = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -50,7 +52,7 @@ class InFlightWindow:
     @property
     def full(self) -> bool:
         """There is no free slot."""
-        return self._stopped or len(self._held) >= self._slots
+        return self._closed or len(self._held) >= self._slots
 
     def hold(self, attempt: Attempt) -> None:
         """It has come."""
@@ -70,6 +72,15 @@ class InFlightWindow:
         """Nothing more."""
         self._stopped = True
 
+    def rest(self, milliseconds: int) -> None:
+        """Nothing more for that long, from now on: what comes for it goes to another consumer."""
+        self._rest_until = self._clock.now() + milliseconds
+        self.tend()
+
+    @property
+    def _closed(self) -> bool:
+        return self._stopped or self._rest_until > 0
+
     def resize(self, slots: int) -> None:
         """From now on there are so many slots; the room follows with the next `tend`."""
         self._slots = slots
@@ -81,7 +92,9 @@ class InFlightWindow:
     def tend(self) -> None:
         """Make the room fit the free slots, and ack what is held for too long. Call it when all that came is held or settled."""
         now = self._clock.now()
-        if self._room == self._slots and not (self.moved or self._stopped) and now < self._long_at:
+        if now >= self._rest_until:
+            self._rest_until = 0
+        if self._room == self._slots and not (self.moved or self._closed) and now < self._long_at:
             return
         if self.moved:
             self._epoch = self._subscription.epoch
@@ -101,13 +114,13 @@ class InFlightWindow:
 
     def _allow(self, now: int) -> None:
         wanted = self._slots - sum(not one.makes_room for one in self._held.values())
-        wanted = 0 if self._stopped else max(0, wanted)
+        wanted = 0 if self._closed else max(0, wanted)
         if self._room == wanted:
             return
         sinks = self._room is None or wanted < self._room
         if not (sinks or not self._held or not 0 <= now - self._extended < EXTEND):
             return
-        free = 0 if self._stopped else max(0, self._slots - len(self._held))
+        free = 0 if self._closed else max(0, self._slots - len(self._held))
         self._subscription.allow(self._queue, free)
         for attempt in self._held.values():
             attempt.makes_room = False

@@ -121,6 +121,7 @@ def hidden(settings: Settings) -> list[Path]:
     named = [Path(file).expanduser().absolute() for file in secret_files(settings)]
     found = [settings.data_dir, *settings.step_hidden, *named, *secrets(settings).hidden]
     found += [path for path in (settings.config_file, settings.deployment_log_dir) if path is not None]
+    found += [settings.worker_credential_file] if settings.worker_credential_file is not None else []
     found += [one for one in (settings.secret_key_file, settings.dploy_keys_dir) if one.name]
     if settings.store_url.startswith(SQLITE):
         found += [Path(settings.store_url.removeprefix(SQLITE) + end) for end in SQLITE_FILES]

@@ -27,6 +27,7 @@ import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
 from re_core.api import answers, apps, artifacts, hosts, pipelines, requests, version0
+from re_core.api import workers as credentials
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
 from re_core.runtime import settings
@@ -206,6 +207,7 @@ def documents() -> str:
             **pipelines.COMPONENTS,
             **apps.COMPONENTS,
             **hosts.COMPONENTS,
+            **credentials.COMPONENTS,
         },
         "Requests": {
             **requests.COMPONENTS,
@@ -213,6 +215,7 @@ def documents() -> str:
             **pipelines.REQUESTS,
             **apps.REQUESTS,
             **hosts.REQUESTS,
+            **credentials.REQUESTS,
         },
         "Version 0": version0.COMPONENTS,
     }

@@ -1,4 +1,4 @@
-"""`rectl worker …`: for authors of workers."""
+"""`rectl worker …`: for authors of workers, and for those who run them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from re_client.commands import worker_credentials
 from re_client.errors import BadInput
 from re_client.scaffold import worker_files
 from re_client.session import Session, json_option, pass_session
@@ -13,7 +14,11 @@ from re_client.session import Session, json_option, pass_session
 
 @click.group()
 def worker() -> None:
-    """Create a worker of your own."""
+    """Create a worker of your own, and credentials of workers."""
+
+
+for _one in (worker_credentials.add, worker_credentials.list_, worker_credentials.revoke, worker_credentials.remove):
+    worker.add_command(_one)
 
 
 @worker.command(short_help="Write the files of a new worker.")

@@ -5,10 +5,12 @@ No binding of these has a wildcard (docs/wire-format.md, Exchange and queues): a
 
 from __future__ import annotations
 
-from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT, WORKER_QUEUES, is_lane_queue
+from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT, SECRETS, WORKER_QUEUES, is_lane_queue, reply_queues
 
 #: queues that bear the name of their key
 _OWN_NAME = (WORKER_QUEUES, NOTIFY)
+
+_REPLIES = frozenset(reply_queues())
 
 _KEYS = {queue: key for key, queue in BINDINGS.items()}
 
@@ -19,6 +21,9 @@ def key_of(queue: str) -> str | None:
         return _KEYS[queue]
     if is_lane_queue(queue):
         return None
+    # through the exchange come those words of workers that have a user of their own at the broker (docs/decisions/0040)
+    if queue == SECRETS or queue in _REPLIES:
+        return queue
     return queue if queue == OUTPUT or queue.startswith(_OWN_NAME) else None
 
 

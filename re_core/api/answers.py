@@ -318,6 +318,8 @@ class Worker(TypedDict):
     pool: Annotated[str | None, "the pool whose steps it takes; null: steps that name no pool"]
     labels: Annotated[dict[str, str], "what its operator says of it"]
     environments: Annotated[list[str], "the environments that it is bound to; empty: none"]
+    credential: Annotated[str | None, "name of the credential by which it has shown who it is; null: it has shown none"]
+    fault: Annotated[str, "why what it has shown does not count, so that it gets no steps; empty: nothing is wrong"]
 
 
 class DeadLetterRow(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from re_core.deployment.senders import OPEN, Sender
 from re_core.model import Resolution
 
 #: step of a reply that names nothing but the deployment (of a worker of 2014 that took a step meant for another)
@@ -28,6 +29,7 @@ class ClaimMade(NamedTuple):
     environments: tuple[str, ...] = ()
     #: what it runs is recorded on its host
     recorded: bool = False
+    sender: Sender = OPEN
 
 
 class OutcomeReported(NamedTuple):
@@ -48,6 +50,7 @@ class OutcomeReported(NamedTuple):
     shown: Any = None
     #: queue of the worker that wants to hear when this is in the journal; empty: it does not
     control: str = ""
+    sender: Sender = OPEN
 
 
 class ClaimReleased(NamedTuple):
@@ -58,6 +61,7 @@ class ClaimReleased(NamedTuple):
     token: str = ""
     reason: str = ""
     worker: str = ""
+    sender: Sender = OPEN
 
 
 class AttemptLost(NamedTuple):
@@ -68,6 +72,7 @@ class AttemptLost(NamedTuple):
     token: str = ""
     reason: str = ""
     worker: str = ""
+    sender: Sender = OPEN
 
 
 class AttemptReleased(NamedTuple):
@@ -77,6 +82,7 @@ class AttemptReleased(NamedTuple):
     attempt: int
     token: str = ""
     worker: str = ""
+    sender: Sender = OPEN
 
 
 class NoWorkerAvailable(NamedTuple):
@@ -162,6 +168,9 @@ class WorkerLost(NamedTuple):
     spared: tuple[tuple[int, int], ...] = ()
 
 
+#: what a worker says of an attempt
+WorkerEvent = ClaimMade | OutcomeReported | ClaimReleased | AttemptLost | AttemptReleased
+
 #: an operator asks for it, and waits for an answer
 OperatorRequest = CancelAsked | Resolved | RetryAsked
 
@@ -230,6 +239,8 @@ class Grant(NamedTuple):
     go: bool
     #: why not, where a worker can do something about it
     reason: str = ""
+    #: its worker has not shown that it may have the step, and would not be granted the next one either
+    unproven: bool = False
 
 
 class Keep(NamedTuple):

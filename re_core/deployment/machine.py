@@ -53,8 +53,10 @@ from re_core.deployment.deadlines import stopped_at
 from re_core.deployment.notifications import deployment_notices
 from re_core.deployment.plan import Plan
 from re_core.deployment.progress import Advance, Refusal, begin
+from re_core.deployment.senders import claim_refusal, report_refusal
 from re_core.deployment.state import State, StepState
 from re_core.model import DeploymentStatus, StepStatus
+from re_core.wire.proof import credential_of
 
 
 class Verdict(Enum):
@@ -111,12 +113,25 @@ def _step(go: Advance, event: Any) -> None:
     step = go.state.steps.get(event.step)
     if step is None or not 1 <= event.attempt <= step.attempt:
         raise Refusal(f"step {event.step} has no attempt {event.attempt}")
+    if why := unproven(go.state, event):
+        raise Refusal(why)
     rule = STEP[step.status].get(type(event)) if event.attempt == step.attempt else transitions.outdated
     if rule is None:
         raise Refusal(f"step {event.step} is {step.status}")
     rule(go, step, event)
     if isinstance(event, e.OutcomeReported) and event.control:
         go.do(e.Keep(event.control, event.step, event.attempt, event.token))
+
+
+def unproven(state: State, event: e.Event) -> str:
+    """Why who sent this is nothing to the step that it is about; empty where it may, or where it is not a worker's."""
+    if not isinstance(event, e.WorkerEvent) or not 0 <= event.step < len(state.plan.steps):
+        return ""
+    spec, step = state.plan.steps[event.step].spec, state.steps.get(event.step)
+    if isinstance(event, e.ClaimMade):
+        return claim_refusal(event.sender, spec)
+    current = step is not None and event.attempt == step.attempt
+    return report_refusal(event.sender, spec, credential_of(step.worker) if step is not None and current else "")
 
 
 def _refuse(state: State, event: e.Event, reason: str) -> Decision:
@@ -128,9 +143,11 @@ def _refuse(state: State, event: e.Event, reason: str) -> Decision:
     if isinstance(event, e.ClaimMade) and event.control:
         repeatable = event.step < len(state.plan.steps) and state.plan.steps[event.step].spec.repeatable
         if event.asks or not repeatable:
-            why = transitions.not_of_environment(state, event)
-            effects = (e.Grant(event.control, event.step, event.attempt, event.token, go=False, reason=why),)
-        elif not _is_awaited(state, event):
+            shown = unproven(state, event)
+            why = shown or transitions.not_of_environment(state, event)
+            grant = e.Grant(event.control, event.step, event.attempt, event.token, go=False, reason=why)
+            effects = (grant._replace(unproven=bool(shown)),)
+        elif unproven(state, event) or not _is_awaited(state, event):
             effects = (e.Stop(event.control, event.step, event.attempt),)
     elif isinstance(event, e.OutcomeReported) and event.control and _is_kept(state, event):
         effects = (e.Keep(event.control, event.step, event.attempt, event.token),)

@@ -8,6 +8,7 @@ from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import LISTED, PIECE, ArtifactFilter, Artifacts, StoredArtifact
 from re_core.ports.bus import Bus, Delivery, Mailbox, Published, Subscription
 from re_core.ports.clock import Clock
+from re_core.ports.credentials import CredentialRows
 from re_core.ports.entry_codec import DEPLOYMENTS_ONLY, EntryCodec, OtherKind, foreign
 from re_core.ports.feed import EntryRef, Feed, FeedPage, FeedRange
 from re_core.ports.hosts import HostRows
@@ -63,6 +64,7 @@ __all__ = [
     "Artifacts",
     "Bus",
     "Clock",
+    "CredentialRows",
     "DeadLetters",
     "Delivery",
     "EntryCodec",

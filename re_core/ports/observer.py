@@ -99,6 +99,9 @@ class Observer:
         `parent` is the caller's span, `span` that of the request; `began` nanoseconds since the epoch.
         """
 
+    def unproven(self, what: str) -> None:
+        """A worker's message does not count because of who sent it; `what`: `claim`, `report`, `heartbeat` or `secret`."""
+
     def cdpm(self, what: str) -> None:
         """Something happened to a pipeline of this engine; `what`: one of re_core.cdpm.feed.WHATS."""
 
@@ -143,6 +146,10 @@ class Several(Observer):
     ) -> None:
         for one in self._all:
             one.requested(deployment, parent, span, outcome, began)
+
+    def unproven(self, what: str) -> None:
+        for one in self._all:
+            one.unproven(what)
 
     def cdpm(self, what: str) -> None:
         for one in self._all:

@@ -10,6 +10,7 @@ from re_core.deployment.records import Entry
 from re_core.model import DeploymentStatus
 from re_core.ports.apps import AppRows
 from re_core.ports.artifacts import Artifacts
+from re_core.ports.credentials import CredentialRows
 from re_core.ports.feed import Feed
 from re_core.ports.hosts import HostRows
 from re_core.ports.notifications import Notifications
@@ -393,6 +394,7 @@ class Store(
     AppRows,
     SecretRows,
     HostRows,
+    CredentialRows,
     Maintenance,
     Protocol,
 ):

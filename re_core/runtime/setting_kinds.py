@@ -184,6 +184,11 @@ def pool(value: Any, base: Path) -> str:
     return found
 
 
+def pools(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of names of pools."""
+    return tuple(pool(one, base) for one in names(value, base))
+
+
 def environments(value: Any, base: Path) -> tuple[str, ...]:
     """A list of names of environments."""
     found = names(value, base)
@@ -194,12 +199,19 @@ def environments(value: Any, base: Path) -> tuple[str, ...]:
 
 
 def labels(value: Any, base: Path) -> dict[str, str]:
-    """Name -> text."""
-    found = section(value, base)
+    """Name -> text: an object, or `rack=r3,site=fra`."""
+    found = _pairs(value) if isinstance(value, str) else section(value, base)
     try:
         return dict(read_place({"labels": found}).labels)
     except BadMessage as error:
         raise ValueError(str(error)) from None
+
+
+def _pairs(value: str) -> dict[str, str]:
+    pairs = [one.partition("=") for one in value.split(",") if one.strip()]
+    if wrong := next((name for name, equals, _ in pairs if not equals), None):
+        raise ValueError(f"expected name=text, found {wrong[:60]!r}")
+    return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 def secret_names(value: Any, base: Path) -> dict[str, tuple[str, ...]]:

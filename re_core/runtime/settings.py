@@ -174,8 +174,16 @@ class Settings:
     worker_pool: str = _setting("", kinds.pool)
     #: environments whose steps and secrets `re-worker` takes; empty: it is bound to none
     worker_environments: tuple[str, ...] = _setting((), kinds.environments)
+    #: file of the credential by which `re-worker` shows who it is (`rectl worker add`); if not set, systemd's credential `re-worker`
+    worker_credential_file: Path | None = _setting(None, kinds.path)  # noqa: RUF009
+    #: optional: workers without a credential get steps too, but for those that are protected; required: they get none
+    worker_credentials: str = _setting("optional", kinds.one_of("optional", "required"))
+    #: environments whose steps and secrets go to workers alone that have shown a credential for them
+    protected_environments: tuple[str, ...] = _setting((), kinds.environments)
+    #: pools whose steps go to workers alone that have shown a credential for them
+    protected_pools: tuple[str, ...] = _setting((), kinds.pools)
     #: what people want to know of a worker, by name: `rack: r3`
-    worker_labels: Mapping[str, str] = _setting({}, kinds.labels, scalar=False)
+    worker_labels: Mapping[str, str] = _setting({}, kinds.labels)
     #: secrets that a group may use beside its own: group, or `*` for all groups -> names, or GROUP/*
     group_secrets: Mapping[str, tuple[str, ...]] = _setting({}, kinds.secret_names, scalar=False)
     #: format of log lines: text, json or short (for people); auto: short if standard error is a terminal, else text

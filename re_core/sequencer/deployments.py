@@ -12,9 +12,11 @@ from re_core.deployment import events as e
 from re_core.deployment import records as r
 from re_core.deployment.deadlines import due_of, next_look
 from re_core.deployment.feed import FED, KIND, has_events
-from re_core.deployment.machine import Decision, accept, advance
+from re_core.deployment.machine import Decision, Verdict, accept, advance
 from re_core.deployment.notifications import begin_notices, repeated_notices
+from re_core.deployment.plan import StepSpec
 from re_core.deployment.progress import awaited
+from re_core.deployment.senders import OPEN, Protection
 from re_core.deployment.state import State, extend
 from re_core.deployment.summary import view_of
 from re_core.ports import UNOBSERVED, Clock, Journal, Observer, Store, read_state
@@ -25,9 +27,12 @@ from re_core.sequencer.cache import CachedAggregate
 from re_core.sequencer.decoding import AddressedEvent, read_word
 from re_core.sequencer.encoding import messages_of, news_messages, rejection_messages
 from re_core.sequencer.reports import reports_of
+from re_core.sequencer.unproven import UnprovenLog
 from re_core.sequencer.work import Item, Work
+from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
+from re_core.wire.proof import REPLY
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
 from re_core.wire.trace_context import DeploymentTrace
@@ -69,16 +74,21 @@ class Deployments(Aggregate):
         router: StepRouter | None = None,
         observer: Observer = UNOBSERVED,
         accepting: LiveOffers | None = None,
+        proofs: WorkerProofs | None = None,
     ) -> None:
         """`router`: decides which worker gets a step; without it a step is sent to its queue, and not offered where there is none.
 
-        `accepting`: knows which values of parameters workers accept; without it a step waits for a worker that does.
+        `accepting`: knows which values of parameters workers accept; without it a step waits for a worker that does. `proofs`: knows
+        who has sent a worker's message; without it every worker is part of this process.
         """
         super().__init__(store, clock, observer)
         self._acceptance = acceptance
         self._redaction = redaction
         self._router = router
         self._accepting = accepting
+        self._proofs = proofs
+        self._protection = Protection() if proofs is None else proofs.protection
+        self._unproven = UnprovenLog(clock, observer)
         self._claimants = None if router is None else WorkerRegistrar(store, clock)
         #: id of a plan -> that plan, and its size; the plan is kept so that no other object gets its id
         self._plan_sizes: OrderedDict[int, tuple[Mapping[str, Any], int]] = OrderedDict()
@@ -121,8 +131,12 @@ class Deployments(Aggregate):
     # -- triage ------------------------------------------------------------------------------------
 
     def read(self, message: Message, redaction: Redaction) -> AddressedEvent:
-        """See Aggregate."""
-        return read_word(message, redaction)
+        """See Aggregate. Raises StoreUnavailable: who has sent it is looked up."""
+        word = read_word(message, redaction)
+        if self._proofs is None or not isinstance(word.event, e.WorkerEvent):
+            return word
+        sender = self._proofs.sender(message, REPLY)
+        return word if sender == OPEN else word._replace(event=word.event._replace(sender=sender))
 
     def rejected(self, key: str, event: Any, reason: str) -> Sequence[Message]:
         """See Aggregate."""
@@ -145,7 +159,10 @@ class Deployments(Aggregate):
 
     def advance(self, state: State, event: Any, now: int) -> Decision:
         """See Aggregate."""
-        return advance(state, event, now)
+        decision = advance(state, event, now)
+        if decision.verdict is Verdict.REFUSED and self._proofs is not None:
+            self._unproven.refused(state, event)
+        return decision
 
     def again(self, state: State, event: Any, changed: bool, redelivered: bool, looks: bool) -> Iterator[e.Notify]:
         """See Aggregate: notifications, which are not among what the state awaits."""
@@ -175,21 +192,35 @@ class Deployments(Aggregate):
     def _way(self, state: State, effect: e.Dispatch) -> tuple[Route, str]:
         """Where the step goes, and why it goes nowhere. What was sent before waits for its worker, whatever is accepted by now."""
         spec = state.plan.steps[effect.step].spec
-        way = Route.SEND if self._router is None else self._router.route(spec.name, spec.pool)
-        if way is Route.NO_WORKER and spec.pool:
-            return way, f"no worker of the pool {spec.pool} offers {spec.name}"
+        way = Route.SEND if self._router is None else self._router.route(spec.name, spec.pool, spec.environment)
+        if way is Route.NO_WORKER:
+            return way, self._no_worker(spec)
         if way is Route.SEND and not effect.again and self._accepting is not None:
             why = self._accepting.refusal(spec.name, spec.parameters, state.accepted.dynamic)
             if why:
                 return Route.NO_WORKER, self._redaction.text(why)
         return way, ""
 
+    def _no_worker(self, spec: StepSpec) -> str:
+        pool = f" of the pool {spec.pool}" if spec.pool else ""
+        environment = f" for the environment {spec.environment}" if spec.environment else ""
+        shown = " that has shown its credential" if self._protection.of(spec.pool, spec.environment) else ""
+        return f"no worker{pool}{environment}{shown} offers {spec.name}"
+
     # -- commit, publish ---------------------------------------------------------------------------
 
     def encode(self, state: State, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
         """See Aggregate."""
         now = self._clock.now()
-        return messages_of(state, effects, self._redaction, trace, pooled=self._router is not None, now=now)
+        return messages_of(
+            state,
+            effects,
+            self._redaction,
+            trace,
+            pooled=self._router is not None,
+            now=now,
+            protection=self._protection,
+        )
 
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""

@@ -12,12 +12,14 @@ from re_core.deployment.notice_facts import facts_of
 from re_core.deployment.plan import Hosts
 from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
+from re_core.deployment.senders import Protection
 from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
 from re_core.wire import messages as m
 from re_core.wire import notice_facts
 from re_core.wire.messages import APP, Message
 from re_core.wire.places import ENVIRONMENT, POOL, step_queue
+from re_core.wire.proof import UNPROVEN
 from re_core.wire.recorded import ADOPT, CLAIMED
 from re_core.wire.redaction import Redaction
 from re_core.wire.strict_json import dumps
@@ -39,16 +41,17 @@ def messages_of(
     trace: DeploymentTrace | None = None,
     pooled: bool = True,
     now: int = 0,
+    protection: Protection = Protection(),  # noqa: B008  # it is immutable
 ) -> list[Message]:
     """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace.
 
     `pooled`: a step that names a pool goes to the pool's queue; else one process has all workers. `now` in milliseconds since the
-    epoch.
+    epoch. `protection`: before which steps a worker has to show who it is.
     """
     messages: list[Message] = []
     for effect in dict.fromkeys(effects):
         if type(effect) is e.Dispatch:
-            message = _dispatch(state, effect, trace, pooled)
+            message = _dispatch(state, effect, trace, pooled, protection)
         elif type(effect) is e.HandedOver:
             message = _hand(state, effect, trace)
         elif type(effect) is e.Adopt:
@@ -94,7 +97,11 @@ def _hint(entry: Entry) -> Message:
 
 
 def _dispatch(
-    state: State, effect: e.Dispatch | e.Adopt | e.HandedOver, trace: DeploymentTrace | None, pooled: bool = True
+    state: State,
+    effect: e.Dispatch | e.Adopt | e.HandedOver,
+    trace: DeploymentTrace | None,
+    pooled: bool = True,
+    protection: Protection = Protection(),  # noqa: B008  # it is immutable
 ) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
@@ -120,6 +127,8 @@ def _dispatch(
         headers[m.GRANT] = "1"
     elif m.HOST in headers or (isinstance(effect, e.Dispatch) and effect.again):
         # on a host the worker asks first in any case, so that no copy reaches it
+        headers[m.GRANT] = m.AGAIN
+    elif protection.of(spec.pool, spec.environment):
         headers[m.GRANT] = m.AGAIN
     if spec.pool:
         headers[POOL] = spec.pool
@@ -197,6 +206,8 @@ def _values(state: State, redaction: Redaction) -> list[str]:
 
 def _grant(state: State, effect: e.Grant, now: int) -> Message:
     message = _control(state, effect, "go" if effect.go else "no-go", effect.token, GRANT_LIFE)
+    if effect.unproven:
+        message = message._replace(headers={**message.headers, m.REASON: UNPROVEN})
     step = state.step(effect.step)
     if effect.go and step.recorded and step.moves:
         # a host that was booted since may have lost the record. Here, and not with the step: that may lie in its queue for long

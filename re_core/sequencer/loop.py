@@ -33,6 +33,7 @@ from re_core.sequencer.outbox import Outbox
 from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.triage import Triage
 from re_core.sequencer.work import Work
+from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.wire.messages import FORWARDED_BY
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
@@ -60,12 +61,14 @@ class Sequencer:
         observer: Observer = UNOBSERVED,
         kinds: Sequence[type[Aggregate]] = (),
         accepting: LiveOffers | None = None,
+        proofs: WorkerProofs | None = None,
     ) -> None:
         """`identity` distinguishes this process from all others, and from its own earlier lives.
 
         Without `offering` a step is sent to its queue, and counts as not offered where there is none. `monotonic`: seconds,
         of the clock of `Delivery.received`. `kinds`: of aggregates, beside deployments. Raises BadSettings for two of one name.
-        `accepting`: a step with a value that no worker accepts counts as not offered; without it such a step waits.
+        `accepting`: a step with a value that no worker accepts counts as not offered; without it such a step waits. `proofs`: knows
+        which worker has sent a message; without it all are part of this process.
         """
         self._bus = bus
         self._clock = clock
@@ -79,7 +82,7 @@ class Sequencer:
         self._outbox = Outbox(bus, store, clock, declares=offering is not None, observer=observer)
         self._inbox = inbox = Inbox(bus, store, identity, monotonic)
         self._answers = Answers(self._outbox)
-        deployments = Deployments(store, clock, acceptance, redaction, offering, observer, accepting)
+        deployments = Deployments(store, clock, acceptance, redaction, offering, observer, accepting, proofs)
         self._kinds = Kinds(deployments, [kind(store, clock, observer) for kind in kinds])
         rejections = Rejections(inbox, self._outbox, redaction)
         self._triage = Triage(inbox, rejections, acceptance, self._kinds, redaction)

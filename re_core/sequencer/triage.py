@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.job_create import admit
 from re_core.admission.replies import Rejection
-from re_core.errors import BadMessage
+from re_core.errors import BadMessage, StoreUnavailable
 from re_core.ports import Delivery
 from re_core.sequencer.aggregate import Aggregate, Kinds
 from re_core.sequencer.batch import Batch
@@ -18,6 +18,7 @@ from re_core.sequencer.rejections import Rejections
 from re_core.sequencer.work import Item
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
+from re_core.wire.proof import WORKER_EVENTS
 from re_core.wire.redaction import Redaction
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class Triage:
             kind, word = self._read(delivery.message)
         except BadMessage as error:
             self._rejections.send(batch, delivery, Rejection((), error.reason, str(error)))
+        except StoreUnavailable:
+            raise
         except Exception as error:  # one message must not take all others with it
             _log.error("a message cannot be read", exc_info=error, extra={"action": "event_error"})
             self._rejections.send(batch, delivery, Rejection((), "error", f"{type(error).__name__}: {error}"))
@@ -60,6 +63,9 @@ class Triage:
                 batch.add(word.key, Item(word.event, delivery))
 
     def _read(self, message: Message) -> tuple[Aggregate, AddressedEvent]:
+        if not message.direct and message.headers.get(m.EVENT, "") not in WORKER_EVENTS:
+            # the one way that is open to a worker with a user of its own at the broker (docs/decisions/0040)
+            raise BadMessage("it came through the exchange, where only workers' words are heard")
         kind = self._kinds.of(message.correlation_id)
         word = kind.read(message, self._redaction)
         if word.key != message.correlation_id and self._kinds.of(word.key) is not kind:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
+from re_core.deployment.senders import OPEN
 from re_core.errors import BadMessage
-from re_core.ports import Bus
+from re_core.ports import UNOBSERVED, Bus, Observer
 from re_core.sequencer.guard import take_each
 from re_core.usecases.secret_release import NotReleased, Release, release
+from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.wire import messages as m
 from re_core.wire.messages import APP, Message
+from re_core.wire.proof import SECRETS
 from re_core.wire.secret_messages import answer, parse_request, refusal
 
 #: deliveries of one turn, and that one core holds at once
@@ -21,8 +24,12 @@ _log = logging.getLogger(__name__)
 class SecretAnswers:
     """One thread."""
 
-    def __init__(self, bus: Bus, here: Release) -> None:
+    def __init__(
+        self, bus: Bus, here: Release, proofs: WorkerProofs | None = None, observer: Observer = UNOBSERVED
+    ) -> None:
+        """`proofs`: knows which worker asks; without it all are part of this process."""
         self._bus, self._here = bus, here
+        self._proofs, self._observer = proofs, observer
         self._subscription = bus.subscribe((m.SECRETS,), BATCH)
 
     def turn(self, timeout: float) -> int:
@@ -46,7 +53,10 @@ class SecretAnswers:
         try:
             request = parse_request(message.body)
             where["worker"] = request.worker
-            body = answer(release(self._here, request))
+            sender = OPEN if self._proofs is None else self._proofs.sender(message, SECRETS)
+            if sender.fault:
+                self._observer.unproven("secret")
+            body = answer(release(self._here, request, sender))
         except (NotReleased, BadMessage) as error:
             _log.warning("secrets are refused: %s", error, extra=where)
             return refusal(str(error))

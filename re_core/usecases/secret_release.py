@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from re_core import ports
 from re_core.deployment.host_rows import become_secret
 from re_core.deployment.plan import PlannedStep, StepKind
+from re_core.deployment.senders import OPEN, Sender, claim_refusal
 from re_core.deployment.state import State
 from re_core.errors import CallerError, ReleaseEngineError
 from re_core.model import StepStatus
@@ -22,6 +23,7 @@ from re_core.secret_names import environment_of, references
 from re_core.usecases.secrets import SecretDesk
 from re_core.wire import sealed_box, strict_json
 from re_core.wire.messages import parse_attempt
+from re_core.wire.proof import credential_of
 from re_core.wire.secret_messages import SecretRequest
 
 #: bytes of all values of one answer
@@ -51,12 +53,16 @@ class Release(NamedTuple):
     alone: bool = False
 
 
-def release(here: Release, request: SecretRequest) -> bytes:
-    """The values that the store has, closed for the key of the request. Raises NotReleased, BadMessage, StoreUnavailable."""
+def release(here: Release, request: SecretRequest, sender: Sender = OPEN) -> bytes:
+    """The values that the store has, closed for the key of the request. Raises NotReleased, BadMessage, StoreUnavailable.
+
+    `sender`: who has signed the request.
+    """
     state, number = _granted(here, request)
     step = state.plan.steps[number]
+    _check_sender(state.step(number).worker, step, request, sender)
     _check_names(here, state, step, request.names)
-    _check_worker(here, request)
+    _check_worker(here, request, sender)
     rows = [row for name in request.names if (row := here.store.secret(name)) is not None]
     values = {row.name: _opened(here, row) for row in rows}
     plain = strict_json.dumps(values).encode()
@@ -98,11 +104,25 @@ def _check_names(here: Release, state: State, step: PlannedStep, names: Sequence
             raise NotReleased(f"the group {group!r:.100} may not use the secret {name} any more")
 
 
-def _check_worker(here: Release, request: SecretRequest) -> None:
+def _check_sender(claimant: str, step: PlannedStep, request: SecretRequest, sender: Sender) -> None:
+    """What would not be granted to it now gets no secret; nor does another one than the claimant. Raises NotReleased."""
+    if why := claim_refusal(sender, step.spec):
+        raise NotReleased(why)
+    if credential_of(claimant) != sender.name or (sender.name and credential_of(request.worker) != sender.name):
+        raise NotReleased(f"the attempt {request.attempt[:100]} was granted to another worker")
+
+
+def _check_worker(here: Release, request: SecretRequest, sender: Sender) -> None:
     """A secret of an environment goes to a worker that is bound to it. Raises NotReleased."""
     wanted = {environment_of(name) for name in request.names} - {""}
     if here.alone or not wanted:
         return
+    for environment in sorted(wanted):
+        protected = sender.protection.of("", environment)
+        if sender.credential is None and protected:
+            raise NotReleased(f"the worker has shown no credential, and {protected}")
+        if sender.credential is not None and environment not in sender.credential.environments:
+            raise NotReleased(f"the credential {sender.name} is not for the environment {environment}")
     worker = next((one for one in here.store.workers() if one.id == request.worker), None)
     bound = frozenset() if worker is None else frozenset(worker.place.environments)
     if missing := sorted(wanted - bound):

@@ -54,12 +54,12 @@ def degraded(registry: ports.Registry, clock: ports.Clock) -> dict[str, str]:
 
 
 def offers(workers: Iterable[WorkerRecord]) -> dict[str, Mapping[str, Any]]:
-    """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts.
+    """`command:Subcommand` -> what is offered; of two workers that differ, the one that registered last counts, of one at fault nothing.
 
     But for the values that they accept: a step is taken where any of them takes it.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    living = sorted(workers, key=lambda one: (one.seen, one.id))
+    living = sorted((one for one in workers if not one.fault), key=lambda one: (one.seen, one.id))
     for worker in living:
         found.update(worker.offers)
     accepted = accepted_by(worker.offers for worker in living)
@@ -81,4 +81,6 @@ def worker_document(worker: WorkerRecord, whole: bool) -> answers.Worker:
         "pool": worker.place.pool or None,
         "labels": dict(worker.place.labels),
         "environments": list(worker.place.environments),
+        "credential": worker.credential or None,
+        "fault": worker.fault,
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from re_core.deployment.senders import Protection
 from re_core.playbook.accepting import ACCEPTS, Accepted, accepted_by, refusal
 from re_core.ports import Clock
+from re_core.rows import WorkerRecord
 from re_core.wire.places import step_queue
 from re_core.workforce.presence import SILENT, RollCall
 
@@ -21,7 +23,9 @@ LATELY = 30_000
 class LiveOffers:
     """`command:Subcommand` -> what a worker says of it. One thread at a time."""
 
-    def __init__(self, roll: RollCall, clock: Clock) -> None:
+    def __init__(self, roll: RollCall, clock: Clock, protection: Protection = Protection()) -> None:  # noqa: B008  # it is immutable
+        """`protection`: of which steps only workers that have shown who they are count."""
+        self.protection = protection
         #: which workers live
         self.roll = roll
         self._clock = clock
@@ -29,8 +33,9 @@ class LiveOffers:
         self._offers: dict[str, Mapping[str, Any]] = {}
         #: queue of steps -> live workers that serve it
         self.serving: Counter[str] = Counter()
-        #: pool -> what its live workers offer
-        self._pools: dict[str, dict[str, Mapping[str, Any]]] = {}
+        #: live workers that may get steps, and (pool, environment) -> what those of them offer that may get its steps
+        self._workers: list[WorkerRecord] = []
+        self._places: dict[tuple[str, str], Mapping[str, Mapping[str, Any]]] = {}
         #: which values they accept now; not among the offers, whose plans would be compiled again with every change of it
         self.accepted: Accepted = {}
         #: (step, parameter, value) -> when it was last accepted
@@ -43,15 +48,13 @@ class LiveOffers:
         now = self._clock.now()
         if self._read_at is None or not 0 <= now - self._read_at < FRESH:
             workers = [worker for worker, silence in self.roll.poll() if silence < SILENT]
-            living = [worker.offers for worker in workers]
-            offers: dict[str, Mapping[str, Any]] = {}
             serving: Counter[str] = Counter()
-            pools: dict[str, dict[str, Mapping[str, Any]]] = {}
             for worker in workers:
-                offers.update(worker.offers)
-                pools.setdefault(worker.place.pool, {}).update(worker.offers)
                 serving.update({step_queue(name.partition(":")[0], worker.place.pool) for name in worker.offers})
-            self.serving, self._pools = serving, pools
+            self._workers = [one for one in workers if self._counts(one)]
+            self.serving, self._places = serving, {}
+            living = [worker.offers for worker in self._workers]
+            offers = _together(living)
             self.accepted = accepted_by(living)
             if self.accepted or self._lately:
                 offers = {name: _without(offer, ACCEPTS) for name, offer in offers.items()}
@@ -62,10 +65,25 @@ class LiveOffers:
             self._read_at = now  # and not before: a registry that was not read would pass for one without offers
         return self._offers
 
-    def of_pool(self, pool: str) -> Mapping[str, Mapping[str, Any]]:
-        """All offers of live workers of this pool, or (empty) of none."""
+    def of_place(self, pool: str, environment: str = "") -> Mapping[str, Mapping[str, Any]]:
+        """All offers of live workers that may get steps of this pool and environment; empty: of none."""
         self.read()
-        return self._pools.get(pool, {})
+        found = self._places.get((pool, environment))
+        if found is None:
+            found = _together(one.offers for one in self._workers if self._serves(one, pool, environment))
+            self._places[pool, environment] = found
+        return found
+
+    def _counts(self, worker: WorkerRecord) -> bool:
+        return not worker.fault and bool(worker.credential or not self.protection.everything)
+
+    def _serves(self, worker: WorkerRecord, pool: str, environment: str) -> bool:
+        place = worker.place
+        if place.pool != pool or (place.environments and environment not in place.environments):
+            return False
+        if environment in self.protection.environments and environment not in place.environments:
+            return False
+        return bool(worker.credential) or not self.protection.of(pool, environment)
 
     def refusal(self, name: str, parameters: Mapping[str, Any], dynamic: Mapping[str, Any]) -> str:
         """Why no live worker takes this step now, or an empty text: of a value that none has accepted for LATELY."""
@@ -83,6 +101,13 @@ class LiveOffers:
             if parameter in found.get(name, {}):
                 found[name][parameter] |= {value}
         return found
+
+
+def _together(offers: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in offers:
+        found.update(one)
+    return found
 
 
 def _without(offer: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -57,19 +57,20 @@ class StepRouter:
         #: queues that were declared; the publisher to a queue that was deleted since notices it
         self._declared: set[str] = set()
 
-    def route(self, name: str, pool: str = "") -> Route:
+    def route(self, name: str, pool: str = "", environment: str = "") -> Route:
         """Where the step `command:Subcommand` goes now. Its queue was declared by then. Raises StoreUnavailable, BusUnavailable.
 
-        A worker of 2014 knows no pools, so it is none that has more consumers than workers.
+        A worker of 2014 knows no pools, so it is none that has more consumers than workers; and it cannot show who it is.
         """
         queue = step_queue(name.partition(":")[0], pool)
-        offers = self._offers.of_pool(pool)
+        offers = self._offers.of_place(pool, environment)
+        protected = bool(self._offers.protection.of(pool, environment))
         serving = self._offers.serving[queue]
-        surplus = not pool and self._consumers(queue) > serving
+        surplus = not pool and not protected and self._consumers(queue) > serving
         if self._is_legacy(queue, surplus):
             return Route.ONCE
         offered = surplus or offer_of(name, offers) is not None
-        away = not offered and queue in self._legacy and not serving
+        away = not (offered or protected or serving) and queue in self._legacy
         if not (offered or away or self._waits):
             return Route.NO_WORKER
         if queue not in self._declared:

@@ -26,6 +26,7 @@ from re_core.services.polling import PollingThread
 from re_core.usecases.apps.apps import Desk
 from re_core.usecases.apps.asking import ask
 from re_core.usecases.apps.sealing import values_of
+from re_core.wire.proof import SigningKey
 from re_core.wire.redaction import Redaction
 from re_dploy.center.announcing import PERIOD as ANNOUNCE
 from re_dploy.center.announcing import Announcer
@@ -81,8 +82,10 @@ class Center:
         builds: Builds | None = None,
         observer: Observer = UNOBSERVED,
         addresses: Mapping[str, Callable[[str], str]] | None = None,
+        credential: SigningKey | None = None,
     ) -> None:
-        """`builds`: the builder's part, where this process has it too. `addresses`: of zones whose addresses change.
+        """`builds`: the builder's part, where this process has it too. `addresses`: of zones whose addresses change. `credential`: by
+        what it shows the core who it is.
 
         `fatal` is called, by any thread, with the reason why the process cannot go on.
         """
@@ -119,7 +122,14 @@ class Center:
         self._waker: Waker | None = None
         worker = Dploy(tools, builds)
         self._make_host = partial(
-            WorkerHost, desk.bus, desk.clock, [worker], redaction=redaction, identity=self.id, observer=observer
+            WorkerHost,
+            desk.bus,
+            desk.clock,
+            [worker],
+            redaction=redaction,
+            identity=self.id,
+            observer=observer,
+            credential=credential,
         )
         self._host: WorkerHost | None = None
         self._threads = self._made_threads()

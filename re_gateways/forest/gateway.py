@@ -19,6 +19,7 @@ from re_core import ports
 from re_core.errors import BadSettings, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Observer
 from re_core.usecases.artifacts import record_use
+from re_core.wire.proof import SigningKey
 from re_core.wire.redaction import Redaction
 from re_gateways.forest.admission import Admission
 from re_gateways.forest.calls import Calls
@@ -81,8 +82,12 @@ class Gateway:
         observer: Observer = UNOBSERVED,
         alone: bool = False,
         pace: Pace = Pace(),  # noqa: B008  # it is immutable
+        credential: SigningKey | None = None,
     ) -> None:
-        """`alone`: no other gateway uses this store, so that what earlier ones left is this one's at once. Raises BadSettings."""
+        """`alone`: no other gateway uses this store, so that what earlier ones left is this one's at once. Raises BadSettings.
+
+        `credential`: by what it shows the core who it is.
+        """
         self.id = str(ULID())
         self._store, self._time, redaction = store, pace.time, redaction or Redaction()
         self._port = 0
@@ -99,7 +104,14 @@ class Gateway:
         self._worker = Forest(execution, self._sessions, self._ownership.settled, self._ownership.refused)
         self._host: WorkerHost | None = None
         self._make_host = partial(
-            WorkerHost, bus, clock, [self._worker], redaction=redaction, identity=self.id, observer=observer
+            WorkerHost,
+            bus,
+            clock,
+            [self._worker],
+            redaction=redaction,
+            identity=self.id,
+            observer=observer,
+            credential=credential,
         )
         self._pool = ThreadPoolExecutor(THREADS, "forest.store")
         self._server = Server(options.listen, options.most_sessions * CALLS + 100, pace.time, pace.pulse)

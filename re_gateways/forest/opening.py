@@ -13,6 +13,7 @@ from re_core.ports import UNOBSERVED, Bus, Clock, Observer, Store
 from re_core.runtime.settings import Settings
 from re_core.wire.redaction import Redaction
 from re_gateways.forest.options import Options
+from re_workers.credential import read
 
 if TYPE_CHECKING:
     from re_gateways.forest.gateway import Gateway
@@ -55,7 +56,10 @@ def open_gateway(
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from re_gateways.forest.gateway import Gateway
 
-    return Gateway(options_of(settings), bus, store, clock, Redaction(settings.redact), observer, alone)
+    credential = None if alone else read(settings.worker_credential_file)
+    return Gateway(
+        options_of(settings), bus, store, clock, Redaction(settings.redact), observer, alone, credential=credential
+    )
 
 
 def listen(settings: Settings, gateway: Gateway) -> str:

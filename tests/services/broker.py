@@ -6,7 +6,7 @@ Must not know how the broker was started: it may be anybody's, reached by its UR
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -57,6 +57,22 @@ class RabbitMQ:
     def delete_vhost(self, url: str) -> None:
         """Delete the virtual host of that URL: its connections are closed, its messages are gone."""
         self._ask("DELETE", _path("vhosts", vhost_of(url)))
+
+    @contextmanager
+    def user(self, url: str, name: str, rights: Mapping[str, str]) -> Iterator[str]:
+        """The URL of a virtual host for a user that may do no more there; `rights` as of `POST /api/v1/worker-credentials`."""
+        name, password = f"{name}-{uuid4().hex}", uuid4().hex
+        where = vhost_of(url), name
+        topics = {"exchange": rights["exchange"], "write": rights["topic_write"], "read": rights["topic_read"]}
+        self._send("PUT", _path("users", name), {"password": password, "tags": ""}).raise_for_status()
+        try:
+            plain = {key: rights[key] for key in ("configure", "write", "read")}
+            self._send("PUT", _path("permissions", *where), plain).raise_for_status()
+            self._send("PUT", _path("topic-permissions", *where), topics).raise_for_status()
+            parts = urlsplit(url)
+            yield urlunsplit(parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}"))
+        finally:
+            self._ask("DELETE", _path("users", name))
 
     def queues(self, url: str) -> dict[str, Queue]:
         """All queues of a virtual host by name, except those that one connection has for itself."""
@@ -112,12 +128,12 @@ class RabbitMQ:
         answer = self._send(method, path).raise_for_status()
         return answer.json() if method == "GET" else None
 
-    def _send(self, method: str, path: str) -> httpx2.Response:
+    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> httpx2.Response:
         parts = urlsplit(self.url)
         user = unquote(parts.username or "guest"), unquote(parts.password or "guest")
         # A proxy of the machine has no business between the tests and their own server.
         with httpx2.Client(auth=user, timeout=API_TIMEOUT, trust_env=False) as client:
-            return client.request(method, f"{self.api}/api/{path}")
+            return client.request(method, f"{self.api}/api/{path}", json=body)
 
 
 def named(url: str) -> RabbitMQ:

@@ -173,7 +173,7 @@ class AmqpBus:
 
     def _frames(self, message: Message) -> bytes | None:
         try:
-            return frames.publish(message, self._topology.exchange, not is_fleeting(message))
+            return frames.publish(message, self._topology.exchange_of(message), not is_fleeting(message))
         except frames.TooLong as error:
             words = "the message %.200s for %.200s cannot be sent: %s"
             _log.error(words, message.id, message.key, error, extra={"action": "too_long"})

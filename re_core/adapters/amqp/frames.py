@@ -49,7 +49,7 @@ class TooLong(ValueError):
 
 
 def publish(message: Message, exchange: str, persistent: bool) -> bytes:
-    """All frames of one message, mandatory; `persistent`: it goes to the disk. Raises TooLong."""
+    """All frames of one message, mandatory, to that exchange; `persistent`: it goes to the disk. Raises TooLong."""
     body = message.body
     size = len(body)
     if size > MOST_BODY:
@@ -58,7 +58,7 @@ def publish(message: Message, exchange: str, persistent: bool) -> bytes:
     if len(properties) > MOST_HEADERS - _CONTENT.size:
         raise TooLong(f"headers of {len(properties)} octets; the broker accepts at most {MOST_HEADERS}")
     pieces = [
-        _publish_method("" if message.direct else exchange, message.key),
+        _publish_method(exchange, message.key),
         _HEAD.pack(_FRAME_HEADER, PUBLISHING, _CONTENT.size + len(properties)),
         _CONTENT.pack(_BASIC, 0, size, flags),
         properties,

@@ -19,6 +19,7 @@ from pika.channel import Channel
 from re_core.adapters.amqp.batch import PublishBatch
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.frames import PUBLISHING
+from re_core.adapters.amqp.topology import DEAD_EXCHANGE
 from re_core.ports import Published
 from re_core.wire.messages import Message
 
@@ -179,7 +180,7 @@ class Publisher:
 
     def _came_back(self, _: Channel, method: Any, properties: Any, __: bytes) -> None:
         # in the order of publishing; two that are alike in all of this are one message for their consumer
-        wanted = (method.exchange == "", method.routing_key, properties.message_id or "")
+        wanted = (method.exchange in ("", DEAD_EXCHANGE), method.routing_key, properties.message_id or "")
         for tag, (batch, index) in self._outstanding.items():
             message = batch.messages[index]
             if tag not in self._returned and (message.direct, message.key, message.id) == wanted:

@@ -9,7 +9,16 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.wire.messages import BINDINGS, DEAD, DISCARD, HEARTBEAT, OUTPUT, SECRETS, Message, is_lane_queue
+from re_core.wire.messages import (
+    BINDINGS,
+    DEAD,
+    DISCARD,
+    HEARTBEAT,
+    OUTPUT,
+    SECRETS,
+    Message,
+    is_lane_queue,
+)
 
 #: the exchange of dead letters, and the name of its queue
 DEAD_EXCHANGE = DEAD
@@ -83,6 +92,12 @@ class Topology:
         if is_lane_queue(name):
             arguments["x-expires"] = LANE_LIFE
         return QueueDeclaration(name, arguments, key_of(name), DEAD_EXCHANGE if name == DEAD else "")
+
+    def exchange_of(self, message: Message) -> str:
+        """Through which exchange it goes; empty: the default one. A dead letter through its own, which every program may write to."""
+        if not message.direct:
+            return self.exchange
+        return DEAD_EXCHANGE if message.key == DEAD else ""
 
     def expected(self, message_key: str, direct: bool) -> str:
         """The queue that a message is for."""

@@ -30,6 +30,9 @@ class MetricsObserver(Observer):
         self._publish = Histogram("publish_seconds", "Duration of one publish call", QUICK)
         self._published = Counter("messages_published", "Messages that the sequencer published and the bus confirmed")
         self._cdpm = Counter("cdpm_events", "What happened to pipelines, by the names of their events", "what")
+        self._unproven = Counter(
+            "unproven_messages", "Messages of workers that do not count because of who sent them", "what"
+        )
         self._notices = Counter(
             "notifications", "Notifications, by outcome: delivered or refused", "transport", "outcome"
         )
@@ -70,6 +73,10 @@ class MetricsObserver(Observer):
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
         """See Observer."""
         self._notices.add(transport, "delivered" if delivered else "refused")
+
+    def unproven(self, what: str) -> None:
+        """See Observer."""
+        self._unproven.add(what)
 
     def cdpm(self, what: str) -> None:
         """See Observer."""

@@ -104,7 +104,7 @@ class Database:
         self.app_logs = database["app_logs"]
         self.secrets = database["secrets"]
         self.notified = database["notified"]
-        self.hosts = database["hosts"]
+        self.hosts, self.credentials = database["hosts"], database["credentials"]
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:

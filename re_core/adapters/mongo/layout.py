@@ -91,6 +91,7 @@ COLLECTIONS = (
     "secrets",
     "notified",
     "hosts",
+    "credentials",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from re_core.adapters.mongo import parts
 from re_core.adapters.mongo.apps import app_of, config_of, log_of, zone_of
 from re_core.adapters.mongo.artifacts import artifact_of, content_of, use_of
+from re_core.adapters.mongo.credentials import credential_of
 from re_core.adapters.mongo.database import Database, Document, attempted, foreign
 from re_core.adapters.mongo.dead_letters import letter_of
 from re_core.adapters.mongo.feed import readable_chunk
@@ -55,6 +56,7 @@ _READERS: Mapping[str, Callable[[Document], Any]] = {
     "app_logs": log_of,
     "notified": notified_of,
     "hosts": hosts_of,
+    "credentials": credential_of,
 }
 
 #: documents of one collection that a survey names

@@ -42,11 +42,12 @@ class RegistryPart:
 def worker_of(document: Document) -> WorkerRecord:
     """What the document says. Raises KeyError, TypeError or ValueError for what is none of ours."""
     offers, running = offers_of(document["offers"]), json.loads(document["running"])
-    # older versions write no `beat`, no `degraded` and no `place`
+    # older versions write no `beat`, no `degraded`, no `place`, no `credential` and no `fault`
     beat, degraded = int(document.get("beat", 0)), json.loads(document.get("degraded", "{}"))
     slots, seen = int(document["slots"]), int(document["seen"])
     place = place_of(document.get("place", "{}"))
-    return WorkerRecord(document["_id"], slots, offers, tuple(running), seen, beat, degraded, place)
+    shown = str(document.get("credential", "")), str(document.get("fault", ""))
+    return WorkerRecord(document["_id"], slots, offers, tuple(running), seen, beat, degraded, place, *shown)
 
 
 def _document(worker: WorkerRecord) -> Document:
@@ -59,4 +60,6 @@ def _document(worker: WorkerRecord) -> Document:
         "beat": worker.beat,
         "degraded": strict_json.dumps(dict(worker.degraded)),
         "place": place_text(worker.place),
+        "credential": worker.credential,
+        "fault": worker.fault,
     }

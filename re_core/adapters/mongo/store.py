@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from re_core.adapters.mongo.apps import AppsPart
 from re_core.adapters.mongo.artifacts import ArtifactsPart
+from re_core.adapters.mongo.credentials import CredentialsPart
 from re_core.adapters.mongo.database import Database
 from re_core.adapters.mongo.dead_letters import DeadLettersPart
 from re_core.adapters.mongo.feed import FeedPart
@@ -44,6 +45,7 @@ class MongoStore(
     AppsPart,
     SecretsPart,
     HostsPart,
+    CredentialsPart,
     MaintenancePart,
 ):
     """See ports.Store. Thread-safe. Not fork-safe: open it in the process that uses it."""

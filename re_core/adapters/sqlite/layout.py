@@ -241,6 +241,15 @@ _HOSTS = """
 CREATE TABLE hosts (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, document TEXT NOT NULL);
 """
 
+_CREDENTIALS = """
+CREATE TABLE credentials (
+    name TEXT PRIMARY KEY, public TEXT NOT NULL, commands TEXT NOT NULL, pool TEXT NOT NULL, environments TEXT NOT NULL,
+    created INTEGER NOT NULL, user TEXT NOT NULL, revoked INTEGER
+);
+ALTER TABLE workers ADD COLUMN credential TEXT NOT NULL DEFAULT '';
+ALTER TABLE workers ADD COLUMN fault TEXT NOT NULL DEFAULT '';
+"""
+
 #: step n leads from layout n to layout n + 1; an empty file has layout 0
 STEPS: tuple[str, ...] = (
     _FIRST,
@@ -260,6 +269,7 @@ STEPS: tuple[str, ...] = (
     _SECRETS,
     _NOTIFIED,
     _HOSTS,
+    _CREDENTIALS,
 )
 
 #: the tables of the newest layout
@@ -294,6 +304,7 @@ TABLES = frozenset(
         "secrets",
         "notified",
         "hosts",
+        "credentials",
     }
 )
 

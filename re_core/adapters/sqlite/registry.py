@@ -12,6 +12,8 @@ from re_core.adapters.sqlite.database import Database
 from re_core.rows import WorkerRecord
 from re_core.wire import strict_json
 
+_COLUMNS = "id, slots, offers, running, seen, beat, degraded, place, credential, fault"
+
 
 class RegistryPart:
     """See ports.Registry."""
@@ -23,7 +25,7 @@ class RegistryPart:
         offers, running, degraded = map(strict_json.dumps, (worker.offers, worker.running, dict(worker.degraded)))
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO workers (id, slots, offers, running, seen, beat, degraded, place) VALUES (?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO workers ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
                     worker.id,
                     worker.slots,
@@ -33,14 +35,14 @@ class RegistryPart:
                     worker.beat,
                     degraded,
                     place_text(worker.place),
+                    worker.credential,
+                    worker.fault,
                 ),
             )
 
     def workers(self, seen_since: int = 0) -> list[WorkerRecord]:
         """See ports.Registry."""
-        query = (
-            "SELECT id, slots, offers, running, seen, beat, degraded, place FROM workers WHERE seen >= ? ORDER BY id"
-        )
+        query = f"SELECT {_COLUMNS} FROM workers WHERE seen >= ? ORDER BY id"
         return [_worker(*row) for row in self._database.rows(query, (clamp_int64(seen_since),))]
 
     def forget_workers(self, seen_before: int) -> None:
@@ -50,6 +52,6 @@ class RegistryPart:
 
 
 def _worker(id: str, slots: int, offers: str, running: str, seen: int, beat: int, *more: Any) -> WorkerRecord:
-    degraded, place = more
+    degraded, place, credential, fault = more
     said = offers_of(offers), tuple(json.loads(running)), seen, beat, json.loads(degraded)
-    return WorkerRecord(id, slots, *said, place_of(place))
+    return WorkerRecord(id, slots, *said, place_of(place), credential, fault)

@@ -8,6 +8,7 @@ from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.sqlite.apps import AppsPart
 from re_core.adapters.sqlite.artifact_files import ArtifactFiles
 from re_core.adapters.sqlite.artifacts import ArtifactsPart
+from re_core.adapters.sqlite.credentials import CredentialsPart
 from re_core.adapters.sqlite.database import Database
 from re_core.adapters.sqlite.dead_letters import DeadLettersPart
 from re_core.adapters.sqlite.feed import FeedPart
@@ -52,6 +53,7 @@ class SqliteStore(
     AppsPart,
     SecretsPart,
     HostsPart,
+    CredentialsPart,
     MaintenancePart,
     MailboxPart,
 ):

@@ -48,4 +48,7 @@ def test_a_pool_and_its_environment_decide_who_gets_step_and_secret(new_cluster:
         outside = begin(client, _book("", "outside"))
         assert "bound to no environment" in ended(client, outside)["reason"]
         nowhere = begin(client, _book("attic", "nowhere"))
-        assert "no worker of the pool attic offers command:Run" in ended(client, nowhere)["reason"]
+        assert (
+            "no worker of the pool attic for the environment prod offers command:Run"
+            in ended(client, nowhere)["reason"]
+        )

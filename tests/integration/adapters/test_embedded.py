@@ -150,7 +150,7 @@ def test_a_delivery_that_was_given_back_is_not_acked_by_who_had_it() -> None:
         ("output", "output", True),
         ("worker.x", "worker.x", False),
         ("notify.irc", "notify.irc", True),
-        ("re.reply.0", None, False),
+        ("re.reply.0", "re.reply.0", False),
         ("re.dead", None, True),
         ("outputs", None, False),
     ],

@@ -50,6 +50,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/artifacts/prune": {"group": "ours"},
     "/api/v1/tokens": {"user": "x"},
     "/api/v1/runners": {"name": "new"},
+    "/api/v1/worker-credentials": {"name": "new", "public_key": "A" * 43 + "="},
     "/api/v1/runners/{id}": {"parallel": 2},
     "/api/v1/cdpm/nodes": NODE,
     "/api/v1/cdpm/nodes/{id}": NODE,

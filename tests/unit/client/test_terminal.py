@@ -65,10 +65,20 @@ def test_offers_of_a_worker_are_wrapped_within_their_column(monkeypatch: pytest.
     monkeypatch.setattr(registry, "clock", lambda told: "12:00:00")
     offers: dict[str, object] = {"command:Run": {}, "httprequest:Get": {}, "noop:*": {}, "sleep:Seconds": {}}
     worker = {"id": "w" * 26, "busy": 0, "slots": 4, "seen": "", "offers": offers}
-    assert registry.worker_rows(worker, 80) == [
+    head = ("id", "busy", "seen", "offers")
+    assert registry.worker_rows(worker, 80, head) == [
         ("w" * 26, "0/4", "12:00:00", "command:Run, httprequest:Get,"),
         ("", "", "", "noop:*, sleep:Seconds"),
     ]
-    assert [row[3] for row in registry.worker_rows(worker, None)] == [
+    assert [row[3] for row in registry.worker_rows(worker, None, head)] == [
         "command:Run, httprequest:Get, noop:*, sleep:Seconds"
     ]
+
+
+def test_a_worker_shows_where_it_belongs_and_by_what_it_has_shown_who_it_is() -> None:
+    place = {"pool": "dmz", "environments": ["prod"], "labels": {"site": "fra", "rack": "r3"}}
+    worker = {"id": "w1~01", "busy": 0, "slots": 4, "seen": "2026-11-28T12:00:00Z", "offers": {"noop:*": {}}}
+    (row,) = registry.worker_rows({**worker, **place, "credential": "w1", "fault": ""}, None)
+    assert row[3:] == ("dmz prod rack=r3 site=fra", "w1", "noop:*")
+    (row,) = registry.worker_rows({**worker, "credential": "w1", "fault": "the credential w1 is revoked"}, None)
+    assert row[4] == "no steps: the credential w1 is revoked"

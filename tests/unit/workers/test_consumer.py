@@ -10,7 +10,7 @@ from re_core.errors import BusUnavailable
 from re_core.wire.messages import ASKS, ATTEMPT, EVENT, TOKEN, WORKER, Message, parse_reply, reply_queue
 from re_workers import Context, Worker, step
 from re_workers.attempt import MAX_STOP_REASON
-from re_workers.consumer import GRANT_PATIENCE
+from re_workers.consumer import GRANT_PATIENCE, REST
 from re_workers.runs import STUBBORN, TIMEOUT_GRACE
 from tests.unit.workers.worker_harness import REPLIES, Parked, Work, WorkerHarness
 
@@ -101,6 +101,27 @@ def test_no_go_drops_the_step_silently(harness: WorkerHarness) -> None:
     harness.turn()
     assert (_done(harness), harness.words()) == ([], [])
     assert harness.unsettled() == 0
+
+
+def test_a_worker_that_is_not_proven_gives_the_step_back_and_takes_none_for_a_minute(
+    harness: WorkerHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.send(grant=True)
+    harness.turn()
+    [claim] = harness.heard()
+    harness.answer(claim, "no-go", reason="unproven")
+    harness.turn()
+    assert (harness.words(), harness.consumer.running()) == ([], [])
+    assert "gives this worker no steps of worker.work" in caplog.text
+    harness.turn()
+    assert harness.waits() == 1
+    harness.clock.time += REST - 1
+    harness.turn()
+    assert harness.words() == []
+    harness.clock.time += 1
+    harness.turn()
+    harness.turn()
+    assert harness.words() == ["started"]
 
 
 def test_an_answer_to_another_delivery_of_the_attempt_begins_nothing(harness: WorkerHarness) -> None:

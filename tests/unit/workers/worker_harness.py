@@ -118,9 +118,10 @@ class WorkerHarness:
         self.bus.publish([Message(key, encode(document) if body is None else body, id, "D", reply_to, given)])
         return id
 
-    def answer(self, claim: Message, event: str, token: str | None = None) -> None:
-        """The core's word on a claim."""
+    def answer(self, claim: Message, event: str, token: str | None = None, **more: str) -> None:
+        """The core's word on a claim; `more` headers."""
         mine = {EVENT: event, ATTEMPT: claim.headers[ATTEMPT], TOKEN: token or claim.headers[TOKEN]}
+        mine |= {f"re-{name}": text for name, text in more.items()}
         self.bus.publish([Message(claim.reply_to, b"{}", f"{event}/{next(self._numbers)}", headers=mine, direct=True)])
 
     def cancel(self, attempt: str, body: bytes = b"{}") -> None:
