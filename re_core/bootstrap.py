@@ -405,6 +405,8 @@ class Core:
         end = time.monotonic() + deadline
         for pump in self._all:
             pump.request_stop()
+        for consumer in self._consumers:
+            consumer.wake()
         self.inventory.request_stop()
         if self._pipelines is not None:
             self._pipelines.request_stop()

@@ -118,6 +118,10 @@ class Sequencer:
         self._inbox.reached_store()
         return handled
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming; what was not settled goes to another core."""
         self._inbox.close()

@@ -37,6 +37,10 @@ class DeadLetterRecorder:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         return take_each(self._subscription, BATCH, timeout, self._record)
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()

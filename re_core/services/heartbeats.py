@@ -60,6 +60,10 @@ class Heartbeats:
         self._send_own()
         return take_each(self._subscription, BATCH, timeout, self._register)
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()

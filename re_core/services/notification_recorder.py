@@ -45,6 +45,10 @@ class NotificationRecorder:
             raise
         return len(deliveries)
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()

@@ -111,6 +111,10 @@ class Recorder:
                 self._subscription.requeue(deliveries[place + 1 :])
                 raise
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()

@@ -36,6 +36,10 @@ class SecretAnswers:
         """One batch. Raises StoreUnavailable or BusUnavailable after it gave the deliveries back."""
         return take_each(self._subscription, BATCH, timeout, self._answer)
 
+    def wake(self) -> None:
+        """See Subscription.wake: for any thread."""
+        self._subscription.wake()
+
     def close(self) -> None:
         """Stop consuming."""
         self._subscription.close()

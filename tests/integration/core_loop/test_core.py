@@ -220,6 +220,16 @@ def test_a_consumer_that_does_not_stop_in_time_is_told_of(
     assert not core.alive()
 
 
+def test_consumers_that_wait_for_messages_do_not_hold_up_the_stop(
+    harness: CoreHarness, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bootstrap, "WAIT", 10 * SOON)
+    core = _running(harness, settings)
+    core.start()
+    core.stop(SOON)
+    assert ("a consumer did not stop in time" in caplog.text, core.alive()) == (False, False)
+
+
 def test_a_core_forgets_what_ended_long_ago_where_the_settings_say_so(harness: CoreHarness, settings: Settings) -> None:
     harness.save(simple("noop:A"))
     harness.ask("d1")
