@@ -20,8 +20,9 @@ from re_workers.hosts.ssh import sockets
 from re_workers.hosts.ssh.masters import IDLE, Masters
 from re_workers.hosts.sweeping import SWEEP_AFTER, Sweeper
 
-#: seconds for which a host's facts count, those between two looks for old records there, and hosts of which either is kept
-KEPT, TIDIED, _MOST = 3600.0, 3600.0, 4096
+#: seconds for which a host's facts count, those between two looks for old records there, and before the first one; and hosts of which
+#: either is kept
+KEPT, TIDIED, FIRST_TIDY, _MOST = 3600.0, 3600.0, 60.0, 4096
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +43,14 @@ class Surroundings:
         ssh_config: Path | None = None,
         ssh_idle: float = IDLE,
         sweep_after: float = SWEEP_AFTER,
+        tidy_after: float = FIRST_TIDY,
         say: Callable[[str], None] = _logged,
     ) -> None:
         """`directory`: the engine's own, which programs of steps cannot read; records of runs on this machine are in it.
 
         `engine` names this installation, or the place of a worker: one process at a time has it. `ssh_config`: in place of the user's.
-        `sweep_after`: seconds (sweeping.py). `say` hears once per host of what makes it slow.
+        `sweep_after`: seconds (sweeping.py). `tidy_after`: seconds from the first run on a host to the first look for old records there.
+        `say` hears once per host of what makes it slow.
         """
         self.confinement = confinement
         self.records = directory / "runs"
@@ -56,7 +59,7 @@ class Surroundings:
         self.ssh_config = str(ssh_config) if ssh_config is not None else ""
         self._known_hosts = directory / "known_hosts"
         self._engine = engine or str(directory)
-        self._idle, self._say = ssh_idle, say
+        self._idle, self._say, self._tidy_after = ssh_idle, say, tidy_after
         self._lock = threading.Lock()
         self._masters: Masters | None = None
         self._facts: OrderedDict[str, tuple[float, Facts]] = OrderedDict()
@@ -111,11 +114,11 @@ class Surroundings:
             self._say(f"{name}: {warning}")
 
     def is_due(self, host: str) -> bool:
-        """Whether it is time to tidy up there: once in a while, for one caller."""
+        """Whether it is time to tidy up there: once in a while, for one caller; not when a host is seen for the first time."""
         with self._lock:
             now = time.monotonic()
-            at = self._tidied.get(host)
-            if at is not None and now - at < TIDIED:
+            at = self._tidied.setdefault(host, now - TIDIED + self._tidy_after)
+            if now - at < TIDIED:
                 return False
             self._tidied[host] = now
             self._tidied.move_to_end(host)

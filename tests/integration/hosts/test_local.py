@@ -138,12 +138,13 @@ def test_a_run_that_was_begun_is_gone_on_with_by_another_worker(data: Path) -> N
             assert ended.attached is bool(n)
 
 
-def test_old_records_go_when_a_run_has_ended(free: HostRunner, data: Path) -> None:
+def test_old_records_go_when_a_run_has_ended(data: Path) -> None:
     old = data / "runs" / "old.0.0"
     old.mkdir(parents=True)
     (old / "end").write_text("end 0 .\n")
     os.utime(old, (0, 0))
-    run(free, "true")
+    with closing(Surroundings(data, Confinement(isolation="off"), "x", tidy_after=0.0)) as surroundings:
+        run(open_runner("here", ROWS, surroundings), "true")
     assert not old.exists()
 
 
