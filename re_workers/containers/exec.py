@@ -7,6 +7,7 @@ container finds and ends it when the step is cancelled.
 from __future__ import annotations
 
 import secrets
+import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from re_workers.outcomes import Cancelled, Failed, Lost
 from re_workers.outgoing import MAX_LINE
 from re_workers.sdk import Change
 
+#: before each piece of its output: which stream it is of, and how many bytes follow
+_HEAD = struct.Struct(">B3xI")
 #: lines that a failure repeats
 LAST_LINES = 5
 #: variable of the mark
@@ -66,7 +69,7 @@ class Exec(NamedTuple):
             _say(ctx, last, lines.feed(piece))
 
         def ask(client: Any) -> Iterator[Any]:
-            return iter(client.exec_start(id, stream=True))
+            return _pieces(client, id)
 
         stream = Stream(engine, ask, hear)
         stream.start()
@@ -112,6 +115,18 @@ class Exec(NamedTuple):
         finally:
             engine.cut()
             stream.join()
+
+
+def _pieces(client: Any, id: str) -> Iterator[bytes]:
+    """What it prints, as it comes.
+
+    The SDK asks for the bare connection, and loses what has come with the answer's head; as the body of an answer all of it is read.
+    """
+    where = f"{client.base_url}/v{client.api_version}/exec/{id}/start"
+    answer = client.post(where, json={"Detach": False, "Tty": False}, stream=True, timeout=None)
+    answer.raise_for_status()
+    while len(head := answer.raw.read(_HEAD.size)) == _HEAD.size:
+        yield answer.raw.read(_HEAD.unpack(head)[1])
 
 
 def _say(ctx: Context, last: deque[str], lines: list[str]) -> None:

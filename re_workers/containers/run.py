@@ -1,7 +1,7 @@
 """One run of a container, from its begin to its end. Must not know which engine it is, nor the step's other parameters.
 
-The container is the record: its name is that of the attempt, so that the engine refuses a second begin; and it stays, ended, until the
-bus has taken the outcome. So another worker that reaches the engine finds it, hears all of its output, and says how it ended.
+The container is the record: its name is that of the attempt, so that the engine refuses a second begin; and it stays, ended, until its
+outcome is in the journal. So another worker that reaches the engine finds it, hears all of its output, and says how it ended.
 """
 
 from __future__ import annotations

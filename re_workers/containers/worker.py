@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, ClassVar, Literal, TypedDict
 
@@ -32,6 +33,9 @@ from re_workers.outcomes import Failed
 from re_workers.sdk import Worker
 
 _log = logging.getLogger(__name__)
+
+#: runs that have ended, and whose containers are remembered until they may go; those of the others a later run removes
+MOST_OVER = 1000
 
 _Engine = Annotated[str, "unix:///path or tcp://host:port; empty: the engine of the step's host", fits("re-text")]
 _Codes = Annotated[list[Annotated[int, at_least(0), at_most(255)]] | None, items(1, 20)]
@@ -112,8 +116,9 @@ class Containers(Worker):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: attempt -> what removes its container, of runs whose outcome the bus has not taken yet
-        self._over: dict[str, partial[None]] = {}
+        #: attempt -> whether other workers could go on with it, and what removes its container, of runs that have ended
+        self._over: dict[str, tuple[bool, partial[None]]] = {}
+        self._sweep: Callable[[str], None] = lambda attempt_id: None
         self._removers: list[threading.Thread] = []
 
     def records(self, call: Call) -> bool:
@@ -294,14 +299,32 @@ class Containers(Worker):
         """Waits until a container is healthy."""
         return WaitHealthy(name, seconds, steady)
 
+    @property
+    def kept(self) -> Callable[[str], None]:
+        """As of every worker: the container of a run was its record until its outcome is in the journal."""
+        return self._on_kept
+
+    @kept.setter
+    def kept(self, sweep: Callable[[str], None]) -> None:
+        self._sweep = sweep
+
+    def _on_kept(self, attempt_id: str) -> None:
+        self._sweep(attempt_id)
+        self._remove(attempt_id)
+
     def settled(self, attempt_id: str) -> None:
-        """As of every worker: the container of a run was its record, and is needed no more."""
+        """As of every worker. What another worker may go on with stays: the core may not want this one's word."""
+        recorded, _ = self._over.get(attempt_id, (True, None))
+        if not recorded:
+            self._remove(attempt_id)
+
+    def _remove(self, attempt_id: str) -> None:
         with self._lock:
-            remove = self._over.pop(attempt_id, None)
-        if remove is not None:
+            _, remove = self._over.pop(attempt_id, (True, None))
+            if remove is None:
+                return
             remover = threading.Thread(target=remove, name="container", daemon=True)
-            with self._lock:
-                self._removers = [one for one in self._removers if one.is_alive()] + [remover]
+            self._removers = [*(one for one in self._removers if one.is_alive()), remover]
             remover.start()
 
     def close(self) -> None:
@@ -314,7 +337,9 @@ class Containers(Worker):
             run.remove()
             return
         with self._lock:
-            self._over[ctx.attempt_id] = partial(_remove, ctx, address, tls, run.name)
+            self._over[ctx.attempt_id] = ctx.call.reaches, partial(_remove, ctx, address, tls, run.name)
+            while len(self._over) > MOST_OVER:
+                del self._over[next(iter(self._over))]
 
 
 def _remove(ctx: Context, address: str, tls: Tls | None, name: str) -> None:

@@ -24,6 +24,8 @@ from re_workers.hosts.ssh.way import Way, client
 
 #: seconds after which an idle master ends, and masters of one process
 IDLE, MOST = 600.0, 256
+#: sockets of a host that one master leads to
+MOST_FORWARDS = 16
 #: masters of one way, and sessions that have to wait before there is a second one for what runs
 _MOST_OF_WAY, _CROWDED = 2, 8
 #: seconds in which a master has to open a session
@@ -128,6 +130,10 @@ class Masters:
         """The socket here that stands for one of the host; it goes with the master."""
         with master.forwarding:
             if path not in master.forwards:
+                if len(master.forwards) >= MOST_FORWARDS:
+                    raise BadHost(
+                        f"steps connect to {MOST_FORWARDS} sockets of the host already; {path} has to wait for a new connection"
+                    )
                 local = str(master.socket.with_suffix(f".{len(master.forwards)}"))
                 mux.forward(str(master.socket), local, path, _OPENING)
                 master.forwards[path] = local
