@@ -17,7 +17,7 @@ _Wait = Annotated[float, "seconds in which it must be up, and stay so", at_least
 _LOOK = r"""
 if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
   fact manager systemd
-  systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState -- "$1" | sed 's/^/@/'
+  systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,NeedDaemonReload -- "$1" | sed 's/^/@/'
 elif [ -d /run/openrc ] && command -v rc-service >/dev/null; then
   fact manager openrc
   rc-service --exists "$1" && fact LoadState loaded
@@ -35,9 +35,16 @@ fi
 true
 """
 
+#: prints the last lines of a service's journal: those of systemd, then its own, so that a failure ends with why
+_JOURNAL = r"""journal() {
+  lines=$(journalctl -q --no-pager -n 40 -u "$1" 2>&1)
+  printf '%s\n' "$lines" | grep ' systemd\[1\]: ' | tail -n 5
+  printf '%s\n' "$lines" | grep -v ' systemd\[1\]: ' | tail -n 20
+}
+"""
 #: manager -> what it is asked with; `$1` the service, `$2` the verb
 _ASK = {
-    "systemd": 'systemctl "$2" -- "$1"',
+    "systemd": f'{_JOURNAL}systemctl "$2" -- "$1" && exit\njournal "$1"\nexit 1',
     "openrc": 'rc-service "$1" "$2"',
     "init": 'service "$1" "$2"',
 }
@@ -47,9 +54,12 @@ _ENABLE = {
     "init": 'if command -v update-rc.d >/dev/null; then update-rc.d "$1" defaults && update-rc.d "$1" "$2"; '
     'else case $2 in enable) chkconfig "$1" on ;; *) chkconfig "$1" off ;; esac; fi',
 }
+#: a unit file has changed since systemd read it
+_RELOAD = Act("systemctl daemon-reload", words="read the changed unit files")
 #: waits until it is up and has stayed so for two seconds; `$3` seconds in which that must be
-_SETTLE = r"""
-is_up() {
+_SETTLE = (
+    _JOURNAL
+    + r"""is_up() {
   case $3 in
   systemd) state=$(systemctl show -p ActiveState,NRestarts,MainPID -- "$1" | tr '\n' ' ') ;;
   openrc) rc-service "$1" status >/dev/null 2>&1 && state=ActiveState=active || state=down ;;
@@ -68,13 +78,14 @@ while [ $steady -lt 4 ]; do
   [ $steady -lt 4 ] || break
   if [ $ticks -ge $(($2 * 2)) ]; then
     echo "$1 is not up after $2 s: $state"
-    [ "$3" != systemd ] || journalctl -q --no-pager -n 20 -u "$1" 2>&1
+    [ "$3" != systemd ] || journal "$1"
     exit 1
   fi
   ticks=$((ticks + 1))
   sleep 0.5 2>/dev/null || sleep 1
 done
 """
+)
 
 
 class State(TypedDict):
@@ -117,10 +128,9 @@ class Service(NamedTuple):
                 raise Failed(f"{self.name} is not started, so that it cannot be reloaded; use service:Start")
         ways = _ENABLE if self.verb in ("enable", "disable") else _ASK
         act = Act(ways[manager], (self.name, self.verb), words=f"{self.verb} {self.name}")
-        settles = self.verb in ("start", "restart", "reload")
-        return Decision(
-            "yes", why=f"{self.verb} {self.name}", acts=(act, self._settled(manager)) if settles else (act,)
-        )
+        before = (_RELOAD,) if found.get("NeedDaemonReload") == "yes" else ()
+        after = (self._settled(manager),) if self.verb in ("start", "restart", "reload") else ()
+        return Decision("yes", why=f"{self.verb} {self.name}", acts=(*before, act, *after))
 
     def _settled(self, manager: str) -> Act:
         return Act(_SETTLE, (self.name, f"{round(self.wait)}", manager))

@@ -24,6 +24,9 @@ _From = Annotated[Literal["worker", "host"], "from where it is looked"]
 #: seconds between two looks, at first and at most; and for one of them
 _FIRST, _LONGEST, _ONE = 0.2, 2.0, 10.0
 
+#: characters of an unexpected answer that a failure repeats
+_MOST_SAID = 500
+
 #: `$1` address, `$2` port, `$3` seconds
 _PORT = r"""
 if command -v nc >/dev/null; then
@@ -85,7 +88,7 @@ class Wait(Sender, HostWorker):
         if by == "host":
             ctx.host.run(_PORT, address or "127.0.0.1", f"{port}", f"{round(timeout)}", quiet=True)
             return _since(began)
-        found = address or str(ctx.host.facts.get("address") or (ctx.host.name if ctx.hosts else "127.0.0.1"))
+        found = address or _address(ctx)
         _until(ctx, timeout, lambda: self._connect(found, port))
         return _since(began)
 
@@ -94,7 +97,9 @@ class Wait(Sender, HostWorker):
     def ForHttp(
         self,
         ctx: Context,
-        url: Url,
+        url: Annotated[Url | None, "or `port` and `path`, which ask the step's host itself"] = None,
+        port: Annotated[int | None, at_least(1), at_most(65_535)] = None,
+        path: Annotated[str, "with `port`: from `/` on", fits("re-text")] = "/",
         code: Codes = 200,
         contains: Annotated[str, "text that the answer must have"] = "",
         headers: Headers = None,
@@ -106,16 +111,19 @@ class Wait(Sender, HostWorker):
         timeout: _Seconds = 60,
     ) -> Waited:
         """Waits until a URL answers with the code, or one of several, and passes all `checks`, as seen from the worker."""
+        if (url is None) == (port is None):
+            raise Failed("expected url, or port (and path) of the step's host; not both")
         began = time.monotonic()
         codes, wanted = [code] if isinstance(code, int) else code, checked(checks or ())
-        question, trust = Question("GET", url, headers or {}), Trust(ca_file, verify, auth)
+        question = Question("GET", url or _on_host(ctx, f"{port}", path), headers or {})
+        trust = Trust(ca_file, verify, auth)
 
         def look() -> None:
             answer = self.send(ctx, question, trust, Limits(_ONE, redirects))
             if answer.code not in codes:
-                raise Failed(f"it answered {answer.code}")
+                raise Failed(f"{question.shown} answered {answer.code}: {_beginning(ctx, answer.body)}")
             if contains.encode() not in answer.body:
-                raise Failed("its answer has not the text")
+                raise Failed(f"{question.shown} answered without the text: {_beginning(ctx, answer.body)}")
             if wanted and (problem := problem_of(document_of(answer.body, MAX_ANSWER), wanted)):
                 raise Failed(problem)
 
@@ -153,6 +161,26 @@ class Wait(Sender, HostWorker):
             except OSError as error:
                 why = f"{place}: {error.strerror or error}"
         raise Failed(why)
+
+
+def _address(ctx: Context) -> str:
+    """Where the step's host is, as seen from the worker."""
+    if not ctx.hosts or ctx.host.facts.get("runner") == "local":
+        return "127.0.0.1"
+    return str(ctx.host.facts.get("address") or ctx.host.name)
+
+
+def _on_host(ctx: Context, port: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise Failed(f"expected a path from / on, found {path!r}")
+    address = _address(ctx)
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}{path}"
+
+
+def _beginning(ctx: Context, body: bytes) -> str:
+    """Of an answer, on one line, for people."""
+    text = " ".join(ctx.beginning(body.decode("utf-8", "replace"), _MOST_SAID).split())
+    return text or "nothing"
 
 
 def _until(ctx: Context, timeout: float, look: Callable[[], None]) -> None:

@@ -19,6 +19,7 @@ from tests.services import (
     puppet,
     rabbitmq,
     sshd,
+    systemd_host,
     throwaway,
 )
 from tests.services.places import choose
@@ -63,6 +64,7 @@ PROGRAMS = {
         prometheus.RECIPE,
         puppet.RECIPE,
         sshd.RECIPE,
+        systemd_host.RECIPE,
         throwaway.RECIPE,
     )
 }

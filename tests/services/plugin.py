@@ -25,6 +25,7 @@ from tests.services.catalogue import KINDS, PROGRAMS, Services, recipe_of
 from tests.services.documents import MongoDB
 from tests.services.places import cache_directory
 from tests.services.recipe import Place, Recipe
+from tests.services.service_root import ServiceRoot
 from tests.services.shared import Asked, Keeper, Shared, workplace
 from tests.services.sshd import SshHost
 from tests.services.throwaway import running as throw_away
@@ -182,6 +183,17 @@ def throwaway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
         except Unavailable as reason:
             _give_up(reason)
         yield host
+
+
+@pytest.fixture(scope="session")
+def systemd_host(pytestconfig: pytest.Config) -> Path:
+    """The tree of hosts that systemd runs: `with running(systemd_host, directory, name)` of tests/services/systemd_host.py."""
+    services = pytestconfig.stash[_SERVICES]
+    try:
+        services.place(PROGRAMS["systemd_host"])
+        return ServiceRoot(services.cache).tree
+    except Unavailable as reason:
+        _give_up(reason)
 
 
 @pytest.fixture(scope="session")

@@ -71,21 +71,9 @@ def running(
 
     `more`: further lines of its configuration; `addresses`: where it listens beside the usual one; `port`: one that is known to be free.
     """
-    _require_client()
     port = port or free_ports(1)[0]
-    for key in ("host_key", "client_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", data / key], check=True)
-    shutil.copyfile(data / "client_key.pub", data / "authorized_keys")
     seen = place.seen(data)
-    further = "\n".join((*(f"ListenAddress {one}" for one in addresses), more))
-    (data / "sshd_config").write_text(_CONFIGURATION.format(port=port, host=LOOPBACK, data=seen, more=further))
-    known = (data / "host_key.pub").read_text().split()
-    (data / "known_hosts").write_text(f"[{LOOPBACK}]:{port} {known[0]} {known[1]}\n")
-    config = data / "ssh_config"
-    config.write_text(
-        f"Host {name}\n  HostName {LOOPBACK}\n  Port {port}\n  User root\n  IdentityFile {data}/client_key\n"
-        f"  IdentitiesOnly yes\n  UserKnownHostsFile {data}/known_hosts\n  StrictHostKeyChecking yes\n  BatchMode yes\n"
-    )
+    key = configure(data, seen, port, name, "\n".join((*(f"ListenAddress {one}" for one in addresses), more)))
     # the server's own helper processes need the directory, and refuse to be called by a relative path
     command = [
         "sh",
@@ -93,7 +81,26 @@ def running(
         f'mkdir -p /run/sshd && exec "$(command -v sshd || echo /usr/sbin/sshd)" -D -e -f {seen}/sshd_config',
     ]
     with Server(place.argv(RECIPE, command, data), [port], data / "log", signaller=place.deliver) as server:
-        yield SshHost(port, config, data, seen, f"{known[0]} {known[1]}", server)
+        yield SshHost(port, data / "ssh_config", data, seen, key, server)
+
+
+def configure(data: Path, seen: str, port: int, name: str, more: str = "") -> str:
+    """Write keys and configurations of server and client into `data`; the server's public key. Raises Unavailable.
+
+    `seen`: what the server's shells call `data`.
+    """
+    _require_client()
+    for key in ("host_key", "client_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", data / key], check=True)
+    shutil.copyfile(data / "client_key.pub", data / "authorized_keys")
+    (data / "sshd_config").write_text(_CONFIGURATION.format(port=port, host=LOOPBACK, data=seen, more=more))
+    known = (data / "host_key.pub").read_text().split()
+    (data / "known_hosts").write_text(f"[{LOOPBACK}]:{port} {known[0]} {known[1]}\n")
+    (data / "ssh_config").write_text(
+        f"Host {name}\n  HostName {LOOPBACK}\n  Port {port}\n  User root\n  IdentityFile {data}/client_key\n"
+        f"  IdentitiesOnly yes\n  UserKnownHostsFile {data}/known_hosts\n  StrictHostKeyChecking yes\n  BatchMode yes\n"
+    )
+    return f"{known[0]} {known[1]}"
 
 
 def _require_client() -> None:

@@ -69,7 +69,7 @@ def test_a_service_that_falls_over_fails_with_its_last_lines(act: Act) -> None:
     shown = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nResult=success\nUnitFileState=disabled\n"
     found = "@manager=systemd\n" + "".join(f"@{line}\n" for line in shown.splitlines())
     host = ScriptedHost(
-        {"journalctl": (1, "web is not up\nbind: in use\n"), "systemctl show": found, 'systemctl "$2"': ""}
+        {'systemctl "$2"': "", "journalctl": (1, "web is not up\nbind: in use\n"), "systemctl show": found}
     )
     failed = act("service:Start", {"service": "web"}, fails=True, host=host)
     assert "bind: in use" in failed.output
