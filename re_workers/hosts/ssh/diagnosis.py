@@ -96,13 +96,13 @@ _SIGNS = (
         r"connection refused",
         Unreachable,
         "no ssh server listens there (connection refused)",
-        "see whether sshd runs, and the port",
+        "see whether sshd runs, and the port: `{ssh}`",
     ),
     _sign(
         r"(?:connection|operation) timed out|timed out during banner|connection to .* timed out|server \S+ not responding",
         Unreachable,
         "it does not answer (timed out)",
-        "see whether it is up, and whether a firewall is between this worker and it; a slow one takes connect_timeout:",
+        "see whether it is up, and whether a firewall is between this worker and it: `{ssh}`; a slow one takes connect_timeout:",
     ),
     _sign(
         r"no route to host|network is unreachable|host is down",
@@ -131,16 +131,24 @@ _SIGNS = (
     ),
 )
 
+#: words and advice of a refused key where the inventory has the keys
+_PINNED = (
+    "its host key is none of the `host_keys` that the inventory has of it{shown}",
+    "compare the fingerprint with the one on its console; if it is right, change `host_keys` there (`ssh-keyscan` prints the key)",
+)
 
-def diagnose(said: str, host: str, ssh: str, jump: str = "") -> Diagnosis:
-    """Of what ssh printed. `ssh`: the command with which a person can try it; `jump`: the host through which it goes."""
+
+def diagnose(said: str, host: str, ssh: str, jump: str = "", pinned: bool = False) -> Diagnosis:
+    """Of what ssh printed. `ssh`: the command with which a person can try it; `jump`: the host through which it goes; `pinned`: the
+    inventory says its keys."""
     text = said.strip()
     through = f" (through {jump})" if jump else ""
     for sign in _SIGNS:
         if (match := sign.pattern.search(text)) is not None:
             known = {"host": host, "ssh": ssh, "shown": _fingerprint(text), "where": _offending(text)}
             known |= {name: value or "unknown" for name, value in match.groupdict().items()}
-            words = f"{host}{through}: {sign.words.format(**known)}; {sign.advice.format(**known)}"
+            meaning, advice = _PINNED if pinned and sign.kind is HostKeyRefused else (sign.words, sign.advice)
+            words = f"{host}{through}: {meaning.format(**known)}; {advice.format(**known)}"
             return Diagnosis(sign.kind(words), sign.is_passing)
     shown = "; ".join(text[-_MOST:].splitlines()) or "it printed nothing"
     return Diagnosis(Unreachable(f"{host}{through} cannot be reached: {shown}; try `{ssh}`"))

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from re_core.backoff import Backoff
-from re_workers.hosts.port import Unreachable
+from re_workers.hosts.port import LoginRefused, Unreachable
 from re_workers.hosts.ssh import mux
 from re_workers.hosts.ssh.diagnosis import Diagnosis, diagnose
 from re_workers.hosts.ssh.dialling import NotWanted
-from re_workers.hosts.ssh.way import Way, master
+from re_workers.hosts.ssh.way import PINNED, Way, master
 
 #: times that a connection is tried which the server drops before the login, and the pauses between them
 TRIES = 4
@@ -182,9 +182,13 @@ def _answers(socket: Path) -> bool:
 
 
 def _diagnosis(said: str, way: Way, jump: Master | None) -> Diagnosis:
-    via = way.jump.host if way.jump is not None else ""
-    found = diagnose(said, way.host, way.by_hand(), via)
+    via, pinned = way.jump.host if way.jump is not None else "", way.host_key == PINNED
+    found = diagnose(said, way.host, way.by_hand(), via, pinned)
+    if isinstance(found.error, LoginRefused) and way.identity and not Path(way.identity).expanduser().exists():
+        return Diagnosis(
+            LoginRefused(f"{way.host}: this worker has no key {way.identity}; see identity: in the inventory")
+        )
     if found.is_passing and jump is not None and "open failed" in (there := jump.said()):
         # the client only sees that it was closed; why, the connection to the other host has printed
-        return diagnose(there, way.host, way.by_hand(), via)
+        return diagnose(there, way.host, way.by_hand(), via, pinned)
     return found

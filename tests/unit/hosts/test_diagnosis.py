@@ -111,3 +111,10 @@ def test_a_connection_that_is_dropped_before_the_login_may_be_tried_again(said: 
 
 def test_the_host_through_which_it_goes_is_named() -> None:
     assert "web1 (through bastion): " in str(diagnose("x: Connection refused", "web1", "ssh web1", "bastion").error)
+
+
+def test_a_pinned_key_is_changed_in_the_inventory() -> None:
+    for said in ("WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\n", "Host key verification failed.\n"):
+        found = str(diagnose(said, "web1", "ssh web1", pinned=True).error)
+        assert "none of the `host_keys` that the inventory has of it" in found
+        assert "rectl hosts trust" not in found
