@@ -86,10 +86,22 @@ _UNITS = {
     f"ExecStart=/usr/sbin/sshd -D -e -f {DATA_INSIDE}/sshd_config\nKillMode=process\n",
 }
 
-_NAMESPACES = (
-    "unshare",
-    *("--mount", "--pid", "--cgroup", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private"),
-)
+_PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "private")
+_NAMESPACES = (*_PRIVATE_MOUNTS, "--pid", "--cgroup", "--uts", "--ipc", "--fork", "--kill-child")
+#: puts itself into a control group of its own, `$1` of the whole machine's, which is mounted at `$2` meanwhile, and becomes the rest: two
+#: systemd in one group would end each other's processes
+_IN_GROUP = """
+set -e
+group=$1 place=$2
+shift 2
+mount -t cgroup2 cgroup2 "$place"
+mkdir "$place/$group"
+echo $$ >"$place/$group/cgroup.procs"
+umount "$place"
+exec "$@"
+"""
+#: removes the group, with those that systemd has made in it
+_END_GROUP = 'mount -t cgroup2 cgroup2 "$2" && cd "$2" && find "$1" -depth -type d -exec rmdir {} +'
 #: a container's systemd ends for no TERM; killed, it takes all of the host with it
 _ENDS_BY = signal.SIGKILL
 
@@ -141,6 +153,13 @@ def running(tree: Path, directory: Path, name: str) -> Iterator[SystemdHost]:
     address = f"127.{_DICE.randint(2, 254)}.{_DICE.randint(1, 254)}.{_DICE.randint(1, 254)}"
     port = free_ports(1)[0]
     key = sshd.configure(data, DATA_INSIDE, port, name, f"ListenAddress {address}")
-    argv = dying_with_parent([*_NAMESPACES, "sh", "-c", _BOOT, "sh", str(tree), str(data), str(layer), name], _ENDS_BY)
-    with Server(argv, [port], data / "log", ends_by=_ENDS_BY) as server:
-        yield SystemdHost(name, address, sshd.SshHost(port, data / "ssh_config", data, DATA_INSIDE, key, server))
+    group = f"re-test-{address}-{port}"
+    boot = [*_NAMESPACES, "sh", "-c", _BOOT, "sh", str(tree), str(data), str(layer), name]
+    argv = dying_with_parent([*_PRIVATE_MOUNTS, "sh", "-c", _IN_GROUP, "sh", group, str(layer), *boot], _ENDS_BY)
+    try:
+        with Server(argv, [port], data / "log", ends_by=_ENDS_BY) as server:
+            yield SystemdHost(name, address, sshd.SshHost(port, data / "ssh_config", data, DATA_INSIDE, key, server))
+    finally:
+        subprocess.run(
+            [*_PRIVATE_MOUNTS, "sh", "-c", _END_GROUP, "sh", group, str(layer)], capture_output=True, check=False
+        )
