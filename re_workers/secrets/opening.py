@@ -18,6 +18,9 @@ ENGINE = "engine"
 #: what the setting may name
 _KINDS = ("credentials", ENGINE, "environment", "files", "sops", "vault")
 
+#: variables that name a file with a private key of sops
+SOPS_KEYS = ("SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE")
+
 #: keys of a place that are files or directories, relative to the file of the settings
 _PATHS = frozenset({"token_file", "role_id_file", "secret_id_file", "ca_file"})
 
@@ -85,18 +88,22 @@ def _variables(about: Any, environ: Mapping[str, str], base: Path, at: str) -> t
 
 def _sops(about: Any, environ: Mapping[str, str], base: Path, at: str) -> tuple[Provider, list[Path]]:
     place = _path(about, base, f"{at}: sops")
-    return Sops(place), [place]
+    keys = [Path(environ[name]) for name in SOPS_KEYS if environ.get(name)]
+    return Sops(place), [place, *keys]
 
 
 def _vault(about: Any, environ: Mapping[str, str], base: Path, at: str) -> tuple[Provider, list[Path]]:
     if not isinstance(about, Mapping):
         raise BadSettings(f"{at}: vault: expected an object, as in {_EXAMPLES['vault']}")
+    about = {key: str(value) if key == "kv" and isinstance(value, int) else value for key, value in about.items()}
     for key, value in about.items():
         if key not in Server._fields or not isinstance(value, str):
             raise BadSettings(f"{at}: vault: {key}: expected a string under one of {', '.join(Server._fields)}")
     known: dict[str, Any] = {key: _path(one, base, at) if key in _PATHS else one for key, one in about.items()}
     if not str(about.get("url", "")).startswith(("https://", "http://")):
         raise BadSettings(f"{at}: vault: url: expected https://…")
+    if about.get("kv", "2") not in ("1", "2"):
+        raise BadSettings(f"{at}: vault: kv: expected 1 or 2, the version of the KV engine")
     by_token, by_role = "token_file" in known, {"role_id_file", "secret_id_file"} <= set(known)
     if by_token == by_role:
         raise BadSettings(f"{at}: vault: name either token_file, or role_id_file and secret_id_file")

@@ -25,8 +25,8 @@ CREDENTIAL_SEPARATOR = "~"
 #: seconds for which what `sops` or a server said is used again, in memory only; seconds that it may take
 KEPT, PATIENCE = 60.0, 30.0
 
-#: bytes of what `sops` prints
-MOST_DOCUMENT = 4 * 1024 * 1024
+#: bytes of what `sops` prints, and characters of why it failed that are repeated
+MOST_DOCUMENT, MOST_SAID = 4 * 1024 * 1024, 500
 
 _log = logging.getLogger(__name__)
 
@@ -128,8 +128,8 @@ class Sops:
             raise SecretFailed(f"sops cannot open {self._file}: {type(error).__name__}") from None
         if ended.returncode != 0:
             # it names keys and files, never values
-            why = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise SecretFailed(f"sops cannot open {self._file}: {why[-1][:300] if why else f'exit {ended.returncode}'}")
+            why = _in_one_line(ended.stderr.decode("utf-8", "replace")) or f"exit {ended.returncode}"
+            raise SecretFailed(f"sops cannot open {self._file}: {why}")
         if len(ended.stdout) > MOST_DOCUMENT:
             raise SecretFailed(f"{self._file} has more than {MOST_DOCUMENT} bytes")
         try:
@@ -172,6 +172,12 @@ def usable(value: str, name: str) -> str:
     if "\0" in value:
         raise SecretFailed("its value has a NUL byte, which no program can be given")
     return value
+
+
+def _in_one_line(said: str) -> str:
+    """What sops says, its first sentence and where it looked for a key, without the frame that it draws."""
+    words = " ".join(line.strip().lstrip("-|").strip() for line in said.splitlines())
+    return " ".join(words.split())[:MOST_SAID]
 
 
 def _text(value: Any, name: str) -> str:

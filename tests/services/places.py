@@ -17,6 +17,7 @@ from tests.services.recipe import Place, Recipe
 from tests.services.service_root import DATA_INSIDE, ServiceRoot
 from tests.services.signals import dying_with_parent, to_the_tree
 from tests.services.unavailable import Unavailable
+from tests.services.wheels import FromWheel
 
 
 class OnPath:
@@ -85,6 +86,9 @@ def choose(recipe: Recipe, cache: Path) -> Place:
 def _places(recipe: Recipe, cache: Path) -> Iterator[Place]:
     if recipe.program and shutil.which(recipe.program):
         yield OnPath()
+        return
+    if recipe.wheel[0]:
+        yield FromWheel(cache)
         return
     if recipe.program:
         yield from map(InContainer, answering_engines())

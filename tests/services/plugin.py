@@ -19,6 +19,7 @@ from tests.architecture.tree import ROOT
 from tests.services import mongodb as mongo
 from tests.services import ngircd as irc
 from tests.services import node
+from tests.services import openbao as bao
 from tests.services import rabbitmq as rabbit
 from tests.services.broker import RabbitMQ
 from tests.services.catalogue import KINDS, PROGRAMS, Services, recipe_of
@@ -218,6 +219,19 @@ def podman(pytestconfig: pytest.Config) -> Place:
 def own_rabbitmq(pytestconfig: pytest.Config) -> Iterator[rabbit.RabbitServer]:
     """A RabbitMQ for this test alone, to be killed, frozen, alarmed and started again."""
     with _own(pytestconfig, rabbit.RECIPE, rabbit.rabbitmq_server) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sops(pytestconfig: pytest.Config) -> Place:
+    """Where sops runs: `encrypt(sops, key, plain, file)` of tests/services/sops.py."""
+    return _program(pytestconfig, "sops")
+
+
+@pytest.fixture(scope="session")
+def openbao(pytestconfig: pytest.Config) -> Iterator[bao.OpenBao]:
+    """A real OpenBao for the tests of this process, which may seal it and open it again."""
+    with _own(pytestconfig, bao.RECIPE, bao.running) as server:
         yield server
 
 

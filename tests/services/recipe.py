@@ -32,6 +32,8 @@ class Recipe(NamedTuple):
     image: str = ""
     #: The user that runs the program of that image.
     image_user: str = ""
+    #: A package of PyPI with its version, and where in it the program is; empty where it has none.
+    wheel: tuple[str, str] = ("", "")
 
 
 class Place(Protocol):

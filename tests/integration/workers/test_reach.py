@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from re_core.runtime.settings import load
+from re_workers.hosts.facts import no_secret
 from re_workers.hosts.on_channel import OnChannel
 from re_workers.hosts.port import BadHost
 from re_workers.sdk import Worker
@@ -33,13 +34,13 @@ def test_a_host_of_the_inventory_is_reached_over_ssh(command: Worker, sshd: Plac
     (tmp_path / "host").mkdir()
     with running(sshd, tmp_path / "host", "web1") as host:
         row = host.row(records=f"{host.seen}/records")
-        reached = command.reach("web1", {"web1": row})
+        reached = command.reach("web1", {"web1": row}, no_secret)
         assert isinstance(reached, OnChannel)
         assert run(reached, 'echo "${SSH_CONNECTION:+over ssh}"') == (0, b"over ssh\n")
 
 
 def test_a_host_that_no_inventory_has_is_this_machine_with_its_confinement(command: Worker, tmp_path: Path) -> None:
-    reached = command.reach("web1", {})
+    reached = command.reach("web1", {}, no_secret)
     assert isinstance(reached, OnChannel)
     assert run(reached, "echo here")[1] == b"here\n"
     (record,) = (tmp_path / "data" / "runs").iterdir()
@@ -48,4 +49,4 @@ def test_a_host_that_no_inventory_has_is_this_machine_with_its_confinement(comma
 
 def test_a_runner_that_is_not_installed_is_said(command: Worker) -> None:
     with pytest.raises(BadHost, match="has no runner 'telnet'"):
-        command.reach("web1", {"web1": {"runner": "telnet"}})
+        command.reach("web1", {"web1": {"runner": "telnet"}}, no_secret)
