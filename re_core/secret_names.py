@@ -16,6 +16,9 @@ SECRET = "secret"
 #: keyword of a published schema: no secret may stand there; its value says what to do instead
 PUBLIC = "x-public"
 
+#: keyword of a published schema: nothing but a secret may stand there
+CONFIDENTIAL = "x-confidential"
+
 #: bytes of a value, in UTF-8, and characters that it needs: a mask cannot tell a shorter one from other text
 MOST_VALUE, LEAST_VALUE = 64 * 1024, 4
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from re_core.playbook.formats import FORMATS
+from re_core.secret_names import CONFIDENTIAL
 from re_workers.secrets.references import SecretRef
 
 #: a reference that its author wrote into a text, where it stays text
@@ -47,6 +48,11 @@ class Public:
 def public(advice: str) -> Public:
     """Of what becomes a word of a command line, which every user of the machine can list: no secret. `advice`: what to do instead."""
     return Public(advice)
+
+
+def confidential() -> Limit:
+    """Of a secret: a playbook that has a plain text there is refused when it is stored or planned."""
+    return Limit({CONFIDENTIAL: True}, lambda value: "")
 
 
 def at_least(least: float) -> Limit:

@@ -10,7 +10,7 @@ from re_core import ports
 from re_core.api import answers
 from re_core.errors import BadDocument, BadDynamic, Problem, Problems
 from re_core.json_pointer import pointer
-from re_core.playbook import compiler, documents, json_schema, schema_errors
+from re_core.playbook import compiler, documents, json_schema, plain_secrets, schema_errors
 from re_core.playbook.accepting import accepted_by, refusal
 from re_core.playbook.compiler import EnginePolicy, Offers
 from re_core.playbook.dynamic_values import demands, name_problems, unasked_values, value_problems
@@ -152,6 +152,7 @@ def _add_step_errors(wrong: Problems, document: Mapping[str, Any], offers: Offer
         if offer is not None:
             at = path + pointer([name])
             wrong.add(_misplaced(offer.get("parameters"), arguments, at))
+            wrong.add(plain_secrets.refused_in(offer.get("parameters"), arguments, at))
             given, secret = _without_references(arguments)
             found = published.problems(name, offer.get("parameters") or {}, given, at, wrong.room)
             found.shown = [one for one in found.shown if one.path.removeprefix(at) not in secret]
@@ -219,6 +220,7 @@ def _step_warnings(document: Mapping[str, Any], offers: Offers) -> Problems:
             found.add([Problem(path, _unknown_command(command, commands) if found.room else "")])
         elif accepted and (why := refusal(name, arguments, {}, accepted)):
             found.add([Problem(path, why)])
+    found.add(plain_secrets.found_in(compiler.step_entries(document)))
     return found
 
 

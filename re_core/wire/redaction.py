@@ -117,10 +117,10 @@ def _without_secrets(name: str, value: Any) -> Any:
         return {inner: _without_secrets(inner, one) for inner, one in value.items()}
     if isinstance(value, list):
         return [_without_secrets("", one) for one in value]
-    return _without_passwords(value) if isinstance(value, str) and "://" in value else value
+    return without_passwords(value) if isinstance(value, str) and "://" in value else value
 
 
-def _without_passwords(text: str) -> str:
+def without_passwords(text: str) -> str:
     """`https://ann:x@host/` without the x. Not by one pattern: the values are their caller's, and may be long."""
     return "".join(_without_password(word) if "://" in word else word for word in re.split(r"(\s+)", text))
 
