@@ -45,6 +45,7 @@ from re_core.sequencer.apps import Apps
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.pipelines import Pipelines
 from re_core.services.cdpm import PipelineServices
+from re_core.services.daily_digest import DailyDigests
 from re_core.services.dead_letters import DeadLetterRecorder
 from re_core.services.heartbeats import Heartbeats
 from re_core.services.inventory_watch import InventoryWatch
@@ -321,6 +322,8 @@ class Core:
         self._sweep = PollingThread("sweeper", self._look, on_fatal)
         self._pruner = Pruner(store, clock, settings.prune_older, settings.artifact_keep)
         self._prune = PollingThread("pruner", self._forget, on_fatal)
+        self._digests = DailyDigests(bus, store, clock, read_routes(settings.notify_routes), settings.public_url)
+        self._daily = [PollingThread("daily-digests", self._tell_daily, on_fatal)] if self._digests.needed else []
         # in one process all workers are there as long as the core is
         self._absence = FailureDetector(bus, store, clock, self._roll) if shared else None
         #: queues of workers that declare nothing, until they are there
@@ -351,7 +354,13 @@ class Core:
 
     @property
     def _all(self) -> tuple[PollingThread, ...]:
-        return *self._pumps, self._sweep, self._prune, *(self._pipelines.threads if self._pipelines else ())
+        return (
+            *self._pumps,
+            self._sweep,
+            self._prune,
+            *self._daily,
+            *(self._pipelines.threads if self._pipelines else ()),
+        )
 
     def _look(self) -> None:
         while self._undeclared:
@@ -366,6 +375,9 @@ class Core:
 
     def _forget(self) -> None:
         self._prune.pause(self._pruner.turn())
+
+    def _tell_daily(self) -> None:
+        self._daily[0].pause(self._digests.turn())
 
     def alive(self) -> bool:
         """Whether all of it still works."""

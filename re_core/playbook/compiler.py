@@ -118,7 +118,8 @@ def compile_document(document: Mapping[str, Any], around: EnginePolicy, offers: 
     finish = {"always": {**actions, "on_failure": OnFailure.CONTINUE.value}} if around.actions else {}
     stages = [str(sequence.get("description") or "") for sequence in sequences]
     tree: Tree = {"serial": main, **finish}
-    notify = route(around.routes, around.notify, _group(document), _name(document))
+    environments = {step.spec.environment for step in draft.steps} - {""}
+    notify = route(around.routes, around.notify, _group(document), _name(document), environments)
     hosts = Hosts(draft.rows, draft.unknown)
     if draft.rows and (size_of_rows := len(dumps(draft.rows))) > MAX_BYTES_ALL:
         raise BadDocument(

@@ -1,12 +1,13 @@
 """Which notifications of a deployment go where, by rules of the settings. Pure; must not know transports.
 
 The rules are asked once, when the plan is made, and what they say is frozen in it like `PHASE_NOTIFICATION`: a deployment notifies those
-that were to be notified when it was accepted.
+that were to be notified when it was accepted. Rules with `daily` are none of a plan: services/daily_digest.py sends what they are for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from re_core.deployment.plan import Notices
@@ -19,7 +20,19 @@ MOST_RULES, MOST_NAMES, MOST_TARGETS = 200, 100, 100
 #: ends a name that stands for all names with this beginning
 _ANY = "*"
 
-_KEYS = ("group", "playbook", "outcome", "to")
+_KEYS = ("group", "environment", "playbook", "outcome", "daily", "to")
+
+#: a time of the day, and where no UTC is meant its time zone
+_DAILY = re.compile(r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9])(?: +(?P<zone>[A-Za-z][A-Za-z0-9_+/-]{0,60}))?")
+
+
+class Daily(NamedTuple):
+    """When one message for a whole day is sent."""
+
+    hour: int
+    minute: int
+    #: name in the time zone database
+    zone: str = "UTC"
 
 
 class Route(NamedTuple):
@@ -31,20 +44,27 @@ class Route(NamedTuple):
     outcomes: tuple[str, ...]
     #: transport -> targets
     to: Mapping[str, tuple[str, ...]]
+    #: of the steps of a deployment: one of them is enough
+    environments: tuple[str, ...] = ()
+    #: one message a day; None: one for each deployment
+    daily: Daily | None = None
 
-    def covers(self, group: str, playbook: str) -> bool:
-        """Whether it is for a deployment of this playbook."""
-        return _matches(self.groups, group) and _matches(self.playbooks, playbook)
+    def covers(self, group: str, playbook: str, environments: Collection[str] = ()) -> bool:
+        """Whether it is for a deployment of this playbook, whose steps are of these environments."""
+        here = not self.environments or any(_matches(self.environments, one) for one in environments)
+        return here and _matches(self.groups, group) and _matches(self.playbooks, playbook)
 
 
-def route(rules: Sequence[Route], always: Notices, group: str, playbook: str) -> Notices:
+def route(
+    rules: Sequence[Route], always: Notices, group: str, playbook: str, environments: Collection[str] = ()
+) -> Notices:
     """What is to be said where: `always`, and what every rule that covers the deployment adds. Each target once, in order."""
     found: dict[str, dict[str, dict[str, None]]] = {
         phase: {transport: dict.fromkeys(targets) for transport, targets in transports.items()}
         for phase, transports in always.items()
     }
     for rule in rules:
-        if rule.covers(group, playbook):
+        if rule.daily is None and rule.covers(group, playbook, environments):
             for phase in rule.outcomes:
                 for transport, targets in rule.to.items():
                     found.setdefault(phase, {}).setdefault(transport, {}).update(dict.fromkeys(targets))
@@ -76,8 +96,20 @@ def _route(number: int, rule: Any) -> Route:
     for outcome in outcomes:
         if outcome not in PHASES:
             raise ValueError(f"{where}: outcome: expected {', '.join(PHASES)}, found {outcome[:40]!r}")
-    groups, playbooks = (_names(rule, key, where) for key in ("group", "playbook"))
-    return Route(groups, playbooks, outcomes, _targets(rule.get("to"), where))
+    groups, playbooks, environments = (_names(rule, key, where) for key in ("group", "playbook", "environment"))
+    to, daily = _targets(rule.get("to"), where), _daily(rule.get("daily"), where)
+    return Route(groups, playbooks, outcomes, to, environments, daily)
+
+
+def _daily(value: Any, where: str) -> Daily | None:
+    if value is None:
+        return None
+    found = _DAILY.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(
+            f'{where}: daily: expected a time of the day in quotation marks, "07:00" or "07:00 Europe/Berlin"'
+        )
+    return Daily(int(found["hour"]), int(found["minute"]), found["zone"] or "UTC")
 
 
 def _names(rule: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

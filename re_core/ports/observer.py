@@ -91,6 +91,9 @@ class Observer:
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
         """A notification was delivered, or refused for good; `began`: the begin of the last try, in nanoseconds since the epoch."""
 
+    def tried(self, transport: str, together: int) -> None:
+        """A notifier is about to send one message, which stands for `together` notifications."""
+
     def requested(
         self, deployment: str, parent: TraceContext | None, span: TraceContext, outcome: str, began: int
     ) -> None:
@@ -140,6 +143,10 @@ class Several(Observer):
     def notified(self, transport: str, message: Message, delivered: bool, began: int) -> None:
         for one in self._all:
             one.notified(transport, message, delivered, began)
+
+    def tried(self, transport: str, together: int) -> None:
+        for one in self._all:
+            one.tried(transport, together)
 
     def requested(
         self, deployment: str, parent: TraceContext | None, span: TraceContext, outcome: str, began: int

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from re_core.cdpm.sources import ARCHIVES, allowed
 from re_core.errors import BadMessage
@@ -303,8 +304,19 @@ def sections(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
 def routes(value: Any, base: Path) -> tuple[dict[str, Any], ...]:
     """A list of rules, as notice_routes reads them."""
     found = sections(value, base)
-    read_routes(found)
+    for number, route in enumerate(read_routes(found), 1):
+        if route.daily is not None:
+            _check_zone(route.daily.zone, f"rule {number}: daily")
     return found
+
+
+def _check_zone(name: str, where: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        raise ValueError(
+            f"{where}: this machine knows no time zone {name!r}; install tzdata, or name no zone for UTC"
+        ) from None
 
 
 def masked(value: Any, secret: bool = False) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from re_core.wire.strict_json import dumps
 
@@ -61,6 +62,11 @@ class Facts(NamedTuple):
 
 #: of a notification without the header
 NO_FACTS = Facts()
+
+
+def link_to(url: str, deployment: str) -> str:
+    """Where a deployment is shown, below the URL of the front end; empty where that is not known."""
+    return f"{url.rstrip('/')}/api/v1/deployments/{quote(deployment, safe='')}" if url and deployment else ""
 
 
 def write(facts: Facts) -> str:

@@ -254,6 +254,7 @@ class Notifier:
 
     def _deliver(self, batch: _Batch) -> None:
         notices = [held.notification for _, held in batch]
+        self._observer.tried(self.transport, len(batch))
         if len(batch) == 1:
             self._handler.deliver(notices[0], batch[0][1].delivery.message.id)
         else:

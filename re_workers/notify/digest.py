@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from re_core.wire.messages import MAX_SLUG, PHASES
-from re_core.wire.notice_facts import NO_FACTS
+from re_core.wire.notice_facts import NO_FACTS, link_to
 from re_workers.notify.handler import Told
-from re_workers.notify.templates import Templates, link_to
+from re_workers.notify.templates import Templates
 
 #: milliseconds over which notices are counted, and for which one waits at most
 WITHIN = 60_000

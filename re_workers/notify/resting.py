@@ -31,10 +31,10 @@ class Resting:
         until, _, what = self._away.get(target, (0.0, 0, ""))
         return what if self._clock() < until else ""
 
-    def failed(self, target: str, what: str) -> None:
-        """It did not answer."""
+    def failed(self, target: str, what: str, least: float = 0.0) -> None:
+        """It did not answer, or wants to be left alone for at least so many seconds."""
         _, times, _ = self._away.pop(target, (0.0, 0, ""))
-        self._away[target] = (self._clock() + self._backoff.after(times + 1), times + 1, what)
+        self._away[target] = (self._clock() + max(least, self._backoff.after(times + 1)), times + 1, what)
         if len(self._away) > MOST:
             del self._away[next(iter(self._away))]
 

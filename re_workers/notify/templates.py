@@ -9,11 +9,10 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from re_core.errors import BadSettings
 from re_core.wire.messages import MAX_SLUG, PHASES
-from re_core.wire.notice_facts import Facts, StepFacts
+from re_core.wire.notice_facts import Facts, StepFacts, link_to
 from re_workers import fields
 from re_workers.notify.handler import Notice, Told
 
@@ -148,11 +147,6 @@ def duration(milliseconds: int | None) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def link_to(url: str, deployment: str) -> str:
-    """Where a deployment is shown; empty where that is not known."""
-    return f"{url}/api/v1/deployments/{quote(deployment, safe='')}" if url and deployment else ""
 
 
 def _filled(lines: list[str], about: About) -> Iterator[str]:

@@ -6,10 +6,12 @@ of the setting `notifiers` and returns its Handler. It raises BadSettings, or an
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from re_core.errors import BadSettings, ReleaseEngineError
@@ -23,9 +25,13 @@ from re_workers.notify.email import EmailHandler
 from re_workers.notify.handler import Handler
 from re_workers.notify.irc import IrcHandler
 from re_workers.notify.reach import Probe
+from re_workers.notify.references import Find, revealed
 from re_workers.notify.settings import EmailSettings, IrcSettings
 from re_workers.notify.templates import Templates
 from re_workers.notify.webhook import WebhookHandler, WebhookSettings
+from re_workers.secrets.opening import opened
+from re_workers.secrets.providers import SecretFailed
+from re_workers.secrets.resolver import Asking, Secrets
 
 #: entry points of installed packages
 ENTRY_POINTS = "re_notifiers"
@@ -39,6 +45,9 @@ BUILT_IN = (*WITH_SECTION, "console")
 #: the name of a transport, which is part of a queue's name and the command of its steps
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
+#: what stands for the attempt where a process itself wants a secret
+_NO_ATTEMPT = Asking("", "", "")
+
 #: keys of a section that name a file with a secret in it
 SECRET_FILES = frozenset({"password_file", "key_file", "secret_file", "old_secret_file", "url_file"})
 
@@ -48,29 +57,43 @@ def makers(settings: Settings) -> Mapping[str, Callable[[], Handler]]:
 
     Raises BadSettings for a section of `notifiers` that is of no installed transport.
     """
+    find, url = partial(_secret, settings), settings.public_url
+    ways: Mapping[str, Callable[[Mapping[str, Any]], Handler]] = {
+        "email": lambda section: EmailHandler(EmailSettings.from_mapping(section)),
+        "irc": lambda section: IrcHandler(IrcSettings.from_mapping(section)),
+        "webhook": lambda section: WebhookHandler(WebhookSettings.from_mapping(section), url),
+        "apprise": lambda section: AppriseHandler(AppriseSettings.from_mapping(section)),
+    }
     known: dict[str, Callable[[], Handler]] = {}
-    if settings.email:
-        known["email"] = lambda: EmailHandler(EmailSettings.from_mapping(settings.email))
-    if settings.irc:
-        known["irc"] = lambda: IrcHandler(IrcSettings.from_mapping(settings.irc))
-    if settings.webhook:
-        known["webhook"] = lambda: WebhookHandler(WebhookSettings.from_mapping(settings.webhook), settings.public_url)
-    if settings.apprise:
-        known["apprise"] = lambda: AppriseHandler(AppriseSettings.from_mapping(settings.apprise))
+    for name in WITH_SECTION:
+        if section := getattr(settings, name):
+            known[name] = lambda name=name, section=section: ways[name](revealed(name, section, find))  # type: ignore[misc]
     known["console"] = ConsoleHandler
     for name, point in _of_packages(settings.notifiers).items():
-        known[name] = partial(_load, name, point, settings.notifiers[name])
+        known[name] = partial(_load, name, point, settings.notifiers[name], find)
     return known
 
 
 def probes(settings: Settings) -> Mapping[str, Probe]:
     """Of each transport with a server that is known: how to see whether it can be reached. Raises BadSettings."""
     found: dict[str, Probe] = {}
+    find = partial(_secret, settings)
     if settings.email:
-        found["email"] = partial(email.trouble, EmailSettings.from_mapping(settings.email))
+        found["email"] = partial(email.trouble, EmailSettings.from_mapping(revealed("email", settings.email, find)))
     if settings.irc:
-        found["irc"] = partial(irc.trouble, IrcSettings.from_mapping(settings.irc))
+        found["irc"] = partial(irc.trouble, IrcSettings.from_mapping(revealed("irc", settings.irc, find)))
     return found
+
+
+def _secret(settings: Settings, name: str) -> str:
+    """The value of a secret that a section refers to, from the places of the setting `secrets`. Raises SecretFailed, BadSettings."""
+    base = Path.cwd() if settings.config_file is None else settings.config_file.parent
+    places = opened(settings.secrets, os.environ, base)
+    try:
+        return Secrets(places.providers).resolve([name], _NO_ATTEMPT)[name]
+    except SecretFailed as error:
+        store = "; the engine's own store gives secrets to steps alone" if places.engine else ""
+        raise SecretFailed(f"{error}{store}") from None
 
 
 def policy(settings: Settings) -> NoticePolicy:
@@ -118,7 +141,8 @@ def _of_packages(sections: Mapping[str, Any]) -> Mapping[str, EntryPoint]:
     return {name: points[name] for name in sections}
 
 
-def _load(name: str, point: EntryPoint, section: Mapping[str, Any]) -> Handler:
+def _load(name: str, point: EntryPoint, section: Mapping[str, Any], find: Find) -> Handler:
+    section = revealed(f"notifiers.{name}", section, find, None)
     try:
         handler: Handler = point.load()(section)
     except ReleaseEngineError:

@@ -6,22 +6,24 @@ sends to. The addresses are held to a rule all the same, since a name may lead a
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from re_core.runtime.addresses import DEFAULT, AddressRule, rule
 from re_core.runtime.http_exchange import Answer, ExchangeFailed, Question, Way, ask
+from re_core.wire.notice_facts import link_to
 from re_workers.notify.cloud_event import CONTENT_TYPE, PREFIX, event_of, key_of, signed_headers, webhook_id
 from re_workers.notify.handler import Notice, settle
 from re_workers.notify.masking import Mask
 from re_workers.notify.resting import Resting
 from re_workers.notify.section import Section, unknown_target
-from re_workers.notify.templates import link_to
 from re_workers.notify.text import one_line
 
 #: seconds in which a target must answer: what Standard Webhooks advises
@@ -38,6 +40,14 @@ AT_ONCE = 8
 
 #: the target is gone for good; it wants less, or nothing for a while
 _GONE, _LATER = 410, (429, 503)
+
+#: seconds that a target may want to be left alone (Retry-After); as long as one notice is tried
+MOST_LATER = 15 * 60.0
+
+_log = logging.getLogger(__name__)
+
+#: why nothing is sent to a target that is gone
+_GONE_WORDS = "it answered 410 before: nothing is sent to it until the next start; remove it from the settings"
 
 #: the source of events where the settings have no public_url
 SOURCE = "release-engine"
@@ -81,7 +91,7 @@ class WebhookSettings:
 
 
 class WebhookHandler:
-    """Delivers notices over HTTP: 2xx within the timeout is delivered, 410 refused for good, all else is tried again."""
+    """Delivers notices over HTTP: 2xx within the timeout is delivered, 410 refused from now on, all else is tried again."""
 
     transport: Final = "webhook"
 
@@ -90,6 +100,8 @@ class WebhookHandler:
         self._settings, self._url = settings, public_url.rstrip("/")
         self._mask = Mask(one.url for one in settings.targets.values())
         self._resting = Resting(time.monotonic)
+        #: targets that said that they are gone: nothing is sent there until this process starts again
+        self._gone: set[str] = set()
         self._pool = ThreadPoolExecutor(AT_ONCE, "webhook")
         self._closed = threading.Event()
 
@@ -101,11 +113,14 @@ class WebhookHandler:
         known = [name for name in names if name in self._settings.targets]
         refused = {name: unknown_target("webhook", name, self._settings.targets) for name in names if name not in known}
         missed: dict[str, str] = {}
-        for name, said in self._post_all(known, id, body).items():
+        refused |= {name: _GONE_WORDS for name in known if name in self._gone}
+        for name, said in self._post_all([name for name in known if name not in self._gone], id, body).items():
             if isinstance(said, str):
                 missed[name] = said
             elif not 200 <= said.code < 300:
                 (refused if said.code == _GONE else missed)[name] = self._words(said)
+                if said.code == _GONE:
+                    self._leave(name)
         settle(refused, missed)
 
     def close(self) -> None:
@@ -133,14 +148,34 @@ class WebhookHandler:
             self._resting.failed(name, why)
             return why
         if answer.code in _LATER:
-            self._resting.failed(name, self._words(answer))
+            self._resting.failed(name, self._words(answer), retry_after(answer.headers, time.time()))
         else:
             self._resting.answered(name)
         return answer
 
+    def _leave(self, name: str) -> None:
+        """Standard Webhooks: an endpoint that answers 410 is to be disabled."""
+        self._gone.add(name)
+        words = (
+            "webhook.targets.%s answered 410: nothing is sent to it until the next start; remove it from the settings"
+        )
+        _log.warning(words, name, extra={"action": "webhook_gone"})
+
     def _words(self, answer: Answer) -> str:
         said = one_line(self._mask.text(answer.body[: 4 * EXCERPT].decode("utf-8", "replace")))
         return f"it answered {answer.code}{': ' + said[:EXCERPT] if said else ''}"
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Seconds for which the target wants to be left alone, at most MOST_LATER; 0 where it does not say. `now`: since the epoch."""
+    said = headers.get("retry-after", "").strip()
+    if said.isascii() and said.isdigit():
+        return min(float(said[:6]), MOST_LATER)
+    try:
+        until = parsedate_to_datetime(said)
+    except ValueError:
+        return 0.0
+    return max(0.0, min(until.timestamp() - now, MOST_LATER))
 
 
 def _target(section: Section) -> Target:

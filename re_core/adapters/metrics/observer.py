@@ -37,6 +37,13 @@ class MetricsObserver(Observer):
             "notifications", "Notifications, by outcome: delivered or refused", "transport", "outcome"
         )
 
+        self._tries = Counter(
+            "notification_tries", "Messages that notifiers tried to send, repeats included", "transport"
+        )
+        self._digested = Counter(
+            "notifications_digested", "Notifications that one message stood for together with others", "transport"
+        )
+
     def metrics(self) -> Iterator[Metric]:
         """All of it, as it is now."""
         for one in vars(self).values():
@@ -77,6 +84,12 @@ class MetricsObserver(Observer):
     def unproven(self, what: str) -> None:
         """See Observer."""
         self._unproven.add(what)
+
+    def tried(self, transport: str, together: int) -> None:
+        """See Observer."""
+        self._tries.add(transport)
+        if together > 1:
+            self._digested.add(transport, by=together)
 
     def cdpm(self, what: str) -> None:
         """See Observer."""

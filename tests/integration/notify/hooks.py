@@ -26,8 +26,9 @@ class Hooks:
         self.requests: list[Request] = []
         #: the status of each answer, by its request
         self.answer: Callable[[Request], int] = lambda request: 204
-        #: what is sent with it
+        #: what is sent with it, as a body and as headers
         self.words = b""
+        self.more: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -57,6 +58,8 @@ class Hooks:
                 hooks.requests.append(request)
                 self.send_response(hooks.answer(request))
                 self.send_header("content-length", str(len(hooks.words)))
+                for name, value in hooks.more.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(hooks.words)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -13,7 +14,7 @@ from standardwebhooks.webhooks import Webhook
 
 from re_core.wire.notice_facts import Facts
 from re_workers.notify.handler import Undeliverable, Unreachable
-from re_workers.notify.webhook import WebhookHandler, WebhookSettings
+from re_workers.notify.webhook import MOST_LATER, WebhookHandler, WebhookSettings, retry_after
 from tests.integration.notify.conftest import Trust
 from tests.integration.notify.hooks import Hooks, Request
 from tests.unit.notify.notices import Said
@@ -68,10 +69,27 @@ def test_a_target_that_fails_keeps_no_other_from_getting_it(hooks: Hooks, trust:
     assert "webhook.targets.nowhere; known are audit, ops" in str(raised.value)
 
 
-def test_what_is_gone_for_good_is_not_tried_again(hooks: Hooks, trust: Trust) -> None:
-    hooks.answer = lambda request: 410
-    with closing(handler_of(hooks, trust)) as handler, pytest.raises(Undeliverable, match="410"):
-        handler.deliver(notice("ops"), "i")
+def test_what_is_gone_for_good_is_not_tried_again_nor_sent_anything_more(hooks: Hooks, trust: Trust) -> None:
+    hooks.answer = lambda request: 410 if request.path == PATH else 204
+    with closing(handler_of(hooks, trust)) as handler:
+        for words in ("it answered 410", "it answered 410 before: nothing is sent to it until the next start"):
+            with pytest.raises(Undeliverable, match=words) as raised:
+                handler.deliver(notice("ops", "audit"), "i")
+            assert raised.value.targets == ("ops",)
+    assert [request.path for request in hooks.requests].count(PATH) == 1
+
+
+@pytest.mark.parametrize("said", ["120", "Fri, 28 Nov 2096 12:00:00 GMT"], ids=["seconds", "date"])
+def test_a_target_that_wants_less_is_left_alone_as_long_as_it_says(hooks: Hooks, trust: Trust, said: str) -> None:
+    hooks.answer, hooks.more = lambda request: 429, {"Retry-After": said}
+    with closing(handler_of(hooks, trust)) as handler:
+        for _ in range(3):
+            with pytest.raises(Unreachable, match="it answered 429"):
+                handler.deliver(notice("ops"), "i")
+        rests = handler._resting._away["ops"][0] - time.monotonic()
+    assert len(hooks.requests) == 1
+    assert 60 < rests <= MOST_LATER
+    assert retry_after({"retry-after": "soon"}, 0) == retry_after({}, 0) == 0
 
 
 def test_a_redirect_is_not_followed(hooks: Hooks, trust: Trust) -> None:

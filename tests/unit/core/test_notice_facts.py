@@ -111,6 +111,21 @@ def test_rules_add_targets_to_what_every_deployment_notifies() -> None:
     }
 
 
+def test_a_rule_for_an_environment_covers_what_has_a_step_of_it_and_a_daily_one_nothing_at_once() -> None:
+    rules = [
+        {"environment": ["prod", "live-*"], "outcome": "failed", "to": {"irc": ["#prod"]}},
+        {"environment": "prod", "daily": "07:00", "to": {"email": ["team@example.com"]}},
+    ]
+    policy = EnginePolicy(routes=read_routes(rules))
+    wanted = {"failed": {"irc": ("#prod",)}}
+    for environment, told in (("prod", wanted), ("live-eu", wanted), ("staging", {}), ("", {})):
+        document = simple("noop:A")
+        document["execution"].append({"hosts": ["b"], "steps": ["noop:B"], "environment": environment})
+        if not environment:
+            del document["execution"][-1]["environment"]
+        assert Run(document, policy).plan.notify == told
+
+
 def test_a_rule_without_conditions_is_for_every_deployment_and_every_outcome() -> None:
     run = Run(simple("noop:A"), EnginePolicy(routes=read_routes([{"to": {"irc": ["#all"]}}])))
     assert run.plan.notify == {phase: {"irc": ("#all",)} for phase in ("started", "completed", "failed")}
@@ -126,6 +141,8 @@ def test_a_rule_without_conditions_is_for_every_deployment_and_every_outcome() -
         ({"groups": "x", "to": {"email": ["a"]}}, "did you mean 'group'"),
         ({"outcome": "lost", "to": {"email": ["a"]}}, "rule 1: outcome: expected started, completed, failed"),
         ({"group": 3, "to": {"email": ["a"]}}, "rule 1: group: expected a name"),
+        ({"daily": 420, "to": {"email": ["a"]}}, "rule 1: daily: expected a time of the day in quotation marks"),
+        ({"daily": "24:00", "to": {"email": ["a"]}}, "rule 1: daily: expected a time"),
     ],
 )
 def test_a_rule_that_is_none_is_refused_with_its_number(rule: object, words: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from re_core.errors import BadSettings
 from re_core.runtime.settings import Settings
 from re_workers.notify import transports
 from re_workers.notify.apprise_urls import AppriseSettings
+from re_workers.notify.cloud_event import key_of
 from re_workers.notify.handler import Notice
 from re_workers.notify.transports import makers, missing, policy, secret_files
-from re_workers.notify.webhook import WebhookSettings
+from re_workers.notify.webhook import Target, WebhookHandler, WebhookSettings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HOOK = {"targets": {"ops": {"url": "https://hooks.example.com/s3cr3t-path", "secret": SECRET}}}
@@ -39,11 +39,14 @@ class Pigeon:
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with a transport."""
-    points = [EntryPoint("pigeon", f"{__name__}:Pigeon", transports.ENTRY_POINTS)]
-    points.append(EntryPoint("broken", f"{__name__}:NoSuchThing", transports.ENTRY_POINTS))
-    monkeypatch.setattr(transports, "entry_points", lambda group: EntryPoints(points))
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package with a transport, and one that is broken."""
+    about = tmp_path / "site" / "re_pigeon-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: re-pigeon\nVersion: 1.0\n")
+    points = f"pigeon = {__name__}:Pigeon\nbroken = {__name__}:NoSuchThing\n"
+    (about / "entry_points.txt").write_text(f"[{transports.ENTRY_POINTS}]\n{points}")
+    monkeypatch.syspath_prepend(str(about.parent))
 
 
 def test_without_settings_there_is_the_console() -> None:
@@ -122,3 +125,28 @@ def test_no_secret_of_a_transport_is_shown_with_the_settings() -> None:
 def test_templates_are_checked_at_the_start() -> None:
     with pytest.raises(BadSettings, match="there is no field"):
         policy(Settings(notify_templates={"*": {"*": {"slug": "{code}"}}}))
+
+
+def test_a_section_may_refer_to_secrets_of_the_places_of_this_process(installed: None, tmp_path: Path) -> None:
+    for name, value in {"hook": SECRET, "url": "https://hooks.example.com/s3cr3t-path", "pigeon": "roof"}.items():
+        (tmp_path / "ops").mkdir(exist_ok=True)
+        (tmp_path / "ops" / name).write_text(f"{value}\n")
+    settings = Settings(
+        webhook={"targets": {"ops": {"url": {"secret": "ops/url"}, "secret": {"secret": "ops/hook"}}}},
+        notifiers={"pigeon": {"loft": {"secret": "ops/pigeon"}}},
+        secrets=({"files": str(tmp_path)}, "engine"),
+    )
+    found = {name: make() for name, make in makers(settings).items()}
+    for handler in found.values():
+        handler.close()
+    assert isinstance(found["pigeon"], Pigeon) and found["pigeon"].loft == "roof"
+    hook = found["webhook"]
+    assert isinstance(hook, WebhookHandler)
+    assert hook._settings.targets["ops"] == Target("https://hooks.example.com/s3cr3t-path", (key_of(SECRET),))
+
+
+def test_a_secret_that_a_section_refers_to_and_no_place_has_is_named(tmp_path: Path) -> None:
+    section = {"targets": {"ops": {"url": {"secret": "ops/none"}}}}
+    settings = Settings(apprise=section, secrets=({"files": str(tmp_path)}, "engine"))
+    with pytest.raises(BadSettings, match=r"apprise\.targets\.ops\.url: there is no secret ops/none .* to steps alone"):
+        makers(settings)["apprise"]()
