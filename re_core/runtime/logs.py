@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -98,22 +98,68 @@ def setup(
 
 @contextmanager
 def hiding(cut_out: Callable[[str], str]) -> Iterator[None]:
-    """While it lasts, no log line of this process, of any thread, has what `cut_out` cuts out of a text."""
+    """While it lasts, no log line of this process, of any thread, has what `cut_out` cuts out of a text; nor has what code of this
+    process prints to its standard output or standard error."""
     global _hidden
     mine = lambda text: cut_out(text)  # noqa: E731  # one object of its own: two steps may hide by the same function
     with _hiding:
         _hidden = (*_hidden, mine)
+        _veil()
     try:
         yield
     finally:
         with _hiding:
             _hidden = tuple(one for one in _hidden if one is not mine)
+            if not _hidden:
+                _unveil()
+
+
+class _Veiled:
+    """A standard stream while something is hidden. A `print`, a warning and the traceback of a thread write there, not to the log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """As the stream's; the length of what was given."""
+        self.stream.write(_without_hidden(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """As the stream's."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+#: names of the streams that code of this process prints to
+_STREAMS = ("stdout", "stderr")
+
+
+def _veil() -> None:
+    for name in _STREAMS:
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, _Veiled):
+            setattr(sys, name, _Veiled(stream))
+
+
+def _unveil() -> None:
+    for name in _STREAMS:
+        stream = getattr(sys, name)
+        if isinstance(stream, _Veiled):
+            setattr(sys, name, stream.stream)
+
+
+def _without_hidden(text: str) -> str:
+    for cut_out in _hidden:
+        text = cut_out(text)
+    return text
 
 
 def _shown(redaction: Redaction, text: str) -> str:
-    for cut_out in _hidden:
-        text = cut_out(text)
-    return redaction.text(text)
+    return redaction.text(_without_hidden(text))
 
 
 class _WholeLines(logging.Formatter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Annotated, Any
@@ -245,6 +246,22 @@ def test_no_log_line_has_the_value_while_the_step_runs() -> None:
     assert "RuntimeError" in written.getvalue()
     assert "[redacted]" in written.getvalue()
     assert VALUE[:8] not in written.getvalue()
+
+
+def test_nothing_that_a_steps_code_prints_has_the_value(capsys: pytest.CaptureFixture[str]) -> None:
+    class Prints(Worker):
+        @step
+        def Run(self, ctx: Context, one: str) -> None:
+            print("it is", one, file=sys.stdout)
+            sys.stderr.writelines([f"it is {one}\n", "x\n"])
+
+    harness = WorkerHarness(Prints(), secrets=Secrets([Places({"shop/prod/db": VALUE})]))
+    _granted(harness, "Run", {"one": REFERENCE})
+    printed = capsys.readouterr()
+    assert printed.out == "it is [redacted]\n"
+    assert printed.err == "it is [redacted]\nx\n"
+    print(VALUE)
+    assert capsys.readouterr().out == f"{VALUE}\n", "afterwards the streams are as they were"
 
 
 def test_a_worker_that_is_bound_to_one_environment_gives_no_secret_of_another() -> None:
