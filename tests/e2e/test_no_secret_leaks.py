@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from re_client.api import Client
-from re_core.wire.secret_forms import forms
 from tests.e2e.deploying import await_line, begin, ended, printed
 from tests.e2e.engine_process import EngineProcess, running, wait_until
+from tests.e2e.leaks import arguments, found_in, seen_by_another_user
 from tests.integration.notify.mail_server import MailServer
 
 #: name -> value; each comes from another place
@@ -81,19 +80,6 @@ execution:
 """
 
 
-def _seen_by_another_user() -> bytes:
-    """All processes with their arguments and, where it may be read, their environment."""
-    look = ["ps", "axeww", "-o", "pid,args"]
-    if os.geteuid() == 0:
-        look = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *look]
-    return subprocess.run(look, capture_output=True, check=True, timeout=60).stdout
-
-
-def _arguments() -> bytes:
-    """Of all processes, as everyone may list them."""
-    return subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True, timeout=60).stdout
-
-
 def test_no_byte_of_a_secret_is_left_anywhere(tmp_path: Path, mail: MailServer) -> None:
     (tmp_path / "secrets/tests").mkdir(parents=True, mode=0o700)
     (tmp_path / "secrets/tests/file").write_text(VALUES["tests/file"])
@@ -107,7 +93,7 @@ def test_no_byte_of_a_secret_is_left_anywhere(tmp_path: Path, mail: MailServer) 
         with engine.client() as client:
             id = begin(client, _book(tmp_path))
             await_line(client, id, "waiting")
-            seen["processes"] = _arguments() + (_seen_by_another_user() if os.geteuid() == 0 else b"")
+            seen["processes"] = arguments() + (seen_by_another_user() if os.geteuid() == 0 else b"")
             (tmp_path / "go").touch()
             assert ended(client, id)["status"] == "failed"
             seen |= _answers(engine, client, id)
@@ -120,7 +106,7 @@ def test_no_byte_of_a_secret_is_left_anywhere(tmp_path: Path, mail: MailServer) 
     for path in _left_behind(engine):
         seen[str(path)] = path.read_bytes()
     assert any("engine.log" in name for name in seen) and any(name.endswith(".db") for name in seen)
-    leaks = [f"{name}: {what}" for name, data in seen.items() for what in _found(data)]
+    leaks = [f"{name}: {what}" for name, data in seen.items() for what in found_in(data, VALUES)]
     assert leaks == []
 
 
@@ -159,14 +145,3 @@ def _left_behind(engine: EngineProcess) -> list[Path]:
     """Every file of the engine but the secret that the test itself has put there."""
     own = engine.directory / "secrets"
     return [path for path in engine.directory.rglob("*") if path.is_file() and not path.is_relative_to(own)]
-
-
-def _found(data: bytes) -> list[str]:
-    """What of a secret stands in the data: any of its forms, and pieces of it."""
-    found = []
-    for name, value in VALUES.items():
-        pieces = {value[at : at + 12] for at in range(0, len(value) - 11, 6)} - {"k" * 12}
-        texts = {*forms(value), *pieces, base64.b64encode(value.encode()).decode()}
-        texts = {one for one in texts if "TEST KEY" not in one or len(one) > 30}
-        found += [f"{name} as {one[:40]!r}" for one in texts if len(one) >= 8 and one.encode() in data]
-    return found
