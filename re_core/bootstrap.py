@@ -320,10 +320,7 @@ class Core:
         ]
         self._sweeper = Sweeper(bus, store, clock)
         self._sweep = PollingThread("sweeper", self._look, on_fatal)
-        self._pruner = Pruner(store, clock, settings.prune_older, settings.artifact_keep)
-        self._prune = PollingThread("pruner", self._forget, on_fatal)
-        self._digests = DailyDigests(bus, store, clock, read_routes(settings.notify_routes), settings.public_url)
-        self._daily = [PollingThread("daily-digests", self._tell_daily, on_fatal)] if self._digests.needed else []
+        self._daily_work(settings, bus, store, clock, on_fatal)
         # in one process all workers are there as long as the core is
         self._absence = FailureDetector(bus, store, clock, self._roll) if shared else None
         #: queues of workers that declare nothing, until they are there
@@ -334,6 +331,15 @@ class Core:
             self._pipelines = PipelineServices(
                 peering, bus, store, clock, self.identity, alone, window, refused, on_fatal
             )
+
+    def _daily_work(
+        self, settings: Settings, bus: Bus, store: Store, clock: Clock, on_fatal: Callable[[Exception], None]
+    ) -> None:
+        """What happens once a day."""
+        self._pruner = Pruner(store, clock, settings.prune_older, settings.artifact_keep)
+        self._prune = PollingThread("pruner", self._forget, on_fatal)
+        self._digests = DailyDigests(bus, store, clock, read_routes(settings.notify_routes), settings.public_url)
+        self._daily = [PollingThread("daily-digests", self._tell_daily, on_fatal)] if self._digests.needed else []
 
     def recover(self, spared: Collection[str] = ()) -> int:
         """On the bus that is one process: go on with what the last one left. Before any worker starts.
