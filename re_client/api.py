@@ -268,6 +268,18 @@ class Client(Calls):
         )
         return [cast(answers.NotificationRow, row) for row in self._pages("/api/v1/notifications", wanted, limit)]
 
+    def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: str) -> str:
+        """Send a notification; its id. That it was delivered, the list of notifications says."""
+        said = {"transport": transport, "slug": slug, "message": message, "phase": phase, "target": list(targets)}
+        return str(self._repeatable("POST", "/api/v1/notifications", json=said)["id"])
+
+    def notification_targets(
+        self, group: str, playbook: str, environments: Sequence[str] = ()
+    ) -> answers.NotificationTargets:
+        """Who would hear of a deployment of that playbook, with steps of these environments."""
+        wanted = {"group": group, "playbook": playbook, "environment": list(environments)}
+        return cast(answers.NotificationTargets, self._get("/api/v1/notifications/targets", wanted))
+
     def groups(self) -> list[dict[str, Any]]:
         """Groups that own playbooks."""
         return self._pages("/api/v1/groups", {})

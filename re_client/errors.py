@@ -34,6 +34,13 @@ class NotReachable(ClientError):
     transient = True
 
 
+class NotDelivered(ClientError):
+    """The notification did not arrive."""
+
+    reason = "not-delivered"
+    exit_code = NOT_COMPLETED
+
+
 class ApiError(ClientError):
     """The release engine refused the request (RFC 9457). `status` is HTTP's, `type` the problem's, `problems` its `errors`."""
 

@@ -43,6 +43,13 @@ def listed() -> Response:
     )
 
 
+@blueprint.get("/targets")
+def targets() -> Response:
+    said, here = request.args, services()
+    names = said.get("group", ""), said.get("playbook", "")
+    return json_answer(notifications.targets(here.around, caller(), *names, said.getlist("environment")))
+
+
 def _notification(document: Mapping[str, Any]) -> Notification:
     """The strict parser on the way in; the schema only words what it refuses."""
     try:

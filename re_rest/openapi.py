@@ -236,6 +236,10 @@ _PARAMETERS: Mapping[str, Shape] = {
     "deployment": _query("deployment", TEXT, "Only those of this deployment."),
     "outcome": _query("outcome", {"enum": ["sent", "failed"]}, "Only those with this outcome."),
     "transport": _query("transport", TEXT, "Only those of this transport."),
+    "playbook": _query("playbook", TEXT, "Name of the playbook."),
+    "environment": _query(
+        "environment", TEXT, "An environment of the deployment's steps; may be given more than once."
+    ),
     "values": _query("values", {"type": "boolean"}, "`true`: the values too."),
     "note": _query("note", {**TEXT, "maxLength": 500}, "What people see of the release; `Deploy <commit>` if omitted."),
     "broadcast": _query(

@@ -355,6 +355,21 @@ class Sent(TypedDict):
     id: str
 
 
+class DailyTargets(TypedDict):
+    """Who hears once a day of what ended."""
+
+    at: Annotated[str, "time of the day, and its time zone"]
+    outcomes: list[str]
+    to: Annotated[dict[str, list[str]], "transport -> targets"]
+
+
+class NotificationTargets(TypedDict):
+    """Who would hear of a deployment, by the settings."""
+
+    phases: Annotated[dict[str, dict[str, list[str]]], "started, completed, failed -> transport -> targets"]
+    daily: list[DailyTargets]
+
+
 class NotificationRow(TypedDict):
     """A notification that a notifier is done with."""
 
@@ -463,6 +478,7 @@ COMPONENTS: dict[str, Any] = {
     **{
         kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, NewRunner, Rotated, Secret, Alive, Ready)
     },
+    "NotificationTargets": NotificationTargets,
     "Deployments": Page[DeploymentRow],
     "Results": Page[Result],
     "Journal": Page[Entry],

@@ -34,6 +34,9 @@ class Daily(NamedTuple):
     #: name in the time zone database
     zone: str = "UTC"
 
+    def __str__(self) -> str:
+        return f"{self.hour:02}:{self.minute:02} {self.zone}"
+
 
 class Route(NamedTuple):
     """One rule: what it is for, and where that goes. Empty names: all."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from re_core.api import answers
 from re_core.errors import CallerError, Conflict
+from re_core.playbook import notice_routes
+from re_core.playbook.compiler import EnginePolicy
 from re_core.ports import Bus, IdempotencyKeys, Notifications, NotifiedFilter, Published
 from re_core.usecases import keys
 from re_core.usecases.authorization import Principal, Verb, groups_of, require
@@ -57,6 +59,25 @@ def listed(
         raise CallerError(f"outcome: expected one of {', '.join(OUTCOMES)}, found {wanted.outcome[:40]!r}")
     found = rows.notified(wanted._replace(groups=groups_of(principal, Verb.SEE, group)), limit + 1, cursor)
     return [_document(row) for row in found[:limit]], found[limit - 1].id if len(found) > limit else None
+
+
+def targets(
+    around: EnginePolicy, principal: Principal, group: str, playbook: str, environments: Sequence[str]
+) -> answers.NotificationTargets:
+    """Who would hear of a deployment of that playbook whose steps are of these environments. Raises NotAllowed, CallerError."""
+    require(principal, Verb.SEE, group)
+    if not (group and playbook):
+        raise CallerError("say of which group and playbook: ?group=…&playbook=…")
+    phases = notice_routes.route(around.routes, around.notify, group, playbook, environments)
+    daily = [one for one in around.routes if one.daily is not None and one.covers(group, playbook, environments)]
+    return {
+        "phases": {phase: _lists(to) for phase, to in phases.items()},
+        "daily": [{"at": str(one.daily), "outcomes": list(one.outcomes), "to": _lists(one.to)} for one in daily],
+    }
+
+
+def _lists(to: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {transport: list(found) for transport, found in to.items()}
 
 
 def _document(row: Notified) -> answers.NotificationRow:

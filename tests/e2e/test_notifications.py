@@ -210,6 +210,7 @@ def test_a_webhook_says_what_failed_and_the_list_says_what_was_sent(new_engine: 
             {"playbook": "*", "outcome": "failed", "to": {"webhook": ["oncall"], "apprise": ["team"]}},
             {"group": "nowhere", "to": {"webhook": ["oncall"]}},
             {"outcome": "failed", "to": {"webhook": ["gone"]}},
+            {"environment": "prod", "daily": "07:00 Europe/Berlin", "to": {"webhook": ["oncall"]}},
         ]
         settings = {
             "webhook": {"targets": targets},
@@ -225,8 +226,9 @@ def test_a_webhook_says_what_failed_and_the_list_says_what_was_sent(new_engine: 
             assert ended(client, id)["status"] == "failed"
         wait_until("all of it was reported", lambda: len(notifications(engine)) == 2, PATIENCE)
         found = {row["transport"]: row for row in notifications(engine)}
+        _tried(engine)
         assert engine.stop() == 0
-    by_path = {request.path.rstrip("/"): request for request in hooks.requests}
+    by_path = {request.path.rstrip("/"): request for request in reversed(hooks.requests)}
     event = Webhook(secret).verify(by_path["/oncall"].body, by_path["/oncall"].headers)
     assert (event["type"], event["subject"]) == ("release-engine.notification.failed", id)
     assert event["data"]["step"]["lines"] == ["the disk is full"]
@@ -237,6 +239,19 @@ def test_a_webhook_says_what_failed_and_the_list_says_what_was_sent(new_engine: 
     assert (found["webhook"]["outcome"], found["webhook"]["target"]) == ("failed", ["gone"])
     assert "'gone': it answered 410" in found["webhook"]["why"]
     assert "s3cr3t-word" not in engine.log.read_text()
+
+
+def _tried(engine: EngineProcess) -> None:
+    """Who would hear, and whether a target can be reached."""
+    words = ("notifications", "targets", "tests/book")
+    assert "daily" not in engine.run(*words, "--environment", "staging").stdout
+    rows = [line.split() for line in engine.run(*words, "--environment", "prod").stdout.splitlines()]
+    assert ["failed", "webhook", "oncall,", "gone"] in rows
+    assert ["daily", "07:00", "Europe/Berlin", "(started,", "completed,", "failed)", "webhook", "oncall"] in rows
+    sent = engine.run("notifications", "test", "webhook", "oncall")
+    assert (sent.returncode, sent.stdout) == (0, "sent by webhook to oncall\n"), sent.stderr
+    refused = engine.run("notifications", "test", "webhook", "gone")
+    assert (refused.returncode, "'gone': it answered 410 before" in refused.stderr) == (1, True), refused.stderr
 
 
 def notifications(engine: EngineProcess) -> list[dict[str, Any]]:
