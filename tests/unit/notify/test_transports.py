@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from re_core.errors import BadSettings
-from re_core.runtime.settings import Settings
+from re_core.playbook.notice_routes import read_routes, route
+from re_core.runtime.settings import Settings, load
 from re_workers.notify import transports
 from re_workers.notify.apprise_urls import AppriseSettings
 from re_workers.notify.cloud_event import key_of
 from re_workers.notify.handler import Notice
 from re_workers.notify.transports import makers, missing, policy, secret_files
 from re_workers.notify.webhook import Target, WebhookHandler, WebhookSettings
+from tests.architecture.tree import ROOT
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HOOK = {"targets": {"ops": {"url": "https://hooks.example.com/s3cr3t-path", "secret": SECRET}}}
@@ -150,3 +152,18 @@ def test_a_secret_that_a_section_refers_to_and_no_place_has_is_named(tmp_path: P
     settings = Settings(apprise=section, secrets=({"files": str(tmp_path)}, "engine"))
     with pytest.raises(BadSettings, match=r"apprise\.targets\.ops\.url: there is no secret ops/none .* to steps alone"):
         makers(settings)["apprise"]()
+
+
+def test_the_settings_of_two_teams_in_the_manual_do_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs/how-to/tell-people.md").read_text()
+    block = text[text.index("### Two teams") :].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/shop-chat").write_text("json://127.0.0.1/s3cr3t-word\n")
+    (tmp_path / "settings.yaml").write_text(block.replace("/etc/release-engine/secrets", str(tmp_path)))
+    settings = load({"RE_CONFIG": str(tmp_path / "settings.yaml")})
+    for name in ("apprise", "email"):
+        makers(settings)[name]().close()
+    rules = read_routes(settings.notify_routes)
+    assert route(rules, {}, "shop", "site", {"prod", "dmz"}) == {"failed": {"apprise": ("shop-chat",)}}
+    assert route(rules, {}, "shop", "site", {"staging"}) == route(rules, {}, "data", "load") == {}
+    assert [str(one.daily) for one in rules if one.covers("data", "load") and one.daily] == ["07:00 Europe/Berlin"]
