@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from re_client import lookup
-from re_client.errors import NotDelivered
+from re_client.errors import BadInput, NotDelivered
 from re_client.session import Session, json_option, pass_session
 from re_client.text import day
 from re_core.api.answers import NotificationRow, NotificationTargets
@@ -70,6 +70,8 @@ def targets(session: Session, playbook: str, environment: tuple[str, ...], as_js
     The playbook need not be stored. What its steps say under `notify` is not shown.
     """
     group, _, name = playbook.partition("/")
+    if not (group and name):
+        raise BadInput(f"expected GROUP/PLAYBOOK, found {playbook!r}")
     found = session.client.notification_targets(group, name, environment)
     if as_json:
         session.terminal.json(found)

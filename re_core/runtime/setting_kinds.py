@@ -22,7 +22,7 @@ from re_core.playbook.command_rules import ENTRY
 from re_core.playbook.host_rules import ALL
 from re_core.playbook.notice_routes import read_routes
 from re_core.runtime.addresses import rule
-from re_core.secret_names import FORM, is_name
+from re_core.secret_names import FORM, is_name, reference
 from re_core.wire.places import A_WORD, is_word, read_place
 from re_core.wire.redaction import is_secret
 from re_core.wording import did_you_mean
@@ -320,7 +320,10 @@ def _check_zone(name: str, where: str) -> None:
 
 
 def masked(value: Any, secret: bool = False) -> Any:
-    """`value` as JSON has it, with every secret in it hidden: passwords of URLs, keys that are named like secrets."""
+    """`value` as JSON has it, with every secret in it hidden: passwords of URLs, keys that are named like secrets. A reference to a
+    secret is none."""
+    if reference(value) is not None:
+        return dict(value)
     if secret and value and not isinstance(value, Mapping):
         return MASK
     if isinstance(value, Mapping):

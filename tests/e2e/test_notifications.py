@@ -248,6 +248,7 @@ def _tried(engine: EngineProcess) -> None:
     rows = [line.split() for line in engine.run(*words, "--environment", "prod").stdout.splitlines()]
     assert ["failed", "webhook", "oncall,", "gone"] in rows
     assert ["daily", "07:00", "Europe/Berlin", "(started,", "completed,", "failed)", "webhook", "oncall"] in rows
+    assert "expected GROUP/PLAYBOOK, found 'tests'" in engine.run("notifications", "targets", "tests").stderr
     sent = engine.run("notifications", "test", "webhook", "oncall")
     assert (sent.returncode, sent.stdout) == (0, "sent by webhook to oncall\n"), sent.stderr
     refused = engine.run("notifications", "test", "webhook", "gone")

@@ -10,6 +10,7 @@ import pytest
 
 from re_core.errors import BadSettings
 from re_core.playbook.notice_routes import read_routes, route
+from re_core.runtime.setting_kinds import MASK, masked
 from re_core.runtime.settings import Settings, load
 from re_workers.notify import transports
 from re_workers.notify.apprise_urls import AppriseSettings
@@ -145,6 +146,14 @@ def test_a_section_may_refer_to_secrets_of_the_places_of_this_process(installed:
     hook = found["webhook"]
     assert isinstance(hook, WebhookHandler)
     assert hook._settings.targets["ops"] == Target("https://hooks.example.com/s3cr3t-path", (key_of(SECRET),))
+
+
+def test_the_settings_are_shown_with_the_names_of_secrets() -> None:
+    section = {
+        "targets": {"ops": {"url": {"secret": "ops/url"}, "secret": SECRET, "old_secret": {"secret": "ops/hook"}}}
+    }
+    shown = {"ops": {"url": {"secret": "ops/url"}, "secret": MASK, "old_secret": {"secret": "ops/hook"}}}
+    assert masked(section) == {"targets": shown}
 
 
 def test_a_secret_that_a_section_refers_to_and_no_place_has_is_named(tmp_path: Path) -> None:
