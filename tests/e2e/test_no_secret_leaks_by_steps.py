@@ -215,7 +215,7 @@ def test_what_careless_steps_say_of_secrets_of_every_place_is_masked_everywhere(
     for path in _files(tmp_path):
         if not path.is_relative_to(tmp_path / "own"):
             seen[str(path)] = str(path).encode() + path.read_bytes()
-    expected = ("engine.log", ".db", "deployment-logs", "records")
+    expected = ("engine.log", ".db", "deployment-logs", "record while it runs")
     assert [one for one in expected if not any(one in name for name in seen)] == []
     assert all(b"[redacted]" in seen[name] for name in ("mail", "hooks", "chat", "irc", str(engine.log)))
     leaks = [f"{name}: {what}" for name, data in seen.items() for what in found_in(data, VALUES)]
