@@ -103,10 +103,10 @@ class Client(Calls):
         found = self._repeatable("POST", "/api/v1/playbooks/validate", content=source, headers=headers)
         return cast(answers.Verdict, found)
 
-    def plan(self, id: str, dynamic: Mapping[str, Any]) -> answers.Plan:
-        """What a deployment with these values would run; nothing is run."""
-        body = {"dynamic": dict(dynamic)}
-        return cast(answers.Plan, self._repeatable("POST", f"{_playbook(id)}/plan", json=body))
+    def plan(self, id: str, dynamic: Mapping[str, Any], look: bool = False) -> answers.Plan:
+        """What a deployment with these values would run; nothing is run. `look`: and what each step would change."""
+        body, params = {"dynamic": dict(dynamic)}, {"look": "true"} if look else {}
+        return cast(answers.Plan, self._repeatable("POST", f"{_playbook(id)}/plan", json=body, params=params))
 
     # -- deployments -------------------------------------------------------------------------------
 

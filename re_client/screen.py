@@ -13,8 +13,12 @@ from re_client import text, words
 from re_client.view import Watched
 from re_core.api.answers import Deployment, Step
 from re_core.model import DeploymentStatus, StepStatus
+from re_core.wire.progress import Progress
 
 Row = list[tuple[str, str]]
+
+#: columns of a bar, and of the words behind it
+BAR, BAR_WORDS = 10, 40
 
 #: rows of the running steps' output, all of them together, at most this part of the screen
 OUTPUT_PART = 3
@@ -93,7 +97,8 @@ def live(watched: Watched, now: datetime, columns: int, rows: int, unicode: bool
     described = _described_below(watched)
     for step in window.steps:
         found += _titles(watched, step)
-        found.append(step_row(step, now, widths, unicode, message=step["number"] != described))
+        message = step["number"] != described
+        found.append(step_row(step, now, widths, unicode, message, watched.progress(step)))
         found += [printed(line, widths) for line in tails.get(step["number"], ())]
     if window.behind:
         found.append([(f"    {window.behind} more behind", "dim")])
@@ -112,7 +117,8 @@ def whole(watched: Watched, now: datetime, unicode: bool = True) -> list[Row]:
     steps: list[Row] = []
     for step in watched.steps:
         steps += _titles(watched, step)
-        steps.append(step_row(step, now, widths, unicode, message=step["number"] != described))
+        message = step["number"] != described
+        steps.append(step_row(step, now, widths, unicode, message, watched.progress(step)))
     return [*head(watched.document, now, unicode), [], *steps, [("  ", ""), *counts(watched)]]
 
 
@@ -140,12 +146,20 @@ def head(document: Deployment, now: datetime, unicode: bool = True) -> list[Row]
     ]
 
 
-def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, message: bool = True) -> Row:
-    """One step: number, state, name, host, time, and what it said of itself."""
+def step_row(
+    step: Step,
+    now: datetime,
+    widths: Widths,
+    unicode: bool = True,
+    message: bool = True,
+    progress: Progress | None = None,
+) -> Row:
+    """One step: number, state, name, host, time, how far it is, and what it said of itself."""
     shown = look(step["status"], STEPS)
     took = text.duration(text.since(step["started"] or step["dispatched"], step["ended"], now))
     said = text.safe(step["message"]) if message else ""
-    notes = [took, f"attempt {step['attempt']}" if step["attempt"] > 1 else "", said]
+    far = "" if progress is None else bar(progress, unicode)
+    notes = [took, f"attempt {step['attempt']}" if step["attempt"] > 1 else "", far, said]
     row = [
         (f"  {step['number']:>{widths.number}} ", "dim"),
         (f"{shown.glyph if unicode else shown.ascii} {shown.words:<9}  ", shown.style),
@@ -154,6 +168,16 @@ def step_row(step: Step, now: datetime, widths: Widths, unicode: bool = True, me
         ("  ".join(note for note in notes if note), ""),
     ]
     return [(part, style) for part, style in row if part]
+
+
+def bar(progress: Progress, unicode: bool = True) -> str:
+    """`███░░░░░░░ 30%  3 of 10  words`."""
+    full, free = "█░" if unicode else "#."
+    filled = int(progress.share * BAR)
+    count = f"{progress.done} of {progress.of}"
+    words = text.fitted(text.safe(progress.words), BAR_WORDS, "…" if unicode else "~")
+    parts = (f"{full * filled}{free * (BAR - filled)} {progress.share:.0%}", count, words)
+    return "  ".join(part for part in parts if part)
 
 
 def printed(line: str, widths: Widths = Widths()) -> Row:  # noqa: B008  # immutable

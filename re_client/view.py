@@ -12,6 +12,7 @@ from typing import NamedTuple
 from re_client.events import Event, GapEvent, OutputEvent, SkippedEvent, StateEvent
 from re_core.api.answers import Deployment, Line, Step
 from re_core.model import ENDED, DeploymentStatus, StepStatus
+from re_core.wire.progress import Progress, parse
 
 #: lines that are kept of every step
 KEPT = 20
@@ -82,6 +83,7 @@ class Watched:
         self.gap = ""
         self._known: dict[int, tuple[str, int]] = {}
         self._lines: dict[int | None, deque[Line]] = {}
+        self._progress: dict[int | None, Progress] = {}
         self._last_line = 0
         #: lines that were left out
         self.left = 0
@@ -145,9 +147,20 @@ class Watched:
         kept = self._lines.get(step, ())
         return list(kept)[-most:] if most else []
 
+    def progress(self, step: Step) -> Progress | None:
+        """How far a step is that is being worked on, where it says so."""
+        return self._progress.get(step["number"]) if step["status"] in _GOING else None
+
     def learn(self, lines: Iterable[Line]) -> None:
         """Lines that are no change for the watcher."""
         for line in lines:
+            self._keep(line)
+
+    def _keep(self, line: Line) -> None:
+        """How far the step is takes the place of the lines that said so."""
+        if (found := parse(line["text"])) is not None:
+            self._progress[line["step"]] = found
+        else:
             self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
 
     def window(self, room: int) -> Window:
@@ -173,7 +186,7 @@ class Watched:
         if line["number"] <= self._last_line:
             return []
         self._last_line = line["number"]
-        self._lines.setdefault(line["step"], deque(maxlen=KEPT)).append(line)
+        self._keep(line)
         return [Printed(line)]
 
     def _skipped(self, event: SkippedEvent) -> list[Change]:
@@ -190,6 +203,8 @@ class Watched:
         changes: list[Change] = []
         for step in document["steps"]:
             now = (step["status"], step["attempt"])
+            if now != self._known.get(step["number"]) and step["number"] in self._known:
+                self._progress.pop(step["number"], None)
             # that the turn of a step has not come, or after a retry has not come any more, is no news
             if step["status"] != StepStatus.PENDING and now != self._known.get(step["number"]):
                 changes.append(StepChange(step))

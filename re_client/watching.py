@@ -16,6 +16,7 @@ from re_client.api import Client
 from re_client.errors import DONE, INTERRUPTED, NOT_COMPLETED, ClientError
 from re_client.events import Event, GapEvent, SkippedEvent, StateEvent
 from re_client.holding import Holding
+from re_client.progress_line import ProgressLine
 from re_client.terminal import Terminal
 from re_client.view import Asking, Change, Watched
 from re_core.api.answers import Deployment
@@ -48,7 +49,7 @@ def follow(
         watched.feed(StateEvent(known))
     try:
         with _printer(watched, terminal, way, as_json) as print_event:
-            for event in client.events(id, last, output=way is Way.WATCH):
+            for event in client.events(id, last, output=way is Way.WATCH or terminal.moves):
                 print_event(event)
     except KeyboardInterrupt:
         if watched.ended:
@@ -88,7 +89,16 @@ def _printer(watched: Watched, terminal: Terminal, way: Way, as_json: bool) -> I
             if isinstance(change, Asking):
                 terminal.note("\n".join(words.question(change.document, change.step)))
 
-    if way is Way.WAIT:
+    if way is Way.WAIT and terminal.moves and not as_json:
+        with ProgressLine(terminal) as far:
+
+            def shown(event: Event) -> None:
+                far.clear()
+                questions(event)
+                far.show(watched)
+
+            yield shown
+    elif way is Way.WAIT:
         yield questions
     elif as_json:
         yield objects

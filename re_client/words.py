@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 
 from re_client.text import safe
-from re_core.api.answers import Deployment, DeploymentRow, PlannedStep, Step
+from re_core.api.answers import Deployment, DeploymentRow, Step, StepPlace
 from re_core.deployment.plan import StepKind
 from re_core.model import Resolution, StepStatus
 
@@ -30,13 +30,13 @@ def values(document: Deployment | DeploymentRow) -> list[str]:
     return [f"{safe(name)}={safe(one if isinstance(one, str) else json.dumps(one))}" for name, one in given.items()]
 
 
-def name(step: Step | PlannedStep) -> str:
+def name(step: StepPlace) -> str:
     """Command and subcommand, and what the playbook calls it."""
     label = f" ({safe(step['label'])})" if step["label"] else ""
     return safe(step["name"]) + label
 
 
-def place(step: Step) -> str:
+def place(step: StepPlace) -> str:
     """`step 3 service:Restart on foo.example.com`."""
     return f"step {step['number']} {name(step)}" + (f" on {safe(step['host'])}" if step["host"] else "")
 

@@ -44,6 +44,7 @@ from re_core.sequencer.aggregate import Aggregate
 from re_core.sequencer.apps import Apps
 from re_core.sequencer.loop import Sequencer
 from re_core.sequencer.pipelines import Pipelines
+from re_core.services.artifacts import ArtifactAnswers
 from re_core.services.cdpm import PipelineServices
 from re_core.services.daily_digest import DailyDigests
 from re_core.services.dead_letters import DeadLetterRecorder
@@ -55,6 +56,8 @@ from re_core.services.polling import PollingThread
 from re_core.services.pruner import Pruner
 from re_core.services.secrets import SecretAnswers
 from re_core.services.sweeper import Sweeper, recover
+from re_core.usecases.artifact_pushing import Bounds
+from re_core.usecases.artifact_release import Shelf
 from re_core.usecases.secret_release import Release
 from re_core.usecases.secrets import SecretDesk
 from re_core.usecases.worker_proofs import WorkerProofs
@@ -75,7 +78,7 @@ EMBEDDED = "embedded:"
 WAIT = 1.0
 
 #: names of the threads of a core's consumers
-_THREADS = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets", "notifications")
+_THREADS = ("sequencer", "recorder", "heartbeats", "dead-letters", "secrets", "artifacts", "notifications")
 
 #: seconds between two looks of the sweeper
 SWEEP = 0.5
@@ -250,6 +253,8 @@ def protection(settings: Settings) -> Protection:
 def _proofs(settings: Settings, store: Store, clock: Clock) -> WorkerProofs | None:
     """One for each thread."""
     return None if settings.bus_url == EMBEDDED else WorkerProofs(store, clock, protection(settings))
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.artifact_limit, settings.artifact_quota)
 
 
 def _release(settings: Settings, store: Store, clock: Clock, seal: Seal | None) -> Release:
@@ -291,8 +296,8 @@ class Core:
         shared = settings.bus_url != EMBEDDED
         self.inventory = open_inventory(settings, store, on_fatal)
         acceptance = Acceptance(store, offers, around(settings, self.inventory), Exclusive(store, clock, self.identity))
-        legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
         waits = settings.missing_worker == "wait"
+        legacy = [f"worker.{name.removeprefix('worker.')}" for name in settings.legacy_workers]
         offering = StepRouter(bus, offers, clock, waits, legacy) if shared else None
         self._consumers = (
             Sequencer(
@@ -312,6 +317,7 @@ class Core:
             Heartbeats(bus, store, clock, self._presence, proofs(), observer),
             DeadLetterRecorder(bus, store, clock),
             SecretAnswers(bus, _release(settings, store, clock, secret_seal), proofs(), observer),
+            ArtifactAnswers(bus, Shelf(store, clock), self.identity, _bounds(settings), proofs(), observer),
             NotificationRecorder(bus, store, clock),
         )
         self._pumps = [

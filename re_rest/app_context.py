@@ -57,6 +57,8 @@ class AppContext:
     ready: Callable[[], Mapping[str, str]]
     #: seconds that a POST waits for the engine
     request_timeout: float = 10.0
+    #: all workers are part of this process
+    alone: bool = False
     #: live viewers at one time; each holds a thread, and the others need some too
     viewers: int = 48
     #: how much artifacts may have

@@ -214,6 +214,11 @@ _PARAMETERS: Mapping[str, Shape] = {
     "revision": _query(
         "revision", {**NUMBER, "minimum": 1, "maximum": LARGEST}, "The revision; the newest if omitted."
     ),
+    "look": _query(
+        "look",
+        {"type": "boolean"},
+        "`true`: workers look at the hosts, and each step says what it would change. Needs the right to deploy.",
+    ),
     "prefix": _query("prefix", TEXT, "Only artifacts whose names begin with this."),
     "of-group": _query(
         "group",

@@ -9,6 +9,7 @@ from re_core.playbook.compiler import policy_now
 from re_core.rows import StoredPlaybook
 from re_core.usecases import checking, playbooks
 from re_core.usecases.checking import Checked, problem_document
+from re_core.usecases.foreseeing import Looking, foreseen
 from re_core.usecases.ids import new_id
 from re_core.usecases.playbooks import playbook_document
 from re_rest import request_parsing
@@ -106,7 +107,15 @@ def plan(id: str) -> Response:
     here = services()
     supplied = request_parsing.optional_document(requests.PlanRequest).get("dynamic", {})
     offers = checking.offers_now(here.store, here.clock)
-    return json_answer(checking.preview(found.document, supplied, offers, policy_now(here.around, here.store)))
+    around = policy_now(here.around, here.store)
+    planned = checking.preview(found.document, supplied, offers, around)
+    if request_parsing.yes_or_no("look", False):
+        looking = Looking(here.bus, here.store, here.clock, here.alone)
+        planned["changes"] = [
+            {"will": one.will, "diff": one.diff, "why": one.why}
+            for one in foreseen(looking, caller(), found.document, supplied, around)
+        ]
+    return json_answer(planned)
 
 
 def visible(id: str, revision: int | None = None) -> StoredPlaybook:

@@ -181,7 +181,7 @@ V1 = (
         "The steps that a deployment would run, in order",
         {200: "Plan"},
         SENT,
-        ("revision",),
+        ("revision", "look"),
         "?PlanRequest",
     ),
     Route(

@@ -158,6 +158,7 @@ class Engine:
             degraded=self._degraded,
             trouble=self.core.trouble,
             request_timeout=self._settings.request_timeout,
+            alone=True,
             redaction=Redaction(self._settings.redact),
             viewers=max(1, self._settings.http_threads * 3 // 4),
             artifacts=Bounds(self._settings.artifact_limit, self._settings.artifact_quota),

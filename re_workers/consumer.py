@@ -16,12 +16,14 @@ from collections import deque
 from re_core.errors import BadMessage, ReleaseEngineError
 from re_core.ports import UNOBSERVED, Bus, Clock, Delivery, Observer
 from re_core.rows import WorkerPlace
+from re_core.wire.foresight import PLAN
 from re_core.wire.messages import ATTEMPT, EVENT, REASON, TOKEN, Message, lane_queue
 from re_core.wire.places import step_queue
 from re_core.wire.proof import UNPROVEN
 from re_core.wire.recorded import CLAIMED
 from re_core.wire.redaction import Redaction
 from re_workers.attempt import Attempt, is_offer, outcome_of, reported_again, stop_reason, unreadable
+from re_workers.foreseeing import Foresight
 from re_workers.in_flight import InFlightWindow
 from re_workers.outbox import Outbox
 from re_workers.outcomes import DECLINED, HANDED_OVER, LOST, Outcome
@@ -83,6 +85,7 @@ class StepConsumer(Reporter):
         window = InFlightWindow(self._subscription, queue, slots, clock)
         outbox = Outbox(bus, self._subscription, clock, APP)
         super().__init__(clock, worker, identity, control, window, outbox, redaction or Redaction(), observer)
+        self._plans = Foresight(worker, spawn, self._subscription.wake, self._redaction)
         self._runs = Runs(worker, clock, spawn, self._subscription.wake, self._redaction, secrets)
         #: claimed, not granted yet, oldest first
         self._waiting: dict[str, Attempt] = {}
@@ -135,6 +138,7 @@ class StepConsumer(Reporter):
             self._handle(delivery)
         handled = len(deliveries) + self._tend()
         self._outbox.add(self._runs.spoken())
+        self._outbox.add(self._plans.answers())
         self._send()
         return handled
 
@@ -308,6 +312,8 @@ class StepConsumer(Reporter):
             self._repeat_reply(delivery, key)
         elif event == "kept":
             self._say("kept", self._worker.kept, key)
+        elif event == PLAN:
+            self._plans.begin(delivery, self._identity)
         else:
             raise BadMessage(f"the header {EVENT} is {event[:40]!r}, which is unknown")
         self._outbox.done(delivery)

@@ -8,13 +8,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Literal, NamedTuple
 
+from re_workers import stored_results
+from re_workers.artifacts import Claimed, Listed, NoShelf, Shelf, Wanted, checked_name
 from re_workers.cancellation import Cancellation
+from re_workers.host_files import Source
 from re_workers.host_handle import HostHandle, Reach, new_run_id, on_this_machine
 from re_workers.hosts.port import Claim
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.outgoing import Outgoing
+from re_workers.results import StoredArtifact
 
 #: the host of a step that names none: the worker's machine
 HERE = "localhost"
@@ -70,7 +75,11 @@ class Context:
         self.run_id = call.attempt_id or new_run_id()
         #: makes what reaches a host; set by what runs the step
         self.reach: Reach = on_this_machine
+        #: where artifacts are, and by what it is known there; set by what runs the step
+        self.shelf: Shelf = NoShelf()
+        self.claimed = Claimed(call.attempt_id, "", call.group, self.check)
         self._handles: dict[str, HostHandle] = {}
+        self._here: HostHandle | None = None
         #: another process had begun it, and this one goes on with it
         self.resumed = False
         #: when that process had claimed it: seconds of the monotonic clock; None where that is not known
@@ -154,12 +163,39 @@ class Context:
             )
         return next(self.on_hosts())
 
+    @property
+    def here(self) -> HostHandle:
+        """The worker's machine, whatever the step's host is: files there are read as programs of steps could read them."""
+        if self._here is None:
+            self._here = HostHandle(self, HERE, {}, self.reach)
+        return self._here
+
     def on_hosts(self) -> Iterator[HostHandle]:
         """Each of the step's hosts; the worker's machine where it names none."""
         for name in self.hosts or (HERE,):
             if name not in self._handles:
                 self._handles[name] = HostHandle(self, name, self.call.rows, self.reach)
             yield self._handles[name]
+
+    def look_at_artifact(self, name: str) -> Listed:
+        """An artifact of the deployment's group: its digest and its files. Raises Failed, Cancelled."""
+        return self.shelf.look(self.claimed, checked_name(name))
+
+    def open_artifact(self, wanted: Wanted) -> AbstractContextManager[BinaryIO]:
+        """What `look_at_artifact(name).whole`, a tar.gz, or `.member(path)`, one file, has: a stream of bytes that were compared with the
+        digest. Raises Failed, Cancelled."""
+        return self.shelf.open(self.claimed, wanted)
+
+    def artifact(
+        self, name: str, source: Source, *, file: str = stored_results.FILE, archive: bool = False
+    ) -> StoredArtifact:
+        """Store an artifact of the deployment's group, which never changes; to be returned as data, or a part of it.
+
+        `source`: bytes, a stream, or a file of the worker's machine (a Path), which becomes the artifact's one file `file`; or a directory,
+        whose directories are the categories; with `archive` a tar.gz that is kept as it is. The same once more changes nothing. What is
+        secret in it is stored as it is. Raises Failed, also for other bytes under a name that is there; Cancelled.
+        """
+        return stored_results.store(self.shelf, self.claimed, name, source, file, archive)
 
     @property
     def dynamic(self) -> Mapping[str, Any]:
@@ -187,6 +223,10 @@ class Context:
         """The first `most` characters of a text, for a message or a result: without what the settings redact, also where
         the cut would divide it. Where the text itself is the beginning of a longer one, it has redaction.MARGIN more."""
         return self._outgoing.redaction.beginning(text, most)
+
+    def redacted(self, data: Any) -> Any:
+        """JSON without what the settings redact, and without the step's secrets."""
+        return self._outgoing.redaction.value(data)
 
     def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: Phase) -> None:
         """Send a notification, beside those of the playbook's `notify`.

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from re_core.errors import BadMessage, BadSettings
 from re_core.ports import Bus, Published
+from re_core.wire.artifact_messages import ARTIFACTS, is_pieces_queue
 from re_core.wire.messages import BINDINGS, SECRETS, Message, reply_queues
+from re_core.wire.proof import ARTIFACTS as FOR_ARTIFACTS
 from re_core.wire.proof import HEARTBEAT, REPLY, SigningKey
 from re_core.wire.proof import SECRETS as FOR_SECRETS
 
@@ -27,6 +29,7 @@ _PURPOSES: Mapping[str, str] = {
     **dict.fromkeys(reply_queues(), REPLY),
     **{key: HEARTBEAT for key in BINDINGS if key == "heartbeat"},
     SECRETS: FOR_SECRETS,
+    ARTIFACTS: FOR_ARTIFACTS,
 }
 
 
@@ -52,7 +55,8 @@ class SignedBus:
     def _signed(self, message: Message) -> Message:
         purpose = _PURPOSES.get(message.key)
         if purpose is None:
-            return message
+            # a piece shows by the id of its push whose it is; bytes of artifacts are not signed besides
+            return message._replace(direct=False) if is_pieces_queue(message.key) else message
         return self._key.signed(message._replace(direct=False), purpose, self._worker)
 
 

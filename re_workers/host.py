@@ -22,6 +22,7 @@ from re_core.wire.proof import MARK, SigningKey
 from re_core.wire.redaction import Redaction
 from re_workers.consumer import StepConsumer
 from re_workers.credential import SignedBus
+from re_workers.engine_artifacts import EngineArtifacts
 from re_workers.engine_secrets import EngineSecrets
 from re_workers.forwarder import Forwarder
 from re_workers.lane_consumer import LaneConsumer
@@ -104,6 +105,7 @@ class WorkerHost:
         )
         self._place = place
         self._secrets = self._opened(secrets)
+        self._artifacts = EngineArtifacts(bus, self.identity)
         #: of the workers that have any; and what the others run at once
         self._lanes: list[Lanes] = []
         self._plain_slots = 0
@@ -160,6 +162,7 @@ class WorkerHost:
             worker.close()
         for handler in self._handlers:
             handler.close()
+        self._artifacts.close()
 
     def resume(self, saved: bytes, moves: int) -> None:
         """Go on with a run that another process, or an earlier start of this one, had begun; any thread.
@@ -230,6 +233,7 @@ class WorkerHost:
     def _consumer_of(self, worker: Worker) -> StepConsumer:
         """Of the worker's own queue."""
         setattr(worker, "changed", self.changed)  # noqa: B010  # for mypy it is a method
+        worker.shelf = self._artifacts
         common = self._spawn, self._redaction, self._observer
         bus, clock, me = self._bus, self._clock, self.identity
         if self._place.pool and worker.lanes() is not None:

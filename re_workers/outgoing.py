@@ -25,6 +25,7 @@ from re_core.wire.messages import (
     notification_from,
     notification_message,
 )
+from re_core.wire.progress import line as progress_line
 from re_core.wire.recorded import LINES, PLACE
 from re_core.wire.redaction import Redaction
 
@@ -200,7 +201,7 @@ class Outgoing:
             self._progresses += 1
         headers = {STEP: str(self._origin.step), PROGRESS: encode(document).decode()}
         id = f"{self._origin.prefix}/progress/{self._progresses}"
-        body = encode({"message": _bar(**document)})
+        body = encode({"message": progress_line(**document)})
         return [Message(OUTPUT, body, id, self._origin.deployment, headers=headers, app_id=APP)]
 
     def _flush(self, lines: list[str], messages: list[Message]) -> None:
@@ -229,10 +230,3 @@ class Outgoing:
             # through the exchange, so that a recorder of 2014 that is bound to the key gets it too
             app_id=APP,
         )
-
-
-def _bar(done: float, of: float, words: str) -> str:
-    """A progress as a line."""
-    share = f"{min(done / of, 1):.0%}" if of else ""
-    count = f"{done:g} of {of:g}" if of else f"{done:g}" if done else ""
-    return f"[{', '.join(part for part in (share, count, words) if part)}]"

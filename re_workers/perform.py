@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, cast
 
-from re_core.errors import ReleaseEngineError
+from re_core.deployment.records import MAX_DATA
+from re_core.errors import BadMessage, ReleaseEngineError
+from re_core.wire import strict_json
 from re_workers.context import Context
 from re_workers.outcomes import Cancelled, Declined, Failed, HandedOver, Lost, Outcome
 from re_workers.results import plain
 from re_workers.sdk import Step, Worker
+from re_workers.stored_results import LARGE
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +50,12 @@ def _called(worker: Worker, step: Step, ctx: Context, arguments: Mapping[str, An
 
 
 def _declared(step: Step, ctx: Context, data: Any) -> Any:
-    """The data as JSON has it; what differs from what the step declares is said, and travels all the same: the work is done."""
+    """The data as JSON has it; what differs from what the step declares is said, and travels all the same: the work is done.
+
+    What is no JSON but bytes, or a file, is stored as an artifact, and so is what is too large for the journal. Raises Failed, Cancelled.
+    """
+    if isinstance(data, bytes | Path):
+        return plain(ctx.artifact(_name(ctx), data))
     try:
         data = plain(data)
     except RecursionError:
@@ -54,7 +63,32 @@ def _declared(step: Step, ctx: Context, data: Any) -> Any:
     returned = step.signature.returned
     if returned is not None and (problem := returned.problem(data)):
         ctx.output(f"[{problem}]")
-    return data
+    return data if step.options.quick else _fitting(ctx, data)
+
+
+def _fitting(ctx: Context, data: Any) -> Any:
+    """The data, or the artifact that has it. Where it cannot be stored, its beginning is kept as ever, and the output says so."""
+    try:
+        text = strict_json.dumps(data).encode()
+    except (TypeError, ValueError, RecursionError, BadMessage):
+        return data  # the reply says so
+    if len(text) <= MAX_DATA:
+        return data
+    try:
+        shown = strict_json.dumps(ctx.redacted(data)).encode()
+        stored = ctx.artifact(_name(ctx), shown, file=LARGE)
+    except Failed as failure:
+        ctx.output(f"[the step's data has {len(text)} bytes, and could not be stored as an artifact: {failure}]")
+        return data
+    ctx.output(f"[the step's data has {len(text)} bytes: it is the artifact {stored.artifact}]")
+    return plain(stored)
+
+
+def _name(ctx: Context) -> str:
+    """Of the artifact with the data of this attempt. Raises Failed."""
+    if not ctx.attempt_id:
+        raise Failed("its core does not say which attempt it is, so that its data cannot be stored as an artifact")
+    return f"{ctx.deployment}.{ctx.step}.{ctx.attempt}"
 
 
 def _unexpected(ctx: Context, error: BaseException) -> str:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from re_workers.kinds import Kind, Mismatch, kind_of
+
+
+class StoredArtifact(NamedTuple):
+    """What a step has stored as an artifact of its deployment's group, or one file of it: what its data says in place of the bytes."""
+
+    #: its name
+    artifact: str
+    #: `category/path`; empty: all of it
+    file: str
+    #: `sha256:…` of the file, or of the artifact
+    digest: str
+    #: bytes
+    size: int
 
 
 class Returned(NamedTuple):
@@ -34,7 +48,7 @@ def returned_of(annotation: Any) -> Returned | None:
     if annotation in (None, type(None), object, Any):
         return None
     try:
-        return Returned(kind_of(annotation))
+        return Returned(kind_of(StoredArtifact if annotation in (bytes, Path) else annotation))
     except TypeError:
         return None
 

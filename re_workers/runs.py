@@ -15,6 +15,7 @@ from re_core.ports import Clock
 from re_core.runtime.logs import hiding
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
+from re_workers.artifacts import Claimed
 from re_workers.attempt import Attempt
 from re_workers.host_handle import Reach
 from re_workers.outcomes import Outcome
@@ -80,7 +81,7 @@ class Runs:
         """Run it. It shows up in `ended`, now or later."""
         if attempt.step.options.quick and not attempt.secrets:  # to find a secret may take long
             attempt.begin(None, self._redaction)
-            attempt.context.reach = self._reach_of(attempt)
+            self._equip(attempt)
             self._ended.append((attempt, perform(self._worker, attempt.step, attempt.context, attempt.arguments)))
             return
         self._running[attempt.key] = attempt
@@ -88,7 +89,7 @@ class Runs:
         if most is not None:
             self._rooms.setdefault(attempt.step.name, threading.Semaphore(most))
         attempt.begin(self._wake, self._redaction)
-        attempt.context.reach = self._reach_of(attempt)
+        self._equip(attempt)
         attempt.context.cancelled.clear()  # it is there before two threads look at it
         if self._outlives(attempt):
             attempt.context.stopping.clear()
@@ -104,6 +105,11 @@ class Runs:
         """What reaches the attempt's hosts, with the secrets that the inventory refers to for them."""
         secret = partial(attempt.secret_of_host, self._secrets)
         return lambda name, rows: self._worker.reach(name, rows, secret)
+
+    def _equip(self, attempt: Attempt) -> None:
+        context = attempt.context
+        context.reach, context.shelf = self._reach_of(attempt), self._worker.shelf
+        context.claimed = Claimed(attempt.call.attempt_id, attempt.token, attempt.call.group, context.check)
 
     def ended(self) -> Iterator[tuple[Attempt, Outcome]]:
         """Those that ended since the last time."""

@@ -35,6 +35,8 @@ from typing import (
 )
 
 from re_core.playbook.formats import ENVIRONMENT, PASSES
+from re_core.wire.foresight import PLANS
+from re_workers.artifacts import NoShelf, Shelf
 from re_workers.context import Call
 from re_workers.host_handle import Reaching, on_this_machine
 from re_workers.signature import Signature, hint, read_signature
@@ -130,6 +132,8 @@ class Step(NamedTuple):
             "retries": options.retries,
             "timeout": options.timeout,
         }
+        if self.plan is not None:
+            offer[PLANS] = True
         return offer if returned is None else {**offer, "returns": returned.schema}
 
 
@@ -216,6 +220,8 @@ class Worker:
     alone: bool = False
     #: hears of each recorded attempt whose outcome is in the journal, so that its records may go; set as `reach` is
     kept: Callable[[str], None] = staticmethod(lambda attempt_id: None)
+    #: where artifacts are; set by the process that runs the worker
+    shelf: Shelf = NoShelf()
     #: tell the process that lanes, their capacity or offers have changed, from any thread; set by the process that runs the worker
     changed: Callable[[], None] = staticmethod(lambda: None)
     #: by name, of this class and its bases

@@ -22,6 +22,7 @@ from re_core.wire import strict_json
 from re_core.wire.messages import OUTPUT, PROGRESS, Notification, parse_notification, parse_output
 from re_core.wire.redaction import Redaction
 from re_workers.context import Call, Context
+from re_workers.held_artifacts import Held, HeldArtifacts
 from re_workers.host_handle import Rows, Runner, new_run_id
 from re_workers.hosts.channels import LocalChannel
 from re_workers.hosts.direct import DirectRunner
@@ -30,6 +31,7 @@ from re_workers.outcomes import Outcome, encode
 from re_workers.outgoing import Origin, Outgoing
 from re_workers.perform import perform
 from re_workers.sdk import Change, Step, Worker
+from re_workers.stored_results import LARGE
 
 #: what a run of a ScriptedHost answers: what it prints, or its exit code and what it prints
 Answer = str | tuple[int, str]
@@ -107,6 +109,8 @@ class Result(NamedTuple):
     output: list[str]
     #: (transport, notification), in order
     notifications: list[tuple[str, Notification]]
+    #: those that it was given, and those that it has stored
+    artifacts: Mapping[str, Held] = {}
 
 
 def run(
@@ -121,25 +125,28 @@ def run(
     cancelled: bool = False,
     redaction: Redaction | None = None,
     host: ScriptedHost | Runner | None = None,
+    artifacts: Mapping[str, Held] | None = None,
 ) -> Result:
     """Run the step `command:Subcommand` as the engine would, parameters checked, and say how it went.
 
-    `parameters` are those of the playbook; the values of `dynamic` stand for those that `parameters` names under
-    `dynamic`. `cancelled`: it was cancelled before it began. `redaction`: what the
-    settings would cut out. `host`: what its runs reach; None: this machine. Raises ValueError where `name` is another worker's, and
-    AssertionError where its data is not what the step declares.
+    `parameters` are those of the playbook; the values of `dynamic` stand for those that `parameters` names under `dynamic`.
+    `cancelled`: it was cancelled before it began. `redaction`: what the settings would cut out. `host`: what its runs reach; None: this
+    machine. `artifacts`: those of its group, each a tar.gz or the bytes of its files by `category/path`. Raises ValueError where `name` is
+    another worker's, and AssertionError where its data is not what the step declares.
     """
     outgoing = Outgoing(_ORIGIN, redaction=redaction)
     context, given = _context(worker, name, parameters, dynamic, hosts, group, timeout, outgoing, host)
+    context.shelf = shelf = HeldArtifacts(artifacts or {})
     if cancelled:
         context.cancel()
     with _Here(context) if host is None else nullcontext():
         outcome = _outcome(worker, context, given)
     step = worker.find(context.subcommand)
     if step is not None and outcome.status == "completed" and (returned := step.signature.returned) is not None:
-        problem = returned.problem(outcome.data)
+        is_stored = isinstance(outcome.data, dict) and outcome.data.get("file") == LARGE
+        problem = "" if is_stored else returned.problem(outcome.data)
         assert not problem, problem  # noqa: S101 - it is for tests
-    return _result(outcome, outgoing)
+    return _result(outcome, outgoing)._replace(artifacts=shelf.held)
 
 
 def plan(
@@ -150,9 +157,11 @@ def plan(
     dynamic: Mapping[str, Any] | None = None,
     hosts: Sequence[str] = (),
     host: ScriptedHost | Runner | None = None,
+    artifacts: Mapping[str, Held] | None = None,
 ) -> Change:
     """What the step says that it would change. Raises ValueError where it says nothing, and what its plan raises."""
     context, given = _context(worker, name, parameters, dynamic, hosts, "test", None, Outgoing(_ORIGIN), host)
+    context.shelf = HeldArtifacts(artifacts or {})
     step = worker.find(context.subcommand)
     if step is None or step.plan is None:
         raise ValueError(f"{name!r} has no plan")

@@ -14,7 +14,9 @@ from re_client.text import safe
 @click.argument("playbook", metavar="GROUP/NAME")
 @values.dynamic_options
 @click.option("--watch", is_flag=True, help="Show the deployment until it ends.")
-@click.option("--wait", is_flag=True, help="Print nothing until the deployment ends.")
+@click.option(
+    "--wait", is_flag=True, help="Print nothing until the deployment ends; a terminal shows how far its steps are."
+)
 @click.option(
     "--key", default="", metavar="TEXT", help="Idempotency key: all requests with the same key start one deployment."
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from re_client import lookup, screen, verdict, watching, words
-from re_client.errors import DONE, NOT_COMPLETED, BadInput
+from re_client.errors import DONE, NOT_COMPLETED, BadInput, ClientError
 from re_client.events import OutputEvent, StateEvent
 from re_client.session import Session, json_option, pass_session
 from re_client.terminal import Terminal
@@ -23,6 +24,8 @@ _AGO = re.compile(r"(\d{1,6})([smhdw])")
 WIDE = 120
 #: columns that the values of a deployment take at most
 VALUES = 40
+#: steps whose last lines are looked at for how far they are, and how many lines of each
+LOOKED_AT, LINES = 8, 20
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -98,12 +101,22 @@ def status(session: Session, id: str, as_json: bool) -> int:
     if as_json:
         session.terminal.json(found)
     else:
+        _learn_progress(session, watched)
         session.terminal.rows(screen.whole(watched, watching.now(), session.terminal.unicode))
         if watched.ended and not watched.completed and watched.stopped_by:
             for line in session.client.tail(found["id"], verdict.FAILED_LINES, watched.stopped_by["number"]):
                 watched.feed(OutputEvent(line))
         session.terminal.rows([*verdict.why(watched), *verdict.results(watched), *verdict.todo(watched)])
     return NOT_COMPLETED if watched.ended and not watched.completed else DONE
+
+
+def _learn_progress(session: Session, watched: Watched) -> None:
+    """How far the steps are that are being worked on."""
+    for step in watched.going[:LOOKED_AT]:
+        with suppress(ClientError):  # the steps are known, and shown without it
+            watched.learn(
+                session.client.tail(watched.document["id"] if watched.document else "", LINES, step["number"])
+            )
 
 
 def _cells(row: DeploymentRow, now: datetime, brief: bool) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from re_client import lookup, values, words
+from re_client import foreseen, lookup, values, words
 from re_client.commands.playbook_files import apply, validate
 from re_client.errors import BAD_INPUT, DONE
 from re_client.session import Session, json_option, pass_session
@@ -73,22 +73,35 @@ def delete(session: Session, playbook: str, yes: bool) -> None:
 @playbook.command(short_help="Show the steps that a deployment would run.")
 @click.argument("playbook", metavar="GROUP/NAME")
 @values.dynamic_options
+@click.option("--look", is_flag=True, help="Have workers look at the hosts, and show what each step would change.")
 @json_option
 @pass_session
 def plan(
-    session: Session, playbook: str, texts: tuple[str, ...], documents: tuple[str, ...], file: str | None, as_json: bool
+    session: Session,
+    playbook: str,
+    texts: tuple[str, ...],
+    documents: tuple[str, ...],
+    file: str | None,
+    look: bool,
+    as_json: bool,
 ) -> int:
     """Show the steps that a deployment would run, in order, without running them.
+
+    With --look each step's worker says what it would change now, before any other step has run: it looks at the host, and
+    changes nothing. That needs the right to deploy. Dynamic values must be complete.
 
     The exit code is 2 if dynamic values are missing.
     """
     dynamic = values.dynamic(texts, documents, file, session.terminal.note)
-    found = session.client.plan(lookup.playbook(session.client, playbook, session.terminal.note)["id"], dynamic)
+    id = lookup.playbook(session.client, playbook, session.terminal.note)["id"]
+    found = session.client.plan(id, dynamic, look)
     missing = found["dynamic"]["missing"]
     if as_json:
         session.terminal.json(found)
     else:
         _show_plan(session, found)
+        if look:
+            session.terminal.rows(foreseen.rows(found))
         if missing:
             session.terminal.error("dynamic values are missing: " + ", ".join(f"--set {name}=…" for name in missing))
     return BAD_INPUT if missing else DONE

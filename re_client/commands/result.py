@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from typing import Any
 
 import click
 
@@ -10,6 +12,7 @@ from re_client import lookup, words
 from re_client.errors import DONE, BadInput
 from re_client.session import Session, json_option, pass_session
 from re_client.text import clock, safe
+from re_core.artifacts.names import NAME
 
 
 @click.command(short_help="Print the complete result of a step.")
@@ -38,4 +41,14 @@ def result(session: Session, id: str, step: int, as_json: bool) -> int:
     if newest["result"] is not None and newest["result"]["cut"]:
         session.terminal.note("the data is cut: the journal keeps only its beginning")
     session.terminal.line(json.dumps(newest["data"], indent=2))
+    if artifact := _artifact(newest["data"]):
+        session.terminal.note(
+            f"to get it:  rectl artifacts pull {artifact} DIRECTORY --group {shlex.quote(found['group'])}"
+        )
     return DONE
+
+
+def _artifact(data: Any) -> str:
+    """The name of the artifact that the data refers to; empty where it refers to none."""
+    is_reference = isinstance(data, dict) and set(data) == {"artifact", "file", "digest", "size"}
+    return data["artifact"] if is_reference and NAME.fullmatch(str(data["artifact"])) else ""

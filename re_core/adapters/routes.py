@@ -5,6 +5,7 @@ No binding of these has a wildcard (docs/wire-format.md, Exchange and queues): a
 
 from __future__ import annotations
 
+from re_core.wire.artifact_messages import ARTIFACTS, is_pieces_queue
 from re_core.wire.messages import BINDINGS, DEAD, NOTIFY, OUTPUT, SECRETS, WORKER_QUEUES, is_lane_queue, reply_queues
 
 #: queues that bear the name of their key
@@ -22,7 +23,7 @@ def key_of(queue: str) -> str | None:
     if is_lane_queue(queue):
         return None
     # through the exchange come those words of workers that have a user of their own at the broker (docs/decisions/0040)
-    if queue == SECRETS or queue in _REPLIES:
+    if queue in (SECRETS, ARTIFACTS) or queue in _REPLIES or is_pieces_queue(queue):
         return queue
     return queue if queue == OUTPUT or queue.startswith(_OWN_NAME) else None
 

@@ -257,6 +257,14 @@ class Verdict(TypedDict):
     warnings: list[Fault]
 
 
+class Change(TypedDict):
+    """What a step would change, as far as its worker sees now."""
+
+    will: Literal["yes", "no", "unknown"]
+    diff: Annotated[str, "unified diff; empty: none"]
+    why: Annotated[str, "for people; empty: nothing to say"]
+
+
 class PlannedStep(StepPlace):
     """One step that would run."""
 
@@ -290,6 +298,7 @@ class Plan(TypedDict):
     steps: list[PlannedStep]
     dynamic: DynamicNames
     hosts: NotRequired[Annotated[list[StageHosts], "of the stages whose lists have patterns"]]
+    changes: NotRequired[Annotated[list[Change], "with `look=true`: of each step, in their order"]]
     warnings: list[Fault]
 
 

@@ -103,7 +103,7 @@ class Observer:
         """
 
     def unproven(self, what: str) -> None:
-        """A worker's message does not count because of who sent it; `what`: `claim`, `report`, `heartbeat` or `secret`."""
+        """A worker's message does not count because of who sent it; `what`: `claim`, `report`, `heartbeat`, `secret` or `artifact`."""
 
     def cdpm(self, what: str) -> None:
         """Something happened to a pipeline of this engine; `what`: one of re_core.cdpm.feed.WHATS."""

@@ -7,14 +7,13 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
-from re_core.deployment.host_rows import header_of
 from re_core.deployment.notice_facts import facts_of
-from re_core.deployment.plan import Hosts
 from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
 from re_core.deployment.senders import Protection
 from re_core.deployment.state import State
 from re_core.usecases.feed import cloud_event
+from re_core.usecases.step_message import host_headers, step_document
 from re_core.wire import messages as m
 from re_core.wire import notice_facts
 from re_core.wire.messages import APP, Message
@@ -105,15 +104,7 @@ def _dispatch(
 ) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
-    parameters: dict[str, Any] = {} if planned.host is None else {"hosts": [planned.host]}
-    # the step's own arguments must not replace its command
-    parameters = {**spec.parameters, **parameters, "command": spec.command, "subcommand": spec.subcommand}
-    body = {
-        "parameters": parameters,
-        "group": accepted.group,
-        "dynamic": accepted.dynamic,
-        "notify": spec.notify,
-    }
+    body = step_document(planned, accepted.group, accepted.dynamic)
     attempt = f"{state.deployment}/{effect.step}/{effect.attempt}"
     headers = {
         m.ATTEMPT: attempt,
@@ -122,7 +113,7 @@ def _dispatch(
         m.TURN: str(state.steps[effect.step].dispatched_at or 0),
     }
     if planned.host is not None:
-        headers |= _host_headers(planned.host, state.plan.hosts)
+        headers |= host_headers(planned.host, state.plan.hosts)
     if not spec.repeatable:
         headers[m.GRANT] = "1"
     elif m.HOST in headers or (isinstance(effect, e.Dispatch) and effect.again):
@@ -160,13 +151,6 @@ def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled:
         id=f"{message.id}/adopt/{moves}",
         headers={**message.headers, m.GRANT: "1", ADOPT: "1", m.TOKEN: effect.token, m.MOVES: moves},
     )
-
-
-def _host_headers(host: str, hosts: Hosts) -> dict[str, str]:
-    """What the inventory said of the step's host when the deployment was accepted."""
-    if rows := header_of(host, hosts.rows):
-        return {m.HOST: rows}
-    return {m.UNKNOWN_HOST: hosts.unknown[host]} if host in hosts.unknown else {}
 
 
 def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> Message:

@@ -6,37 +6,30 @@ refers to these secrets, or the inventory for its host. What is not shown is ref
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from re_core import ports
 from re_core.deployment.host_rows import become_secret
 from re_core.deployment.plan import PlannedStep, StepKind
-from re_core.deployment.senders import OPEN, Sender, claim_refusal
+from re_core.deployment.senders import OPEN, Sender
 from re_core.deployment.state import State
-from re_core.errors import CallerError, ReleaseEngineError
-from re_core.model import StepStatus
+from re_core.errors import CallerError
 from re_core.playbook.secret_rules import SecretRules
 from re_core.rows import SecretRow
 from re_core.secret_names import environment_of, references
+from re_core.usecases.granted import NotReleased, granted
 from re_core.usecases.secrets import SecretDesk
 from re_core.wire import sealed_box, strict_json
-from re_core.wire.messages import parse_attempt
-from re_core.wire.proof import credential_of
 from re_core.wire.secret_messages import SecretRequest
+
+__all__ = ["NotReleased", "Release", "release"]
 
 #: bytes of all values of one answer
 MOST_ANSWER = 512 * 1024
 
 #: steps whose author a group is; the settings' own may refer to what they like
 _OF_PLAYBOOKS = frozenset({StepKind.STEP, StepKind.PREFLIGHT})
-
-
-class NotReleased(ReleaseEngineError):
-    """The secret is not given to this worker."""
-
-    reason = "not-released"
 
 
 class _Store(ports.Journal, ports.Registry, ports.SecretRows, Protocol):
@@ -58,9 +51,8 @@ def release(here: Release, request: SecretRequest, sender: Sender = OPEN) -> byt
 
     `sender`: who has signed the request.
     """
-    state, number = _granted(here, request)
+    state, number = granted(here.store, request.attempt, request.token, request.worker, sender)
     step = state.plan.steps[number]
-    _check_sender(state.step(number).worker, step, request, sender)
     _check_names(here, state, step, request.names)
     _check_worker(here, request, sender)
     rows = [row for name in request.names if (row := here.store.secret(name)) is not None]
@@ -78,20 +70,6 @@ def _opened(here: Release, row: SecretRow) -> str:
         raise NotReleased(f"the secret {row.name}: {error}") from None
 
 
-def _granted(here: Release, request: SecretRequest) -> tuple[State, int]:
-    """The deployment and the number of the step. Raises NotReleased."""
-    attempt = parse_attempt(request.attempt)
-    state = ports.read_state(here.store, attempt.deployment)
-    if state is None or not attempt.step < len(state.plan.steps):
-        raise NotReleased(f"there is no attempt {request.attempt[:100]!r}")
-    step = state.step(attempt.step)
-    if step.attempt != attempt.attempt or step.status is not StepStatus.STARTED:
-        raise NotReleased(f"the attempt {request.attempt[:100]} does not run")
-    if not hmac.compare_digest(step.token.encode(), request.token.encode()) or step.worker != request.worker:
-        raise NotReleased(f"the attempt {request.attempt[:100]} was granted to another worker")
-    return state, attempt.step
-
-
 def _check_names(here: Release, state: State, step: PlannedStep, names: Sequence[str]) -> None:
     group = state.accepted.group
     known = {name for _, name in references(step.spec.parameters)}
@@ -102,14 +80,6 @@ def _check_names(here: Release, state: State, step: PlannedStep, names: Sequence
         # what the inventory refers to is its administrator's choice; what a step refers to, its author's
         if name in known and step.spec.kind in _OF_PLAYBOOKS and not here.rules.allows(group, name):
             raise NotReleased(f"the group {group!r:.100} may not use the secret {name} any more")
-
-
-def _check_sender(claimant: str, step: PlannedStep, request: SecretRequest, sender: Sender) -> None:
-    """What would not be granted to it now gets no secret; nor does another one than the claimant. Raises NotReleased."""
-    if why := claim_refusal(sender, step.spec):
-        raise NotReleased(why)
-    if credential_of(claimant) != sender.name or (sender.name and credential_of(request.worker) != sender.name):
-        raise NotReleased(f"the attempt {request.attempt[:100]} was granted to another worker")
 
 
 def _check_worker(here: Release, request: SecretRequest, sender: Sender) -> None:

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from re_core.rows import WorkerCredential
+from re_core.wire.artifact_messages import ARTIFACTS, pieces_queue
 from re_core.wire.messages import BINDINGS, DEAD, HEARTBEAT, NOTIFIED, NOTIFY, OUTPUT, SECRETS, WORKER_QUEUES
 from re_core.wire.proof import MARK
 
@@ -38,7 +39,8 @@ def rights_of(credential: WorkerCredential, exchange: str) -> BrokerRights:
     mine = [steps, notices, rf"re\.control\.{re.escape(credential.name + MARK)}.+", r"re\.answer\..+"]
     topic, dead = re.escape(exchange), re.escape(DEAD)
     said = [key for key, queue in BINDINGS.items() if queue in (HEARTBEAT, NOTIFIED)]
-    keys = [*said, OUTPUT, rf"{re.escape(NOTIFY)}.+", r"re\.reply\.[0-9]+", re.escape(SECRETS)]
+    keys = [*said, OUTPUT, rf"{re.escape(NOTIFY)}.+", r"re\.reply\.[0-9]+", re.escape(SECRETS), re.escape(ARTIFACTS)]
+    keys.append(re.escape(pieces_queue("CORE")).replace("CORE", ".+"))
     return BrokerRights(
         configure=_whole(mine),
         write=_whole([topic, dead, steps, notices]),

@@ -29,7 +29,7 @@ UNPROVEN = "unproven"
 WORKER_EVENTS = frozenset({"", "declined", "lost", "released"})
 
 #: what a message is for: one that was signed for one purpose proves nothing for another
-REPLY, HEARTBEAT, SECRETS = "reply", "heartbeat", "secrets"
+REPLY, HEARTBEAT, SECRETS, ARTIFACTS = "reply", "heartbeat", "secrets", "artifacts"
 
 #: stands in the id of a worker process between the name of its credential and what is new at each start
 MARK = "~"

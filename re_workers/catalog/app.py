@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple, TypedDict
 
-from re_workers.catalog.archive import Sha256, Unpacked
+from re_workers.catalog.archive import ArchivePath, Strip, Unpacked, unpacking
 from re_workers.catalog.archives import Unpack
 from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import AbsolutePath
+from re_workers.catalog.sources import ArtifactName, Member, Sha256, WorkerFile, versioned
 from re_workers.catalog.trees import LINK
 from re_workers.context import Context
 from re_workers.limits import Limit, at_least, at_most
@@ -138,14 +139,23 @@ class App(HostWorker):
     def Release(
         self,
         ctx: Context,
-        source: Annotated[AbsolutePath, "archive on the host"],
         path: _Home,
         version: _Version,
+        source: ArchivePath | None = None,
+        artifact: ArtifactName | None = None,
+        member: Member = "",
+        worker_file: WorkerFile | None = None,
         sha256: Sha256 | None = None,
-        strip: Annotated[int, "leading parts that are left out of names", at_least(0), at_most(20)] = 0,
+        strip: Strip = 0,
     ) -> Operation:
-        """Unpacks an archive to `releases/<version>`; nothing uses it before `app:Switch`. A version that is there never changes."""
-        return Unpack(source, f"{path.rstrip('/')}/releases/{version}", sha256 or "", strip, fixed=True)
+        """Unpacks an archive to `releases/<version>`; nothing uses it before `app:Switch`. A version that is there never changes.
+
+        The archive is on the host, on the worker's machine, or an artifact, as of `archive:Unpack`. `{version}` in the artifact's name
+        is the version.
+        """
+        wanted = Unpack("", f"{path.rstrip('/')}/releases/{version}", sha256 or "", strip, fixed=True)
+        name = None if artifact is None else versioned(artifact, version)
+        return unpacking(ctx, wanted, source, name, member, worker_file)
 
     @operation_step(Switched)
     def Switch(self, ctx: Context, path: _Home, version: _Version) -> Operation:

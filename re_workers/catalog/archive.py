@@ -8,23 +8,24 @@ from typing import Annotated, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from re_core.runtime.addresses import DEFAULT, AddressRule, rule
-from re_workers.catalog.archives import Unpack
+from re_workers.catalog.archives import Unpack, UnpackSent
 from re_workers.catalog.operations import Act, Decision, HostWorker, Operation, operation_step
 from re_workers.catalog.paths import LOOK_PATH, AbsolutePath, Mode, OwnerName, there
+from re_workers.catalog.sources import (
+    ArtifactName,
+    Member,
+    Sha256,
+    Version,
+    WorkerFile,
+    of_artifact,
+    of_worker,
+    one_of,
+    versioned,
+)
 from re_workers.context import Context
-from re_workers.limits import Limit, at_least, at_most, fits
+from re_workers.limits import at_least, at_most, fits
 from re_workers.outcomes import Failed
 from re_workers.sdk import Change, step
-
-
-def _digest(value: str) -> str:
-    good = len(value) == 64 and all(one in "0123456789abcdefABCDEF" for one in value)
-    return "" if good else f"expected 64 hexadecimal digits, found {value[:80]!r}"
-
-
-Sha256 = Annotated[
-    str, "SHA-256 that it must have, 64 hexadecimal digits", Limit({"pattern": "^[0-9a-fA-F]{64}$"}, _digest)
-]
 
 #: `$1` URL, `$2` path, `$3` digest or nothing, `$4` permissions, `$5` owner, `$6` seconds, `$7` redirects that are followed
 _FETCH = r"""
@@ -132,6 +133,23 @@ class Unpacked(TypedDict):
     sha256: str
 
 
+ArchivePath = Annotated[AbsolutePath, "the archive on the host, of any kind that its tar reads"]
+Strip = Annotated[int, "leading parts that are left out of names", at_least(0), at_most(20)]
+
+
+def unpacking(
+    ctx: Context, wanted: Unpack, source: str | None, artifact: str | None, member: str, worker_file: str | None
+) -> Operation:
+    """Unpack what is on the host, or what is sent there first. Raises Failed, Cancelled."""
+    one_of(source=source, artifact=artifact, worker_file=worker_file)
+    if source is not None:
+        return wanted._replace(source=source)
+    sha256 = wanted.sha256 or None
+    if artifact is not None:
+        return UnpackSent(of_artifact(ctx, artifact, member, sha256, archive=True), wanted)
+    return UnpackSent(of_worker(ctx, worker_file or "", sha256), wanted)
+
+
 class Archives(HostWorker):
     """Fetches, unpacks and packs archives on hosts."""
 
@@ -179,17 +197,25 @@ class Archives(HostWorker):
     def Unpack(
         self,
         ctx: Context,
-        source: Annotated[AbsolutePath, "the archive, of any kind that the host's tar reads"],
         path: Annotated[AbsolutePath, "directory for what it holds"],
+        source: ArchivePath | None = None,
+        artifact: ArtifactName | None = None,
+        version: Version = "",
+        member: Member = "",
+        worker_file: WorkerFile | None = None,
         sha256: Sha256 | None = None,
-        strip: Annotated[int, "leading parts that are left out of names", at_least(0), at_most(20)] = 0,
+        strip: Strip = 0,
         replace: Annotated[bool, "also where the directory has what no archive put there"] = False,
     ) -> Operation:
-        """Unpacks an archive of the host into a directory, which then has what the archive holds, and nothing else.
+        """Unpacks an archive into a directory, which then has what the archive holds, and nothing else.
 
-        An archive is refused whose members could land outside. A file `.re-archive` in the directory says what it was made of.
+        The archive is on the host (`source`), on the worker's machine (`worker_file`), or an artifact: one that is an archive, a file
+        of it, or all its files, by their names `category/path`. It is sent only where the directory does not have it. An archive is
+        refused whose members could land outside. A file `.re-archive` in the directory says what it was made of.
         """
-        return Unpack(source, path, sha256 or "", strip, replace)
+        wanted = Unpack("", path, sha256 or "", strip, replace)
+        name = None if artifact is None else versioned(artifact, version)
+        return unpacking(ctx, wanted, source, name, member, worker_file)
 
     @step(recorded=True, idempotent=True, timeout=3600)
     def Pack(

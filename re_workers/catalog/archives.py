@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from re_core.artifacts.tar import link_problem
-from re_workers.catalog.operations import Act, Decision
-from re_workers.catalog.paths import LOOK_PATH, there
+from re_workers.catalog.operations import Act, Decision, Source, Staged
+from re_workers.catalog.paths import LOOK_PATH, beside, there
 from re_workers.outcomes import Failed
 
 #: in the directory that an archive was unpacked to: the archive's digest, and how many leading parts were left out of its names
@@ -50,11 +50,11 @@ fi
 true
 """
 )
-#: `$1` archive, `$2` directory, `$3` its digest, `$4` leading parts that are left out
+#: `$1` archive, `$2` directory, `$3` its digest, `$4` leading parts that are left out; `$5`: the archive goes
 _UNPACK = r"""
 umask 022
 new=$2.re-new-$$ old=$2.re-old-$$
-trap 'rm -rf -- "$new"' EXIT
+trap 'rm -rf -- "$new"; [ -z "$5" ] || rm -f -- "$1"' EXIT
 trap 'exit 143' TERM
 mkdir -p -- "$(dirname -- "$2")" && mkdir -- "$new" || exit 1
 tar -xof "$1" --no-same-permissions --strip-components="$4" -C "$new" || exit 1
@@ -80,6 +80,8 @@ class Unpack(NamedTuple):
     replace: bool = False
     #: it never changes once it is there
     fixed: bool = False
+    #: what the directory is known by, in place of the archive's digest: the archive was sent, and goes
+    mark: str = ""
 
     def look(self) -> Act:
         """As of every operation."""
@@ -94,22 +96,25 @@ class Unpack(NamedTuple):
             )
         if self.sha256 and archive.sum != self.sha256.lower():
             raise Failed(f"{self.source} has the SHA-256 {archive.sum}, expected {self.sha256.lower()}")
-        if found.get("marker") == f"{archive.sum} {self.strip}":
-            return Decision("no", why=f"{self.path} has what {self.source} holds", result={"sha256": archive.sum})
+        mark = self.mark or archive.sum
+        if found.get("marker") == f"{mark} {self.strip}":
+            return Decision("no", why=f"{self.path} has what {self.source} holds", result={"sha256": mark})
         if "no_tar" in found:
             raise Failed("the host has no tar")
-        self._check_place(found)
+        self.check_place(found)
         if "damaged" in found:
             raise Failed(f"{self.source} is no archive that tar can read, or is damaged")
         count = checked(found.get("list", ""), int(found.get("members") or 0))
         path = self.path.rstrip("/")
-        act = Act(_UNPACK, (self.source, path, archive.sum, f"{self.strip}"), words=f"unpack {count} members to {path}")
+        args = self.source, path, mark, f"{self.strip}", "1" if self.mark else ""
+        act = Act(_UNPACK, args, words=f"unpack {count} members to {path}")
         before = found.get("marker", "").partition(" ")[0]
-        diff = (f"-{before}\n" if before else "") + f"+{archive.sum}\n"
+        diff = (f"-{before}\n" if before else "") + f"+{mark}\n"
         why = f"{self.path} has {'another archive' if before else 'nothing of an archive'}"
-        return Decision("yes", diff, why, (act,), {"sha256": archive.sum})
+        return Decision("yes", diff, why, (act,), {"sha256": mark})
 
-    def _check_place(self, found: Mapping[str, str]) -> None:
+    def check_place(self, found: Mapping[str, str]) -> None:
+        """Whether the directory may have other contents. Raises Failed."""
         if "other" in found:
             raise Failed(f"{self.path} is no directory")
         if "directory" not in found or "empty" in found:
@@ -120,6 +125,36 @@ class Unpack(NamedTuple):
             )
         if "marker" not in found and not self.replace:
             raise Failed(f"{self.path} has files that no archive put there; say `replace: true` if they shall go")
+
+
+class UnpackSent(NamedTuple):
+    """A directory with what an archive holds that is not on the host; it is sent where the directory has something else."""
+
+    archive: Source
+    wanted: Unpack
+
+    def look(self) -> Act:
+        """As of every operation."""
+        return Act(_LOOK, ("", self.wanted.path.rstrip("/"), ""))
+
+    def decide(self, found: Mapping[str, str]) -> Decision:
+        """As of every operation."""
+        path, digest = self.wanted.path.rstrip("/"), self.archive.digest
+        if found.get("marker") == f"{digest} {self.wanted.strip}":
+            return Decision("no", why=f"{path} has what {self.archive.words} holds", result={"sha256": digest})
+        self.wanted.check_place(found)
+        place = beside(path, digest)
+        staged = Staged(self.archive, place, Act(_PLACE, (place.rpartition("/")[0],)))
+        then = self.wanted._replace(source=place, sha256="", mark=digest)
+        return Decision("yes", "", f"unpack {self.archive.words}", staged=staged, then=then)
+
+
+#: makes the directory `$1`, and removes what was sent there long ago and never used
+_PLACE = """
+umask 022
+mkdir -p -- "$1" || exit 1
+find "$1/." ! -name . -prune -type f -name '.*.re-????????????????' -mtime +0 -exec rm -f -- {} +
+"""
 
 
 def checked(listing: str, members: int = 0) -> int:

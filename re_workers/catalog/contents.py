@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from re_workers.catalog.diff import unified
-from re_workers.catalog.operations import Act, Decision
-from re_workers.catalog.paths import LOOK_PATH, MOST_CONTENT, There, there
+from re_workers.catalog.operations import Act, Decision, Source, Staged
+from re_workers.catalog.paths import LOOK_PATH, MOST_CONTENT, There, beside, there
+from re_workers.catalog.sources import of_content
 from re_workers.outcomes import Failed
 
-#: bytes of a content that goes by a variable, so that it is in no record on the host; what is larger is in the record until that
-#: is swept
-MOST_IN_VARIABLE = 64 * 1024
+#: bytes of a content that goes by a variable, so that it is in no record on the host; what is larger is sent as a file
+MOST_IN_VARIABLE = 48 * 1024
 #: permissions of a new file
 NEW = "0644"
 
-#: writes what `RE_CONTENT`, or else its input, has in base64 to `$1`, with the permissions `$2` and the owner `$3`, after `$5` found it
-#: good; `$4`: what was there is kept beside it
+#: writes what `RE_CONTENT` has in base64 to `$1`, with the permissions `$2` and the owner `$3`, after `$5` found it
+#: good; `$4`: what was there is kept beside it. `$6`: a file beside it that becomes the new one, in place of all that
 _WRITE = r"""
 umask 077
 directory=$(dirname -- "$1")
@@ -28,10 +27,14 @@ if [ ! -d "$directory" ]; then
   exit 1
 fi
 RE_FILE=
-trap 'rm -f -- "$RE_FILE"' EXIT
+trap 'rm -f -- "$RE_FILE" "${6:-$RE_FILE}"' EXIT
 trap 'exit 143' TERM
 RE_FILE=$(mktemp "$directory/.re-XXXXXXXX") || exit 1
-if [ -n "${RE_CONTENT+is}" ]; then printf %s "$RE_CONTENT"; else cat; fi | base64 -d >"$RE_FILE" || exit 1
+if [ -n "${6-}" ]; then
+  mv -f -- "$6" "$RE_FILE" || exit 1
+else
+  printf %s "$RE_CONTENT" | base64 -d >"$RE_FILE" || exit 1
+fi
 unset RE_CONTENT
 [ -z "$3" ] || chown -- "$3" "$RE_FILE" || exit 1
 chmod "$2" "$RE_FILE" || exit 1
@@ -54,7 +57,7 @@ class Copy(NamedTuple):
     """A file with this content."""
 
     path: str
-    content: bytes
+    content: bytes | Source
     #: empty: as it is, and NEW for a new one; the owner as it is
     mode: str = ""
     owner: str = ""
@@ -74,15 +77,25 @@ class Copy(NamedTuple):
         _must_be_a_file(self.path, now)
         if self.validate and "%s" not in self.validate:
             raise Failed("validate has no `%s`, which stands for the path of the new file")
-        same = now.kind == "file" and now.sum == hashlib.sha256(self.content).hexdigest()
+        source = self.origin
+        same = now.kind == "file" and now.sum == source.digest
         mine = now.has_owner(self.owner) and now.has_mode(self.mode)
         if same and mine:
             return Decision("no", why=f"{self.path} has this content")
         if same:
             act = Act('[ -z "$3" ] || chown -- "$3" "$1" || exit 1\n[ -z "$2" ] || chmod "$2" "$1"', self._args(now))
             return Decision("yes", _attributes(self.path, now, self), f"owner or permissions of {self.path}", (act,))
-        act = written(self._args(now), self.content, f"write {self.path} ({len(self.content)} bytes)")
-        return Decision("yes", self._shown(now), f"content of {self.path}", (act,))
+        words, why, args = f"write {self.path} ({source.size} bytes)", f"content of {self.path}", self._args(now)
+        if source.content is not None and len(source.content) <= MOST_IN_VARIABLE:
+            return Decision("yes", self._shown(now), why, (written(args, source.content, words),))
+        staged = Staged(source, beside(self.path, source.digest))
+        act = Act(_WRITE, (*args, staged.path), words=words)
+        return Decision("yes", self._shown(now), why, (act,), staged=staged)
+
+    @property
+    def origin(self) -> Source:
+        """The content, wherever it is from."""
+        return self.content if isinstance(self.content, Source) else of_content(self.content)
 
     def _args(self, now: There) -> tuple[str, ...]:
         is_new = now.kind == "none"
@@ -93,9 +106,11 @@ class Copy(NamedTuple):
     def _shown(self, now: There) -> str:
         if not self.diff:
             return ""
-        if now.kind == "file" and now.content is None:
-            return f"{self.path}: {now.size} bytes -> {len(self.content)} bytes\n"
-        return unified(now.content, self.content, self.path)
+        after = self.origin
+        if after.content is None or (now.kind == "file" and now.content is None):
+            before = "no file" if now.kind == "none" else f"{now.size} bytes"
+            return f"{self.path}: {before} -> {after.size} bytes\n"
+        return unified(now.content, after.content, self.path)
 
 
 class Line(NamedTuple):
@@ -178,11 +193,8 @@ def edited(content: bytes, wanted: Line, matches: list[int], afters: list[int]) 
 
 
 def written(args: tuple[str, ...], content: bytes, words: str) -> Act:
-    """The act that writes it: by a variable where it is small, for it may have secrets."""
-    encoded = base64.b64encode(content).decode()
-    if len(encoded) <= MOST_IN_VARIABLE:
-        return Act(_WRITE, args, {"RE_CONTENT": encoded}, words=words)
-    return Act(_WRITE, args, stdin=encoded, words=words)
+    """The act that writes a small one: by a variable, for it may have secrets."""
+    return Act(_WRITE, args, {"RE_CONTENT": base64.b64encode(content).decode()}, words=words)
 
 
 def _must_be_a_file(path: str, now: There) -> None:

@@ -6,6 +6,7 @@ from re_core.runtime.addresses import AddressRule
 from re_workers.catalog.accounts import Cron, Groups, Users
 from re_workers.catalog.app import App
 from re_workers.catalog.archive import Archives
+from re_workers.catalog.artifact import ArtifactSteps
 from re_workers.catalog.files import FileOperations, Files
 from re_workers.catalog.git import Git
 from re_workers.catalog.machine import Machine
@@ -19,6 +20,7 @@ from re_workers.sdk import Worker
 #: those that need nothing to be made
 PLAIN: tuple[type[Worker], ...] = (
     App,
+    ArtifactSteps,
     Cron,
     FileOperations,
     Files,

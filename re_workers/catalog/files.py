@@ -6,8 +6,20 @@ import base64
 from typing import Annotated, Any, Literal, TypedDict
 
 from re_workers.catalog.contents import Copy, Line
-from re_workers.catalog.operations import Changed, HostWorker, Operation, only_looks, operation_step
-from re_workers.catalog.paths import AbsolutePath, Mode, OwnerName
+from re_workers.catalog.operations import Changed, HostWorker, Operation, Source, only_looks, operation_step
+from re_workers.catalog.paths import MOST_CONTENT, AbsolutePath, Mode, OwnerName
+from re_workers.catalog.sources import (
+    ArtifactName,
+    Member,
+    Sha256,
+    Version,
+    WorkerFile,
+    of_artifact,
+    of_content,
+    of_worker,
+    one_of,
+    versioned,
+)
 from re_workers.catalog.trees import (
     FIND_PATHS,
     FIND_TEXT,
@@ -53,23 +65,44 @@ class Files(HostWorker):
         self,
         ctx: Context,
         path: AbsolutePath,
-        content: Annotated[str, "what the file shall have"],
+        content: Annotated[str, "what the file shall have"] | None = None,
         b64encoded: Annotated[bool, "the content is base64 of bytes"] = False,
+        artifact: ArtifactName | None = None,
+        version: Version = "",
+        member: Member = "",
+        worker_file: WorkerFile | None = None,
+        sha256: Sha256 | None = None,
         mode: Mode | None = None,
         owner: OwnerName = "",
         backup: _Backup = False,
         validate: _Validate = "",
         diff: _Diff = True,
     ) -> Operation:
-        """Makes a file with this content. It is replaced at once; a new one has the permissions 0644, another one keeps its own."""
-        return Copy(path, _bytes(content, b64encoded), mode or "", owner, backup, validate, diff)
+        """Makes a file with this content, or with that of an artifact or of a file of the worker's machine.
+
+        It is replaced at once; a new one has the permissions 0644, another one keeps its own. A large one is sent as a file: it is
+        compared by its digest, and gone on with where a connection is cut.
+        """
+        one_of(content=content, artifact=artifact, worker_file=worker_file)
+        if artifact is not None:
+            source = of_artifact(ctx, versioned(artifact, version), member, sha256)
+        elif worker_file is not None:
+            source = of_worker(ctx, worker_file, sha256)
+        else:
+            source = of_content(_bytes(content or "", b64encoded), sha256)
+        return Copy(path, source, mode or "", owner, backup, validate, diff)
 
     @operation_step(Changed)
     def Template(
         self,
         ctx: Context,
         path: AbsolutePath,
-        template: Annotated[str, "Jinja2; besides `vars` it has `host.name`, `host.vars` and `host.facts`"],
+        template: Annotated[str, "Jinja2; besides `vars` it has `host.name`, `host.vars` and `host.facts`"]
+        | None = None,
+        artifact: ArtifactName | None = None,
+        version: Version = "",
+        member: Member = "",
+        worker_file: WorkerFile | None = None,
         vars: Annotated[
             dict[str, Any] | None, "values by name; one that the template uses and that is not there is an error"
         ] = None,
@@ -79,9 +112,14 @@ class Files(HostWorker):
         validate: _Validate = "",
         diff: _Diff = True,
     ) -> Operation:
-        """Makes a file of a template, as `file:Copy` does."""
+        """Makes a file of a template, which is in the playbook, in an artifact or a file of the worker's machine, as `file:Copy` does."""
+        one_of(template=template, artifact=artifact, worker_file=worker_file)
+        if artifact is not None:
+            template = _text(of_artifact(ctx, versioned(artifact, version), member))
+        elif worker_file is not None:
+            template = _text(of_worker(ctx, worker_file))
         host = {"name": ctx.host.name, "vars": ctx.host.vars, "facts": ctx.host.facts}
-        content = rendered(template, {"host": host, **(vars or {})}).encode()
+        content = rendered(template or "", {"host": host, **(vars or {})}).encode()
         return Copy(path, content, mode or "", owner, backup, validate, diff)
 
     @operation_step(Changed)
@@ -218,6 +256,15 @@ def _ownership(path: str, user: str, group: str, recursive: bool) -> Operation:
     if ":" in user + group:
         raise Failed("user and group have no `:`")
     return Attributes(path, "", f"{user}:{group}" if group else user, recursive)
+
+
+def _text(source: Source) -> str:
+    if source.content is None:
+        raise Failed(f"{source.words} has {source.size} bytes; a template has {MOST_CONTENT} at most")
+    try:
+        return source.content.decode()
+    except UnicodeDecodeError as error:
+        raise Failed(f"{source.words} is no template: byte {error.start} is not UTF-8") from None
 
 
 def _bytes(content: str, b64encoded: bool) -> bytes:

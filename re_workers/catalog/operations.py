@@ -12,7 +12,8 @@ import binascii
 import functools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Concatenate, Literal, NamedTuple, ParamSpec, Protocol, TypedDict, TypeVar
 
 from re_workers.context import Call, Context
 from re_workers.host_handle import HostHandle
@@ -66,6 +67,30 @@ class Act(NamedTuple):
     quiet: bool = False
 
 
+class Source(NamedTuple):
+    """A content that is not of the host."""
+
+    #: for people: "the artifact shop-1.4"
+    words: str
+    #: SHA-256 by which it is known
+    digest: str
+    size: int
+    #: its bytes, to be read from their beginning
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+    #: the same where they are few
+    content: bytes | None = None
+
+
+class Staged(NamedTuple):
+    """What has to be on the host before the acts, for the time that they take."""
+
+    source: Source
+    #: where it is stored
+    path: str
+    #: makes the place for it
+    before: Act | None = None
+
+
 class Decision(NamedTuple):
     """What is to be done."""
 
@@ -76,6 +101,10 @@ class Decision(NamedTuple):
     acts: tuple[Act, ...] = ()
     #: what the step returns, beside `changed`
     result: Mapping[str, Any] = {}
+    #: what the acts, or `then`, find on the host
+    staged: Staged | None = None
+    #: what is to be done with what is staged, once that can be looked at; in place of acts
+    then: Operation | None = None
     #: look again after acting: the step returns what is there then, and fails where that is not what was wanted
     confirm: bool = False
     #: the rest of what the step returns, of the facts that the last act ends with, at most LAST_LINES; raises Failed for what it refused
@@ -155,6 +184,10 @@ def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None
         return {"changed": False, **decision.result}
     if decision.diff:
         ctx.output(decision.diff.rstrip("\n"))
+    if decision.staged is not None:
+        _stage(ctx, handle, decision.staged)
+    if decision.then is not None:
+        return {**_done_with(ctx, handle, decision), **decision.result}
     last = ""
     for act in decision.acts:
         last = perform_act(handle, act, ctx)
@@ -165,6 +198,25 @@ def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None
         if decision.will == "yes":
             raise Failed(f"{handle.name}: all was done, and it is not as it should be: {decision.why}")
     return {"changed": True, **decision.result}
+
+
+def _stage(ctx: Context, handle: HostHandle, staged: Staged) -> None:
+    if staged.before is not None:
+        perform_act(handle, staged.before, ctx)
+    ctx.output(f"{handle.name}: send {staged.source.words} ({staged.source.size} bytes)")
+    with staged.source.open() as stream:
+        handle.put(stream, staged.path, mode=0o600)
+
+
+def _done_with(ctx: Context, handle: HostHandle, decision: Decision) -> dict[str, Any]:
+    """What comes of the staged file, which goes in any case."""
+    assert decision.then is not None  # noqa: S101  # the caller has looked
+    try:
+        return carry_out(ctx, decision.then, handle)
+    except Failed:
+        if decision.staged is not None:
+            handle.run('rm -f -- "$1"', decision.staged.path, quiet=True, check=False)
+        raise
 
 
 def foresee(ctx: Context, operation: Operation, host: HostHandle | None = None) -> Change:

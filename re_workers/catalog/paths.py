@@ -110,6 +110,12 @@ def there(found: Mapping[str, str]) -> There:
     return There(kind, mode, user, group, uid, gid, int(size), found.get("target", ""), found.get("sum", ""), content)
 
 
+def beside(path: str, digest: str) -> str:
+    """Where what is on its way to `path` is stored for a moment."""
+    directory, _, name = path.rstrip("/").rpartition("/")
+    return f"{directory}/.{name[:100]}.re-{digest[:16]}"
+
+
 def deep(path: str) -> str:
     """The path, where it may be changed with all that is in it. Raises Failed for what no host can do without."""
     plain = "/" + posixpath.normpath(path).lstrip("/")

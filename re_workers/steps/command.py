@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Call, Context
-from re_workers.host_handle import HostHandle
+from re_workers.host_handle import HostHandle, Ran
 from re_workers.hosts.agent import line
 from re_workers.limits import at_least, at_most, fits, items, public
 from re_workers.outcomes import Cancelled, Failed
@@ -59,6 +59,13 @@ _Code = Annotated[int, at_least(0), at_most(255)]
 _Creates = Annotated[_Path | None, "a path: where it is there, nothing is run"]
 _Removes = Annotated[_Path | None, "a path: where it is not there, nothing is run"]
 
+_Unchanged = Annotated[
+    Annotated[list[_Code], items(1, 20)] | None, "exit codes that are well, and mean that it has changed nothing"
+]
+_ChangedIf = Annotated[
+    _Text | None, "it has changed something only where one of the last five lines of its output has this text"
+]
+
 #: whether something is at `$1`: exit code 0, or 1
 _IS_THERE = '[ -e "$1" ] || [ -L "$1" ]'
 #: before the program that runs it: puts what comes on standard input into a file
@@ -80,6 +87,13 @@ class _Wanted(NamedTuple):
     ok: tuple[int, ...]
     creates: str | None
     removes: str | None
+    unchanged: tuple[int, ...] = ()
+    changed_if: str | None = None
+
+    def has_changed(self, ran: Ran) -> bool:
+        """Whether it has changed something, as far as its author says how that is seen."""
+        said = self.changed_if is None or any(self.changed_if in one for one in ran.last)
+        return said and ran.code not in self.unchanged
 
 
 class Command(Worker):
@@ -115,18 +129,22 @@ class Command(Worker):
         ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
         creates: _Creates = None,
         removes: _Removes = None,
+        unchanged: _Unchanged = None,
+        changed_if: _ChangedIf = None,
     ) -> object:
         """Runs `cmd` with the shell on the host; fails with an exit code that is not 0, or none of `ok`.
 
-        Returns data only where `ok`, `creates` or `removes` is given: whether it ran, and its exit code.
+        Returns data only where `ok`, `creates`, `removes`, `unchanged` or `changed_if` is given: whether it has changed something, and
+        its exit code.
         """
         argv = _argv(shell, failfast, cmd)
         variables = _variables(ctx)
-        if ctx.call.rows or stdin or ok or creates or removes:
-            given = {**variables, **(env or {})}
-            wanted = _Wanted(f"exec {line(argv)}", cwd or "", given, stdin, tuple(ok or (0,)), creates, removes)
+        told = bool(ok or creates or removes or unchanged or changed_if)
+        if ctx.call.rows or stdin or told:
+            given, said = {**variables, **(env or {})}, (creates, removes, tuple(unchanged or ()), changed_if)
+            wanted = _Wanted(f"exec {line(argv)}", cwd or "", given, stdin, _well(ok, unchanged), *said)
             data = self._on_host(ctx, wanted)
-            return data if ok or creates or removes else None
+            return data if told else None
         self._here(ctx, argv, cwd, {**self._confinement.environment(), **variables, **(env or {})})
         return None
 
@@ -142,14 +160,17 @@ class Command(Worker):
         ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
         creates: _Creates = None,
         removes: _Removes = None,
+        unchanged: _Unchanged = None,
+        changed_if: _ChangedIf = None,
     ) -> object:
-        """Runs a script of any language on the host. Returns whether it ran, and its exit code."""
+        """Runs a script of any language on the host. Returns whether it has changed something, and its exit code."""
         if "\0" in script:
             raise Failed("a script has no NUL")
         words = [interpreter] if isinstance(interpreter, str) else interpreter
         runs_it = f'{_SCRIPT}{line(words)} "$RE_FILE" {line(args or [])} </dev/null'
         given = {**_variables(ctx), **(env or {})}
-        return self._on_host(ctx, _Wanted(runs_it, cwd or "", given, script, tuple(ok or (0,)), creates, removes))
+        said = creates, removes, tuple(unchanged or ()), changed_if
+        return self._on_host(ctx, _Wanted(runs_it, cwd or "", given, script, _well(ok, unchanged), *said))
 
     @Run.plan
     def _(
@@ -164,6 +185,8 @@ class Command(Worker):
         ok: list[int] | None = None,
         creates: str | None = None,
         removes: str | None = None,
+        unchanged: list[int] | None = None,
+        changed_if: str | None = None,
     ) -> Change:
         return _foreseen(ctx, creates, removes)
 
@@ -193,7 +216,7 @@ class Command(Worker):
                 continue
             env = {**wanted.env, **mine}
             ran = host.run(wanted.script, env=env, stdin=wanted.stdin, cwd=wanted.cwd, ok=wanted.ok)
-            data = {"changed": True, "code": ran.code}
+            data = {"changed": wanted.has_changed(ran), "code": ran.code}
         return data
 
     def _here(self, ctx: Context, argv: list[str], cwd: str | None, given: dict[str, str]) -> None:
@@ -235,6 +258,10 @@ def _variables(ctx: Context) -> dict[str, str]:
     if wrong is not None:
         raise Failed(wrong.message)
     return {variable_of(name): carried(value) for name, value in ctx.dynamic.items()}
+
+
+def _well(ok: list[int] | None, unchanged: list[int] | None) -> tuple[int, ...]:
+    return (*(ok or (0,)), *(unchanged or ()))
 
 
 def _needless(host: HostHandle, creates: str | None, removes: str | None) -> str:

@@ -14,6 +14,7 @@ import psutil
 
 from re_core.adapters.sqlite.artifact_files import SUFFIX
 from tests.e2e.conftest import MakeEngine
+from tests.e2e.deploying import begin, ended, steps_book
 from tests.e2e.engine_process import EngineProcess, running, wait_until
 
 MIB = 1024 * 1024
@@ -72,6 +73,39 @@ def test_a_push_that_is_refused_gets_its_answer_although_its_body_is_not_read(tm
         assert (refused.returncode, "RE_ARTIFACT_LIMIT" in refused.stderr) == (2, True)
         # and the engine goes on
         assert json.loads(engine.run("artifacts", "list", "--json").stdout) == []
+
+
+def test_hosts_get_the_files_of_an_artifact_by_steps(tmp_path: Path) -> None:
+    build, srv = tmp_path / "build", tmp_path / "srv"
+    (build / "web").mkdir(parents=True)
+    (build / "conf").mkdir()
+    (tmp_path / "engine").mkdir()
+    (build / "web" / "large").write_bytes(os.urandom(3 * MIB))
+    (build / "conf" / "shop.conf").write_text("port 80\n")
+    srv.mkdir()
+    srv.chmod(0o777)
+    for one in (tmp_path, *tmp_path.parents[:2]):
+        one.chmod(one.stat().st_mode | 0o001)
+    steps = (
+        f"{{'app:Release': {{artifact: shop-1, path: {srv}/app, version: '1', strip: 1}}}}",
+        f"{{'file:Copy': {{artifact: shop-1, member: conf/shop.conf, path: {srv}/shop.conf}}}}",
+        f"{{'file:Copy': {{artifact: shop-1, member: web/large, path: {srv}/large}}}}",
+    )
+    book = steps_book(*steps, hosts="here").replace("group: tests", "group: web")
+    with running(tmp_path / "engine") as engine, engine.client() as client:
+        engine.run("artifacts", "push", "shop-1", str(build), "--group", "web")
+        for changed in (True, False):
+            found = ended(client, begin(client, book))
+            assert found["status"] == "completed", found["reason"]
+            assert [step["data"]["changed"] for step in found["steps"]] == [changed] * 3
+        refused = engine.run("artifacts", "delete", "shop-1", "--yes")
+        assert (refused.returncode, "used it" in refused.stderr) == (2, True), refused.stderr
+    assert (
+        (srv / "app/releases/1/large").read_bytes()
+        == (srv / "large").read_bytes()
+        == (build / "web/large").read_bytes()
+    )
+    assert (srv / "shop.conf").read_text() == "port 80\n"
 
 
 def test_kill_in_the_middle_of_a_push_leaves_no_artifact_and_the_push_can_be_repeated(new_engine: MakeEngine) -> None:

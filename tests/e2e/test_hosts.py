@@ -100,3 +100,41 @@ def test_commands_run_over_ssh_on_the_hosts_of_a_group_and_nowhere_else(
             expected = [f"{name} is at {servers[name].port}" for name in ("web1", "web3")]
             wait_until("both have said where they are", lambda: sorted(printed(client, id)) == expected, PATIENCE)
         assert not (servers["web2"].data / "records").exists()
+
+
+_FILES = """
+group: ours
+name: files
+execution:
+- hosts: [here]
+  steps:
+  - file:Copy: {path: %(place)s/motd, content: "two\\n"}
+  - file:Directory: {path: %(place)s}
+  - command:Run: {cmd: "touch %(place)s/never"}
+"""
+
+
+def test_a_plan_looks_at_hosts_and_changes_nothing(new_engine: MakeEngine, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    for one in (tmp_path, *tmp_path.parents[:2]):
+        one.chmod(one.stat().st_mode | 0o001)
+    (place / "motd").write_text("one\n")
+    engine = new_engine()
+    engine.start()
+    with engine.client() as client:
+        client.apply_playbook((_FILES % {"place": place}).encode())
+        looked = engine.run("playbook", "plan", "ours/files", "--look")
+        assert looked.returncode == 0, looked.stderr
+        assert "~ step 0 file:Copy on here: would change (content of" in looked.stdout
+        assert "    -one\n    +two\n" in looked.stdout
+        assert "= step 1 file:Directory on here: is as it should be" in looked.stdout
+        assert "1 would change, 1 is as it should be, 1 not known" in looked.stdout
+        assert [one.name for one in place.iterdir()] == ["motd"]
+        assert (place / "motd").read_text() == "one\n"
+        said = json.loads(engine.run("playbook", "plan", "ours/files", "--look", "--json").stdout)
+        assert [one["will"] for one in said["changes"]] == ["yes", "no", "unknown"]
+        viewer = json.loads(engine.run("token", "create", "--user", "x", "--group", "others", "--json").stdout)["token"]
+        refused = engine.run("playbook", "plan", "ours/files", "--look", more={"RE_TOKEN": viewer})
+        assert refused.returncode != 0

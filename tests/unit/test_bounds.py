@@ -21,10 +21,10 @@ from re_core.ports import MOST_REVISIONS, OUTPUT_PAGE, apps, pipelines
 from re_core.ports.feed import KEPT_CHUNKS
 from re_core.runtime import logs, settings
 from re_core.sequencer import cache
-from re_core.services import cdpm_links, cdpm_watch, dead_letters, heartbeats, pruner
-from re_core.usecases import access, artifact_pruning, artifact_pushing, runners
+from re_core.services import artifact_pushes, cdpm_links, cdpm_watch, dead_letters, heartbeats, pruner
+from re_core.usecases import access, artifact_pruning, artifact_pushing, foreseeing, runners
 from re_core.usecases.cdpm import key_book, reader, refusals, replays
-from re_core.wire import redaction, strict_json
+from re_core.wire import foresight, redaction, strict_json
 from re_dploy.build import fetching, sandbox
 from re_gateways.forest import (
     admission,
@@ -41,7 +41,8 @@ from re_gateways.forest import logs as forest_logs
 from re_gateways.forest import streams as forest_streams
 from re_gateways.forest.options import Options
 from re_rest import artifacts, auth, cdpm_sessions, feed_tail, gunicorn_master, pacing, streaming, streams
-from re_workers import outgoing, seen
+from re_workers import foreseeing as plans_of_workers
+from re_workers import kept_files, outgoing, seen
 
 _PAGE = Path("docs/reference/bounds.md")
 _KIB, _MIB, _DAY = 1024, 1024 * 1024, 24 * 3600 * 1000
@@ -140,6 +141,11 @@ def test_the_settings_have_the_bounds_of_the_use_cases() -> None:
         ("Outgoing", f"{outgoing.MAX_WAITING // _MIB} MiB"),
         ("Outgoing", f"{outgoing.MAX_LINE // _KIB} KiB"),
         ("Lines", f"{(outgoing.MAX_LINE + redaction.MARGIN) // _KIB} KiB"),
+        ("ArtifactPushes", f"{artifact_pushes.MOST} at once"),
+        ("ArtifactPushes", f"{artifact_pushes.IDLE // 1000} s"),
+        ("Foresight", f"{plans_of_workers.AT_ONCE} at once of each command, {foresight.LIMIT:.0f} s each"),
+        ("Looking", f"the first {foreseeing.MOST}, {foreseeing.AT_ONCE} at once, {foreseeing.WHOLE:.0f} s in all"),
+        ("KeptFiles", f"{kept_files.MOST_KEPT // _MIB // 1024} GiB and {kept_files.MOST_FILES} files"),
         ("Seen", f"{seen.REMEMBERED:,} ids".replace(",", " ")),
         ("Outcomes", f"{seen.MAX_OUTCOMES // _MIB} MiB"),
         ("FeedTail", f"{feed_tail.RECENT:,} events".replace(",", " ")),

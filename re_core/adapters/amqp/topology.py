@@ -9,6 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
+from re_core.wire.artifact_messages import ARTIFACTS
 from re_core.wire.messages import (
     BINDINGS,
     DEAD,
@@ -34,6 +35,9 @@ CONTROL_LIFE = 600_000
 
 #: milliseconds after which the broker deletes the queue of a lane without a consumer; the core dispatches again what it awaits
 LANE_LIFE = 3_600_000
+
+#: not worth a disk: the next heartbeat comes in a moment, and a worker waits for the answer to what it asks
+_MOMENTARY = (HEARTBEAT, SECRETS, ARTIFACTS)
 
 #: queues that are consumed by one at a time
 _SINGLE = ("re.reply.", OUTPUT)
@@ -77,11 +81,10 @@ class Topology:
     def queue(self, name: str, broker: tuple[int, ...]) -> QueueDeclaration:
         """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused the argument."""
         if name.startswith(CONTROL):
-            return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, None)
+            return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, key_of(name))
         if name == DISCARD:
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)
-        # the next heartbeat comes in a moment, and who asks for a secret waits for it: not worth a disk
-        arguments: dict[str, Any] = {"x-queue-type": "classic" if name in (HEARTBEAT, SECRETS) else self._type}
+        arguments: dict[str, Any] = {"x-queue-type": "classic" if name in _MOMENTARY else self._type}
         if arguments["x-queue-type"] == "quorum" and broker >= (4, 0):
             # a core that was killed twenty times must not cost a message
             arguments["x-delivery-limit"] = -1

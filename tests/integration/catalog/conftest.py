@@ -46,8 +46,8 @@ def act(machine: DirectRunner) -> Act:
 def foresee(machine: DirectRunner) -> Callable[..., Change]:
     """What a step would change."""
 
-    def foreseen(name: str, parameters: Mapping[str, Any]) -> Change:
-        return plan(worker_of(name), name, parameters, host=machine)
+    def foreseen(name: str, parameters: Mapping[str, Any], **how: Any) -> Change:
+        return plan(worker_of(name), name, parameters, host=machine, **how)
 
     return foreseen
 

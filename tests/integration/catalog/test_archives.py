@@ -49,6 +49,62 @@ def test_an_archive_is_unpacked_once_and_replaced_whole(act: Act, tmp_path: Path
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tgz", "into", "records"]
 
 
+def test_an_archive_is_sent_only_where_the_directory_does_not_have_it(act: Act, tmp_path: Path) -> None:
+    into = tmp_path / "new" / "into"
+    digest = _archive(tmp_path / "a.tgz", ("top/run", b"one"))
+    held: dict[str, bytes | dict[str, bytes]] = {
+        "site-1": (tmp_path / "a.tgz").read_bytes(),
+        "site-2": {"web/run": b"two", "web/lib/x": b"x"},
+        "bad-1": b"no archive",
+    }
+    wanted = {"artifact": "site-1", "path": str(into), "strip": 1}
+    sent = act("archive:Unpack", {**wanted, "sha256": digest}, artifacts=held)
+    assert sent.data == {"changed": True, "sha256": digest}
+    assert "send the artifact site-1" in " ".join(sent.output)
+    assert (into / "run").read_bytes() == b"one"
+    again = act("archive:Unpack", wanted, artifacts=held)
+    assert (again.data, [line for line in again.output if "send" in line]) == ({"changed": False, "sha256": digest}, [])
+    assert not act("archive:Unpack", {**wanted, "artifact": None, "worker_file": str(tmp_path / "a.tgz")}).data[
+        "changed"
+    ]
+    assert act("archive:Unpack", {**wanted, "artifact": "site-2"}, artifacts=held).data["changed"]
+    assert ((into / "run").read_bytes(), (into / "lib" / "x").read_bytes()) == (b"two", b"x")
+    assert not act("archive:Unpack", {**wanted, "artifact": "site-2"}, artifacts=held).data["changed"]
+    failed = act("archive:Unpack", {**wanted, "artifact": "bad-1"}, fails=True, artifacts=held)
+    assert "no archive that tar can read" in str(failed.message)
+    assert (into / "run").read_bytes() == b"two"
+    assert [one.name for one in into.parent.iterdir()] == ["into"]
+
+
+def test_a_release_is_made_of_an_artifact_and_never_of_another_one(act: Act, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    held = {"shop-1": {"web/run": b"one"}, "shop-2": {"web/run": b"two"}}
+    wanted = {"path": str(app), "version": "1", "strip": 1}
+    assert act("app:Release", {**wanted, "artifact": "shop-1"}, artifacts=held).data["changed"]
+    assert not act("app:Release", {**wanted, "artifact": "shop-1"}, artifacts=held).data["changed"]
+    failed = act("app:Release", {**wanted, "artifact": "shop-2"}, fails=True, artifacts=held)
+    assert "never changes" in str(failed.message)
+    assert (app / "releases" / "1" / "run").read_bytes() == b"one"
+    assert [one.name for one in (app / "releases").iterdir()] == ["1"]
+    assert act("app:Release", {**wanted, "version": "2", "artifact": "shop-{version}"}, artifacts=held).data["changed"]
+    assert (app / "releases" / "2" / "run").read_bytes() == b"two"
+
+
+def test_a_file_of_a_host_becomes_an_artifact(act: Act, tmp_path: Path) -> None:
+    _archive(tmp_path / "a.tgz", ("run", b"one"))
+    (tmp_path / "report").write_text("good")
+    wanted = {"path": str(tmp_path / "a.tgz"), "artifact": "shop-{version}", "version": "1"}
+    pushed = act("artifact:Push", wanted)
+    assert pushed.artifacts == {"shop-1": (tmp_path / "a.tgz").read_bytes()}
+    assert (pushed.data["artifact"], pushed.data["size"]) == ("shop-1", (tmp_path / "a.tgz").stat().st_size)
+    assert act("artifact:Push", wanted, artifacts=pushed.artifacts).data == pushed.data
+    other = {**wanted, "path": str(tmp_path / "report")}
+    assert act("artifact:Push", other).artifacts == {"shop-1": {"files/report": b"good"}}
+    assert "another content" in str(act("artifact:Push", other, fails=True, artifacts=pushed.artifacts).message)
+    del wanted["version"]
+    assert "has a place for a version" in str(act("artifact:Push", wanted, fails=True).message)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -43,6 +44,63 @@ def test_bytes_arrive_as_they_are(act: Act, tmp_path: Path, size: int) -> None:
     act("file:Copy", wanted)
     assert (tmp_path / "f").read_bytes() == content
     assert act("file:Copy", wanted).data == {"changed": False}
+
+
+@pytest.mark.parametrize("size", [10, 400_000])
+def test_a_copy_has_the_bytes_of_an_artifact_or_of_the_workers_machine(
+    act: Act, foresee: Foresee, tmp_path: Path, size: int
+) -> None:
+    content, path = os.urandom(size), tmp_path / "f"
+    held = {"shop-1": {"deployment/app": content, "notes/a": b"text\n"}}
+    wanted = {"path": str(path), "artifact": "shop-1", "member": "deployment/app", "mode": "0640"}
+    assert foresee("file:Copy", wanted, artifacts=held).will == "yes"
+    assert not path.exists()
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert act("file:Copy", {**wanted, "sha256": sha256}, artifacts=held).data == {"changed": True}
+    assert (path.read_bytes(), _mode(path)) == (content, "0640")
+    assert act("file:Copy", wanted, artifacts=held).data == {"changed": False}
+    (tmp_path / "source").write_bytes(content[1:])
+    wanted = {"path": str(path), "worker_file": str(tmp_path / "source"), "validate": "test -s %s"}
+    assert act("file:Copy", wanted).data == {"changed": True}
+    assert path.read_bytes() == content[1:]
+    assert act("file:Copy", wanted).data == {"changed": False}
+    assert act("file:Copy", {**wanted, "validate": "false %s", "path": f"{path}2"}, fails=True).status == "failed"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["f", "records", "source"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ({}, "expected one of content, artifact and worker_file, found none"),
+        ({"content": "a", "artifact": "shop-1"}, "found content and artifact"),
+        ({"artifact": "shop-2"}, "has no artifact 'shop-2'"),
+        ({"artifact": "shop-1"}, "has 2 files, of which member names one; it has a/b, a/c"),
+        ({"artifact": "shop-1", "member": "a/d"}, "has no file 'a/d'"),
+        ({"artifact": "web/shop-1"}, "say its name alone"),
+        ({"artifact": "shop-1", "member": "a/b", "sha256": "0" * 64}, "has the SHA-256"),
+        ({"worker_file": "/nowhere/x"}, "no such file"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_refused(
+    act: Act, tmp_path: Path, parameters: dict[str, str], why: str
+) -> None:
+    held = {"shop-1": {"a/b": b"1", "a/c": b"2"}}
+    failed = act("file:Copy", {"path": str(tmp_path / "f"), **parameters}, fails=True, artifacts=held)
+    assert why in str(failed.message)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_template_is_one_of_an_artifact_or_of_the_workers_machine(act: Act, tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    held = {"shop-1": {"templates/f": b"port {{ port }}\n"}, "bytes-1": {"a/b": b"\xff"}}
+    wanted = {"path": str(path), "vars": {"port": 80}}
+    act("file:Template", {**wanted, "artifact": "shop-1"}, artifacts=held)
+    assert path.read_text() == "port 80\n"
+    (tmp_path / "t").write_text("{{ port }}")
+    act("file:Template", {**wanted, "worker_file": str(tmp_path / "t")})
+    assert path.read_text() == "80"
+    failed = act("file:Template", {**wanted, "artifact": "bytes-1"}, fails=True, artifacts=held)
+    assert "is not UTF-8" in str(failed.message)
 
 
 def test_a_content_that_its_validation_finds_wrong_never_arrives(act: Act, tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_result_prints_what_the_newest_attempt_returned(engine: FakeEngine, rect
     assert "attempt 2, failed" in ran.err and "only its beginning" in ran.err
 
 
+def test_result_says_how_to_get_what_is_an_artifact(engine: FakeEngine, rectl: Rectl) -> None:
+    engine.on(f"GET {ONE}", Answer({**deployment("completed", step(0, "completed")), "group": "two words"}))
+    data = {"artifact": "01D.0.1", "file": "result/data", "digest": "sha256:00", "size": 7}
+    engine.on(f"GET {ONE}/steps/0/result", Answer({"items": [_said(1, data)], "next": None}))
+    assert "rectl artifacts pull 01D.0.1 DIRECTORY --group 'two words'" in rectl("result", ID, "0").err
+    hostile = {**data, "artifact": "$(touch x)"}
+    engine.on(f"GET {ONE}/steps/0/result", Answer({"items": [_said(1, hostile)], "next": None}))
+    assert "pull" not in rectl("result", ID, "0").err
+
+
 def test_result_as_json_is_all_that_was_said(engine: FakeEngine, rectl: Rectl) -> None:
     engine.on(f"GET {ONE}", Answer(deployment("completed", step(0, "completed"))))
     items = [_said(1, "old"), _said(2, None)]

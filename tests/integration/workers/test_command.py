@@ -375,3 +375,26 @@ def test_a_cancel_while_it_is_read_on_ends_what_is_left() -> None:
     running.wait_for("up")
     assert running.cancel() == Outcome("failed", {"output": ["up"]}, "cancelled")
     assert not _marked()
+
+
+@pytest.mark.parametrize(
+    ("cmd", "parameters", "data"),
+    [
+        ("echo Applying 0012; echo done", {"changed_if": "Applying"}, {"changed": True, "code": 0}),
+        ("echo nothing to do", {"changed_if": "Applying"}, {"changed": False, "code": 0}),
+        ("exit 3", {"unchanged": [3]}, {"changed": False, "code": 3}),
+        ("exit 0", {"unchanged": [3]}, {"changed": True, "code": 0}),
+        ("echo Applying; exit 3", {"unchanged": [3], "changed_if": "Applying"}, {"changed": False, "code": 3}),
+        ("exit 2", {"ok": [2], "unchanged": [3]}, {"changed": True, "code": 2}),
+        ("true", {}, None),
+    ],
+)
+def test_the_author_says_how_a_change_is_seen(cmd: str, parameters: dict[str, object], data: object) -> None:
+    found = _run(cmd, **parameters)
+    assert (found.status, found.data) == ("completed", data), found.message
+
+
+def test_an_exit_code_that_is_none_of_both_fails() -> None:
+    assert _run("exit 4", ok=[0], unchanged=[3]).status == "failed"
+    script = run(Command(), "command:Script", {"script": "echo Applying", "changed_if": "Applying"})
+    assert script.data == {"changed": True, "code": 0}

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from re_client import live, screen, text, verdict
+from re_client import live, screen, terminal, text, verdict
 from re_client.events import Event, GapEvent, OutputEvent, StateEvent
+from re_client.progress_line import ProgressLine
 from re_client.view import Watched
 from re_core.api.answers import Step
 from tests.unit.client.documents import deployment, line, step
@@ -244,3 +245,40 @@ def test_a_screen_with_titles_of_stages_has_no_more_rows_than_the_terminal() -> 
         drawn = _plain(screen.live(watched, NOW, 80, rows))
         assert len(drawn) <= rows
         assert drawn[-1].startswith("  60 steps: ")
+
+
+def test_how_far_a_step_is_takes_the_place_of_the_lines_that_say_so() -> None:
+    said = ["working", "[30%, 3 of 10, rows]", "[40%, 4 of 10, rows]"]
+    lines = [OutputEvent(line(number, text, 0)) for number, text in enumerate(said, 1)]
+    watched = _watched(_running(step(0, "started"), step(1, "pending")), *lines)
+    assert [one["text"] for one in watched.lines(0)] == ["working"]
+    (row,) = (one for one in _plain(screen.whole(watched, NOW)) if "rows" in one)
+    assert "████░░░░░░ 40%  4 of 10  rows" in row
+    assert "####...... 40%" in "\n".join(_plain(screen.whole(watched, NOW, unicode=False)))
+    watched.feed(_running(step(0, "completed"), step(1, "started")))
+    assert "40%" not in "\n".join(_plain(screen.whole(watched, NOW)))
+
+
+def test_a_bar_fits_a_terminal_of_80_columns_and_is_harmless() -> None:
+    hostile = OutputEvent(line(1, f"[100%, 10 of 10, \x1b[2J{'w' * 150}]", 0))
+    rows = _plain(screen.live(_watched(_running(step(0, "started")), hostile), NOW, 80, 24))
+    assert max(map(len, rows)) <= 80
+    assert not any("\x1b" in row for row in rows)
+
+
+def test_one_line_says_how_far_it_is_and_goes() -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    err = io.StringIO()
+    shown = terminal.Terminal(Tty(), err, {"TERM": "xterm", "COLUMNS": "60"})
+    watched = _watched(_running(step(0, "started")))
+    with ProgressLine(shown) as far:
+        far.show(watched)
+        assert err.getvalue() == "", "nothing says how far it is"
+        watched.feed(OutputEvent(line(1, "[40%, 4 of 10, rows]", 0)))
+        far.show(watched)
+        assert "40%" in err.getvalue()
+        assert len(err.getvalue().removeprefix("\r\x1b[K")) <= 59
+    assert err.getvalue().endswith("\r\x1b[K")

@@ -33,21 +33,8 @@ def test_the_built_in_workers_have_commands_of_their_own() -> None:
     assert {worker.command for worker in workers} == {
         *("ansible", "noop", "sleep", "command", "git", "httprequest", "prometheus", "sql", "ticket"),
         *("container", "kubernetes"),
-        *(
-            "app",
-            "archive",
-            "cron",
-            "file",
-            "fileops",
-            "group",
-            "host",
-            "nagios",
-            "package",
-            "puppet",
-            "service",
-            "user",
-            "wait",
-        ),
+        *("app", "archive", "artifact", "cron", "file", "fileops", "group", "host", "nagios", "package", "puppet"),
+        *("service", "user", "wait"),
     }
 
 
