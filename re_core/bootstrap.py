@@ -253,6 +253,8 @@ def protection(settings: Settings) -> Protection:
 def _proofs(settings: Settings, store: Store, clock: Clock) -> WorkerProofs | None:
     """One for each thread."""
     return None if settings.bus_url == EMBEDDED else WorkerProofs(store, clock, protection(settings))
+
+
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(settings.artifact_limit, settings.artifact_quota)
 

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
 from re_workers.context import Call, Context
@@ -191,18 +191,7 @@ class Command(Worker):
         return _foreseen(ctx, creates, removes)
 
     @Script.plan
-    def _(
-        self,
-        ctx: Context,
-        script: str,
-        interpreter: _Words = "/bin/sh",
-        args: list[str] | None = None,
-        cwd: str | None = None,
-        env: _Env = None,
-        ok: list[int] | None = None,
-        creates: str | None = None,
-        removes: str | None = None,
-    ) -> Change:
+    def _(self, ctx: Context, creates: str | None = None, removes: str | None = None, **named: Any) -> Change:
         return _foreseen(ctx, creates, removes)
 
     def _on_host(self, ctx: Context, wanted: _Wanted) -> dict[str, object]:
