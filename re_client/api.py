@@ -25,6 +25,7 @@ from re_client.nodes import Nodes
 from re_client.transport import Transport
 from re_core.api import answers
 from re_core.api import artifacts as documents
+from re_core.api import notifications as notification_documents
 from re_core.api import workers as worker_documents
 
 #: lines of one page of output: as many as the engine gives
@@ -261,12 +262,15 @@ class Client(Calls):
 
     def notifications(
         self, limit: int | None = 100, group: str = "", deployment: str = "", outcome: str = "", transport: str = ""
-    ) -> list[answers.NotificationRow]:
+    ) -> list[notification_documents.NotificationRow]:
         """The newest notifications that were sent or failed."""
         wanted = given(
             group=group or None, deployment=deployment or None, outcome=outcome or None, transport=transport or None
         )
-        return [cast(answers.NotificationRow, row) for row in self._pages("/api/v1/notifications", wanted, limit)]
+        return [
+            cast(notification_documents.NotificationRow, row)
+            for row in self._pages("/api/v1/notifications", wanted, limit)
+        ]
 
     def notify(self, transport: str, targets: Sequence[str], slug: str, message: str, phase: str) -> str:
         """Send a notification; its id. That it was delivered, the list of notifications says."""
@@ -275,10 +279,10 @@ class Client(Calls):
 
     def notification_targets(
         self, group: str, playbook: str, environments: Sequence[str] = ()
-    ) -> answers.NotificationTargets:
+    ) -> notification_documents.NotificationTargets:
         """Who would hear of a deployment of that playbook, with steps of these environments."""
         wanted = {"group": group, "playbook": playbook, "environment": list(environments)}
-        return cast(answers.NotificationTargets, self._get("/api/v1/notifications/targets", wanted))
+        return cast(notification_documents.NotificationTargets, self._get("/api/v1/notifications/targets", wanted))
 
     def groups(self) -> list[dict[str, Any]]:
         """Groups that own playbooks."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from re_core.api import answers, apps, artifacts, hosts, pipelines, requests, version0, workers
+from re_core.api import answers, apps, artifacts, hosts, notifications, pipelines, requests, version0, workers
 from re_core.api.schema import Components, Shape, ref
 from re_core.artifacts import annotation
 from re_core.ports.apps import MOST_LOG_LINES
@@ -56,7 +56,7 @@ def described() -> dict[str, Shape]:
     """A component for each document of HTTP, by name."""
     components = Components(answers.EXTENSIBLE | version0.EXTENSIBLE)
     theirs = [part for one in (artifacts, pipelines, apps, hosts, workers) for part in (one.COMPONENTS, one.REQUESTS)]
-    for part in (answers.COMPONENTS, version0.COMPONENTS, requests.COMPONENTS, *theirs):
+    for part in (answers.COMPONENTS, notifications.COMPONENTS, version0.COMPONENTS, requests.COMPONENTS, *theirs):
         for name, kind in part.items():
             components.add(name, kind)
     return components.found

@@ -26,7 +26,7 @@ import re_rest.__main__ as rest
 import re_workers.__main__ as workers
 from re_client.__main__ import cli
 from re_core import errors
-from re_core.api import answers, apps, artifacts, hosts, pipelines, requests, version0
+from re_core.api import answers, apps, artifacts, hosts, notifications, pipelines, requests, version0
 from re_core.api import workers as credentials
 from re_core.api.fields import Deprecated, Elsewhere, Expected, Rules, Was
 from re_core.api.schema import Field, fields, summary
@@ -203,6 +203,7 @@ def documents() -> str:
     parts = {
         "Answers": {
             **answers.COMPONENTS,
+            **notifications.COMPONENTS,
             **artifacts.COMPONENTS,
             **pipelines.COMPONENTS,
             **apps.COMPONENTS,

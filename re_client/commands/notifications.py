@@ -11,7 +11,7 @@ from re_client import lookup
 from re_client.errors import BadInput, NotDelivered
 from re_client.session import Session, json_option, pass_session
 from re_client.text import day
-from re_core.api.answers import NotificationRow, NotificationTargets
+from re_core.api.notifications import NotificationRow, NotificationTargets
 
 #: seconds between two looks at whether a test was delivered
 LOOK = 0.5

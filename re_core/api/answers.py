@@ -358,47 +358,6 @@ class Replayed(TypedDict):
     queue: str
 
 
-class Sent(TypedDict):
-    """A notification was sent."""
-
-    id: str
-
-
-class DailyTargets(TypedDict):
-    """Who hears once a day of what ended."""
-
-    at: Annotated[str, "time of the day, and its time zone"]
-    outcomes: list[str]
-    to: Annotated[dict[str, list[str]], "transport -> targets"]
-
-
-class NotificationTargets(TypedDict):
-    """Who would hear of a deployment, by the settings."""
-
-    phases: Annotated[dict[str, dict[str, list[str]]], "started, completed, failed -> transport -> targets"]
-    daily: list[DailyTargets]
-
-
-class NotificationRow(TypedDict):
-    """A notification that a notifier is done with."""
-
-    id: str
-    notification: Annotated[str, "id of the notification"]
-    at: Annotated[Time, "time when it was sent, or when the notifier gave up"]
-    transport: str
-    target: Annotated[list[str], "its targets; of a failed one those that it did not reach"]
-    phase: Annotated[str, "started, completed or failed"]
-    slug: Annotated[str, "its headline"]
-    outcome: Literal["sent", "failed"]
-    why: Annotated[str, "why it failed; empty if it did not"]
-    tries: int
-    together: Annotated[int, "number of notifications that were sent as one message with it; 0: it was sent alone"]
-    deployment: Annotated[str, "id of its deployment; empty if it belongs to none"]
-    group: Annotated[str, "empty if it belongs to none"]
-    playbook: str
-    worker: Annotated[str, "id of the worker that sent it"]
-
-
 class Token(TypedDict):
     """A token, without its secret."""
 
@@ -484,10 +443,7 @@ class Ready(TypedDict):
 #: names of components of OpenAPI, and what they are; what these refer to is a component of its own name
 COMPONENTS: dict[str, Any] = {
     **{kind.__name__: kind for kind in (Problem, Created, Asked, Deployment, Output, Playbook, Applied, Verdict, Plan)},
-    **{
-        kind.__name__: kind for kind in (DeadLetter, Replayed, Sent, NewToken, NewRunner, Rotated, Secret, Alive, Ready)
-    },
-    "NotificationTargets": NotificationTargets,
+    **{kind.__name__: kind for kind in (DeadLetter, Replayed, NewToken, NewRunner, Rotated, Secret, Alive, Ready)},
     "Deployments": Page[DeploymentRow],
     "Results": Page[Result],
     "Journal": Page[Entry],
@@ -495,7 +451,6 @@ COMPONENTS: dict[str, Any] = {
     "Groups": Page[Group],
     "Workers": Page[Worker],
     "DeadLetters": Page[DeadLetterRow],
-    "Notifications": Page[NotificationRow],
     "Tokens": Page[Token],
     "Runners": Page[Runner],
     "Secrets": Page[Secret],

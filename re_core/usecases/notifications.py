@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from re_core.api import answers
+from re_core.api import notifications as documents
 from re_core.errors import CallerError, Conflict
 from re_core.playbook import notice_routes
 from re_core.playbook.compiler import EnginePolicy
@@ -50,7 +50,7 @@ def listed(
     wanted: NotifiedFilter,
     limit: int,
     cursor: str,
-) -> tuple[list[answers.NotificationRow], str | None]:
+) -> tuple[list[documents.NotificationRow], str | None]:
     """What notifiers were done with, the newest first, and where to go on.
 
     Those that belong to no group (sent from outside) are shown to a caller that sees every group. Raises NotAllowed, CallerError.
@@ -63,7 +63,7 @@ def listed(
 
 def targets(
     around: EnginePolicy, principal: Principal, group: str, playbook: str, environments: Sequence[str]
-) -> answers.NotificationTargets:
+) -> documents.NotificationTargets:
     """Who would hear of a deployment of that playbook whose steps are of these environments. Raises NotAllowed, CallerError."""
     require(principal, Verb.SEE, group)
     if not (group and playbook):
@@ -80,7 +80,7 @@ def _lists(to: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {transport: list(found) for transport, found in to.items()}
 
 
-def _document(row: Notified) -> answers.NotificationRow:
+def _document(row: Notified) -> documents.NotificationRow:
     return {
         "id": row.id,
         "notification": row.notification,
