@@ -127,8 +127,9 @@ def is_proven(message: Message, purpose: str, public: str) -> bool:
 def _said(message: Message, purpose: str) -> bytes:
     headers = sorted((name, text) for name, text in message.headers.items() if name.startswith(_OURS) and name != PROOF)
     digest = hashlib.sha256(message.body).hexdigest()
-    # the bus fills in where a question is answered, each time that it sends one; its answer is closed for a key of the body
-    reply_to = "" if purpose == SECRETS else message.reply_to
+    # The bus fills in where a question is answered, each time that it sends one. The answer with secrets is closed for a key of the body;
+    # that with an artifact goes astray only if a reader of the core's own queue sends the question once more.
+    reply_to = "" if purpose in (SECRETS, ARTIFACTS) else message.reply_to
     said = ["re-proof/1", purpose, message.id, message.correlation_id, reply_to, headers, digest]
     # what UTF-8 cannot carry does not arrive either
     return strict_json.dumps(said).encode("utf-8", "replace")

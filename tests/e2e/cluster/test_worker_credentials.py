@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.e2e.engine_process import wait_until
 from tests.services.broker import RabbitMQ
 from tests.services.recipe import Place
 from tests.services.sshd import running
+from tests.unit.artifacts.archives import tgz
 
 VALUE = "correct horse battery"
 BOOK = f"""group: tests
@@ -33,7 +35,16 @@ execution:
           cmd: 'test "$DB" = "{VALUE}" && echo "$RE_HOST is at ${{SSH_CONNECTION##* }}"'
           env: {{DB: {{secret: tests/prod/db}}}}
 """
+FILES = """group: tests
+name: files
+execution:
+  - hosts: [web1]
+    steps:
+      - file:Copy: {{artifact: shop-1, member: web/app, path: '{place}/app', mode: "0644"}}
+      - artifact:Push: {{artifact: shop-2, path: '{place}/app.tgz'}}
+"""
 PLACE = ("--pool", "dmz", "--environment", "prod")
+COMMANDS = ("command", "file", "artifact")
 
 
 def _worker(client: Client, name: str) -> dict[str, Any]:
@@ -104,11 +115,11 @@ def test_only_a_proven_worker_runs_steps_of_a_protected_environment(
         why = "no worker of the pool dmz for the environment prod that has shown its credential offers command:Run"
         assert why in unproven["reason"]
 
-        made = client.add_worker_credential("w1", key.public, ("command",), "dmz", ("prod",))
+        made = client.add_worker_credential("w1", key.public, COMMANDS, "dmz", ("prod",))
         url = stack.enter_context(
             rabbitmq.user(cluster.bus_url, "w1", {key: str(text) for key, text in made["rabbitmq"].items()})
         )
-        proven = cluster.add_worker("command", options=(*PLACE, "--credential", str(credential), "--label", "rack=r3"))
+        proven = cluster.add_worker(*COMMANDS, options=(*PLACE, "--credential", str(credential), "--label", "rack=r3"))
         proven.environ["RE_BUS_URL"] = url
         proven.spawn()
         proven.await_ready()
@@ -125,6 +136,7 @@ def test_only_a_proven_worker_runs_steps_of_a_protected_environment(
         log = cluster.workers[0].text
         assert "the core gives this worker no steps of worker.command.dmz" in log
 
+        _brings_and_stores_artifacts(client, tmp_path / "web1", host.seen)
         _cannot_do_what_is_not_its_own(url, last)
         _says_it_is_an_operator(url, last)
         wait_until("it is a dead letter", lambda: _letters(client) == ["only workers' words are heard"], PATIENCE)
@@ -132,6 +144,17 @@ def test_only_a_proven_worker_runs_steps_of_a_protected_environment(
         client.revoke_worker_credential("w1")
         wait_until("the revocation is noticed", lambda: bool(_worker(client, "w1")["fault"]), PATIENCE)
         assert why in ended(client, begin(client, BOOK))["reason"]
+
+
+def _brings_and_stores_artifacts(client: Client, place: Path, seen: str) -> None:
+    """`place`: a directory of the host, as this machine names it; `seen`: as the host does."""
+    content = os.urandom(3_000_000)
+    client.push_artifact("shop-1", [tgz({"web/app": content})], {}, "tests", "files")
+    (place / "app.tgz").write_bytes(tgz({"web/app": content[::-1]}))
+    done = ended(client, begin(client, FILES.format(place=seen)))
+    assert done["status"] == "completed", done["reason"]
+    assert (place / "app").read_bytes() == content
+    assert client.artifact("shop-2", "tests")["size"] > 0
 
 
 def _letters(client: Client) -> list[str]:
