@@ -157,8 +157,8 @@ def test_waiting_for_an_answer_uses_the_same_terms(server: Server) -> None:
     assert run(Wait(), "wait:ForHttp", {**wanted, "checks": checks}).status == "completed"
     assert server.headers[-1]["authorization"] == "Bearer t"
     late = run(Wait(), "wait:ForHttp", {**wanted, "timeout": 0, "contains": "down"})
-    assert "not there after 0 s: GET http" in late.message
-    assert 'answered without the text: {"state": "up"' in late.message
+    assert "not there after 0 s: GET http" in str(late.message)
+    assert 'answered without the text: {"state": "up"' in str(late.message)
     assert late.data == {"kind": "timeout"}
     denied = run(Wait(rule(["loopback"])), "wait:ForHttp", wanted)
     assert str(denied.message).endswith("is denied by httprequest_denied (loopback)")
