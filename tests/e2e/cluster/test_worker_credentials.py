@@ -51,6 +51,10 @@ def _worker(client: Client, name: str) -> dict[str, Any]:
     return next((one for one in client.workers() if one["credential"] == name and one["offers"]), {})
 
 
+def _completes(client: Client) -> bool:
+    return ended(client, begin(client, BOOK))["status"] == "completed"
+
+
 @contextmanager
 def _channel(url: str) -> Iterator[Any]:
     connection = pika.BlockingConnection(pika.URLParameters(url))
@@ -127,6 +131,8 @@ def test_only_a_proven_worker_runs_steps_of_a_protected_environment(
         shown = _worker(client, "w1")
         assert (shown["pool"], shown["environments"], shown["labels"]) == ("dmz", ["prod"], {"rack": "r3"})
         assert (shown["id"].partition("~")[0], shown["fault"]) == ("w1", "")
+        # a core looks for new workers once a second, and a step that it knows no worker of fails at once
+        wait_until("the core knows the worker", lambda: _completes(client), PATIENCE)
         last = ""
         for _ in range(4):  # the other worker takes some of them from the queue, and gives them back
             last = begin(client, BOOK)
