@@ -26,8 +26,8 @@ from re_workers.kept_files import KeptFiles
 from re_workers.outcomes import Failed
 from re_workers.outgoing import APP
 
-#: seconds that one question waits for its answer; after which it is not asked again; and the same where the journal does not have the
-#: step's start yet
+#: seconds that one question waits for its answer; after which it is not asked again, also where a core has no place for what is to be
+#: stored; and the same where the journal does not have the step's start yet
 ANSWER, PATIENCE, START = 10.0, 60.0, 10.0
 #: seconds that a piece which is to be stored waits for its answer: behind the last one all of it is written
 PIECE_ANSWER = 60.0
@@ -102,6 +102,8 @@ class EngineArtifacts:
             raise _Broken(f"the artifact {name} could not be stored: {error}") from None
         if answer is None:
             raise _Broken(f"the artifact {name} could not be stored: the core that takes it has not answered")
+        if answer.headers.get(m.ANSWER) == m.NOT_YET:
+            raise _Broken(f"the artifact {name} could not be stored: {answer.body.decode('utf-8', 'replace')[:1000]}")
         if answer.headers.get(m.ANSWER) not in (m.TAKEN, m.STORED):
             raise Failed(f"the artifact {name}: {answer.body.decode('utf-8', 'replace')[:1000]}")
         return answer.body
@@ -139,7 +141,7 @@ class EngineArtifacts:
             what = "" if answer is None else answer.headers.get(m.ANSWER, "")
             if answer is not None and what in (m.LISTED, m.PIECE, m.READY):
                 return answer.body
-            if answer is not None and (what != m.NOT_YET or passed >= START):
+            if answer is not None and (what != m.NOT_YET or passed >= (PATIENCE if ask == "push" else START)):
                 raise Failed(f"the artifact {name}: {answer.body.decode('utf-8', 'replace')[:1000]}")
             if answer is None and passed >= PATIENCE:
                 raise Failed(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, NamedTuple
 
 from re_core.deployment.senders import OPEN, Sender
-from re_core.errors import BadMessage
+from re_core.errors import BadMessage, StoreUnavailable
 from re_core.ports import PIECE
 from re_core.usecases import artifact_pushing
 from re_core.usecases.artifact_pushing import Bounds, Wanted, too_large
@@ -63,8 +63,10 @@ class ArtifactPushes:
         """A piece, or the end. Raises CallerError, BadMessage, StoreUnavailable."""
         id, number = headers.get(m.PUSH, ""), headers.get(m.NUMBER, "")
         push = self._pushes.get(id)
-        if push is None or not number.isdecimal():
-            raise BadMessage("this core knows no such push; begin it again")
+        if push is None:
+            return Given(m.NOT_YET, b"this core knows no such push; begin it again")
+        if not number.isdecimal():
+            raise BadMessage(f"the number of a piece is digits, found {number[:20]!r}")
         if headers.get(m.END):
             return self._finish(id, push)
         if int(number) == push.pieces:
@@ -91,8 +93,12 @@ class ArtifactPushes:
             made = artifact_pushing.push_archive(
                 store, clock, push.principal, push.wanted, pieces, self._bounds
             ).artifact
-        finally:
+        except StoreUnavailable:
+            raise  # the message comes again, and finds the pieces
+        except BaseException:
             self._drop(id)
+            raise
+        self._drop(id)
         return Given(m.STORED, m.Listing(made.digest, made.kind, made.size, made.created, made.files, ()).body())
 
     def _drop_idle(self) -> None:

@@ -14,6 +14,7 @@ from re_core.usecases.artifact_release import Given, Lacking, Shelf, give
 from re_core.usecases.granted import NotReleased, NotRunning
 from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.wire import artifact_messages as m
+from re_core.wire.answer_queue import check_answer_queue
 from re_core.wire.messages import APP, Message
 from re_core.wire.proof import ARTIFACTS
 
@@ -59,8 +60,7 @@ class ArtifactAnswers:
         self._pushes.close()
 
     def _answer(self, message: Message) -> None:
-        if not message.reply_to:
-            raise BadMessage("it names no queue for the answer")
+        check_answer_queue(message.reply_to)
         kind, body = self._given(message)
         headers = {m.ANSWER: kind}
         id = f"{message.id}/answer"

@@ -11,6 +11,7 @@ from re_core.sequencer.guard import take_each
 from re_core.usecases.secret_release import NotReleased, Release, release
 from re_core.usecases.worker_proofs import WorkerProofs
 from re_core.wire import messages as m
+from re_core.wire.answer_queue import check_answer_queue
 from re_core.wire.messages import APP, Message
 from re_core.wire.proof import SECRETS
 from re_core.wire.secret_messages import answer, parse_request, refusal
@@ -45,8 +46,7 @@ class SecretAnswers:
         self._subscription.close()
 
     def _answer(self, message: Message) -> None:
-        if not message.reply_to:
-            raise BadMessage("it names no queue for the answer")
+        check_answer_queue(message.reply_to)
         body = self._body(message)
         said = Message(message.reply_to, body, f"{message.id}/answer", message.id, app_id=APP, direct=True, once=True)
         self._bus.publish([said])

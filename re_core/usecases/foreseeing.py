@@ -86,11 +86,10 @@ def _worker_of(step: PlannedStep, living: Sequence[WorkerRecord], alone: bool) -
     answering = [one for one in offering if one.offers.get(name, {}).get(PLANS) is True]
     if not answering:
         return "the step does not say, or its worker is older"
-    asked = [one for one in answering if not one.credential]
-    if not asked:
-        # its user at the broker may not write to the queue of the answer (docs/decisions/0040)
-        return "workers with a credential are not asked"
-    return min(asked, key=lambda one: (len(one.running), one.id))
+    if any(one.credential or one.fault for one in offering):
+        # its user at the broker may not write to the queue of the answer; and one beside it that has shown nothing is not believed
+        return "workers with a credential are not asked (docs/decisions/0040)"
+    return min(answering, key=lambda one: (len(one.running), one.id))
 
 
 def _serves(worker: WorkerRecord, pool: str, environment: str) -> bool:

@@ -12,8 +12,8 @@ from re_core.wire import strict_json
 #: the queue of the questions
 ARTIFACTS = "re.artifacts"
 
-#: begin and end of the name of the queue where one core takes pieces of artifacts
-_PIECES = ("re.control.", ".artifacts")
+#: begins the name of the queue where one core takes pieces of artifacts
+PIECES = "re.pieces."
 
 #: header of an answer: what its body is
 ANSWER = "re-artifact"
@@ -46,12 +46,12 @@ _KEYS = ("attempt", "token", "worker", "name", "ask", "number", "kind")
 
 def pieces_queue(core: str) -> str:
     """Where this start of a core takes pieces of what is to be stored."""
-    return core.join(_PIECES)
+    return f"{PIECES}{core}"
 
 
 def is_pieces_queue(name: str) -> bool:
     """Whether a queue, or a key, is that of a core which takes pieces."""
-    return name.startswith(_PIECES[0]) and name.endswith(_PIECES[1])
+    return name.startswith(PIECES)
 
 
 class ArtifactRequest(NamedTuple):

@@ -15,6 +15,9 @@ from re_workers.sdk import Change, step
 #: what names of tar.gz end with
 _ARCHIVES = (".tar.gz", ".tgz")
 
+#: bytes that a file may have which is stored; the core's own bound (`artifact_limit`) may be lower
+MOST_PUSHED = 1 << 30
+
 
 class ArtifactSteps(HostWorker):
     """Stores files of hosts as artifacts of the engine."""
@@ -35,7 +38,7 @@ class ArtifactSteps(HostWorker):
         name = versioned(artifact, version)
         with tempfile.TemporaryFile() as file:
             stream = cast(BinaryIO, file)
-            ctx.host.get(path, stream)
+            ctx.host.get(path, stream, most=MOST_PUSHED)
             stream.seek(0)
             if path.endswith(_ARCHIVES) and not member:
                 return ctx.artifact(name, stream, archive=True)

@@ -22,6 +22,8 @@ from re_workers.sdk import Change
 
 #: before each piece of its output: which stream it is of, and how many bytes follow
 _HEAD = struct.Struct(">B3xI")
+#: bytes that are read of it at once: an engine may announce up to 4 GiB
+_MOST_PIECE = 64 * 1024
 #: lines that a failure repeats
 LAST_LINES = 5
 #: variable of the mark
@@ -126,7 +128,10 @@ def _pieces(client: Any, id: str) -> Iterator[bytes]:
     answer = client.post(where, json={"Detach": False, "Tty": False}, stream=True, timeout=None)
     answer.raise_for_status()
     while len(head := answer.raw.read(_HEAD.size)) == _HEAD.size:
-        yield answer.raw.read(_HEAD.unpack(head)[1])
+        left = _HEAD.unpack(head)[1]
+        while left and (piece := answer.raw.read(min(left, _MOST_PIECE))):
+            left -= len(piece)
+            yield piece
 
 
 def _say(ctx: Context, last: deque[str], lines: list[str]) -> None:

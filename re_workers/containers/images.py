@@ -79,9 +79,9 @@ def divided(name: str) -> tuple[str, str]:
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
-def _account(auth: Auth | None) -> dict[str, str] | None:
+def _account(auth: Auth | None) -> dict[str, str]:
     if not auth:
-        return None
+        return {}  # None would have the SDK send what the worker's user has in a file of its own
     token = {"identitytoken": auth["identity_token"]} if auth.get("identity_token") else {}
     return {"username": auth["username"], "password": auth["password"], **token}
 

@@ -13,6 +13,7 @@ from re_core.errors import BadSettings
 from re_core.json_pointer import valid
 from re_core.wording import did_you_mean, one_of
 from re_workers import fields
+from re_workers.outcomes import Failed
 
 #: fields that every template has, beside those that the settings and the step give
 FIELDS = ("id", "title", "text", "state", "event", "key", "mark", "deployment", "group")
@@ -195,8 +196,14 @@ def trackers(section: Mapping[str, Any]) -> dict[str, Tracker]:
 
 
 def url_of(tracker: Tracker, template: str, values: Mapping[str, str]) -> str:
-    """The URL of a request: below the tracker's own, each value quoted."""
-    return tracker.url + fields.filled(template, values, lambda one: quote(one, safe=""))
+    """The URL of a request: below the tracker's own, each value quoted. Raises Failed for one that would lead to another path."""
+    return tracker.url + fields.filled(template, values, _quoted)
+
+
+def _quoted(value: str) -> str:
+    if value in (".", ".."):
+        raise Failed(f"a part of a tracker's address cannot be {value!r}")
+    return quote(value, safe="")
 
 
 def body_of(template: Any, values: Mapping[str, str]) -> Any:

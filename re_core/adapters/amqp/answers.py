@@ -13,10 +13,8 @@ from queue import Empty, SimpleQueue
 from re_core.adapters.amqp.connection import Connection
 from re_core.adapters.amqp.private_queue import PrivateQueue
 from re_core.ports import Delivery
+from re_core.wire.answer_queue import PREFIX
 from re_core.wire.messages import Message
-
-#: what the queue's name begins with
-PREFIX = "re.answer."
 
 #: what the id of an answer ends with
 SUFFIX = "/answer"

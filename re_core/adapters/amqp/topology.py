@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from re_core.adapters.routes import key_of
-from re_core.wire.artifact_messages import ARTIFACTS
+from re_core.wire.artifact_messages import ARTIFACTS, PIECES
 from re_core.wire.messages import (
     BINDINGS,
     DEAD,
@@ -80,7 +80,7 @@ class Topology:
 
     def queue(self, name: str, broker: tuple[int, ...]) -> QueueDeclaration:
         """`broker` is its version: before 4.0 queues had no limit of deliveries, and refused the argument."""
-        if name.startswith(CONTROL):
+        if name.startswith((CONTROL, PIECES)):
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-expires": CONTROL_LIFE}, key_of(name))
         if name == DISCARD:
             return QueueDeclaration(name, {"x-queue-type": "classic", "x-message-ttl": 0}, None)

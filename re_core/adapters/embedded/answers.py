@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 from queue import Empty, SimpleQueue
 
+from re_core.wire.answer_queue import PREFIX
 from re_core.wire.messages import Message
-
-#: what a private reply name begins with; no queue is called so
-PREFIX = "re.answer."
 
 #: what a waiting caller gets when the bus closes
 _CLOSED = None

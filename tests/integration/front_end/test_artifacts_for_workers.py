@@ -14,15 +14,17 @@ import pytest
 
 from re_core.adapters.sqlite.artifact_files import SUFFIX
 from re_core.deployment.records import Accepted, Completed, Dispatched, Started
-from re_core.errors import BadMessage
+from re_core.errors import BadMessage, StoreUnavailable
 from re_core.playbook.compiler import EnginePolicy, compile_document
 from re_core.ports import PIECE
 from re_core.services.artifact_pushes import IDLE, MOST, ArtifactPushes
 from re_core.services.artifacts import ArtifactAnswers
 from re_core.services.polling import PollingThread
+from re_core.usecases import artifact_pushing
 from re_core.usecases.artifact_pushing import Bounds
 from re_core.usecases.artifact_release import Shelf, give
 from re_core.wire import artifact_messages as m
+from re_core.wire.messages import APP, Message
 from re_workers import engine_artifacts
 from re_workers.artifacts import Claimed, Wanted
 from re_workers.engine_artifacts import EngineArtifacts
@@ -235,7 +237,19 @@ def test_what_cannot_be_an_artifact_fails_the_step_and_leaves_nothing(
     assert [one["name"] for one in house.call("GET", "/api/v1/artifacts").json["items"]] == ["shop"]
 
 
-def test_a_push_of_which_an_answer_is_lost_is_gone_on_with_or_begun_again(harness: FrontEndHarness) -> None:
+def test_no_answer_goes_to_a_queue_that_others_read(house: FrontEndHarness, shelf: EngineArtifacts) -> None:
+    steps = house.bus.subscribe(("worker.command",), 10)
+    body = m.ArtifactRequest("dep/0/1", "token", "w1", "none").body()
+    house.bus.publish([Message(m.ARTIFACTS, body, "q1", reply_to="worker.command", app_id=APP, direct=True)])
+    with pytest.raises(Failed):  # one thread answers, so the question before was handled too
+        shelf.look(CLAIMED, "none")
+    assert steps.take(10, 0) == []
+    steps.close()
+
+
+def test_a_push_of_which_an_answer_is_lost_is_gone_on_with_or_begun_again(
+    harness: FrontEndHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = Shelf(harness.store, harness.clock)
     _granted(harness)
     pushes = ArtifactPushes(here, Bounds(), "mine")
@@ -247,9 +261,11 @@ def test_a_push_of_which_an_answer_is_lost_is_gone_on_with_or_begun_again(harnes
     with pytest.raises(BadMessage, match="expected piece 2"):
         pushes.take({**push, m.NUMBER: "5"}, b"")
     end = {**push, m.NUMBER: "2", m.END: "1"}
-    assert m.parse_listing(pushes.take(end, b"").body).size == len(data)
-    with pytest.raises(BadMessage, match="knows no such push"):
+    with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
+        away.setattr(artifact_pushing, "push_archive", _unavailable)
         pushes.take(end, b"")
+    assert m.parse_listing(pushes.take(end, b"").body).size == len(data)
+    assert pushes.take(end, b"") == (m.NOT_YET, b"this core knows no such push; begin it again")
 
 
 def test_pushes_are_few_and_those_that_stand_still_are_dropped(harness: FrontEndHarness) -> None:
@@ -262,6 +278,10 @@ def test_pushes_are_few_and_those_that_stand_still_are_dropped(harness: FrontEnd
     clock.at += IDLE
     assert pushes.begin(request).kind == m.READY
     pushes.close()
+
+
+def _unavailable(*_: object) -> Any:
+    raise StoreUnavailable("the store is away")
 
 
 class _Clock:

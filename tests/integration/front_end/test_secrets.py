@@ -82,7 +82,7 @@ def test_the_store_has_the_value_sealed_and_only_under_its_name(house: FrontEndH
     [
         ("db", VALUE, "GROUP/NAME"),
         ("a/b/c/d", VALUE, "GROUP/NAME"),
-        (NAME, "abc", "at least 4 characters"),
+        (NAME, "x!z", "at least 4 characters"),
         (NAME, "a\0bcdef", "without NUL"),
         (NAME, "ä" * 40_000, "at most 65536 bytes"),
     ],

@@ -71,6 +71,9 @@ def test_what_cannot_be_done_says_what_to_do() -> None:
         assert "make one with ticket:Create" in str(_act(worker, "Close").message)
         assert plan(worker, "ticket:Comment", {"tracker": "shop", "text": "x"}).will == "unknown"
         assert "answered 404" in str(_act(worker, "Create", title="x", fields={"repo": "none"}).message)
+        for step in (".", ".."):
+            refused = _act(worker, "Create", title="x", fields={"owner": step, "repo": "user"})
+            assert f"cannot be '{step}'" in str(refused.message)
         assert "there is no" not in str(_act(worker, "Comment", text="x", ticket="9").message)
         bare = Tickets(trackers=trackers({"shop": {"kind": "github", "url": server.url}}))
         assert "needs owner, repo: give it in fields, or in tickets.shop.fields" in str(
