@@ -105,6 +105,12 @@ class Server:
             self._signaller(process, signal.SIGKILL)
             process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started for it: the server's own, unless it runs in a container."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL to it and to all that it started: it has no time to put anything in order."""
         process, self._process, self._frozen = self._process, None, False

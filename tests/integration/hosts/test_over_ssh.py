@@ -147,12 +147,8 @@ def test_a_network_that_is_cut_at_any_time_loses_and_repeats_nothing(
 
 def _kill(host: SshHost) -> None:
     """The server with all its sessions, and nothing that runs in them."""
-    found = psutil.process_iter(["name", "cmdline"])
-    # what it has just forked for a connection still has its arguments
-    listener = min(
-        (one for one in found if f"{host.seen}/sshd_config" in (one.info["cmdline"] or ())),
-        key=psutil.Process.create_time,
-    )
+    # by its pid: servers of other tests have the same arguments
+    listener = psutil.Process(host.server.pid)
     for one in (*listener.children(recursive=True), listener):
         if one.name().startswith("sshd"):
             one.kill()
