@@ -52,6 +52,7 @@ def _worker(client: Client, name: str) -> dict[str, Any]:
 
 
 def _completes(client: Client) -> bool:
+    """A core looks for new workers once a second, and a step of which it knows no worker fails at once."""
     return ended(client, begin(client, BOOK))["status"] == "completed"
 
 
@@ -131,7 +132,6 @@ def test_only_a_proven_worker_runs_steps_of_a_protected_environment(
         shown = _worker(client, "w1")
         assert (shown["pool"], shown["environments"], shown["labels"]) == ("dmz", ["prod"], {"rack": "r3"})
         assert (shown["id"].partition("~")[0], shown["fault"]) == ("w1", "")
-        # a core looks for new workers once a second, and a step that it knows no worker of fails at once
         wait_until("the core knows the worker", lambda: _completes(client), PATIENCE)
         last = ""
         for _ in range(4):  # the other worker takes some of them from the queue, and gives them back
