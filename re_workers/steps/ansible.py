@@ -39,8 +39,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "LC_ALL": "C.UTF-8",
 }
 
-#: failures that are named, hosts that are counted, and characters of a difference
-NAMED, MOST_HOSTS, MOST_DIFF = 5, 1000, 64 * 1024
+#: failures that are named, and hosts that are counted
+NAMED, MOST_HOSTS = 5, 1000
 
 #: exit codes of ansible-playbook: some hosts failed, or were out of reach
 _SOME_FAILED = (2, 3, 4)
@@ -199,14 +199,6 @@ class _Events:
         )
         more = f"; and {self._count - NAMED} more" if self._count > NAMED else ""
         return Failed(f"{named}{more}", {"code": code, "hosts": dict(self._hosts)})
-
-
-#: what a plan has where the step does not say
-_DEFAULTS: Mapping[str, Any] = {
-    **dict.fromkeys(("inventory", "extra_vars", "tags", "skip_tags", "vault_password")),
-    "limit": "",
-    "forks": 5,
-}
 
 
 def program(user: User | None = None) -> str:

@@ -16,7 +16,6 @@ class Found(NamedTuple):
     """Whether something is to be done."""
 
     will: Literal["yes", "no", "unknown"]
-    diff: str = ""
     why: str = ""
     #: what `current` says; empty where it was not asked
     current: frozenset[str] = frozenset()
@@ -63,13 +62,10 @@ def look_at(
     now = frozenset[str]() if current is None else migration.words(host, current)
     if heads is not None:
         wanted = migration.words(host, heads)
-        shown = "".join(f"-{one}\n" for one in sorted(now - wanted)) + "".join(
-            f"+{one}\n" for one in sorted(wanted - now)
-        )
         where = ", ".join(sorted(now)) or "its beginning"
         if now == wanted:
             return Found("no", why=f"the schema is at {where}", current=now)
-        return Found("yes", shown, f"the schema is at {where}", now)
+        return Found("yes", f"the schema is at {where}", now)
     if check is not None:
         return Found("yes", why="the tool finds something to do", current=now)
     return Found("unknown", why="give `check`, or `current` and `heads`, by which the tool says so", current=now)
