@@ -139,12 +139,12 @@ class Command(Worker):
         """
         argv = _argv(shell, failfast, cmd)
         variables = _variables(ctx)
-        told = bool(ok or creates or removes or unchanged or changed_if)
-        if ctx.call.rows or stdin or told:
+        asked = bool(ok or creates or removes or unchanged or changed_if)
+        if ctx.call.rows or stdin or asked:
             given, said = {**variables, **(env or {})}, (creates, removes, tuple(unchanged or ()), changed_if)
             wanted = _Wanted(f"exec {line(argv)}", cwd or "", given, stdin, _well(ok, unchanged), *said)
             data = self._on_host(ctx, wanted)
-            return data if told else None
+            return data if asked else None
         self._here(ctx, argv, cwd, {**self._confinement.environment(), **variables, **(env or {})})
         return None
 
@@ -173,21 +173,7 @@ class Command(Worker):
         return self._on_host(ctx, _Wanted(runs_it, cwd or "", given, script, _well(ok, unchanged), *said))
 
     @Run.plan
-    def _(
-        self,
-        ctx: Context,
-        cmd: str,
-        cwd: str | None = None,
-        env: _Env = None,
-        shell: _Words = "/bin/sh",
-        failfast: bool | None = None,
-        stdin: str = "",
-        ok: list[int] | None = None,
-        creates: str | None = None,
-        removes: str | None = None,
-        unchanged: list[int] | None = None,
-        changed_if: str | None = None,
-    ) -> Change:
+    def _(self, ctx: Context, creates: str | None = None, removes: str | None = None, **named: Any) -> Change:
         return _foreseen(ctx, creates, removes)
 
     @Script.plan

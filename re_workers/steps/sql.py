@@ -95,17 +95,7 @@ class Sql(Worker):
         return found
 
     @Query.plan  # type: ignore[untyped-decorator]  # by the Any of its rows
-    def _(
-        self,
-        ctx: Context,
-        url: str,
-        sql: str,
-        params: dict[str, _Value] | None = None,
-        expect: _Value | list[list[_Value]] = None,
-        limit: int = 100,
-        password: str = "",
-        timeout: float | None = None,
-    ) -> Change:
+    def _(self, ctx: Context, **named: Any) -> Change:
         return Change("no", why="what a query changes is rolled back")
 
     @step
@@ -136,16 +126,7 @@ class Sql(Worker):
         return {"rows": touched}
 
     @Execute.plan
-    def _(
-        self,
-        ctx: Context,
-        url: str,
-        sql: str | list[str],
-        params: dict[str, _Value] | None = None,
-        transaction: bool = True,
-        password: str = "",
-        timeout: float | None = None,
-    ) -> Change:
+    def _(self, ctx: Context, **named: Any) -> Change:
         return Change("unknown", why="what a statement changes is known to the database alone")
 
     @step(recorded=True)
@@ -177,18 +158,7 @@ class Sql(Worker):
         return {"changed": migration.words(ctx.host, current) != before.current}
 
     @Migrate.plan
-    def _(
-        self,
-        ctx: Context,
-        cmd: list[str],
-        url: str = "",
-        cwd: str = "",
-        env: dict[str, str] | None = None,
-        password: str = "",
-        check: list[str] | None = None,
-        current: list[str] | None = None,
-        heads: list[str] | None = None,
-    ) -> Change:
+    def _(self, ctx: Context, **named: Any) -> Change:
         # `check`, `current` and `heads` are programs of the playbook: they run in steps of deployments alone
         return Change("unknown", why="the tool is asked when the step runs")
 
