@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from re_client.api import Client
+from tests.e2e.careless import OF_STEPS, VALUES, files_below, keep, sources
 from tests.e2e.deploying import PATIENCE, await_line, ended, printed
 from tests.e2e.engine_process import EngineProcess, started, wait_until
 from tests.e2e.leaks import arguments, found_in, seen_by_another_user
@@ -24,57 +25,9 @@ from tests.integration.notify.mail_server import MailServer
 from tests.services.ngircd import IrcServer
 from tests.services.openbao import OpenBao
 from tests.services.recipe import Place
-from tests.services.sops import KEY_FILE, encrypt, link, new_key
 from tests.services.sshd import SshHost, running
 
 pytestmark = [pytest.mark.long, *(pytest.mark.service(name) for name in ("sshd", "ngircd", "openbao", "sops"))]
-
-#: name -> value; each is kept in another place
-VALUES = {
-    "tests/file": "f1les/+p4ss'w\"ord&<x>",
-    "tests/credential": "cr3dential:with=colons;and more",
-    "tests/variable": "v4riable secret 100%",
-    "tests/sops": "s0ps-" + "qwertz-" * 100 + "end",
-    "tests/vault": "v4ult\\back\\slash{brace}$dollar",
-    "tests/store": "st0re-täglich-ßecret",
-    # of notifiers: never given to a step
-    "ops/chat": "appr1se-t0ken-of-a-chat",
-    "ops/hook": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-}
-OF_STEPS = [name for name in VALUES if name.startswith("tests/")]
-
-#: code of a step that does what careless code does
-LEAKY = r"""
-import base64, html, json, logging, sys, threading, urllib.parse
-from re_workers import Context, Failed, Worker, step
-
-class Leaky(Worker):
-    @step
-    def Say(self, ctx: Context, values: dict[str, str], how: str) -> object:
-        for value in values.values():
-            data = value.encode()
-            for text in (value, base64.b64encode(b"user:" + data).decode(), data.hex(), json.dumps(value), repr(value),
-                         urllib.parse.quote(value), html.escape(value), "x" * 16000 + value * 3, f"a {value}\nb {value}"):
-                ctx.output(text)
-            ctx.progress(1, 2, f"at {value}")
-            print("printed", value, flush=True)
-            print(value, file=sys.stderr, flush=True)
-            logging.getLogger("leaky").error("logged %s", value, extra={"deployment_id": ctx.deployment})
-            thread = threading.Thread(target=self.crash, args=(value,))
-            thread.start()
-            thread.join()
-            for transport, target in (("email", "a@example.com"), ("irc", "#team"), ("webhook", "hook"), ("webhook", "nowhere"),
-                                      ("apprise", "chat"), ("console", "all")):
-                ctx.notify(transport, [target], f"slug {value}" if len(value) < 70 else "slug", f"message {value}", "failed")
-        if how == "data":
-            return {"values": dict(values), **{value: [value] for value in values.values()}}
-        if how == "raise":
-            raise RuntimeError(f"raised {values}")
-        raise Failed(f"failed {values}", {"its": values})
-
-    def crash(self, value):
-        raise ValueError(f"a thread with {value}")
-"""
 
 #: run on the host: prints them, shows where they are, and waits to be looked at
 SCRIPT = r"""
@@ -115,14 +68,7 @@ def _settings(place: Path, around: Around, bao: OpenBao) -> dict[str, Any]:
     irc = {"host": around.irc.host, "port": around.irc.port, "tls": False, "nick": "leakbot"}
     reference = {"secret": "ops/chat"}
     return {
-        "secrets": [
-            "credentials",
-            {"files": str(own / "files")},
-            {"environment": {"tests/variable": "MY_SECRET_VARIABLE"}},
-            {"sops": str(own / "secrets.sops.yaml")},
-            {"vault": {"url": bao.url, "token_file": str(own / "token"), "ca_file": str(bao.ca_file)}},
-            "engine",
-        ],
+        "secrets": sources(own, bao),
         "workers_dir": str(own / "workers"),
         "inventory": [str(own / "hosts.yml")],
         "deployment_log_dir": str(place / "deployment-logs"),
@@ -141,29 +87,10 @@ def _settings(place: Path, around: Around, bao: OpenBao) -> dict[str, Any]:
 def _keep(place: Path, around: Around, bao: OpenBao, sops: Place) -> dict[str, str]:
     """Each value into its place, below `own`; the variables that the engine needs for them."""
     own = place / "own"
-    for directory in ("files/tests", "files/ops", "credentials", "workers"):
-        (own / directory).mkdir(parents=True)
-    chat = f"json://user:{VALUES['ops/chat']}@127.0.0.1:{around.hooks.port}/chat"
-    for name, value in {**VALUES, "ops/chat": chat}.items():
-        if name in ("tests/file", "ops/chat", "ops/hook"):
-            (own / "files" / name).write_text(value)
-    (own / "credentials/tests~credential").write_text(VALUES["tests/credential"])
-    (own / "workers/leaky.py").write_text(LEAKY)
-    key = new_key(own)
-    encrypt(sops, key, yaml.safe_dump({"tests": {"sops": VALUES["tests/sops"]}}), own / "secrets.sops.yaml")
-    link(sops, own / "bin")
-    bao.client().secrets.kv.v2.create_or_update_secret(
-        "tests/vault", {"value": VALUES["tests/vault"]}, mount_point="secret"
-    )
-    (own / "token").write_text(bao.token)
+    environ = keep(own, bao, sops, f"json://user:{VALUES['ops/chat']}@127.0.0.1:{around.hooks.port}/chat")
     row = around.host.row(records=f"{around.host.seen}/records")
     (own / "hosts.yml").write_text(json.dumps({"hosts": {"web1": row}}))
-    return {
-        "CREDENTIALS_DIRECTORY": str(own / "credentials"),
-        "MY_SECRET_VARIABLE": VALUES["tests/variable"],
-        KEY_FILE: str(key.private),
-        "PATH": f"{own / 'bin'}{os.pathsep}",
-    }
+    return environ
 
 
 def _books(go: str) -> dict[str, str]:
@@ -212,7 +139,7 @@ def test_what_careless_steps_say_of_secrets_of_every_place_is_masked_everywhere(
     seen["mail"] = b"".join(
         [*(one.data for one in around.mail.mails), *(bytes(one.get_payload(decode=True)) for one in parts)]
     )
-    for path in _files(tmp_path):
+    for path in files_below(tmp_path):
         if not path.is_relative_to(tmp_path / "own"):
             seen[str(path)] = str(path).encode() + path.read_bytes()
     expected = ("engine.log", ".db", "deployment-logs", "record while it runs")
@@ -220,14 +147,6 @@ def test_what_careless_steps_say_of_secrets_of_every_place_is_masked_everywhere(
     assert all(b"[redacted]" in seen[name] for name in ("mail", "hooks", "chat", "irc", str(engine.log)))
     leaks = [f"{name}: {what}" for name, data in seen.items() for what in found_in(data, VALUES)]
     assert leaks == [], "\n".join(leaks[:150])
-
-
-def _files(place: Path) -> list[Path]:
-    """All below it, but for what a program has printed in its record: that is for its own user alone, until the record is swept."""
-    found = [path for path in place.rglob("*") if path.is_file()]
-    printed = [path for path in found if path.name == "out" and path.parent.parent.name == "records"]
-    assert all(path.parent.stat().st_mode & 0o077 == 0 for path in printed)
-    return [path for path in found if path not in printed]
 
 
 def _deployed(client: Client, around: Around, seen: dict[str, bytes]) -> dict[str, str]:
@@ -240,7 +159,7 @@ def _deployed(client: Client, around: Around, seen: dict[str, bytes]) -> dict[st
         if name == "host":
             await_line(client, ids[name], "waiting")
             seen["processes"] = arguments() + (seen_by_another_user() if os.geteuid() == 0 else b"")
-            for path in _files(around.host.data / "records"):
+            for path in files_below(around.host.data / "records"):
                 seen[f"record while it runs: {path.name}"] = path.read_bytes()
             (around.host.data / "go").touch()
         assert ended(client, ids[name])["status"] == ("completed" if name == "data" else "failed")

@@ -6,7 +6,7 @@ Must not know how the broker was started: it may be anybody's, reached by its UR
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -26,6 +26,8 @@ API_PORT = 15672
 API_TIMEOUT = 60.0
 #: What the management API answers while an alarm is in effect.
 ALARM = 503
+#: The queue that has the broker's copies.
+_TRACE = "trace"
 
 
 class Queue(NamedTuple):
@@ -35,6 +37,15 @@ class Queue(NamedTuple):
     ready: int
     #: Messages that consumers hold, as the broker last told its statistics: up to a second old.
     unacked: int
+
+
+class Message(NamedTuple):
+    """One message as the broker has it. That of a trace has the key `publish.<exchange>` or `deliver.<queue>`."""
+
+    key: str
+    #: its properties and headers, as Python shows them
+    properties: bytes
+    body: bytes
 
 
 class RabbitMQ:
@@ -97,6 +108,32 @@ class RabbitMQ:
         """Names of all queues of a virtual host, where some may go while they are asked for."""
         return {queue["name"] for queue in self._ask("GET", _path("queues", vhost_of(url)))}
 
+    @contextmanager
+    def traced(self, url: str) -> Iterator[Callable[[], list[Message]]]:
+        """While the block lasts the broker copies all that is published to the virtual host, and all that its queues deliver.
+
+        What it yields gives what came since it was last called.
+        """
+        self._send("PUT", _path("vhosts", vhost_of(url)), {"tracing": True}).raise_for_status()
+        with _channel(url) as channel:
+            channel.queue_declare(_TRACE)
+            channel.queue_bind(_TRACE, "amq.rabbitmq.trace", "#")
+        try:
+            yield lambda: self.drained(url, _TRACE)
+        finally:
+            self._send("PUT", _path("vhosts", vhost_of(url)), {"tracing": False}).raise_for_status()
+
+    def drained(self, url: str, queue: str) -> list[Message]:
+        """Take what is ready in a queue now."""
+        found: list[Message] = []
+        with _channel(url) as channel:
+            ready = channel.queue_declare(queue, passive=True).method.message_count
+            # a queue with a single active consumer answers no basic.get
+            while len(found) < ready:
+                way, properties, body = next(channel.consume(queue, auto_ack=True))
+                found.append(Message(way.routing_key, repr(vars(properties)).encode(), body))
+        return found
+
     def purge(self, url: str, queue: str) -> None:
         """Throw away what is ready in a queue."""
         self._ask("DELETE", _path("queues", vhost_of(url), queue, "contents"))
@@ -128,7 +165,7 @@ class RabbitMQ:
         answer = self._send(method, path).raise_for_status()
         return answer.json() if method == "GET" else None
 
-    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> httpx2.Response:
+    def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx2.Response:
         parts = urlsplit(self.url)
         user = unquote(parts.username or "guest"), unquote(parts.password or "guest")
         # A proxy of the machine has no business between the tests and their own server.
