@@ -237,6 +237,8 @@ class Worker:
             options = getattr(method, _MARK, None)
             if isinstance(options, Options):
                 name = options.name or attribute
+                if name.startswith("_"):  # the variable of a loop over steps is an attribute too
+                    raise TypeError(f"{cls.command}:{name}: the name of a step does not begin with `_`")
                 steps[name] = _step(cls.command, name, method, options)
         cls.steps = steps
 

@@ -1,8 +1,8 @@
 """Writes what in docs/reference is made from the code: python tools/reference.py
 
 `rectl.md` and `programs.md` are the help of every command, `documents.md` the documents of HTTP, `files.md` all files of code;
-in `settings.md`, `rest.md` and `rights.md` the tables between two marks. A test holds the files to what this makes. Must not
-know what any command or setting is for: their help and comments say it.
+`steps.md` and `steps/` all steps; in `settings.md`, `rest.md` and `rights.md` the tables between two marks. A test holds the files
+to what this makes. Must not know what any command or setting is for: their help and comments say it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
@@ -36,7 +36,7 @@ from re_core.wording import one_of
 from re_rest import routes
 from re_rest.errors import status_of
 from re_rest.rights import Over
-from tools.step_pages import steps
+from tools import step_pages
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
@@ -319,7 +319,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
 def pages() -> dict[str, str]:
     """Name of a page -> its text as it should be."""
     found = {"rectl.md": rectl(), "programs.md": programs(), "documents.md": documents(), "files.md": files()}
-    found["steps.md"] = steps()
+    found |= step_pages.pages()
     for (page, mark), make in TABLES.items():
         text = found.get(page) or (REFERENCE / page).read_text()
         begin, end = f"<!-- {mark}: made by tools/reference.py -->\n", f"<!-- end of {mark} -->\n"
@@ -328,6 +328,13 @@ def pages() -> dict[str, str]:
         before, rest = text.split(begin)
         found[page] = f"{before}{begin}{make()}\n{end}{rest.split(end)[1]}"
     return found
+
+
+def stale(made: Collection[str]) -> list[Path]:
+    """Pages in directories of which every page is made, and that are not among these."""
+    whole = {Path(name).parent for name in made if "/" in name}
+    there = (page for directory in whole for page in (REFERENCE / directory).glob("*.md"))
+    return sorted(page for page in there if str(page.relative_to(REFERENCE)) not in made)
 
 
 def _pages(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
@@ -370,8 +377,12 @@ def _kinds(base: type[errors.ReleaseEngineError]) -> Iterator[type[errors.Releas
 
 
 def main() -> int:
-    """Write the pages."""
-    for name, text in pages().items():
+    """Write the pages, and remove those of commands that are no more."""
+    made = pages()
+    for page in stale(made):
+        page.unlink()
+    for name, text in made.items():
+        (REFERENCE / name).parent.mkdir(exist_ok=True)
         (REFERENCE / name).write_text(text)
     return 0
 

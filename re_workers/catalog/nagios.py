@@ -91,11 +91,13 @@ class Nagios(HostWorker):
         names = [service] if isinstance(service, str) else service
         return _tell(ctx, 0, [_acknowledged(host, name, tail) for name in names], command_file)
 
-    def _foreseen(self, ctx: Context, **terms: object) -> Change:
-        return Change("yes", why="the monitoring is told")
+    @ScheduleDowntime.plan
+    def _(self, ctx: Context, **terms: object) -> Change:
+        return Change("yes", why="the monitoring gets a downtime")
 
-    for _one in (ScheduleDowntime, Acknowledge):
-        _one.plan(_foreseen)
+    @Acknowledge.plan
+    def _(self, ctx: Context, **terms: object) -> Change:
+        return Change("yes", why="the monitoring gets an acknowledgement")
 
 
 def _downtime(host: str, name: str, tail: str) -> list[str]:

@@ -55,7 +55,7 @@ class Announce(Worker):
 
     @step(name=ANY)
     def send(self, ctx: Context, slug: str, message: str, phase: Phase, target: list[str]) -> None:
-        """Sends it to every target; fails where one of them could not be reached."""
+        """Sends a notification to every target; fails where one of them could not be reached."""
         said = notification_from({"slug": slug, "message": message, "phase": phase, "target": target})
         notification = Told(*said, Facts(deployment=ctx.deployment, group=ctx.group))
         until = time.monotonic() + PATIENCE

@@ -20,6 +20,9 @@ from tools import captures, reference
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 PLAYBOOKS = sorted(path for path in (ROOT / "examples").glob("*.yaml") if path.name != "settings.yaml")
 
+#: name of a page below docs/reference -> its text, of those that are made
+MADE = reference.pages()
+
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -85,16 +88,23 @@ def test_the_check_of_commands_finds_what_is_wrong() -> None:
     assert sum(1 for page in PAGES for _ in _rectl_lines(page)) > 20
 
 
-@pytest.mark.parametrize(("name", "text"), sorted(reference.pages().items()), ids=sorted(reference.pages()))
+@pytest.mark.parametrize(("name", "text"), sorted(MADE.items()), ids=sorted(MADE))
 def test_a_reference_page_is_what_the_code_says(name: str, text: str) -> None:
     """If not: python tools/reference.py"""
     assert (reference.REFERENCE / name).read_text() == text
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = ROOT / "docs" / "README.md"
-    linked = {(index.parent / link.partition("#")[0]).resolve() for link in _LINK.findall(index.read_text())}
-    pages = {page for page in (ROOT / "docs").rglob("*.md") if page != index}
+def test_the_page_of_a_command_that_is_no_more_is_removed() -> None:
+    assert reference.stale(MADE) == []
+    assert [page.name for page in reference.stale(MADE.keys() - {"steps/file.md"})] == ["file.md"]
+
+
+def test_every_page_is_in_the_index_or_in_that_of_the_steps() -> None:
+    indexes = [ROOT / "docs" / "README.md", ROOT / "docs" / "reference" / "steps.md"]
+    linked = {
+        (one.parent / link.partition("#")[0]).resolve() for one in indexes for link in _LINK.findall(one.read_text())
+    }
+    pages = set((ROOT / "docs").rglob("*.md")) - {indexes[0]}
     assert {shown(page) for page in pages - linked} == set()
 
 

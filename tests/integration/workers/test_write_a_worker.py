@@ -14,7 +14,7 @@ from re_workers.registry import built_in, load_directory
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "how-to" / "write-a-worker.md"
-STEPS = ROOT / "docs" / "reference" / "steps.md"
+STEPS = ROOT / "docs" / "reference" / "steps"
 
 #: lines of Python that a first worker may take
 SHORT = 20
@@ -60,8 +60,9 @@ def test_the_playbook_of_the_page_fits_its_worker(tmp_path: Path) -> None:
 
 
 def test_every_built_in_step_is_on_the_page_or_on_that_of_all_steps() -> None:
-    page, generated = PAGE.read_text(encoding="utf-8"), STEPS.read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^### (\S+)\n(.*?)(?=^##|\Z)", generated, re.DOTALL | re.MULTILINE))
+    page = PAGE.read_text(encoding="utf-8")
+    generated = "\n".join(one.read_text(encoding="utf-8") for one in STEPS.glob("*.md"))
+    sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^##? |\Z)", generated, re.DOTALL | re.MULTILINE))
     offers = {name: offer for worker in built_in() for name, offer in worker.offers().items()}
     missing = [name for name in offers if not name.endswith("*") and f"`{name}`" not in page and name not in sections]
     assert missing == []

@@ -1,27 +1,42 @@
-"""The examples of docs/reference/steps.md: each fits its step."""
+"""The pages of steps: each step has an example, which fits it and is a step of a playbook as it stands there."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from typing import Any
 
 import yaml
 
-from re_workers.catalog.families import workers
-from re_workers.registry import built_in
+from re_core.playbook import compiler, documents, json_schema
+from tools import step_pages
 
-EXAMPLES = yaml.safe_load((Path(__file__).parents[3] / "docs" / "reference" / "step-examples.yaml").read_text())
-WORKERS = {worker.command: worker for worker in [*built_in(), *workers()]}
+FAMILIES = step_pages.families()
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_every_example_fits_its_step() -> None:
-    for name, examples in EXAMPLES.items():
+def test_every_step_has_an_example_that_fits_it() -> None:
+    for family in FAMILIES:
+        for name, one in family.kind.steps.items():
+            examples = [given for entry in family.examples_of(one) for given in entry.values()]
+            assert examples, f"{family.command}:{name} has no example"
+            for given in examples:
+                one.signature.bind(given, {})
+
+
+def test_every_example_and_every_place_is_of_a_step_that_there_is() -> None:
+    kinds = {family.command: family.kind for family in FAMILIES}
+    for name in {**FAMILIES[0].examples, **FAMILIES[0].places}:
         command, _, subcommand = name.partition(":")
-        step = WORKERS[command].find(subcommand)
-        assert step is not None, name
-        for example in examples:
-            step.signature.bind(example, {})
+        assert command in kinds and (not subcommand or kinds[command].find(subcommand)), name
 
 
-def test_every_family_has_an_example() -> None:
-    families = {worker.command for worker in workers()}
-    assert families - {name.partition(":")[0] for name in EXAMPLES} == set()
+def test_every_block_of_a_page_is_a_stage_that_can_be_planned() -> None:
+    pages = step_pages.pages()
+    blocks = {name: BLOCK.findall(text) for name, text in pages.items() if name != "steps.md"}
+    assert all(blocks.values()) and len(blocks) == len(FAMILIES)
+    for found in blocks.values():
+        steps = [entry for block in found for entry in yaml.safe_load(block)]
+        playbook = {"group": "shop", "name": "example", "execution": [{"hosts": ["web1"], "steps": steps}]}
+        document: Any = documents.parse(yaml.safe_dump(playbook).encode(), "yaml").value
+        assert json_schema.problems("playbook", document) == []
+        assert len(compiler.compile_plan(document, compiler.EnginePolicy(), {}).steps) == len(steps)

@@ -225,6 +225,15 @@ def _unnameable() -> None:
         def Run(self, ctx: Context) -> None: ...
 
 
+def _left_over() -> None:
+    class Bad(Worker):
+        @step
+        def Run(self, ctx: Context) -> None: ...
+
+        for _one in (Run,):
+            pass
+
+
 def _unspeakable() -> None:
     class Bad(Worker):
         command = "a:b"
@@ -246,6 +255,7 @@ def _negative() -> None:
         (_otherwise_planned, "bad:Run: its plan has other parameters than the step"),
         (_crowdless, "concurrency must be 1 or more"),
         (_unnameable, "bad:two words: a step's name is one word"),
+        (_left_over, "bad:_one: the name of a step does not begin with `_`"),
         (_unspeakable, "the command 'a:b' is not one word"),
         (_negative, "retries must be 0 or more"),
     ],
