@@ -18,8 +18,39 @@ from re_core.playbook.formats import ENVIRONMENT, PASSES, twin_words, twins, var
 from re_core.wire.redaction import is_secret
 from re_core.wording import did_you_mean, quoted
 
-#: commands whose steps read a value only where they ask for it by name; any other may read all of them
-_BY_NAME = frozenset({"httprequest", "noop", "sleep"})
+#: commands of the engine whose steps read a value only where they ask for it by name; any other may read all of them
+BY_NAME = frozenset(
+    {
+        *(
+            "ansible",
+            "app",
+            "archive",
+            "artifact",
+            "container",
+            "cron",
+            "file",
+            "fileops",
+            "git",
+            "group",
+            "host",
+            "httprequest",
+        ),
+        *(
+            "kubernetes",
+            "nagios",
+            "noop",
+            "package",
+            "prometheus",
+            "puppet",
+            "service",
+            "sleep",
+            "sql",
+            "ticket",
+            "user",
+            "wait",
+        ),
+    }
+)
 #: pairs of names that are compared for one request: a caller may send, and a playbook ask for, very many
 _PAIRS = 2000
 
@@ -92,7 +123,7 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
     found = Problems()
     compared = max(1, _PAIRS // max(1, len(asked)))
     names = (step for _, step, _ in step_entries(document))
-    settled = all(name.partition(":")[0] in _BY_NAME for name in names) and not _surrounded(around)
+    settled = all(name.partition(":")[0] in BY_NAME for name in names) and not _surrounded(around)
     for number, name in enumerate(others if settled else islice(others, compared)):
         near = did_you_mean(name, asked) if number < compared else ""
         if near or settled:
@@ -104,7 +135,7 @@ def unasked_values(document: Mapping[str, Any], dynamic: Mapping[str, Any], arou
 def _surrounded(around: EnginePolicy) -> bool:
     """Whether a step of the settings may read all values."""
     configured = (*around.checks, *around.triggers, *around.actions)
-    return any(one.get("COMMAND") not in _BY_NAME for one in configured)
+    return any(one.get("COMMAND") not in BY_NAME for one in configured)
 
 
 def name_problems(document: Mapping[str, Any], offers: Offers) -> Iterator[Problem]:

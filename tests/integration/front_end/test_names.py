@@ -59,7 +59,7 @@ def test_an_empty_idempotency_key_is_refused(harness: FrontEndHarness) -> None:
 
 
 CHECKS = {"execution": [{"hosts": ["a"], "steps": [{"command:Run": {"cmd": "x", "dynamic": ["version"]}}]}]}
-CLOSED = {"execution": [{"hosts": ["a"], "steps": [{"httprequest:Get": {"dynamic": ["url"]}}, "noop:Nothing"]}]}
+CLOSED = {"execution": [{"hosts": ["a"], "steps": [{"httprequest:Get": {"dynamic": ["url"]}}, "ticket:Move"]}]}
 NEAR = {"path": "/dynamic/versoin", "message": "no step uses the value 'versoin'; did you mean 'version'?"}
 PLAIN = {"path": "/dynamic/cart", "message": "no step uses the value 'cart'"}
 

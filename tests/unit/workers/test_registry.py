@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import re_workers
 from re_core.errors import BadSettings
+from re_core.playbook.dynamic_values import BY_NAME
 from re_workers.registry import built_in, installed, load_directory, together
 from re_workers.steps.noop import Noop
 from re_workers.testing import run
@@ -36,6 +38,16 @@ def test_the_built_in_workers_have_commands_of_their_own() -> None:
         *("app", "archive", "artifact", "cron", "file", "fileops", "group", "host", "nagios", "package", "puppet"),
         *("service", "user", "wait"),
     }
+
+
+def test_the_core_knows_which_commands_read_values_by_name_only() -> None:
+    """Of the engine's own; the core never sees their code, so that a value that no step uses can be named."""
+    passing = {one.command for one in built_in() if any(step.options.environment for step in one.steps.values())}
+    assert {one.command for one in built_in()} - passing == BY_NAME
+    code = Path(re_workers.__file__).parent
+    rooms = ("catalog", "containers", "kubernetes", "steps")
+    reading = {path.name for room in rooms for path in (code / room).glob("*.py") if "ctx.dynamic" in path.read_text()}
+    assert (passing, reading) == ({"command"}, {"command.py"})
 
 
 def test_noop_does_nothing_well_or_badly() -> None:
