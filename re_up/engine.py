@@ -28,6 +28,7 @@ from re_rest.app_context import AppContext, access_of
 from re_up.orphan_policy import OrphanPolicy
 from re_up.tokens import ensure_token, write_private
 from re_workers.host import WorkerHost
+from re_workers.hosts.ssh import sockets
 from re_workers.notify.reach import Reach
 from re_workers.notify.transports import policy, probes
 from re_workers.steps.orphans import ENGINE, end_orphans
@@ -67,6 +68,7 @@ class Engine:
             _log.warning(
                 "ended processes that a killed engine had left running: %s", ended, extra={"action": "end_orphans"}
             )
+        sockets.end_left(identity)
         self.bus = bootstrap.open_bus(settings, self.store)
         #: None: there are no pipelines for others
         self.peering = bootstrap.open_peering(settings, make_key=True)

@@ -2,7 +2,8 @@
 
 A worker that is killed leaves the programs of its steps behind, while the core calls the steps lost or has them
 repeated elsewhere. So each process takes a numbered place, by a lock that is free when its holder is dead, and notes
-there which attempts run a program. The next process to start ends what dead holders of places have left.
+there which attempts run a program. The next process to start ends what dead holders of places have left, and their
+connections to hosts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from re_core.errors import DataDirLocked, OperatorError
 from re_core.runtime.lock import DirectoryLock
+from re_workers.hosts.ssh import sockets
 from re_workers.running_attempts import RunningAttempts
 from re_workers.steps.orphans import end_orphans
 
@@ -66,6 +68,7 @@ class MachineSlot:
                 "ended processes that a killed worker had left running: %s", ended, extra={"action": "end_orphans"}
             )
         notes.clear()
+        sockets.end_left(self._identity(number))
 
     def _notes(self, number: int) -> RunningAttempts:
         return RunningAttempts(self._directory / str(number))

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
-from tests.e2e.deploying import PATIENCE, await_line, begin, ended, printed
+from tests.e2e.deploying import PATIENCE, await_line, begin, ended, living, printed
 from tests.e2e.engine_process import EngineProcess, running, wait_until
 from tests.integration.hosts.rig import carrying
 from tests.services.recipe import Place
@@ -53,6 +54,14 @@ def _book(name: str, hosts: tuple[str, ...], cmd: str, env: dict[str, str], **be
     return yaml.safe_dump({"group": "tests", "name": name, "execution": [stage]})
 
 
+def _masters(place: Path) -> list[int]:
+    """Processes that keep a connection to a host of this engine."""
+    known = yaml.safe_load((place / "hosts.yml").read_text())["hosts"]
+    key = known["web1"]["identity"]
+    found = psutil.process_iter(["name", "cmdline"])
+    return [one.pid for one in found if one.info["name"] == "ssh" and key in (one.info["cmdline"] or ())]
+
+
 @pytest.mark.long
 def test_neither_a_cancel_nor_a_timeout_leaves_a_process_on_any_host(engine: EngineProcess) -> None:
     marks = [f"{name}-{secrets.token_hex(8)}" for name in ("cancelled", "late")]
@@ -74,12 +83,16 @@ def test_a_local_step_of_an_engine_that_was_killed_goes_on_and_does_not_begin_tw
     place = engine.directory
     cmd = f"echo $$ >>{place}/ledger; echo first; until [ -e {place}/go ]; do sleep 0.05; done; echo second"
     with engine.client() as client:
+        assert ended(client, begin(client, _book("remote", ("web1",), "true", {})))["status"] == "completed"
         id = begin(client, _book("local", ("here",), cmd, {}))
         await_line(client, id, "first")
+    masters = _masters(place)
+    assert masters
     engine.kill_everything()
     (pid,) = (place / "ledger").read_text().split()
     engine.start()
     assert Path(f"/proc/{pid}/cmdline").exists()
+    assert [one for one in masters if living(one)] == [], "nothing has asked for a connection since"
     (place / "go").touch()
     with engine.client() as client:
         found = ended(client, id)

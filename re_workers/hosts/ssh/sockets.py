@@ -25,27 +25,45 @@ _log = logging.getLogger(__name__)
 
 def make(engine: str) -> Path:
     """The directory of this engine's, or worker's, masters. Raises OperatorError."""
-    name = hashlib.sha256(engine.encode()).hexdigest()[:8]
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    places = [Path(runtime) / f"re-{name}"] if runtime.startswith("/") else []
-    places.append(Path(f"/tmp/re-{os.geteuid()}-{name}"))  # noqa: S108 - made for its owner alone, and checked
+    places = _places(engine)
     for place in places:
         if len(os.fsencode(place)) + 1 + _NAME + _ADDED <= _MOST and _make(place):
             return place
     raise OperatorError(f"no directory for the sockets of ssh: neither of {', '.join(map(str, places))} can be used")
 
 
+def end_left(engine: str) -> int:
+    """End the masters that a dead process of this name left, before anything is asked of a host; how many.
+
+    `engine`: as of `make`; no living process has the name. What was killed while it made its first connection, `tidy` ends.
+    """
+    return sum(tidy(place) for place in _places(engine) if _is_own(place) and any(place.iterdir()))
+
+
+def _places(engine: str) -> list[Path]:
+    name = hashlib.sha256(engine.encode()).hexdigest()[:8]
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    places = [Path(runtime) / f"re-{name}"] if runtime.startswith("/") else []
+    return [*places, Path(f"/tmp/re-{os.geteuid()}-{name}")]  # noqa: S108 - made for its owner alone, and checked
+
+
 def _make(place: Path) -> bool:
     try:
         place.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return False
+    if not _is_own(place):
+        return False
+    place.chmod(0o700)
+    return True
+
+
+def _is_own(place: Path) -> bool:
+    try:
         about = place.lstat()
     except OSError:
         return False
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
-        return False
-    if about.st_mode & 0o077:
-        place.chmod(0o700)
-    return True
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
 
 
 def tidy(directory: Path) -> int:

@@ -22,11 +22,11 @@ STOP = threading.Event()
 class Farm:
     """The worker's side."""
 
-    def __init__(self, directory: Path, **how: Any) -> None:
+    def __init__(self, directory: Path, engine: str = "", **how: Any) -> None:
         self.said: list[str] = []
         directory.mkdir(exist_ok=True)
         confinement = Confinement(isolation="off")
-        self.surroundings = Surroundings(directory, confinement, str(directory), say=self.said.append, **how)
+        self.surroundings = Surroundings(directory, confinement, engine or str(directory), say=self.said.append, **how)
 
     def runner(self, rows: Mapping[str, Mapping[str, Any]], name: str = "web1", **how: Any) -> HostRunner:
         """Of a host."""

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from re_workers.hosts.runs import HostRuns
 from re_workers.hosts.ssh import mux, sockets
 from re_workers.hosts.ssh.masters import Masters
 from re_workers.hosts.ssh.way import Way, client
+from re_workers.machine_slot import MachineSlot
+from tests.e2e.deploying import living
 from tests.integration.hosts.farm import STOP, Farm, clients, run
 from tests.integration.hosts.rig import Beside, Heard
 from tests.integration.workers.waiting import until
@@ -367,26 +369,47 @@ def test_no_connection_is_left_when_the_worker_ends(farm: Farm, web1: SshHost, r
     assert not master.is_running()
 
 
-def test_connections_that_a_killed_worker_left_are_ended_by_the_next(
+_WORKER = """
+import sys, threading
+from pathlib import Path
+from re_workers.machine_slot import MachineSlot
+from tests.integration.hosts.farm import Farm, clients, run
+directory = Path({directory!r})
+farm = Farm(directory, MachineSlot(directory).identity)
+run(farm.runner({{'web1': {row!r}}}), 'true')
+print(clients()[0].pid, flush=True)
+threading.Event().wait()
+"""
+
+
+def _end(master: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        master.kill()
+
+
+def test_connections_that_a_killed_worker_left_are_ended_at_the_next_start_and_no_others(
     web1: SshHost, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    worker = (
-        "import sys, threading\n"
-        "from pathlib import Path\n"
-        "from tests.integration.hosts.farm import Farm, clients, run\n"
-        f"farm = Farm(Path({str(tmp_path / 'worker')!r}))\n"
-        f"run(farm.runner({{'web1': {_row(web1, request)!r}}}), 'true')\n"
-        "print(clients()[0].pid, flush=True)\n"
-        "threading.Event().wait()\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE, text=True) as killed:
-        assert killed.stdout is not None
-        left = psutil.Process(int(killed.stdout.readline()))
-        killed.kill()
-    assert left.is_running()
-    with closing(Farm(tmp_path / "worker")) as farm:
-        farm.surroundings.masters()
-        assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    code = _WORKER.format(directory=str(tmp_path), row=_row(web1, request))
+    with ExitStack() as stack:
+        workers, masters = [], []
+        for _ in range(3):
+            worker = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(worker.kill)
+            assert worker.stdout is not None
+            masters.append(psutil.Process(int(worker.stdout.readline())))
+            stack.callback(_end, masters[-1])
+            workers.append(worker)
+        for number in (0, 2):
+            workers[number].kill()
+            workers[number].wait()
+        assert [living(one.pid) for one in masters] == [True] * 3
+        slot = MachineSlot(tmp_path)
+        assert [living(one.pid) for one in masters] == [False, True, False]
+        with closing(Farm(tmp_path, slot.identity)) as farm:
+            assert run(farm.runner({"web1": _row(web1, request)}), "true")[0] == 0
 
 
 def test_a_master_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:
