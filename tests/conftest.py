@@ -17,7 +17,7 @@ from types import FrameType
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.services.plugin"]
+pytest_plugins = ["tests.services.plugin", "tests.stuck"]
 
 #: Seconds a thread that a test started may take to end once the test has.
 THREAD_TIMEOUT = 5.0

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dploylib import problems
-from dploylib.errors import DploylibError, ReceiveTimeout, RequestFailed
+from dploylib.errors import DploylibError, ReceiveTimeout, RequestFailed, SendTimeout
 from dploylib.transport import ReceivedData
 from dploylib.transport.curve import Curve
 
@@ -37,7 +37,7 @@ class BaseClient:
     options: Any = ()
     #: keys of an encrypted connection
     curve: Curve | None = None
-    #: milliseconds that receiving takes at most; None: for ever
+    #: milliseconds that receiving takes at most, and sending a request; None: for ever
     timeout: int | None = None
 
     def close(self) -> None:
@@ -82,13 +82,15 @@ class BaseRequestClient(BaseClient):
     def request(self, obj: Any, **options: Any) -> ReceivedData:
         """The answer to an object with `serialize()`; options are those of Socket.send_obj: `id`.
 
-        Raises ReceiveTimeout after `timeout` milliseconds, and RequestFailed if the service answers an error. After a timeout the
-        client has a new socket: a late answer to the old request cannot be taken for that to the next one.
+        Raises ReceiveTimeout if no answer came within `timeout` milliseconds, SendTimeout if no peer took the request (a service
+        that refused the client's key: zmq does not try that connection again), and RequestFailed if the service answers an error.
+        After a timeout the client has a new socket: a late answer to the old request cannot be taken for that to the next one.
         """
-        self._request_socket.send_obj(obj, **options)
         try:
+            self._bound_sending()
+            self._request_socket.send_obj(obj, **options)
             envelope = self._receive()
-        except ReceiveTimeout:
+        except (ReceiveTimeout, SendTimeout):
             self._close_request()
             self._connect_request()
             raise
@@ -104,6 +106,10 @@ class BaseRequestClient(BaseClient):
         if self._request_socket is not None:
             self._request_socket.close(0)
             self._request_socket = None
+
+    def _bound_sending(self) -> None:
+        if self.timeout is not None and all(name.lower() != "sndtimeo" for name, _ in self.options):
+            self._request_socket.set_option("sndtimeo", self.timeout)
 
     def _receive(self) -> Any:
         if self.timeout is None:

@@ -25,6 +25,9 @@ from re_dploy.zone.leftovers import Children
 
 _log = logging.getLogger(__name__)
 
+#: milliseconds after which a question to the center is given up if the center takes none, as where it refused the zone's key
+SEND = 5_000
+
 
 def run(path: Path, watches_stdin: bool = False) -> int:
     """Run until TERM, Control-C, or the end of stdin if that is watched; the exit code: 1 where a socket failed.
@@ -86,7 +89,8 @@ def _center(given: Mapping[str, Any] | None, context: Context) -> Callable[[], C
 
     def make() -> Socket:
         curve = settings.curve.options(context, "general.center") if settings.curve is not None else []
-        return Socket.connect_new("req", settings.uri, [("linger", 0), *(settings.options or ()), *curve], context)
+        bounds = [("linger", 0), ("sndtimeo", SEND)]
+        return Socket.connect_new("req", settings.uri, [*bounds, *(settings.options or ()), *curve], context)
 
     return center_of(make)
 

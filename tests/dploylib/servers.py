@@ -24,6 +24,10 @@ class RouterEcho(servers.Server):
         socket.send_envelope(received)
 
 
+#: what a service with keys says first (ZMTP 3.1, greeting): signature, version, mechanism, that it is the server, filler
+ENCRYPTED = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"CURVE".ljust(20, b"\0") + b"\x01" + bytes(31)
+
+
 def _fail(self: Any, socket: Any, received: Any) -> None:
     match received.text:
         case "refuse":

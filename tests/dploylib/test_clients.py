@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
+from socket import create_server
 from typing import Any
 
 import pytest
+import zmq
 
 from dploylib import servers
 from dploylib.clients import base, special
 from dploylib.clients.special import BroadcastMessage, ObservableServiceClient
-from dploylib.errors import ReceiveTimeout, RequestFailed
+from dploylib.errors import ReceiveTimeout, RequestFailed, SendTimeout
 from dploylib.servers.greeting import GREETING_MIMETYPE
 from dploylib.transport import Context, DataNotDeserializable, Socket
 from tests.dploylib.conftest import SOON, Start
-from tests.dploylib.servers import RouterEcho, free_uri, one
+from tests.dploylib.servers import ENCRYPTED, RouterEcho, free_uri, one
+from tests.dploylib.waiting import until
 
 
 class Word:
@@ -92,6 +95,29 @@ def test_a_lost_answer_does_not_keep_a_client_from_asking_again(start: Start, co
         released.set()
         for word in ("first", "second"):
             assert asking.request(Word(word)).obj.word == word
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("client", [Asking, Dealing])
+def test_a_client_that_gave_its_connection_up_is_not_kept_waiting(context: Context, client: type[Asking]) -> None:
+    """zmq does not try a connection again whose handshake cannot succeed: its socket would wait for another peer for ever."""
+    with create_server(("127.0.0.1", 0)) as service:
+        connections = []
+
+        def refuse() -> None:
+            connections.append(service.accept()[0])
+            connections[-1].sendall(ENCRYPTED)
+
+        with client(f"tcp://127.0.0.1:{service.getsockname()[1]}", context) as asking:
+            asking.timeout = 50
+            asking.connect()
+            for _ in range(2):
+                refuse()
+                until(lambda: not asking._request_socket.zmq_socket.poll(0, zmq.POLLOUT), "the connection is given up")
+                with pytest.raises(SendTimeout):
+                    asking.request(Word("hello"))
+        for connection in connections:
+            connection.close()
 
 
 def test_a_client_asks_before_its_service_is_there(start: Start, context: Context) -> None:

@@ -9,19 +9,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import pytest
 import yaml
+import zmq
 
 from dploylib import problems
 from dploylib.errors import RequestFailed
 from dploylib.transport import Context, Envelope, Socket, curve
 from re_core.errors import BadSettings, OperatorError
-from re_dploy.wire import Order, Stop, cargo_mimetype, cargo_uri, parse_answer
+from re_dploy.wire import CargoAsk, Order, Stop, cargo_mimetype, cargo_uri, parse_answer
 from re_dploy.zone import command
 from re_dploy.zone import config as zone_config
 from re_dploy.zone.agent import Agent
+from tests.dploylib.servers import ENCRYPTED
 from tests.integration.dploy.zone_harness import ENOUGH, cargo, config, end_all, free_ports, get, marked, order, until
 from tests.integration.dploy.zone_process import ROOT, SOCKETS, ZoneProcess
 
@@ -111,7 +114,7 @@ class Center:
         self._over.set()
         self._thread.join()
         self._socket.close(0)
-        self._context.term()
+        assert self._context.term(int(ENOUGH * 1000))
 
     def _serve(self) -> None:
         while not self._over.is_set():
@@ -294,6 +297,23 @@ def test_a_configuration_that_is_wrong_is_refused_and_names_the_place(tmp_path: 
 def test_the_configuration_of_a_zone_has_its_defaults(tmp_path: Path) -> None:
     read = zone_config.read({"zone": "eu", "directory": str(tmp_path)})
     assert (read.ports, read.address, read.ends_apps, read.grace) == ((5000, 5999), "127.0.0.1", False, 30.0)
+
+
+@pytest.mark.timeout(60)
+def test_a_zone_whose_center_came_back_with_other_keys_asks_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection that it kept is given up by zmq, and would take no question for ever."""
+    monkeypatch.setattr(command, "SEND", 50)
+    with create_server(("127.0.0.1", 0)) as center, Context.new() as context:
+        make = command._center({"uri": f"tcp://127.0.0.1:{center.getsockname()[1]}"}, context)
+        assert make is not None
+        asking: Any = make()
+        asking._socket = asking._make()
+        connection, _ = center.accept()
+        with connection:
+            connection.sendall(ENCRYPTED)
+            until(lambda: not asking._socket.zmq_socket.poll(0, zmq.POLLOUT), "the connection is given up")
+            assert asking.piece(CargoAsk("shop", 1, 0)) is None
+        assert asking._socket is None
 
 
 def test_an_order_s_uri_is_bound_to_its_digest() -> None:

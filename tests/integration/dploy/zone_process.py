@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from dploylib.errors import ReceiveTimeout, RequestFailed
+from dploylib.errors import ReceiveTimeout, RequestFailed, SendTimeout
 from dploylib.problems import read
 from dploylib.transport import Context, Envelope, Socket
 from re_dploy.wire import Answer, Ask, Control, Order, Report, parse_answer, parse_report
@@ -71,11 +71,12 @@ class ZoneProcess:
         if socket not in self._sockets:
             options = [("linger", 0), *self.options]
             self._sockets[socket] = Socket.connect_new("req", self._uris[socket], options, self._context)
-        self._sockets[socket].send_envelope(Envelope.new("application/json", body))
         until_ms = int(timeout * 1000)
+        self._sockets[socket].set_option("sndtimeo", until_ms)
         try:
+            self._sockets[socket].send_envelope(Envelope.new("application/json", body))
             envelope = self._sockets[socket].receive_envelope(timeout=until_ms)
-        except ReceiveTimeout:
+        except (ReceiveTimeout, SendTimeout):
             self._sockets.pop(socket).close(0)
             return None
         data = envelope.data if isinstance(envelope.data, bytes) else envelope.data.encode()
@@ -104,11 +105,12 @@ class ZoneProcess:
         return Answer("unheard") if body is True else parse_answer(body)
 
     def close(self) -> None:
+        """Also what a test that failed has left open."""
         if not self.is_dead():
             self.stop()
-        for socket in self._sockets.values():
-            socket.close(0)
-        self._context.term()
+        with self._context:
+            for socket in self._sockets.values():
+                socket.close(0)
 
 
 def main(path: str) -> int:
