@@ -350,7 +350,7 @@ def _pages(command: click.Command, name: str, parent: click.Context | None) -> I
 
 
 def _setting(field: dataclasses.Field[object], told: str) -> str:
-    name = field.name.upper() if field.metadata["schema"] else field.name
+    name = field.name.upper() if field.metadata["capitals"] else field.name
     variable = f"`{settings.PREFIX}{field.name.upper()}`" if field.metadata["scalar"] else "only in the file"
     default = FILLED_IN.get(field.name) or _default(field.default)
     return f"| {variable} | `{name}` | {default} | {told} |"

@@ -40,9 +40,24 @@ _Read = Callable[[Any, Path], Any]
 
 
 def _setting(
-    default: Any, read: _Read, *, scalar: bool = True, secret: bool = False, schema: str = "", old_name: str = ""
+    default: Any,
+    read: _Read,
+    *,
+    scalar: bool = True,
+    secret: bool = False,
+    schema: str = "",
+    capitals: bool = False,
+    old_name: str = "",
 ) -> Any:
-    meta = {"read": read, "scalar": scalar, "secret": secret, "schema": schema, "old_name": old_name}
+    """`schema`: of re_schemas, for the value, or for each item of a list. `capitals`: it is spelled so in the file."""
+    meta = {
+        "read": read,
+        "scalar": scalar,
+        "secret": secret,
+        "schema": schema,
+        "capitals": capitals,
+        "old_name": old_name,
+    }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=meta)
     return dataclasses.field(default=default, metadata=meta)
@@ -213,18 +228,26 @@ class Settings:
     #: trackers of `ticket:*`, by name: `kind`, `url`, `headers`, `fields`, and templates of requests
     tickets: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, secret=True)
     #: which deployments notify which targets, beside PHASE_NOTIFICATION: rules of `group`, `playbook`, `outcome` and `to`
-    notify_routes: tuple[Mapping[str, Any], ...] = _setting((), kinds.routes, scalar=False)
+    notify_routes: tuple[Mapping[str, Any], ...] = _setting((), kinds.routes, scalar=False, schema="notify-route")
     #: texts of notifications: transport -> phase -> `slug` and `message`; `*` stands for all transports or phases
-    notify_templates: Mapping[str, Any] = _setting({}, kinds.section, scalar=False)
+    notify_templates: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, schema="notify-templates")
     #: notifications to the same targets within a minute that come alone; the others come as one message. 0: all come alone
     notify_digest: int = _setting(10, kinds.whole(0, 1000))
     #: URL at which people reach the API: links in notifications begin with it; empty: no links
     public_url: str = _setting("", kinds.url("http", "https"))
     #: docs/reference/settings.md, Around every deployment
-    pre_deploy_check: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="check")
-    post_deploy_action: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="action")
-    phase_notification: Mapping[str, Any] = _setting({}, kinds.section, scalar=False, schema="phase-notification")
-    triggers: tuple[Mapping[str, Any], ...] = _setting((), kinds.sections, scalar=False, schema="trigger")
+    pre_deploy_check: tuple[Mapping[str, Any], ...] = _setting(
+        (), kinds.sections, scalar=False, schema="check", capitals=True
+    )
+    post_deploy_action: tuple[Mapping[str, Any], ...] = _setting(
+        (), kinds.sections, scalar=False, schema="action", capitals=True
+    )
+    phase_notification: Mapping[str, Any] = _setting(
+        {}, kinds.section, scalar=False, schema="phase-notification", capitals=True
+    )
+    triggers: tuple[Mapping[str, Any], ...] = _setting(
+        (), kinds.sections, scalar=False, schema="trigger", capitals=True
+    )
     #: what RE_CONFIG named
     config_file: Path | None = dataclasses.field(default=None, compare=False)
     #: name -> `default`, `environment RE_X`, `<file>:<line>`
@@ -325,7 +348,7 @@ def _fields() -> list[dataclasses.Field[Any]]:
 
 def _in_file(field: dataclasses.Field[Any]) -> str:
     # these four keep the spelling that they have had since 2014
-    return field.name.upper() if field.metadata["schema"] else field.name
+    return field.name.upper() if field.metadata["capitals"] else field.name
 
 
 def _with_old_names(names: Mapping[str, dataclasses.Field[Any]]) -> dict[str, dataclasses.Field[Any]]:
@@ -395,7 +418,7 @@ def _against_schema(name: str, value: Any, pointer: str, at: Callable[[str], str
     """The lines of what a JSON Schema finds wrong; a list is checked item by item."""
     if not name:
         return []
-    # imported late: where none of the four is set, jsonschema is not needed
+    # imported late: where no such setting is set, jsonschema is not needed
     from re_core.playbook import json_schema
 
     items = [(pointer, value)]

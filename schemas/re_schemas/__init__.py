@@ -38,6 +38,8 @@ _NAMES = (
     "heartbeat",
     "inventory",
     "notification",
+    "notify-route",
+    "notify-templates",
     "output",
     "phase-notification",
     "playbook",

@@ -79,6 +79,37 @@ def test_a_wrong_check_is_told_with_its_line_and_place(tmp_path: Path) -> None:
     assert f"{tmp_path}/re.yaml:4: /PRE_DEPLOY_CHECK/0/COMMAND: " in told
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            "notify_routes: [{grup: a, to: {irc: [x]}}]",
+            "/notify_routes/0/grup: unknown key 'grup'; did you mean 'group'?",
+        ),
+        (
+            "notify_routes: [{outcome: cancelled, to: {irc: [x]}}]",
+            "/notify_routes/0/outcome: expected started, completed or",
+        ),
+        (
+            "notify_routes: [{daily: 7, to: {irc: [x]}}]",
+            "/notify_routes/0/daily: expected a time of the day in quotation",
+        ),
+        (
+            "notify_templates: {irc: {fail: {}}}",
+            "/notify_templates/irc/fail: unknown key 'fail'; did you mean 'failed'?",
+        ),
+        (
+            "notify_templates: {irc: {failed: {slug: 3}}}",
+            "/notify_templates/irc/failed/slug: expected a string, found 3",
+        ),
+    ],
+)
+def test_wrong_sections_of_notifications_are_told_with_their_line_and_place(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    assert f"{tmp_path}/re.yaml:2: {why}" in _refusal(_file(tmp_path, f"exchange: re\n{line}\n"))
+
+
 def test_no_checks_at_all_is_an_empty_list(tmp_path: Path) -> None:
     assert settings.load(_file(tmp_path, "PRE_DEPLOY_CHECK: []\n")).pre_deploy_check == ()
 
