@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from re_workers.hosts.port import BadHost, HostError, Opened, Unreachable
 
@@ -41,6 +41,15 @@ class Channel(Protocol):
 
     def explain(self, noise: str, code: int | None) -> HostError | None:
         """Why the command did not begin, by what was printed instead; None where that is not known."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A channel that wants to know what becomes of the sessions that it opened."""
+
+    def settle(self, opened: Opened, let_in: bool) -> None:
+        """The agent is there (`let_in`), or the session has ended without it. Called once or twice, the last time at the session's end."""
         ...
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from re_workers.hosts.agent import MOST_NOISE, Lines
-from re_workers.hosts.channels import Channel
+from re_workers.hosts.channels import Channel, Settling
 from re_workers.hosts.port import HostError, Opened, Say, ShellSilent, Unreachable
 
 #: seconds in which the agent has to say that it is there, and after which a session counts as cut in which nothing moves
@@ -82,6 +82,8 @@ class Session:
         self._opened = self._moved = time.monotonic()
         self._login, self._milliseconds = b"", 0
 
+    #: None: not opened
+    _process: Opened | None = None
     #: None: not yet known
     _pieces: Iterator[bytes] | None
 
@@ -91,11 +93,17 @@ class Session:
         Raises Unreachable where the agent was never there, ShellSilent where a login shell kept it from that, and what the channel
         raises.
         """
-        process = self._channel.open(self._command, stop)
+        self._process = process = self._channel.open(self._command, stop)
         self._opened = self._moved = time.monotonic()
+        try:
+            return self._report(process, say, stop or threading.Event(), after)
+        finally:
+            self._settle()
+
+    def _report(self, process: Opened, say: Say, stop: threading.Event, after: int) -> Report:
         is_over = False
         try:
-            is_over = self._pump(process, say, stop or threading.Event(), after)
+            is_over = self._pump(process, say, stop, after)
         finally:
             _close(process, is_over)
         noise = self._noise()
@@ -151,9 +159,17 @@ class Session:
         return bool(piece)
 
     def _hear(self, lines: list[list[str]]) -> None:
-        if lines and not self._is_there:
+        is_first = bool(lines) and not self._is_there
+        if is_first:
             self._login, self._milliseconds = self._lines.noise, round(1000 * (time.monotonic() - self._opened))
         self._said += lines
+        if is_first:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Its channel hears whether the session was let in."""
+        if self._process is not None and isinstance(self._channel, Settling):
+            self._channel.settle(self._process, self._is_there)
 
     def _noise(self) -> str:
         return _text(self._stray + self._lines.noise)

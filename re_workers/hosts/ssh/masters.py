@@ -20,6 +20,7 @@ from re_workers.hosts.ssh import mux
 from re_workers.hosts.ssh.dialled import Dialled
 from re_workers.hosts.ssh.dialling import Dials, NotWanted
 from re_workers.hosts.ssh.master import Master, connect
+from re_workers.hosts.ssh.turn import ANY_TIME, Turn, in_turn
 from re_workers.hosts.ssh.way import Way, client
 
 #: seconds after which an idle master ends, and masters of one process
@@ -81,21 +82,32 @@ class Masters:
         self._closing = threading.Event()
         self._sweeper: threading.Thread | None = None
 
-    def session(self, way: Way, command: str, stop: threading.Event | None = None, control: bool = False) -> Opened:
+    def session(
+        self,
+        way: Way,
+        command: str,
+        stop: threading.Event | None = None,
+        control: bool = False,
+        turn: Turn = ANY_TIME,
+    ) -> Opened:
         """Have the login shell of the host run a command. `control`: it is short, and must not wait behind what is long.
 
-        Waits while all sessions that the host allows are taken. Raises HostError; Unreachable when `stop` is set meanwhile.
+        Waits while all sessions that the host allows are taken, and then for its turn, which the caller ends where this returns.
+        Raises HostError; Unreachable when `stop` is set meanwhile.
         """
         losses = 0
         while True:
             master = self._take(way, stop, control)
             try:
-                session = mux.session(str(master.socket), command, _OPENING)
+                session = in_turn(turn, lambda: mux.session(str(master.socket), command, _OPENING))  # noqa: B023
+            except HostError:
+                self._give_back(master)
+                raise
             except mux.MuxRefused as error:
                 self._refused(master, way, str(error))
             except mux.MuxOther:
                 self._give_back(master)
-                return SshChannel(way.host, client(way, str(master.socket))).open(command)
+                return in_turn(turn, lambda: SshChannel(way.host, client(way, str(master.socket))).open(command))  # noqa: B023
             except OSError as error:  # of this process: no more descriptors
                 self._give_back(master)
                 raise Unreachable(f"{way.host}: this worker cannot open a session: {error}") from error

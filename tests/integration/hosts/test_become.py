@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,6 +117,34 @@ def test_a_wrong_password_is_tried_once_whatever_asks_for_it(farm: Farm, guest: 
         assert run(_runner(farm, guest, become, guest.password), "id -un", f"{RUN}/6/1")[1] == b"root\n", (
             "another one is"
         )
+    finally:
+        guest.there("rm", "-f", log)
+
+
+def test_steps_that_begin_at_once_try_a_wrong_password_once_and_a_right_one_side_by_side(
+    farm: Farm, guest: Guest, allow: Allow
+) -> None:
+    log = f"/tmp/{guest.name}.at-once.log"
+    allow(f"Defaults:{{guest}} logfile={log}\n{{guest}} ALL=(ALL) ALL")
+
+    def attempt(number: int, password: str) -> str:
+        whom = {"user": "root" if number % 2 else "daemon", "password": "sudo"}
+        runner, name = _runner(farm, guest, whom, password), f"{RUN}/1{number}/{len(password)}"
+        try:
+            said = run(runner, "id -un", name)[1].decode()
+            runner.sweep([RunKey(name, "web1")])
+            return said
+        except PasswordRefused as error:
+            return str(error)
+
+    try:
+        with ThreadPoolExecutor(10) as pool:
+            said = set(pool.map(attempt, range(10), ["wrong"] * 10))
+            assert len(said) == 1
+            assert "the password is wrong" in said.pop()
+            wait_until("sudo has written", lambda: bool(_tries(guest, log)), 30)
+            assert sorted(pool.map(attempt, range(10), [guest.password] * 10)) == ["daemon\n"] * 5 + ["root\n"] * 5
+        assert _tries(guest, log) == 1
     finally:
         guest.there("rm", "-f", log)
 
