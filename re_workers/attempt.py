@@ -246,6 +246,7 @@ class Attempt:
         self.outgoing = Outgoing(origin, wake, redaction, self._quota)
         self.context = Context(self.call, self.outgoing, self._headers.get(TRACEPARENT, ""), self._saved)
         self.context.resumed, self.context.claimed_at = self.moves > 0, self.claimed_at
+        self.context.secret_parameters = frozenset(str(path[0]) for path in self.secrets)
         self.context.allowed = _seconds(self.delivery.message.headers.get(TIMEOUT))
         self.began = self.began or time.time_ns()
         advice = self.delivery.message.headers.get(UNKNOWN_HOST)

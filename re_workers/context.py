@@ -95,6 +95,8 @@ class Context:
         self._stopping: threading.Event | None = None
         #: the step has said that it knows of its cancel
         self.heeded = False
+        #: names of its parameters that have values of secrets: what one was before is in no mask, so no difference may quote it
+        self.secret_parameters: frozenset[str] = frozenset()
         #: why it shall
         self.cancel_reason = "cancelled"
 

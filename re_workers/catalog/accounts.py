@@ -229,7 +229,7 @@ class Entry(NamedTuple):
             return Decision("no", why=f"the crontab {'has' if self.present else 'does not have'} {self.name}")
         diff = unified(before.encode(), after.encode(), "crontab")
         act = Act(_WRITE_CRON, (self.user,), stdin=after, words=f"crontab: {self.name}")
-        return Decision("yes", diff, f"{self.name} differs", (act,), confirm=True)
+        return Decision("yes", diff, f"{self.name} differs", (act,), confirm=True, quotes=True)
 
 
 def table_with(table: str, entry: Entry) -> str:

@@ -87,10 +87,11 @@ class Copy(NamedTuple):
             return Decision("yes", _attributes(self.path, now, self), f"owner or permissions of {self.path}", (act,))
         words, why, args = f"write {self.path} ({source.size} bytes)", f"content of {self.path}", self._args(now)
         if source.content is not None and len(source.content) <= MOST_IN_VARIABLE:
-            return Decision("yes", self._shown(now), why, (written(args, source.content, words),))
+            act = written(args, source.content, words)
+            return Decision("yes", self._shown(now), why, (act,), quotes=True)
         staged = Staged(source, beside(self.path, source.digest))
         act = Act(_WRITE, (*args, staged.path), words=words)
-        return Decision("yes", self._shown(now), why, (act,), staged=staged)
+        return Decision("yes", self._shown(now), why, (act,), staged=staged, quotes=True)
 
     @property
     def origin(self) -> Source:

@@ -39,6 +39,9 @@ _FACT = re.compile(r"@(\w+)([=:])(.*)")
 
 Will = Literal["yes", "no", "unknown"]
 
+#: in place of a difference of a step that has secrets
+NOT_SHOWN = "the difference is not shown: the step has secrets, and it could quote what one was before"
+
 _Worker = TypeVar("_Worker", bound=Worker)
 _Parameters = ParamSpec("_Parameters")
 
@@ -109,6 +112,8 @@ class Decision(NamedTuple):
     confirm: bool = False
     #: the rest of what the step returns, of the facts that the last act ends with, at most LAST_LINES; raises Failed for what it refused
     read: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None
+    #: the difference quotes contents of the host, which may have what a secret of the step was before
+    quotes: bool = False
 
 
 class Operation(Protocol):
@@ -183,7 +188,7 @@ def carry_out(ctx: Context, operation: Operation, host: HostHandle | None = None
         ctx.output(f"{handle.name}: unchanged" + (f": {decision.why}" if decision.why else ""))
         return {"changed": False, **decision.result}
     if decision.diff:
-        ctx.output(decision.diff.rstrip("\n"))
+        ctx.output(NOT_SHOWN if decision.quotes and ctx.secret_parameters else decision.diff.rstrip("\n"))
     if decision.staged is not None:
         _stage(ctx, handle, decision.staged)
     if decision.then is not None:

@@ -7,13 +7,14 @@ left is put in order by the next deployment: while there is a NAME, `NAME.next` 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 from re_workers.containers.engine import Engine
 from re_workers.containers.health import await_healthy
 from re_workers.containers.images import Auth, Pulling, had, identity
 from re_workers.containers.run import removed
-from re_workers.containers.spec import OWNER, SPEC, Spec, difference
+from re_workers.containers.spec import OWNER, SPEC, Spec, difference, made_by
 from re_workers.context import Context
 from re_workers.outcomes import Cancelled, Failed
 from re_workers.sdk import Change
@@ -48,23 +49,24 @@ class Found(NamedTuple):
     was_running: bool = False
 
 
-def look(engine: Engine, wanted: Wanted, image: str) -> Found:
-    """What is to be done. `image`: identity of the image that it shall have; empty where that is not known yet."""
+def look(engine: Engine, wanted: Wanted, image: str, hidden: Collection[str] = ()) -> Found:
+    """What is to be done. `image`: identity of the image that it shall have; empty where that is not known yet. `hidden`: parameters that
+    have secrets."""
     there = engine.found(wanted.name)
-    label = wanted.spec.label()
     if there is None:
-        return Found("create", difference(None, label, ("", image)), "there is none")
-    labels = (there.get("Config") or {}).get("Labels") or {}
+        return Found("create", difference(None, wanted.spec, image, hidden), "there is none")
+    config = there.get("Config") or {}
+    labels = config.get("Labels") or {}
     runs, id = bool((there.get("State") or {}).get("Running")), str(there.get("Id", ""))
+    made = made_by(labels.get(SPEC, "{}"), config.get("Env") or (), _image(there))
     if SPEC not in labels:
         why = "one of this name is there that no deployment has made"
-        return Found("replace", difference("{}", label, (_image(there), image)), why, id, runs)
-    if labels[SPEC] != label or (image and _image(there) != _plain(image)):
-        why = "its image has changed" if labels[SPEC] == label else "its specification has changed"
-        return Found("replace", difference(labels[SPEC], label, (_image(there), image)), why, id, runs)
-    return (
-        Found("no", why=f"{wanted.name} runs as specified", id=id) if runs else Found("start", "", "it is stopped", id)
-    )
+        return Found("replace", difference(made, wanted.spec, image, hidden), why, id, runs)
+    if (is_same := made.is_as(wanted.spec)) and not (image and made.image != _plain(image)):
+        why = f"{wanted.name} runs as specified"
+        return Found("no", why=why, id=id) if runs else Found("start", "", "it is stopped", id)
+    why = "its image has changed" if is_same else "its specification has changed"
+    return Found("replace", difference(made, wanted.spec, image, hidden), why, id, runs)
 
 
 def foreseen(engine: Engine, wanted: Wanted) -> Change:
@@ -84,7 +86,7 @@ def deploy(ctx: Context, engine: Engine, wanted: Wanted) -> dict[str, Any]:
     """Have it there; `{"changed", "id", "image"}`. Raises Failed, Cancelled; the one before serves then."""
     _put_in_order(ctx, engine, wanted)
     image = had(ctx, engine, wanted.spec.image, wanted.pull, wanted.auth)
-    found = look(engine, wanted, image)
+    found = look(engine, wanted, image, ctx.secret_parameters)
     if found.will == "no":
         ctx.output(f"unchanged: {found.why}")
         await_healthy(ctx, engine, wanted.name, wanted.healthy_in, 0)

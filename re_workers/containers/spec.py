@@ -1,6 +1,7 @@
 """What a container is to be: as the engine's API has it, and as a label by which the next deployment knows it. Pure.
 
-Values of variables may be secret: in the label, and so in every difference, stands a digest in their place.
+Values of variables may be secret. The label has only their names, and no digest of them, which could be guessed: they are compared with
+those that the container itself has. A difference says which have changed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 from re_workers.catalog.diff import unified
@@ -119,28 +120,75 @@ class Spec(NamedTuple):
         return found | ({"NanoCpus": round(self.cpus * 1e9)} if self.cpus else {})
 
     def label(self) -> str:
-        """Of what it is made: JSON, the same for the same specification."""
+        """Of what it is made, but for values of variables: JSON, the same for the same specification."""
         said = {name: value for name, value in self._asdict().items() if value}
         if self.env:
-            said["env"] = {name: _digest(name, value) for name, value in self.env.items()}
+            said["env"] = sorted(self.env)
         return json.dumps(said, sort_keys=True, ensure_ascii=False)
 
 
-def difference(before: str | None, after: str, images: tuple[str, str]) -> str:
-    """The unified diff of two labels; `images`: the identities of the images, which may have the same name."""
-    old = None if before is None else _shown(before, images[0]).encode()
-    return unified(old, _shown(after, images[1]).encode(), "container")
+class Made(NamedTuple):
+    """What a container that is there was made of."""
+
+    #: by its label; empty where no deployment has made it
+    said: Mapping[str, Any] = {}
+    #: its variables, those of its image too
+    env: Mapping[str, str] = {}
+    #: identity of its image
+    image: str = ""
+
+    def is_as(self, spec: Spec) -> bool:
+        """Whether it was made of this specification, whatever its image is now."""
+        wanted = made_by(spec.label()).said
+        return self.said == wanted and all(self.env.get(name) == value for name, value in spec.env.items())
 
 
-def _shown(label: str, image: str) -> str:
+def made_by(label: str, env: Sequence[str] = (), image: str = "") -> Made:
+    """`env`: as the engine has it, `NAME=value`. Labels of earlier engines had digests beside the names of variables."""
     try:
         said = json.loads(label)
     except ValueError:
         said = {}
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}" for name, value in said.items()]
-    return "".join(
-        f"{line}\n" for line in [*lines, *([f"image id: {image.removeprefix('sha256:')[:12]}"] if image else [])]
-    )
+    said = said if isinstance(said, dict) else {}
+    if "env" in said:
+        said["env"] = sorted(said["env"])
+    pairs = (one.partition("=") for one in env)
+    return Made(said, {name: value for name, _, value in pairs}, image)
+
+
+def difference(before: Made | None, spec: Spec, image: str, hidden: Collection[str] = ()) -> str:
+    """The unified diff of what is there and of what shall be; `image`: identity of its image, which may have the same name.
+
+    `hidden`: names of what has secrets; what they are or were is not shown, as it never is of variables.
+    """
+    after = Made(made_by(spec.label()).said, spec.env, image)
+    if before is None:
+        return unified(None, _shown(after, Made(), hidden).encode(), "container")
+    return unified(_shown(before, before, hidden).encode(), _shown(after, before, hidden).encode(), "container")
+
+
+def _shown(made: Made, before: Made, hidden: Collection[str]) -> str:
+    lines = []
+    for name, value in made.said.items():
+        was = before.said.get(name)
+        if name == "env":
+            lines += [
+                f"env {one}: {_how(made.env.get(one), before.env.get(one) if one in (was or ()) else None)}"
+                for one in value
+            ]
+        elif name in hidden:
+            lines.append(f"{name}: {_how(value, was)}")
+        else:
+            lines.append(f"{name}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}")
+    lines += [f"image id: {made.image.removeprefix('sha256:')[:12]}"] if made.image else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _how(value: Any, was: Any) -> str:
+    """Of what must not be shown: only whether it is another one."""
+    if was is None:
+        return "new"
+    return "as before" if value == was else "changed"
 
 
 def size_of(text: str) -> int:
@@ -172,10 +220,6 @@ def _healthcheck(health: Mapping[str, Any]) -> dict[str, Any]:
     spans = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
     found |= {key: round(health[name] * 1e9) for name, key in spans.items() if name in health}
     return found | ({"Retries": health["retries"]} if "retries" in health else {})
-
-
-def _digest(name: str, value: str) -> str:
-    return hashlib.sha256(f"{name}\0{value}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def name_of(attempt: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 import yaml
 
 from re_workers.catalog.diff import cut, versions
+from re_workers.catalog.operations import NOT_SHOWN
 from re_workers.context import Context
 from re_workers.kubernetes.kubectl import Cluster, Kubectl, kubectl_of
 from re_workers.kubernetes.rollout import await_rollouts, rolling
@@ -128,7 +129,8 @@ class Apply(NamedTuple):
         """As of every act."""
         sources = self.manifests.sources(kubectl)
         change = self._difference(kubectl, sources)
-        ctx.output(change.diff.rstrip("\n") or (f"unchanged: {change.why}" if change.will == "no" else change.why))
+        diff = _quoted(ctx, change)
+        ctx.output(diff.rstrip("\n") or (f"unchanged: {change.why}" if change.will == "no" else change.why))
         if change.will != "no":
             self._apply(kubectl, sources)
             for kind, namespace, name in superfluous(kubectl, sources, self.prune):
@@ -176,8 +178,9 @@ class Compare(NamedTuple):
         change = self.apply.foresee(kubectl)
         if change.will == "unknown":
             raise Failed(change.why, {"kind": "kubectl"})
-        ctx.output(change.diff.rstrip("\n") or f"unchanged: {change.why}")
-        return {"changes": change.will == "yes", "diff": change.diff}
+        diff = _quoted(ctx, change)
+        ctx.output(diff.rstrip("\n") or f"unchanged: {change.why}")
+        return {"changes": change.will == "yes", "diff": diff}
 
 
 class Rollout(NamedTuple):
@@ -313,6 +316,11 @@ def compared(said: str) -> str:
     """What `kubectl diff` prints, without its temporary files and their times. Pure."""
     lines = [line for line in said.splitlines() if not line.startswith("diff ") and not _LOGGED.match(line)]
     return "".join(_FILE.sub(r"\1 \2", line) + "\n" for line in lines)
+
+
+def _quoted(ctx: Context, change: Change) -> str:
+    """Its difference, as far as it may be shown: the cluster may have what a secret in the manifests was before."""
+    return f"{NOT_SHOWN}\n" if change.diff and "manifests" in ctx.secret_parameters else change.diff
 
 
 def _text(inline: str | Sequence[Mapping[str, Any]]) -> str:

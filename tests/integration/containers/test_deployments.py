@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
@@ -27,7 +28,9 @@ Foresee = Callable[..., tuple[str, str]]
 SERVES = ["sh", "-c", "trap 'exit 0' TERM; echo up; while true; do sleep 0.1; done"]
 
 
-def test_a_deployment_is_made_once_and_its_secrets_are_in_no_difference(act: Act, foresee: Foresee) -> None:
+def test_a_deployment_is_made_once_and_its_secrets_are_in_no_difference(
+    act: Act, foresee: Foresee, engine: Engine
+) -> None:
     web = {"name": "web", "image": BOX, "cmd": SERVES, "env": {"KEY": "hunter2-first"}, "steady": 0, "grace": 1}
     assert foresee("Deploy", **web)[0] == "yes"
     first = act("Deploy", **web)
@@ -38,11 +41,13 @@ def test_a_deployment_is_made_once_and_its_secrets_are_in_no_difference(act: Act
 
     rotated = {**web, "env": {"KEY": "hunter2-second"}}
     will, diff = foresee("Deploy", **rotated)
-    assert will == "yes" and "-env:" in diff and "+env:" in diff
+    assert will == "yes" and "-env KEY: as before\n+env KEY: changed\n" in diff
     second = act("Deploy", **rotated)
     assert second.data["changed"] and second.data["id"] != first.data["id"]
     said = "\n".join([diff, *first.output, *second.output, str(act("Inspect", name="web", lines=5).data)])
     assert "hunter2" not in said
+    label = engine.podman("inspect", "--format", "{{json .Config.Labels}}", "web")
+    assert "hunter2" not in label and not re.search("[0-9a-f]{12}", label), "no digest either"
 
     act("Stop", name="web", grace=1)
     assert foresee("Deploy", **rotated)[0] == "yes"

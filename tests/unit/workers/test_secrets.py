@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -16,6 +18,7 @@ from re_core.runtime import logs
 from re_core.wire import strict_json
 from re_core.wire.messages import ASKS, OUTPUT, Message
 from re_workers import Context, Failed, Worker, step
+from re_workers.catalog.files import Files
 from re_workers.limits import items, public
 from re_workers.outgoing import MAX_LINE
 from re_workers.secrets.providers import SecretFailed
@@ -164,6 +167,34 @@ def test_a_command_line_takes_no_secret_and_its_environment_does() -> None:
     said = _granted(harness, "Run", {"cmd": 'test "$DB" && printf "%s\\n" "$DB"', "env": {"DB": REFERENCE}})
     lines = [strict_json.loads(one.body)["message"] for one in said if one.key == OUTPUT]
     assert (lines, _end(said)["status"]) == (["[redacted]"], "completed")
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters", "wanted"),
+    [
+        ("Copy", {"content": REFERENCE}, VALUE),
+        ("Template", {"template": "key={{ key }}\n", "vars": {"key": REFERENCE}}, f"key={VALUE}\n"),
+        ("Line", {"line": REFERENCE, "match": "^key="}, f"{VALUE}\nb\n"),
+    ],
+)
+def test_no_difference_shows_what_a_secret_was_before(
+    step: str, parameters: Mapping[str, Any], wanted: str, tmp_path: Path
+) -> None:
+    """Masks know the values of today."""
+    file = tmp_path / "app.conf"
+    file.write_text("key=value-of-yesterday\nb\n")
+    harness = WorkerHarness(Files(), secrets=Secrets([Places({"shop/prod/db": VALUE})]))
+    said = _granted(harness, step, {"path": str(file), **parameters})
+    assert (_end(said)["status"], file.read_text()) == ("completed", wanted)
+    assert not [one for one in said if b"yesterday" in one.body]
+    assert [one for one in said if b"the difference is not shown" in one.body]
+
+
+def test_the_digest_of_a_secret_is_in_no_message(tmp_path: Path) -> None:
+    harness = WorkerHarness(Files(), secrets=Secrets([Places({"shop/prod/db": VALUE})]))
+    said = _granted(harness, "Copy", {"path": str(tmp_path / "a"), "content": REFERENCE, "sha256": "0" * 64})
+    assert "has another SHA-256 than 0000" in _end(said)["message"]
+    assert not [one for one in said if hashlib.sha256(VALUE.encode()).hexdigest()[:12].encode() in one.body]
 
 
 def test_a_caller_cannot_have_a_secret_by_a_dynamic_value() -> None:
