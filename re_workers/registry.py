@@ -36,7 +36,7 @@ from re_workers.steps.ticket_trackers import Tracker
 ENTRY_POINTS = "re_workers"
 
 #: command -> built-in worker that needs nothing to be made
-PLAIN: Mapping[str, type[Worker]] = {"container": Containers, "noop": Noop, "sleep": Sleep}
+PLAIN: Mapping[str, type[Worker]] = {"noop": Noop, "sleep": Sleep}
 
 
 def built_in(
@@ -50,13 +50,14 @@ def built_in(
     """The workers that come with the engine.
 
     `engine_id` marks the programs that `command` starts, `notes` keep which attempts run one, and `confinement` starts
-    them; `addresses` says where those may go that ask by HTTP, `trackers` what `ticket`
+    them; `addresses` says where those may go that ask by HTTP or name a container engine, `trackers` what `ticket`
     asks; each of `handlers` (which must allow several threads) also becomes a worker.
     """
     workers: list[Worker] = [kind() for kind in PLAIN.values()]
     notifiers = [announcer(handler) for handler in handlers]
     programs = [Command(engine_id, notes, confinement), Ansible(confinement), Sql(confinement), Kubernetes(confinement)]
     asking: list[Worker] = [HttpRequest(addresses), Prometheus(addresses), Tickets(addresses, trackers)]
+    asking.append(Containers(addresses))
     return [*workers, *asking, *programs, *families.workers(addresses), *notifiers]
 
 

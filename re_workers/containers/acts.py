@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from re_core.runtime.addresses import DEFAULT, AddressRule, rule
 from re_workers.containers.deploy import Wanted, deploy, foreseen
 from re_workers.containers.engine import Engine, engine_of
 from re_workers.containers.health import await_healthy, last_lines
@@ -18,7 +19,7 @@ from re_workers.context import Context
 from re_workers.outcomes import Failed
 from re_workers.sdk import Change, Method, Worker, step
 
-_Worker = TypeVar("_Worker", bound=Worker)
+_Worker = TypeVar("_Worker", bound="EngineWorker")
 _Parameters = ParamSpec("_Parameters")
 
 #: states of containers that have ended; no engine knows all of them by a filter
@@ -39,6 +40,14 @@ class Act(Protocol):
         ...
 
 
+class EngineWorker(Worker):
+    """A worker whose steps ask container engines."""
+
+    def __init__(self, addresses: AddressRule | None = None) -> None:
+        """`addresses` says which engines a step may name; None: the default of the settings."""
+        self.addresses = rule(DEFAULT) if addresses is None else addresses
+
+
 def engine_step(
     returns: Any, **options: Any
 ) -> Callable[
@@ -49,13 +58,13 @@ def engine_step(
 
     def mark(make: Callable[..., Act]) -> Any:
         @functools.wraps(make)
-        def carry_out(worker: Worker, ctx: Context, **given: Any) -> Any:
-            with engine_of(ctx, given.get("engine", ""), given.get("tls")) as engine:
+        def carry_out(worker: EngineWorker, ctx: Context, **given: Any) -> Any:
+            with engine_of(ctx, worker.addresses, given.get("engine", ""), given.get("tls")) as engine:
                 return make(worker, ctx, **given).carry_out(ctx, engine)
 
         @functools.wraps(make)
-        def plan(worker: Worker, ctx: Context, **given: Any) -> Change:
-            with engine_of(ctx, given.get("engine", ""), given.get("tls")) as engine:
+        def plan(worker: EngineWorker, ctx: Context, **given: Any) -> Change:
+            with engine_of(ctx, worker.addresses, given.get("engine", ""), given.get("tls")) as engine:
                 return make(worker, ctx, **given).foresee(ctx, engine)
 
         carry_out.__annotations__ = {**make.__annotations__, "return": returns}

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from re_core.runtime.addresses import AddressRule
+from re_core.runtime.http_exchange import Denied, ExchangeFailed, checked_addresses
 from re_workers.context import Context
 from re_workers.outcomes import Failed
 
@@ -141,11 +143,11 @@ class Engine:
 
 
 @contextmanager
-def engine_of(ctx: Context, address: str = "", tls: Tls | None = None) -> Iterator[Engine]:
-    """The engine of the step's host, or the one at `address`. Raises Failed."""
+def engine_of(ctx: Context, rule: AddressRule, address: str = "", tls: Tls | None = None) -> Iterator[Engine]:
+    """The engine of the step's host, or the one at `address`, where the rule allows that. Raises Failed."""
     _libraries()
     with tempfile.TemporaryDirectory(prefix="re-engine-") as scratch:
-        found = _answering(ctx, places(ctx, address, _security(tls, Path(scratch))))
+        found = _answering(ctx, places(ctx, rule, address, _security(tls, Path(scratch))))
         try:
             yield found
         finally:
@@ -165,11 +167,15 @@ def _answering(ctx: Context, candidates: Sequence[Place]) -> Engine:
     raise Failed(" / ".join(map(str, problems)), {"kind": "unreachable"})
 
 
-def places(ctx: Context, address: str, security: ssl.SSLContext | None) -> list[Place]:
-    """Where an engine may be. Raises Failed for an address that is none."""
+def places(ctx: Context, rule: AddressRule, address: str, security: ssl.SSLContext | None) -> list[Place]:
+    """Where an engine may be. Raises Failed for an address that is none, and for one that the rule denies.
+
+    The rule holds for what a step or the inventory names; the DOCKER_HOST of this process is its operator's own.
+    """
     host = ctx.host
     is_here = not host.facts or host.facts.get("runner") == "local"
-    said = address or str(host.vars.get("docker_host", "")) or (os.environ.get("DOCKER_HOST", "") if is_here else "")
+    named = address or str(host.vars.get("docker_host", ""))
+    said = named or (os.environ.get("DOCKER_HOST", "") if is_here else "")
     if not said:
         there = [one for one in SOCKETS if not is_here or Path(one).exists()]
         return [_by_socket(ctx, one) for one in there or SOCKETS]
@@ -180,7 +186,8 @@ def places(ctx: Context, address: str, security: ssl.SSLContext | None) -> list[
         secure = security or (_of_environment() if parts.scheme == "https" or not address else None)
         if parts.scheme == "https" and secure is None:
             secure = ssl.create_default_context()
-        return [_by_tcp(parts.hostname, parts.port or (2375 if secure is None else 2376), secure)]
+        port = _port(parts) or (2375 if secure is None else 2376)
+        return [_by_tcp(parts.hostname, port, secure, _allowed(parts.hostname, port, rule) if named else None)]
     advice = "name the host in the step's hosts, and its engine is reached over ssh" if parts.scheme == "ssh" else ""
     raise Failed(f"the engine is unix:///path or tcp://host:port, found {said[:80]!r}{'; ' * bool(advice)}{advice}")
 
@@ -190,9 +197,29 @@ def _by_socket(ctx: Context, path: str) -> Place:
     return Place(f"{host.name}: the engine at {path}", lambda: host.dial(path))
 
 
-def _by_tcp(host: str, port: int, security: ssl.SSLContext | None) -> Place:
+def _port(parts: SplitResult) -> int:
+    """0: none is named. Raises Failed."""
+    try:
+        return parts.port or 0
+    except ValueError as error:
+        raise Failed(f"the engine is tcp://host:port: {error}") from None
+
+
+def _allowed(host: str, port: int, rule: AddressRule) -> list[str]:
+    """Its addresses, which are those that are connected to: a name could lead elsewhere at the next look. Raises Failed."""
+    try:
+        return checked_addresses(host, port, rule)
+    except Denied as error:
+        raise Failed(f"the engine at {host}:{port}: {error}", {"kind": "denied"}) from None
+    except ExchangeFailed as error:
+        raise Failed(f"the engine at {host}:{port}: {error}", {"kind": "unreachable"}) from None
+
+
+def _by_tcp(host: str, port: int, security: ssl.SSLContext | None, addresses: Sequence[str] | None) -> Place:
+    """`addresses`: in place of all that the name leads to."""
+
     def dial() -> socket.socket:
-        found = socket.create_connection((host, port), CONNECT)
+        found = _connected([host] if addresses is None else addresses, port)
         if security is None:
             return found
         try:
@@ -202,6 +229,15 @@ def _by_tcp(host: str, port: int, security: ssl.SSLContext | None) -> Place:
             raise
 
     return Place(f"the engine at {host}:{port}", dial)
+
+
+def _connected(addresses: Sequence[str], port: int) -> socket.socket:
+    """To the first that answers. Raises OSError."""
+    *others, last = addresses
+    for one in others:
+        with contextlib.suppress(OSError):
+            return socket.create_connection((one, port), CONNECT)
+    return socket.create_connection((last, port), CONNECT)
 
 
 def _security(tls: Tls | None, scratch: Path) -> ssl.SSLContext | None:

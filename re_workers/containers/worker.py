@@ -8,10 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, ClassVar, Literal, TypedDict
 
+from re_core.runtime.addresses import AddressRule
 from re_workers.containers import spec as s
 from re_workers.containers.acts import (
     Act,
     Deploy,
+    EngineWorker,
     Inspect,
     Power,
     Prune,
@@ -30,7 +32,6 @@ from re_workers.containers.run import ContainerRun, removed
 from re_workers.context import Call, Context
 from re_workers.limits import at_least, at_most, fits, items
 from re_workers.outcomes import Failed
-from re_workers.sdk import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -108,13 +109,15 @@ class Well(TypedDict):
     status: str
 
 
-class Containers(Worker):
+class Containers(EngineWorker):
     """Runs containers."""
 
     command: ClassVar[str] = "container"
     slots: ClassVar[int | None] = 8
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: AddressRule | None = None) -> None:
+        """As of every worker that asks engines."""
+        super().__init__(addresses)
         self._lock = threading.Lock()
         #: attempt -> whether other workers could go on with it, and what removes its container, of runs that have ended
         self._over: dict[str, tuple[bool, partial[None]]] = {}
@@ -337,14 +340,14 @@ class Containers(Worker):
             run.remove()
             return
         with self._lock:
-            self._over[ctx.attempt_id] = ctx.call.reaches, partial(_remove, ctx, address, tls, run.name)
+            self._over[ctx.attempt_id] = ctx.call.reaches, partial(_remove, ctx, self.addresses, address, tls, run.name)
             while len(self._over) > MOST_OVER:
                 del self._over[next(iter(self._over))]
 
 
-def _remove(ctx: Context, address: str, tls: Tls | None, name: str) -> None:
+def _remove(ctx: Context, rule: AddressRule, address: str, tls: Tls | None, name: str) -> None:
     try:
-        with engine_of(ctx, address, tls) as engine:
+        with engine_of(ctx, rule, address, tls) as engine:
             removed(engine, name)
     except Failed as error:
         _log.warning("the container %s stays: %s", name, error, extra={"action": "container_stays"})

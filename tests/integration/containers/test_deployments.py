@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
+from re_core.runtime.addresses import rule
 from re_workers.containers.worker import Containers
 from re_workers.testing import run
 from tests.integration.containers.conftest import Act
@@ -138,12 +139,32 @@ def test_an_engine_is_reached_over_tcp_with_certificates_and_not_without(engine:
     }
     with closing(Relay(context, engine.socket)) as relay:
         how = {"name": "none", "engine": f"tcp://127.0.0.1:{relay.port}"}
+        for name in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1"):
+            denied = {**how, "engine": f"tcp://{name}:{relay.port}"}
+            held = run(Containers(rule(["loopback"])), "container:Inspect", {**denied, "tls": tls})
+            assert held.data == {"kind": "denied"}, held
+            assert "denied by httprequest_denied (loopback)" in str(held.message)
+        assert len(relay._threads) == 1, "nothing went there"
         assert run(Containers(), "container:Inspect", {**how, "tls": tls}).data["exists"] is False
         for wrong in ({**tls, "ca": other.cert_pem.bytes().decode()}, {"ca": tls["ca"]}):
             refused = run(Containers(), "container:Inspect", {**how, "tls": wrong})
             assert (refused.status, refused.data) == ("failed", {"kind": "unreachable"})
     broken = run(Containers(), "container:Inspect", {**how, "tls": {"ca": "no certificate"}})
     assert (broken.status, broken.data) == ("failed", {"kind": "tls"})
+
+
+def test_the_default_denies_where_clouds_keep_credentials_and_the_worker_s_own_engine_is_its_operator_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = run(Containers(), "container:Inspect", {"name": "web", "engine": "tcp://169.254.169.254:80"})
+    assert (named.status, named.data) == ("failed", {"kind": "denied"})
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free.getsockname()[1]}")
+        own = run(Containers(rule(["loopback"])), "container:Inspect", {"name": "web"})
+        assert own.data == {"kind": "unreachable"}
+    port = run(Containers(), "container:Inspect", {"name": "web", "engine": "tcp://127.0.0.1:99999"})
+    assert "the engine is tcp://host:port: Port out of range" in str(port.message)
 
 
 def test_what_cannot_be_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
