@@ -18,6 +18,9 @@ from re_core.wire.redaction import is_secret, without_passwords
 #: characters of a string that are looked at, and warnings of one step
 _LOOKED_AT, _MOST = 16 * 1024, 20
 
+#: values, each with one schema, that are held against what a worker publishes of a step
+_LOOKS = 10_000
+
 #: what it looks like -> how that is recognised
 _PATTERNS = (
     ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")),
@@ -53,17 +56,10 @@ def found_in(steps: Iterable[tuple[str, str, Any]]) -> Iterator[Problem]:
 
 
 def refused_in(schema: object, arguments: Mapping[str, Any], at: str) -> list[Problem]:
-    """A problem for each plain value of a parameter that may only be a secret, by what the worker publishes of the step."""
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(properties, Mapping):
-        return []
-    return [
-        Problem(
-            at + pointer([name]), f"only a secret may stand here: write {{secret: {_NAME}}}, and set it with {_SET}"
-        )
-        for name, value in arguments.items()
-        if isinstance(value, str) and isinstance(properties.get(name), Mapping) and properties[name].get(CONFIDENTIAL)
-    ]
+    """A problem for each plain value where only a secret may stand, at any depth, by what the worker publishes of the step."""
+    message = f"only a secret may stand here: write {{secret: {_NAME}}}, and set it with {_SET}"
+    found = dict.fromkeys(_plain(schema, arguments, (), iter(range(_LOOKS))))
+    return [Problem(at + pointer(place), message) for place in found]
 
 
 _NAME, _SET = "GROUP/NAME", "rectl secret set GROUP/NAME"
@@ -75,6 +71,25 @@ def _words(what: str, line: bool) -> str:
         f"this looks like {what}: every reader of the playbook and of its deployments can read it, for ever; "
         f"{_SET}, write {how} instead, and replace it where it is used"
     )
+
+
+def _plain(
+    schema: object, value: Any, place: tuple[str | int, ...], looks: Iterator[int]
+) -> Iterator[tuple[str | int, ...]]:
+    """Places of texts that are to be secrets. What is published is data from the bus: `looks` bounds what is looked at."""
+    if not isinstance(schema, Mapping) or next(looks, None) is None:
+        return
+    if isinstance(value, str) and value and schema.get(CONFIDENTIAL):
+        yield place
+    properties, others = schema.get("properties"), schema.get("additionalProperties")
+    for name, one in value.items() if isinstance(value, Mapping) else ():
+        inner = properties.get(name, others) if isinstance(properties, Mapping) else others
+        yield from _plain(inner, one, (*place, name), looks)
+    for number, one in enumerate(value if isinstance(value, list) else ()):
+        yield from _plain(schema.get("items"), one, (*place, number), looks)
+    forms = schema.get("anyOf")
+    for form in forms if isinstance(forms, list) else ():
+        yield from _plain(form, value, place, looks)
 
 
 def _in_value(value: Any, path: tuple[str | int, ...], name: str) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, TypedDict
 from re_workers.catalog.git_operations import FORMATS, ArchiveOf, Checkout, Merge, Picks, TagAt, access, checked_ref
 from re_workers.catalog.operations import HostWorker, Operation, operation_step
 from re_workers.context import Context
-from re_workers.limits import at_least, at_most, fits, items
+from re_workers.limits import at_least, at_most, confidential, fits, items
 from re_workers.outcomes import Failed
 
 _Repo = Annotated[str, "`https://…`, `ssh://…`, `host:path` or a path on the host", fits("re-text")]
@@ -16,7 +16,7 @@ _Path = Annotated[str, "on the host", fits("re-path")]
 _Depth = Annotated[int, "commits of history that are fetched, 0: all", at_least(0), at_most(1_000_000)]
 _Key = Annotated[str, "private key as a secret, or its path on the host", fits("re-text")]
 _Known = Annotated[str, "lines of known_hosts, or their file's path on the host", fits("re-text")]
-_Token = Annotated[str, "for https, as a secret", fits("re-text")]
+_Token = Annotated[str, "for https, as a secret", fits("re-text"), confidential()]
 _User = Annotated[str, "name beside the token", fits("re-text")]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from re_workers.containers.engine import Engine
 from re_workers.containers.streams import heard
 from re_workers.context import Context
+from re_workers.limits import confidential
 from re_workers.outcomes import Failed
 
 #: when an image is fetched: where it is not there; in any case, since its name may mean another one now; not at all
@@ -21,9 +22,9 @@ class Auth(TypedDict):
     """Who the registry lets in."""
 
     username: str
-    password: str
+    password: Annotated[str, confidential()]
     #: a token in place of both
-    identity_token: NotRequired[str]
+    identity_token: NotRequired[Annotated[str, confidential()]]
 
 
 def identity(image: dict[str, Any] | None) -> str:

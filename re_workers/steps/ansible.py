@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypedDict
 from re_core.errors import BadMessage
 from re_core.wire import strict_json
 from re_workers.context import HERE, Context
-from re_workers.limits import at_least, at_most, fits, items, public
+from re_workers.limits import at_least, at_most, confidential, fits, items, public
 from re_workers.outcomes import Failed
 from re_workers.sdk import Change, Worker, step
 from re_workers.steps.ansible_inventory import inventory_of, known_hosts_of
@@ -102,7 +102,7 @@ class Ansible(Worker):
         limit: _Public = "",
         check: Annotated[bool, "only say what would change"] = False,
         diff: Annotated[bool, "show what differs in files"] = False,
-        vault_password: Annotated[str, fits("re-text")] | None = None,
+        vault_password: Annotated[str, fits("re-text"), confidential()] | None = None,
         forks: Annotated[int, at_least(1), at_most(500)] = 5,
     ) -> Played:
         """Runs ansible-playbook; fails where a task failed on a host, or a host is out of reach."""

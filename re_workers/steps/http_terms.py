@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
 
-from re_workers.limits import above, at_least, at_most, fits, items
+from re_workers.limits import above, at_least, at_most, confidential, fits, items
 from re_workers.outcomes import Failed
 from re_workers.steps.repeating import ONCE, Pace
 
@@ -36,8 +36,8 @@ class Auth(TypedDict):
     """Who asks: a user with a password, or a token."""
 
     user: NotRequired[Annotated[str, fits("re-text")]]
-    password: NotRequired[Annotated[str, fits("re-text")]]
-    bearer: NotRequired[Line]
+    password: NotRequired[Annotated[str, fits("re-text"), confidential()]]
+    bearer: NotRequired[Annotated[Line, confidential()]]
 
 
 class Check(TypedDict):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, TypedDict
 
 from re_workers.context import Call, Context
-from re_workers.limits import above, at_least, at_most, fits, items
+from re_workers.limits import above, at_least, at_most, confidential, fits, items
 from re_workers.outcomes import Failed
 from re_workers.sdk import Change, Worker, step
 from re_workers.steps.confinement import Confinement
@@ -21,7 +21,7 @@ from re_workers.steps.migration import Migration, look_at
 URL = "DATABASE_URL"
 
 _Url = Annotated[str, "`dialect+driver://user@host/name`, or a secret with all of it", fits("re-text")]
-_Password = Annotated[str, "as a secret; takes the place of that in the url", fits("re-text")]
+_Password = Annotated[str, "as a secret; takes the place of that in the url", fits("re-text"), confidential()]
 _Sql = Annotated[str, fits("re-text")]
 _Value = str | int | float | bool | None
 _Params = Annotated[dict[Annotated[str, fits("re-text")], _Value] | None, "bound where the statement says `:name`"]

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from re_core.playbook.compiler import EnginePolicy
+from re_core.playbook.plain_secrets import refused_in
 from re_core.usecases.checking import Checked, check
 from re_workers.limits import confidential
+from re_workers.registry import built_in
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.c2lnbmF0dXJl"
 
@@ -62,3 +64,40 @@ def test_a_parameter_that_is_declared_a_secret_takes_nothing_else() -> None:
     (error,) = _checked({"pin": "hunter2"}, offers).errors
     assert (error.path, "{secret: GROUP/NAME}" in error.message) == ("/execution/0/steps/0/x:Y/pin", True)
     assert _checked({"pin": {"secret": "shop/pin"}}, offers).errors == ()
+
+
+_PLAIN = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("step", "arguments", "place"),
+    [
+        ("httprequest:Get", {"url": "https://x.example", "auth": {"user": "ann", "password": _PLAIN}}, "auth/password"),
+        ("ticket:Close", {"tracker": "changes", "auth": {"bearer": _PLAIN}}, "auth/bearer"),
+        ("prometheus:Query", {"url": "https://x.example", "query": "up", "auth": {"bearer": _PLAIN}}, "auth/bearer"),
+        ("container:Pull", {"image": "shop:1", "auth": {"username": "ann", "password": _PLAIN}}, "auth/password"),
+        ("sql:Query", {"url": "postgresql://db/shop", "sql": "select 1", "password": _PLAIN}, "password"),
+        ("git:Clone", {"repo": "https://x.example/a.git", "path": "/srv/a", "token": _PLAIN}, "token"),
+        ("ansible:Playbook", {"playbook": "/srv/site.yml", "vault_password": _PLAIN}, "vault_password"),
+    ],
+)
+def test_no_step_of_the_engine_takes_a_plain_password(step: str, arguments: dict[str, Any], place: str) -> None:
+    offers = {name: offer for worker in built_in() for name, offer in worker.offers().items()}
+    document = {"group": "shop", "name": "n", "execution": [{"hosts": ["a"], "steps": [{step: arguments}]}]}
+    (error,) = check(document, None, offers, EnginePolicy()).errors
+    assert (error.path, _PLAIN in error.message) == (f"/execution/0/steps/0/{step}/{place}", False)
+    *above, last = place.split("/")
+    (arguments[above[0]] if above else arguments)[last] = {"secret": "shop/it"}
+    assert check(document, None, offers, EnginePolicy()).errors == ()
+
+
+def test_what_a_worker_publishes_cannot_keep_the_core_busy() -> None:
+    deep: dict[str, Any] = {"type": "string", **confidential().schema}
+    for _ in range(12):
+        deep = {"anyOf": [{"type": "array", "items": deep}, {"type": "array", "items": deep}]}
+    value: Any = "x"
+    for _ in range(12):
+        value = [value, value]
+    schema = {"properties": {"pin": {"type": "string", **confidential().schema}, "deep": deep}}
+    wrong = refused_in(schema, {"pin": "x", "deep": value}, "")
+    assert wrong[0].path == "/pin" and len(wrong) < 2**12
