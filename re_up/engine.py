@@ -32,7 +32,7 @@ from re_workers.hosts.ssh import sockets
 from re_workers.notify.reach import Reach
 from re_workers.notify.transports import policy, probes
 from re_workers.steps.orphans import ENGINE, end_orphans
-from re_workers.worker_selection import handlers, secrets, surroundings, workers
+from re_workers.worker_selection import handlers, secrets, surroundings, sweep, workers
 
 if TYPE_CHECKING:
     from re_dploy.embedded import Embedded
@@ -69,6 +69,7 @@ class Engine:
                 "ended processes that a killed engine had left running: %s", ended, extra={"action": "end_orphans"}
             )
         sockets.end_left(identity)
+        sweep(settings)
         self.bus = bootstrap.open_bus(settings, self.store)
         #: None: there are no pipelines for others
         self.peering = bootstrap.open_peering(settings, make_key=True)

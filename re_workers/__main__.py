@@ -24,7 +24,7 @@ from re_workers.host import SLOTS, WorkerHost
 from re_workers.machine_slot import MachineSlot
 from re_workers.notify.reach import Reach
 from re_workers.notify.transports import policy
-from re_workers.worker_selection import ALL, Crew, chosen, listed, secrets
+from re_workers.worker_selection import ALL, Crew, chosen, listed, secrets, sweep
 
 
 class WorkerProcess:
@@ -88,6 +88,7 @@ def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path |
     notifier = SupervisorNotifier(os.environ, ready_file)
     key = credentials.read(settings.worker_credential_file)
     place = MachineSlot(settings.data_dir)
+    sweep(settings)
     crew = chosen(settings, place, names)
     observation = bootstrap.Observation(settings, "re-worker")
     observation.listen(settings)

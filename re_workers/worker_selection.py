@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from re_core.errors import BadSettings
+from re_core.runtime import scratch
 from re_core.runtime.addresses import rule
 from re_core.runtime.settings import Settings
 from re_core.wording import did_you_mean
@@ -93,6 +94,12 @@ def workers(
         for worker in found:
             worker.reach, worker.kept = partial(_reach, hosts), hosts.sweeper.kept
     return together(found)
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what killed workers of this user left in the temporary directory. Raises BadSettings."""
+    user = confinement(settings).user
+    scratch.sweep(() if user is None else (user.id,))
 
 
 def surroundings(settings: Settings, identity: str) -> Surroundings:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ import httpx2
 
 from re_core.errors import TransientError
 from re_core.runtime.addresses import AddressRule
+from re_core.runtime.pem import load_identity
 
 #: bytes of an answer that are read where the caller does not say; more is a failure
 MAX_ANSWER = 10 * 1024 * 1024
@@ -103,14 +103,11 @@ class Way(NamedTuple):
             return self._trusting()
         trusting = self._trusting()
         context = httpx2.create_ssl_context(verify=False) if isinstance(trusting, bool) else trusting
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:  # OpenSSL reads it from nowhere else
-            file.write(self.identity)
-            file.flush()
-            try:
-                context.load_cert_chain(file.name, password="")
-            except (OSError, ValueError) as error:
-                words = "expected PEM of a certificate and of its key, which has no passphrase"
-                raise ExchangeFailed(f"the client certificate cannot be used: {words}: {_reason(error)}") from None
+        try:
+            load_identity(context, self.identity)
+        except (OSError, ValueError) as error:
+            words = "expected PEM of a certificate and of its key, which has no passphrase"
+            raise ExchangeFailed(f"the client certificate cannot be used: {words}: {_reason(error)}") from None
         return context
 
     def _trusting(self) -> ssl.SSLContext | bool:

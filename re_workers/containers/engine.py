@@ -10,7 +10,6 @@ import contextlib
 import os
 import socket
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from re_core.runtime.addresses import AddressRule
 from re_core.runtime.http_exchange import Denied, ExchangeFailed, checked_addresses
+from re_core.runtime.pem import load_identity
 from re_workers.context import Context
 from re_workers.outcomes import Failed
 
@@ -146,12 +146,11 @@ class Engine:
 def engine_of(ctx: Context, rule: AddressRule, address: str = "", tls: Tls | None = None) -> Iterator[Engine]:
     """The engine of the step's host, or the one at `address`, where the rule allows that. Raises Failed."""
     _libraries()
-    with tempfile.TemporaryDirectory(prefix="re-engine-") as scratch:
-        found = _answering(ctx, places(ctx, rule, address, _security(tls, Path(scratch))))
-        try:
-            yield found
-        finally:
-            found.close()
+    found = _answering(ctx, places(ctx, rule, address, _security(tls)))
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 def _answering(ctx: Context, candidates: Sequence[Place]) -> Engine:
@@ -240,16 +239,17 @@ def _connected(addresses: Sequence[str], port: int) -> socket.socket:
     return socket.create_connection((last, port), CONNECT)
 
 
-def _security(tls: Tls | None, scratch: Path) -> ssl.SSLContext | None:
+def _security(tls: Tls | None) -> ssl.SSLContext | None:
     """Raises Failed."""
     if not tls:
         return None
-    files = {}
-    for name, text in tls.items():
-        files[name] = scratch / f"{name}.pem"
-        files[name].touch(0o600)
-        files[name].write_text(str(text))
-    return _context(files)
+    try:
+        context = ssl.create_default_context(cadata=tls.get("ca") or None)
+        if "cert" in tls:
+            load_identity(context, "\n".join((tls["cert"], tls.get("key", ""))))
+    except (OSError, ValueError) as error:  # their texts repeat no content
+        raise _unusable(error) from None
+    return context
 
 
 def _of_environment() -> ssl.SSLContext | None:
@@ -265,9 +265,13 @@ def _context(files: Mapping[str, Path]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(files["ca"]) if "ca" in files else None)
         if "cert" in files:
             context.load_cert_chain(files["cert"], files.get("key"))
-    except (OSError, ValueError) as error:  # their texts repeat no content
-        raise Failed(f"the certificates of the engine cannot be used: {error}", {"kind": "tls"}) from None
+    except (OSError, ValueError) as error:
+        raise _unusable(error) from None
     return context
+
+
+def _unusable(error: Exception) -> Failed:
+    return Failed(f"the certificates of the engine cannot be used: {error}", {"kind": "tls"})
 
 
 def _libraries() -> tuple[Any, Any]:

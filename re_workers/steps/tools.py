@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from re_core.runtime.scratch import scratch as held
 from re_workers.context import Context
 from re_workers.outcomes import Failed
 from re_workers.outgoing import MAX_LINE
@@ -134,10 +134,9 @@ def without_passwords(text: str) -> str:
 @contextmanager
 def scratch(confinement: Confinement) -> Iterator[Path]:
     """A directory that only the programs of steps can enter, for as long as it is needed."""
-    with tempfile.TemporaryDirectory(prefix="re-step-", ignore_cleanup_errors=True) as name:
-        if confinement.user is not None:
-            os.chown(name, confinement.user.id, confinement.user.group)
-        yield Path(name)
+    user = confinement.user
+    with held("step", None if user is None else (user.id, user.group)) as directory:
+        yield directory
 
 
 def give(path: Path, confinement: Confinement) -> Path:

@@ -23,6 +23,7 @@ from re_core.cdpm.cdpm_file import MAX_FILE
 from re_core.cdpm.sources import GitPlace, git_place
 from re_core.ports.peering import Fetched, PeerRefused, SourceUnavailable
 from re_core.runtime.http_exchange import Denied, ExchangeFailed, Way, checked_addresses
+from re_core.runtime.scratch import scratch
 
 #: seconds of one run of git
 TIMEOUT = 30.0
@@ -51,9 +52,9 @@ class GitSource:
             place = git_place(url)
         except ValueError as error:
             raise PeerRefused("source-unavailable", f"{url[:200]}: {error}") from None
-        with tempfile.TemporaryDirectory(prefix="re-cdpm-") as directory:
+        with scratch("cdpm") as directory:
             git = _Git(
-                Path(directory),
+                directory,
                 self._options(place),
                 self._way.ca_file,
                 self._timeout,
