@@ -163,7 +163,7 @@ def test_what_cannot_be_says_why_and_nothing_of_the_kubeconfig_stays(
     )
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     act("RolloutStatus", fails=True, resource="deployment/none")
-    assert not list(tmp_path.glob("re-step-*"))
+    assert not list(tmp_path.glob("re-held-*"))
     monkeypatch.setenv("PATH", str(tmp_path))
     missing = run(worker, "kubernetes:RolloutStatus", {"resource": "deployment/web"})
     assert (missing.message, missing.data) == ("kubectl is not installed on the worker's machine", {"kind": "tool"})
