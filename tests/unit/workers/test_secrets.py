@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from types import SimpleNamespace
+from typing import Annotated, Any, cast
 
 import pytest
 
@@ -19,8 +20,11 @@ from re_core.wire import strict_json
 from re_core.wire.messages import ASKS, OUTPUT, Message
 from re_workers import Context, Failed, Worker, step
 from re_workers.catalog.files import Files
+from re_workers.kubernetes.acts import Apply, Compare
+from re_workers.kubernetes.kubectl import Kubectl
 from re_workers.limits import items, public
 from re_workers.outgoing import MAX_LINE
+from re_workers.sdk import Change
 from re_workers.secrets.providers import SecretFailed
 from re_workers.secrets.resolver import Asking, Secrets
 from re_workers.steps.command import Command
@@ -318,3 +322,13 @@ def test_a_masked_value_is_found_in_every_encoding_of_the_output() -> None:
     for encoded in (base64.b64encode(VALUE.encode()).decode(), VALUE.encode().hex()):
         said = _granted(harness, "Say", {"one": REFERENCE, "how": "output"})
         assert all(encoded.encode() not in one.body for one in said)
+
+
+@pytest.mark.parametrize("secret", ["manifests", "cluster"])
+def test_the_difference_of_a_cluster_is_shown_unless_its_manifests_have_a_secret(secret: str) -> None:
+    said: list[str] = []
+    knows = SimpleNamespace(foresee=lambda kubectl: Change("yes", "-password: of-yesterday\n", "it differs"))
+    ctx = SimpleNamespace(output=said.append, secret_parameters=frozenset({secret}))
+    data = Compare(cast(Apply, knows)).carry_out(cast(Context, ctx), cast(Kubectl, None))
+    assert data["changes"] is True
+    assert ("of-yesterday" in f"{said}{data}") == (secret == "cluster")
