@@ -8,7 +8,7 @@ from itertools import groupby
 
 from re_client import screen, text, words
 from re_client.view import Asking, Change, DeploymentChange, Left, Lost, Printed, StepChange
-from re_core.api.answers import Line, Step
+from re_core.api.answers import Deployment, Line, Step
 from re_core.model import ENDED, StepStatus
 
 #: steps in a row that were never begun, from which on one line stands for all of them
@@ -85,13 +85,23 @@ def _line(change: StepChange | DeploymentChange | Printed | Lost | Left) -> str:
         if document["status"] in ENDED:
             return ""
         name = text.safe(f"{document['id']} of {document['group']}/{document['playbook']}")
-        at = document["created"] if document["status"] == "accepted" else document["started"] or document["created"]
-        said = f"{text.clock(at)} deployment {name}: {screen.look(document['status'], screen.DEPLOYMENTS).words}"
+        said = (
+            f"{_since(document)} deployment {name}: {screen.look(document['status'], screen.DEPLOYMENTS).words}".strip()
+        )
         if not change.first:
             return said
         given = ", ".join([f"revision {document['revision']}", *words.values(document)])
         return f"{said} ({given})"
     return _step(change.step)
+
+
+def _since(document: Deployment) -> str:
+    """Since when it has its status; empty where the document does not say it: after a retry, and of a cancel."""
+    if document["status"] == "accepted":
+        return text.clock(document["created"])
+    if document["retries"] or document["status"] == "cancelling":
+        return ""
+    return text.clock(document["started"] or document["created"])
 
 
 def _step(step: Step) -> str:

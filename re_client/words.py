@@ -13,6 +13,9 @@ from re_core.api.answers import Deployment, DeploymentRow, Step, StepPlace
 from re_core.deployment.plan import StepKind
 from re_core.model import Resolution, StepStatus
 
+#: `kind` of the data of a failed step whose host was not reached by what the inventory says of it
+_OF_WAY = frozenset({"bad-host", "login", "unreachable"})
+
 #: steps with a large result that are named one by one
 LISTED = 10
 
@@ -73,7 +76,7 @@ def todo(document: Deployment) -> list[str]:
         return []
     lost = unclear(document)
     if not lost:
-        return [f"continue from the failed steps:  rectl retry {id}"]
+        return [f"continue from the failed steps:  rectl retry {id}", *_of_inventory(document)]
     return [*map(_doubt, lost), *_commands(f"rectl retry {id} --lost", (Resolution.SUCCEEDED, Resolution.RERUN))]
 
 
@@ -84,6 +87,16 @@ def results(document: Deployment) -> list[str]:
     lines = [f"result of {place(step)}, {_size(step)}:  rectl result {id} {step['number']}" for step in large[:LISTED]]
     rest = len(large) - LISTED
     return [*lines, f"and {rest} more steps have large results"] if rest > 0 else lines
+
+
+def _of_inventory(document: Deployment) -> list[str]:
+    """What a retry does not see, where a host was not reached: a person who has mended the inventory would meet the same failure."""
+    kinds = [step["data"].get("kind") for step in document["steps"] if isinstance(step.get("data"), dict)]
+    if not _OF_WAY.intersection(kinds):
+        return []
+    return [
+        "a retry reaches hosts as the inventory was at the start; if you change the inventory, deploy again instead"
+    ]
 
 
 def _size(step: Step) -> str:

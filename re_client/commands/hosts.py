@@ -63,7 +63,11 @@ def _words(command: _Command) -> _Command:
 @pass_session
 def list_(session: Session, patterns: tuple[str, ...], as_json: bool) -> None:
     """List hosts: all, or those that the patterns mean."""
-    none = "No hosts. The setting `inventory` names files of hosts; `rectl hosts add NAME` describes one."
+    none = (
+        "The inventory has none of these hosts; `rectl hosts list` shows all."
+        if patterns
+        else "No hosts. The setting `inventory` names files of hosts; `rectl hosts add NAME` describes one."
+    )
     head = ("name", "address", "groups", "tags", "environment", "place")
     found = session.client.hosts.all(patterns)
     session.terminal.listing(as_json, found, head, lambda one: [_row(one)], none, ("place", "tags"))
@@ -172,7 +176,18 @@ def remove(session: Session, names: tuple[str, ...]) -> None:
     """Remove hosts that were added, with their trusted keys; for administrators. Deployments that run keep them."""
     for name in names:
         session.client.hosts.remove(name)
-        session.terminal.note(f"{safe(name)} is removed")
+        place = _place_left(session, name)
+        # what was kept of a host that a file describes are its trusted keys
+        left = f"the trusted keys of {safe(name)} are removed; the host stands at {safe(place)}"
+        session.terminal.note(left if place else f"{safe(name)} is removed")
+
+
+def _place_left(session: Session, name: str) -> str:
+    """Where the host is described still; empty where it is not."""
+    try:
+        return session.client.hosts.one(name)["place"]
+    except ApiError:
+        return ""
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`rectl hosts trust`: shows the public keys of a host, asks, and stores them."""
+"""`rectl hosts trust`: shows the public keys of hosts, asks, and stores them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from re_client.errors import BadInput
+from re_client.errors import ApiError, BadInput, ClientError
 from re_client.session import Session, pass_session
 from re_client.text import safe
 from re_core.api.hosts import HostKey
@@ -15,9 +15,12 @@ from re_core.api.hosts import HostKey
 #: what the types of keys begin with
 _TYPES = ("ssh-", "ecdsa-", "sk-")
 
+#: a name that is no pattern has none of these
+_OF_PATTERNS = frozenset(":!&[*")
 
-@click.command(short_help="Show the keys of a host, and trust them.")
-@click.argument("name")
+
+@click.command(short_help="Show the keys of hosts, and trust them.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
     "--fingerprint",
     "fingerprints",
@@ -35,13 +38,35 @@ _TYPES = ("ssh-", "ecdsa-", "sk-")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def trust(
-    session: Session, name: str, fingerprints: tuple[str, ...], file: str | None, replace: bool, yes: bool
+    session: Session, names: tuple[str, ...], fingerprints: tuple[str, ...], file: str | None, replace: bool, yes: bool
 ) -> None:
-    """Show the public keys of a host with their fingerprints, and trust them; for administrators.
+    """Show the public keys of hosts with their fingerprints, and trust them; for administrators.
 
     Compare the fingerprints with those that the host itself prints: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. The machine of the
     engine asks the host. Workers get trusted keys with each step, beside those of their known_hosts.
+
+    Several hosts stand as in a playbook: rectl hosts trust group:web '!web9'. Each is asked for by itself, and one that does not answer
+    keeps no other from being trusted.
     """
+    plain = len(names) == 1 and not set(names[0]) & _OF_PATTERNS
+    hosts = list(names) if plain else session.client.hosts.select(names)["names"]
+    if len(hosts) > 1 and (file is not None or fingerprints):
+        raise BadInput(f"--keys and --fingerprint are of one host, and these are {len(hosts)}")
+    failed: ClientError | None = None
+    for name in hosts:
+        try:
+            _trust(session, name, fingerprints, file, replace, yes)
+        except ApiError as error:
+            failed = error
+            if len(hosts) > 1:
+                session.terminal.error(f"{name}: {error}")
+    if failed is not None:
+        raise failed if len(hosts) == 1 else BadInput("not all of these hosts are trusted")
+
+
+def _trust(
+    session: Session, name: str, fingerprints: tuple[str, ...], file: str | None, replace: bool, yes: bool
+) -> None:
     if file is not None:
         keys = _of_file(file)
     else:
@@ -60,7 +85,7 @@ def trust(
 
 def _show(session: Session, what: str, keys: Sequence[HostKey]) -> None:
     for key in keys:
-        session.terminal.note(f"{what}: {safe(key['type'])} {safe(key['fingerprint'])}")
+        session.terminal.note(f"{safe(what)}: {safe(key['type'])} {safe(key['fingerprint'])}")
 
 
 def _chosen(keys: Sequence[HostKey], fingerprints: Sequence[str]) -> list[str]:

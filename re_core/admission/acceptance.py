@@ -147,6 +147,10 @@ class Acceptance:
             return event._replace(forbidden=str(refusal), holder=refusal.deployment)
         return event
 
+    def known_hosts(self) -> HostResolver:
+        """What is known of hosts now. Raises StoreUnavailable."""
+        return self._around.hosts.now()
+
     def _no_longer_allowed(self, state: State) -> str:
         """Why the group may not use a command or a host of a step that is still to run; empty if it may.
 

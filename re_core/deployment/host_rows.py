@@ -22,6 +22,11 @@ MAX_BYTES = 8 * 1024
 #: and all rows of a plan: an entry of the journal is one document of the store
 MAX_BYTES_ALL = 4 * 1024**2
 
+#: words that say which keys of a host are trusted
+_OF_TRUST = ("host_key", "host_keys")
+#: and words that say which machine it is
+_OF_PLACE = ("address", "port", "jump", "runner")
+
 #: words that say nothing of how a host is reached, so that a host which is only passed through needs none of them
 _NOT_OF_WAY = frozenset({"environment", "groups", "labels", "pool", "tags", "vars"})
 
@@ -36,6 +41,16 @@ def header_of(host: str, rows: Rows) -> str:
     """The same as the header of a step's message; empty where there is nothing to say."""
     found = rows_of(host, rows)
     return dumps(found) if found else ""
+
+
+def trusted_now(host: str, rows: Rows, now: Rows) -> Rows:
+    """The rows that a step on the host needs, with the keys that are trusted by the rows of now; all else is as the plan has it.
+
+    A host that has another address since, or is gone, is as it was, and so is all where the message would have no room for the keys.
+    """
+    before = rows_of(host, rows)
+    found = {name: _trusted(row, now[name]) if name in now else row for name, row in before.items()}
+    return found if len(header_of(host, found).encode(errors="replace")) <= MAX_BYTES else before
 
 
 def become_secret(host: str, rows: Rows) -> str:
@@ -57,6 +72,13 @@ def _chain(host: str, rows: Rows) -> Iterator[str]:
         seen.add(name)
         yield name
         name = rows[name].get("jump")
+
+
+def _trusted(row: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    if any(row.get(word) != now.get(word) for word in _OF_PLACE):
+        return row
+    kept = {word: value for word, value in row.items() if word not in _OF_TRUST}
+    return kept | {word: now[word] for word in _OF_TRUST if word in now}
 
 
 def _way(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from re_core.deployment.progress import awaited
 from re_core.deployment.senders import OPEN, Protection
 from re_core.deployment.state import State, extend
 from re_core.deployment.summary import view_of
+from re_core.errors import StoreUnavailable
+from re_core.playbook.host_rules import HostResolver
 from re_core.ports import UNOBSERVED, Clock, Journal, Observer, Store, read_state
 from re_core.rows import View
 from re_core.sequencer import event_log
@@ -47,6 +49,9 @@ _STEP, _BYTE = 700, 8
 _PLAN_SIZES = 32
 
 _Router = Callable[[State, e.Dispatch], tuple[Route, str]]
+
+#: effects whose message is a step
+_STEPS = frozenset({e.Dispatch, e.HandedOver, e.Adopt})
 
 #: records after which something is due that was not
 _BEGINNINGS = frozenset({r.Dispatched, r.Started})
@@ -211,7 +216,7 @@ class Deployments(Aggregate):
 
     def encode(self, state: State, effects: Iterable[Any], trace: DeploymentTrace) -> list[Message]:
         """See Aggregate."""
-        now = self._clock.now()
+        now, effects = self._clock.now(), list(effects)
         return messages_of(
             state,
             effects,
@@ -220,7 +225,15 @@ class Deployments(Aggregate):
             pooled=self._router is not None,
             now=now,
             protection=self._protection,
+            known=self._known_hosts() if state.retries and any(type(one) in _STEPS for one in effects) else None,
         )
+
+    def _known_hosts(self) -> HostResolver | None:
+        """By whose keys the hosts of a retried deployment are trusted: its operator may just have trusted one that was refused."""
+        try:
+            return self._acceptance.known_hosts()
+        except StoreUnavailable:  # what is journaled is sent all the same, with the keys of the plan
+            return None
 
     def news(self, state: State, entry: r.Entry, listened: Callable[[str], bool]) -> list[Message]:
         """See Aggregate."""

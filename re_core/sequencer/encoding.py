@@ -7,11 +7,14 @@ from typing import Any
 
 from re_core.deployment import events as e
 from re_core.deployment.feed import KIND, WHATS, events_of, whats_of
+from re_core.deployment.host_rows import trusted_now
 from re_core.deployment.notice_facts import facts_of
+from re_core.deployment.plan import Hosts
 from re_core.deployment.reasons import stop_reason
 from re_core.deployment.records import Entry
 from re_core.deployment.senders import Protection
 from re_core.deployment.state import State
+from re_core.playbook.host_rules import HostResolver
 from re_core.usecases.feed import cloud_event
 from re_core.usecases.step_message import host_headers, step_document
 from re_core.wire import messages as m
@@ -41,20 +44,22 @@ def messages_of(
     pooled: bool = True,
     now: int = 0,
     protection: Protection = Protection(),  # noqa: B008  # it is immutable
+    known: HostResolver | None = None,
 ) -> list[Message]:
     """One message for each effect; what several events of a batch ask for is sent once. Steps and notifications carry the trace.
 
     `pooled`: a step that names a pool goes to the pool's queue; else one process has all workers. `now` in milliseconds since the
-    epoch. `protection`: before which steps a worker has to show who it is.
+    epoch. `protection`: before which steps a worker has to show who it is. `known`: by whose keys steps trust their hosts; without it
+    by those of the plan.
     """
     messages: list[Message] = []
     for effect in dict.fromkeys(effects):
         if type(effect) is e.Dispatch:
-            message = _dispatch(state, effect, trace, pooled, protection)
+            message = _dispatch(state, effect, trace, pooled, protection, known)
         elif type(effect) is e.HandedOver:
-            message = _hand(state, effect, trace)
+            message = _hand(state, effect, trace, known)
         elif type(effect) is e.Adopt:
-            message = _adopt(state, effect, trace, pooled)
+            message = _adopt(state, effect, trace, pooled, known)
         elif type(effect) is e.Grant:
             message = _grant(state, effect, now)
         elif type(effect) is e.Notify:
@@ -101,6 +106,7 @@ def _dispatch(
     trace: DeploymentTrace | None,
     pooled: bool = True,
     protection: Protection = Protection(),  # noqa: B008  # it is immutable
+    known: HostResolver | None = None,
 ) -> Message:
     planned = state.plan.steps[effect.step]
     spec, accepted = planned.spec, state.accepted
@@ -113,7 +119,7 @@ def _dispatch(
         m.TURN: str(state.steps[effect.step].dispatched_at or 0),
     }
     if planned.host is not None:
-        headers |= host_headers(planned.host, state.plan.hosts)
+        headers |= host_headers(planned.host, _hosts(planned.host, state.plan.hosts, known))
     if not spec.repeatable:
         headers[m.GRANT] = "1"
     elif m.HOST in headers or (isinstance(effect, e.Dispatch) and effect.again):
@@ -143,9 +149,18 @@ def _dispatch(
     )
 
 
-def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled: bool) -> Message:
+def _hosts(host: str, hosts: Hosts, known: HostResolver | None) -> Hosts:
+    """What the plan says of the host and of those through which it is reached, with the keys that `known` trusts."""
+    if known is None or host not in hosts.rows:
+        return hosts
+    return hosts._replace(rows=trusted_now(host, hosts.rows, known.resolve((host,), "").rows))
+
+
+def _adopt(
+    state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled: bool, known: HostResolver | None
+) -> Message:
     """The step once more, for a worker that goes on with it. An older worker asks to begin it, and is refused."""
-    message = _dispatch(state, effect, trace, pooled)
+    message = _dispatch(state, effect, trace, pooled, known=known)
     moves = str(effect.moves)
     return message._replace(
         id=f"{message.id}/adopt/{moves}",
@@ -153,9 +168,9 @@ def _adopt(state: State, effect: e.Adopt, trace: DeploymentTrace | None, pooled:
     )
 
 
-def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None) -> Message:
+def _hand(state: State, effect: e.HandedOver, trace: DeploymentTrace | None, known: HostResolver | None) -> Message:
     """For a worker that cannot be asked: once, with an address of its own, and not after the step has been given up."""
-    message = _dispatch(state, effect, trace)
+    message = _dispatch(state, effect, trace, known=known)
     return message._replace(
         reply_to=m.attempt_queue(m.AttemptId(state.deployment, effect.step, effect.attempt)),
         # which a worker of 2014 does not read; one of ours that gets it all the same asks, since it may be delivered twice

@@ -20,7 +20,7 @@ def step_document(planned: PlannedStep, group: str, dynamic: Mapping[str, Any]) 
 
 
 def host_headers(host: str, hosts: Hosts) -> dict[str, str]:
-    """What the inventory said of the step's host when the deployment was accepted."""
+    """What the inventory said of the step's host, as the plan has it."""
     if rows := header_of(host, hosts.rows):
         return {m.HOST: rows}
     return {m.UNKNOWN_HOST: hosts.unknown[host]} if host in hosts.unknown else {}

@@ -80,7 +80,7 @@ execution:
 
 
 @pytest.mark.service("sshd")
-def test_commands_run_over_ssh_on_the_hosts_of_a_group_and_nowhere_else(
+def test_commands_run_over_ssh_on_the_hosts_of_a_group_and_a_retry_lets_a_key_count_that_was_trusted_since(
     new_engine: MakeEngine, sshd: Place, tmp_path: Path
 ) -> None:
     engine = new_engine("inventory: [hosts.yml]\n")
@@ -90,13 +90,22 @@ def test_commands_run_over_ssh_on_the_hosts_of_a_group_and_nowhere_else(
             (tmp_path / name).mkdir()
             servers[name] = stack.enter_context(running(sshd, tmp_path / name, name))
         rows = {name: one.row(groups=["web"], records=f"{one.seen}/records") for name, one in servers.items()}
+        rows["web3"] = {word: value for word, value in rows["web3"].items() if word not in ("host_key", "host_keys")}
         (engine.directory / "hosts.yml").write_text(json.dumps({"hosts": rows}))
         engine.start()
         with engine.client() as client:
             applied = client.apply_playbook(_NAMED.encode())
             id = client.deploy("ours", applied["id"], {})["id"]
             found = ended(client, id)
-            assert (found["status"], [step["host"] for step in found["steps"]]) == ("completed", ["web1", "web3"])
+            assert [(step["host"], step["status"]) for step in found["steps"]] == [
+                ("web1", "completed"),
+                ("web3", "failed"),
+            ]
+            assert "rectl hosts trust web3" in found["reason"]
+            trusted = engine.run("hosts", "trust", "web1", "web3", "--yes")
+            assert "web3: 1 key trusted" in trusted.stderr, trusted.stderr
+            client.retry(id)
+            assert ended(client, id)["status"] == "completed"
             expected = [f"{name} is at {servers[name].port}" for name in ("web1", "web3")]
             wait_until("both have said where they are", lambda: sorted(printed(client, id)) == expected, PATIENCE)
         assert not (servers["web2"].data / "records").exists()

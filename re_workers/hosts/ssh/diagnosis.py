@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from re_core.runtime.host_keys import fingerprint
 from re_workers.hosts.port import BadHost, HostError, HostKeyRefused, LoginRefused, Unreachable
 
 #: characters of what ssh said that a message repeats
@@ -57,7 +58,7 @@ _SIGNS = (
     _sign(
         r"permission denied \((?P<methods>[^)]*)\)",
         LoginRefused,
-        "it does not let the user in (it takes: {methods})",
+        "it does not let {user} in (it takes: {methods})",
         "put the public key into ~/.ssh/authorized_keys there; `{ssh}` says which keys were tried. "
         "A password or a passphrase is never asked for: load the key into an ssh agent",
     ),
@@ -138,17 +139,20 @@ _PINNED = (
 )
 
 
-def diagnose(said: str, host: str, ssh: str, jump: str = "", pinned: bool = False) -> Diagnosis:
+def diagnose(
+    said: str, host: str, ssh: str, jump: str = "", pinned: bool = False, keys: Sequence[str] = (), known: str = ""
+) -> Diagnosis:
     """Of what ssh printed. `ssh`: the command with which a person can try it; `jump`: the host through which it goes; `pinned`: the
-    inventory says its keys."""
+    inventory says its keys. `known`: the file in which ssh found those that the engine trusts, `keys`."""
     text = said.strip()
     through = f" (through {jump})" if jump else ""
     for sign in _SIGNS:
         if (match := sign.pattern.search(text)) is not None:
-            known = {"host": host, "ssh": ssh, "shown": _fingerprint(text), "where": _offending(text)}
-            known |= {name: value or "unknown" for name, value in match.groupdict().items()}
+            facts = {"host": host, "ssh": ssh, "user": _user(text)}
+            facts |= {"shown": _fingerprint(text), "where": _offending(text, keys, known)}
+            facts |= {name: value or "unknown" for name, value in match.groupdict().items()}
             meaning, advice = _PINNED if pinned and sign.kind is HostKeyRefused else (sign.words, sign.advice)
-            words = f"{host}{through}: {meaning.format(**known)}; {advice.format(**known)}"
+            words = f"{host}{through}: {meaning.format(**facts)}; {advice.format(**facts)}"
             return Diagnosis(sign.kind(words), sign.is_passing)
     shown = "; ".join(text[-_MOST:].splitlines()) or "it printed nothing"
     return Diagnosis(Unreachable(f"{host}{through} cannot be reached: {shown}; try `{ssh}`"))
@@ -161,6 +165,16 @@ def _fingerprint(text: str) -> str:
     return f" ({name + ' ' if name else ''}{found[1]})" if found else ""
 
 
-def _offending(text: str) -> str:
-    found = re.search(r"Offending .*key in (\S+:\d+)", text)
-    return f"; the trusted one stands in {found[1]}" if found else ""
+def _user(text: str) -> str:
+    found = re.search(r"^(?P<user>\S+)@\S+: permission denied", text, re.IGNORECASE | re.MULTILINE)
+    return f"the user {found['user']}" if found else "the user"
+
+
+def _offending(text: str, keys: Sequence[str], known: str) -> str:
+    """Which key was trusted: the line of the person's file, or, where the engine keeps it, its fingerprint."""
+    found = re.search(r"Offending .*key in (\S+):(\d+)", text)
+    if found is None:
+        return ""
+    if found[1] != known or not 0 < (line := int(found[2])) <= len(keys):
+        return f"; the trusted one stands in {found[1]}:{found[2]}"
+    return f"; the engine trusts {fingerprint(keys[line - 1])}"

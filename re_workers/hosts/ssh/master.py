@@ -58,6 +58,11 @@ class Master:
         """Whether nothing uses it."""
         return not self.sessions and not self.holds
 
+    @property
+    def known(self) -> Path:
+        """The file of the keys that the engine trusts, where it trusts some."""
+        return self.socket.with_suffix(".known")
+
     def terminate(self) -> None:
         """Ask it to end."""
         if self._process.poll() is None:
@@ -72,7 +77,7 @@ class Master:
             self._process.kill()
             self._process.wait()
         self.socket.unlink(missing_ok=True)
-        self.socket.with_suffix(".known").unlink(missing_ok=True)
+        self.known.unlink(missing_ok=True)
         for local in self.forwards.values():
             Path(local).unlink(missing_ok=True)
         if self._said >= 0:
@@ -162,13 +167,13 @@ def _await(started: Master, way: Way, is_wanted: Callable[[], bool]) -> Diagnosi
     until = time.monotonic() + way.connect_timeout + _LOGIN
     while True:
         if started.is_dead:
-            return _diagnosis(started.said(), way, started.jump)
+            return _diagnosis(started.said(), way, started.known, started.jump)
         if started.socket.exists() and _answers(started.socket):
             return None
         if not is_wanted():
             return Diagnosis(NotWanted(f"{way.host}: it was to stop before the connection was there"))
         if time.monotonic() > until:
-            return _diagnosis(f"{started.said()}\nConnection timed out", way, None)
+            return _diagnosis(f"{started.said()}\nConnection timed out", way, started.known, None)
         time.sleep(_LOOK)
 
 
@@ -181,9 +186,10 @@ def _answers(socket: Path) -> bool:
         return False
 
 
-def _diagnosis(said: str, way: Way, jump: Master | None) -> Diagnosis:
+def _diagnosis(said: str, way: Way, known: Path, jump: Master | None) -> Diagnosis:
+    """`known`: the file of the keys that the engine trusts; it is deleted with the connection, so that a message must not name it."""
     via, pinned = way.jump.host if way.jump is not None else "", way.host_key == PINNED
-    found = diagnose(said, way.host, way.by_hand(), via, pinned)
+    found = diagnose(said, way.host, way.by_hand(), via, pinned, way.host_keys, str(known))
     if isinstance(found.error, LoginRefused) and way.identity and not Path(way.identity).expanduser().exists():
         return Diagnosis(
             LoginRefused(f"{way.host}: this worker has no key {way.identity}; see identity: in the inventory")

@@ -29,6 +29,9 @@ def test_hosts_are_listed_and_shown(engine: FakeEngine, rectl: Rectl) -> None:
     assert engine.asked[-1].query["pattern"] == ["group:web"]
     engine.on(f"GET {_URL}/web1", Answer(host))
     shown = rectl("hosts", "show", "web1").out
+    engine.on(f"GET {_URL}", Answer({"items": [], "next": None}))
+    assert "none of these hosts" in rectl("hosts", "list", "webb").err
+    assert "rectl hosts add NAME" in rectl("hosts", "list").err
     for line in ("web1  (hosts.yml:4)", "  port: 2222", '  groups: ["web"]', "  key: ssh-ed25519 SHA256:1"):
         assert line in shown.splitlines()
 
@@ -130,6 +133,24 @@ def test_keys_are_shown_and_trusted_only_where_that_is_confirmed(engine: FakeEng
     assert "no key with the fingerprint SHA256:3" in refused.err
 
 
+def test_several_hosts_are_trusted_and_one_that_does_not_answer_keeps_no_other_from_it(
+    engine: FakeEngine, rectl: Rectl
+) -> None:
+    engine.on(f"POST {_URL}/select", Answer({"names": ["web1", "web2"], "unknown": [], "warnings": []}))
+    refused = {"title": "no", "detail": "web1 shows no key", "status": 502}
+    scan = {"address": "10.0.0.7", "port": 22, "keys": [_key(2)], "trusted": []}
+    engine.on(f"POST {_URL}/scan", Answer(refused, 502), Answer(scan))
+    engine.on(f"POST {_URL}/trust", Answer(_host("web2")))
+    ran = rectl("hosts", "trust", "group:web", "--yes")
+    assert ran.code == 2
+    assert "rectl: web1: web1 shows no key\n" in ran.err
+    assert "web2: 1 key trusted\n" in ran.err
+    assert engine.asked[-1].document == {"name": "web2", "keys": ["ssh-ed25519 AAAA2"], "replace": False}
+    both = rectl("hosts", "trust", "web1", "web2", "--fingerprint", "SHA256:2")
+    assert (both.code, engine.asked[-1].path.endswith("/select")) == (2, True)
+    assert "--fingerprint are of one host" in both.err
+
+
 def test_keys_of_a_file_are_taken_as_ssh_keyscan_prints_them(engine: FakeEngine, rectl: Rectl, tmp_path: Path) -> None:
     engine.on(f"POST {_URL}/trust", Answer(_host()))
     file = tmp_path / "keys"
@@ -140,4 +161,8 @@ def test_keys_of_a_file_are_taken_as_ssh_keyscan_prints_them(engine: FakeEngine,
 
 def test_hosts_are_removed(engine: FakeEngine, rectl: Rectl) -> None:
     engine.on(f"DELETE {_URL}/web1", Answer(None, 204))
+    engine.on(f"GET {_URL}/web1", Answer({"title": "no", "detail": "no", "status": 404}, 404))
     assert rectl("hosts", "remove", "web1").err == "web1 is removed\n"
+    engine.on(f"GET {_URL}/web1", Answer(_host()))
+    left = "the trusted keys of web1 are removed; the host stands at hosts.yml:4\n"
+    assert rectl("hosts", "remove", "web1").err == left

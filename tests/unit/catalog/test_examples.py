@@ -40,3 +40,8 @@ def test_every_block_of_a_page_is_a_stage_that_can_be_planned() -> None:
         document: Any = documents.parse(yaml.safe_dump(playbook).encode(), "yaml").value
         assert json_schema.problems("playbook", document) == []
         assert len(compiler.compile_plan(document, compiler.EnginePolicy(), {}).steps) == len(steps)
+
+
+def test_what_is_offered_are_steps_and_no_helper_of_a_class() -> None:
+    names = [name for family in FAMILIES for name in family.kind.steps]
+    assert [name for name in names if not re.fullmatch(r"\*|[A-Z][A-Za-z0-9]*", name)] == []

@@ -42,6 +42,17 @@ def test_every_change_is_one_line() -> None:
     ]
 
 
+def test_a_status_whose_beginning_the_document_does_not_say_has_no_time() -> None:
+    first, again, cancelling = _told(
+        StateEvent(deployment("accepted", retries=1)),
+        StateEvent(deployment("running", retries=1)),
+        StateEvent(deployment("cancelling", retries=1)),
+    )
+    assert first.startswith("12:00:00 deployment ")
+    assert again == "deployment 01DEPLOYMENT of inception/Simple playbook: running"
+    assert cancelling == "deployment 01DEPLOYMENT of inception/Simple playbook: cancelling"
+
+
 def test_thousands_of_steps_that_never_began_are_one_line() -> None:
     steps = [step(0, "failed", host=None), *(step(n, "skipped") for n in range(1, 9000))]
     assert _told(StateEvent(deployment("failed", *steps))) == [

@@ -19,6 +19,15 @@ def test_a_failed_deployment_can_go_on() -> None:
     assert words.todo(_failed(step(0, "failed"))) == ["continue from the failed steps:  rectl retry 01DEPLOYMENT"]
 
 
+def test_a_host_that_was_not_reached_may_need_another_inventory_which_a_retry_does_not_read() -> None:
+    begin, advice = words.todo(_failed(step(0, "failed", data={"kind": "login", "host": "web1"})))
+    assert begin == "continue from the failed steps:  rectl retry 01DEPLOYMENT"
+    assert "deploy again" in advice
+    assert (
+        len(words.todo(_failed(step(0, "failed", data={"kind": "host-key"}), step(1, "completed", data="login")))) == 1
+    )
+
+
 def test_what_cannot_be_retried_has_nothing_to_do() -> None:
     assert words.todo(deployment("failed", step(0, "lost"))) == []
     assert words.todo(deployment("running", step(0, "started"))) == []

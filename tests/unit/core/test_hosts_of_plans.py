@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from re_core.deployment import records as r
-from re_core.deployment.host_rows import MAX_BYTES, header_of
+from re_core.deployment.host_rows import MAX_BYTES, header_of, trusted_now
 from re_core.deployment.plan_codec import plan_from_document
 from re_core.errors import BadDocument, Problem
 from re_core.inventory.reading import read_inventory
@@ -83,6 +83,27 @@ def test_a_message_says_how_its_host_is_reached_and_of_a_jump_host_nothing_else(
     (message,) = [one for one in messages_of(run.state, run.last.effects) if one.key == "worker.noop"]
     assert m.HOST not in message.headers
     assert message.headers[m.UNKNOWN_HOST] == ""
+
+
+def test_a_message_has_the_keys_that_are_trusted_now_and_all_else_as_the_plan_has_it() -> None:
+    def rows(now: str | None) -> Any:
+        run = Run(simple("noop:A", hosts=("web1",)), _policy())
+        known = None if now is None else _resolver(now)
+        (message,) = [one for one in messages_of(run.state, run.effects, known=known) if one.key == "worker.noop"]
+        return strict_json.loads(message.headers[m.HOST].encode())
+
+    before = rows(None)
+    key, other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDHDfjl2P0Hxp1ovQpGll0m9EM5aXL6mW4jmdGsXIR1k", "trust-first"
+    now = f"hosts: {{web1: {{jump: bastion, user: x, host_keys: [{key}]}}, bastion: {{port: 2222, host_key: {other}}}}}"
+    assert rows(now) == {
+        "web1": {**before["web1"], "host_keys": [key]},
+        "bastion": {**before["bastion"], "host_key": other},
+    }
+    # another machine: its key is none of this one's
+    assert rows(now.replace("2222", "22").replace("jump: bastion", "address: elsewhere")) == before
+    assert rows("hosts: {other: {}}") == before
+    full = {"web1": {"name": "web1", "vars": {"long": "x" * (MAX_BYTES - 100)}}}
+    assert trusted_now("web1", full, {"web1": {"name": "web1", "host_keys": [key, key]}}) == full
 
 
 def test_every_mistake_of_every_stage_is_found_with_its_place() -> None:

@@ -28,7 +28,12 @@ CASES: list[tuple[str, type[HostError], str, str]] = [
         "is not known",
         "rectl hosts trust web1",
     ),
-    ("deploy@web1: Permission denied (publickey,password).\n", LoginRefused, "publickey,password", "authorized_keys"),
+    (
+        "deploy@web1: Permission denied (publickey,password).\n",
+        LoginRefused,
+        "let the user deploy in (it takes: publickey,password)",
+        "authorized_keys",
+    ),
     (
         "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures\nDisconnected from 10.0.0.1 port 22\n",
         LoginRefused,
@@ -118,3 +123,12 @@ def test_a_pinned_key_is_changed_in_the_inventory() -> None:
         found = str(diagnose(said, "web1", "ssh web1", pinned=True).error)
         assert "none of the `host_keys` that the inventory has of it" in found
         assert "rectl hosts trust" not in found
+
+
+def test_a_changed_key_is_named_beside_the_one_that_the_engine_trusts_and_no_file_of_the_engine() -> None:
+    keys = ("ssh-rsa AAAA", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDHDfjl2P0Hxp1ovQpGll0m9EM5aXL6mW4jmdGsXIR1k")
+    said = CHANGED.replace("/home/deploy/.ssh/known_hosts:7", "/run/re/a.known:2")
+    found = str(diagnose(said, "web1", "ssh web1", keys=keys, known="/run/re/a.known").error)
+    assert "(ED25519 SHA256:uNiVztksCsDhcc0u9e8BrKHvXvXRYsCTl1oTGS1yyQg)" in found
+    assert "the engine trusts SHA256:3HhPxX4H2ltxfnV3MqYAk5ErVyzH9Hf45WUD9Wv4988" in found
+    assert "a.known" not in found
