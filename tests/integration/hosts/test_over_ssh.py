@@ -236,7 +236,7 @@ def test_a_login_key_that_the_host_does_not_know_is_said_with_what_it_takes(
     config.write_text("IdentitiesOnly yes\n")
     with closing(Farm(tmp_path / "other-worker", ssh_config=config)) as other:
         said = _refusal(other, web1.row(identity=str(tmp_path / "other")), LoginRefused)
-    assert "does not let the user in (it takes: publickey" in said
+    assert "does not let the user root in (it takes: publickey" in said
     assert "authorized_keys" in said
     assert "ssh -v -F" in said
     said = _refusal(farm, web1.row(identity=str(tmp_path / "missing")), LoginRefused)
