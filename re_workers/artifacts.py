@@ -94,20 +94,28 @@ class Shelf(Protocol):
 _NO_ENGINE = "artifacts are the engine's, and this step was started without one"
 
 
+class NoArtifacts(Failed):
+    """Artifacts cannot be had here."""
+
+
 class NoShelf:
     """Of a process that has none."""
 
+    def __init__(self, why: str = _NO_ENGINE) -> None:
+        """`why`: for people."""
+        self._why = why
+
     def look(self, claimed: Claimed, name: str) -> Listed:
-        """Raises Failed, always."""
-        raise Failed(_NO_ENGINE)
+        """Raises NoArtifacts, always."""
+        raise NoArtifacts(self._why)
 
     def open(self, claimed: Claimed, wanted: Wanted) -> AbstractContextManager[BinaryIO]:
         """As `look`."""
-        raise Failed(_NO_ENGINE)
+        raise NoArtifacts(self._why)
 
     def store(self, claimed: Claimed, name: str, kind: str, archive: BinaryIO) -> Listed:
         """As `look`."""
-        raise Failed(_NO_ENGINE)
+        raise NoArtifacts(self._why)
 
 
 def checked_name(name: str) -> str:

@@ -17,6 +17,7 @@ from re_core.wire.foresight import LIMIT as LIMIT_OF_PLANS
 from re_core.wire.foresight import Foreseen
 from re_core.wire.messages import Message
 from re_core.wire.redaction import Redaction
+from re_workers.artifacts import NoArtifacts, NoShelf
 from re_workers.attempt import Attempt
 from re_workers.context import Context
 from re_workers.host_handle import new_run_id
@@ -29,6 +30,8 @@ AT_ONCE, LIMIT = 8, LIMIT_OF_PLANS
 _log = logging.getLogger(__name__)
 
 _BUSY = Foreseen("unknown", "", f"its worker looks at {AT_ONCE} other steps at this moment; ask again")
+#: an artifact is had for a granted attempt
+_NO_ATTEMPT = "it takes an artifact, which is given to steps of deployments only"
 
 
 class Foresight:
@@ -93,8 +96,12 @@ class Foresight:
         try:
             change = planner(self._worker, context, **attempt.arguments)
             return self._shown(Foreseen(change.will, change.diff, change.why))
+        except NoArtifacts as error:
+            return Foreseen("unknown", "", str(error))
         except Exception as error:
-            _log.info("a plan failed: %s", type(error).__name__, extra={"action": "plan_failed"})
+            spec = f"{attempt.call.command}:{attempt.call.subcommand} on {', '.join(attempt.call.hosts) or 'no host'}"
+            shown = self._redaction.text(f"{type(error).__name__}: {error}")
+            _log.info("the plan of %s failed: %s", spec, shown, extra={"action": "plan_failed"})
             return self._shown(Foreseen("unknown", "", f"now it would fail: {error}"))
         finally:
             timer.cancel()
@@ -103,6 +110,7 @@ class Foresight:
         call = attempt.call._replace(attempt_id="", deployment="plan", timeout=LIMIT)
         context = Context(call, Outgoing(Origin("plan", call.step, "plan"), redaction=self._redaction))
         context.reach, context.run_id = self._worker.reach, new_run_id()
+        context.shelf = NoShelf(_NO_ATTEMPT)
         return context
 
     def _shown(self, foreseen: Foreseen) -> Foreseen:

@@ -29,6 +29,8 @@ class Sets(Worker):
             raise Failed("there is no place for it")
         if value == "wait":
             ctx.wait(60)
+        if value == "shop-1":
+            ctx.look_at_artifact(value)
         now = ctx.host.run("show").out.strip()
         return Change("no" if now == value else "yes", f"-{now}\n+{value}\n", f"on {ctx.host.name}")
 
@@ -69,6 +71,7 @@ def test_it_says_what_would_change_without_what_is_redacted(worker: Worker) -> N
     ("delivery", "why"),
     [
         (_message(value="bad"), "now it would fail: there is no place for it"),
+        (_message(value="shop-1"), "it takes an artifact, which is given to steps of deployments only"),
         (_message(), "'value' is missing"),
         (_message(value={"secret": "ours/db"}), "refers to secrets"),
         (_message("Silent"), "the step does not say"),
@@ -78,6 +81,15 @@ def test_it_says_what_would_change_without_what_is_redacted(worker: Worker) -> N
 def test_what_cannot_be_known_says_why(worker: Worker, delivery: Delivery, why: str) -> None:
     found = _asked(worker, delivery)
     assert (found.will, why in found.why) == ("unknown", True), found
+
+
+def test_a_plan_that_fails_is_in_the_log_with_its_step_its_host_and_why(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    _asked(worker, _message(value="bad"), Redaction([re.compile("place")]))
+    assert "the plan of sets:Value on web1 failed: Failed: there is no [redacted] for it" in caplog.text
+    assert _asked(worker, _message(value="shop-1")).why.startswith("it takes an artifact")
 
 
 def test_a_host_that_does_not_answer_is_given_up(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
