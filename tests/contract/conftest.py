@@ -31,7 +31,7 @@ def store_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stor
         yield place
         place.close()
         return
-    with request.getfixturevalue("mongodb").database() as url:
+    with request.getfixturevalue("mongodb").emptied_database() as url:
         place = MongoPlace(url)
         yield place
         place.close()

@@ -114,11 +114,12 @@ def rabbitmq(pytestconfig: pytest.Config) -> RabbitMQ:
 
 
 @pytest.fixture(scope="session")
-def mongodb(pytestconfig: pytest.Config) -> MongoDB:
+def mongodb(pytestconfig: pytest.Config) -> Iterator[MongoDB]:
     """A server that speaks MongoDB's protocol and that others use too: take `with mongodb.database() as url`."""
     found = _server(pytestconfig, mongo.RECIPE.name)
     assert isinstance(found, MongoDB)
-    return found
+    yield found
+    found.drop_emptied()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pymongo import MongoClient
@@ -41,6 +42,20 @@ def test_a_database_is_gone_after_its_block(mongodb: MongoDB) -> None:
         name = things.database.name
     with mongodb.client() as client:
         assert name not in client.list_database_names()
+
+
+def test_a_database_that_is_lent_again_has_its_indexes_and_no_document(mongodb: MongoDB) -> None:
+    server = MongoDB(mongodb.url)
+    with server.emptied_database() as first, server.emptied_database() as other, _collection(first) as things:
+        things.create_index("size", name="by_size")
+        things.insert_many([{"_id": number, "size": number} for number in range(3)])
+        names = {urlsplit(url).path[1:] for url in (first, other)}
+    with server.emptied_database() as again, _collection(again) as things:
+        assert again == first
+        assert (things.count_documents({}), "by_size" in things.index_information()) == (0, True)
+    server.drop_emptied()
+    with mongodb.client() as client:
+        assert (len(names), names & set(client.list_database_names())) == (2, set())
 
 
 def test_a_url_of_the_environment_names_the_server_not_a_database(mongodb: MongoDB) -> None:
