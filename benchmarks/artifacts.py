@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.deployment.records import Dispatched, Entry
 from re_core.ports import PIECE, Append, Store
 from re_core.runtime.settings import load as settings
@@ -77,7 +77,7 @@ def main() -> None:
 def _push(store: Store, names: list[str], size: int) -> None:
     names.append(f"bench-{size}-{new_id()}")
     wanted = Wanted("bench", names[-1], "archive", {})
-    clock = bootstrap.system_clock()
+    clock = connections.system_clock()
     artifact_pushing.push_archive(store, clock, _USER, wanted, _pieces(size), Bounds(quota=2**40))
 
 

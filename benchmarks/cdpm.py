@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.http import server
 from benchmarks.memory import pss
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.cdpm import events as e
 from re_core.cdpm import messages as cdpm
 from re_core.cdpm.ids import pipeline_key
@@ -197,8 +197,8 @@ def _prepare(directory: Path, files: Path, environment: dict[str, str], dependen
     peering = bootstrap.open_peering(settings, make_key=True)
     if peering is None:
         sys.exit("pipelines are off")
-    clock, store = bootstrap.system_clock(), bootstrap.open_store(settings)
-    bus = bootstrap.open_bus(settings, store)
+    clock, store = connections.system_clock(), bootstrap.open_store(settings)
+    bus = connections.open_bus(settings, store)
     core = bootstrap.Core(settings, bus, store, clock, lambda error: sys.exit(str(error)))
     core.start()
     id, node = new_id(), _url(files, "node")

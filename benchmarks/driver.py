@@ -14,7 +14,7 @@ from ulid import ULID
 
 from benchmarks.flow import STEPS
 from benchmarks.usage import cpu_seconds
-from re_core import bootstrap
+from re_core import connections
 from re_core.runtime.settings import load
 from re_core.wire import messages as m
 from re_core.wire.messages import Message
@@ -35,7 +35,7 @@ class Driver:
     """One bus connection; made before the load, so that the queue of ends is there."""
 
     def __init__(self, bus_url: str) -> None:
-        self._bus = bootstrap.open_bus(load({"RE_BUS_URL": bus_url}), None)
+        self._bus = connections.open_bus(load({"RE_BUS_URL": bus_url}), None)
         self._ends = self._bus.subscribe([QUEUE], 2000)
         self._begun: dict[str, float] = {}
         self._took: list[float] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.ports.peering import REFUSALS
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
@@ -25,7 +25,7 @@ class CoreProcess:
         self,
         settings: Settings,
         process: Process,
-        observation: bootstrap.Observation,
+        observation: connections.Observation,
         refused: Callable[[str], None],
     ) -> None:
         """Open them and begin. `refused`: see Core. Raises OperatorError, TransientError."""
@@ -33,7 +33,7 @@ class CoreProcess:
         try:
             self._bus = reach(settings, self._store)
             try:
-                clock, observer = bootstrap.system_clock(), observation.observer
+                clock, observer = connections.system_clock(), observation.observer
                 peering = bootstrap.open_peering(settings)
                 self._core = bootstrap.Core(
                     settings,
@@ -76,7 +76,7 @@ def act(settings: Settings, ready_file: Path | None) -> int:
     """Run until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings)
     process = Process("re-core", settings, SupervisorNotifier(os.environ, ready_file))
-    observation = bootstrap.Observation(settings, "re-core")
+    observation = connections.Observation(settings, "re-core")
     refused = observation.metrics.peers(REFUSALS).refused
     observation.listen(settings)
     try:

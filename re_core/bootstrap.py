@@ -1,20 +1,19 @@
-"""Builds the objects from the settings. The only importer of adapters; must not know HTTP or workers."""
+"""Builds the objects from the settings. It and connections alone import adapters; must not know HTTP or workers."""
 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from re_core.admission.acceptance import Acceptance
 from re_core.admission.exclusive import Exclusive
 from re_core.cdpm.sources import allowed
+from re_core.connections import EMBEDDED
 from re_core.deployment.plan import OnLost
 from re_core.deployment.senders import Protection
 from re_core.errors import BadSettings, ReleaseEngineError
@@ -29,9 +28,7 @@ from re_core.ports import (
     Clock,
     EntryCodec,
     LinkFigures,
-    Mailbox,
     Observer,
-    Several,
     Store,
     ThreadFigures,
 )
@@ -61,18 +58,11 @@ from re_core.usecases.artifact_release import Shelf
 from re_core.usecases.secret_release import Release
 from re_core.usecases.secrets import SecretDesk
 from re_core.usecases.worker_proofs import WorkerProofs
-from re_core.usecases.workers import living
 from re_core.wire.redaction import Redaction
 from re_core.workforce.capabilities import LiveOffers
 from re_core.workforce.failure_detector import FailureDetector
 from re_core.workforce.presence import UNPROVEN, Presence, RollCall
 from re_core.workforce.routing import StepRouter
-
-if TYPE_CHECKING:
-    from re_core.adapters.tracing import Tracer
-
-#: URL of the bus that is this process
-EMBEDDED = "embedded:"
 
 #: seconds that a consumer waits for a delivery before it looks whether it shall stop
 WAIT = 1.0
@@ -125,25 +115,6 @@ def open_store(settings: Settings, kinds: Sequence[type[Aggregate]] = KINDS) -> 
         "RE_STORE_URL: expected sqlite:///<path> or mongodb://…/<database>, "
         f"found {masked(settings.store_url, False)!r:.60}"
     )
-
-
-def open_bus(settings: Settings, store: Store | Mailbox | None) -> Bus:
-    """The bus that the settings name; the embedded one keeps its durable queues in the store. Raises BadSettings.
-
-    RabbitMQ need not be there yet.
-    """
-    if settings.bus_url == EMBEDDED:
-        from re_core.adapters.embedded.bus import EmbeddedBus
-
-        return EmbeddedBus(store if isinstance(store, Mailbox) else None)
-    from re_core.adapters.amqp import AmqpBus
-    from re_core.adapters.amqp.address import addresses as amqp_addresses
-    from re_core.adapters.amqp.topology import Topology
-
-    places = amqp_addresses(
-        settings.bus_url, settings.bus_ca_file, settings.bus_heartbeat, f"release-engine {os.getpid()}"
-    )
-    return AmqpBus(places, Topology(settings.exchange, settings.queue_type))
 
 
 def open_peering(settings: Settings, make_key: bool = False) -> Peering | None:
@@ -200,13 +171,6 @@ def open_secret_seal(settings: Settings, make_key: bool = False) -> Seal | None:
     except ImportError:
         return None
     return LateSeal(settings.secret_key_file, SECRETS, make_key)
-
-
-def system_clock() -> Clock:
-    """The machine's clock."""
-    from re_core.adapters.clock_system import SystemClock
-
-    return SystemClock()
 
 
 def open_inventory(settings: Settings, store: Store, on_fatal: Callable[[Exception], None]) -> InventoryWatch:
@@ -454,47 +418,3 @@ class Core:
                 pass
         except ReleaseEngineError as error:  # the next start continues with it
             _log.warning("not everything was finished: %s", error, extra={"action": "stop"})
-
-
-class Observation:
-    """What observes one process: its figures, and its spans where the settings want them."""
-
-    def __init__(self, settings: Settings, component: str, *, process: bool = True) -> None:
-        """`component` names the program; `process`: with memory and CPU of this process. Raises BadSettings, OperatorError."""
-        from re_core.adapters.metrics import Metrics
-
-        self.metrics = Metrics(component, process)
-        self.observer: Observer = self.metrics.observer
-        self._tracer = _tracer(settings.traces_url, component) if settings.traces_url else None
-        if self._tracer is not None:
-            self.observer = Several([self.observer, self._tracer])
-
-    def listen(self, settings: Settings) -> None:
-        """Serve the figures where the settings say, if they do. Raises OperatorError."""
-        if settings.metrics_listen:
-            host, port = settings.metrics_address
-            port = self.metrics.listen(host, port)
-            _log.info("metrics are at http://%s:%d/metrics", host, port, extra={"action": "metrics"})
-
-    def watch(self, core: Core, store: Store, clock: Clock) -> None:
-        """From now on with how this core keeps up, and with what its store says."""
-        self.metrics.watch_store(store, clock, partial(living, store, clock))
-        self.metrics.watch_threads(core.figures)
-        if core.links() is not None:
-            self.metrics.watch_links(core.links)
-
-    def close(self) -> None:
-        """Serve no more, and send the spans that wait."""
-        self.metrics.close()
-        if self._tracer is not None:
-            self._tracer.close()
-
-
-def _tracer(url: str, component: str) -> Tracer:
-    try:
-        from re_core.adapters.tracing import Tracer
-    except ImportError as error:
-        raise BadSettings(
-            "RE_TRACES_URL needs OpenTelemetry, which is not installed: pip install 'release-engine[otel]', or unset it"
-        ) from error
-    return Tracer(url, component)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Protocol, TypeVar
 
-from re_core import bootstrap
+from re_core import connections
 from re_core.backoff import Backoff
 from re_core.errors import BadSettings, BusUnavailable, OperatorError, ReleaseEngineError, TransientError
 from re_core.ports import Bus, Store
@@ -226,7 +226,7 @@ def check_alone(settings: Settings) -> None:
 
 def reach(settings: Settings, store: Store | None) -> Bus:
     """A bus that answers. Raises BadSettings and other OperatorErrors, BusUnavailable."""
-    bus = bootstrap.open_bus(settings, store)
+    bus = connections.open_bus(settings, store)
     try:
         end = time.monotonic() + CONNECT
         while True:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
 from re_core.runtime.supervision import SupervisorNotifier
@@ -19,7 +19,7 @@ from re_dploy.surroundings import Surroundings
 class PartProcess:
     """Store, bus, and the center or a builder."""
 
-    def __init__(self, settings: Settings, observation: bootstrap.Observation, name: str) -> None:
+    def __init__(self, settings: Settings, observation: connections.Observation, name: str) -> None:
         """Open them and begin. Raises OperatorError, TransientError."""
         self._failed = False
         self._store = bootstrap.open_store(settings)
@@ -34,8 +34,8 @@ class PartProcess:
             self._store.close()
             raise
 
-    def _begin(self, settings: Settings, observation: bootstrap.Observation, name: str) -> None:
-        seal, clock = bootstrap.open_seal(settings), bootstrap.system_clock()
+    def _begin(self, settings: Settings, observation: connections.Observation, name: str) -> None:
+        seal, clock = bootstrap.open_seal(settings), connections.system_clock()
         here = Surroundings(self._bus, self._store, clock, seal, self._on_fatal, observation.observer)
         self._part = open_part(name, settings, here)
         self._part.start()
@@ -68,7 +68,7 @@ def _serve(name: str, settings: Settings, ready_file: Path | None) -> int:
     check_extra(f"re-dploy {name}")
     check_part(name, settings)
     process = Process(f"re-dploy {name}", settings, SupervisorNotifier(os.environ, ready_file))
-    observation = bootstrap.Observation(settings, f"re-dploy {name}")
+    observation = connections.Observation(settings, f"re-dploy {name}")
     observation.listen(settings)
     try:
         return process.run(lambda: PartProcess(settings, observation, name))

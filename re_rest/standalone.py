@@ -19,7 +19,7 @@ from typing import Any, NoReturn, cast
 from gunicorn.app.base import BaseApplication
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.errors import BusUnavailable, OperatorError, ReleaseEngineError, StoreUnavailable, TransientError
 from re_core.playbook.host_rules import AsWritten
 from re_core.ports import Bus, Clock, Store
@@ -74,7 +74,7 @@ class Opening:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # no figures of a process: any of them may be the one that answers
-        self.observation = bootstrap.Observation(settings, "re-rest", process=False)
+        self.observation = connections.Observation(settings, "re-rest", process=False)
         self.http = self.observation.metrics.http(measuring.ROUTES, settings.http_workers + SPARE_ROWS)
         self.peers = self.observation.metrics.peers(REFUSALS, settings.http_workers + SPARE_ROWS)
         self._peering = bootstrap.open_peering(settings)
@@ -105,7 +105,7 @@ class Opening:
             leave(FAILED)
         inventory = bootstrap.open_inventory(self._settings, store, _fatal)
         inventory.start()
-        ready = partial(reachable, bus, store, bootstrap.system_clock())
+        ready = partial(reachable, bus, store, connections.system_clock())
         bind_services(self.app, self._services(bus, store, ready, inventory))
         interpreter.settle()
         _log.info("re-rest is ready", extra={"action": "ready"})
@@ -121,7 +121,7 @@ class Opening:
     def _services(
         self, bus: Bus, store: Store, ready: Callable[[], Mapping[str, str]], inventory: InventoryWatch | None = None
     ) -> AppContext:
-        clock = bootstrap.system_clock()
+        clock = connections.system_clock()
         return AppContext(
             bus=bus,
             store=store,

@@ -70,7 +70,7 @@ def _serve(settings: Settings, quiet: bool) -> None:
 
 def _try(settings: Settings) -> None:
     """Settings that cannot be used raise here, before a worker process starts. Raises OperatorError, StoreUnavailable."""
-    from re_core import bootstrap
+    from re_core import bootstrap, connections
     from re_gateways.forest.opening import check_extra
     from re_workers.notify.transports import policy
     from re_workers.worker_selection import confinement, handlers
@@ -82,7 +82,7 @@ def _try(settings: Settings) -> None:
     confinement(settings).announce()
     store = bootstrap.open_store(settings)
     try:
-        bootstrap.open_bus(settings, store).close()
+        connections.open_bus(settings, store).close()
     finally:
         store.close()
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.errors import OperatorError, ReleaseEngineError, StoreUnavailable
 from re_core.ports import Observer
 from re_core.ports.peering import REFUSALS
@@ -60,7 +60,7 @@ class Engine:
         self._lock = DirectoryLock(settings.data_dir, "engine.lock")
         self._lock.acquire(f"the engine with process id {os.getpid()}", PREDECESSOR)
         identity = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
-        self.clock = bootstrap.system_clock()
+        self.clock = connections.system_clock()
         self.store = bootstrap.open_store(settings)
         # before their steps are called lost: what a killed engine started must not go on behind the new one's back
         ended = end_orphans(identity, OrphanPolicy(self.store))
@@ -70,14 +70,14 @@ class Engine:
             )
         sockets.end_left(identity)
         sweep(settings)
-        self.bus = bootstrap.open_bus(settings, self.store)
+        self.bus = connections.open_bus(settings, self.store)
         #: None: there are no pipelines for others
         self.peering = bootstrap.open_peering(settings, make_key=True)
         #: None: apps are neither built nor run, and no config of one is kept
         self.seal = bootstrap.open_seal(settings, make_key=True) if settings.dploy else None
         #: None: no secret can be kept in the store
         self.secret_seal = bootstrap.open_secret_seal(settings, make_key=True)
-        self._observation = bootstrap.Observation(settings, "rectl up")
+        self._observation = connections.Observation(settings, "rectl up")
         observer = self._observation.observer
         self._peers = self._observation.metrics.peers(REFUSALS)
         self.core = bootstrap.Core(

@@ -118,12 +118,12 @@ def token(session: Session, wanted: WantedToken, as_json: bool) -> None:
 
     Needs access to the store. rectl prints the token once; it cannot be shown again.
     """
-    from re_core import bootstrap
+    from re_core import connections
 
     with _opened(session.settings) as opened:
         minted = access.mint(
             opened,
-            bootstrap.system_clock(),
+            connections.system_clock(),
             wanted.user,
             wanted.groups or None,
             wanted.admin,

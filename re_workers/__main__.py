@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from re_core import bootstrap
+from re_core import connections
 from re_core.errors import BadSettings
 from re_core.process import CANNOT, Process, check_shared, launch, leave, pinged, reach
 from re_core.rows import WorkerPlace
@@ -35,12 +35,12 @@ class WorkerProcess:
         settings: Settings,
         crew: Crew,
         slots: int,
-        observation: bootstrap.Observation,
+        observation: connections.Observation,
         credential: SigningKey | None = None,
     ) -> None:
         """Connect and begin. Raises OperatorError, TransientError."""
         self._bus = reach(settings, None)
-        clock, redaction = bootstrap.system_clock(), Redaction(settings.redact)
+        clock, redaction = connections.system_clock(), Redaction(settings.redact)
         self._reach = Reach(crew.probes)
         self._hosts = crew.hosts
         try:
@@ -90,7 +90,7 @@ def act(settings: Settings, names: Sequence[str], slots: int, ready_file: Path |
     place = MachineSlot(settings.data_dir)
     sweep(settings)
     crew = chosen(settings, place, names)
-    observation = bootstrap.Observation(settings, "re-worker")
+    observation = connections.Observation(settings, "re-worker")
     observation.listen(settings)
     try:
         return Process("re-worker", settings, notifier).run(

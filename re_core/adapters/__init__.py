@@ -1,1 +1,1 @@
-"""What every port is made of: one module per technology. Only bootstrap imports these."""
+"""What every port is made of: one module per technology. Only bootstrap and connections import these."""

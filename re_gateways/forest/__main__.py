@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.errors import BadSettings
 from re_core.process import Process, check_shared, launch, leave, pinged, reach
 from re_core.runtime.settings import Settings
@@ -22,7 +22,7 @@ from re_gateways.forest.opening import check_extra, listen, open_gateway
 class GatewayProcess:
     """Store, bus and gateway."""
 
-    def __init__(self, settings: Settings, observation: bootstrap.Observation) -> None:
+    def __init__(self, settings: Settings, observation: connections.Observation) -> None:
         """Open them and begin. Raises OperatorError, TransientError."""
         self._store = bootstrap.open_store(settings)
         try:
@@ -36,8 +36,8 @@ class GatewayProcess:
             self._store.close()
             raise
 
-    def _begin(self, settings: Settings, observation: bootstrap.Observation) -> None:
-        clock = bootstrap.system_clock()
+    def _begin(self, settings: Settings, observation: connections.Observation) -> None:
+        clock = connections.system_clock()
         self._gateway = open_gateway(settings, self._bus, self._store, clock, observation.observer)
         try:
             listen(settings, self._gateway)
@@ -69,7 +69,7 @@ def act(settings: Settings, ready_file: Path | None) -> int:
         raise BadSettings("RE_FOREST_LISTEN is not set: set it to the address at which runners connect, 127.0.0.1:7070")
     check_extra()
     process = Process("re-forest", settings, SupervisorNotifier(os.environ, ready_file))
-    observation = bootstrap.Observation(settings, "re-forest")
+    observation = connections.Observation(settings, "re-forest")
     observation.listen(settings)
     try:
         return process.run(lambda: GatewayProcess(settings, observation))

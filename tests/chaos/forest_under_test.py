@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.usecases.artifact_pushing import Bounds, Wanted, push_files
 from re_core.usecases.authorization import Binding, Principal
 from tests.chaos.cluster_under_test import ClusterUnderTest
@@ -86,7 +86,7 @@ class ForestUnderTest(ClusterUnderTest):
         try:
             wanted = Wanted("chaos", ARTIFACT, "files", {"slug": ARTIFACT})
             root = Principal("tests", (Binding("admin"),))
-            push_files(store, bootstrap.system_clock(), root, wanted, _FILES, Bounds())
+            push_files(store, connections.system_clock(), root, wanted, _FILES, Bounds())
         finally:
             store.close()
 

@@ -20,7 +20,7 @@ from typing import Self
 import httpx2
 
 from re_client.api import Client
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.runtime.settings import Settings, load
 from re_core.usecases.access import mint
 from tests.architecture.tree import ROOT
@@ -129,7 +129,7 @@ class Cluster:
         if not self._token:
             store = bootstrap.open_store(self.settings())
             try:
-                self._token = mint(store, bootstrap.system_clock(), "tests", None, admin=True).secret
+                self._token = mint(store, connections.system_clock(), "tests", None, admin=True).secret
             finally:
                 store.close()
         return self._token

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from re_core.bootstrap import Core, open_bus, open_peering, open_store, system_clock
+from re_core.bootstrap import Core, open_peering, open_store
 from re_core.cdpm import events as e
 from re_core.cdpm.ids import pipeline_key
 from re_core.cdpm.state import State, begin, fold
 from re_core.cdpm.values import Dependency as Known
+from re_core.connections import open_bus, system_clock
 from re_core.ports import Bus, Store, every_entry
 from re_core.rows import PipelineRow, StoredPlaybook
 from re_core.runtime.settings import load

@@ -17,7 +17,7 @@ from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.peering.channel import SocketChannel, connect
 from re_core.adapters.sqlite import SqliteStore
@@ -122,7 +122,7 @@ class World:
         peering = bootstrap.open_peering(self.settings, make_key=True)
         assert peering is not None
         self.peering: Peering = peering
-        self.clock = bootstrap.system_clock()
+        self.clock = connections.system_clock()
         self.store = SqliteStore(str(directory / "re.db"), codec=EntryCodec(Pipelines))
         stack.callback(self.store.close)
         self.bus = EmbeddedBus(self.store)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from re_core.bootstrap import Core, open_bus, open_peering
+from re_core.bootstrap import Core, open_peering
 from re_core.cdpm import records as r
+from re_core.connections import open_bus
 from re_core.ports import Bus
 from re_core.services import cdpm_holders
 from tests.integration.cdpm.dependency import Dependency

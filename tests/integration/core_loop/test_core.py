@@ -13,7 +13,8 @@ import pytest
 
 from re_core import bootstrap
 from re_core.adapters.sqlite import SqliteStore
-from re_core.bootstrap import Core, around, open_bus, open_store, system_clock
+from re_core.bootstrap import Core, around, open_store
+from re_core.connections import open_bus, system_clock
 from re_core.errors import BadSettings, StoreRefused, StoreUnavailable
 from re_core.rows import WorkerRecord
 from re_core.runtime.settings import Settings, load

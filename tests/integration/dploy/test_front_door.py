@@ -21,7 +21,7 @@ from re_core.adapters.sqlite import SqliteStore
 from re_core.apps import events as e
 from re_core.apps.broadcasts import TERMINAL
 from re_core.artifacts import content as forms
-from re_core.bootstrap import system_clock
+from re_core.connections import system_clock
 from re_core.errors import CallerError, StoreUnavailable
 from re_core.ports import Append, EntryCodec
 from re_core.rows import AppRow, OutputChunk

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
@@ -125,7 +125,7 @@ class Rig:
         if not self.shared and self.buses:
             return self.buses[0]
         self.buses.append(
-            bootstrap.open_bus(self.settings, self.store) if self.shared else EmbeddedBus(self.store, self.clock)
+            connections.open_bus(self.settings, self.store) if self.shared else EmbeddedBus(self.store, self.clock)
         )
         return self.buses[-1]
 

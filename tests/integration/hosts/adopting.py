@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.adapters.clock_system import SystemClock
 from re_core.core_events import deployment_event, send_events
 from re_core.deployment.records import Record, kind_of
@@ -81,7 +81,7 @@ class Site:
         self._failures: list[Exception] = []
         self._core: bootstrap.Core | None = None
         if bus_url:
-            self.bus = bootstrap.open_bus(settings_of(directory, bus_url), self.store)
+            self.bus = connections.open_bus(settings_of(directory, bus_url), self.store)
             self.start_core()
 
     def start_core(self) -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from re_core import bootstrap
+from re_core import bootstrap, connections
 from re_core.adapters.clock_system import SystemClock
 from re_core.adapters.embedded.bus import EmbeddedBus
 from re_core.adapters.sqlite import SqliteStore
@@ -101,7 +101,7 @@ def main(role: str, directory: str, bus_url: str = "") -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     settings, worker = settings_of(here, bus_url), Shell(here)
     store = store_of(here) if role == "engine" else None
-    bus = bootstrap.open_bus(settings, None) if store is None else EmbeddedBus(store, clock)
+    bus = connections.open_bus(settings, None) if store is None else EmbeddedBus(store, clock)
     host = WorkerHost(bus, clock, [worker], slots=1)
     core = None if store is None else bootstrap.Core(settings, bus, store, clock, lambda error: None)
     if core is not None:

@@ -11,7 +11,7 @@ import pytest
 from re_client.__main__ import run
 from re_core.adapters.mongo import MongoStore
 from re_core.adapters.sqlite import SqliteStore
-from re_core.bootstrap import system_clock
+from re_core.connections import system_clock
 from re_core.deployment.records import entry_from_document
 from re_core.deployment.state import fold
 from re_core.deployment.summary import view_of

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from re_core.adapters.metrics import Metrics
 from re_core.adapters.metrics.instruments import LONG, MOST, OTHER, QUICK, Names
 from re_core.adapters.metrics.waiting import LOOKED_UP, WaitingSteps
-from re_core.bootstrap import Observation
+from re_core.connections import Observation
 from re_core.errors import BadSettings, OperatorError
 from re_core.ports import StepRun, ThreadFigures
 from re_core.runtime.settings import load
