@@ -38,6 +38,9 @@ _FIRST, _LONGEST = 2.0, 15.0
 #: seconds for one of them
 _LOOK = 20.0
 
+#: bytes
+_GIB = 2**30
+
 
 class HostFacts(TypedDict):
     """What a host is."""
@@ -92,6 +95,18 @@ def facts_from(found: Mapping[str, str]) -> HostFacts:
     }
 
 
+def summary_of(facts: HostFacts) -> list[str]:
+    """For people: what the host said of itself, in one line, and in another one the tools that it has."""
+    system = f"{facts['system']} {facts['system_version']}".strip()
+    kernel = f"{facts['kernel']} {facts['release']} {facts['machine']}".strip()
+    processors = facts["processors"] and f"{facts['processors']} processor{'s' * (facts['processors'] > 1)}"
+    memory = facts["memory"] and f"{facts['memory'] / _GIB:.1f} GiB of memory"
+    free = facts["free"] and f"{facts['free'] / _GIB:.1f} GiB free in {facts['home']}"
+    up = facts["uptime"] and f"up for {_long(facts['uptime'])}"
+    said = [str(one) for one in (system, kernel, processors, memory, free, up) if one]
+    return [", ".join(said), *([f"tools: {', '.join(facts['tools'])}"] if facts["tools"] else [])]
+
+
 class Machine(HostWorker):
     """Asks hosts what they are, and reboots them."""
 
@@ -100,8 +115,11 @@ class Machine(HostWorker):
     @only_looks
     @step(recorded=True, idempotent=True)
     def Facts(self, ctx: Context) -> HostFacts:
-        """Returns what the host is: system, memory, free space, tools."""
-        return facts_from(found_by(ctx.host, Act(_FACTS)))
+        """Returns what the host is: system, memory, free space, tools. Prints them in a line or two."""
+        facts = facts_from(found_by(ctx.host, Act(_FACTS)))
+        for line in summary_of(facts):
+            ctx.output(f"{ctx.host.name}: {line}")
+        return facts
 
     @step(timeout=1800)
     def Reboot(
@@ -151,6 +169,14 @@ def _boot(host: HostHandle) -> str:
         "cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.boottime", quiet=True, timeout=_LOOK
     )
     return ran.out.strip()
+
+
+def _long(seconds: int) -> str:
+    """`3 d 4 h`, `4 h 5 min`, `5 min`."""
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours >= 24:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _number(found: Mapping[str, str], name: str) -> int:

@@ -60,7 +60,8 @@ _Creates = Annotated[_Path | None, "a path: where it is there, nothing is run"]
 _Removes = Annotated[_Path | None, "a path: where it is not there, nothing is run"]
 
 _Unchanged = Annotated[
-    Annotated[list[_Code], items(1, 20)] | None, "exit codes that are well, and mean that it has changed nothing"
+    Annotated[list[_Code], items(1, 20)] | None,
+    "exit codes that count as success, and mean that it has changed nothing",
 ]
 _ChangedIf = Annotated[
     _Text | None, "it has changed something only where one of the last five lines of its output has this text"
@@ -126,7 +127,9 @@ class Command(Worker):
         shell: _Words = "/bin/sh",
         failfast: bool | None = None,
         stdin: Annotated[str, "what the program reads", fits("re-text"), public(_BY_ENVIRONMENT)] = "",
-        ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
+        ok: Annotated[
+            list[_Code] | None, "exit codes that count as success; 0 where nothing is said", items(1, 20)
+        ] = None,
         creates: _Creates = None,
         removes: _Removes = None,
         unchanged: _Unchanged = None,
@@ -157,7 +160,9 @@ class Command(Worker):
         args: Annotated[list[_Word] | None, "that the script gets", items(0, 1000)] = None,
         cwd: Annotated[str, fits("re-path")] | None = None,
         env: _Env = None,
-        ok: Annotated[list[_Code] | None, "exit codes that are well; 0 where nothing is said", items(1, 20)] = None,
+        ok: Annotated[
+            list[_Code] | None, "exit codes that count as success; 0 where nothing is said", items(1, 20)
+        ] = None,
         creates: _Creates = None,
         removes: _Removes = None,
         unchanged: _Unchanged = None,

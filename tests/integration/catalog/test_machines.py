@@ -111,7 +111,10 @@ def test_a_crontab_is_read_and_written_back(act: Act) -> None:
 
 
 def test_a_host_says_what_it_is(act: Act) -> None:
-    facts = act("host:Facts").data
+    found = act("host:Facts")
+    facts = found.data
+    assert f"{facts['kernel']} {facts['release']}" in found.output[0] and "GiB of memory" in found.output[0]
+    assert found.output[1].split(": ")[1:] == ["tools", ", ".join(facts["tools"])]
     assert (facts["kernel"], facts["user"]) == (os.uname().sysname, pwd.getpwuid(os.geteuid()).pw_name)
     assert facts["memory"] > 0
     assert facts["processors"] == os.cpu_count()

@@ -11,6 +11,7 @@ from re_workers.catalog.accounts import Entry, Group, NoUser, User, table_with
 from re_workers.catalog.app import Prune, Switch
 from re_workers.catalog.archives import Unpack, checked
 from re_workers.catalog.contents import Copy, Line, edited
+from re_workers.catalog.machine import facts_from, summary_of
 from re_workers.catalog.operations import Operation, facts_of
 from re_workers.catalog.package import Packages
 from re_workers.catalog.paths import deep
@@ -282,3 +283,20 @@ def test_a_crontab_keeps_its_other_lines() -> None:
 
 def test_facts_are_taken_out_of_what_else_is_printed() -> None:
     assert facts_of("noise\n@a=1=2\n@b:aGkK\n@c:!!\n@d\nx @e=1\n") == {"a": "1=2", "b": "hi\n", "c": ""}
+
+
+def test_facts_are_said_in_a_line_and_what_is_not_known_is_left_out() -> None:
+    known = {
+        "system": "debian",
+        "system_version": "13",
+        "kernel": "Linux",
+        "release": "6.12",
+        "machine": "x86_64",
+        "processors": "2",
+    }
+    more = {"memory": f"{4 << 20}", "free": f"{3 << 19}", "home": "/root", "uptime": "270000", "tools": "tar git "}
+    assert summary_of(facts_from({**known, **more})) == [
+        "debian 13, Linux 6.12 x86_64, 2 processors, 4.0 GiB of memory, 1.5 GiB free in /root, up for 3 d 3 h",
+        "tools: tar, git",
+    ]
+    assert summary_of(facts_from({"kernel": "Linux", "uptime": "3900"})) == ["Linux, up for 1 h 5 min"]
