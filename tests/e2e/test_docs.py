@@ -6,9 +6,11 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import yaml
 
 from re_client.__main__ import cli
 from re_core.playbook import compiler, documents, json_schema
@@ -106,6 +108,21 @@ def test_every_page_is_in_the_index_or_in_that_of_the_steps() -> None:
     }
     pages = set((ROOT / "docs").rglob("*.md")) - {indexes[0]}
     assert {shown(page) for page in pages - linked} == set()
+
+
+def _playbooks(page: Path) -> Iterator[dict[str, Any]]:
+    """Of every block of YAML that is a playbook, its stages or its steps: the whole."""
+    for kind, text in _BLOCK.findall(page.read_text()):
+        found = yaml.safe_load(text) if kind == "yaml" else None
+        if isinstance(found, dict) and found.keys() & {"execution", "steps"}:
+            whole = found if "execution" in found else {"execution": [{"hosts": ["web1"], **found}]}
+            yield {"group": "web", "name": "example", **whole}
+
+
+def test_every_playbook_of_a_page_is_one() -> None:
+    found = [(shown(page), json_schema.problems("playbook", book)) for page in PAGES for book in _playbooks(page)]
+    assert [(page, problems) for page, problems in found if problems] == []
+    assert len(found) > 20
 
 
 def test_every_capture_is_listed_and_every_listed_capture_is_there() -> None:
