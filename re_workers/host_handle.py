@@ -8,11 +8,11 @@ decides by what runs have said, and by nothing else: no clock, no random number,
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import secrets
 import socket
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -345,10 +345,6 @@ def _script(what: str | Sequence[str], args: Sequence[str], cwd: str) -> str:
 
 def _refuse_a_loop() -> None:
     """It would stop all coroutines of the process."""
-    # to import it takes 20 ms of every worker's start, and without it no coroutine runs
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None:
-        return
     try:
         asyncio.get_running_loop()
     except RuntimeError:
