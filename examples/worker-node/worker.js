@@ -1,9 +1,9 @@
 // A worker in Node with the step `node:Run {script, args}`. docs/how-to/write-a-worker-in-another-language.md explains it.
 const amqp = require('amqplib');
 const { randomUUID } = require('node:crypto'), { spawn } = require('node:child_process');
-const { createInterface } = require('node:readline'), { crc32 } = require('node:zlib');
-
-const QUEUE = 'worker.node', WORKER = randomUUID(), CONTROL = `re.control.${WORKER}.node`;
+const { createInterface } = require('node:readline'), { crc32 } = require('node:zlib'), proof = require('./proof');
+const pool = process.env.RE_WORKER_POOL, QUEUE = pool ? `worker.node.${pool}` : 'worker.node';
+const { id: WORKER, proven, signed } = proof(randomUUID()), CONTROL = `re.control.${WORKER}.node`;
 const properties = { script: { type: 'string' }, args: { type: 'array', items: { type: 'string' } } };
 const parameters = { type: 'object', additionalProperties: false, required: ['script'], properties };
 const OFFERS = { 'node:Run': { summary: 'Runs a script in Node.', timeout: 600, parameters } };
@@ -12,9 +12,9 @@ let channel, taking, beats = 0;
 
 const publish = (exchange, key, body, more) => new Promise((resolve, reject) => { // resolves when the broker has taken it
   const properties = { contentType: 'application/json', appId: 'worker-node', persistent: true, ...more };
-  channel.publish(exchange, key, Buffer.from(JSON.stringify(body)), properties, (error) => (error ? reject(error) : resolve()));
+  channel.publish(...signed(exchange, key, Buffer.from(JSON.stringify(body)), properties), (error) => (error ? reject(error) : resolve()));
 });
-const beat = (offers = OFFERS, headers = {}) => publish('re', 'heartbeat', { worker: WORKER, slots: 1, offers, running:
+const beat = (offers = OFFERS, headers = {}) => publish('re', 'heartbeat', { worker: WORKER, pool, slots: 1, offers, running:
   [...runs.keys()].filter((id) => !runs.get(id).over) }, { persistent: false, messageId: `${WORKER}/heartbeat/${beats++}`, headers });
 
 function newRun({ headers, correlationId, replyTo }, redelivered) { // of a step's message: how it is answered
@@ -63,8 +63,9 @@ async function main() {
   connection.on('error', console.error).on('close', () => process.exit(1)); // its service manager starts it again
   channel = await connection.createConfirmChannel();
   const quorum = { 'x-queue-type': 'quorum', 'x-delivery-limit': -1, 'x-dead-letter-exchange': 're.dead' };
-  await channel.assertExchange('re', 'topic').then(() => channel.assertQueue(QUEUE, { arguments: quorum }));
-  await channel.bindQueue(QUEUE, 're', QUEUE);
+  await (proven ? channel.checkExchange('re') : channel.assertExchange('re', 'topic')); // a worker's own user may not make one
+  await channel.assertQueue(QUEUE, { arguments: { ...quorum, ...(pool && { 'x-expires': 3_600_000 }) } });
+  if (!pool) await channel.bindQueue(QUEUE, 're', QUEUE);
   await channel.assertQueue(CONTROL, { arguments: { 'x-queue-type': 'classic', 'x-expires': 600_000 } });
   await channel.consume(CONTROL, ({ properties: { headers } }) => {
     const run = runs.get(headers['re-attempt']), event = headers['re-event'];
@@ -76,5 +77,4 @@ async function main() {
     ? (taking = take(message).then(() => channel.ack(message))) : channel.nack(message, false, false)), { consumerTag: 'steps' });
   process.once('SIGTERM', () => channel.cancel('steps').then(() => taking).then(() => beat({}, { 're-event': 'bye' })).then(process.exit));
 }
-
 main();
