@@ -41,9 +41,14 @@ def line(argv: Sequence[str]) -> str:
     return " ".join(map(quote, argv))
 
 
+@cache
+def _started(name: str) -> str:
+    return f"exec /bin/sh -c {quote(text(name))} re"
+
+
 def asked(name: str, verb: str, nonce: str, *more: str) -> str:
     """What the login shell of a host is asked to run: a file of this package, with its arguments."""
-    return f"exec /bin/sh -c {quote(text(name))} re {line((verb, nonce, *more))}"
+    return f"{_started(name)} {line((verb, nonce, *more))}"
 
 
 def command(verb: str, root: str, record: str, nonce: str, *more: str, boot: str = BOOT) -> str:

@@ -26,42 +26,80 @@ class NotWanted(Unreachable):
     """The caller was to stop before the connection was there; this says nothing of the host."""
 
 
+class _Turn:
+    """A caller that waits. It is given its place by what ends, so that of many which wait only those that may begin wake up."""
+
+    def __init__(self, crowd: str) -> None:
+        self.crowd, self.has_come = crowd, threading.Event()
+
+
 class Dials:
-    """Of one process. Thread-safe."""
+    """Of one process. Thread-safe. Callers begin in the order in which they came, but that a full crowd holds up no other."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._all = 0
         self._crowds: Counter[str] = Counter()
+        self._waiting: list[_Turn] = []
         self._failed: OrderedDict[str, tuple[float, HostError]] = OrderedDict()
 
     @contextmanager
     def dialling(self, way: str, crowd: str, stop: threading.Event | None = None) -> Iterator[None]:
         """While a connection is begun. Raises what failed a moment ago, and NotWanted when `stop` is set while it waits."""
-        with self._changed:
+        with self._lock:
             self._raise_failed(way)
-            while self._all >= MOST or self._crowds[crowd] >= MOST_OF_CROWD:
-                if stop is not None and stop.is_set():
-                    raise NotWanted("it was to stop while it waited to connect")
-                self._changed.wait(_LOOK)
-            self._raise_failed(way)
-            self._all += 1
-            self._crowds[crowd] += 1
+            turn = self._asked(crowd)
+        has_begun = False
         try:
+            self._wait(turn, stop)
+            with self._lock:
+                self._raise_failed(way)
+            has_begun = True
             yield
-        except NotWanted:
-            raise
         except HostError as error:
-            self._remember(way, error)
+            if has_begun and not isinstance(error, NotWanted):
+                self._remember(way, error)
             raise
         finally:
-            with self._changed:
-                self._all -= 1
-                self._crowds[crowd] -= 1
-                if not self._crowds[crowd]:
-                    del self._crowds[crowd]
-                self._changed.notify_all()
+            self._leave(turn)
+
+    def _asked(self, crowd: str) -> _Turn:
+        """A place, or a turn that waits for one. Nothing waits that could have a place."""
+        turn = _Turn(crowd)
+        if self._has_room(crowd):
+            self._give(turn)
+        else:
+            self._waiting.append(turn)
+        return turn
+
+    @staticmethod
+    def _wait(turn: _Turn, stop: threading.Event | None) -> None:
+        while not turn.has_come.wait(_LOOK):
+            if stop is not None and stop.is_set():
+                raise NotWanted("it was to stop while it waited to connect")
+
+    def _has_room(self, crowd: str) -> bool:
+        return self._all < MOST and self._crowds[crowd] < MOST_OF_CROWD
+
+    def _give(self, turn: _Turn) -> None:
+        self._all += 1
+        self._crowds[turn.crowd] += 1
+        turn.has_come.set()
+
+    def _leave(self, turn: _Turn) -> None:
+        """Its place goes to the first that may have it."""
+        with self._lock:
+            if not turn.has_come.is_set():
+                self._waiting.remove(turn)
+                return
+            self._all -= 1
+            self._crowds[turn.crowd] -= 1
+            if (following := next((one for one in self._waiting if self._has_room(one.crowd)), None)) is not None:
+                self._waiting.remove(following)
+                self._give(following)
+            if not self._crowds[turn.crowd]:
+                del self._crowds[turn.crowd]
 
     def _raise_failed(self, way: str) -> None:
         at, error = self._failed.get(way, (0.0, None))
@@ -72,7 +110,7 @@ class Dials:
         del self._failed[way]
 
     def _remember(self, way: str, error: HostError) -> None:
-        with self._changed:
+        with self._lock:
             self._failed[way] = self._clock(), error
             self._failed.move_to_end(way)
             while len(self._failed) > MOST_REMEMBERED:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import select
+import shutil
 import subprocess
 import threading
 import time
@@ -12,7 +15,6 @@ from pathlib import Path
 
 from re_core.backoff import Backoff
 from re_workers.hosts.port import LoginRefused, Unreachable
-from re_workers.hosts.ssh import mux
 from re_workers.hosts.ssh.diagnosis import Diagnosis, diagnose
 from re_workers.hosts.ssh.dialling import NotWanted
 from re_workers.hosts.ssh.way import PINNED, Way, master
@@ -22,9 +24,11 @@ TRIES = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 #: seconds for the login, after those for the connection: keys of hardware want a finger
 _LOGIN = 25.0
-#: seconds between two looks at whether it is ready
-_LOOK = 0.025
-#: bytes of what it prints that are kept: what a pipe holds
+#: what the client prints when it is logged in, a moment before it can be asked for sessions
+_LOGGED_IN = "Authenticated to "
+#: seconds between two looks at whether it is still wanted, while what it prints is waited for; and at whether it can be asked
+_LOOK, _FIRST_LOOK, _LONGEST_LOOK = 0.1, 0.001, 0.025
+#: of what it prints: bytes that are read at once, which is what a pipe holds, and characters that are kept
 _MOST = 64 * 1024
 
 
@@ -91,19 +95,54 @@ class Master:
         except (BlockingIOError, OSError):
             return ""
 
+    def hear(self, seconds: float) -> str:
+        """What it prints, as soon as there is something; empty where it has closed what it prints to, or is silent for so long."""
+        ready = select.poll()
+        ready.register(self._said, select.POLLIN)
+        if not ready.poll(1000 * seconds):
+            return ""
+        if not (found := self.said()):  # it ends: what it prints to is closed
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LONGEST_LOOK)
+        return found
+
+
+class Client:
+    """The ssh client of this machine, as it is started for masters. Thread-safe."""
+
+    def __init__(self, sockets: Path, environment: Mapping[str, str], known_hosts: Sequence[str] = ()) -> None:
+        """`sockets`, `known_hosts`: as of Masters."""
+        self.sockets, self.known_hosts = sockets, known_hosts
+        self._path = environment.get("PATH")
+        #: encoded once, and not for each
+        self._environment = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+        self._program: str | None = None
+
+    def start(self, argv: Sequence[str], said: int) -> subprocess.Popen[bytes]:
+        """`said`: what it prints to. Raises OSError, ValueError."""
+        if self._program is None or not os.access(self._program, os.X_OK):
+            self._program = shutil.which(argv[0], path=self._path)
+        return subprocess.Popen(
+            argv,
+            executable=self._program,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=self._environment,
+            start_new_session=True,
+        )
+
 
 def connect(
     way: Way,
-    sockets: Path,
-    environment: Mapping[str, str],
-    known_hosts: Sequence[str],
+    ssh: Client,
     jump: Master | None,
     is_wanted: Callable[[], bool],
 ) -> Master:
     """A master that is ready; tried again where the server drops the connection before the login. Raises HostError."""
     backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     for left in reversed(range(TRIES)):
-        found = _once(way, sockets, environment, known_hosts, jump, is_wanted)
+        found = _once(way, ssh, jump, is_wanted)
         if isinstance(found, Master):
             return found
         if not (found.is_passing and left and is_wanted()):
@@ -112,15 +151,8 @@ def connect(
     raise AssertionError("the last try returns or raises")
 
 
-def _once(
-    way: Way,
-    sockets: Path,
-    environment: Mapping[str, str],
-    known_hosts: Sequence[str],
-    jump: Master | None,
-    is_wanted: Callable[[], bool],
-) -> Master | Diagnosis:
-    started = _start(way, sockets, environment, known_hosts, jump)
+def _once(way: Way, ssh: Client, jump: Master | None, is_wanted: Callable[[], bool]) -> Master | Diagnosis:
+    started = _start(way, ssh, jump)
     is_ready = False
     try:
         problem = _await(started, way, is_wanted)
@@ -132,28 +164,17 @@ def _once(
             started.end()
 
 
-def _start(
-    way: Way, sockets: Path, environment: Mapping[str, str], known_hosts: Sequence[str], jump: Master | None
-) -> Master:
-    socket = sockets / secrets.token_hex(8)
+def _start(way: Way, ssh: Client, jump: Master | None) -> Master:
+    socket = ssh.sockets / secrets.token_hex(8)
     known = socket.with_suffix(".known") if way.host_keys else None
     if known is not None:
         # whatever name the host is looked up by: the file is this way's alone
-        known.write_text("".join(f"* {key}\n" for key in way.host_keys))
-    said, writes = os.pipe()
+        known.write_bytes("".join(f"* {key}\n" for key in way.host_keys).encode())
+    # it never waits for what it prints to be read
+    said, writes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        # it never waits for what it prints to be read
-        os.set_blocking(said, False)
-        os.set_blocking(writes, False)
-        argv = master(way, str(socket), str(known or ""), known_hosts, str(jump.socket) if jump is not None else "")
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=writes,
-            env=dict(environment),
-            start_new_session=True,
-        )
+        through = str(jump.socket) if jump is not None else ""
+        process = ssh.start(master(way, str(socket), str(known or ""), ssh.known_hosts, through), writes)
     except (OSError, ValueError) as error:
         os.close(said)
         raise Unreachable(f"{way.host}: cannot start ssh: {error}; install an OpenSSH client") from error
@@ -163,27 +184,21 @@ def _start(
 
 
 def _await(started: Master, way: Way, is_wanted: Callable[[], bool]) -> Diagnosis | None:
-    """None once it is ready."""
+    """None once it is ready. That it is logged in is heard, and not looked for: looks cost more than the rest of a dial."""
     until = time.monotonic() + way.connect_timeout + _LOGIN
+    socket, heard, pause = str(started.socket), "", _LOOK
     while True:
         if started.is_dead:
-            return _diagnosis(started.said(), way, started.known, started.jump)
-        if started.socket.exists() and _answers(started.socket):
+            return _diagnosis(heard + started.said(), way, started.known, started.jump)
+        if os.access(socket, os.F_OK):  # it listens there before the name is there
             return None
         if not is_wanted():
             return Diagnosis(NotWanted(f"{way.host}: it was to stop before the connection was there"))
         if time.monotonic() > until:
-            return _diagnosis(f"{started.said()}\nConnection timed out", way, started.known, None)
-        time.sleep(_LOOK)
-
-
-def _answers(socket: Path) -> bool:
-    try:
-        return bool(mux.alive(str(socket)))
-    except mux.MuxOther:
-        return True  # a client of its own version will be asked
-    except mux.MuxError:
-        return False
+            return _diagnosis(f"{heard}{started.said()}\nConnection timed out", way, started.known, None)
+        heard = (heard + started.hear(pause))[-_MOST:]
+        if _LOGGED_IN in heard:
+            pause = _FIRST_LOOK if pause == _LOOK else min(2 * pause, _LONGEST_LOOK)
 
 
 def _diagnosis(said: str, way: Way, known: Path, jump: Master | None) -> Diagnosis:

@@ -19,7 +19,7 @@ from re_workers.hosts.port import BadHost, HostError, LoginRefused, Opened, Unre
 from re_workers.hosts.ssh import mux
 from re_workers.hosts.ssh.dialled import Dialled
 from re_workers.hosts.ssh.dialling import Dials, NotWanted
-from re_workers.hosts.ssh.master import Master, connect
+from re_workers.hosts.ssh.master import Client, Master, connect
 from re_workers.hosts.ssh.turn import ANY_TIME, Turn, in_turn
 from re_workers.hosts.ssh.way import Way, client
 
@@ -74,7 +74,7 @@ class Masters:
         most: int = MOST,
     ) -> None:
         """`sockets`: a directory for their sockets alone; `known_hosts`: files that count beside those of ssh_config."""
-        self._sockets, self._environment, self._known_hosts = sockets, environment, known_hosts
+        self._ssh = Client(sockets, environment, known_hosts)
         self._idle, self._most = idle, most
         self._dials = Dials()
         self._changed = threading.Condition()
@@ -229,7 +229,7 @@ class Masters:
                 jump = self._hold(way.jump, way.host, stop)
             with self._dials.dialling(way.digest, way.crowd, stop):
                 ask = _Asking(self._closing, stop)
-                master = connect(way, self._sockets, self._environment, self._known_hosts, jump, ask)
+                master = connect(way, self._ssh, jump, ask)
         finally:
             with self._changed:
                 kept.dialling -= 1

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 _HELLO, _VERSION = 1, 4
-_NEW_SESSION, _ALIVE_CHECK, _OPEN_FORWARD = 0x10000002, 0x10000004, 0x10000006
-_OK, _DENIED, _FAILURE, _EXIT, _ALIVE, _OPENED = 0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006
+_NEW_SESSION, _OPEN_FORWARD = 0x10000002, 0x10000006
+_OK, _DENIED, _FAILURE, _EXIT, _OPENED = 0x80000001, 0x80000002, 0x80000003, 0x80000004, 0x80000006
 #: a forward of what connects to this machine; and in place of a port: what stands for the host is the path of a socket (PORT_STREAMLOCAL)
 _LOCAL = 1
 _NO_PORT = struct.pack(">I", 0xFFFFFFFE)
@@ -172,21 +172,6 @@ class _Link:
                 raise MuxGone("the master closed the connection")
             found += piece
         return found
-
-
-def alive(path: str, timeout: float = 5.0) -> int:
-    """The process id of the master that listens there. Raises MuxError."""
-    link = _Link(path, timeout)
-    try:
-        link.send(struct.pack(">II", _ALIVE_CHECK, 0))
-        kind, body = link.answer(0)
-        if kind != _ALIVE or len(body) < 4:
-            raise MuxOther(f"the master answered with message {kind:#x}")
-        return int(struct.unpack_from(">I", body)[0])
-    except TimeoutError as error:
-        raise MuxGone(str(error)) from error
-    finally:
-        link.close()
 
 
 def session(path: str, command: str, timeout: float = 30.0) -> MuxSession:

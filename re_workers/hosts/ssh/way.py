@@ -86,6 +86,8 @@ def master(way: Way, socket: str, known: str = "", more_known: Sequence[str] = (
         "ControlPath": _plain(socket),
         "ControlPersist": "no",
         "BatchMode": "yes",
+        # so that it says when it is logged in
+        "LogLevel": "VERBOSE",
         "ConnectTimeout": str(max(1, round(way.connect_timeout))),
         "ServerAliveInterval": str(_ALIVE),
         "ServerAliveCountMax": str(_ALIVE_COUNT),

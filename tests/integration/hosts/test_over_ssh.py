@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -362,6 +363,29 @@ def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_n
         assert (tmp_path / "log").read_text().count("Accepted publickey") == 1
 
 
+def test_a_client_that_moves_or_says_nothing_of_its_login_is_used_all_the_same(web1: SshHost, tmp_path: Path) -> None:
+    real, quiet = shutil.which("ssh"), tmp_path / "bin" / "ssh"
+    assert real is not None
+    quiet.parent.mkdir()
+    quiet.write_text(f'#!/bin/sh\nexec {real} -o LogLevel=QUIET "$@"\n')
+    quiet.chmod(0o755)
+    path = f"{quiet.parent}:{os.environ['PATH']}"
+    way = Way("web1", "127.0.0.1", web1.port, "root", str(web1.data / "client_key"), "pinned", (web1.key,))
+    with closing(Masters(sockets.make(str(tmp_path)), {**os.environ, "PATH": path})) as masters:
+        for number in range(2):
+            # the wrapper, which hides that it is logged in, and then what was behind it
+            session = masters.session(way._replace(connect_timeout=8.0 + number), f"exit {number}")
+            assert session.wait(20) == number
+            for pipe in (session.stdin, session.stdout, session.stderr):
+                pipe.close()
+            quiet.unlink(missing_ok=True)
+    with (
+        closing(Masters(sockets.make(str(tmp_path)), {"PATH": str(quiet.parent)})) as masters,
+        pytest.raises(Unreachable, match=r"cannot start ssh: .*; install an OpenSSH client"),
+    ):
+        masters.session(way, "true")
+
+
 def test_no_connection_is_left_when_the_worker_ends(farm: Farm, web1: SshHost, request: pytest.FixtureRequest) -> None:
     run(farm.runner({"web1": _row(web1, request)}), "true")
     (master,) = clients()
@@ -417,7 +441,7 @@ def test_a_master_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:
         silent.bind(str(tmp_path / "socket"))
         silent.listen()
         with pytest.raises(mux.MuxGone):
-            mux.alive(str(tmp_path / "socket"), 0.2)
+            mux.session(str(tmp_path / "socket"), "true", 0.2)
     with pytest.raises(mux.MuxGone):
         mux.session(str(tmp_path / "none"), "true")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -77,4 +78,66 @@ def test_what_is_to_stop_does_not_wait_to_connect() -> None:
     for one in holds:
         one.__exit__(None, None, None)
     with dials.dialling("another", "crowd"):
+        pass
+
+
+class _Looked(threading.Event):
+    """Never set; shows that what waits has looked at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = threading.Event()
+
+    def is_set(self) -> bool:
+        self.looked.set()
+        return False
+
+
+def test_a_place_goes_to_what_has_waited_for_longest_and_a_full_crowd_holds_up_no_other() -> None:
+    dials, begun, stops = Dials(), list[int](), [_Looked() for _ in range(3)]
+    holds = [dials.dialling(str(number), "crowd") for number in range(MOST_OF_CROWD)]
+    for one in holds:
+        one.__enter__()
+
+    def dial(number: int) -> None:
+        with dials.dialling(f"way {number}", "crowd", stops[number]):
+            begun.append(number)
+
+    with ThreadPoolExecutor(len(stops)) as pool:
+        waiting = []
+        for number, stop in enumerate(stops):
+            waiting.append(pool.submit(dial, number))
+            assert stop.looked.wait(10)
+        with dials.dialling("elsewhere", "another crowd"):
+            assert not begun
+        # one place is handed on, from each to the next
+        holds[0].__exit__(None, None, None)
+        for dialled in waiting:
+            dialled.result(10)
+        assert begun == [0, 1, 2]
+    for one in holds[1:]:
+        one.__exit__(None, None, None)
+
+
+def test_what_waited_fails_as_the_dial_before_it_and_that_is_no_new_failure() -> None:
+    stop = _Looked()
+    # asked when it fails, by what waited, and by the last
+    dials = Dials(itertools.count(100.0, REMEMBERED / 2).__next__)
+    holds = [dials.dialling("way", "crowd") for _ in range(MOST_OF_CROWD)]
+    for one in holds:
+        one.__enter__()
+
+    def dial() -> None:
+        with dials.dialling("way", "crowd", stop):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(dial)
+        assert stop.looked.wait(10)
+        assert not holds[0].__exit__(LoginRefused, LoginRefused("web1: no"), None)
+        with pytest.raises(LoginRefused, match="web1: no"):
+            waiting.result(10)
+    for one in holds[1:]:
+        one.__exit__(None, None, None)
+    with dials.dialling("way", "crowd"):
         pass
