@@ -118,7 +118,9 @@ class Session:
 
     def _pump(self, process: Opened, say: Say, stop: threading.Event, after: int) -> bool:
         """Whether it came to its end."""
-        with selectors.DefaultSelector() as selector:
+        with (
+            selectors.PollSelector() as selector
+        ):  # three pipes: what epoll needs to be set up costs more than it saves
             for pipe in (process.stdin, process.stdout, process.stderr):
                 os.set_blocking(pipe.fileno(), False)
             for pipe in (process.stdout, process.stderr):

@@ -26,6 +26,8 @@ _NO_PORT = struct.pack(">I", 0xFFFFFFFE)
 _NO_ESCAPE = 0xFFFFFFFF
 #: bytes of a message: OpenSSH's own bound
 _MOST = 256 * 1024
+#: bytes that are read at once
+_PIECE = 4096
 
 #: the exit code of a session whose connection was lost, as the ssh client has it
 CUT = 255
@@ -87,6 +89,8 @@ class _Link:
     def __init__(self, path: str, timeout: float) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._until = time.monotonic() + timeout
+        #: what has come of messages that are not yet asked for
+        self._read = b""
         try:
             self._socket.settimeout(timeout)
             self._socket.connect(path)
@@ -156,21 +160,21 @@ class _Link:
         self._socket.close()
 
     def _exactly(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
+        while len(self._read) < size:
             left = self._until - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the master does not answer")
             try:
                 self._socket.settimeout(None if left == float("inf") else left)
-                piece = self._socket.recv(size - len(found))
+                piece = self._socket.recv(_PIECE)
             except TimeoutError:
                 raise
             except OSError as error:
                 raise MuxGone(str(error)) from error
             if not piece:
                 raise MuxGone("the master closed the connection")
-            found += piece
+            self._read += piece
+        found, self._read = self._read[:size], self._read[size:]
         return found
 
 
