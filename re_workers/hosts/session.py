@@ -79,6 +79,8 @@ class Session:
         self._body = body or whole(b"")
         #: what is to be sent now, and what comes after it once that is known
         self._pending, self._pieces = memoryview(channel.first), None
+        #: there is no room in its standard input
+        self._waits = False
         self._opened = self._moved = time.monotonic()
         self._login, self._milliseconds = b"", 0
 
@@ -185,17 +187,24 @@ class Session:
         return behind
 
     def _offer(self, selector: selectors.BaseSelector, process: Opened) -> None:
-        """Wait for room in its standard input while, and only while, there is something to send."""
+        """Send what there is to send; wait for room in its standard input while, and only while, that is full."""
         if process.stdin.closed:
             return
         if self._pieces is None and self._is_there:
             self._pieces = self._body(self._said)
-        wants = self._pieces is not None or bool(self._pending)
-        if wants != (process.stdin in selector.get_map()):
+        # most is one piece and its end, and there is room for it
+        for _ in range(0 if self._waits else 2):
+            if self._has_more(process):
+                self._send(selector, process)
+        if (wants := self._has_more(process)) != self._waits:
             if wants:
                 selector.register(process.stdin, selectors.EVENT_WRITE)
             else:
                 selector.unregister(process.stdin)
+            self._waits = wants
+
+    def _has_more(self, process: Opened) -> bool:
+        return not process.stdin.closed and (self._pieces is not None or bool(self._pending))
 
     def _send(self, selector: selectors.BaseSelector, process: Opened) -> None:
         if not self._pending and self._pieces is not None:
@@ -215,7 +224,9 @@ class Session:
             self._moved = time.monotonic()
 
     def _end_input(self, selector: selectors.BaseSelector, process: Opened) -> None:
-        selector.unregister(process.stdin)
+        if self._waits:
+            selector.unregister(process.stdin)
+            self._waits = False
         process.stdin.close()
 
     def _never_there(self, code: int | None, noise: str) -> HostError:
