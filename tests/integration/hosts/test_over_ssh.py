@@ -152,9 +152,18 @@ def _kill(host: SshHost) -> None:
     """The server with all its sessions, and nothing that runs in them."""
     # by its pid: servers of other tests have the same arguments
     listener = psutil.Process(host.server.pid)
-    for one in (*listener.children(recursive=True), listener):
-        if one.name().startswith("sshd"):
-            one.kill()
+    servers = [one for one in (*listener.children(recursive=True), listener) if _is_server(one)]
+    for one in servers:
+        one.kill()
+    # what ran in them is then no longer of the tree that `Server.kill` ends
+    until(lambda: not any(map(_is_server, servers)))
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("sshd") and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_server_that_is_killed_and_comes_back_is_gone_on_with(
