@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -31,9 +29,8 @@ from re_workers.hosts.port import (
 )
 from re_workers.hosts.remote import way_of
 from re_workers.hosts.runs import HostRuns
-from re_workers.hosts.ssh import mux, sockets
-from re_workers.hosts.ssh.masters import Masters
-from re_workers.hosts.ssh.way import Way, client
+from re_workers.hosts.ssh import sockets
+from re_workers.hosts.ssh.way import client
 from re_workers.machine_slot import MachineSlot
 from tests.e2e.deploying import living
 from tests.integration.hosts.farm import STOP, Farm, clients, run
@@ -332,28 +329,6 @@ def test_an_idle_connection_ends(web1: SshHost, tmp_path: Path, request: pytest.
         until(lambda: not farm.surroundings.masters().masters() and not clients())
 
 
-def test_the_connection_that_was_idle_for_longest_gives_way(web1: SshHost, tmp_path: Path) -> None:
-    ways = [Way("web1", "127.0.0.1", web1.port, "root", str(web1.data / "client_key"), "pinned", (web1.key,))]
-    ways += [ways[0]._replace(connect_timeout=8.0 + n) for n in range(2)]
-    with closing(Masters(sockets.make(str(tmp_path)), os.environ, most=2)) as masters:
-
-        def use(way: Way) -> int:
-            session = masters.session(way, "true")
-            try:
-                return session.wait(20)
-            finally:
-                for pipe in (session.stdin, session.stdout, session.stderr):
-                    pipe.close()
-
-        assert [use(ways[0]), use(ways[1])] == [0, 0]
-        first, second = sorted(clients(), key=lambda one: one.create_time())
-        assert use(ways[0]) == 0
-        assert use(ways[2]) == 0
-        assert masters.masters() == 2
-        assert first.is_running()
-        assert not second.is_running()
-
-
 def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_none(
     sshd: Place, tmp_path: Path, farm: Farm
 ) -> None:
@@ -370,29 +345,6 @@ def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_n
         with pytest.raises(Unreachable):
             runs.look(RunKey("d/1/1", "web1"))
         assert (tmp_path / "log").read_text().count("Accepted publickey") == 1
-
-
-def test_a_client_that_moves_or_says_nothing_of_its_login_is_used_all_the_same(web1: SshHost, tmp_path: Path) -> None:
-    real, quiet = shutil.which("ssh"), tmp_path / "bin" / "ssh"
-    assert real is not None
-    quiet.parent.mkdir()
-    quiet.write_text(f'#!/bin/sh\nexec {real} -o LogLevel=QUIET "$@"\n')
-    quiet.chmod(0o755)
-    path = f"{quiet.parent}:{os.environ['PATH']}"
-    way = Way("web1", "127.0.0.1", web1.port, "root", str(web1.data / "client_key"), "pinned", (web1.key,))
-    with closing(Masters(sockets.make(str(tmp_path)), {**os.environ, "PATH": path})) as masters:
-        for number in range(2):
-            # the wrapper, which hides that it is logged in, and then what was behind it
-            session = masters.session(way._replace(connect_timeout=8.0 + number), f"exit {number}")
-            assert session.wait(20) == number
-            for pipe in (session.stdin, session.stdout, session.stderr):
-                pipe.close()
-            quiet.unlink(missing_ok=True)
-    with (
-        closing(Masters(sockets.make(str(tmp_path)), {"PATH": str(quiet.parent)})) as masters,
-        pytest.raises(Unreachable, match=r"cannot start ssh: .*; install an OpenSSH client"),
-    ):
-        masters.session(way, "true")
 
 
 def test_no_connection_is_left_when_the_worker_ends(farm: Farm, web1: SshHost, request: pytest.FixtureRequest) -> None:
@@ -443,16 +395,6 @@ def test_connections_that_a_killed_worker_left_are_ended_at_the_next_start_and_n
         assert [living(one.pid) for one in masters] == [False, True, False]
         with closing(Farm(tmp_path, slot.identity)) as farm:
             assert run(farm.runner({"web1": _row(web1, request)}), "true")[0] == 0
-
-
-def test_a_master_that_hangs_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    with closing(socket.socket(socket.AF_UNIX)) as silent:
-        silent.bind(str(tmp_path / "socket"))
-        silent.listen()
-        with pytest.raises(mux.MuxGone):
-            mux.session(str(tmp_path / "socket"), "true", 0.2)
-    with pytest.raises(mux.MuxGone):
-        mux.session(str(tmp_path / "none"), "true")
 
 
 # login shells
