@@ -12,6 +12,7 @@ import selectors
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import IO, Any, NamedTuple
 
 from re_core.inventory.findings import BadInventory, Finding, Place
 from re_core.inventory.sources import MOST_BYTES, Form, SourceText
+from re_core.runtime import killing
 
 #: sources of one engine, and files of one directory
 MOST_SOURCES, MOST_FILES = 20, 1_000
@@ -33,6 +35,9 @@ FORMS: Mapping[str, Form] = {".yml": "yaml", ".yaml": "yaml", ".json": "yaml", "
 _TRIES = 3
 #: bytes that are read at once, and of what a program says on its standard error that is shown
 _PIECE, _SHOWN = 64 * 1024, 2_000
+#: sources whose program could not be ended -> what waits for its end: no further one is started meanwhile
+_LEFT: dict[CommandSource, threading.Thread] = {}
+
 #: seconds between two looks at whether a program has ended
 _LOOK = 0.05
 
@@ -165,6 +170,9 @@ def _is_meant(path: Path) -> bool:
 
 def _printed(source: CommandSource) -> SourceText:
     name = source.name
+    if (before := _LEFT.pop(source, None)) is not None and before.is_alive():
+        _LEFT[source] = before
+        raise _bad(name, f"the one of an earlier try still runs, {killing.STAYS}")
     try:
         process = subprocess.Popen(
             source.argv,
@@ -178,7 +186,10 @@ def _printed(source: CommandSource) -> SourceText:
     try:
         out, said, why = _collect(process, source.timeout)
     finally:
-        _end(process)
+        left = _end(process)
+    if left is not None:
+        _LEFT[source] = left
+        why = f"{why or 'it does not end'}, {killing.STAYS}"
     if not why and process.returncode:
         why = f"it ended with exit code {process.returncode}"
     if why:
@@ -224,14 +235,15 @@ def _read(file: int | IO[bytes] | object, into: bytearray) -> bool:
     return bool(piece)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """With the children that it left in its session."""
+def _end(process: subprocess.Popen[bytes]) -> threading.Thread | None:
+    """With the children that it left in its session; what waits for it where it cannot be ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    left = killing.await_end(process)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+    return left
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -6,6 +6,7 @@ built no more.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,6 +15,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -44,6 +46,9 @@ from re_workers.steps.orphans import ATTEMPT
 
 #: seconds between two tries of what was away
 AGAIN = 0.5
+
+#: seconds between two looks at a lock that another process has, and for which a sweep waits for it
+LOOK, SWEEP = 0.05, 5.0
 
 #: seconds in which what a killed builder left running ends
 ENDED = 30.0
@@ -168,9 +173,14 @@ class Builder:
 
     def sweep(self) -> None:
         """End what a builder that was killed left running, and remove its directories. Call it before anything is built."""
-        with _locked(self._places.directory):
-            left = list(self._places.directory.iterdir())
-            free = [work for work in left if _is_free(work)]
+        try:
+            with _locked(self._places.directory, _for(SWEEP)):
+                left = list(self._places.directory.iterdir())
+                free = [work for work in left if _is_free(work)]
+        except TimeoutError:
+            text = "%s is not swept: another process has held its lock for %g s; end that process (fuser names it)"
+            _log.warning(text, self._places.directory, SWEEP, extra={"action": "not_swept"})
+            return
         for work in free:
             with suppress(OSError):
                 if (shim := work / "shim").is_dir() and (handle := supervise.find(shim).handle) is not None:
@@ -198,7 +208,9 @@ class Builder:
         """A directory of its own, locked as long as this process builds in it."""
         prefix = _UNFIT.sub("-", ctx.deployment)[:40]
         with ExitStack() as held:
-            with _locked(self._places.directory):  # a sweep sees it with its lock, or not at all
+            with _locked(
+                self._places.directory, _said_once(ctx, self._places.directory)
+            ):  # a sweep sees it with its lock, or not at all
                 work = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self._places.directory))
                 held.enter_context(_locked(work))
             try:
@@ -320,20 +332,59 @@ def _again(ctx: Step, call: Callable[[], _T]) -> _T:
 
 
 @contextmanager
-def _locked(directory: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a directory. Raises BlockingIOError where another holds it and this one does not wait, OSError."""
+def _locked(directory: Path, pause: Callable[[], object] | None = None) -> Iterator[None]:
+    """Hold the lock of a directory; `pause` is called before each further try while another holds it, and may raise.
+
+    Raises BlockingIOError where another holds it and there is no `pause`, OSError.
+    """
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        # never without LOCK_NB: a wait in the kernel hears no cancel, and a program that a build has left may have the lock
+        while not _has(lock):
+            if pause is None:
+                raise BlockingIOError(errno.EWOULDBLOCK, "another process holds its lock", str(directory))
+            pause()
         yield
     finally:
         os.close(lock)
 
 
+def _has(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _said_once(ctx: Step, directory: Path) -> Callable[[], None]:
+    """A pause that says what it waits for. It raises Cancelled."""
+    words = [f"       waits: another process holds the lock of {directory}\n"]
+
+    def pause() -> None:
+        if words:
+            ctx.output(words.pop())
+        ctx.wait(LOOK)
+
+    return pause
+
+
+def _for(seconds: float) -> Callable[[], None]:
+    """A pause that raises TimeoutError once it was called for so long."""
+    until = time.monotonic() + seconds
+
+    def pause() -> None:
+        if time.monotonic() >= until:
+            raise TimeoutError
+        time.sleep(LOOK)
+
+    return pause
+
+
 def _is_free(work: Path) -> bool:
     """Whether nothing builds in it any more."""
     try:
-        with _locked(work, wait=False):
+        with _locked(work):
             return True
     except OSError:
         return False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from re_core.backoff import Backoff
+from re_core.runtime import killing
 from re_dploy.zone.disk import write, write_bytes
 from re_dploy.zone.leftovers import Children
 
@@ -41,6 +42,8 @@ class Router:
         self._table: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._changed = threading.Condition()
         self._dirty = self._stopping = False
+        #: waits for a hook that could not be ended
+        self._left: threading.Thread | None = None
         #: why the proxy does not have the table; empty: it has it
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="zone-router", daemon=True)
@@ -97,17 +100,21 @@ class Router:
         return True
 
     def _reload(self) -> None:
+        if self._left is not None and self._left.is_alive():
+            raise OSError(f"{self._hook[0]} of an earlier try still runs, {killing.STAYS}")
         with self._children.starting() as own:
             hook = subprocess.Popen(
                 self._hook, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
             own.add(hook.pid)
-        with hook:
+        assert hook.stdout is not None  # noqa: S101 - PIPE was asked for
+        with hook.stdout:
             try:
                 printed, _ = hook.communicate(timeout=HOOK)
             except subprocess.TimeoutExpired:
-                hook.kill()
-                raise
+                self._left = killing.kill(hook)
+                words = f"{self._hook[0]} has not ended within {HOOK:g} s"
+                raise OSError(words if self._left is None else f"{words}, {killing.STAYS}") from None
         if hook.returncode:
             last = printed.decode(errors="replace").strip()[-200:]
             raise OSError(f"{self._hook[0]} ended with {hook.returncode}: {last}")

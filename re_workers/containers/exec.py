@@ -115,8 +115,7 @@ class Exec(NamedTuple):
                     return
             ctx.output(f"[what was started in {self.name} may go on: no shell there could end it]")
         finally:
-            engine.cut()
-            stream.join()
+            stream.end()
 
 
 def _pieces(client: Any, id: str) -> Iterator[bytes]:

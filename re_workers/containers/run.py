@@ -155,7 +155,8 @@ class ContainerRun:
     def _end(self, stream: Stream | None) -> None:
         """Stop it and hear its last words; or leave it, where this process stops and another one goes on."""
         if not self._ctx.cancelled.is_set():
-            self._engine.cut()
+            if stream is not None:
+                stream.end()
             raise HandedOver(f"{self.name} goes on, and another worker with it")
         self._ctx.heeds_cancel()
         try:
@@ -163,9 +164,8 @@ class ContainerRun:
         except Failed as error:
             raise Lost(f"{error}; it was to be stopped: {self._ctx.cancel_reason}") from None
         finally:
-            self._engine.cut()
             if stream is not None:
-                stream.join()
+                stream.end()
             self._say(self._lines.end())
         last = [self._ctx.beginning(line, MAX_LINE) for line in self._last]
         raise Cancelled(self._ctx.cancel_reason, {"output": last} if last else None)

@@ -18,6 +18,7 @@ class Stream(threading.Thread):
 
     def __init__(self, engine: Engine, ask: Ask, each: Callable[[Any], None]) -> None:
         super().__init__(name="container", daemon=True)
+        self._engine = engine
         self._client, self._ask, self._each = engine.client(), ask, each
         #: why it ended before its end
         self.problem: Exception | None = None
@@ -30,6 +31,12 @@ class Stream(threading.Thread):
         except Exception as error:  # of the SDK and of what is beneath it
             self.problem = error
 
+    def end(self) -> None:
+        """Cut it off; also where it has no connection yet, and makes one just now."""
+        while self.is_alive():
+            self._engine.cut()
+            self.join(LOOK)
+
 
 def heard(ctx: Context, engine: Engine, ask: Ask, each: Callable[[Any], None], **known: str) -> None:
     """All that is answered, each piece by `each`. Raises Failed (`known` as of Engine.errors), Cancelled."""
@@ -38,8 +45,7 @@ def heard(ctx: Context, engine: Engine, ask: Ask, each: Callable[[Any], None], *
     while stream.is_alive():
         stream.join(LOOK)
         if ctx.cancelled.is_set():
-            engine.cut()
-            stream.join()
+            stream.end()
             ctx.check()
     if stream.problem is not None:
         with engine.errors(**known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, ClassVar, Literal, TypedDict
@@ -37,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 #: runs that have ended, and whose containers are remembered until they may go; those of the others a later run removes
 MOST_OVER = 1000
+
+#: seconds that a stop waits for containers that are being removed
+CLOSING = 5.0
 
 _Engine = Annotated[str, "unix:///path or tcp://host:port; empty: the engine of the step's host", fits("re-text")]
 _Codes = Annotated[list[Annotated[int, at_least(0), at_most(255)]] | None, items(1, 20)]
@@ -331,9 +335,10 @@ class Containers(EngineWorker):
             remover.start()
 
     def close(self) -> None:
-        """As of every worker. What is left is swept by a later run."""
+        """As of every worker. An engine that does not answer is not waited for: what is left is swept by a later run."""
+        until = time.monotonic() + CLOSING
         for one in self._removers:
-            one.join()
+            one.join(max(0.0, until - time.monotonic()))
 
     def _is_over(self, ctx: Context, address: str, tls: Tls | None, run: ContainerRun) -> None:
         if not ctx.attempt_id:  # of a core that names none

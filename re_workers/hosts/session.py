@@ -10,8 +10,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from re_core.runtime import killing
 from re_workers.hosts.agent import MOST_NOISE, Lines
 from re_workers.hosts.channels import Channel, Settling
 from re_workers.hosts.port import HostError, Opened, Say, ShellSilent, Unreachable
@@ -256,9 +258,9 @@ def _close(process: Opened, is_over: bool) -> None:
         if not pipe.closed:
             pipe.close()
     if not is_over:
-        process.kill()
+        with suppress(PermissionError):  # of this machine, and by sudo another user's: it ends by its closed pipes
+            process.kill()
     try:
         process.wait(1.0)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        killing.kill(process)

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from re_core.playbook.formats import carried, variable_of, variable_problems
+from re_core.runtime import killing
 from re_workers.context import Call, Context
 from re_workers.host_handle import HostHandle, Ran
 from re_workers.hosts.agent import line
 from re_workers.limits import at_least, at_most, fits, items, public
-from re_workers.outcomes import Cancelled, Failed
+from re_workers.outcomes import Cancelled, Failed, Lost
 from re_workers.outgoing import MAX_LINE
 from re_workers.running_attempts import RunningAttempts
 from re_workers.sdk import Change, Worker, step
@@ -222,6 +223,8 @@ class Command(Worker):
                 ctx.output(f"[left behind: {left}; further output of it is dropped]")
         finally:
             program.end()
+        if program.stays:
+            raise Lost(f"{argv[0]} goes on, {killing.STAYS}")
         if program.stopped:
             raise Cancelled(ctx.cancel_reason, {"output": list(last)} if last else None)
         if program.code != 0:

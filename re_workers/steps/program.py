@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from re_core.runtime import killing
 from re_workers.lines import Lines
 from re_workers.steps.orphans import ATTEMPT, ENGINE, end_program, family_of
 
@@ -65,6 +66,8 @@ class Program:
         #: when it had exited, and when anything was printed since, in seconds of the monotonic clock
         self._exited = self._last_output = 0.0
         self._ended = False
+        #: it could not be ended, as one that sudo has made another user's
+        self.stays = False
 
     @property
     def code(self) -> int:
@@ -108,13 +111,14 @@ class Program:
         """Where it has not ended, end it with all its children: asked first, then made to.
 
         What it left behind, and still can print, goes on: its output is read and dropped from now on, also when this
-        process has ended. Without a reader it would be killed by its next line, or wait for ever.
+        process has ended. Without a reader it would be killed by its next line, or wait for ever. So does the program itself
+        where it stays.
         """
         if not self._ended:
             end_program(self._process.pid, *self._marks)
-        self._process.wait()
+        self.stays = killing.await_end(self._process) is not None
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
-        if self._ended and not self._closed:
+        if (self._ended or self.stays) and not self._closed:
             _drain(self._process.stdout.fileno())
         self._process.stdout.close()
 

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from re_core.runtime import killing
 from re_core.runtime.scratch import scratch as held
 from re_workers.context import Context
-from re_workers.outcomes import Failed
+from re_workers.outcomes import Failed, Lost
 from re_workers.outgoing import MAX_LINE
 from re_workers.steps.confinement import Confinement
 from re_workers.steps.program import Program
@@ -61,7 +62,7 @@ class Tool:
     ) -> Ran:
         """Run it to its end, or until the step is cancelled: then with all its children.
 
-        `quiet`: its output is an answer, not for people. `each` gets every line as it comes. Raises Failed, Cancelled.
+        `quiet`: its output is an answer, not for people. `each` gets every line as it comes. Raises Failed, Cancelled, Lost.
         """
         program = self._start(arguments, cwd, {**self._env, **(env or {})})
         kept: list[str] = []
@@ -77,7 +78,7 @@ class Tool:
                 if not quiet:
                     ctx.output("".join(f"{without_passwords(line)}\n" for line in lines))
         finally:
-            program.end()
+            self._end(program)
         ctx.check()
         if size > MOST_OUT and quiet:
             raise Failed(f"{self._words(arguments)} printed more than {MOST_OUT} characters")
@@ -88,7 +89,7 @@ class Tool:
     def stream(self, ctx: Context, *arguments: str, cwd: Path | None = None, each: Callable[[str], object]) -> int:
         """Run it as `run` does, with any amount of output, of which `each` gets every line as it comes; its exit code.
 
-        Raises Failed where it cannot be started, Cancelled.
+        Raises Failed where it cannot be started, Cancelled, Lost.
         """
         program = self._start(arguments, cwd, self._env)
         try:
@@ -96,7 +97,7 @@ class Tool:
                 for line in lines:
                     each(line)
         finally:
-            program.end()
+            self._end(program)
         ctx.check()
         return program.code
 
@@ -113,6 +114,11 @@ class Tool:
             user = self._confinement.user
             hint = "" if user is None else f"; programs of steps run as {user.name}, who must be able to run it"
             raise Failed(f"could not start {self.name}: {error}{hint}") from None
+
+    def _end(self, program: Program) -> None:
+        program.end()
+        if program.stays:
+            raise Lost(f"{self.name} goes on, {killing.STAYS}")
 
     def _words(self, arguments: Sequence[str]) -> str:
         verb = next((one for one in arguments if _VERB.fullmatch(one)), "")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import io
 import os
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +30,7 @@ from re_dploy.zone.supervise import Spec, supervise
 from re_workers.outcomes import Cancelled, Failed
 from tests.integration.dploy.build_bench import COMMIT, MARK, PROCFILE, Bench, Heard, script
 from tests.integration.dploy.sources import push_source
+from tests.integration.workers.waiting import until
 from tests.unit.dploy.archives import link, member, tgz
 
 
@@ -218,6 +219,7 @@ class _Step:
             raise Cancelled("cancelled")
 
     def wait(self, seconds: float) -> None:
+        self.cancelled.wait(seconds)
         self.check()
 
 
@@ -309,13 +311,34 @@ def test_a_cancelled_build_leaves_nothing(bench: Bench, store: SqliteStore) -> N
     push_source(store, "source", tgz(member("Procfile", PROCFILE), script("echo begun; sleep 60")))
     thread = threading.Thread(target=lambda: _raises_cancelled(_builder(bench, shop, store), step))
     thread.start()
-    until = time.monotonic() + 30
-    while "begun" not in step.lines and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: "begun" in step.lines)
     step.cancelled.set()
     thread.join(30)
     assert not thread.is_alive() and step.lines.endswith("begun\nended\n")
     assert shop.told == [] and list(bench.directory.iterdir()) == []
+
+
+def test_a_lock_that_another_process_keeps_holds_no_builder_up(
+    bench: Bench, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A program that a build has left may have it, or a builder that was frozen."""
+    monkeypatch.setattr("re_dploy.build.builder.SWEEP", 0.1)
+    builder, step = _builder(bench, Shop(), store), _Step()
+    lock = os.open(bench.directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def work_on() -> None:
+        builder.sweep()
+        _raises_cancelled(builder, step)
+
+    work = threading.Thread(target=work_on, daemon=True)
+    work.start()
+    until(lambda: "waits: another process holds the lock" in step.lines)
+    step.cancelled.set()
+    work.join(30)
+    os.close(lock)
+    assert not work.is_alive() and step.lines.endswith("ended\n")
+    assert "is not swept: another process has held its lock" in caplog.text
 
 
 def _raises_cancelled(builder: Builder, step: _Step) -> None:
@@ -334,9 +357,7 @@ def test_what_a_killed_builder_left_is_ended_and_removed(bench: Bench, store: Sq
     closed.chmod(0)
     environ = {"PATH": os.defpath, MARK: bench.mark}
     handle = supervise(left / "shim", Spec(("/bin/sh", "-c", "sleep 60 & sleep 60"), "/"), environ)
-    until = time.monotonic() + 30
-    while len(bench.living()) < 3 and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: len(bench.living()) >= 3)
     _builder(bench, Shop(), store).sweep()
     assert handle.wait(0) and bench.living() == [] and list(bench.directory.iterdir()) == []
     handle.close()
