@@ -73,8 +73,8 @@ class Judge:
             yield f"step {doubtful[0]['number']} is {doubtful[0]['status']} though no worker fell: {document['reason']}"
         if document["status"] != "completed" and not document["reason"]:
             yield f"it is {document['status']} and does not say why"
-        if document["status"] == "cancelled" and TOO_LATE in document["reason"]:
-            return  # and who asked again under the same key was told its id
+        if _was_taken_back(document):
+            return
         expected = self._ends[case.post.book]
         if document["status"] != expected and not (document["status"] == "failed" and doubtful):
             yield f"it is {document['status']} and not {expected}: {document['reason']}"
@@ -100,10 +100,19 @@ def _numbered(what: str, numbers: Sequence[int]) -> Iterator[str]:
         yield f"{what} is numbered {list(numbers)}"
 
 
+def _was_taken_back(document: Deployment) -> bool:
+    """The next request with its key begins another one (ADR 0015), unless that came before: then it was told this id."""
+    return document["status"] == "cancelled" and TOO_LATE in document["reason"]
+
+
 def _judge_beginning(case: Case) -> Iterator[str]:
     """Nothing starts behind a caller's back, nor twice for one request."""
     post, document = case.post, case.document
-    if post.accepted and post.accepted != document["id"]:
+    if (
+        post.accepted
+        and post.accepted != document["id"]
+        and not (_was_taken_back(document) and not begins(case.ledger))
+    ):
         yield f"post {post.number} was answered {post.accepted} and began this one too"
     if not post.accepted and post.unclear_at and case.entries[0][1] > post.unclear_at and begins(case.ledger):
         late = case.entries[0][1] - post.unclear_at

@@ -64,7 +64,9 @@ def test_a_request_that_was_taken_up_too_late_and_begins_nothing_is_right() -> N
     late = document("cancelled", ("skipped",) * 3, reason="cancelled: it was accepted too late")
     assert judged(case(post=Post(0, 0, "", 500), document=late, ledger=[])) == []
     assert judged(case(document=late, ledger=[])) == []
+    assert judged(case(post=Post(0, 0, "another"), document=late, ledger=[])) == []
     assert len(judged(case(document=late, ledger=[begin(0)]))) == 1
+    assert len(judged(case(post=Post(0, 0, "another"), document=late, ledger=[begin(0)]))) == 2
 
 
 @pytest.mark.parametrize(
