@@ -271,11 +271,14 @@ while [ -n "$ending" ] && [ -n "$(family "$program" "$record")" ] && [ $round -l
   sleep 0.1 2>/dev/null || sleep 1
   round=$((round + 1))
 done
+# What the program has left behind may keep its output open for as long as it likes: two seconds. Where nothing is left, the sink of
+# a busy host has not come to it yet
 tick=0.01
 round=0
-while [ ! -e drained ] && [ $round -lt 40 ]; do
+while [ ! -e drained ] && { [ $round -lt 40 ] || [ -z "$(family "$program" "$record")" ]; } && [ $round -lt 60 ]; do
   sleep $tick 2>/dev/null || sleep 1
   tick=0.05
+  [ $round -lt 39 ] || tick=0.5
   round=$((round + 1))
 done
 finish $code

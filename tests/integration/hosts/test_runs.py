@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,6 +226,28 @@ def test_a_child_that_is_left_behind_does_not_hold_the_run(local: HostRuns) -> N
     left = carrying("MARK", mark)
     assert len(left) == 1
     os.kill(left[0], signal.SIGKILL)
+
+
+def test_output_that_a_busy_host_has_not_taken_yet_is_waited_for(
+    local: HostRuns, records: Path, tmp_path: Path
+) -> None:
+    record = records / key().record
+    run = Beside(local, Run(key(), f"echo first; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo second"))
+    run.heard.until(b"first\n")
+    (sink,) = (one for one in psutil.process_iter() if _takes_output(one, record))
+    sink.suspend()
+    (tmp_path / "go").touch()
+    run.join(4.0)  # twice as long as what is left behind is waited for
+    assert run.is_alive()
+    sink.resume()
+    assert run.end().code == 0
+    assert run.heard.output == b"first\nsecond\n"
+
+
+def _takes_output(process: psutil.Process, record: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.name() == "cat" and process.cwd() == str(record)
+    return False
 
 
 def test_output_beyond_the_cap_is_dropped_and_nothing_waits_for_it(shell: HostRuns) -> None:
