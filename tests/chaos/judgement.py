@@ -101,7 +101,7 @@ def _numbered(what: str, numbers: Sequence[int]) -> Iterator[str]:
 
 
 def _was_taken_back(document: Deployment) -> bool:
-    """The next request with its key begins another one (ADR 0015), unless that came before: then it was told this id."""
+    """The next request with its key begins another one (ADR 0015), unless that came before: its answer names this one."""
     return document["status"] == "cancelled" and TOO_LATE in document["reason"]
 
 

@@ -100,7 +100,7 @@ def test_a_retry_that_is_watched_tells_only_what_is_new(engine: FakeEngine, rect
     first, *others = ran.out.splitlines()[:4]
     # its time would be that of the first start
     assert first == f"deployment {ID} of inception/Simple playbook: running"
-    assert [told.partition(" ")[2] for told in others] == [
+    assert [said.partition(" ")[2] for said in others] == [
         "step 1 noop:Do on foo.example.com: running (attempt 2)",
         "step 1 | hello",
         f"step 1 noop:Do on foo.example.com: {end} in 0.5 s (attempt 2)",
