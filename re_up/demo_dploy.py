@@ -114,7 +114,7 @@ def _play(shown: Demo, directory: Path) -> None:
     _await_switch(shown, "v3")
     shown.ask_the_app()
     shown.show("releases", "shop")
-    shown.show("logs", "shop", "-n", "12")
+    shown.show("logs", "shop", "--ps", "web.1", "--source", "dploy")
 
 
 def _await_switch(shown: Demo, version: str) -> None:

@@ -97,7 +97,7 @@ def _roll_back(rig: Rig, engine: OneProcess) -> None:
 
 def _read_the_log(rig: Rig, engine: OneProcess) -> None:
     """A follower of the log sees what a process prints from now on."""
-    done = engine.run("apps", "logs", APP, "-n", "100")
+    done = engine.run("apps", "logs", APP, "--source", "dploy")
     assert done.returncode == 0, done.stderr
     assert "State changed from starting to up" in done.stdout
     words = ["rectl", "apps", "logs", APP, "-n", "1", "--tail"]
