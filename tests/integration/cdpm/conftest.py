@@ -11,7 +11,7 @@ import pytest
 from re_core.adapters.peering.jws import new_key
 from re_core.ports.peering import KeyPair
 from re_rest import cdpm_sessions
-from tests.integration.cdpm.serving import FrontEnd, Node, Peer, World, world
+from tests.integration.cdpm.serving import LONG, FrontEnd, Node, Peer, World, world
 
 
 @pytest.fixture(scope="session")
@@ -36,5 +36,8 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, some_pairs: list[KeyPair], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(cdpm_sessions, "FAREWELL", 0.5)
+    monkeypatch.setattr(
+        cdpm_sessions, "OPEN_WITHIN", 10 * LONG
+    )  # but where a test is about it: a busy machine is slow to speak
     with world(tmp_path) as (made, stack):
         yield Served(made, stack, some_pairs)

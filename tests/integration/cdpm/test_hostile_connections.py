@@ -48,14 +48,12 @@ def test_a_connection_that_says_nothing_is_closed(served: Served, monkeypatch: p
 
 def test_of_many_that_say_nothing_the_oldest_makes_room(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cdpm_sessions, "UNOPENED", 10_000)
-    oldest = raw(served.front)
-    newer = raw(served.front)
-    assert close_frame(oldest) == (4008, "others wait to connect")
-    rails = served.rails
-    channel = rails.open(served.front, rails.subscribe(served.front))
-    served.node.release("1.0")
-    assert rails.take_release(channel).new_version == "1.0"
-    newer.close()
+    with raw(served.front) as oldest, raw(served.front):
+        assert close_frame(oldest) == (4008, "others wait to connect")
+        rails = served.rails
+        channel = rails.open(served.front, rails.subscribe(served.front))
+        served.node.release("1.0")
+        assert rails.take_release(channel).new_version == "1.0"
 
 
 def test_one_connection_too_many_is_refused_before_it_is_one(tmp_path: Path, some_pairs: list[KeyPair]) -> None:
