@@ -81,7 +81,7 @@ def begin(
     said = "\n".join(f"{name}={quote(value)}" for name, value in parts.items())
     limit = f"{max(1, round(run.limit))}"
     body = f"RE1 go {nonce}\n{said}\nRE1 all {nonce}".encode("utf-8", "surrogateescape")
-    more = limit, str(run.cap), str(offset), f"{run.key.family}.over"
+    more = limit, str(run.cap), str(offset), f"{run.key.family}.over", str(len(body))
     return command("begin", root, run.key.record, nonce, *more, boot=boot), body
 
 

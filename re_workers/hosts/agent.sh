@@ -41,6 +41,8 @@ family() {
 }
 '
 eval "$shared"
+# bytes that a shell reads by itself, one by one, sooner than it starts a program that does
+little=1500
 
 # which boot this is, in $boot: of a machine, and of a container by the beginning of its first process
 which_boot() {
@@ -57,9 +59,10 @@ read_end() {
   [ "$end" = end ] && [ "$mark" = . ]
 }
 
+# bytes of output, and of what was dropped of it
 sizes() {
   size=0 dropped=0
-  [ -f out ] && size=$(($(wc -c <out)))
+  [ ! -s out ] || size=$(($(wc -c <out)))
   { read -r dropped <dropped; } 2>/dev/null
   dropped=${dropped:-0}
 }
@@ -127,8 +130,10 @@ end_it() {
     round=$((round + 1))
     stand
   done
-  if [ "$standing" = vanished ] && { read -r session watchdog <program; } 2>/dev/null; then
-    kill -KILL $(family "$session" "$PWD") $(members "$watchdog") 2>/dev/null
+  if [ "$standing" = vanished ] && { read -r session watchdog ticks <program; } 2>/dev/null; then
+    kill -KILL $(family "$session" "$PWD") 2>/dev/null
+    began "$watchdog"
+    [ -z "$t" ] || [ "$t" != "$ticks" ] || kill -TERM "$watchdog" 2>/dev/null
   fi
 }
 
@@ -155,15 +160,36 @@ supersede() {
   set -f
 }
 
-# What it prints from an offset on, until it has ended. Each round says that it is there, so that it ends when nothing listens
+# All of the output, and its bytes in $size: one program does both, and says the bytes behind a line that ends with "out"
+show_all() {
+  size=0
+  if [ -s out ]; then
+    exec 5>&1
+    size=$(LC_ALL=C dd if=out bs=65536 2>&1 >&5 5>&-)
+    exec 5>&-
+    size=${size##*out
+}
+    size=${size%% *}
+    case $size in
+    '' | *[!0-9]*) exit 0 ;; # nothing listens
+    esac
+  fi
+  { read -r dropped <dropped; } 2>/dev/null
+  dropped=${dropped:-0}
+}
+
+# What it prints from an offset on, until it has ended. Each round says that it is there, so that it ends when nothing listens.
+# `$2`: seconds until the next look
 follow() {
-  offset=$1 tick=0.01 quiet=0
+  offset=$1 tick=$2 quiet=0
   while :; do
     stand
     # most runs are over at once: their output is read once, at the end
-    [ $tick = 0.2 ] || [ "$standing" != runs ] || standing=young
-    if [ "$standing" != young ] && [ -f out ]; then
-      size=$(($(wc -c <out)))
+    [ "$tick" = 0.2 ] || [ "$standing" != runs ] || standing=young
+    if [ "$standing$offset" = ended0 ]; then
+      show_all
+    elif [ "$standing" != young ]; then
+      sizes
       if [ "$size" -gt "$offset" ]; then
         tail -c +$((offset + 1)) out | head -c $((size - offset)) || exit 0
         offset=$size quiet=0
@@ -185,24 +211,33 @@ follow() {
       say alive || exit 0
     fi
   done
-  report
+  say "$standing" "${code:--}" "$size" "$dropped"
 }
 
-# The text of the watchdog: its time over, it asks the supervisor to end the program, if that is the one that began it
-watch=$shared'sleep "$1"; began "$2"; [ "$t" != "$3" ] || kill -TERM "$2"'
-export watch
-
-# The text of the supervisor, after the shared functions. Arguments: the record, seconds, blocks of output; input: the program's variables
+# The text of the supervisor, after the shared functions. Arguments: the record, seconds, umask, place, what confines, blocks of output,
+# whether there is much to read; input: the program's variables; descriptor 3: who follows the run hears a line when there is something
+# to look at. It runs beside the sink, which takes what the program prints, and each of the programs that it starts costs a host more
+# than all of the rest: it starts none to wait.
 supervisor='
 set -f
 umask 077
 cd "$1" || exit 1
-variables=$(cat)
-text=$watch
-unset watch
-watch=$text
-limit=$2 mask=$3 place=$4 confined=$5 file=$1/cmd record=$PWD ending= program=
-finish() { printf "end %s .\n" "$1" 1<>end; }
+limit=$2 mask=$3 place=$4 confined=$5 blocks=$6 file=$1/cmd record=$PWD ending= program=
+variables= line=
+if [ -n "$7" ]; then
+  variables=$(cat)
+else
+  while IFS= read -r line; do
+    variables="$variables$line
+"
+  done
+  variables=$variables$line
+fi
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+finish() {
+  printf "end %s .\n" "$1" 1<>end
+  echo ended >&3
+}
 end_all() {
   for signal in TERM KILL; do
     sent=" "
@@ -216,7 +251,7 @@ end_all() {
         case $sent in *" $one "*) ;; *) kill -$signal "$one" 2>/dev/null ;; esac
         sent="$sent$one "
       done
-      sleep 0.1 2>/dev/null || sleep 1
+      nap 0.1
       round=$((round + 1))
     done
   done
@@ -224,80 +259,112 @@ end_all() {
 end_once() {
   [ -z "$program" ] || [ -n "$ending" ] || {
     ending=1
-    end_all >/dev/null &
+    end_all >/dev/null 3>&- &
   }
 }
-trap end_once TERM
-began $$
-printf "%s %s\n" $$ "$t" >pid || exit 1
-if [ -d void ]; then
-  finish void
-  exit
-fi
-if [ -d cancel ]; then
-  finish 143
-  exit
-fi
 # Standard output is a pipe to the sink, which only the program keeps. What confines it reads the variables when it has done so:
 # they could make anything else do what it should not
 start() {
+  trap - PIPE
   if [ -n "$place" ]; then cd -- "$place" || exit 127; else cd "$HOME" 2>/dev/null || cd /; fi
   umask "$mask"
   RE_RECORD="$record;"
   export RE_RECORD
 }
-if [ -n "$confined" ]; then
-  printf "%s\n" "$variables" | (
-    exec 3<&0 <in 2>&1
-    start
-    eval "exec setsid $confined \"\$file\""
-  ) &
-else
-  (
-    start
-    eval "$variables"
-    exec setsid sh "$file"
-  ) <in 2>&1 &
-fi
-program=$!
-[ ! -d cancel ] || end_once
-setsid sh -c "$watch" re "$limit" $$ "$t" >/dev/null &
-watchdog=$!
-exec >/dev/null
-printf "%s %s\n" "$program" "$watchdog" >program
-while wait "$program"; code=$?; [ $code -gt 128 ] && kill -0 "$program" 2>/dev/null; do :; done
-round=0
-while [ -n "$ending" ] && [ -n "$(family "$program" "$record")" ] && [ $round -lt 120 ]; do
-  sleep 0.1 2>/dev/null || sleep 1
-  round=$((round + 1))
-done
+# Its time over, the watchdog asks the supervisor to end the program. Its sleep goes with it: a signal that can be held would be lost on
+# a process that is not yet the sleep
+watch() {
+  trap "[ \"\$!\" = $program ] || kill -KILL \$!; exit" TERM
+  sleep 0.3 3>&- &
+  wait $! || {
+    sleep 1 3>&- &
+    wait $!
+  }
+  echo young >&3
+  exec 3>&-
+  is_here || return
+  sleep "$limit" &
+  wait $!
+  if is_here; then kill -TERM "$self"; fi
+}
+is_here() {
+  began "$self"
+  [ "$t" = "$ticks" ]
+}
+supervise() {
+  # a number of its own: that in $$ is the one of the shell which began both
+  { read -r self line </proc/self/stat; } 2>/dev/null || self=$(exec sh -c "echo \$PPID")
+  trap end_once TERM
+  trap "" PIPE # it does not matter whether anyone follows
+  began "$self"
+  ticks=$t
+  printf "%s %s\n" "$self" "$ticks" >pid || exit 1
+  if [ -d void ]; then
+    finish void
+    exit
+  fi
+  if [ -d cancel ]; then
+    finish 143
+    exit
+  fi
+  if [ -n "$confined" ]; then
+    printf "%s\n" "$variables" | (
+      exec 3<&0 <in 2>&1
+      start
+      eval "exec setsid $confined \"\$file\""
+    ) &
+  else
+    (
+      exec <in 2>&1 3>&-
+      start
+      eval "$variables"
+      exec setsid sh "$file"
+    ) &
+  fi
+  program=$!
+  [ ! -d cancel ] || end_once
+  exec >/dev/null
+  watch &
+  watchdog=$!
+  began "$watchdog"
+  printf "%s %s %s\n" "$program" "$watchdog" "$t" >program
+  while wait "$program"; code=$?; [ $code -gt 128 ] && kill -0 "$program" 2>/dev/null; do :; done
+  round=0
+  while [ -n "$ending" ] && [ -n "$(family "$program" "$record")" ] && [ $round -lt 120 ]; do
+    nap 0.1
+    round=$((round + 1))
+  done
+  await_output
+  finish $code
+  kill -TERM "$watchdog" 2>/dev/null
+}
 # What the program has left behind may keep its output open for as long as it likes: two seconds. Where nothing is left, the sink of
 # a busy host has not come to it yet
-tick=0.01
-round=0
-while [ ! -e drained ] && { [ $round -lt 40 ] || [ -z "$(family "$program" "$record")" ]; } && [ $round -lt 60 ]; do
-  sleep $tick 2>/dev/null || sleep 1
-  tick=0.05
-  [ $round -lt 39 ] || tick=0.5
-  round=$((round + 1))
-done
-finish $code
-# first itself, then its group: whatever it was about to do, its sleep does not stay
-kill -TERM "$watchdog" "-$watchdog" 2>/dev/null
-'
-
-# The text of the sink, after the program: what it prints goes to `out`, and what is more, or has no room there, is counted. Arguments:
-# the record, blocks of output
-sink='
-set -f
-umask 077
-cd "$1" || exit 1
-(
-  ulimit -c 0
-  ulimit -f "$2"
-  exec cat >out
-) || wc -c >dropped
-: >drained
+await_output() {
+  round=0
+  while [ ! -e drained ] && [ $round -lt 10 ]; do # the sink needs but a moment: a shell that ends at once is one, too
+    (:)
+    round=$((round + 1))
+  done
+  tick=0.01
+  round=0
+  while [ ! -e drained ] && { [ $round -lt 40 ] || [ -z "$(family "$program" "$record")" ]; } && [ $round -lt 60 ]; do
+    nap $tick
+    tick=0.05
+    [ $round -lt 39 ] || tick=0.5
+    round=$((round + 1))
+  done
+}
+# what the program prints goes to `out`, and what is more, or has no room there, is counted
+sink() {
+  (
+    ulimit -c 0
+    ulimit -f "$blocks"
+    exec cat >out
+  ) || wc -c >dropped
+  : >drained
+}
+supervise | sink >/dev/null 3>&- &
 '
 
 if [ -z "$root" ]; then
@@ -312,9 +379,18 @@ which_boot
 here
 case $verb in
 begin)
-  limit=$1 cap=$2 offset=$3 fence=$4
+  limit=$1 cap=$2 offset=$3 fence=$4 length=$5
   skip_to_input
-  text=$(cat)
+  text= line=
+  if [ "$length" -gt $little ]; then
+    text=$(cat)
+  else
+    while IFS= read -r line; do
+      text="$text$line
+"
+    done
+    text=$text$line
+  fi
   case $text in
   *"
 RE1 all $nonce") ;;
@@ -333,7 +409,7 @@ RE1 all $nonce") ;;
       { read -r other <spec; } 2>/dev/null
       [ -z "$other" ] || [ "$other" = "$re_spec" ] || stop other
       say known
-      follow "$offset"
+      follow "$offset" 0.01
       exit 0
     fi
   fi
@@ -351,10 +427,15 @@ RE1 all $nonce") ;;
   fi
   # the program shall not inherit that they are ignored
   trap - HUP PIPE
-  printf '%s' "$re_env" | setsid sh -c "$shared$supervisor" re "$directory" "$limit" "$mask" "$re_cwd" "$re_confined" 2>/dev/null |
-    setsid sh -c "$sink" re "$directory" $((cap / 512 + 1)) >/dev/null 2>&1 &
-  say begun
-  follow 0
+  much=
+  [ ${#re_env} -le $little ] || much=1
+  printf '%s' "$re_env" |
+    setsid sh -c "$shared$supervisor" re "$directory" "$limit" "$mask" "$re_cwd" "$re_confined" $((cap / 512 + 1)) "$much" 2>/dev/null 3>&1 >/dev/null | {
+    say begun
+    # it has ended, or is no short one; or its supervisor is gone, and is not waited for if it was not yet one
+    read -r line || [ -s pid ] || echo - - >starter
+    follow 0 0.2
+  }
   ;;
 follow | look | end)
   if ! cd "$root/$key" 2>/dev/null; then
@@ -363,7 +444,7 @@ follow | look | end)
     stop none "$boot" "${up%%.*}"
   fi
   case $verb in
-  follow) follow "$1" ;;
+  follow) follow "$1" 0.01 ;;
   look)
     stand
     report

@@ -1,12 +1,14 @@
 # What comes first in everything that a host carries out for a session. POSIX sh; nothing is installed. Arguments: verb, nonce, then
 # those of the verb. Lines for the worker go to standard error, `RE1 <nonce> …`; data goes to standard output, behind a line of its
 # own there. docs/decisions/0034 says why it is made like this.
-mask=$(umask)
 set -f
-umask 077
 unset CDPATH ENV
 IFS=' 	
 '
+mask= line=
+{ read -r line && read -r line mask; } 2>/dev/null </proc/self/status # sooner than by a process for `umask`
+[ "$line" = Umask: ] || mask=$(umask)
+umask 077
 PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
 verb=$1 nonce=$2
 shift 2

@@ -88,6 +88,16 @@ def test_records_are_for_their_owner_alone(local: HostRuns, records: Path) -> No
     assert {path.stat().st_mode & 0o077 for path in records.rglob("*")} == {0}
 
 
+@pytest.mark.parametrize("size", [1, 1400, 1600, 200_000])
+def test_texts_of_every_size_arrive_whole(shell: HostRuns, size: int) -> None:
+    """A host's shell reads short ones by itself, and has a program read long ones."""
+    value = ("é \\n' \n" * size)[:size]
+    variable = value[:50_000]  # a variable has no more than 128 KiB
+    script = f"printf '%s|' {agent.quote(value)}; cat; printf %s \"|$VALUE\""
+    expected = f"{value}|{value}|{variable}".encode()
+    assert _run(shell, Run(key(), script, {"VALUE": variable}, stdin=value)) == (0, expected)
+
+
 def test_two_that_begin_the_same_run_at_once_share_one(local: HostRuns, tmp_path: Path) -> None:
     run = Run(key(), f"echo x >>{tmp_path}/ledger; sleep 0.2; echo done")
     several = [Beside(local, run) for _ in range(4)]
@@ -250,6 +260,22 @@ def _takes_output(process: psutil.Process, record: Path) -> bool:
     return False
 
 
+def test_nothing_of_a_run_stays_when_it_has_ended(shell: HostRuns, records: Path) -> None:
+    """Neither its watchdog, whose time is not over, nor what that sleeps by."""
+    for n, script in enumerate(("true", "sleep 0.5")):
+        _run(shell, Run(key(n=n), script))
+        until(lambda n=n: _at(records / key(n=n).record) == [])
+
+
+def _at(directory: Path) -> list[psutil.Process]:
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.cwd() == str(directory):
+                found.append(one)
+    return found
+
+
 def test_output_beyond_the_cap_is_dropped_and_nothing_waits_for_it(shell: HostRuns) -> None:
     heard = Heard()
     ended = shell.run(Run(key(), "yes | head -c 3000000; echo over >&2; exit 4", cap=100_000), heard, STOP)
@@ -341,6 +367,17 @@ def test_a_supervisor_that_comes_late_finds_that_it_must_not_begin(records: Path
     for pipe in (process.stdout, process.stderr):
         assert pipe is not None
         pipe.close()
+
+
+@pytest.mark.parametrize("how", ["exit 1", "kill -9 $$"])
+def test_a_supervisor_that_dies_before_it_is_one_is_not_waited_for(how: str, records: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    setsid = tmp_path / "bin" / "setsid"
+    setsid.write_text(f"#!/bin/sh\n{how}\n")
+    setsid.chmod(0o755)
+    runs = HostRuns(LocalChannel(env={**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}), str(records))
+    with pytest.raises(NotBegun, match="was killed before it did"):
+        _run(runs, Run(key(), "true"))
 
 
 def test_where_no_record_can_be_made_nothing_begins(tmp_path: Path) -> None:
