@@ -260,11 +260,11 @@ def _takes_output(process: psutil.Process, record: Path) -> bool:
     return False
 
 
-def test_nothing_of_a_run_stays_when_it_has_ended(shell: HostRuns, records: Path) -> None:
+@pytest.mark.parametrize("script", ["true", "sleep 0.5"])
+def test_nothing_of_a_run_stays_when_it_has_ended(shell: HostRuns, records: Path, script: str) -> None:
     """Neither its watchdog, whose time is not over, nor what that sleeps by."""
-    for n, script in enumerate(("true", "sleep 0.5")):
-        _run(shell, Run(key(n=n), script))
-        until(lambda n=n: _at(records / key(n=n).record) == [])
+    _run(shell, Run(key(), script))
+    until(lambda: _at(records / key().record) == [])
 
 
 def _at(directory: Path) -> list[psutil.Process]:
