@@ -15,6 +15,8 @@ from tests.e2e.engine_process import wait_until
 
 #: seconds after a release was accepted in which something dies; a release takes about as long
 LATEST = 8.0
+#: the same where a release shall be under way: none is built in less
+SOON = 1.0
 
 #: what people ask for meanwhile, and how often
 ACTS = {"push": 4, "broken": 1, "configure": 2, "rollback": 1, "scale": 1, "restart": 1}
@@ -49,19 +51,20 @@ class Rounds:
         self._rig.await_running()
         self._rig.traffic.poll()
         for number, victim in enumerate(victims):
-            self._round(number, victim)
+            self._round(number, victim, surely=not self._under_way and number == len(victims) - 1)
         self._end()
         assert self._under_way > 0, "nothing was being released at any death: the test has tested nothing"
         print(f"{dict(self._deaths)}, {self._under_way} releases under way, {dict(self._statuses)}")
         print(f"{self._rig.traffic.answered()} requests answered")
 
-    def _round(self, number: int, victim: str) -> None:
+    def _round(self, number: int, victim: str, surely: bool) -> None:
+        """`surely`: something is being released when it dies, for the dice have not had that happen so far."""
         rig, where = self._rig, f"seed {self._seed}, round {number}"
-        act = "push" if victim == "program" else self.dice.choices(list(ACTS), list(ACTS.values()))[0]
+        act = "push" if surely or victim == "program" else self.dice.choices(list(ACTS), list(ACTS.values()))[0]
         asked = self._act(act, number)
         if victim == "program":
             wait_until("a program builds", lambda: bool(self._rig.building()) or self._is_built(asked), ENOUGH)
-        moment = self.dice.uniform(0, 1.0 if victim == "program" else LATEST)
+        moment = self.dice.uniform(0, SOON if surely or victim == "program" else LATEST)
         time.sleep(moment)  # the moment of death is the random input of this test, not a wait for something
         with rig.client() as client:
             self._under_way += any(client.apps.release(APP, one)["ended"] is None for one in asked)
