@@ -5,6 +5,7 @@ shift 3
 
 # what agent and supervisor share
 shared='
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
 # when a process began, in $t; empty where there is none. A number of a process comes again, the two together do not
 began() {
   t=
@@ -39,10 +40,21 @@ family() {
   done
   set -f
 }
+# all of standard input, in $text; $1: its length. A shell reads little by itself, byte by byte, sooner than it starts a program
+take_input() {
+  text= line=
+  if [ "$1" -gt 1500 ]; then
+    text=$(cat)
+    return
+  fi
+  while IFS= read -r line; do
+    text="$text$line
+"
+  done
+  text=$text$line
+}
 '
 eval "$shared"
-# bytes that a shell reads by itself, one by one, sooner than it starts a program that does
-little=1500
 
 # which boot this is, in $boot: of a machine, and of a container by the beginning of its first process
 which_boot() {
@@ -61,8 +73,12 @@ read_end() {
 
 # bytes of output, and of what was dropped of it
 sizes() {
-  size=0 dropped=0
+  size=0
   [ ! -s out ] || size=$(($(wc -c <out)))
+  count_dropped
+}
+count_dropped() {
+  dropped=
   { read -r dropped <dropped; } 2>/dev/null
   dropped=${dropped:-0}
 }
@@ -174,8 +190,7 @@ show_all() {
     '' | *[!0-9]*) exit 0 ;; # nothing listens
     esac
   fi
-  { read -r dropped <dropped; } 2>/dev/null
-  dropped=${dropped:-0}
+  count_dropped
 }
 
 # What it prints from an offset on, until it has ended. Each round says that it is there, so that it ends when nothing listens.
@@ -215,25 +230,16 @@ follow() {
 }
 
 # The text of the supervisor, after the shared functions. Arguments: the record, seconds, umask, place, what confines, blocks of output,
-# whether there is much to read; input: the program's variables; descriptor 3: who follows the run hears a line when there is something
-# to look at. It runs beside the sink, which takes what the program prints, and each of the programs that it starts costs a host more
-# than all of the rest: it starts none to wait.
+# the length of the input; input: the program's variables; descriptor 3: the session that follows the run hears a line when there is
+# something to look at. The supervisor runs beside the sink, which takes what the program prints. A program that it starts costs its
+# host more than a shell that it forks, so that it starts few.
 supervisor='
 set -f
 umask 077
 cd "$1" || exit 1
 limit=$2 mask=$3 place=$4 confined=$5 blocks=$6 file=$1/cmd record=$PWD ending= program=
-variables= line=
-if [ -n "$7" ]; then
-  variables=$(cat)
-else
-  while IFS= read -r line; do
-    variables="$variables$line
-"
-  done
-  variables=$variables$line
-fi
-nap() { sleep "$1" 2>/dev/null || sleep 1; }
+take_input "$7"
+variables=$text
 finish() {
   printf "end %s .\n" "$1" 1<>end
   echo ended >&3
@@ -381,16 +387,7 @@ case $verb in
 begin)
   limit=$1 cap=$2 offset=$3 fence=$4 length=$5
   skip_to_input
-  text= line=
-  if [ "$length" -gt $little ]; then
-    text=$(cat)
-  else
-    while IFS= read -r line; do
-      text="$text$line
-"
-    done
-    text=$text$line
-  fi
+  take_input "$length"
   case $text in
   *"
 RE1 all $nonce") ;;
@@ -427,10 +424,8 @@ RE1 all $nonce") ;;
   fi
   # the program shall not inherit that they are ignored
   trap - HUP PIPE
-  much=
-  [ ${#re_env} -le $little ] || much=1
   printf '%s' "$re_env" |
-    setsid sh -c "$shared$supervisor" re "$directory" "$limit" "$mask" "$re_cwd" "$re_confined" $((cap / 512 + 1)) "$much" 2>/dev/null 3>&1 >/dev/null | {
+    setsid sh -c "$shared$supervisor" re "$directory" "$limit" "$mask" "$re_cwd" "$re_confined" $((cap / 512 + 1)) ${#re_env} 2>/dev/null 3>&1 >/dev/null | {
     say begun
     # it has ended, or is no short one; or its supervisor is gone, and is not waited for if it was not yet one
     read -r line || [ -s pid ] || echo - - >starter

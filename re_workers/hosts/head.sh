@@ -18,7 +18,6 @@ stop() {
   say "$@"
   exit 0
 }
-nap() { sleep "$1" 2>/dev/null || sleep 1; }
 # what goes with the answer to a failed command in $why: one line
 failed() { stop failed $why; }
 # a login shell, or a sudo that asks for no password, may leave lines unread

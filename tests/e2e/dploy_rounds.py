@@ -15,7 +15,7 @@ from tests.e2e.engine_process import wait_until
 
 #: seconds after a release was accepted in which something dies; a release takes about as long
 LATEST = 8.0
-#: the same where a release shall be under way: none is built in less
+#: the same where a release shall be under way: building one takes longer
 SOON = 1.0
 
 #: what people ask for meanwhile, and how often
@@ -58,7 +58,7 @@ class Rounds:
         print(f"{self._rig.traffic.answered()} requests answered")
 
     def _round(self, number: int, victim: str, surely: bool) -> None:
-        """`surely`: something is being released when it dies, for the dice have not had that happen so far."""
+        """`surely`: something is being released when it dies, since the dice have not had that happen so far."""
         rig, where = self._rig, f"seed {self._seed}, round {number}"
         act = "push" if surely or victim == "program" else self.dice.choices(list(ACTS), list(ACTS.values()))[0]
         asked = self._act(act, number)

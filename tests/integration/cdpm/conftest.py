@@ -36,8 +36,7 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path, some_pairs: list[KeyPair], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(cdpm_sessions, "FAREWELL", 0.5)
-    monkeypatch.setattr(
-        cdpm_sessions, "OPEN_WITHIN", 10 * LONG
-    )  # but where a test is about it: a busy machine is slow to speak
+    # a busy machine is slow to speak; the test that is about it sets its own
+    monkeypatch.setattr(cdpm_sessions, "OPEN_WITHIN", 10 * LONG)
     with world(tmp_path) as (made, stack):
         yield Served(made, stack, some_pairs)
