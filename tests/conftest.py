@@ -17,6 +17,11 @@ from types import FrameType
 import hypothesis
 import pytest
 
+# a fault that a module beside the tests finds shall show its values too
+pytest.register_assert_rewrite(
+    "tests.e2e", "tests.cluster", "tests.chaos", "tests.contract", "tests.simulation", "tests.properties"
+)
+
 pytest_plugins = ["tests.services.plugin", "tests.stuck"]
 
 #: Seconds a thread that a test started may take to end once the test has.

@@ -102,7 +102,7 @@ def _sights() -> list[tuple[tuple[bool, ...], Seen, float]]:
             frozenset({_NEW.digest} if cargo else ()),
             contents,
             {2: (0.0, 10.0)} if acked else {},
-            2,
+            {2: 0.0},
         )
         found.append((kind, seen, now))
     return found

@@ -85,8 +85,8 @@ class Seen(NamedTuple):
     contents: Mapping[str, Contents] = NONE
     #: revision -> when the center had it stored first, and last; on the monotonic clock
     acks: Mapping[int, tuple[float, float]] = NONE
-    #: the newest revision that the proxy has loaded
-    loaded: int = 0
+    #: revision -> when the proxy had loaded it first; on the monotonic clock
+    loaded: Mapping[int, float] = NONE
     #: when the center spoke last, on the monotonic clock
     word: float = 0.0
     #: slots that wait until then before they are started again
@@ -296,9 +296,12 @@ def _is_drained(app: App, drain: Drain, seen: Seen) -> bool:
     if not any(n in seen.looks and seen.looks[n].alive for n in drain.instances):
         return True
     known = [times for revision, times in seen.acks.items() if revision >= drain.revision]
-    if seen.loaded < drain.revision or not known:
+    loaded = [at for revision, at in seen.loaded.items() if revision >= drain.revision]
+    if not known or not loaded:
         return False
-    return max(last for _, last in known) - min(first for first, _ in known) >= drain.seconds
+    # a proxy that has the new addresses late still passes on what it took for the old ones
+    since = max(min(loaded), min(first for first, _ in known))
+    return max(last for _, last in known) - since >= drain.seconds
 
 
 def _run_advanced(run: Run, seen: Seen) -> Run:

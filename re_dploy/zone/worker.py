@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from re_core.errors import OperatorError, ReleaseEngineError
 from re_dploy.wire import Answer, Control, Order
@@ -43,6 +44,9 @@ TMP_LOOK, MAX_TMP = 30.0, 1024 * 1024 * 1024
 #: lists of acts in one turn
 ACTS = 50
 
+#: of which it is remembered when the proxy and the center had them
+REVISIONS = 20
+
 
 class Left(Exception):
     """The app was removed from the zone between two steps of the caller's."""
@@ -71,7 +75,7 @@ class AppWorker:
         self.processes: dict[int, Process] = {}
         self.restarts = Restarts()
         self._acks: dict[int, tuple[float, float]] = {}
-        self._loaded = 0
+        self._loaded: dict[int, float] = {}
         self._word = self._used = time.monotonic()
         self._job: threading.Thread | None = None
         self._stopping = self._left = False
@@ -129,7 +133,8 @@ class AppWorker:
     def loaded(self, revision: int) -> None:
         """The proxy has this revision of the routes."""
         with self.lock:
-            self._loaded = max(self._loaded, revision)
+            self._loaded.setdefault(revision, time.monotonic())
+            _keep_newest(self._loaded)
         self.wake()
 
     def idle(self, now: float) -> float:
@@ -428,8 +433,7 @@ class AppWorker:
     def _acknowledge(self, revision: int, now: float) -> None:
         first, _ = self._acks.get(revision, (now, now))
         self._acks[revision] = (first, now)
-        for old in sorted(self._acks)[:-20]:
-            del self._acks[old]
+        _keep_newest(self._acks)
 
     def _deliver(self, control: Control) -> None:
         for process in self.processes.values():
@@ -459,3 +463,9 @@ class AppWorker:
             if order is not None and found.exit is not None and is_of_earlier_boot(path) and not order.is_over:
                 # it ended with the host, which says nothing against the release
                 self._store(self.app._replace(order=order._replace(forgiven=(*order.forgiven, instance.n))))
+
+
+def _keep_newest(times: dict[int, Any]) -> None:
+    """Of revisions, so that their number has a bound."""
+    for old in sorted(times)[:-REVISIONS]:
+        del times[old]

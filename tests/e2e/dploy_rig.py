@@ -321,6 +321,10 @@ class Rig:
         with self.client() as client:
             wait_until("both zones run the current release", lambda: not differences(client), ENOUGH)
 
+    def await_tables(self) -> None:
+        """Proxies of both zones know where the app runs."""
+        wait_until("the proxies know where the app runs", self.traffic.knows_addresses, ENOUGH)
+
     def await_served(self) -> None:
         """Clients of both zones get the current release."""
         with self.client() as client:
@@ -354,10 +358,14 @@ class Rig:
             heard = [one for one in self.listener.ends_heard(id) if one != ends[0]]
             assert not heard, f"v{number} ended as {ends[0]}, and was said to have ended as {heard[0]}"
 
+    def check_failures(self, where: str = "") -> None:
+        """No request failed so far."""
+        lost = self.traffic.failures()
+        assert not lost, f"{where}: {len(lost)} requests failed, the first at {lost[:3]}"
+
     def check_answers(self) -> None:
         """No request failed, none was answered by a release that failed, and each push answers with its own code."""
-        lost = self.traffic.failures()
-        assert not lost, f"{len(lost)} requests failed, the first at {lost[:3]}"
+        self.check_failures()
         with self.client() as client:
             failed = {f"v{one['release']}" for one in client.apps.releases(APP) if one["status"] == "failed"}
         for version, edition, _ in (one.split(" ", 2) for one in self.traffic.heard()):

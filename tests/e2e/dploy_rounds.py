@@ -49,6 +49,7 @@ class Rounds:
         self._rig.start()
         self._rig.succeed(self._rig.push("first"))
         self._rig.await_running()
+        self._rig.await_tables()
         self._rig.traffic.poll()
         for number, victim in enumerate(victims):
             self._round(number, victim, surely=not self._under_way and number == len(victims) - 1)
@@ -77,7 +78,7 @@ class Rounds:
         print(f"  {self._how(asked)}")
         rig.await_running()
         rig.await_served()
-        assert rig.traffic.failures() == [], where
+        rig.check_failures(where)
         if act == "broken":
             assert statuses == ["failed"], where
         elif died not in ("program", "all", *self._unsure):

@@ -56,6 +56,11 @@ class Front:
         self.port = server.sockets[0].getsockname()[1]
         return server
 
+    @property
+    def knows_addresses(self) -> bool:
+        """The table that it has read has some."""
+        return bool(self._addresses)
+
     async def follow(self) -> None:
         """Read the table again and again."""
         while True:
@@ -141,8 +146,12 @@ class Traffic:
         self._polling: list[Future[None]] = []
 
     def poll(self) -> None:
-        """The app runs everywhere: from now on each request counts."""
+        """The app runs everywhere, and the tables say so: from now on each request counts."""
         self._polling = [self._begin(front.poll()) for front in self.fronts.values()]
+
+    def knows_addresses(self) -> bool:
+        """Every proxy does."""
+        return all(front.knows_addresses for front in self.fronts.values())
 
     def rest(self) -> None:
         """Ask no more; what was asked is answered, or has failed."""

@@ -321,23 +321,26 @@ def test_the_fourth_release_waits_until_one_of_three_has_drained() -> None:
     app = running(order=opened(state="unpacked"), draining=drains)
     app = after(app, seen(web(1, 1), *old))
     assert decide(app, seen(web(1, 1), *old), 0) == []
-    changed = after(app, seen(web(1, 1), *old, acks={1: (0.0, 10.0)}, loaded=3))
+    changed = after(app, seen(web(1, 1), *old, acks={1: (0.0, 10.0)}, loaded={3: 0.0}))
     assert len(changed.draining) == 2
 
 
 @pytest.mark.parametrize(
     ("acks", "loaded", "ends"),
     [
-        ({}, 2, False),
-        ({2: (0.0, 9.0)}, 2, False),
-        ({2: (0.0, 10.0)}, 1, False),
-        ({1: (0.0, 50.0)}, 2, False),
-        ({2: (0.0, 10.0)}, 2, True),
-        ({2: (0.0, 3.0), 3: (4.0, 10.0)}, 3, True),
+        ({}, {2: 0.0}, False),
+        ({2: (0.0, 9.0)}, {2: 0.0}, False),
+        ({2: (0.0, 10.0)}, {}, False),
+        ({2: (0.0, 10.0)}, {1: 0.0}, False),
+        ({1: (0.0, 50.0)}, {1: 0.0, 2: 0.0}, False),
+        ({2: (0.0, 50.0)}, {1: 0.0, 2: 45.0}, False),
+        ({2: (0.0, 10.0)}, {2: 0.0}, True),
+        ({2: (0.0, 55.0)}, {1: 0.0, 2: 45.0}, True),
+        ({2: (0.0, 3.0), 3: (4.0, 10.0)}, {3: 0.0}, True),
     ],
 )
-def test_old_processes_end_after_two_acknowledgements_and_the_hook_and_never_by_time_alone(
-    acks: dict[int, tuple[float, float]], loaded: int, ends: bool
+def test_old_processes_end_after_two_acknowledgements_behind_the_hook_and_never_by_time_alone(
+    acks: dict[int, tuple[float, float]], loaded: dict[int, float], ends: bool
 ) -> None:
     app = running(
         2, order=opened(state="draining"), draining=(Drain(2, (1,), 10),), revision=2, addresses=("127.0.0.1:5002",)
