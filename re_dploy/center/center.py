@@ -221,9 +221,9 @@ class Center:
             if thread.alive:
                 thread.join(max(0.1, end - time.monotonic()))
         self._office.close()
-        self._service.stop(LAST)
         if self._waker is not None:
-            self._waker.close()
+            self._waker.close()  # first: the context of the servers' sockets, which its socket is of, ends with them
+        self._service.stop(LAST)
         self._apps.close()
         self._context.term(int(LAST * 1000))
 

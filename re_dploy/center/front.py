@@ -339,6 +339,6 @@ class Waker:
                 return
 
     def close(self) -> None:
-        """After the last call."""
+        """Calls after it do nothing."""
         with self._lock:
             self._socket.close(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -405,3 +406,12 @@ def test_who_sends_without_a_key_is_who_the_settings_say() -> None:
     known = Peers({"k": ANN}, {"z": "eu"}, None)
     assert (known.of("k").principal, known.of("z").zone, known.of("").principal) == (ANN, "eu", None)
     assert known.of("other") == known.of("")
+
+
+def test_a_center_that_stops_leaves_no_server_behind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path)
+    world.ask("request", "ann", {})
+    world.close()
+    assert "servers are still at work" not in caplog.text
+    left = [one.name for one in threading.enumerate() if one.name == "dploylib-stop"]
+    assert left == []
