@@ -11,6 +11,7 @@ import psutil
 
 from re_workers.hosts.port import HostRunner, Run, RunKey
 from re_workers.hosts.runners import open_runner
+from re_workers.hosts.ssh import sockets
 from re_workers.hosts.surroundings import Surroundings
 from re_workers.steps.confinement import Confinement
 from tests.integration.hosts.rig import Heard
@@ -25,21 +26,33 @@ class Farm:
     def __init__(self, directory: Path, engine: str = "", **how: Any) -> None:
         self.said: list[str] = []
         directory.mkdir(exist_ok=True)
-        confinement = Confinement(isolation="off")
-        self.surroundings = Surroundings(directory, confinement, engine or str(directory), say=self.said.append, **how)
+        confinement, engine = Confinement(isolation="off"), engine or str(directory)
+        self.surroundings = Surroundings(directory, confinement, engine, say=self.said.append, **how)
+        self._sockets = sockets.make(engine)
 
     def runner(self, rows: Mapping[str, Mapping[str, Any]], name: str = "web1", **how: Any) -> HostRunner:
         """Of a host."""
         return open_runner(name, rows, self.surroundings, **how)
+
+    def clients(self) -> list[psutil.Process]:
+        """The ssh processes that it has started and that live."""
+        return clients(self._sockets)
 
     def close(self) -> None:
         """End its connections."""
         self.surroundings.close()
 
 
-def clients() -> list[psutil.Process]:
-    """The ssh processes that this one has started and that live."""
-    return [one for one in psutil.Process().children(recursive=True) if one.name() == "ssh"]
+def clients(place: Path) -> list[psutil.Process]:
+    """The ssh processes that live and whose sockets are there; other tests of this process may have some, too."""
+    return [one for one in psutil.Process().children(recursive=True) if _belongs(one, place)]
+
+
+def _belongs(process: psutil.Process, place: Path) -> bool:
+    try:
+        return process.name() == "ssh" and any(word.startswith(f"ControlPath={place}/") for word in process.cmdline())
+    except psutil.Error:  # it has ended
+        return False
 
 
 def run(runner: HostRunner, script: str, name: str = "d/0/1", **how: Any) -> tuple[int, bytes]:

@@ -36,9 +36,10 @@ def _use(masters: Masters, way: Way, command: str = "true") -> int:
 def test_the_connection_that_was_idle_for_longest_gives_way(web1: SshHost, tmp_path: Path) -> None:
     ways = [_way(web1)]
     ways += [ways[0]._replace(connect_timeout=8.0 + n) for n in range(2)]
-    with closing(Masters(sockets.make(str(tmp_path)), os.environ, most=2)) as masters:
+    place = sockets.make(str(tmp_path))
+    with closing(Masters(place, os.environ, most=2)) as masters:
         assert [_use(masters, ways[0]), _use(masters, ways[1])] == [0, 0]
-        first, second = sorted(clients(), key=lambda one: one.create_time())
+        first, second = sorted(clients(place), key=lambda one: one.create_time())
         assert _use(masters, ways[0]) == 0
         assert _use(masters, ways[2]) == 0
         assert masters.masters() == 2

@@ -33,7 +33,7 @@ from re_workers.hosts.ssh import sockets
 from re_workers.hosts.ssh.way import client
 from re_workers.machine_slot import MachineSlot
 from tests.e2e.deploying import living
-from tests.integration.hosts.farm import STOP, Farm, clients, run
+from tests.integration.hosts.farm import STOP, Farm, run
 from tests.integration.hosts.rig import Beside, Heard
 from tests.integration.workers.waiting import until
 from tests.network_link import NetworkLink
@@ -53,11 +53,11 @@ def test_sessions_share_a_connection_and_need_no_process_of_the_worker(
 ) -> None:
     runner = farm.runner({"web1": _row(web1, request)})
     assert run(runner, "echo out; echo err >&2; cat; exit 7", stdin="in\n") == (7, b"out\nerr\nin\n")
-    before = clients()
+    before = farm.clients()
     running_ = [Beside(runner, Run(RunKey(f"d/{n}/1", "web1"), "echo ready; sleep 600")) for n in range(1, 5)]
     for one in running_:
         one.heard.until(b"ready\n")
-    assert clients() == before
+    assert farm.clients() == before
     assert len(before) == 1
     for one in running_:
         one.stop.set()
@@ -72,7 +72,7 @@ def test_more_runs_than_a_server_allows_sessions_all_end_well(
         several = [Beside(runner, Run(RunKey(f"d/{n}/1", "web1"), f"echo {n}; sleep 0.2")) for n in range(12)]
         assert [one.end().code for one in several] == [0] * 12
         assert [one.heard.output for one in several] == [b"%d\n" % n for n in range(12)]
-        assert len(clients()) <= 2
+        assert len(farm.clients()) <= 2
 
 
 def test_a_run_is_looked_at_and_ended_where_the_server_allows_one_session(
@@ -100,7 +100,7 @@ def test_a_run_goes_on_when_its_connection_dies(farm: Farm, web1: SshHost, reque
     program = f"echo x >>{seen}.ledger; echo first; until [ -e {seen}.go ]; do sleep 0.05; done; seq 1000; exit 3"
     beside = Beside(runner, Run(RunKey("d/0/1", "web1"), program))
     beside.heard.until(b"first\n")
-    (master,) = clients()
+    (master,) = farm.clients()
     master.kill()
     (web1.data / f"{request.node.name}.go").touch()
     assert beside.end().code == 3
@@ -326,7 +326,7 @@ def test_a_host_that_its_jump_host_cannot_reach_is_said(farm: Farm, web1: SshHos
 def test_an_idle_connection_ends(web1: SshHost, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     with closing(Farm(tmp_path / "worker", ssh_idle=0.2)) as farm:
         run(farm.runner({"web1": _row(web1, request)}), "true")
-        until(lambda: not farm.surroundings.masters().masters() and not clients())
+        until(lambda: not farm.surroundings.masters().masters() and not farm.clients())
 
 
 def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_none(
@@ -349,7 +349,7 @@ def test_a_client_for_masters_of_another_version_uses_the_connection_and_makes_n
 
 def test_no_connection_is_left_when_the_worker_ends(farm: Farm, web1: SshHost, request: pytest.FixtureRequest) -> None:
     run(farm.runner({"web1": _row(web1, request)}), "true")
-    (master,) = clients()
+    (master,) = farm.clients()
     farm.close()
     assert not master.is_running()
 
@@ -358,11 +358,11 @@ _WORKER = """
 import sys, threading
 from pathlib import Path
 from re_workers.machine_slot import MachineSlot
-from tests.integration.hosts.farm import Farm, clients, run
+from tests.integration.hosts.farm import Farm, run
 directory = Path({directory!r})
 farm = Farm(directory, MachineSlot(directory).identity)
 run(farm.runner({{'web1': {row!r}}}), 'true')
-print(clients()[0].pid, flush=True)
+print(farm.clients()[0].pid, flush=True)
 threading.Event().wait()
 """
 
