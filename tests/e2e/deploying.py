@@ -53,8 +53,18 @@ def await_line_number(client: Client, id: str, number: int) -> None:
     wait_until(f"{id} prints {number} lines", lambda: last() >= number, PATIENCE)
 
 
+def await_redacted(client: Client, id: str, count: int) -> str:
+    """What the deployment has printed, once so many secrets in it are redacted."""
+    wait_until(f"{id} has {count} secrets redacted", lambda: _text(client, id).count("[redacted]") >= count, PATIENCE)
+    return _text(client, id)
+
+
+def _text(client: Client, id: str) -> str:
+    return "\n".join(printed(client, id))
+
+
 def printed(client: Client, id: str) -> list[str]:
-    """The lines so far."""
+    """The lines so far: they have a way of their own, and the last ones may come behind the end of the deployment."""
     return [line["text"] for line in client.output(id)]
 
 

@@ -17,7 +17,7 @@ import pytest
 from re_client.api import Client
 from re_client.errors import ApiError
 from re_workers.steps import landlock
-from tests.e2e.deploying import begin, ended, run_step, steps_book
+from tests.e2e.deploying import await_line, begin, ended, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, started, wait_until
 
 #: what only the engine may know
@@ -25,6 +25,9 @@ IN_SETTINGS, IN_ENVIRONMENT = "secret-of-the-settings-file", "secret-of-the-envi
 
 #: user and group that own nothing
 STRANGER = 65534
+
+#: printed behind all attacks
+OVER = "the attacks are over"
 
 #: attack -> its command line, and what it prints where it succeeds; `$TOKEN` is what the token file holds
 ATTACKS: Mapping[str, tuple[str, str]] = {
@@ -97,16 +100,19 @@ def _attack(engine: EngineProcess, free: Path) -> dict[str, str]:
         "MASTER": engine.process.pid,
     }
     given = "; ".join(f"{name}={shlex.quote(str(value))}" for name, value in names.items())
-    book = steps_book(*(run_step(f"{given}; {line} 2>&1; true") for line, _ in ATTACKS.values()))
+    attacks = (run_step(f"{given}; {line} 2>&1; true") for line, _ in ATTACKS.values())
+    book = steps_book(*attacks, run_step(f"echo {OVER}"))
     with engine.client() as all_rights:
         group = all_rights.create_token("eve", ["tests"])["token"]
     printed: dict[str, list[str]] = {name: [] for name in ATTACKS}
     with Client((engine.data / "url").read_text().strip(), group) as client:
         id = begin(client, book)
         assert ended(client, id)["status"] == "completed"
+        await_line(client, id, OVER)
         for line in client.output(id):
             assert line["step"] is not None
-            printed[list(ATTACKS)[line["step"]]].append(line["text"])
+            if line["text"] != OVER:
+                printed[list(ATTACKS)[line["step"]]].append(line["text"])
     return {name: "\n".join(lines) for name, lines in printed.items()}
 
 

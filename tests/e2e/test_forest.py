@@ -92,6 +92,7 @@ def test_a_release_runs_beside_other_steps(forest: EngineProcess, new_runner: Ma
         assert (done["status"], statuses(done)) == ("completed", ["completed"] * 3)
         assert released(place).read_text() == TEXT
         await_line_with(client, done["id"], "prepared 1 manifest(s) for dest1")
+        await_line(client, done["id"], "releases")
         lines = printed(client, done["id"])
         assert [one for one in lines if one in ("before", "releases")] == ["before", "releases"]
         assert "prepared 1 manifest(s) for dest1" in lines

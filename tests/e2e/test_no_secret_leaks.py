@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from re_client.api import Client
-from tests.e2e.deploying import await_line, begin, ended, printed
+from tests.e2e.deploying import await_line, await_redacted, begin, ended
 from tests.e2e.engine_process import EngineProcess, running, wait_until
 from tests.e2e.leaks import arguments, found_in, seen_by_another_user
 from tests.integration.notify.mail_server import MailServer
@@ -126,9 +126,7 @@ def _set_from_standard_input(engine: EngineProcess, name: str) -> bytes:
 
 def _answers(engine: EngineProcess, client: Client, id: str) -> dict[str, bytes]:
     """What people are shown of the deployment."""
-    text = "\n".join(printed(client, id))
-    assert text.count("[redacted]") >= 10
-    shown = {"output": text.encode()}
+    shown = {"output": await_redacted(client, id, 10).encode()}
     for words in (("status", id), ("result", id, "0"), ("logs", id), ("secret", "list"), ("config",)):
         done = engine.run(*words)
         shown[" ".join(words)] = (done.stdout + done.stderr).encode()

@@ -16,7 +16,7 @@ import yaml
 
 from re_client.api import Client
 from tests.e2e.careless import OF_STEPS, VALUES, files_below, keep, sources
-from tests.e2e.deploying import PATIENCE, await_line, ended, printed
+from tests.e2e.deploying import PATIENCE, await_line, await_redacted, ended
 from tests.e2e.engine_process import EngineProcess, started, wait_until
 from tests.e2e.leaks import arguments, found_in, seen_by_another_user
 from tests.integration.notify.hooks import Hooks
@@ -168,8 +168,7 @@ def _deployed(client: Client, around: Around, seen: dict[str, bytes]) -> dict[st
 
 def _shown(engine: EngineProcess, client: Client, ids: dict[str, str]) -> dict[str, bytes]:
     """All that people are shown."""
-    shown = {f"output of {name}": "\n".join(printed(client, id)).encode() for name, id in ids.items()}
-    assert all(text.count(b"[redacted]") >= 7 for text in shown.values())
+    shown = {f"output of {name}": await_redacted(client, id, 7).encode() for name, id in ids.items()}
     words = [("status", ids["raise"]), ("logs", ids["host"]), ("watch", ids["fail"]), ("result", ids["data"], "0")]
     for one in (*words, ("config",), ("secret", "list"), ("deadletters", "list", "--json")):
         done = engine.run(*one)

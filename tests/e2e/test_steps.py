@@ -132,7 +132,7 @@ def test_an_exclusive_playbook_is_free_only_when_the_program_of_a_step_over_its_
     client: Client, place: Path
 ) -> None:
     look = f"test -f {place}/pid && kill -0 $(cat {place}/pid) && echo two at once; echo $$ > {place}/pid"
-    line = f"trap 'sleep 1; exit 1' TERM; {look}; sleep 300 & wait"
+    line = f"trap 'sleep 1; echo has ended; exit 1' TERM; {look}; sleep 300 & wait"
     playbook = client.apply_playbook((steps_book(run_step(line, "timeout: 0.5")) + "exclusive: true\n").encode())
     ids: list[str] = []
 
@@ -148,6 +148,7 @@ def test_an_exclusive_playbook_is_free_only_when_the_program_of_a_step_over_its_
         wait_until("it is accepted", accepted, PATIENCE)
     for id in ids:
         assert statuses(ended(client, id))[1] == "timed_out"
+        await_line(client, id, "has ended")
         assert "two at once" not in printed(client, id)
 
 
@@ -190,7 +191,7 @@ def test_a_step_that_prints_past_its_quota_goes_on(client: Client, place: Path) 
     book = steps_book(run_step(line)) + "output_quota: 4096\n"
     found = ended(client, begin(client, book))
     assert (place / "went-on").read_text() == "done\n"
-    lines = printed(client, found["id"])
-    assert lines.count("y") == 4096 // 2
-    assert lines[-1] == "[the output quota of 4096 bytes is used up; further output of this step is dropped]"
+    cut = "[the output quota of 4096 bytes is used up; further output of this step is dropped]"
+    await_line(client, found["id"], cut)
+    assert printed(client, found["id"]) == ["y"] * (4096 // 2) + [cut]
     assert found["steps"][1]["message"] == "exit code 3: last"

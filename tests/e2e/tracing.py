@@ -49,6 +49,7 @@ def check_one_deployment(client: Client, url: str, token: str, collector: Collec
     assert notify.parent == accept.id
     assert not any(span.failed for span in found.values())
     assert dispatch.id == span_id(f"{id}/0/1")
+    await_line_number(client, id, 1)
     assert parse(printed(client, id)[0]) == TraceContext(CALLER.trace_id, run.id)
     sent = {"front": post.service, "core": accept.service, "worker": run.service}
     assert sent == services

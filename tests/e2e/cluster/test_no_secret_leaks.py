@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from cryptography.fernet import Fernet
 from re_client.api import Client
 from tests.e2e.careless import OF_STEPS, VALUES, files_below, keep, sources
 from tests.e2e.cluster.conftest import MakeCluster
-from tests.e2e.deploying import PATIENCE, begin, ended, printed
+from tests.e2e.deploying import PATIENCE, await_redacted, begin, ended
 from tests.e2e.engine_process import wait_until
 from tests.e2e.leaks import found_in
 from tests.integration.notify.hooks import Hooks
@@ -126,14 +125,8 @@ def _deployed(client: Client) -> dict[str, bytes]:
         id = begin(client, book)
         found = ended(client, id)
         assert found["status"] == ("completed" if name in ("data", "large") else "failed"), found["reason"]
-        # the lines have a queue of their own: the last ones may come behind the end
-        wait_until("its lines are there", partial(_has_lines, client, id), PATIENCE)
-        shown[f"{name} as shown"] = "\n".join(printed(client, id)).encode() + str(found).encode()
+        shown[f"{name} as shown"] = await_redacted(client, id, 7).encode() + str(found).encode()
     return shown
-
-
-def _has_lines(client: Client, id: str) -> bool:
-    return "\n".join(printed(client, id)).count("[redacted]") >= 7
 
 
 def _heard(client: Client) -> bool:

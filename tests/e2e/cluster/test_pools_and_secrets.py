@@ -47,7 +47,7 @@ def test_a_pool_and_its_environment_decide_who_gets_step_and_secret(new_cluster:
         wait_until("the workers have registered", lambda: _places(client) == wanted, PATIENCE)
         inside = begin(client, _book("dmz", "inside"))
         assert ended(client, inside)["status"] == "completed"
-        assert printed(client, inside) == ["has [redacted]"]
+        wait_until("its line is there", lambda: printed(client, inside) == ["has [redacted]"], PATIENCE)
         outside = begin(client, _book("", "outside"))
         assert "bound to no environment" in ended(client, outside)["reason"]
         nowhere = begin(client, _book("attic", "nowhere"))

@@ -73,7 +73,8 @@ def test_a_worker_in_node_runs_steps_ends_cancelled_ones_and_loses_what_dies_wit
         said = "console.log('to ' + process.argv[1]); console.error('and so on')"
         found = ended(client, id := begin(client, _book("well", said, args=["Ann"])))
         assert (found["status"], statuses(found)) == ("completed", ["completed"] * 2)
-        assert (found["steps"][0]["data"], sorted(printed(client, id))) == ({"code": 0}, ["and so on", "to Ann"])
+        assert found["steps"][0]["data"] == {"code": 0}
+        wait_until("both lines are there", lambda: sorted(printed(client, id)) == ["and so on", "to Ann"], PATIENCE)
 
         found = ended(client, begin(client, _book("ill", "process.exit(3)")))
         assert (statuses(found), found["steps"][0]["message"]) == (["failed", "skipped"], "exit code 3")
@@ -122,7 +123,10 @@ def _shows_who_it_is(cluster: Cluster, directory: Path, rabbitmq: RabbitMQ, file
 def _completes(client: Client, book: str) -> bool:
     """A core looks for new workers once a second, and a step of which it knows no worker fails at once."""
     found = ended(client, id := begin(client, book))
-    return found["status"] == "completed" and printed(client, id) == ["from the pool"]
+    if found["status"] != "completed":
+        return False
+    wait_until("its line is there", lambda: printed(client, id) == ["from the pool"], PATIENCE)
+    return True
 
 
 def _lost(found: Deployment) -> bool:
