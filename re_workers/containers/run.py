@@ -64,24 +64,29 @@ class ContainerRun:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         patience = self._ctx.remaining or _PATIENCE
         silent = 0.0
+        code: int | None = None
         while True:
-            self._follow()
+            is_whole = self._follow()
+            if code is not None and (is_whole or silent > patience):
+                break
             try:
-                state = self._state()
+                if code is None and (state := self._state()).get("Running"):
+                    backoff.reset()
+                    silent = 0.0
+                    self._pause(LOOK)
+                    continue
+                if code is None:
+                    # its last words may have come behind the end of that answer, or of its connection: they are asked for once more
+                    code = int(state.get("ExitCode", 0))
+                    continue
             except Failed as error:
                 if silent > patience:
                     raise Lost(f"{error}; how {self.name} ends is unknown") from None
-                pause = backoff.next()
-                silent += pause
-                self._pause(pause)
-                continue
-            backoff.reset()
-            silent = 0.0
-            if not state.get("Running"):
-                break
-            self._pause(LOOK)
+            pause = backoff.next()
+            silent += pause
+            self._pause(pause)
         self._say(self._lines.end())
-        return int(state.get("ExitCode", 0))
+        return code
 
     def failure(self, code: int) -> Failed:
         """Of an exit code that is not well."""
@@ -117,8 +122,8 @@ class ContainerRun:
                 self._ctx.output(f"[removing {name}, which an earlier attempt left]")
                 removed(self._engine, name, self._grace)
 
-    def _follow(self) -> None:
-        """Its output, from its first byte that was not heard yet, until it or the connection ends."""
+    def _follow(self) -> bool:
+        """Its output, from its first byte that was not heard yet, until it or the connection ends; False: it was the connection."""
         self._again = self._heard
         stream = Stream(self._engine, self._ask, self._hear)
         stream.start()
@@ -126,6 +131,7 @@ class ContainerRun:
             stream.join(LOOK)
             if self._ctx.cancelled.is_set() or self._leaves:
                 self._end(stream)
+        return not stream.was_cut
 
     def _ask(self, client: Any) -> Iterator[Any]:
         return iter(client.logs(self.name, stdout=True, stderr=True, stream=True, follow=True))

@@ -31,6 +31,11 @@ class Stream(threading.Thread):
         except Exception as error:  # of the SDK and of what is beneath it
             self.problem = error
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether it ended for another reason than that the engine had no more to say, or refused to say it."""
+        return self.problem is not None and getattr(self.problem, "response", None) is None
+
     def end(self) -> None:
         """Cut it off; also where it has no connection yet, and makes one just now."""
         while self.is_alive():

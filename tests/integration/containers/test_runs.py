@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import psutil
 import pytest
 
 from re_workers.containers import exec as exec_module
+from re_workers.containers.run import ContainerRun
 from re_workers.containers.spec import name_of
 from re_workers.containers.worker import Containers
 from re_workers.host_handle import Rows, Runner
 from tests.integration.containers.conftest import Act
 from tests.integration.containers.rig import Attempt
 from tests.integration.hosts.farm import Farm
+from tests.integration.workers.waiting import until
 from tests.services.podman import BOX, Engine
 from tests.services.recipe import Place
 from tests.services.sshd import running as ssh_running
@@ -130,6 +133,36 @@ def test_a_run_outlives_a_restart_of_its_engine_and_is_heard_whole(
         ["begun", "went on"],
     )
     worker.settled("d/3/1")
+
+
+def test_what_a_container_says_at_last_is_heard_where_its_end_is_known_first(
+    engine: Engine, address: Mapping[str, str], worker: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine comes back, and the container ends, between a look for output and one for the state."""
+    at = engine.data / "fourth"
+    at.mkdir()
+    has_ended, real = threading.Event(), ContainerRun._state
+
+    def state(run: ContainerRun) -> Any:
+        assert has_ended.wait(60)
+        return real(run)
+
+    monkeypatch.setattr(ContainerRun, "_state", state)
+    seen = _waits(Path(engine.place.seen(at.parent)) / at.name, address)
+    run = Attempt(worker, "container:Run", seen, "d/4/1")
+    run.until("begun")
+    engine.server.stop()
+    engine.socket.unlink(missing_ok=True)
+    (at / "go").touch()
+    engine.server.start()
+    until(
+        lambda: (
+            "Exited" in engine.podman("ps", "--all", "--filter", f"name={name_of('d/4/1')}", "--format", "{{.Status}}")
+        )
+    )
+    has_ended.set()
+    assert (run.outcome().data["code"], run.output()) == (4, ["begun", "went on"])
+    worker.settled("d/4/1")
 
 
 def test_a_program_in_a_container_is_ended_with_its_step(
