@@ -64,29 +64,25 @@ class ContainerRun:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         patience = self._ctx.remaining or _PATIENCE
         silent = 0.0
-        code: int | None = None
         while True:
-            is_whole = self._follow()
-            if code is not None and (is_whole or silent > patience):
-                break
+            self._follow()
             try:
-                if code is None and (state := self._state()).get("Running"):
-                    backoff.reset()
-                    silent = 0.0
-                    self._pause(LOOK)
-                    continue
-                if code is None:
-                    # its last words may have come behind the end of that answer, or of its connection: they are asked for once more
-                    code = int(state.get("ExitCode", 0))
-                    continue
+                state = self._state()
             except Failed as error:
                 if silent > patience:
                     raise Lost(f"{error}; how {self.name} ends is unknown") from None
-            pause = backoff.next()
-            silent += pause
-            self._pause(pause)
+                silent += self._rest(backoff)
+                continue
+            backoff.reset()
+            silent = 0.0
+            if not state.get("Running"):
+                break
+            self._pause(LOOK)
+        # its last words may have come behind the end of that answer, or of its connection
+        while not self._follow() and silent <= patience:
+            silent += self._rest(backoff)
         self._say(self._lines.end())
-        return code
+        return int(state.get("ExitCode", 0))
 
     def failure(self, code: int) -> Failed:
         """Of an exit code that is not well."""
@@ -150,6 +146,12 @@ class ContainerRun:
     @property
     def _leaves(self) -> bool:
         return self._ctx.call.reaches and self._ctx.stopping.is_set()
+
+    def _rest(self, backoff: Backoff) -> float:
+        """Until the engine is asked again; the seconds."""
+        pause = backoff.next()
+        self._pause(pause)
+        return pause
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -31,6 +31,13 @@ def _waits(at: Path, address: Mapping[str, str]) -> dict[str, Any]:
     return {"image": BOX, "cmd": ["sh", "-c", WAITS], "mounts": [f"{at}:/at:ro"], "grace": 0, **address}
 
 
+def _goes_on_while_away(engine: Engine, at: Path) -> None:
+    engine.server.stop()
+    engine.socket.unlink(missing_ok=True)
+    (at / "go").touch()
+    engine.server.start()
+
+
 def test_a_run_says_what_its_container_says_and_ends_as_it_ends(act: Act, engine: Engine, worker: Containers) -> None:
     script = 'cat /in/given; echo "$GREETING"; echo aside >&2; touch /in/given 2>/dev/null && echo writable; echo $PWD; exit 3'
     run = {
@@ -124,10 +131,7 @@ def test_a_run_outlives_a_restart_of_its_engine_and_is_heard_whole(
     seen = _waits(Path(engine.place.seen(at.parent)) / at.name, address)
     run = Attempt(worker, "container:Run", seen, "d/3/1")
     run.until("begun")
-    engine.server.stop()
-    engine.socket.unlink(missing_ok=True)
-    (at / "go").touch()
-    engine.server.start()
+    _goes_on_while_away(engine, at)
     assert (run.outcome().data, run.output()) == (
         {"kind": "exit", "code": 4, "output": ["begun", "went on"]},
         ["begun", "went on"],
@@ -151,10 +155,7 @@ def test_what_a_container_says_at_last_is_heard_where_its_end_is_known_first(
     seen = _waits(Path(engine.place.seen(at.parent)) / at.name, address)
     run = Attempt(worker, "container:Run", seen, "d/4/1")
     run.until("begun")
-    engine.server.stop()
-    engine.socket.unlink(missing_ok=True)
-    (at / "go").touch()
-    engine.server.start()
+    _goes_on_while_away(engine, at)
     until(
         lambda: (
             "Exited" in engine.podman("ps", "--all", "--filter", f"name={name_of('d/4/1')}", "--format", "{{.Status}}")
