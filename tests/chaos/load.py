@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 
+from tests import plain_http
+
 #: seconds that one request may take; more than a front end waits for a core
 TIMEOUT = 20.0
 
@@ -89,7 +91,7 @@ class Load:
             thread.join()
 
     def _run(self) -> None:
-        with httpx2.Client(timeout=TIMEOUT, trust_env=False) as http:
+        with plain_http.Client(timeout=TIMEOUT) as http:
             while (post := self._next()) is not None:
                 said = self._ask(http, post)
                 with self._lock:

@@ -23,6 +23,7 @@ from re_client.api import Client
 from re_core import bootstrap, connections
 from re_core.runtime.settings import Settings, load
 from re_core.usecases.access import mint
+from tests import plain_http
 from tests.architecture.tree import ROOT
 from tests.cluster.member import Member
 from tests.services.server import LOOPBACK, free_ports
@@ -163,6 +164,6 @@ class Cluster:
 def _answers(url: str) -> bool:
     """Whether bus, store and core are within its reach."""
     try:
-        return httpx2.get(f"{url}/readyz", timeout=5).status_code == 200
+        return plain_http.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx2.HTTPError:
         return False

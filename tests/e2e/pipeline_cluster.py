@@ -10,6 +10,7 @@ import httpx2
 from cryptography.fernet import Fernet
 
 from re_client.api import Client
+from tests import plain_http
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 from tests.e2e.engine_process import EngineProcess
@@ -80,6 +81,6 @@ def cluster_engine(directory: Path, rabbitmq: RabbitMQ, mongodb: MongoDB) -> Ite
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/readyz", timeout=5).status_code == 200
+        return plain_http.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx2.HTTPError:
         return False

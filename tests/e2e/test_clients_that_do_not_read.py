@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.deploying import PATIENCE, await_line_number, begin, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, running
 from tests.e2e.not_reading import BIG, not_reading
@@ -31,11 +31,11 @@ def printed(engine: EngineProcess) -> str:
 def test_a_file_that_is_not_read_keeps_nobody_from_an_answer(engine: EngineProcess) -> None:
     url = (engine.data / "url").read_text().strip()
     with not_reading(url, BIG):
-        assert httpx2.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
+        assert plain_http.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize("what", ["output?format=text", "events"])
 def test_what_is_not_read_keeps_nobody_from_an_answer(engine: EngineProcess, printed: str, what: str) -> None:
     url, token = ((engine.data / name).read_text().strip() for name in ("url", "token"))
     with not_reading(url, f"/api/v1/deployments/{printed}/{what}", token):
-        assert httpx2.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
+        assert plain_http.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200

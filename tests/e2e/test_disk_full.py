@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from re_client.api import Client
+from tests import plain_http
 from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
 from tests.e2e.engine_process import EngineProcess, wait_until
 
@@ -74,7 +75,7 @@ class Poster:
 
     def __init__(self, engine: EngineProcess, playbook: str) -> None:
         url, token = ((engine.data / name).read_text().strip() for name in ("url", "token"))
-        self._client = httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+        self._client = plain_http.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30)
         self._body = {"group": "tests", "playbook_id": playbook, "dynamic": {"ballast": "x" * 100_000}}
         self.accepted: list[str] = []
 
@@ -105,7 +106,7 @@ class Poster:
 
 def not_ready(engine: EngineProcess) -> dict[str, str]:
     """Part -> why it is not; empty where all of them are."""
-    answer = httpx2.get(f"{(engine.data / 'url').read_text().strip()}/readyz")
+    answer = plain_http.get(f"{(engine.data / 'url').read_text().strip()}/readyz")
     wrong = {part: why for part, why in answer.json()["checks"].items() if why != "ok"}
     assert (answer.status_code == 503) == bool(wrong)
     return wrong

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 import yaml
 
+from tests import plain_http
 from tests.architecture.tree import ROOT
 from tests.e2e.engine_process import running as engine_running
 from tests.e2e.transcripts import follow
@@ -55,7 +56,7 @@ class Visitor:
 
     def _ask(self, host: SystemdHost) -> None:
         try:
-            page = httpx2.get(f"http://{host.address}:8000/", timeout=30)
+            page = plain_http.get(f"http://{host.address}:8000/", timeout=30)
             page.raise_for_status()
         except httpx2.HTTPError as error:
             self.failures.append(f"{host.name}: {error!r}")

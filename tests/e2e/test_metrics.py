@@ -14,6 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from re_client.api import Client
+from tests import plain_http
 from tests.e2e.deploying import PATIENCE, begin, ended, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, running, wait_until
 from tests.services.server import LOOPBACK, free_ports
@@ -48,7 +49,7 @@ def client(engine: EngineProcess) -> Iterator[Client]:
 def _scraped(engine: EngineProcess, token: str = "") -> httpx2.Response:
     url = (engine.data / "url").read_text().strip()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx2.get(f"{url}/metrics", headers=headers, timeout=30)
+    return plain_http.get(f"{url}/metrics", headers=headers, timeout=30)
 
 
 def _page(engine: EngineProcess) -> str:
@@ -131,7 +132,7 @@ def test_the_page_needs_a_token_that_reaches_all_groups(engine: EngineProcess, c
 
 
 def test_the_address_of_its_own_shows_the_same_to_everybody_there(engine: EngineProcess, listen: str) -> None:
-    families = {family.name for family in parse(httpx2.get(f"http://{listen}/metrics", timeout=30).text)}
+    families = {family.name for family in parse(plain_http.get(f"http://{listen}/metrics", timeout=30).text)}
     assert families == {family.name for family in parse(_page(engine))}
 
 

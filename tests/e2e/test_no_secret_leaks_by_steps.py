@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx2
 import pytest
 import yaml
 
 from re_client.api import Client
+from tests import plain_http
 from tests.e2e.careless import OF_STEPS, VALUES, files_below, keep, sources
 from tests.e2e.deploying import PATIENCE, await_line, await_redacted, ended
 from tests.e2e.engine_process import EngineProcess, started, wait_until
@@ -175,7 +175,7 @@ def _shown(engine: EngineProcess, client: Client, ids: dict[str, str]) -> dict[s
         assert done.stdout or done.stderr
         shown["rectl " + " ".join(one)] = (done.stdout + done.stderr).encode()
     token = (engine.data / "token").read_text().strip()
-    with httpx2.Client(base_url=client.url, headers={"authorization": f"Bearer {token}"}) as http:
+    with plain_http.Client(base_url=client.url, headers={"authorization": f"Bearer {token}"}) as http:
         for path in (
             "/metrics",
             *(f"/api/v1/deployments/{id}{one}" for id in ids.values() for one in ("", "/journal")),

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import trustme
 import yaml
 from standardwebhooks.webhooks import Webhook
 
+from tests import plain_http
 from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import PATIENCE, begin, ended, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, wait_until
@@ -140,7 +140,7 @@ def test_mail_waits_for_a_server_that_is_down(new_engine: MakeEngine) -> None:
     with engine.client() as client:
         away = "notifications by email cannot be sent at the moment"
         wait_until("the start has said it", lambda: away in engine.log.read_text(), PATIENCE)
-        ready = httpx2.get(f"{client.url}/readyz").json()
+        ready = plain_http.get(f"{client.url}/readyz").json()
         assert (ready["status"], list(ready["degraded"])) == ("ready", ["email"])
         tried = "notify.email tries again"
         wait_until("the server was missed", lambda: tried in engine.log.read_text(), PATIENCE)

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from re_client.api import Client
+from tests import plain_http
 from tests.e2e.deploying import PATIENCE, await_line, await_line_number, begin, ended, printed, run_step, steps_book
 from tests.e2e.engine_process import EngineProcess, running
 
@@ -41,7 +42,7 @@ def read(engine: EngineProcess, id: str, accept: str) -> httpx2.Response:
     """The output as this content type."""
     url, token = ((engine.data / name).read_text().strip() for name in ("url", "token"))
     headers = {"authorization": f"Bearer {token}", "accept": accept}
-    return httpx2.get(f"{url}/api/v1/deployments/{id}/output", headers=headers)
+    return plain_http.get(f"{url}/api/v1/deployments/{id}/output", headers=headers)
 
 
 def test_logs_follow_a_step_while_it_runs_and_end_with_it(

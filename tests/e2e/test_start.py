@@ -10,10 +10,10 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from re_client.api import Client
+from tests import plain_http
 from tests.e2e.conftest import MakeEngine
 from tests.e2e.deploying import begin, ended, steps_book
 from tests.e2e.engine_process import EngineProcess
@@ -53,7 +53,7 @@ def test_once_the_url_is_there_the_engine_is_ready_and_takes_deployments(new_eng
     engine = new_engine()
     engine.start()
     url = (engine.data / "url").read_text().strip()
-    ready = httpx2.get(f"{url}/readyz")
+    ready = plain_http.get(f"{url}/readyz")
     assert ready.status_code == 200, ready.text
     with engine.client() as client:
         assert ended(client, begin(client, steps_book("noop:Do")))["status"] == "completed"

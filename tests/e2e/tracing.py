@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import httpx2
-
 from re_client.api import Client
 from re_core.wire.trace_context import TraceContext, parse, span_id
+from tests import plain_http
 from tests.e2e.deploying import PATIENCE, await_line_number, ended, printed, steps_book
 from tests.e2e.engine_process import wait_until
 from tests.services.collector import Collector, Span
@@ -20,7 +19,7 @@ def check_one_deployment(client: Client, url: str, token: str, collector: Collec
     """
     step = "{'command:Run': {cmd: 'echo $TRACEPARENT', notify: {completed: {console: [ops]}}}}"
     book = client.apply_playbook(steps_book(step).encode())
-    answer = httpx2.post(
+    answer = plain_http.post(
         f"{url}/api/v1/deployments",
         json={"group": book["group"], "playbook_id": book["id"]},
         headers={"Authorization": f"Bearer {token}", "traceparent": CALLER.header},

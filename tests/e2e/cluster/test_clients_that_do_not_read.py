@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE
 from tests.e2e.not_reading import BIG, not_reading
@@ -16,4 +16,4 @@ def test_a_file_that_is_not_read_keeps_nobody_from_an_answer(new_cluster: MakeCl
     cluster = new_cluster(environ={"RE_HTTP_WORKERS": "1", "RE_HTTP_THREADS": "8"})
     cluster.start()
     with not_reading(cluster.url(), BIG):
-        assert httpx2.get(f"{cluster.url()}/healthz", timeout=PATIENCE).status_code == 200
+        assert plain_http.get(f"{cluster.url()}/healthz", timeout=PATIENCE).status_code == 200

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from re_core.api.answers import Deployment
+from tests import plain_http
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 from tests.e2e.cluster.conftest import MakeCluster
@@ -157,7 +158,7 @@ def _post(cluster: Cluster, book: str, key: str) -> str:
     """Ask the first front end, and the second one where that gave no answer; the deployment's id."""
     for url in (cluster.url(0), cluster.url(1)):
         try:
-            answer = httpx2.post(
+            answer = plain_http.post(
                 f"{url}/api/v1/deployments",
                 json={"group": "tests", "playbook_id": book},
                 headers={"Authorization": f"Bearer {cluster.token()}", "Idempotency-Key": key},

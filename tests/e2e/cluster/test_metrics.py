@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx2
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from tests import plain_http
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE, begin, ended, steps_book
 from tests.e2e.engine_process import wait_until
@@ -13,7 +13,7 @@ from tests.services.server import LOOPBACK, free_ports
 
 def _figures(url: str, token: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    answer = httpx2.get(f"{url}/metrics", headers=headers, timeout=30)
+    answer = plain_http.get(f"{url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == 200
     return {
         (one.name, frozenset(one.labels.items())): one.value for family in parse(answer.text) for one in family.samples
@@ -51,6 +51,6 @@ def test_core_worker_and_front_end_each_show_their_part(new_cluster: MakeCluster
     asked, key = 40, _key("http_requests_total", route="GET /healthz", status="2xx")
     before = _figures(cluster.url(), cluster.token()).get(key, 0.0)
     for _ in range(asked):
-        assert httpx2.get(f"{cluster.url()}/healthz", timeout=30).status_code == 200
+        assert plain_http.get(f"{cluster.url()}/healthz", timeout=30).status_code == 200
     assert [_figures(cluster.url(), cluster.token())[key] - before for _ in range(10)] == [asked] * 10
-    assert httpx2.get(f"{cluster.url()}/metrics", timeout=30).status_code == 401
+    assert plain_http.get(f"{cluster.url()}/metrics", timeout=30).status_code == 401

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from re_client.api import Client
 from re_client.errors import NotAuthorized
+from tests import plain_http
 from tests.e2e.cluster.conftest import MakeCluster
 from tests.e2e.deploying import PATIENCE, begin, ended, run_step, steps_book
 from tests.e2e.engine_process import wait_until
@@ -33,7 +33,7 @@ def test_a_revoked_token_ends_a_stream_of_another_front_end(new_cluster: MakeClu
         made = root.create_token("ann", ["tests"])
         headers = {"authorization": f"Bearer {made['token']}"}
         address = f"{cluster.url(1)}/api/v1/deployments/{id}/events"
-        with httpx2.stream("GET", address, headers=headers, timeout=PATIENCE) as stream:
+        with plain_http.stream("GET", address, headers=headers, timeout=PATIENCE) as stream:
             told = stream.iter_text()
             assert "event: state" in next(told)
             root.revoke_token(made["id"])

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.cluster.cluster import Cluster
 from tests.cluster.member import Member
 from tests.cluster.tcp_proxy import TcpProxy
@@ -51,7 +52,7 @@ def store_gate(mongo_url: str) -> Iterator[TcpProxy]:
 def checks(cluster: Cluster) -> dict[str, str]:
     """What `/readyz` says of each part; empty while nobody answers there."""
     try:
-        found = httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE)
+        found = plain_http.get(f"{cluster.url()}/readyz", timeout=PATIENCE)
     except httpx2.ConnectError:
         return {}
     known: dict[str, str] = found.json()["checks"]
@@ -83,8 +84,8 @@ def test_what_is_away_at_the_start_is_waited_for(
         await_log(member, 'action="wait"')
         assert "it continues as soon as" in member.text
     wait_until(f"readyz names the {which}", lambda: which in wrong(cluster), PATIENCE)
-    assert httpx2.get(f"{cluster.url()}/healthz").json() == {"status": "alive"}
-    answer = httpx2.get(f"{cluster.url()}/api/v1/groups", headers={"Authorization": "Bearer any"})
+    assert plain_http.get(f"{cluster.url()}/healthz").json() == {"status": "alive"}
+    answer = plain_http.get(f"{cluster.url()}/api/v1/groups", headers={"Authorization": "Bearer any"})
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     gate.open()
@@ -122,12 +123,12 @@ def test_readyz_names_a_transport_that_a_worker_cannot_reach_and_stays_ready(new
     cluster.start()
 
     def degraded() -> dict[str, str]:
-        found: dict[str, str] = httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE).json().get("degraded", {})
+        found: dict[str, str] = plain_http.get(f"{cluster.url()}/readyz", timeout=PATIENCE).json().get("degraded", {})
         return found
 
     wait_until("readyz has it", lambda: set(degraded()) == {"email"}, PATIENCE)
     assert degraded()["email"].startswith("worker ")
-    assert httpx2.get(f"{cluster.url()}/readyz", timeout=PATIENCE).status_code == 200
+    assert plain_http.get(f"{cluster.url()}/readyz", timeout=PATIENCE).status_code == 200
 
 
 def test_readyz_names_the_core_while_there_is_none(new_cluster: MakeCluster) -> None:

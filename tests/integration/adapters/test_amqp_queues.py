@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from re_core.adapters.amqp.topology import CONTROL_LIFE, LANE_LIFE
@@ -14,6 +13,7 @@ from re_core.errors import BusRefused, BusUnavailable
 from re_core.ports import Bus, Delivery, Published
 from re_core.wire.dead_letters import parse_dead_letter
 from re_core.wire.messages import DEAD
+from tests import plain_http
 from tests.contract.places import NEVER
 from tests.contract.samples import message, names, take_all
 from tests.integration.adapters.amqp_harness import AmqpHarness, beside, until
@@ -250,7 +250,7 @@ def test_what_a_worker_of_2014_refuses_is_a_dead_letter(harness: AmqpHarness) ->
 def guest_without_rights(harness: AmqpHarness) -> Iterator[str]:
     """The URL of a user who may read and write what is there, and declare nothing."""
     parts = urlsplit(harness.broker.url)
-    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{harness.broker.api}/api/") as client:
+    with plain_http.Client(auth=("guest", "guest"), base_url=f"{harness.broker.api}/api/") as client:
         name = f"reader-{vhost_of(harness.url)}"
         client.put(f"users/{name}", json={"password": "p", "tags": ""}).raise_for_status()
         rights = {"configure": "^re[.]answer[.].*", "write": ".*", "read": ".*"}

@@ -14,6 +14,7 @@ import trustme
 from re_core.adapters.amqp import AmqpBus
 from re_core.errors import BusRefused, BusUnavailable, OperatorError
 from re_core.ports import Published
+from tests import plain_http
 from tests.contract.places import NEVER, SOON
 from tests.contract.samples import message, names, take_all
 from tests.integration.adapters.amqp_harness import SHORT, AmqpHarness, until
@@ -65,7 +66,7 @@ def test_whoever_waits_for_a_delivery_hears_of_a_refusal(harness: AmqpHarness) -
 def changing_password(harness: AmqpHarness) -> Iterator[tuple[str, httpx2.Client]]:
     """A user's name, and whoever may change its password."""
     name = f"user-{vhost_of(harness.url)}"
-    with httpx2.Client(auth=("guest", "guest"), trust_env=False, base_url=f"{harness.broker.api}/api/") as client:
+    with plain_http.Client(auth=("guest", "guest"), base_url=f"{harness.broker.api}/api/") as client:
         client.put(f"users/{name}", json={"password": "old", "tags": ""}).raise_for_status()
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
         client.put(f"permissions/{quote(vhost_of(harness.url))}/{name}", json=rights).raise_for_status()

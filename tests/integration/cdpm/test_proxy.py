@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 
-import httpx2
 import pytest
 
 from re_core.adapters.peering.channel import connect
 from re_core.cdpm import messages as cdpm
 from re_core.ports.peering import ChannelClosed
+from tests import plain_http
 from tests.e2e.cluster.test_proxy import proxy
 from tests.integration.cdpm.conftest import Served
 from tests.integration.cdpm.serving import LONG
@@ -23,7 +23,7 @@ def test_a_dependent_subscribes_gets_releases_and_votes_through_the_proxy(nginx:
         body = cdpm.emit(rails.wanting())
         signature = served.world.peering.signatures.detach(rails.sign(body))
         headers = {"Content-Type": "application/json", "CDPM-Signature": signature}
-        answer = httpx2.post(f"{url}/subscribe", content=body, headers=headers, timeout=LONG)
+        answer = plain_http.post(f"{url}/subscribe", content=body, headers=headers, timeout=LONG)
         assert answer.status_code == 200
         [subscription] = served.node.state.subscriptions
         address = url.removeprefix("http://").split(":")
@@ -38,4 +38,4 @@ def test_a_dependent_subscribes_gets_releases_and_votes_through_the_proxy(nginx:
         with pytest.raises(ChannelClosed) as closed:
             channel.take(LONG)
         assert closed.value.code == 4001
-        assert httpx2.get(f"{url}/cdpm", timeout=LONG).status_code == 400
+        assert plain_http.get(f"{url}/cdpm", timeout=LONG).status_code == 400
