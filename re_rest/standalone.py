@@ -184,7 +184,6 @@ class Server(BaseApplication):
         # what is loaded and made before the fork is in memory once, as long as it is not written to, not even by the
         # collector of garbage
         bootstrap.load_adapters(self._settings)
-        gc.collect()
         gc.freeze()
         NotifyingMaster(self).run()
 

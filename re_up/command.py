@@ -12,7 +12,7 @@ import click
 import psutil
 
 from re_core.errors import OperatorError
-from re_core.runtime import logs
+from re_core.runtime import interpreter, logs
 from re_core.runtime.settings import Settings, load
 
 
@@ -37,6 +37,7 @@ def up(http: str | None, data_dir: Path | None, quiet: bool) -> None:
 
 
 def _serve(settings: Settings, quiet: bool) -> None:
+    interpreter.load()
     from re_core.process import check_alone
     from re_core.runtime.lock import DirectoryLock
     from re_core.runtime.prctl import conceal
