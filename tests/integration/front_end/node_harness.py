@@ -10,10 +10,12 @@ import pytest
 from flask import Flask
 
 from re_core import bootstrap
+from re_core.adapters.peering.jws import new_key
 from re_core.adapters.sqlite import SqliteStore
 from re_core.cdpm.ids import pipeline_key
 from re_core.cdpm.state import State
 from re_core.ports import EntryCodec
+from re_core.ports.peering import KeyPair
 from re_core.runtime.settings import load
 from re_core.sequencer.pipelines import Pipelines
 from re_core.usecases.authorization import Binding, Principal
@@ -29,6 +31,9 @@ URL = "/api/v1/cdpm/nodes"
 #: the smallest document
 NODE: dict[str, Any] = {"node": "ours/own", "source": "https://own.example/cdpm.yml"}
 
+#: those of all harnesses of this run
+_PAIRS: list[KeyPair] = []
+
 
 class NodeHarness(FrontEndHarness):
     """The core runs; nothing of pipelines is served or dialled."""
@@ -39,7 +44,8 @@ class NodeHarness(FrontEndHarness):
         environment = {"RE_DATA_DIR": str(directory), "RE_CDPM": "1", "RE_CDPM_SOURCES": f"file:{self.files}/"}
         settings = load(environment)
         super().__init__(SqliteStore(directory / "re.db", codec=EntryCodec(Pipelines)), app, 20.0)
-        self.peering = bootstrap.open_peering(settings, make_key=True)
+        self._keys_made = 0
+        self.peering = bootstrap.open_peering(settings, make_key=True)._replace(new_key=self._new_key)
         self.services = dataclasses.replace(self.services, peering=access_of(self.peering, settings))
         bind_services(self.app, self.services)
         self.failures: list[Exception] = []
@@ -53,6 +59,13 @@ class NodeHarness(FrontEndHarness):
         assert self.failures == []
         self.bus.close()
         self.store.close()
+
+    def _new_key(self) -> KeyPair:
+        """One that no other node of this harness has, though one of an earlier harness may: they take a while to make."""
+        self._keys_made += 1
+        if self._keys_made > len(_PAIRS):
+            _PAIRS.append(new_key())
+        return _PAIRS[self._keys_made - 1]
 
     def switch_off(self) -> None:
         """From now on as with RE_CDPM=0."""
