@@ -43,7 +43,7 @@ MAX_ID = 128
 #: parameters that would bring a key along, change what is signed, or demand what this version does not know
 _FORBIDDEN = ("jwk", "jku", "x5c", "x5u", "b64", "crit", "zip", "enc")
 
-#: keys that are kept ready
+#: keys of each half that are kept ready: a private one is checked when it is loaded, for a tenth of a second
 _READY = 256
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -57,12 +57,10 @@ class JoseSignatures:
         self._registry = jws.JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
         for name, size in (("header", MAX_HEADER), ("payload", MAX_PAYLOAD), ("signature", MAX_SIGNATURE)):
             setattr(self._registry, f"max_{name}_length", _encoded_length(size))
-        self._private = lru_cache(_READY)(_private_key)
-        self._public = lru_cache(_READY)(_public_key)
 
     def sign(self, payload: bytes, claims: Claims, private: bytes) -> str:
         """See ports.peering.Signatures."""
-        key, kid = self._private(private)
+        key, kid = _private_key(private)
         answered = {"irt": claims.irt} if claims.irt else {}
         header = {
             "alg": ALGORITHM,
@@ -115,7 +113,7 @@ class JoseSignatures:
     def verify(self, unverified: Unverified, public: str) -> None:
         """See ports.peering.Signatures."""
         try:
-            key = self._public(public)
+            key = _public_key(public)
         except BadDocument as error:
             raise PeerRefused("weak-key", f"the public key of {unverified.claims.iss}: {error}") from None
         try:
@@ -136,11 +134,13 @@ def new_key() -> KeyPair:
     return KeyPair(private, base64.b64encode(der).decode(), public_key.kid_of(der))
 
 
+@lru_cache(_READY)
 def _private_key(private: bytes) -> tuple[RSAKey, str]:
     key = RSAKey.import_key(private)
     return key, public_key.kid_of(key.as_der(private=False))
 
 
+@lru_cache(_READY)
 def _public_key(public: str) -> RSAKey:
     """Raises BadDocument for a key that may not verify."""
     return RSAKey.import_key(base64.b64decode(public_key.read(public).text))
