@@ -22,9 +22,6 @@ from tools import captures, reference
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 PLAYBOOKS = sorted(path for path in (ROOT / "examples").glob("*.yaml") if path.name != "settings.yaml")
 
-#: name of a page below docs/reference -> its text, of those that are made
-MADE = reference.pages()
-
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -90,15 +87,21 @@ def test_the_check_of_commands_finds_what_is_wrong() -> None:
     assert sum(1 for page in PAGES for _ in _rectl_lines(page)) > 20
 
 
-@pytest.mark.parametrize(("name", "text"), sorted(MADE.items()), ids=sorted(MADE))
-def test_a_reference_page_is_what_the_code_says(name: str, text: str) -> None:
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """Name of a page below docs/reference -> its text, of those that are made."""
+    return reference.pages()
+
+
+def test_reference_pages_are_what_the_code_says(made: dict[str, str]) -> None:
     """If not: python tools/reference.py"""
-    assert (reference.REFERENCE / name).read_text() == text
+    there = {name: (reference.REFERENCE / name).read_text() for name in made}
+    assert [name for name, text in made.items() if there[name] != text] == []
 
 
-def test_the_page_of_a_command_that_is_no_more_is_removed() -> None:
-    assert reference.stale(MADE) == []
-    assert [page.name for page in reference.stale(MADE.keys() - {"steps/file.md"})] == ["file.md"]
+def test_the_page_of_a_command_that_is_no_more_is_removed(made: dict[str, str]) -> None:
+    assert reference.stale(made) == []
+    assert [page.name for page in reference.stale(made.keys() - {"steps/file.md"})] == ["file.md"]
 
 
 def test_every_page_is_in_the_index_or_in_that_of_the_steps() -> None:
