@@ -9,10 +9,10 @@ PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 # Changes when the requirements do.
 METADATA := setup.cfg pyproject.toml tools/venv
-# Three pytest processes per core, six at most: a test that starts processes waits for them most of its time. Servers are
+# Two pytest processes per core, four at most: a test that starts processes waits for them most of its time. Servers are
 # tiny or shared, so each process may have its own.
-WORKERS := $(shell echo $$((3 * $$(nproc 2>/dev/null || echo 2))))
-PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 6 --dist worksteal
+WORKERS := $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
+PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 # Extra words for pytest: make test ARGS="-k journal"
 ARGS ?=
 # Percent of re_core's branches that the tests must take.
