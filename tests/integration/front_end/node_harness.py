@@ -45,7 +45,9 @@ class NodeHarness(FrontEndHarness):
         settings = load(environment)
         super().__init__(SqliteStore(directory / "re.db", codec=EntryCodec(Pipelines)), app, 20.0)
         self._keys_made = 0
-        self.peering = bootstrap.open_peering(settings, make_key=True)._replace(new_key=self._new_key)
+        peering = bootstrap.open_peering(settings, make_key=True)
+        assert peering is not None
+        self.peering = peering._replace(new_key=self._new_key)
         self.services = dataclasses.replace(self.services, peering=access_of(self.peering, settings))
         bind_services(self.app, self.services)
         self.failures: list[Exception] = []
