@@ -180,6 +180,7 @@ class Process:
 def launch(name: str, component: str, act: Callable[[Settings], int], environ: Mapping[str, str]) -> int:
     """Read the settings, set up the log as `component`, and act; the exit code. What is wrong is said in one line."""
     conceal()  # the settings are in its environment
+    interpreter.load()
     try:
         settings = load(environ)
         files, redact = settings.deployment_log_dir, settings.redact

@@ -7,14 +7,12 @@ import os
 import click
 
 from re_core.process import check_shared, launch, leave
-from re_core.runtime import interpreter
 from re_core.runtime.settings import Settings
 
 
 def act(settings: Settings) -> int:
     """Serve until a stop signal; the exit code. Raises OperatorError."""
     check_shared(settings)
-    interpreter.load()
     # imported late: help and mistakes need no web framework
     from re_rest.standalone import Server
 
