@@ -51,7 +51,7 @@ class Transport:
             headers={"authorization": f"Bearer {token}"} if token else {},
             # a proxy of the environment cannot reach this machine's own loopback
             trust_env=not _is_loopback(parts.hostname),
-            verify=_tls(parts.scheme),
+            verify=tls(parts.scheme),
         )
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Transport:
             raise NotReachable(f"lost the connection to {self.url}: {str(error) or type(error).__name__}") from None
 
 
-def _tls(scheme: str) -> ssl.SSLContext:
+def tls(scheme: str) -> ssl.SSLContext:
     """Certificates take a tenth of a second to load; without TLS there is nothing to check, and nothing is trusted."""
     return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

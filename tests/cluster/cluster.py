@@ -96,7 +96,7 @@ class Cluster:
         url = f"http://{LOOPBACK}:{port}"
         name = f"rest-{len(self.rests)}"
         environ = self.environ(name) | {"RE_HTTP": f"{LOOPBACK}:{port}"}
-        self.rests.append(Member(name, ["re-rest"], environ, self.directory, lambda: _answers(url), family=True))
+        self.rests.append(Member(name, ["re-rest"], environ, self.directory, lambda: answers(url), family=True))
         self._urls.append(url)
         return self.rests[-1]
 
@@ -161,7 +161,7 @@ class Cluster:
         return Member(name, argv, self.environ(name), self.directory, ready.exists, ready_file=ready)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     """Whether bus, store and core are within its reach."""
     try:
         return plain_http.get(f"{url}/readyz", timeout=5).status_code == 200

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 from cryptography.fernet import Fernet
 
 from re_client.api import Client
-from tests import plain_http
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, answers
 from tests.cluster.member import Member
 from tests.e2e.engine_process import EngineProcess
 from tests.services.broker import RabbitMQ
@@ -36,7 +34,7 @@ class ClusterEngine(EngineProcess):
         made = Cluster(self.directory / "cluster", bus, store, rests=0, workers=[("command",)], environ=own)
         url = f"http://{self.environ['RE_HTTP']}"
         made.rests.append(
-            Member("rest-0", ["re-rest"], made.environ("rest-0"), made.directory, lambda: _answers(url), family=True)
+            Member("rest-0", ["re-rest"], made.environ("rest-0"), made.directory, lambda: answers(url), family=True)
         )
         self.data.mkdir(exist_ok=True)
         (self.data / "url").write_text(url)
@@ -77,10 +75,3 @@ def cluster_engine(directory: Path, rabbitmq: RabbitMQ, mongodb: MongoDB) -> Ite
             yield engine
         finally:
             engine.end()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return plain_http.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx2.HTTPError:
-        return False

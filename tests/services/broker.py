@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx2
 import pika
 
-from tests import plain_http
+from re_client.transport import tls
 from tests.services.lending import lent
 from tests.services.unavailable import Unavailable
 
@@ -170,7 +170,8 @@ class RabbitMQ:
         parts = urlsplit(self.url)
         user = unquote(parts.username or "guest"), unquote(parts.password or "guest")
         # A proxy of the machine has no business between the tests and their own server.
-        with plain_http.Client(auth=user, timeout=API_TIMEOUT) as client:
+        verify = tls(urlsplit(self.api).scheme)
+        with httpx2.Client(auth=user, timeout=API_TIMEOUT, trust_env=False, verify=verify) as client:
             return client.request(method, f"{self.api}/api/{path}", json=body)
 
 

@@ -72,9 +72,8 @@ def test_a_playbook_is_run_and_to_look_runs_nothing_of_it(book: Path) -> None:
 
 def test_what_fails_names_host_task_and_reason(book: Path) -> None:
     tasks = [{"name": "break", "fail": {"msg": "out of cheese"}, "when": "inventory_hostname != 'web3'"}]
-    failed = _play(book, tasks)
-    # ansible runs both at once
-    assert sorted(str(failed.message).split("; ")) == ["web1: break: out of cheese", "web2: break: out of cheese"]
+    failed = _play(book, tasks, forks=1)  # of hosts that run at once, any may be the first
+    assert str(failed.message) == "web1: break: out of cheese; web2: break: out of cheese"
     assert failed.data["code"] == 2
     assert {host: one["failed"] for host, one in failed.data["hosts"].items()} == {"web1": 1, "web2": 1, "web3": 0}
     nowhere = _play(book, tasks, limit="web9")
